@@ -1,0 +1,143 @@
+//! What can go wrong with a request, and the stable code each fault has.
+//!
+//! There are two kinds of fault. A [`Fault`] is *answered*: the request fails,
+//! nothing has changed, and the connection goes on. A [`Close`] *ends* the
+//! connection, after a `bye` with its reason. The codes are part of the
+//! protocol and never change; the text after them is for people.
+
+use std::fmt;
+
+/// The code of a request that failed, as clients see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Code {
+    /// The line is not a request that the broker can read.
+    BadRequest,
+    /// There is no such verb.
+    UnknownCommand,
+    /// There is no channel of that name.
+    NoChannel,
+    /// There is one already.
+    Exists,
+    /// You are not a member of that channel.
+    NotMember,
+    /// You are one already.
+    AlreadyMember,
+    /// Nobody of that name is here.
+    NoMember,
+    /// Somebody else bears that name.
+    NameTaken,
+    /// You do not outrank them, or nobody ranks below you.
+    Rank,
+    /// The broker or the channel is full.
+    Full,
+    /// That term is no longer the term of rank 0.
+    Fenced,
+    /// The line, name or list is longer than allowed.
+    TooLong,
+    /// There are more of them than allowed.
+    TooMany,
+    /// What was asked for is no longer kept.
+    Gone,
+    /// You may not do that.
+    Denied,
+    /// This broker cannot do that now.
+    Unavailable,
+    /// Try again later.
+    Busy,
+    /// A fault of the broker's own.
+    Internal,
+}
+
+impl Code {
+    /// The code as it stands on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Code::BadRequest => "bad-request",
+            Code::UnknownCommand => "unknown-command",
+            Code::NoChannel => "no-channel",
+            Code::Exists => "exists",
+            Code::NotMember => "not-member",
+            Code::AlreadyMember => "already-member",
+            Code::NoMember => "no-member",
+            Code::NameTaken => "name-taken",
+            Code::Rank => "rank",
+            Code::Full => "full",
+            Code::Fenced => "fenced",
+            Code::TooLong => "too-long",
+            Code::TooMany => "too-many",
+            Code::Gone => "gone",
+            Code::Denied => "denied",
+            Code::Unavailable => "unavailable",
+            Code::Busy => "busy",
+            Code::Internal => "internal",
+        }
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A request that failed: its code, and a sentence that says what to do next.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{code} {message}")]
+pub struct Fault {
+    /// The stable code.
+    pub code: Code,
+    /// Text for people; one line, may hold anything the client sent.
+    pub message: String,
+}
+
+impl Fault {
+    /// A fault with this code and text.
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Fault { code, message: message.into() }
+    }
+}
+
+/// Why the broker closes a connection: the reason of its last `bye`, of the
+/// `left` in every channel it was in, and of its row in `clients --history`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Close {
+    /// The client asked for it.
+    Quit,
+    /// The client closed the connection, or the network did.
+    Lost,
+    /// Nothing came for the idle timeout, not even the answer to a `ping`.
+    Timeout,
+    /// The broker is stopping.
+    Shutdown,
+    /// A line went past the limit without an end.
+    TooLong,
+    /// The client did not read what was sent to it until its bounded control
+    /// lane ran over.
+    Overflow,
+    /// The broker has as many connections as it may have.
+    Full,
+    /// The connection spoke a dialect that this broker does not serve.
+    Dialect,
+}
+
+impl Close {
+    /// The reason as `bye` and `clients --history` show it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Close::Quit => "quit",
+            Close::Lost => "lost",
+            Close::Timeout => "timeout",
+            Close::Shutdown => "shutdown",
+            Close::TooLong => "too-long",
+            Close::Overflow => "overflow",
+            Close::Full => "full",
+            Close::Dialect => "dialect",
+        }
+    }
+}
+
+impl fmt::Display for Close {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

@@ -1,0 +1,41 @@
+//! The only file that names the async runtime.
+//!
+//! async-std is the choice of the project's user. Its authors have stopped
+//! developing it in favour of smol, whose crates (async-io, async-executor,
+//! blocking) it is a thin layer over; a later move is this one file. Everything
+//! above it speaks `futures` traits only. `docs/decisions/runtime.md` has more.
+
+use std::future::Future;
+use std::time::Duration;
+
+pub use async_std::net::{TcpListener, TcpStream};
+pub use async_std::task::JoinHandle;
+
+/// Runs a future to its end on this thread; the other threads of the executor
+/// help with what it spawns.
+pub fn block_on<T>(future: impl Future<Output = T>) -> T {
+    async_std::task::block_on(future)
+}
+
+/// Starts a task. Dropping the handle leaves the task running.
+///
+/// A panic ends only that task, and silently: whoever spawns something that the
+/// process cannot do without must await the handle.
+pub fn spawn<T: Send + 'static>(future: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
+    async_std::task::spawn(future)
+}
+
+/// Runs blocking work (files, names, processes) on a thread of its own.
+pub async fn unblock<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    async_std::task::spawn_blocking(work).await
+}
+
+/// Waits for this long.
+pub async fn sleep(duration: Duration) {
+    async_std::task::sleep(duration).await;
+}
+
+/// Waits for a future for at most this long; `None` if the time ran out first.
+pub async fn timeout<T>(duration: Duration, future: impl Future<Output = T>) -> Option<T> {
+    async_std::future::timeout(duration, future).await.ok()
+}

@@ -1,0 +1,4 @@
+//! Bytes to requests, and replies and frames to bytes. Pure: nothing here
+//! knows of sockets, channels or time.
+
+pub mod escape;
