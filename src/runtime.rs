@@ -25,6 +25,11 @@ pub fn spawn<T: Send + 'static>(future: impl Future<Output = T> + Send + 'static
     async_std::task::spawn(future)
 }
 
+/// Ends a task where it waits, and waits until it has ended.
+pub async fn cancel<T>(task: JoinHandle<T>) {
+    task.cancel().await;
+}
+
 /// Runs blocking work (files, names, processes) on a thread of its own.
 pub async fn unblock<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     async_std::task::spawn_blocking(work).await

@@ -2,3 +2,5 @@
 //! knows of sockets, channels or time.
 
 pub mod escape;
+pub mod sniff;
+pub mod text;

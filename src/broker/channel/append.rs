@@ -1,0 +1,174 @@
+//! What members and others put into the log: messages, commands, results.
+
+use super::{Channel, State};
+use crate::broker::directory::Client;
+use crate::broker::member::Member;
+use crate::error::{Code, Fault};
+use crate::log::{Body, Chunk, Command, Place};
+use crate::payload::Payload;
+use crate::roster::Key;
+use std::collections::HashMap;
+
+/// What came of an append.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Appended {
+    /// The seq of the first entry.
+    pub seq: u64,
+    /// A live member is a whole log behind: read no more from this publisher
+    /// until [`Channel::is_held_up`] says otherwise.
+    pub held_up: bool,
+}
+
+impl Channel {
+    /// Appends messages, all text or all JSON, as one chunk; with a term, only
+    /// if that is still rank 0's.
+    ///
+    /// # Errors
+    /// [`Code::NoChannel`] for one that was removed, [`Code::Fenced`].
+    pub fn publish(
+        &self,
+        author: &Client,
+        name: &str,
+        term: Option<u64>,
+        payloads: &[Payload<'_>],
+        now_ms: u64,
+    ) -> Result<Appended, Fault> {
+        let mut state = self.lock();
+        self.alive(&state)?;
+        if let Some(term) = term {
+            self.fence(&state, term)?;
+        }
+        let seq = state.log.head() + 1;
+        let mut bytes = Vec::new();
+        let mut ends = Vec::with_capacity(payloads.len());
+        let place = Place { channel: &self.name, seq };
+        self.rules.encode.messages(place, name, payloads, &mut bytes, &mut ends);
+        if ends.len() == 1 {
+            ends = Vec::new();
+        }
+        let json = payloads.first().is_some_and(Payload::is_json);
+        let body = Body::Messages { json };
+        let chunk = Chunk { first_seq: seq, author: author.id, body, at_ms: now_ms, bytes, ends };
+        state.log.append(chunk);
+        Ok(Appended { seq, held_up: self.relieve(&mut state, Some(&author.mailbox), now_ms) })
+    }
+
+    fn fence(&self, state: &State, term: u64) -> Result<(), Fault> {
+        match state.roster.top_term() {
+            Some(top) if top == term => Ok(()),
+            Some(top) => {
+                let text = format!("the term of rank 0 in {} is {top}, not {term}", self.name);
+                Err(Fault::new(Code::Fenced, text))
+            }
+            None => Err(Fault::new(Code::Fenced, format!("nobody holds rank 0 in {}", self.name))),
+        }
+    }
+
+    /// Gives a command to all below the sender, or to one of them; its seq and
+    /// how many recipients it has. Authority is judged and the recipients are
+    /// frozen here.
+    ///
+    /// # Errors
+    /// [`Code::NotMember`], [`Code::NoMember`] for a recipient that is not in
+    /// this channel, [`Code::Rank`] for one that is not below, and if nobody
+    /// is, [`Code::Busy`] while too many results are awaited.
+    pub fn command(
+        &self,
+        sender: &Member,
+        to: Option<&Member>,
+        command: Command<'_>,
+        now_ms: u64,
+    ) -> Result<(Appended, u32), Fault> {
+        let mut state = self.lock();
+        self.present(&state, sender)?;
+        let Some(standing) = state.standing(sender.key) else {
+            let text = format!("you observe {}: observers command nobody", self.name);
+            return Err(Fault::new(Code::Rank, text));
+        };
+        let recipients = match to {
+            Some(to) => HashMap::from([self.subordinate(&state, sender, to)?]),
+            None => {
+                let below = state.roster.keys_from(standing.rank + 1);
+                below.zip(standing.rank + 1..).collect::<HashMap<Key, u32>>()
+            }
+        };
+        if recipients.is_empty() {
+            let text = format!("nobody ranks below you in {}", self.name);
+            return Err(Fault::new(Code::Rank, text));
+        }
+        state.commands.reserve(recipients.len())?;
+        let seq = state.log.head() + 1;
+        let place = Place { channel: &self.name, seq };
+        let name = sender.client.name();
+        let mut bytes = Vec::new();
+        let (rank, term) = (standing.rank, standing.term);
+        self.rules.encode.command(place, &name, rank, term, command, &mut bytes);
+        let body = Body::Command { rank, to: to.map(|to| to.key) };
+        self.append_one(&mut state, sender.client.id, body, bytes, now_ms);
+        // At most as many as there are members.
+        let sent = u32::try_from(recipients.len()).unwrap_or(u32::MAX);
+        state.commands.open(seq, sender.client.mailbox.clone(), recipients);
+        let held_up = self.relieve(&mut state, Some(&sender.client.mailbox), now_ms);
+        Ok((Appended { seq, held_up }, sent))
+    }
+
+    /// A member with its rank, if `superior` outranks it.
+    pub(super) fn subordinate(
+        &self,
+        state: &State,
+        superior: &Member,
+        member: &Member,
+    ) -> Result<(Key, u32), Fault> {
+        let name = member.client.name();
+        let (own, other) = (state.roster.rank(superior.key), state.roster.rank(member.key));
+        match (own.filter(|_| !superior.observer), other.filter(|_| !member.observer)) {
+            _ if self.present(state, member).is_err() => Err(self.no_member(&name)),
+            (Some(own), Some(other)) if own < other => Ok((member.key, other)),
+            _ => {
+                let text = format!("you do not outrank {name} in {}", self.name);
+                Err(Fault::new(Code::Rank, text))
+            }
+        }
+    }
+
+    /// That nobody of this name is a member.
+    pub fn no_member(&self, name: &str) -> Fault {
+        Fault::new(Code::NoMember, format!("{name} is no member of {}", self.name))
+    }
+
+    /// A member's answer to a command.
+    ///
+    /// # Errors
+    /// [`Code::NotMember`], [`Code::Gone`] for a command that is over,
+    /// [`Code::Denied`] for one that does not wait for this member.
+    pub fn answer(&self, member: &Member, seq: u64, code: i32, text: String) -> Result<(), Fault> {
+        let mut state = self.lock();
+        self.present(&state, member)?;
+        let who = (member.key, member.client.name());
+        state.commands.answer(&self.name, seq, who, code, text)
+    }
+
+    /// A command's time is up: whoever has not answered will be told so.
+    pub fn expire(&self, seq: u64) {
+        let mut state = self.lock();
+        let State { commands, seats, .. } = &mut *state;
+        commands.expire(&self.name, seq, |key| match seats.get(key as usize) {
+            Some(seat) => seat.member.client.name(),
+            // A member's results are settled when it leaves.
+            None => "?".into(),
+        });
+    }
+
+    /// Appends a single entry.
+    pub(super) fn append_one(
+        &self,
+        state: &mut State,
+        author: crate::log::ClientId,
+        body: Body,
+        bytes: Vec<u8>,
+        at_ms: u64,
+    ) {
+        let first_seq = state.log.head() + 1;
+        state.log.append(Chunk { first_seq, author, body, at_ms, bytes, ends: Vec::new() });
+    }
+}

@@ -1,0 +1,124 @@
+//! Commands that still wait for results.
+//!
+//! Every command ends exactly once: when each of its recipients has answered,
+//! has left, or has run out of time.
+
+use crate::broker::mailbox::Mailbox;
+use crate::error::{Code, Fault};
+use crate::frame::{Frame, Outcome};
+use crate::roster::Key;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+/// Results that one channel may wait for at once: what ten commands to a full
+/// channel of a hundred thousand need.
+pub const RESULTS_MAX: usize = 1 << 20;
+
+#[derive(Debug)]
+struct Open {
+    /// Who gets the results.
+    sender: Arc<Mailbox>,
+    /// Who has yet to answer, and the rank that each had at the command's seq.
+    awaited: HashMap<Key, u32>,
+    sent: u32,
+    succeeded: u32,
+}
+
+/// The open commands of one channel, by seq.
+#[derive(Debug, Default)]
+pub struct Commands {
+    open: BTreeMap<u64, Open>,
+    awaited: usize,
+}
+
+impl Commands {
+    /// Whether this many more results can be waited for.
+    ///
+    /// # Errors
+    /// [`Code::Busy`] if they cannot.
+    pub fn reserve(&self, results: usize) -> Result<(), Fault> {
+        if self.awaited + results > RESULTS_MAX {
+            let text = "too many results are still awaited in this channel; try again later";
+            return Err(Fault::new(Code::Busy, text));
+        }
+        Ok(())
+    }
+
+    /// A command has been given. Its recipients are frozen here.
+    pub fn open(&mut self, seq: u64, sender: Arc<Mailbox>, recipients: HashMap<Key, u32>) {
+        let sent = u32::try_from(recipients.len()).unwrap_or(u32::MAX);
+        self.awaited += recipients.len();
+        self.open.insert(seq, Open { sender, awaited: recipients, sent, succeeded: 0 });
+    }
+
+    /// A recipient has answered.
+    ///
+    /// # Errors
+    /// [`Code::Gone`] for a command that is over or never was, [`Code::Denied`]
+    /// for one that does not wait for this member.
+    pub fn answer(
+        &mut self,
+        channel: &Arc<str>,
+        seq: u64,
+        (key, member): (Key, Arc<str>),
+        code: i32,
+        text: String,
+    ) -> Result<(), Fault> {
+        let Some(open) = self.open.get(&seq) else {
+            let text = format!("command {seq} is over, or never was");
+            return Err(Fault::new(Code::Gone, text));
+        };
+        if !open.awaited.contains_key(&key) {
+            let text = format!("command {seq} was not for you, or you have answered it");
+            return Err(Fault::new(Code::Denied, text));
+        }
+        self.settle(channel, seq, key, member, Outcome::Code(code), text);
+        Ok(())
+    }
+
+    /// A member has left: whatever was awaited of it will not come.
+    pub fn left(&mut self, channel: &Arc<str>, key: Key, member: &Arc<str>) {
+        let waiting = self.open.iter().filter(|(_, open)| open.awaited.contains_key(&key));
+        for seq in waiting.map(|(seq, _)| *seq).collect::<Vec<_>>() {
+            self.settle(channel, seq, key, member.clone(), Outcome::Left, String::new());
+        }
+    }
+
+    /// A command's time is up.
+    pub fn expire(&mut self, channel: &Arc<str>, seq: u64, name: impl Fn(Key) -> Arc<str>) {
+        let Some(open) = self.open.get(&seq) else { return };
+        let mut late: Vec<(u32, Key)> =
+            open.awaited.iter().map(|(key, rank)| (*rank, *key)).collect();
+        late.sort_unstable();
+        for (_, key) in late {
+            self.settle(channel, seq, key, name(key), Outcome::Timeout, String::new());
+        }
+    }
+
+    /// How many commands are open.
+    pub fn len(&self) -> usize {
+        self.open.len()
+    }
+
+    fn settle(
+        &mut self,
+        channel: &Arc<str>,
+        seq: u64,
+        key: Key,
+        member: Arc<str>,
+        outcome: Outcome,
+        text: String,
+    ) {
+        let Some(open) = self.open.get_mut(&seq) else { return };
+        let Some(rank) = open.awaited.remove(&key) else { return };
+        self.awaited -= 1;
+        open.succeeded += u32::from(outcome == Outcome::Code(0));
+        let channel = channel.clone();
+        open.sender.post(Frame::Ack { channel: channel.clone(), seq, member, rank, outcome, text });
+        if open.awaited.is_empty() {
+            let (ok, sent) = (open.succeeded, open.sent);
+            open.sender.post(Frame::Done { channel, seq, ok, sent });
+            self.open.remove(&seq);
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! Who comes, who goes, who moves: the roster's changes.
+
+use super::{Channel, Seat, Standing, State, not_member};
+use crate::broker::directory::Client;
+use crate::broker::member::{Adopted, Member};
+use crate::error::{Code, Fault};
+use crate::log::{Body, Cursor, Departure, Place};
+use crate::request::Start;
+use crate::roster::Change;
+use jiff::Timestamp;
+use std::sync::Arc;
+
+/// How someone comes in.
+#[derive(Clone, Copy, Debug)]
+pub struct Entrance<'a> {
+    /// Where it begins to read.
+    pub start: Start,
+    /// Whether it goes without a rank.
+    pub observe: bool,
+    /// Whether a pattern brings it.
+    pub by_pattern: bool,
+    /// The observer that it was until now.
+    pub replaces: Option<&'a Member>,
+}
+
+impl Channel {
+    /// A client comes in: at the bottom of the roster, or as an observer. Gives
+    /// its standing, and the seq of the last entry.
+    ///
+    /// # Errors
+    /// [`Code::NoChannel`] for a channel that was removed, [`Code::Full`].
+    pub fn join(
+        self: &Arc<Self>,
+        client: &Arc<Client>,
+        slot: u32,
+        entrance: Entrance<'_>,
+        now_ms: u64,
+    ) -> Result<(Adopted, Standing, u64), Fault> {
+        let mut state = self.lock();
+        self.alive(&state)?;
+        let replaced = entrance.replaces.filter(|old| self.present(&state, old).is_ok());
+        let places = self.settings.members_max.map_or(usize::MAX, |max| max as usize);
+        let places = places.min(self.rules.members_max);
+        if state.seats.len() - usize::from(replaced.is_some()) >= places {
+            return Err(Fault::new(
+                Code::Full,
+                format!("{} has all its {places} members", self.name),
+            ));
+        }
+        if let Some(old) = replaced {
+            old.end_at(state.log.head());
+            self.vacate(&mut state, old);
+        }
+        let (cursor, next_seq) = self.entry_point(&state, entrance.start);
+        let joined = state.log.head() + u64::from(!entrance.observe);
+        // A roster has at most as many members as fit into its limit, a u32.
+        let key = u32::try_from(state.seats.vacant_key()).unwrap_or(u32::MAX);
+        let mut member = Member::new(client.clone(), slot, key, joined);
+        (member.observer, member.by_pattern) = (entrance.observe, entrance.by_pattern);
+        member.advance(cursor.chunk, now_ms);
+        let member = Arc::new(member);
+        state.seats.insert(Seat {
+            member: member.clone(),
+            since: Timestamp::now(),
+            holds_up: false,
+        });
+        if !entrance.observe {
+            let change = state.roster.join(key, joined);
+            self.append_change(&mut state, client, change, None, now_ms);
+        }
+        let standing = state.standing(key).unwrap_or(Standing {
+            rank: 0,
+            term: 0,
+            view: state.roster.view(),
+            members: state.roster.len(),
+        });
+        let rank = standing.rank;
+        let adopted = Adopted { channel: self.clone(), member, cursor, next_seq, rank };
+        Ok((adopted, standing, state.log.head()))
+    }
+
+    /// Where reading begins, and the first seq that is due there.
+    fn entry_point(&self, state: &State, start: Start) -> (Cursor, u64) {
+        let (head, first) = (state.log.head(), self.first_offered(state));
+        let seq = match start {
+            Start::Now => head + 1,
+            Start::First => first,
+            Start::Seq(seq) => seq.clamp(1, head + 1),
+            Start::Last(entries) => first.max((head + 1).saturating_sub(entries)),
+        };
+        (state.log.seek(seq.max(first)), seq)
+    }
+
+    /// The first entry of those that this channel keeps for newcomers.
+    pub(super) fn first_offered(&self, state: &State) -> u64 {
+        let head = state.log.head();
+        state.log.first_seq().max(head + 1 - self.settings.history.min(head))
+    }
+
+    /// A member goes. It still gets what was there before.
+    ///
+    /// # Errors
+    /// [`Code::NotMember`] for one that has left, [`Code::NoChannel`].
+    pub fn leave(&self, member: &Member, why: Departure, now_ms: u64) -> Result<(), Fault> {
+        let mut state = self.lock();
+        self.present(&state, member)?;
+        member.end_at(state.log.head());
+        self.remove(&mut state, member, why, now_ms);
+        Ok(())
+    }
+
+    /// A member removes one of lower rank, which gets to see that.
+    ///
+    /// # Errors
+    /// [`Code::NotMember`], [`Code::NoMember`] or [`Code::Rank`].
+    pub fn kick(&self, superior: &Member, member: &Member, now_ms: u64) -> Result<(), Fault> {
+        let mut state = self.lock();
+        self.present(&state, superior)?;
+        self.subordinate(&state, superior, member)?;
+        member.end_at(state.log.head() + 1);
+        self.remove(&mut state, member, Departure::Kicked, now_ms);
+        drop(state);
+        member.notify();
+        Ok(())
+    }
+
+    fn remove(&self, state: &mut State, member: &Member, why: Departure, now_ms: u64) {
+        let seq = state.log.head() + 1;
+        if let Some(change) = state.roster.leave(member.key, seq) {
+            self.append_change(state, &member.client, change, Some(why), now_ms);
+            state.commands.left(&self.name, member.key, &member.client.name());
+        }
+        self.vacate(state, member);
+    }
+
+    fn vacate(&self, state: &mut State, member: &Member) {
+        let seat = state.seats.remove(member.key as usize);
+        if seat.holds_up {
+            self.one_less_holds_up(state);
+        }
+        if state.seats.is_empty() {
+            state.seats = slab::Slab::new();
+        }
+    }
+
+    /// A member goes to the bottom.
+    ///
+    /// # Errors
+    /// [`Code::NotMember`], also for an observer.
+    pub fn yield_rank(&self, member: &Member, now_ms: u64) -> Result<Standing, Fault> {
+        let mut state = self.lock();
+        self.present(&state, member)?;
+        let bottom = state.roster.len().saturating_sub(1);
+        self.place(&mut state, member, bottom, now_ms)
+    }
+
+    /// Rank 0 moves a member to another rank.
+    ///
+    /// # Errors
+    /// [`Code::NotMember`], [`Code::Rank`] for anyone but rank 0,
+    /// [`Code::NoMember`], [`Code::BadRequest`] for a rank that nobody has.
+    pub fn promote(
+        &self,
+        superior: &Member,
+        member: &Member,
+        rank: u32,
+        now_ms: u64,
+    ) -> Result<Standing, Fault> {
+        let mut state = self.lock();
+        self.present(&state, superior)?;
+        self.must_be_top(&state, superior)?;
+        if member.observer || self.present(&state, member).is_err() {
+            return Err(self.no_member(&member.client.name()));
+        }
+        let members = state.roster.len();
+        if rank >= members {
+            let text = format!("the ranks of {} are 0 to {}", self.name, members - 1);
+            return Err(Fault::new(Code::BadRequest, text));
+        }
+        self.place(&mut state, member, rank, now_ms)
+    }
+
+    fn place(
+        &self,
+        state: &mut State,
+        member: &Member,
+        rank: u32,
+        now_ms: u64,
+    ) -> Result<Standing, Fault> {
+        let seq = state.log.head() + 1;
+        if let Some(change) = state.roster.place(member.key, rank, seq) {
+            self.append_change(state, &member.client, change, None, now_ms);
+        }
+        state.standing(member.key).ok_or_else(|| not_member(&self.name))
+    }
+
+    fn must_be_top(&self, state: &State, member: &Member) -> Result<(), Fault> {
+        match state.roster.rank(member.key) {
+            Some(0) => Ok(()),
+            _ => Err(Fault::new(Code::Rank, format!("only rank 0 of {} may do that", self.name))),
+        }
+    }
+
+    /// Rank 0 ends the channel. Everybody still gets what was there before.
+    ///
+    /// # Errors
+    /// [`Code::NoChannel`] if it has ended, [`Code::NotMember`], [`Code::Rank`]
+    /// for anyone but rank 0.
+    pub fn end(&self, member: &Member) -> Result<(), Fault> {
+        let mut state = self.lock();
+        self.present(&state, member)?;
+        self.must_be_top(&state, member)?;
+        state.dropped = Some(state.log.head() + 1);
+        let seats = std::mem::take(&mut state.seats);
+        for (_, seat) in &seats {
+            let who = &seat.member;
+            state.commands.left(&self.name, who.key, &who.client.name());
+            who.end_at(state.log.head());
+        }
+        self.hold_up_nobody(&mut state);
+        drop(state);
+        for (_, seat) in &seats {
+            seat.member.notify();
+        }
+        Ok(())
+    }
+
+    fn append_change(
+        &self,
+        state: &mut State,
+        client: &Client,
+        change: Change,
+        reason: Option<Departure>,
+        now_ms: u64,
+    ) {
+        let place = Place { channel: &self.name, seq: state.log.head() + 1 };
+        let mut bytes = Vec::new();
+        self.rules.encode.change(place, &client.name(), change, reason, &mut bytes);
+        self.append_one(state, client.id, Body::Change(change), bytes, now_ms);
+        self.relieve(state, None, now_ms);
+    }
+}

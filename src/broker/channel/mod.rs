@@ -1,0 +1,267 @@
+//! A channel: a log, the roster that it folds to, and the members that read it.
+//!
+//! Its one lock is where order is made: seq, roster change and append happen
+//! under it, so all members see one order. Nothing is written or awaited inside.
+
+mod append;
+mod commands;
+mod membership;
+mod pressure;
+mod read;
+
+pub use append::Appended;
+pub use commands::RESULTS_MAX;
+pub use membership::Entrance;
+pub use read::Reading;
+
+use super::member::Member;
+use crate::error::{Code, Fault};
+use crate::log::{Encode, MemoryLog};
+use crate::request::Settings;
+use crate::roster::{Key, Roster};
+use crate::sync::lock;
+use commands::Commands;
+use jiff::Timestamp;
+use pressure::{Gate, Pressure};
+use slab::Slab;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+/// What all channels of a broker have in common.
+pub struct Rules {
+    /// How entries look on the wire.
+    pub encode: Box<dyn Encode>,
+    /// Members and observers of a channel at most, unless it was made for fewer.
+    pub members_max: usize,
+    /// Bytes that a channel's log keeps at most.
+    pub log_bytes: usize,
+    /// Without progress for this long, a member slows nobody.
+    pub stall_ms: u64,
+}
+
+impl fmt::Debug for Rules {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rules").field("log_bytes", &self.log_bytes).finish_non_exhaustive()
+    }
+}
+
+/// A named log, and who reads it.
+#[derive(Debug)]
+pub struct Channel {
+    name: Arc<str>,
+    rules: Arc<Rules>,
+    settings: Settings,
+    created: Timestamp,
+    gate: Gate,
+    /// Something was appended, and somebody is about to call [`Channel::wake`].
+    touched: AtomicBool,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    log: MemoryLog,
+    roster: Roster,
+    seats: Slab<Seat>,
+    commands: Commands,
+    pressure: Pressure,
+    /// Set once the channel is removed: the seq that ended it.
+    dropped: Option<u64>,
+}
+
+#[derive(Debug)]
+struct Seat {
+    member: Arc<Member>,
+    since: Timestamp,
+    /// Publishers wait for this one to catch up.
+    holds_up: bool,
+}
+
+/// Figures of a channel, for `channels` and `info`.
+#[derive(Clone, Debug)]
+pub struct Summary {
+    /// Its name.
+    pub name: Arc<str>,
+    /// How it was made.
+    pub settings: Settings,
+    /// When.
+    pub created: Timestamp,
+    /// How many members it has.
+    pub members: u32,
+    /// How many observers.
+    pub observers: usize,
+    /// The seq of its last entry.
+    pub seq: u64,
+    /// The seq of the first entry that is kept.
+    pub first: u64,
+    /// The roster's view.
+    pub view: u64,
+    /// What its log takes, in bytes.
+    pub bytes: usize,
+    /// Commands that wait for results.
+    pub commands: usize,
+}
+
+/// A member's standing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Its rank.
+    pub rank: u32,
+    /// Its term.
+    pub term: u64,
+    /// The roster's view.
+    pub view: u64,
+    /// How many members there are.
+    pub members: u32,
+}
+
+/// A row of the roster.
+#[derive(Clone, Debug)]
+pub struct Ranked {
+    /// Who.
+    pub name: Arc<str>,
+    /// Since which seq at this rank.
+    pub term: u64,
+    /// Since when a member.
+    pub since: Timestamp,
+}
+
+impl Channel {
+    /// An empty channel.
+    pub fn new(name: Arc<str>, settings: Settings, rules: Arc<Rules>) -> Self {
+        let created = Timestamp::now();
+        Channel {
+            name,
+            rules,
+            settings,
+            created,
+            gate: Gate::default(),
+            touched: AtomicBool::new(false),
+            state: Mutex::default(),
+        }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// How it was made.
+    pub fn settings(&self) -> Settings {
+        self.settings
+    }
+
+    /// Its figures.
+    pub fn summary(&self) -> Summary {
+        let state = self.lock();
+        Summary {
+            name: self.name.clone(),
+            settings: self.settings,
+            created: self.created,
+            members: state.roster.len(),
+            observers: state.seats.len() - state.roster.len() as usize,
+            seq: state.log.head(),
+            first: state.log.first_seq(),
+            view: state.roster.view(),
+            bytes: state.log.weight(),
+            commands: state.commands.len(),
+        }
+    }
+
+    /// A member's standing.
+    ///
+    /// # Errors
+    /// [`Code::NotMember`] for one that has left, and for an observer.
+    pub fn standing(&self, member: &Member) -> Result<Standing, Fault> {
+        let state = self.lock();
+        self.present(&state, member)?;
+        state.standing(member.key).ok_or_else(|| {
+            Fault::new(Code::NotMember, format!("you observe {}, and have no rank", self.name))
+        })
+    }
+
+    /// The members in rank order, and the view.
+    pub fn ranks(&self) -> (Vec<Ranked>, u64) {
+        let state = self.lock();
+        let row = |(key, term)| {
+            let seat = state.seats.get(key as usize)?;
+            Some(Ranked { name: seat.member.client.name(), term, since: seat.since })
+        };
+        (state.roster.iter().filter_map(row).collect(), state.roster.view())
+    }
+
+    /// The term of rank 0 (0 in an empty roster) and the view.
+    pub fn top(&self) -> (u64, u64) {
+        let state = self.lock();
+        (state.roster.top_term().unwrap_or(0), state.roster.view())
+    }
+
+    /// The clients subscribed to this channel.
+    pub fn clients(&self) -> Vec<Arc<super::directory::Client>> {
+        self.lock().seats.iter().map(|(_, seat)| seat.member.client.clone()).collect()
+    }
+
+    /// After an append: whether it is the caller who has to [`Channel::wake`]
+    /// the members, and not somebody who is about to.
+    pub fn touch(&self) -> bool {
+        !self.touched.swap(true, Ordering::SeqCst)
+    }
+
+    /// Tells every member that does not know yet that there is news.
+    pub fn wake(&self) {
+        // First this: what is appended from here on is for the next one.
+        self.touched.store(false, Ordering::SeqCst);
+        let asleep: Vec<Arc<Member>> = {
+            let state = self.lock();
+            let seats = state.seats.iter().map(|(_, seat)| &seat.member);
+            seats.filter(|member| member.queue()).cloned().collect()
+        };
+        for member in asleep {
+            member.client.mailbox.news(member.slot);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+
+    /// That the channel has not been removed.
+    fn alive(&self, state: &State) -> Result<(), Fault> {
+        match state.dropped {
+            None => Ok(()),
+            Some(_) => Err(no_channel(&self.name)),
+        }
+    }
+
+    /// That this member has not left.
+    fn present(&self, state: &State, member: &Member) -> Result<(), Fault> {
+        self.alive(state)?;
+        let seat = state.seats.get(member.key as usize);
+        if seat.is_some_and(|seat| std::ptr::eq(&*seat.member, member)) {
+            return Ok(());
+        }
+        Err(not_member(&self.name))
+    }
+}
+
+impl State {
+    fn standing(&self, key: Key) -> Option<Standing> {
+        Some(Standing {
+            rank: self.roster.rank(key)?,
+            term: self.roster.term(key)?,
+            view: self.roster.view(),
+            members: self.roster.len(),
+        })
+    }
+}
+
+/// That there is no such channel.
+pub fn no_channel(name: &str) -> Fault {
+    Fault::new(Code::NoChannel, format!("there is no channel {name:?}; create it first"))
+}
+
+/// That one is not a member.
+pub fn not_member(name: &str) -> Fault {
+    Fault::new(Code::NotMember, format!("you are not a member of {name}; sub {name} first"))
+}

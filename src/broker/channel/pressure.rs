@@ -1,0 +1,181 @@
+//! Bounded memory: what the log drops, and who waits for whom.
+//!
+//! The log keeps what is asked for as history and what its members have not
+//! got yet, up to a bound in bytes. Beyond that, history gives way, and so do
+//! members that have made no progress for the stall time: they will find a gap.
+//! For a member that does make progress, publishers wait instead: their
+//! sockets are not read until every such member is down to half a log behind.
+//!
+//! # How it works
+//! Looking at every member's position is O(members), so it is done only when
+//! the log has doubled since the last look, or is full: O(1) for each byte.
+//!
+//! The *gate* is open, or holds the number of a chunk that every live member
+//! must pass before publishers go on. Members that lag behind it are marked
+//! and counted under the lock. A member moves without the lock: it stores its
+//! position, then loads the gate; whoever closes the gate stores it, then loads
+//! the positions. Sequential consistency means that one of the two sees the
+//! other: a member that passes unseen by the count comes here to be uncounted.
+
+use super::{Channel, State};
+use crate::broker::mailbox::Mailbox;
+use crate::broker::member::Member;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A log smaller than this is not worth looking at.
+const LOOK_BYTES_MIN: usize = 64 * 1024;
+const OPEN: u64 = 0;
+
+/// The chunk that live members must pass before publishers go on, if any.
+#[derive(Debug, Default)]
+pub(super) struct Gate(AtomicU64);
+
+/// Who waits, and for how many.
+#[derive(Debug, Default)]
+pub(super) struct Pressure {
+    /// The log's weight at which to look again.
+    look_bytes: usize,
+    /// Members that hold publishers up.
+    holding_up: usize,
+    /// Publishers that wait.
+    waiting: Vec<Arc<Mailbox>>,
+}
+
+impl Channel {
+    /// Whether publishers have to wait.
+    pub fn is_held_up(&self) -> bool {
+        self.gate.0.load(Ordering::SeqCst) != OPEN
+    }
+
+    /// After an append: drops what can go; whether the publisher, if there is
+    /// one, has to wait. It will be woken.
+    pub(super) fn relieve(
+        &self,
+        state: &mut State,
+        publisher: Option<&Arc<Mailbox>>,
+        now_ms: u64,
+    ) -> bool {
+        if state.log.weight() > state.pressure.look_bytes.max(LOOK_BYTES_MIN.min(self.log_bytes()))
+        {
+            self.drop_unneeded(state, now_ms);
+            if state.log.weight() > self.log_bytes() && !self.is_held_up() {
+                self.close(state, now_ms);
+            }
+        }
+        let Some(publisher) = publisher.filter(|_| self.is_held_up()) else { return false };
+        state.pressure.waiting.push(publisher.clone());
+        true
+    }
+
+    fn log_bytes(&self) -> usize {
+        self.rules.log_bytes
+    }
+
+    fn drop_unneeded(&self, state: &mut State, now_ms: u64) {
+        let State { log, seats, pressure, .. } = state;
+        let (mut needed, mut needed_live) = (u64::MAX, u64::MAX);
+        for (_, seat) in seats.iter() {
+            let position = seat.member.position();
+            needed = needed.min(position);
+            if position < needed_live && !self.has_stalled(log, &seat.member, now_ms) {
+                needed_live = position;
+            }
+        }
+        while log.first_chunk() < needed && log.outlives_first(self.settings.history) {
+            log.drop_first();
+        }
+        if log.weight() > self.log_bytes() {
+            // A little more than need be, so as not to look at every append.
+            let enough = self.log_bytes() - self.log_bytes() / 8;
+            while log.weight() > enough && log.first_chunk() < needed_live {
+                log.drop_first();
+            }
+        }
+        pressure.look_bytes = (2 * log.weight()).min(self.log_bytes());
+    }
+
+    /// Whether a member that has something to read has let it lie.
+    fn has_stalled(&self, log: &crate::log::MemoryLog, member: &Member, now_ms: u64) -> bool {
+        let position = member.position();
+        if position >= log.next_chunk() {
+            return false;
+        }
+        // What is gone already cannot be waited for.
+        let Some(chunk) = log.chunk(position) else { return true };
+        let since_ms = chunk.at_ms.max(member.progressed_ms());
+        now_ms.saturating_sub(since_ms) > self.rules.stall_ms
+    }
+
+    fn close(&self, state: &mut State, now_ms: u64) {
+        let State { log, seats, pressure, .. } = state;
+        let mut gate = log.first_chunk();
+        let mut left = log.weight();
+        while left > self.log_bytes() / 2 && gate < log.next_chunk() {
+            left -= log.chunk(gate).map_or(0, |chunk| chunk.weight());
+            gate += 1;
+        }
+        self.gate.0.store(gate, Ordering::SeqCst);
+        for (_, seat) in seats.iter_mut() {
+            seat.holds_up =
+                seat.member.position() < gate && !self.has_stalled(log, &seat.member, now_ms);
+            pressure.holding_up += usize::from(seat.holds_up);
+        }
+        if pressure.holding_up == 0 {
+            self.open(state);
+        }
+    }
+
+    fn open(&self, state: &mut State) {
+        self.gate.0.store(OPEN, Ordering::SeqCst);
+        for publisher in std::mem::take(&mut state.pressure.waiting) {
+            publisher.wake();
+        }
+    }
+
+    /// A member has moved from one position to another: perhaps publishers
+    /// waited for that.
+    pub fn progressed(&self, member: &Member, before: u64, after: u64) {
+        let gate = self.gate.0.load(Ordering::SeqCst);
+        if gate == OPEN || before >= gate || after < gate {
+            return;
+        }
+        let mut state = self.lock();
+        let Some(seat) = state.seats.get_mut(member.key as usize) else { return };
+        if std::ptr::eq(&*seat.member, member) && std::mem::take(&mut seat.holds_up) {
+            self.one_less_holds_up(&mut state);
+        }
+    }
+
+    pub(super) fn one_less_holds_up(&self, state: &mut State) {
+        state.pressure.holding_up -= 1;
+        if state.pressure.holding_up == 0 {
+            self.open(state);
+        }
+    }
+
+    pub(super) fn hold_up_nobody(&self, state: &mut State) {
+        state.pressure.holding_up = 0;
+        self.open(state);
+    }
+
+    /// Waits no longer for those who have stalled; whether someone else still
+    /// holds publishers up.
+    pub fn pass_stalled(&self, now_ms: u64) -> bool {
+        let mut state = self.lock();
+        if !self.is_held_up() {
+            return false;
+        }
+        let State { log, seats, pressure, .. } = &mut *state;
+        for (_, seat) in seats.iter_mut().filter(|(_, seat)| seat.holds_up) {
+            if self.has_stalled(log, &seat.member, now_ms) {
+                seat.holds_up = false;
+                pressure.holding_up -= 1;
+            }
+        }
+        if pressure.holding_up == 0 {
+            self.open(&mut state);
+        }
+        self.is_held_up()
+    }
+}

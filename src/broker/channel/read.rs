@@ -1,0 +1,112 @@
+//! How members and others read the log.
+
+use super::{Channel, Standing};
+use crate::broker::member::Member;
+use crate::log::{Body, Chunk, Cursor};
+use crate::reply::Excerpt;
+use crate::request::Start;
+use std::sync::Arc;
+
+/// What there is to read for a member.
+#[derive(Debug, Default)]
+pub struct Reading {
+    /// Chunks from the cursor on.
+    pub chunks: Vec<Arc<Chunk>>,
+    /// The first of them, and where in it to begin, if the member's own place
+    /// is no longer there.
+    pub moved_to: Option<Moved>,
+    /// There is more after them.
+    pub more: bool,
+    /// The roster's view.
+    pub view: u64,
+    /// The member's standing, if the view is another than it knew.
+    pub standing: Option<Standing>,
+    /// The channel was removed; the seq that ended it.
+    pub dropped: Option<u64>,
+}
+
+/// Where a member goes on that was too slow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moved {
+    /// The place.
+    pub cursor: Cursor,
+    /// The seq of the first entry there.
+    pub seq: u64,
+    /// The member's own rank there.
+    pub rank: u32,
+}
+
+impl Channel {
+    /// Reads on from a member's cursor: whole chunks, until they have `bytes`
+    /// or there are `chunks` of them. `seq` is the next that is due, `view` the
+    /// one that the member knows.
+    pub fn read(
+        &self,
+        member: &Member,
+        (cursor, seq): (Cursor, u64),
+        view: u64,
+        (chunks, bytes): (usize, usize),
+        reading: &mut Reading,
+    ) {
+        reading.chunks.clear();
+        let state = self.lock();
+        let log = &state.log;
+        reading.dropped = state.dropped;
+        reading.view = state.roster.view();
+        let is_new = reading.view != view && !member.observer && !member.has_left();
+        reading.standing = is_new.then(|| state.standing(member.key)).flatten();
+        let here = cursor.max(Cursor::at(log.first_chunk()));
+        let first_seq =
+            log.chunk(here.chunk).map_or(log.head() + 1, |c| c.seq_at(here.offset as usize));
+        reading.moved_to = (first_seq > seq).then(|| {
+            // Its rank there follows from its rank now, if it has one still;
+            // before its own join it had none.
+            let after_join = log.seek(member.joined + 1).chunk;
+            let now = state.roster.rank(member.key).filter(|_| !member.has_left());
+            let rank = now.map_or(0, |now| log.rank_before(here.chunk.max(after_join), now));
+            Moved { cursor: here, seq: first_seq, rank }
+        });
+        let mut taken = 0;
+        let mut number = here.chunk;
+        while let Some(chunk) = log.chunk(number) {
+            if reading.chunks.len() == chunks || taken >= bytes {
+                break;
+            }
+            taken += chunk.bytes.len();
+            reading.chunks.push(chunk.clone());
+            number += 1;
+        }
+        reading.more = number < log.next_chunk();
+    }
+
+    /// What the channel keeps, from `start` on; without the commands that were
+    /// not for this member, if it is one.
+    pub fn history(&self, viewer: Option<&Member>, start: Start) -> Vec<Excerpt> {
+        let state = self.lock();
+        let (log, head) = (&state.log, state.log.head());
+        let first = self.first_offered(&state);
+        let from = match start {
+            Start::Now | Start::First => first,
+            Start::Seq(seq) => seq.max(first),
+            Start::Last(entries) => first.max((head + 1).saturating_sub(entries)),
+        };
+        let place = log.seek(from);
+        let mut rank = viewer.and_then(|viewer| state.roster.rank(viewer.key));
+        let mut rows = Vec::new();
+        // Backwards, because the viewer's rank is known now.
+        for number in (place.chunk..log.next_chunk()).rev() {
+            let Some(chunk) = log.chunk(number) else { break };
+            if let (Body::Change(change), Some(rank)) = (chunk.body, rank.as_mut())
+                && viewer.is_some_and(|viewer| chunk.first_seq > viewer.joined)
+            {
+                *rank = change.before(*rank);
+            }
+            if viewer.is_none_or(|viewer| viewer.may_see(chunk, rank.unwrap_or(0))) {
+                let begin = if number == place.chunk { place.offset as usize } else { 0 };
+                rows.push(Excerpt { chunk: chunk.clone(), range: begin..chunk.bytes.len() });
+            }
+        }
+        rows.reverse();
+        rows
+    }
+}

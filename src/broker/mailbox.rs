@@ -1,0 +1,188 @@
+//! What others leave for a connection, and how they wake it.
+//!
+//! Three kinds of mail: *news*, the numbers of subscriptions whose channel has
+//! new entries; the *control lane*, frames that overtake the log on their way
+//! out; and *orders*, to close or to take up a subscription. Leaving mail never
+//! waits.
+
+use super::member::Adopted;
+use crate::error::Close;
+use crate::frame::Frame;
+use crate::sync::lock;
+use futures::task::AtomicWaker;
+use std::collections::VecDeque;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Waker;
+
+/// Frames that wait in one control lane at most: room for the results of a
+/// command to the largest channel.
+pub const LANE_FRAMES_MAX: usize = 1 << 18;
+/// Bytes that they take at most.
+pub const LANE_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Above this, what another client could do without (`tell`, `broadcast`) is
+/// refused rather than let one client run another's lane over.
+pub const LANE_BYTES_OPTIONAL: usize = 64 * 1024;
+
+/// What waits for a connection.
+#[derive(Debug, Default)]
+pub struct Mail {
+    /// Subscriptions whose channel has something new.
+    pub news: Vec<u32>,
+    /// Frames, in order.
+    pub lane: VecDeque<Frame>,
+    /// Subscriptions that the broker made for this client.
+    pub adopted: Vec<Adopted>,
+    /// That the connection is to be closed, and why.
+    pub close: Option<Close>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    mail: Mail,
+    lane_bytes: usize,
+    /// Nobody will look any more.
+    abandoned: bool,
+}
+
+/// The letter box of one connection.
+#[derive(Debug, Default)]
+pub struct Mailbox {
+    waker: AtomicWaker,
+    /// Something may have come since the owner last looked.
+    dirty: AtomicBool,
+    inner: Mutex<Inner>,
+}
+
+impl Mailbox {
+    /// Who is to be woken. Call it before [`Mailbox::take`], so that no mail
+    /// falls between the two.
+    pub fn register(&self, waker: &Waker) {
+        self.waker.register(waker);
+    }
+
+    /// Takes everything that has come, into the empty `mail`; whether there was
+    /// anything.
+    pub fn take(&self, mail: &mut Mail) -> bool {
+        if !self.dirty.swap(false, Ordering::AcqRel) {
+            return false;
+        }
+        let mut inner = lock(&self.inner);
+        std::mem::swap(&mut inner.mail, mail);
+        inner.lane_bytes = 0;
+        true
+    }
+
+    /// Makes the owner look again.
+    pub fn wake(&self) {
+        // Who finds it dirty knows that the owner was woken and has yet to look.
+        if !self.dirty.swap(true, Ordering::AcqRel) {
+            self.waker.wake();
+        }
+    }
+
+    /// That this subscription's channel has something new.
+    pub fn news(&self, slot: u32) {
+        lock(&self.inner).mail.news.push(slot);
+        self.wake();
+    }
+
+    /// A frame that must reach the client. If its lane is full, the connection
+    /// is closed instead.
+    pub fn post(&self, frame: Frame) {
+        self.put(frame, LANE_BYTES_MAX);
+    }
+
+    /// A frame that the client could do without; whether there was room.
+    pub fn offer(&self, frame: Frame) -> bool {
+        self.put(frame, LANE_BYTES_OPTIONAL)
+    }
+
+    fn put(&self, frame: Frame, bytes_max: usize) -> bool {
+        {
+            let mut inner = lock(&self.inner);
+            if inner.abandoned {
+                return true;
+            }
+            let lane_bytes = inner.lane_bytes + frame.weight();
+            if lane_bytes > bytes_max || inner.mail.lane.len() >= LANE_FRAMES_MAX {
+                if bytes_max < LANE_BYTES_MAX {
+                    return false;
+                }
+                inner.mail.close.get_or_insert(Close::Overflow);
+            } else {
+                inner.lane_bytes = lane_bytes;
+                inner.mail.lane.push_back(frame);
+            }
+        }
+        self.wake();
+        true
+    }
+
+    /// A subscription that the broker made for this client.
+    pub fn adopt(&self, adopted: Adopted) {
+        lock(&self.inner).mail.adopted.push(adopted);
+        self.wake();
+    }
+
+    /// That the connection is to be closed. The first reason counts.
+    pub fn close(&self, reason: Close) {
+        lock(&self.inner).mail.close.get_or_insert(reason);
+        self.wake();
+    }
+
+    /// That nobody will look any more: what comes is thrown away.
+    pub fn abandon(&self) {
+        let mut inner = lock(&self.inner);
+        inner.abandoned = true;
+        inner.mail.lane = VecDeque::new();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tell(bytes: usize) -> Frame {
+        Frame::Tell { from: "a".into(), text: "x".repeat(bytes).into() }
+    }
+
+    fn taken(mailbox: &Mailbox) -> Mail {
+        let mut mail = Mail::default();
+        mailbox.take(&mut mail);
+        mail
+    }
+
+    #[test]
+    fn what_is_optional_is_refused_when_the_lane_is_busy() {
+        let mailbox = Mailbox::default();
+        assert!(mailbox.offer(tell(LANE_BYTES_OPTIONAL - size_of::<Frame>())));
+        assert!(!mailbox.offer(tell(0)));
+        mailbox.post(tell(0));
+        let mail = taken(&mailbox);
+        assert_eq!((mail.lane.len(), mail.close), (2, None));
+        assert!(mailbox.offer(tell(0)));
+    }
+
+    #[test]
+    fn a_lane_that_runs_over_closes_the_connection() {
+        let mailbox = Mailbox::default();
+        for _ in 0..LANE_FRAMES_MAX {
+            mailbox.post(Frame::Ping { number: 1 });
+        }
+        let frames = lock(&mailbox.inner).mail.lane.len();
+        let full_by_bytes = LANE_BYTES_MAX / size_of::<Frame>();
+        assert_eq!(frames, LANE_FRAMES_MAX.min(full_by_bytes));
+        mailbox.post(Frame::Ping { number: 1 });
+        assert_eq!(taken(&mailbox).close, Some(Close::Overflow));
+    }
+
+    #[test]
+    fn the_first_reason_to_close_counts() {
+        let mailbox = Mailbox::default();
+        mailbox.close(Close::Shutdown);
+        mailbox.close(Close::Timeout);
+        assert_eq!(taken(&mailbox).close, Some(Close::Shutdown));
+        assert!(!mailbox.take(&mut Mail::default()));
+    }
+}

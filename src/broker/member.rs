@@ -1,0 +1,132 @@
+//! One client's place on one channel, as channel and session share it.
+
+use super::channel::Channel;
+use super::directory::Client;
+use crate::log::{Body, Chunk, Cursor};
+use crate::roster::Key;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+/// Where a member that has not left stops reading: nowhere.
+const OPEN_END: u64 = u64::MAX;
+
+/// A subscription: a member with a rank, or an observer.
+#[derive(Debug)]
+pub struct Member {
+    /// Whose it is.
+    pub client: Arc<Client>,
+    /// Its number among the client's subscriptions.
+    pub slot: u32,
+    /// Its handle in the channel, and in the roster if it has a rank.
+    pub key: Key,
+    /// Whether it is without a rank.
+    pub observer: bool,
+    /// Whether a pattern made it, and not a `sub` of this very channel.
+    pub by_pattern: bool,
+    /// The seq at which it came: of its `join` entry, or of the last entry
+    /// before it.
+    pub joined: u64,
+    /// The session knows that there is news, and has yet to look.
+    queued: AtomicBool,
+    /// The first chunk that it has not got.
+    position: AtomicU64,
+    /// When it last got something, in milliseconds of the broker's clock.
+    progressed_ms: AtomicU64,
+    /// The seq of the last entry that it gets.
+    end: AtomicU64,
+}
+
+impl Member {
+    /// A member that reads from this place on.
+    pub(super) fn new(client: Arc<Client>, slot: u32, key: Key, joined: u64) -> Self {
+        Member {
+            client,
+            slot,
+            key,
+            observer: false,
+            by_pattern: false,
+            joined,
+            queued: AtomicBool::new(false),
+            position: AtomicU64::new(0),
+            progressed_ms: AtomicU64::new(0),
+            end: AtomicU64::new(OPEN_END),
+        }
+    }
+
+    /// Notes that there is news; whether the session must be told.
+    pub fn queue(&self) -> bool {
+        // Most members are awake already: look before writing, so that their
+        // cache line stays where it is.
+        !self.queued.load(Ordering::SeqCst) && !self.queued.swap(true, Ordering::SeqCst)
+    }
+
+    /// The session looks now: what comes from here on is news again.
+    pub fn dequeue(&self) {
+        self.queued.store(false, Ordering::SeqCst);
+    }
+
+    /// The first chunk that it has not got.
+    pub fn position(&self) -> u64 {
+        self.position.load(Ordering::SeqCst)
+    }
+
+    /// It has got everything before this chunk. Gives the position before.
+    pub fn advance(&self, chunk: u64, now_ms: u64) -> u64 {
+        self.progressed_ms.store(now_ms, Ordering::Relaxed);
+        self.position.swap(chunk, Ordering::SeqCst)
+    }
+
+    /// When it last got something.
+    pub fn progressed_ms(&self) -> u64 {
+        self.progressed_ms.load(Ordering::Relaxed)
+    }
+
+    /// The seq of the last entry that it gets.
+    pub fn end(&self) -> u64 {
+        self.end.load(Ordering::SeqCst)
+    }
+
+    /// It gets nothing after this seq.
+    pub fn end_at(&self, seq: u64) {
+        self.end.fetch_min(seq, Ordering::SeqCst);
+    }
+
+    /// Whether it has left, and only reads what is still due to it.
+    pub fn has_left(&self) -> bool {
+        self.end() != OPEN_END
+    }
+
+    /// Whether this chunk, before which it had `rank`, is for it: a command is
+    /// for those who were below its sender, and for observers.
+    pub fn may_see(&self, chunk: &Chunk, rank: u32) -> bool {
+        match chunk.body {
+            Body::Command { .. } if self.observer => true,
+            Body::Command { rank: sender, to } => {
+                chunk.first_seq > self.joined && to.map_or(sender < rank, |to| to == self.key)
+            }
+            _ => true,
+        }
+    }
+
+    /// Tells its connection that there is news, if it does not know yet.
+    pub fn notify(&self) {
+        if self.queue() {
+            self.client.mailbox.news(self.slot);
+        }
+    }
+}
+
+/// A new subscription, and where it begins to read.
+#[derive(Clone, Debug)]
+pub struct Adopted {
+    /// The channel.
+    pub channel: Arc<Channel>,
+    /// The member.
+    pub member: Arc<Member>,
+    /// The first place to read.
+    pub cursor: Cursor,
+    /// The first seq that is due; what is gone of it will be a gap.
+    pub next_seq: u64,
+    /// The rank at which it came in; 0 for an observer.
+    pub rank: u32,
+}

@@ -1,0 +1,267 @@
+//! The state that all connections share. Synchronous: no I/O, no waiting, and
+//! time is an argument.
+//!
+//! # Locks
+//! In this order, and never the other way round:
+//! **registry shard → a client's subscriptions → channel → mailbox.**
+
+pub mod channel;
+mod clock;
+mod directory;
+mod mailbox;
+mod member;
+mod registry;
+mod stats;
+mod subscribe;
+
+pub use directory::{Client, PATTERNS_MAX, Past};
+pub use mailbox::{Mail, Mailbox};
+pub use member::{Adopted, Member};
+pub use stats::{Counter, Stats};
+
+use crate::config::Config;
+use crate::error::{Close, Fault};
+use crate::frame::Frame;
+use crate::log::{Departure, Encode};
+use crate::sync::lock;
+use channel::{Channel, Rules};
+use clock::{Clock, Timer};
+use directory::Directory;
+use registry::Registry;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// How long a client may believe in its seats, counted from when it sent the
+/// `ping` that was answered.
+pub const LEASE_MS: u64 = 8_000;
+/// How long the results of a command are waited for, unless it says otherwise.
+pub const COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long the clock's thread sleeps at most: how late it notices that the
+/// broker is gone.
+const CLOCK_SLEEP_MAX: Duration = Duration::from_secs(1);
+
+/// The shared state: the only door to channels, clients and time.
+#[derive(Debug)]
+pub struct Broker {
+    /// What it was started with.
+    pub config: Config,
+    /// Its figures.
+    pub stats: Stats,
+    registry: Registry,
+    directory: Directory,
+    clock: Clock,
+    stopping: AtomicBool,
+}
+
+impl Broker {
+    /// A broker whose entries look like this on the wire.
+    pub fn new(config: Config, encode: Box<dyn Encode>) -> Arc<Self> {
+        let rules = Rules {
+            encode,
+            members_max: config.max_members,
+            log_bytes: config.log_bytes,
+            stall_ms: millis(config.stall),
+        };
+        Arc::new(Broker {
+            registry: Registry::new(config.max_channels, rules),
+            config,
+            stats: Stats::default(),
+            directory: Directory::default(),
+            clock: Clock::default(),
+            stopping: AtomicBool::new(false),
+        })
+    }
+
+    /// Milliseconds since the broker began.
+    pub fn now_ms(&self) -> u64 {
+        self.clock.now_ms()
+    }
+
+    /// How long a client may believe in its seats, in milliseconds: never
+    /// longer than it takes to notice that the client has gone silent.
+    pub fn lease_ms(&self) -> u64 {
+        match millis(self.config.idle_timeout) {
+            0 => LEASE_MS,
+            idle_ms => LEASE_MS.min(idle_ms),
+        }
+    }
+
+    /// The channel of this name.
+    ///
+    /// # Errors
+    /// [`crate::error::Code::NoChannel`].
+    pub fn channel(&self, name: &str) -> Result<Arc<Channel>, Fault> {
+        self.registry.find(name)
+    }
+
+    /// All channels, by name.
+    pub fn channels(&self) -> Vec<Arc<Channel>> {
+        self.registry.all()
+    }
+
+    /// How many channels there are.
+    pub fn channel_count(&self) -> usize {
+        self.registry.len()
+    }
+
+    /// Someone new, who gets a guest's name.
+    pub fn enter(&self, addr: SocketAddr, dialect: &'static str) -> Arc<Client> {
+        let now_ms = self.now_ms();
+        let client = self.directory.enter(addr, dialect, now_ms);
+        self.watch_silence(&client, now_ms);
+        // Who comes while the broker says good-bye to everybody is told as well.
+        if self.is_stopping() {
+            client.mailbox.close(Close::Shutdown);
+        }
+        client
+    }
+
+    /// Gives a client another name.
+    ///
+    /// # Errors
+    /// As [`crate::error::Code`] has them for names.
+    pub fn rename(&self, client: &Arc<Client>, name: &str) -> Result<(), Fault> {
+        self.directory.rename(client, name)
+    }
+
+    /// Somebody's connection has ended: it leaves every channel at once.
+    pub fn leave(&self, client: &Arc<Client>, reason: Close, now_ms: u64) {
+        self.leave_channels(client, departure(reason), now_ms);
+        client.mailbox.abandon();
+        self.directory.leave(client, reason);
+    }
+
+    /// A client leaves every channel, and stays connected.
+    pub fn leave_channels(&self, client: &Arc<Client>, why: Departure, now_ms: u64) {
+        self.registry.remove_observer(client);
+        let members = {
+            let mut subscriptions = lock(&client.subscriptions);
+            subscriptions.patterns.clear();
+            std::mem::take(&mut subscriptions.by_channel)
+        };
+        for (name, member) in members {
+            let Ok(channel) = self.registry.find(&name) else { continue };
+            if channel.leave(&member, why, now_ms).is_ok() && !member.observer {
+                channel.wake();
+            }
+        }
+    }
+
+    /// The client of this name.
+    ///
+    /// # Errors
+    /// [`crate::error::Code::NoMember`].
+    pub fn client(&self, name: &str) -> Result<Arc<Client>, Fault> {
+        self.directory.find(name)
+    }
+
+    /// Everyone who is here, in the order of arrival.
+    pub fn everyone(&self) -> Vec<Arc<Client>> {
+        self.directory.everyone()
+    }
+
+    /// How many clients are here.
+    pub fn client_count(&self) -> usize {
+        self.directory.len()
+    }
+
+    /// The last so many past connections, oldest first.
+    pub fn past(&self, last: usize) -> Vec<Past> {
+        self.directory.past(last)
+    }
+
+    /// Tells everyone that the broker is stopping.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::SeqCst);
+        for client in self.directory.everyone() {
+            client.mailbox.close(Close::Shutdown);
+        }
+    }
+
+    /// Whether it is.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::SeqCst)
+    }
+
+    /// A publisher has to wait: see to it that it does not wait for the dead.
+    pub fn watch_stall(&self, channel: &Arc<Channel>, now_ms: u64) {
+        let at_ms = now_ms + millis(self.config.stall) + 1;
+        self.clock.set(at_ms, Timer::Stall(Arc::downgrade(channel)));
+    }
+
+    /// A command has been given: see to it that it ends.
+    pub fn watch_command(&self, channel: &Arc<Channel>, seq: u64, timeout: Duration, now_ms: u64) {
+        self.clock.set(now_ms + millis(timeout), Timer::Deadline(Arc::downgrade(channel), seq));
+    }
+
+    /// Does what is due. [`Broker::run_clock`] calls it, or a test.
+    pub fn tick(&self, now_ms: u64) {
+        while let Some(timer) = self.clock.next_due(now_ms) {
+            match timer {
+                Timer::Deadline(channel, seq) => {
+                    if let Some(channel) = channel.upgrade() {
+                        channel.expire(seq);
+                    }
+                }
+                Timer::Stall(channel) => {
+                    if let Some(channel) = channel.upgrade()
+                        && channel.pass_stalled(now_ms)
+                    {
+                        self.watch_stall(&channel, now_ms);
+                    }
+                }
+                Timer::Silence(client) => {
+                    if let Some(client) = client.upgrade() {
+                        self.watch_silence(&client, now_ms);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Does what is due when it is due, until the broker is gone. For a thread
+    /// of its own.
+    pub fn run_clock(broker: &std::sync::Weak<Self>) {
+        while let Some(broker) = broker.upgrade() {
+            broker.clock.sleep(CLOCK_SLEEP_MAX);
+            broker.tick(broker.now_ms());
+        }
+    }
+
+    /// Pings a client that has been silent for half the idle timeout, and gives
+    /// it up after all of it.
+    fn watch_silence(&self, client: &Arc<Client>, now_ms: u64) {
+        let idle_ms = millis(self.config.idle_timeout);
+        if idle_ms == 0 {
+            return;
+        }
+        let heard_ms = client.heard_ms();
+        let silent_ms = now_ms.saturating_sub(heard_ms);
+        if silent_ms >= idle_ms {
+            client.mailbox.close(Close::Timeout);
+            return;
+        }
+        let next_ms = if silent_ms >= idle_ms / 2 {
+            client.mailbox.post(Frame::Ping { number: now_ms });
+            heard_ms + idle_ms
+        } else {
+            heard_ms + idle_ms.div_ceil(2)
+        };
+        self.clock.set(next_ms.max(now_ms + 1), Timer::Silence(Arc::downgrade(client)));
+    }
+}
+
+/// Why members leave when their connection ends.
+fn departure(reason: Close) -> Departure {
+    match reason {
+        Close::Quit => Departure::Quit,
+        Close::Timeout => Departure::Timeout,
+        _ => Departure::Lost,
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,223 @@
+//! Coming into channels and going out of them, one by one or by pattern.
+
+use super::Broker;
+use super::channel::{Channel, Entrance, Standing, not_member};
+use super::directory::{Client, PATTERNS_MAX};
+use super::member::{Adopted, Member};
+use crate::error::{Code, Fault};
+use crate::log::Departure;
+use crate::request::{Settings, Start};
+use crate::sync::lock;
+use std::sync::Arc;
+
+/// What came of a `sub`.
+#[derive(Clone, Debug)]
+pub struct Subscribed {
+    /// The subscription, for the session to read from.
+    pub adopted: Adopted,
+    /// Where the member stands; for an observer only the view and the number of
+    /// members mean something.
+    pub standing: Standing,
+    /// The seq of the channel's last entry.
+    pub seq: u64,
+    /// The slot of the client's earlier subscription to this channel, if that
+    /// still has something to read.
+    pub replaced: Option<u32>,
+}
+
+impl Broker {
+    /// Makes a channel.
+    ///
+    /// # Errors
+    /// [`Code::BadRequest`] or [`Code::TooLong`] for what is no name,
+    /// [`Code::Exists`], [`Code::Full`].
+    pub fn create(&self, name: &str, settings: Settings, now_ms: u64) -> Result<(), Fault> {
+        let introduce = |client: &Arc<Client>, channel: &Arc<Channel>| {
+            self.observe_if_matching(client, channel, now_ms);
+        };
+        self.registry.create(name, settings, introduce).map(drop)
+    }
+
+    /// Removes a channel, by order of its rank 0.
+    ///
+    /// # Errors
+    /// [`Code::NoChannel`], [`Code::NotMember`], [`Code::Rank`].
+    pub fn drop_channel(&self, client: &Client, name: &str) -> Result<(), Fault> {
+        let channel = self.channel(name)?;
+        let member = client.member(name).ok_or_else(|| not_member(name))?;
+        channel.end(&member)?;
+        self.registry.remove(&channel);
+        Ok(())
+    }
+
+    /// A client joins a channel or observes it.
+    ///
+    /// # Errors
+    /// [`Code::NoChannel`], [`Code::AlreadyMember`], [`Code::Full`],
+    /// [`Code::TooMany`] for a client that has all the subscriptions it may
+    /// have.
+    pub fn subscribe(
+        &self,
+        client: &Arc<Client>,
+        name: &str,
+        start: Start,
+        observe: bool,
+        now_ms: u64,
+    ) -> Result<Subscribed, Fault> {
+        let channel = self.channel(name)?;
+        let mut subscriptions = lock(&client.subscriptions);
+        let present = subscriptions.by_channel.get(name).filter(|member| !member.has_left());
+        let replaces = match present {
+            Some(member) if !member.by_pattern => {
+                let text = format!("you are in {name} already; unsub {name} first");
+                return Err(Fault::new(Code::AlreadyMember, text));
+            }
+            present => present.cloned(),
+        };
+        let allowed = self.config.max_subscriptions;
+        if replaces.is_none() && subscriptions.by_channel.len() >= allowed {
+            let text = format!("you have all your {allowed} subscriptions");
+            return Err(Fault::new(Code::TooMany, text));
+        }
+        let slot = subscriptions.take_slot();
+        let entrance =
+            Entrance { start, observe, by_pattern: false, replaces: replaces.as_deref() };
+        match channel.join(client, slot, entrance, now_ms) {
+            Ok((adopted, standing, seq)) => {
+                let (name, member) = (channel.name().clone(), adopted.member.clone());
+                let earlier = subscriptions.by_channel.insert(name, member);
+                let replaced = earlier.map(|earlier| {
+                    earlier.notify();
+                    earlier.slot
+                });
+                Ok(Subscribed { adopted, standing, seq, replaced })
+            }
+            Err(fault) => {
+                subscriptions.free_slot(slot);
+                Err(fault)
+            }
+        }
+    }
+
+    /// A client leaves a channel on purpose. Gives the channel, and the slot of
+    /// the subscription, which may still have something to read.
+    ///
+    /// # Errors
+    /// [`Code::NoChannel`], [`Code::NotMember`].
+    pub fn unsubscribe(
+        &self,
+        client: &Arc<Client>,
+        name: &str,
+        now_ms: u64,
+    ) -> Result<(Arc<Channel>, u32), Fault> {
+        let channel = self.channel(name)?;
+        let member = client.member(name).ok_or_else(|| not_member(name))?;
+        channel.leave(&member, Departure::Unsub, now_ms)?;
+        lock(&client.subscriptions).by_channel.remove(name);
+        member.notify();
+        self.observe_if_matching(client, &channel, now_ms);
+        Ok((channel, member.slot))
+    }
+
+    /// A client observes every channel, present or to come, whose name matches;
+    /// how many there are now.
+    ///
+    /// # Errors
+    /// [`Code::BadRequest`] for what is no pattern, [`Code::AlreadyMember`],
+    /// [`Code::TooMany`].
+    pub fn observe(&self, client: &Arc<Client>, glob: &str, now_ms: u64) -> Result<usize, Fault> {
+        let pattern = compile(glob)?;
+        {
+            let mut subscriptions = lock(&client.subscriptions);
+            if subscriptions.patterns.iter().any(|known| known.as_str() == glob) {
+                let text = format!("you observe {glob} already");
+                return Err(Fault::new(Code::AlreadyMember, text));
+            }
+            if subscriptions.patterns.len() >= PATTERNS_MAX {
+                let text = format!("a client observes at most {PATTERNS_MAX} patterns");
+                return Err(Fault::new(Code::TooMany, text));
+            }
+            subscriptions.patterns.push(pattern.clone());
+        }
+        // First the channels to come, then those that are here: none is missed,
+        // and none is taken twice.
+        self.registry.add_observer(client);
+        let matching = self.channels().into_iter().filter(|c| pattern.matches(c.name()));
+        Ok(matching.inspect(|channel| self.observe_if_matching(client, channel, now_ms)).count())
+    }
+
+    /// A client observes a pattern no more.
+    ///
+    /// # Errors
+    /// [`Code::NotMember`] if it did not.
+    pub fn unobserve(&self, client: &Arc<Client>, glob: &str, now_ms: u64) -> Result<(), Fault> {
+        let mut ended: Vec<(Arc<str>, Arc<Member>)> = Vec::new();
+        {
+            let mut subscriptions = lock(&client.subscriptions);
+            let patterns = &mut subscriptions.patterns;
+            let Some(at) = patterns.iter().position(|known| known.as_str() == glob) else {
+                return Err(Fault::new(Code::NotMember, format!("you do not observe {glob}")));
+            };
+            patterns.remove(at);
+            let patterns = patterns.clone();
+            subscriptions.by_channel.retain(|name, member| {
+                let keeps = !member.by_pattern || patterns.iter().any(|known| known.matches(name));
+                if !keeps {
+                    ended.push((name.clone(), member.clone()));
+                }
+                keeps
+            });
+        }
+        // The registry comes before a client's subscriptions in the lock order.
+        for (name, member) in ended {
+            if let Ok(channel) = self.channel(&name) {
+                // It may have been dropped meanwhile: all the same.
+                let _ = channel.leave(&member, Departure::Unsub, now_ms);
+            }
+            member.notify();
+        }
+        Ok(())
+    }
+
+    /// Makes a client an observer of a channel if one of its patterns matches
+    /// and it is not there in its own right.
+    fn observe_if_matching(&self, client: &Arc<Client>, channel: &Arc<Channel>, now_ms: u64) {
+        let mut subscriptions = lock(&client.subscriptions);
+        let name = channel.name();
+        let is_there = subscriptions.by_channel.get(name).is_some_and(|member| !member.has_left());
+        let is_full = subscriptions.by_channel.len() >= self.config.max_subscriptions;
+        if is_there || is_full || !subscriptions.matches(name) {
+            return;
+        }
+        let slot = subscriptions.take_slot();
+        let entrance =
+            Entrance { start: Start::Now, observe: true, by_pattern: true, replaces: None };
+        match channel.join(client, slot, entrance, now_ms) {
+            Ok((adopted, ..)) => {
+                subscriptions.by_channel.insert(name.clone(), adopted.member.clone());
+                client.mailbox.adopt(adopted);
+            }
+            Err(fault) => {
+                subscriptions.free_slot(slot);
+                log::warn!(
+                    "event=observe-failed client={} channel={name} reason={fault}",
+                    client.name()
+                );
+            }
+        }
+    }
+}
+
+/// A pattern of channel names, as a shell has them.
+fn compile(glob: &str) -> Result<Arc<glob::Pattern>, Fault> {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"._-*?[]!".contains(&b);
+    if glob.len() > crate::request::NAME_BYTES_MAX || !glob.bytes().all(allowed) || glob.is_empty()
+    {
+        let text = format!("{glob:?} is no pattern: names with * ? and [a-z]");
+        return Err(Fault::new(Code::BadRequest, text));
+    }
+    match glob::Pattern::new(glob) {
+        Ok(pattern) => Ok(Arc::new(pattern)),
+        Err(e) => Err(Fault::new(Code::BadRequest, format!("{glob} is no pattern: {}", e.msg))),
+    }
+}

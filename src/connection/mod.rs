@@ -1,0 +1,289 @@
+//! One socket, one task: it reads, lets the session answer, and writes, in
+//! turn.
+//!
+//! One task rather than two because that is what makes a message cheap: what
+//! was read is answered and fanned out before anybody sleeps. The buffers
+//! belong to the thread, not to the connection ([`scratch`]), so that an idle
+//! connection holds none. Nothing in here waits but [`serve`] itself; a poll
+//! runs from beginning to end on one thread.
+
+mod outgoing;
+mod scratch;
+mod text;
+
+use crate::broker::Broker;
+use crate::error::Close;
+use crate::frame::Frame;
+use crate::log::Departure;
+use crate::runtime::{self, TcpStream};
+use crate::session::Session;
+use crate::wire;
+use crate::wire::sniff::Dialect;
+use futures::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use outgoing::Outgoing;
+use scratch::Scratch;
+use std::future::poll_fn;
+use std::io;
+use std::net::{Shutdown, SocketAddr};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+/// How long a connection may stay silent before its dialect is known.
+const FIRST_BYTES_TIMEOUT: Duration = Duration::from_secs(60);
+/// The same for one that will be refused.
+const REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long to go on reading what a client sends after the good-bye: closing a
+/// socket with unread bytes resets it, and the client might never see the rest.
+const LINGER: Duration = Duration::from_secs(1);
+/// Bytes of that at most.
+const LINGER_BYTES_MAX: usize = 1024 * 1024;
+/// Reads and writes in a row before another connection gets its turn.
+const TURNS: usize = 16;
+/// Replies of one connection that wait to be written at most; no more requests
+/// are read until they are.
+const UNSENT_REPLIES_MAX: usize = 256 * 1024;
+
+/// Serves a connection until it ends.
+pub async fn serve(broker: Arc<Broker>, mut stream: TcpStream, addr: SocketAddr) {
+    let Some((dialect, first)) = sniff(&mut stream, FIRST_BYTES_TIMEOUT).await else {
+        log::debug!("event=closed addr={addr} reason=silent");
+        return;
+    };
+    if dialect != Dialect::Text {
+        log::info!("event=refused addr={addr} dialect={} reason=unserved", dialect.as_str());
+        return say_and_close(stream, &dialect.refusal(false)).await;
+    }
+    let client = broker.enter(addr, dialect.as_str());
+    let drain = broker.config.drain;
+    let mut connection = Connection {
+        session: Session::new(broker.clone(), client),
+        broker,
+        stream,
+        unfinished: first,
+        outgoing: Outgoing::default(),
+        input_ended: false,
+        input_awaited: false,
+        closing: None,
+        said_bye: false,
+    };
+    let reason = poll_fn(|cx| connection.poll(cx, Connection::turn)).await;
+    if reason != Close::Lost || connection.input_ended {
+        // Boxed, so that its timer is no burden to connections that live.
+        Box::pin(connection.part(drain)).await;
+    }
+    connection.end(reason);
+}
+
+/// Refuses a connection, because the broker is full, in its own dialect.
+pub async fn refuse(mut stream: TcpStream) {
+    let dialect = sniff(&mut stream, REFUSAL_TIMEOUT).await.map_or(Dialect::Text, |(d, _)| d);
+    say_and_close(stream, &dialect.refusal(true)).await;
+}
+
+/// Reads until the dialect is known. `None` if the client closes first, or is
+/// silent for too long.
+async fn sniff(stream: &mut TcpStream, timeout: Duration) -> Option<(Dialect, Vec<u8>)> {
+    let sniffing = async {
+        let mut first = [0; 16];
+        let mut len = 0;
+        while len < first.len() {
+            match stream.read(&mut first[len..]).await {
+                Ok(read @ 1..) => len += read,
+                _ => return None,
+            }
+            if let Some(dialect) = Dialect::sniff(&first[..len]) {
+                return Some((dialect, first[..len].to_vec()));
+            }
+        }
+        None
+    };
+    Box::pin(runtime::timeout(timeout, sniffing)).await.flatten()
+}
+
+async fn say_and_close(mut stream: TcpStream, bytes: &[u8]) {
+    let saying = async {
+        stream.write_all(bytes).await?;
+        linger(&mut stream).await
+    };
+    // Whether the refused one heard it is its own affair.
+    let _ = Box::pin(runtime::timeout(LINGER, saying)).await;
+}
+
+/// Closes a socket so that the other end gets everything: ends the output, then
+/// reads to the end of the input.
+async fn linger(stream: &mut TcpStream) -> io::Result<()> {
+    stream.shutdown(Shutdown::Write)?;
+    let mut scrap = [0; 512];
+    let mut left = LINGER_BYTES_MAX;
+    while left > 0 {
+        match stream.read(&mut scrap).await? {
+            0 => break,
+            read => left = left.saturating_sub(read),
+        }
+    }
+    Ok(())
+}
+
+struct Connection {
+    broker: Arc<Broker>,
+    session: Session,
+    stream: TcpStream,
+    /// The beginning of a line whose end has yet to come.
+    unfinished: Vec<u8>,
+    outgoing: Outgoing,
+    /// The client sends no more.
+    input_ended: bool,
+    /// There was nothing to read; the reactor will wake us.
+    input_awaited: bool,
+    /// Why the connection is to be closed, once it is.
+    closing: Option<Close>,
+    said_bye: bool,
+}
+
+/// Whether a turn has moved anything.
+type Moved = bool;
+
+impl Connection {
+    /// Takes turns until one ends the phase, or there is nothing to do.
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        turn: fn(&mut Self, &mut Context<'_>, &mut Scratch) -> Poll<Moved>,
+    ) -> Poll<Close> {
+        // Before looking at the mail, so that none falls between the two.
+        self.session.register(cx.waker());
+        self.input_awaited = false;
+        scratch::with(|scratch| {
+            for _ in 0..TURNS {
+                match turn(self, cx, scratch) {
+                    Poll::Ready(true) => {}
+                    Poll::Ready(false) => {
+                        return Poll::Ready(self.closing.unwrap_or(Close::Lost));
+                    }
+                    Poll::Pending => {
+                        self.outgoing.release();
+                        return Poll::Pending;
+                    }
+                }
+            }
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        })
+    }
+
+    /// One turn of a living connection. `Ready(false)`: it is over.
+    fn turn(&mut self, cx: &mut Context<'_>, scratch: &mut Scratch) -> Poll<Moved> {
+        let now_ms = self.broker.now_ms();
+        if let Some(reason) = self.session.take_mail(&mut scratch.batch.frames) {
+            self.close(reason, now_ms);
+        }
+        let mut moved = false;
+        if self.closing.is_none()
+            && !self.input_awaited
+            && self.outgoing.unsent_replies() < UNSENT_REPLIES_MAX
+            && self.session.may_read()
+        {
+            match self.read(cx, scratch, now_ms) {
+                Poll::Ready(Ok(())) => moved = true,
+                Poll::Ready(Err(_)) => return Poll::Ready(false),
+                Poll::Pending => self.input_awaited = true,
+            }
+        }
+        self.session.flush();
+        match self.outgoing.write(cx, &mut self.stream, &mut self.session, scratch, now_ms) {
+            Poll::Ready(Ok(wrote)) => moved |= wrote,
+            Poll::Ready(Err(_)) => return Poll::Ready(false),
+            Poll::Pending => {}
+        }
+        if self.closing.is_some() {
+            return Poll::Ready(false);
+        }
+        if moved { Poll::Ready(true) } else { Poll::Pending }
+    }
+
+    /// Reads once, and answers the requests in it.
+    fn read(
+        &mut self,
+        cx: &mut Context<'_>,
+        scratch: &mut Scratch,
+        now_ms: u64,
+    ) -> Poll<io::Result<()>> {
+        let line_max = self.broker.config.max_line;
+        let begun = self.unfinished.len();
+        let buffer = scratch.read_buffer(line_max);
+        let mut filled = begun;
+        // What was sniffed is there already, and may hold whole lines.
+        let is_first = begun > 0 && memchr::memchr(b'\n', &self.unfinished).is_some();
+        if !is_first {
+            let read = ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer[begun..]))?;
+            if read == 0 {
+                self.input_ended = true;
+                self.close(Close::Lost, now_ms);
+                return Poll::Ready(Ok(()));
+            }
+            filled += read;
+        }
+        buffer[..begun].copy_from_slice(&self.unfinished);
+        self.session.client().heard(now_ms);
+        let out = self.outgoing.replies();
+        let served = text::serve(&mut self.session, &buffer[..filled], line_max, out, now_ms);
+        let rest = &buffer[served.consumed..filled];
+        self.unfinished.clear();
+        match served.close {
+            Some(reason) => self.close(reason, now_ms),
+            None if rest.is_empty() => self.unfinished = Vec::new(),
+            None => self.unfinished.extend_from_slice(rest),
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Begins to close: from here on nothing is read, and what is due goes out.
+    fn close(&mut self, reason: Close, now_ms: u64) {
+        self.closing.get_or_insert(reason);
+        match reason {
+            Close::Shutdown => {}
+            Close::Quit => self.session.leave_channels(Departure::Quit, now_ms),
+            Close::Timeout => self.session.leave_channels(Departure::Timeout, now_ms),
+            _ => self.session.leave_channels(Departure::Lost, now_ms),
+        }
+    }
+
+    /// Writes what is still due, says good-bye, and closes, within this time.
+    async fn part(&mut self, time: Duration) {
+        let all_out = runtime::timeout(time, poll_fn(|cx| self.poll(cx, Connection::last_turn)));
+        if all_out.await.is_some() && !self.input_ended {
+            // Whether the client stays to the end is its own affair.
+            let _ = runtime::timeout(LINGER, linger(&mut self.stream)).await;
+        }
+    }
+
+    /// One turn of a connection that is being closed. `Ready(false)`: all is
+    /// out, or cannot go out.
+    fn last_turn(&mut self, cx: &mut Context<'_>, scratch: &mut Scratch) -> Poll<Moved> {
+        let now_ms = self.broker.now_ms();
+        self.session.take_mail(&mut scratch.batch.frames);
+        self.session.flush();
+        // To whom nothing gets through no log need be offered.
+        let gets_log = !matches!(self.closing, Some(Close::Overflow | Close::Timeout));
+        if !self.said_bye && !(gets_log && self.session.has_news()) && !self.outgoing.has_unsent() {
+            self.said_bye = true;
+            if let (Some(reason), false) = (self.closing, self.input_ended) {
+                wire::text::frame(&Frame::Bye { reason }, self.outgoing.replies());
+            }
+        }
+        match self.outgoing.write(cx, &mut self.stream, &mut self.session, scratch, now_ms) {
+            Poll::Ready(Ok(true)) => Poll::Ready(true),
+            Poll::Ready(Ok(false)) if !self.said_bye => Poll::Ready(true),
+            Poll::Ready(_) => Poll::Ready(false),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    fn end(mut self, reason: Close) {
+        let client = self.session.client();
+        log::debug!("event=closed client={} addr={} reason={reason}", client.name(), client.addr);
+        self.session.end(reason, self.broker.now_ms());
+    }
+}

@@ -1,0 +1,108 @@
+//! What goes out: the rest of a cut entry, then the control lane, then the log.
+
+use super::scratch::Scratch;
+use crate::session::{PIECES_MAX, Session};
+use crate::wire::text;
+use futures::AsyncWrite;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+/// Bytes that have yet to be written. The log's are not among them: they are
+/// written straight from its chunks.
+#[derive(Default)]
+pub(super) struct Outgoing {
+    /// The rest of an entry that the socket took only the beginning of.
+    rest: Vec<u8>,
+    /// Replies and frames for this client alone.
+    control: Vec<u8>,
+    /// How much of these two is out.
+    rest_sent: usize,
+    control_sent: usize,
+}
+
+impl Outgoing {
+    /// Where replies are appended.
+    pub(super) fn replies(&mut self) -> &mut Vec<u8> {
+        &mut self.control
+    }
+
+    /// How many bytes of replies and frames wait.
+    pub(super) fn unsent_replies(&self) -> usize {
+        self.control.len() - self.control_sent
+    }
+
+    /// Whether anything waits, the log aside.
+    pub(super) fn has_unsent(&self) -> bool {
+        self.unsent_replies() > 0 || self.rest.len() > self.rest_sent
+    }
+
+    /// Lets go of buffers that are empty, before the connection goes to sleep.
+    pub(super) fn release(&mut self) {
+        if !self.has_unsent() {
+            *self = Outgoing::default();
+        }
+    }
+
+    /// Writes once, as much as the socket takes; whether there was anything.
+    pub(super) fn write(
+        &mut self,
+        cx: &mut Context<'_>,
+        stream: &mut (impl AsyncWrite + Unpin),
+        session: &mut Session,
+        scratch: &mut Scratch,
+        now_ms: u64,
+    ) -> Poll<io::Result<bool>> {
+        let batch = &mut scratch.batch;
+        if session.has_news() {
+            session.gather(batch);
+        }
+        for frame in batch.frames.drain(..) {
+            text::frame(&frame, &mut self.control);
+        }
+        let mut slices = [IoSlice::new(&[]); PIECES_MAX + 2];
+        slices[0] = IoSlice::new(&self.rest[self.rest_sent..]);
+        slices[1] = IoSlice::new(&self.control[self.control_sent..]);
+        let own = slices[0].len() + slices[1].len();
+        for (slice, piece) in slices[2..].iter_mut().zip(&batch.pieces) {
+            *slice = IoSlice::new(piece.bytes());
+        }
+        if own == 0 && batch.pieces.is_empty() {
+            // Nothing to write, but cursors may have passed what is not for us.
+            session.settle(batch, 0, now_ms);
+            return Poll::Ready(Ok(false));
+        }
+        let slices = &slices[..2 + batch.pieces.len()];
+        let result = Pin::new(stream).poll_write_vectored(cx, slices);
+        let written = match &result {
+            Poll::Ready(Ok(written)) => *written,
+            _ => 0,
+        };
+        self.sent(written.min(own));
+        let cut = session.settle(batch, written.saturating_sub(own), now_ms);
+        if !cut.is_empty() {
+            // Then everything before it is out.
+            (self.rest, self.rest_sent) = (cut, 0);
+        }
+        match result {
+            Poll::Ready(Ok(0)) => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+            Poll::Ready(Ok(_)) => Poll::Ready(Ok(true)),
+            Poll::Ready(Err(e)) => Poll::Ready(Err(e)),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    fn sent(&mut self, written: usize) {
+        let of_rest = written.min(self.rest.len() - self.rest_sent);
+        self.rest_sent += of_rest;
+        self.control_sent += written - of_rest;
+        if self.rest_sent == self.rest.len() {
+            self.rest.clear();
+            self.rest_sent = 0;
+        }
+        if self.control_sent == self.control.len() {
+            self.control.clear();
+            self.control_sent = 0;
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! Buffers that belong to a thread: whichever connection it polls uses them,
+//! and leaves them empty.
+
+use crate::session::Batch;
+use std::cell::RefCell;
+
+/// Bytes that are read at once, beyond an unfinished line.
+const READ_BYTES: usize = 64 * 1024;
+
+/// What a connection needs while it is polled, and not in between.
+#[derive(Default)]
+pub(super) struct Scratch {
+    /// What goes out.
+    pub(super) batch: Batch,
+    read: Vec<u8>,
+}
+
+impl Scratch {
+    /// Room for an unfinished line of up to `line_max` bytes, and for what
+    /// comes after it.
+    pub(super) fn read_buffer(&mut self, line_max: usize) -> &mut [u8] {
+        // Two more: a line's end may be CR LF.
+        let len = line_max + 2 + READ_BYTES;
+        if self.read.len() < len {
+            self.read.resize(len, 0);
+        }
+        &mut self.read
+    }
+}
+
+/// Lends this thread's buffers. Not to be called from within itself.
+pub(super) fn with<T>(work: impl FnOnce(&mut Scratch) -> T) -> T {
+    thread_local! {
+        static SCRATCH: RefCell<Scratch> = RefCell::default();
+    }
+    SCRATCH.with_borrow_mut(work)
+}

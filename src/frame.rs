@@ -1,0 +1,119 @@
+//! What the broker says unasked to one client alone, free of any wire format.
+//!
+//! What all members of a channel see (`msg`, `cmd`, `join`, `left`, `move`) is
+//! in the channel's log instead.
+
+use crate::error::Close;
+use crate::log::Departure;
+use std::sync::Arc;
+
+/// How a command ended at one recipient.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It answered with this code; 0 is success.
+    Code(i32),
+    /// It did not answer in time.
+    Timeout,
+    /// It left.
+    Left,
+}
+
+/// A frame on a connection's control lane.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Frame {
+    /// One recipient's result of a command.
+    Ack {
+        /// The channel.
+        channel: Arc<str>,
+        /// The command's seq.
+        seq: u64,
+        /// Whose result it is.
+        member: Arc<str>,
+        /// Its rank when the command was given.
+        rank: u32,
+        /// The result.
+        outcome: Outcome,
+        /// More about it.
+        text: String,
+    },
+    /// Every result of a command is in.
+    Done {
+        /// The channel.
+        channel: Arc<str>,
+        /// The command's seq.
+        seq: u64,
+        /// How many recipients answered with code 0.
+        ok: u32,
+        /// How many recipients there were.
+        sent: u32,
+    },
+    /// Your rank is now this one.
+    Rank {
+        /// The channel.
+        channel: Arc<str>,
+        /// The rank.
+        rank: u32,
+        /// Since which seq.
+        term: u64,
+        /// The roster that says so.
+        view: u64,
+    },
+    /// You were too slow, and these entries are gone.
+    Gap {
+        /// The channel.
+        channel: Arc<str>,
+        /// The first seq that is gone.
+        from: u64,
+        /// The last one.
+        to: u64,
+    },
+    /// You are no longer in this channel, because there is no such channel.
+    Left {
+        /// The channel.
+        channel: Arc<str>,
+        /// The seq at which it ended.
+        seq: u64,
+        /// Your name.
+        member: Arc<str>,
+        /// The rank you had; observers had none.
+        rank: Option<u32>,
+        /// Why.
+        reason: Departure,
+    },
+    /// A private message.
+    Tell {
+        /// From whom.
+        from: Arc<str>,
+        /// What it says.
+        text: Arc<str>,
+    },
+    /// A message to everyone.
+    Broadcast {
+        /// From whom.
+        from: Arc<str>,
+        /// What it says.
+        text: Arc<str>,
+    },
+    /// Are you there?
+    Ping {
+        /// To be answered with the same number.
+        number: u64,
+    },
+    /// The connection is about to be closed.
+    Bye {
+        /// Why.
+        reason: Close,
+    },
+}
+
+impl Frame {
+    /// What it takes of a control lane's bounded memory, in bytes.
+    pub fn weight(&self) -> usize {
+        let text = match self {
+            Frame::Ack { text, .. } => text.len(),
+            Frame::Tell { text, .. } | Frame::Broadcast { text, .. } => text.len(),
+            _ => 0,
+        };
+        size_of::<Self>() + text
+    }
+}

@@ -1,0 +1,156 @@
+//! The log in memory: the default home of a channel.
+
+use super::entry::{Body, Chunk};
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// A place in a log: the next byte to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Cursor {
+    /// The number of the chunk, counted from the first one ever appended.
+    pub chunk: u64,
+    /// Where in that chunk; always where an entry begins.
+    pub offset: u32,
+}
+
+impl Cursor {
+    /// The beginning of a chunk.
+    pub fn at(chunk: u64) -> Self {
+        Cursor { chunk, offset: 0 }
+    }
+}
+
+/// A log in memory. It drops nothing by itself: its owner knows who still needs
+/// what, and calls [`MemoryLog::drop_first`].
+#[derive(Debug, Default)]
+pub struct MemoryLog {
+    chunks: VecDeque<Arc<Chunk>>,
+    /// The number of `chunks[0]`.
+    first_chunk: u64,
+    /// The seq of the last entry ever appended; 0 if there was none.
+    head: u64,
+    weight: usize,
+}
+
+impl MemoryLog {
+    /// The seq of the last entry ever appended; 0 if there was none.
+    pub fn head(&self) -> u64 {
+        self.head
+    }
+
+    /// The seq of the first entry that is still here, or that comes next.
+    pub fn first_seq(&self) -> u64 {
+        self.chunks.front().map_or(self.head + 1, |chunk| chunk.first_seq)
+    }
+
+    /// What the kept chunks take, in bytes.
+    pub fn weight(&self) -> usize {
+        self.weight
+    }
+
+    /// The number of the first chunk that is still here, or that comes next.
+    pub fn first_chunk(&self) -> u64 {
+        self.first_chunk
+    }
+
+    /// The number that the next chunk will have.
+    pub fn next_chunk(&self) -> u64 {
+        self.first_chunk + self.chunks.len() as u64
+    }
+
+    /// The chunk of this number, if it is here.
+    pub fn chunk(&self, number: u64) -> Option<&Arc<Chunk>> {
+        self.chunks.get(usize::try_from(number.checked_sub(self.first_chunk)?).ok()?)
+    }
+
+    /// Appends a chunk. Its first seq must be the one after the head.
+    pub fn append(&mut self, chunk: Chunk) {
+        debug_assert_eq!(chunk.first_seq, self.head + 1, "seqs have no holes");
+        self.head = chunk.last_seq();
+        self.weight += chunk.weight();
+        self.chunks.push_back(Arc::new(chunk));
+    }
+
+    /// The place of the entry with this seq: the first one kept if it is gone,
+    /// the end if it is still to come.
+    pub fn seek(&self, seq: u64) -> Cursor {
+        let at = self.chunks.partition_point(|chunk| chunk.last_seq() < seq);
+        let offset = self.chunks.get(at).map_or(0, |chunk| chunk.offset_of(seq));
+        // A chunk's entries end at u32 offsets, so its length is one.
+        Cursor { chunk: self.first_chunk + at as u64, offset: u32::try_from(offset).unwrap_or(0) }
+    }
+
+    /// Drops the first chunk that is kept.
+    pub fn drop_first(&mut self) {
+        if let Some(chunk) = self.chunks.pop_front() {
+            self.first_chunk += 1;
+            self.weight -= chunk.weight();
+            if self.chunks.is_empty() {
+                self.chunks = VecDeque::new();
+            }
+        }
+    }
+
+    /// Whether the first chunk that is kept could go with `entries` of history
+    /// left.
+    pub fn outlives_first(&self, entries: u64) -> bool {
+        self.chunks.front().is_some_and(|chunk| self.head - chunk.last_seq() >= entries)
+    }
+
+    /// The rank that a member had before chunk `number`, who has `rank` now and
+    /// was there all the time: the fold, backwards.
+    pub fn rank_before(&self, number: u64, rank: u32) -> u32 {
+        let kept = usize::try_from(number.saturating_sub(self.first_chunk)).unwrap_or(usize::MAX);
+        self.chunks.iter().skip(kept).rev().fold(rank, |rank, chunk| match chunk.body {
+            Body::Change(change) => change.before(rank),
+            _ => rank,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::roster::Change;
+
+    fn chunk(first_seq: u64, entries: u32, body: Body) -> Chunk {
+        Chunk {
+            first_seq,
+            author: 1,
+            body,
+            at_ms: 0,
+            bytes: vec![b'\n'; entries as usize],
+            ends: (1..=entries).collect(),
+        }
+    }
+
+    const MESSAGES: Body = Body::Messages { json: false };
+
+    #[test]
+    fn a_place_is_found_by_seq_whatever_is_still_kept() {
+        let mut log = MemoryLog::default();
+        assert_eq!((log.head(), log.first_seq(), log.seek(1)), (0, 1, Cursor::at(0)));
+        log.append(chunk(1, 3, MESSAGES));
+        log.append(chunk(4, 2, MESSAGES));
+        assert_eq!(log.seek(2), Cursor { chunk: 0, offset: 1 });
+        assert_eq!(log.seek(4), Cursor::at(1));
+        assert_eq!(log.seek(6), Cursor::at(2));
+        assert!(log.outlives_first(2) && !log.outlives_first(3));
+        log.drop_first();
+        assert_eq!((log.first_seq(), log.first_chunk(), log.seek(1)), (4, 1, Cursor::at(1)));
+        log.drop_first();
+        log.drop_first();
+        assert_eq!((log.head(), log.first_seq(), log.weight()), (5, 6, 0));
+        assert_eq!(log.seek(6), Cursor::at(2));
+    }
+
+    #[test]
+    fn the_fold_runs_backwards() {
+        let mut log = MemoryLog::default();
+        log.append(chunk(1, 1, Body::Change(Change::Left { rank: 0 })));
+        log.append(chunk(2, 1, MESSAGES));
+        log.append(chunk(3, 1, Body::Change(Change::Move { old: 2, new: 0 })));
+        // Ranked 3 at first, then 2, then promoted to 0.
+        assert_eq!([0, 1, 2, 3].map(|number| log.rank_before(number, 0)), [3, 2, 2, 0]);
+    }
+}

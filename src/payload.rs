@@ -1,0 +1,31 @@
+//! What a message carries.
+
+use std::borrow::Cow;
+
+/// What a message carries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Payload<'a> {
+    /// Text without a control character and without a backslash: nothing in it
+    /// needs escaping, so it goes from the publisher's bytes into the log as it
+    /// is. Whoever makes one answers for that.
+    Plain(&'a str),
+    /// Any text.
+    Text(Cow<'a, str>),
+    /// A JSON value, as its publisher wrote it.
+    Json(Cow<'a, str>),
+}
+
+impl Payload<'_> {
+    /// The text as it was published.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Payload::Plain(text) => text,
+            Payload::Text(text) | Payload::Json(text) => text,
+        }
+    }
+
+    /// Whether this is a JSON value rather than text.
+    pub fn is_json(&self) -> bool {
+        matches!(self, Payload::Json(_))
+    }
+}

@@ -1,0 +1,148 @@
+//! The one answer that each request gets, free of any wire format.
+
+use crate::log::Chunk;
+use jiff::Timestamp;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// What a field holds.
+#[derive(Clone, Debug)]
+pub enum Value {
+    /// Text; may hold anything a client sent.
+    Text(Arc<str>),
+    /// A count, a seq, a rank, …
+    Number(u64),
+    /// `yes` or `no`.
+    Flag(bool),
+    /// A point in time.
+    Time(Timestamp),
+    /// Names.
+    Names(Vec<Arc<str>>),
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Self {
+        Value::Text(text.into())
+    }
+}
+
+impl From<String> for Value {
+    fn from(text: String) -> Self {
+        Value::Text(text.into())
+    }
+}
+
+impl From<Arc<str>> for Value {
+    fn from(text: Arc<str>) -> Self {
+        Value::Text(text)
+    }
+}
+
+impl From<u64> for Value {
+    fn from(number: u64) -> Self {
+        Value::Number(number)
+    }
+}
+
+impl From<u32> for Value {
+    fn from(number: u32) -> Self {
+        Value::Number(number.into())
+    }
+}
+
+impl From<usize> for Value {
+    fn from(number: usize) -> Self {
+        Value::Number(number as u64)
+    }
+}
+
+impl From<bool> for Value {
+    fn from(flag: bool) -> Self {
+        Value::Flag(flag)
+    }
+}
+
+impl From<Timestamp> for Value {
+    fn from(time: Timestamp) -> Self {
+        Value::Time(time)
+    }
+}
+
+/// A named value in a reply or in one of its rows.
+#[derive(Clone, Debug)]
+pub struct Field {
+    /// Its name.
+    pub key: &'static str,
+    /// What it holds.
+    pub value: Value,
+    /// Whether the text dialect shows it by its place alone, without the name.
+    /// Such fields never change; others may be added.
+    pub positional: bool,
+}
+
+/// A kind and its fields: a reply's last line, or one of its rows.
+#[derive(Clone, Debug)]
+pub struct Line {
+    /// The verb that is answered, or the kind of row.
+    pub kind: &'static str,
+    /// What it says, in order.
+    pub fields: Vec<Field>,
+}
+
+impl Line {
+    /// A line of this kind without fields.
+    pub fn new(kind: &'static str) -> Self {
+        Line { kind, fields: Vec::new() }
+    }
+
+    /// With one more field, shown by its place.
+    #[must_use]
+    pub fn at(mut self, key: &'static str, value: impl Into<Value>) -> Self {
+        self.fields.push(Field { key, value: value.into(), positional: true });
+        self
+    }
+
+    /// With one more field, shown as `key=value`.
+    #[must_use]
+    pub fn with(mut self, key: &'static str, value: impl Into<Value>) -> Self {
+        self.fields.push(Field { key, value: value.into(), positional: false });
+        self
+    }
+}
+
+/// Entries of a log: a part of a chunk that begins and ends between entries.
+#[derive(Clone, Debug)]
+pub struct Excerpt {
+    /// The chunk.
+    pub chunk: Arc<Chunk>,
+    /// Which of its bytes.
+    pub range: Range<usize>,
+}
+
+/// The answer to a request that succeeded.
+#[derive(Clone, Debug)]
+pub enum Reply {
+    /// One line.
+    Line(Line),
+    /// Rows, then the final line.
+    List(Vec<Line>, Line),
+    /// Entries as rows, then the final line.
+    Entries(Vec<Excerpt>, Line),
+    /// The requests of a whole batch of messages, answered together.
+    Published {
+        /// The channel.
+        channel: Arc<str>,
+        /// The seq of the first message.
+        first_seq: u64,
+        /// How many there were, each of them a request of its own.
+        count: u64,
+    },
+    /// The connection is to be closed when everything due to it is out.
+    Quit,
+}
+
+impl From<Line> for Reply {
+    fn from(line: Line) -> Self {
+        Reply::Line(line)
+    }
+}

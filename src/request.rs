@@ -1,0 +1,304 @@
+//! What a client may ask, free of any wire format.
+
+use crate::error::{Code, Fault};
+use crate::payload::Payload;
+use std::time::Duration;
+
+/// Bytes that the name of a channel or a member has at most.
+pub const NAME_BYTES_MAX: usize = 128;
+
+/// One request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Request<'a> {
+    /// Introduces the client.
+    Hello {
+        /// The name it wants to bear.
+        name: Option<String>,
+        /// Whether the `ok` of `pub` and `ack` is to be left out.
+        quiet: bool,
+    },
+    /// Makes a channel.
+    Create {
+        /// Its name.
+        channel: String,
+        /// How it is to be.
+        settings: Settings,
+        /// Whether it may be there already.
+        if_missing: bool,
+    },
+    /// Removes a channel.
+    Drop {
+        /// Its name.
+        channel: String,
+    },
+    /// Joins a channel.
+    Sub {
+        /// Its name.
+        channel: String,
+        /// Where to begin reading.
+        start: Start,
+        /// Whether to make the channel if it is missing.
+        create: bool,
+        /// Whether to get what one publishes oneself.
+        echo: bool,
+        /// Whether to be an observer, without a rank.
+        observe: bool,
+    },
+    /// Observes every channel whose name matches.
+    SubPattern {
+        /// `*`, `?` and `[…]` as a shell has them.
+        glob: String,
+    },
+    /// Leaves a channel, or stops observing a pattern.
+    Unsub {
+        /// The channel's name or the pattern.
+        channel: String,
+    },
+    /// Makes a channel the current one.
+    Use {
+        /// Its name.
+        channel: String,
+    },
+    /// Publishes a message.
+    Pub(Publish<'a>),
+    /// Commands members of lower rank.
+    Cmd {
+        /// The channel; the current one if `None`.
+        channel: Option<String>,
+        /// The only recipient, if not all below.
+        to: Option<String>,
+        /// How long to wait for results.
+        timeout: Option<Duration>,
+        /// What to do.
+        name: String,
+        /// With what.
+        args: Vec<String>,
+    },
+    /// Reports that a command was executed, or failed.
+    Ack {
+        /// The channel it came on.
+        channel: String,
+        /// Its seq.
+        seq: u64,
+        /// 0 for success.
+        code: i32,
+        /// More about it.
+        text: String,
+    },
+    /// Asks for one's own rank.
+    Rank {
+        /// The channel; the current one if `None`.
+        channel: Option<String>,
+    },
+    /// Asks for everybody's rank.
+    Ranks {
+        /// The channel; the current one if `None`.
+        channel: Option<String>,
+    },
+    /// Goes to the bottom of the roster.
+    Yield {
+        /// The channel; the current one if `None`.
+        channel: Option<String>,
+    },
+    /// Moves a member to a rank.
+    Promote {
+        /// The channel.
+        channel: String,
+        /// The member.
+        member: String,
+        /// The rank it shall have.
+        rank: u32,
+    },
+    /// Asks whether a term is still rank 0's.
+    Check {
+        /// The channel.
+        channel: String,
+        /// The term.
+        term: u64,
+    },
+    /// Removes a member of lower rank.
+    Kick {
+        /// The channel.
+        channel: String,
+        /// The member.
+        member: String,
+        /// Why, for the log.
+        reason: String,
+    },
+    /// Lists the channels.
+    Channels,
+    /// Shows one channel with every setting.
+    Info {
+        /// The channel.
+        channel: String,
+    },
+    /// Shows what a channel's log still holds.
+    History {
+        /// The channel.
+        channel: String,
+        /// Where to begin.
+        start: Start,
+    },
+    /// Lists the connected clients.
+    Who {
+        /// Only those in this channel.
+        channel: Option<String>,
+    },
+    /// Lists past connections.
+    Clients {
+        /// How many of them at most.
+        last: Option<u64>,
+    },
+    /// A private message.
+    Tell {
+        /// Who gets it.
+        member: String,
+        /// What it says.
+        text: String,
+    },
+    /// A message to every connected client.
+    Broadcast {
+        /// What it says.
+        text: String,
+    },
+    /// Asks for the broker's figures.
+    Stats,
+    /// Asks for its version.
+    Version,
+    /// Asks what can be asked.
+    Help {
+        /// Only about this.
+        verb: Option<String>,
+    },
+    /// Asks for a sign of life.
+    Ping,
+    /// Leaves.
+    Quit,
+}
+
+/// One message to publish.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Publish<'a> {
+    /// The channel.
+    pub channel: std::borrow::Cow<'a, str>,
+    /// Only if this is still rank 0's term.
+    pub term: Option<u64>,
+    /// What it carries.
+    pub payload: Payload<'a>,
+}
+
+/// Where reading a log begins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Start {
+    /// With what comes next.
+    #[default]
+    Now,
+    /// With the first entry that is kept.
+    First,
+    /// With the entry of this seq.
+    Seq(u64),
+    /// With the last so many entries.
+    Last(u64),
+}
+
+/// How a channel is to be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// Members and observers at most; the broker's limit if `None`.
+    pub members_max: Option<u32>,
+    /// Entries to keep for those who come later.
+    pub history: u64,
+}
+
+/// Whether this may be the name of a channel or a member.
+///
+/// # Errors
+/// [`Code::TooLong`] or [`Code::BadRequest`], with the rule.
+pub fn check_name(name: &str) -> Result<(), Fault> {
+    if name.len() > NAME_BYTES_MAX {
+        let text = format!("a name has at most {NAME_BYTES_MAX} bytes, not {}", name.len());
+        return Err(Fault::new(Code::TooLong, text));
+    }
+    let mut bytes = name.bytes();
+    let begins_well = bytes.next().is_some_and(|b| b.is_ascii_alphanumeric());
+    if begins_well && bytes.all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b)) {
+        return Ok(());
+    }
+    Err(Fault::new(
+        Code::BadRequest,
+        format!("{name:?} is no name: a letter or digit first, then letters, digits, . _ -"),
+    ))
+}
+
+/// A verb with the words that go with it and what it does: one line of `help`.
+#[derive(Clone, Copy, Debug)]
+pub struct Usage {
+    /// The verb.
+    pub verb: &'static str,
+    /// Its options and words.
+    pub words: &'static str,
+    /// What it does.
+    pub does: &'static str,
+}
+
+const fn usage(verb: &'static str, words: &'static str, does: &'static str) -> Usage {
+    Usage { verb, words, does }
+}
+
+/// Every verb that this broker answers, in the order of `help`.
+pub const VERBS: &[Usage] = &[
+    usage(
+        "hello",
+        "[--name N] [--quiet]",
+        "introduces you; --quiet leaves out the ok of pub and ack",
+    ),
+    usage("create", "CH [--max N] [--history N] [--if-missing]", "makes a channel"),
+    usage("drop", "CH", "removes a channel; rank 0 only"),
+    usage(
+        "sub",
+        "CH [--from SEQ|first|now] [--last N] [--create] [--no-echo] [--observe] | --pattern GLOB",
+        "joins at the bottom of the roster, or observes",
+    ),
+    usage("unsub", "CH|GLOB", "leaves a channel, or stops observing a pattern"),
+    usage("use", "CH", "makes CH the current channel"),
+    usage("pub", "[--term T] CH MESSAGE… | --raw CH TEXT | --json CH TEXT", "publishes a message"),
+    usage("cmd", "CH [--to MEMBER] [--timeout SECS] NAME ARG…", "commands those ranked below you"),
+    usage("/NAME", "ARG…", "the same, in the current channel"),
+    usage("ack", "CH SEQ [--code N] [TEXT…]", "reports a command as executed, or as failed"),
+    usage("rank", "[CH]", "your rank and term"),
+    usage("ranks", "[CH]", "everybody's rank and term"),
+    usage("yield", "[CH]", "go to the bottom of the roster"),
+    usage("promote", "CH MEMBER [RANK]", "moves a member, by default to rank 0; rank 0 only"),
+    usage("check", "CH TERM", "is TERM still rank 0's term?"),
+    usage("kick", "CH MEMBER [REASON…]", "removes a member ranked below you"),
+    usage("channels", "", "lists the channels"),
+    usage("info", "CH", "one channel with every setting"),
+    usage("history", "CH [--from SEQ|first] [--last N]", "what the channel still keeps"),
+    usage("who", "[CH]", "who is connected (also: w)"),
+    usage("clients", "--history [--last N]", "past connections"),
+    usage("tell", "MEMBER TEXT…", "a private message (also: msg)"),
+    usage("broadcast", "TEXT…", "to every connected client but yourself"),
+    usage("stats", "", "figures of the broker"),
+    usage("version", "", "versions of broker and protocol"),
+    usage("help", "[VERB]", "this list"),
+    usage("ping", "", "a sign of life, and your lease"),
+    usage("quit", "", "everything still due to you, then bye"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_at_the_limit_and_one_past_it() {
+        let longest = "a".repeat(NAME_BYTES_MAX);
+        assert_eq!(check_name(&longest), Ok(()));
+        assert_eq!(check_name(&(longest + "a")).unwrap_err().code, Code::TooLong);
+        for good in ["a", "0", "news", "a.b_c-d", "Z9-"] {
+            assert_eq!(check_name(good), Ok(()));
+        }
+        for bad in ["", "-a", ".a", "_a", "a b", "a/b", "a*", "ä", "a\n", "a\0"] {
+            assert_eq!(check_name(bad).unwrap_err().code, Code::BadRequest, "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! Builds the parts, takes connections, and stops in order.
+
+use crate::broker::Broker;
+use crate::config::Config;
+use crate::connection;
+use crate::runtime::{self, TcpListener, TcpStream};
+use crate::wire::text::TextEncoder;
+use async_signal::{Signal, Signals};
+use futures::StreamExt;
+use futures::future::{Either, select};
+use std::io::{self, Write};
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+/// Connections that the kernel keeps for us while we take others.
+const BACKLOG: i32 = 4_096;
+/// Connections that are being refused at once; beyond them the socket is closed
+/// without a word.
+const REFUSING_MAX: usize = 256;
+/// The pauses after an accept that failed for want of something.
+const PAUSE_MIN: Duration = Duration::from_millis(10);
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// Why the broker did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The host has no address.
+    #[error(
+        "cannot resolve host {host:?}: {source}; name an address of this machine, such as 127.0.0.1"
+    )]
+    Resolve {
+        /// What was asked for.
+        host: String,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The address is not ours to take.
+    #[error("cannot listen on {addr}: {source}{}", hint(.source))]
+    Listen {
+        /// Where.
+        addr: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// Signals or threads are not to be had.
+    #[error("cannot start: {0}")]
+    System(#[from] io::Error),
+}
+
+fn hint(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "; is another broker running there? choose another port",
+        io::ErrorKind::PermissionDenied => "; ports below 1024 need privileges: choose another",
+        io::ErrorKind::AddrNotAvailable => "; it is no address of this machine",
+        _ => "",
+    }
+}
+
+/// Runs a broker until a signal stops it: SIGINT or SIGTERM once to stop in
+/// order, twice to stop at once.
+///
+/// # Errors
+/// [`StartError`] if it cannot start.
+pub fn run(config: Config) -> Result<(), StartError> {
+    runtime::block_on(async {
+        let mut signals = Signals::new([Signal::Term, Signal::Int])?;
+        let server = Server::start(config)?;
+        announce(server.addr);
+        signals.next().await;
+        log::info!("event=stopping drain={:?}", server.broker.config.drain);
+        let stopping = pin!(server.stop());
+        match select(stopping, signals.next()).await {
+            Either::Left(_) => log::info!("event=stopped"),
+            Either::Right(_) => log::warn!("event=stopped reason=\"second signal\""),
+        }
+        Ok(())
+    })
+}
+
+/// Says where the broker listens, and what it promises.
+fn announce(addr: SocketAddr) {
+    let mut out = io::stdout().lock();
+    let version = env!("CARGO_PKG_VERSION");
+    // Nobody has to listen to it.
+    let _ = writeln!(out, "broker {version} listening on {addr}");
+    let _ = writeln!(
+        out,
+        "promises: one order for all members, no loss while you keep up, bounded memory, one commander; \
+         in memory only: nothing survives a restart yet"
+    );
+    let _ = out.flush();
+}
+
+/// A running broker, for [`run`] and for programs that have one inside.
+///
+/// ```
+/// use ranked_broker::{config::Config, runtime, server::Server};
+///
+/// let config = Config { port: 0, ..Config::default() };
+/// let server = Server::start(config)?;
+/// println!("listening on {}", server.addr);
+/// runtime::block_on(server.stop());
+/// # Ok::<(), ranked_broker::server::StartError>(())
+/// ```
+#[derive(Debug)]
+pub struct Server {
+    /// Where it listens.
+    pub addr: SocketAddr,
+    broker: Arc<Broker>,
+    connections: Arc<AtomicUsize>,
+    accepting: runtime::JoinHandle<()>,
+}
+
+impl Server {
+    /// Begins to listen. Dropping the server leaves it running.
+    ///
+    /// # Errors
+    /// [`StartError`] if it cannot listen where it should.
+    pub fn start(config: Config) -> Result<Server, StartError> {
+        let listener = listen(&config.host, config.port)?;
+        let addr = listener.local_addr()?;
+        let broker = Broker::new(config, Box::new(TextEncoder));
+        let weak = Arc::downgrade(&broker);
+        std::thread::Builder::new().name("clock".into()).spawn(move || Broker::run_clock(&weak))?;
+        let connections = Arc::<AtomicUsize>::default();
+        let accepting = runtime::spawn(accept(listener, broker.clone(), connections.clone()));
+        Ok(Server { addr, broker, connections, accepting })
+    }
+
+    /// Stops: takes no more connections, says good-bye to all, and gives them
+    /// the drain time to read what is due to them.
+    pub async fn stop(self) {
+        runtime::cancel(self.accepting).await;
+        self.broker.stop();
+        // Every connection bounds its own parting by the drain time.
+        let deadline = self.broker.config.drain + Duration::from_millis(500);
+        let gone = async {
+            while self.connections.load(Ordering::SeqCst) > 0 {
+                runtime::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        if runtime::timeout(deadline, gone).await.is_none() {
+            let left = self.connections.load(Ordering::SeqCst);
+            log::warn!("event=drain-timeout connections={left}");
+        }
+    }
+}
+
+/// Listens where it was asked to, and nowhere else: the first address of the
+/// host that can be had.
+fn listen(host: &str, port: u16) -> Result<TcpListener, StartError> {
+    let resolve = |source| StartError::Resolve { host: host.to_owned(), source };
+    let mut failure = resolve(io::ErrorKind::NotFound.into());
+    for addr in (host, port).to_socket_addrs().map_err(resolve)? {
+        match bind(addr) {
+            Ok(listener) => return Ok(listener),
+            Err(source) => failure = StartError::Listen { addr, source },
+        }
+    }
+    Err(failure)
+}
+
+fn bind(addr: SocketAddr) -> io::Result<TcpListener> {
+    let kind = socket2::Type::STREAM;
+    let socket = socket2::Socket::new(socket2::Domain::for_address(addr), kind, None)?;
+    // A broker that was killed leaves connections behind that must not keep its
+    // successor from starting.
+    socket.set_reuse_address(true)?;
+    socket.bind(&addr.into())?;
+    socket.listen(BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    Ok(TcpListener::from(std::net::TcpListener::from(socket)))
+}
+
+/// Takes connections for ever. Nothing that goes wrong with one of them, and no
+/// shortage of descriptors, ends it.
+async fn accept(listener: TcpListener, broker: Arc<Broker>, connections: Arc<AtomicUsize>) {
+    let refusing = Arc::<AtomicUsize>::default();
+    let mut pause = PAUSE_MIN;
+    loop {
+        match listener.accept().await {
+            Ok((stream, addr)) => {
+                pause = PAUSE_MIN;
+                welcome(stream, addr, &broker, &connections, &refusing);
+            }
+            Err(e) if is_about_one_connection(&e) => {}
+            Err(e) => {
+                log::error!(
+                    "event=accept-failed error=\"{e}\" pause={pause:?} advice=\"raise the limit of open files, or lower --max-clients\""
+                );
+                runtime::sleep(pause).await;
+                pause = (pause * 2).min(PAUSE_MAX);
+            }
+        }
+    }
+}
+
+fn is_about_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::Interrupted
+    )
+}
+
+fn welcome(
+    stream: TcpStream,
+    addr: SocketAddr,
+    broker: &Arc<Broker>,
+    connections: &Arc<AtomicUsize>,
+    refusing: &Arc<AtomicUsize>,
+) {
+    // Messages are written whole: waiting for more only makes them late.
+    let _ = stream.set_nodelay(true);
+    if let Some(place) = Place::take(connections, broker.config.max_clients) {
+        broker.stats.connections.add(1);
+        let broker = broker.clone();
+        runtime::spawn(async move {
+            connection::serve(broker, stream, addr).await;
+            drop(place);
+        });
+        return;
+    }
+    broker.stats.refused.add(1);
+    log::debug!("event=refused addr={addr} reason=full");
+    if let Some(place) = Place::take(refusing, REFUSING_MAX) {
+        runtime::spawn(async move {
+            connection::refuse(stream).await;
+            drop(place);
+        });
+    }
+}
+
+/// One of a bounded number of places; dropping it gives it back.
+struct Place(Arc<AtomicUsize>);
+
+impl Place {
+    fn take(taken: &Arc<AtomicUsize>, max: usize) -> Option<Place> {
+        let is_free = taken.fetch_add(1, Ordering::SeqCst) < max;
+        // Over the limit, the place is given back right away, by its drop.
+        let place = Place(taken.clone());
+        is_free.then_some(place)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}

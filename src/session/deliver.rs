@@ -1,0 +1,313 @@
+//! What a client's subscriptions have to read, piece by piece.
+//!
+//! A piece is a part of a chunk, straight out of the log. Gathering moves the
+//! cursors on; settling, when it is known how much the socket took, moves those
+//! back that got ahead of it, to the beginning of an entry. So a member that
+//! does not read costs nothing but its cursor, and what is on the control lane
+//! can go ahead between any two entries.
+
+use super::Session;
+use crate::broker::channel::{Channel, Reading, Standing};
+use crate::broker::{Adopted, Member};
+use crate::frame::Frame;
+use crate::log::{Body, Chunk, Cursor, Departure};
+use std::ops::Range;
+use std::sync::Arc;
+
+/// Pieces of one write: the kernel takes 1,024 at most, and more than this make
+/// no difference.
+pub const PIECES_MAX: usize = 64;
+/// Bytes of one write, about: as many as a socket takes at once.
+const BYTES_MAX: usize = 256 * 1024;
+/// The view of a subscription that has yet to be told its rank.
+const NEVER: u64 = u64::MAX;
+
+/// A channel that this client reads.
+#[derive(Debug)]
+pub(super) struct Subscription {
+    pub(super) channel: Arc<Channel>,
+    pub(super) member: Arc<Member>,
+    cursor: Cursor,
+    /// The next seq that is due.
+    next_seq: u64,
+    /// Its rank at the cursor: the fold of what it has read.
+    rank: u32,
+    /// The rank and term that the client was told last, and as of which view.
+    told: (u32, u64),
+    view: u64,
+    /// Whether it gets what it publishes itself.
+    echo: bool,
+    /// The slot of an earlier subscription to the same channel, which is read
+    /// to its end first.
+    after: Option<u32>,
+}
+
+/// A part of a chunk to be written.
+#[derive(Debug)]
+pub struct Piece {
+    chunk: Arc<Chunk>,
+    range: Range<usize>,
+    number: u64,
+    slot: u32,
+    /// The member's rank before this chunk.
+    rank: u32,
+}
+
+impl Piece {
+    /// The bytes to write.
+    pub fn bytes(&self) -> &[u8] {
+        &self.chunk.bytes[self.range.clone()]
+    }
+}
+
+/// What goes out in one write: frames for this client alone, then pieces.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// Frames, to be written before the pieces.
+    pub frames: Vec<Frame>,
+    /// Pieces, in order.
+    pub pieces: Vec<Piece>,
+    bytes: usize,
+    slots: Vec<u32>,
+    reading: Reading,
+}
+
+impl Subscription {
+    pub(super) fn new(adopted: Adopted, echo: bool) -> Self {
+        Subscription {
+            channel: adopted.channel,
+            member: adopted.member,
+            cursor: adopted.cursor,
+            next_seq: adopted.next_seq,
+            rank: adopted.rank,
+            told: (0, 0),
+            view: NEVER,
+            echo,
+            after: None,
+        }
+    }
+
+    /// The client has been told this in a reply.
+    pub(super) fn knows(&mut self, standing: Standing) {
+        self.told = (standing.rank, standing.term);
+        self.view = standing.view;
+    }
+
+    /// Reads on; what is to be written goes to the batch. Whether there is more.
+    fn read(&mut self, slot: u32, batch: &mut Batch, gaps: &mut u64) -> bool {
+        let room = (PIECES_MAX - batch.pieces.len(), BYTES_MAX.saturating_sub(batch.bytes).max(1));
+        let mut reading = std::mem::take(&mut batch.reading);
+        let place = (self.cursor, self.next_seq);
+        self.channel.read(&self.member, place, self.view, room, &mut reading);
+        self.view = reading.view;
+        if let Some(standing) = reading.standing.take() {
+            self.notice(standing, &mut batch.frames);
+        }
+        if let Some(moved) = reading.moved_to.take() {
+            if self.next_seq <= self.member.end() {
+                let (channel, from) = (self.channel.name().clone(), self.next_seq);
+                let to = (moved.seq - 1).min(self.member.end());
+                batch.frames.push(Frame::Gap { channel, from, to });
+                *gaps += 1;
+            }
+            (self.cursor, self.next_seq) = (moved.cursor, moved.seq);
+            self.rank = moved.rank;
+        }
+        for chunk in reading.chunks.drain(..) {
+            if chunk.first_seq > self.member.end() {
+                break;
+            }
+            self.pass(slot, chunk, batch);
+        }
+        let more = reading.more;
+        batch.reading = reading;
+        more
+    }
+
+    fn notice(&mut self, standing: Standing, frames: &mut Vec<Frame>) {
+        let now = (standing.rank, standing.term);
+        if self.told == now {
+            return;
+        }
+        self.told = now;
+        let channel = self.channel.name().clone();
+        let Standing { rank, term, view, .. } = standing;
+        frames.push(Frame::Rank { channel, rank, term, view });
+    }
+
+    /// Takes the chunk at the cursor, or skips it, and goes on behind it.
+    fn pass(&mut self, slot: u32, chunk: Arc<Chunk>, batch: &mut Batch) {
+        let rank = self.rank;
+        let is_own = chunk.author == self.member.client.id;
+        let is_wanted = match chunk.body {
+            Body::Messages { .. } => self.echo || !is_own,
+            // The reply to `sub` has told it.
+            Body::Change(_) if is_own && chunk.first_seq == self.member.joined => false,
+            Body::Change(change) => {
+                if chunk.first_seq > self.member.joined && !self.member.observer {
+                    self.rank = change.after(rank);
+                }
+                true
+            }
+            Body::Command { .. } => self.member.may_see(&chunk, rank),
+        };
+        let number = self.cursor.chunk;
+        let range = self.cursor.offset as usize..chunk.bytes.len();
+        self.cursor = Cursor::at(number + 1);
+        self.next_seq = chunk.last_seq() + 1;
+        if is_wanted && !range.is_empty() {
+            batch.bytes += range.len();
+            batch.pieces.push(Piece { chunk, range, number, slot, rank });
+        }
+    }
+
+    /// Whether it has left and got all that is due to it.
+    fn is_over(&self) -> bool {
+        self.member.has_left() && self.next_seq > self.member.end()
+    }
+}
+
+impl Session {
+    /// Makes a subscription known, and looks at it soon.
+    pub(super) fn install(&mut self, mut subscription: Subscription) {
+        let earlier = self.leaving.iter().rfind(|(slot, channel)| {
+            *slot != subscription.member.slot && Arc::ptr_eq(channel, &subscription.channel)
+        });
+        subscription.after =
+            earlier.map(|(slot, _)| *slot).filter(|_| !subscription.member.has_left());
+        let slot = subscription.member.slot;
+        if self.subscriptions.len() <= slot as usize {
+            self.subscriptions.resize_with(slot as usize + 1, || None);
+        }
+        if subscription.member.queue() {
+            self.queue.push_back(slot);
+        }
+        self.subscriptions[slot as usize] = Some(subscription);
+    }
+
+    /// Whether a subscription has news.
+    pub fn has_news(&self) -> bool {
+        !self.queue.is_empty()
+    }
+
+    /// Collects what is to be written next.
+    pub fn gather(&mut self, batch: &mut Batch) {
+        batch.bytes = 0;
+        let mut gaps = 0;
+        // Each slot at most once, so that one that waits for another does not
+        // keep this going.
+        for _ in 0..self.queue.len() {
+            if batch.pieces.len() >= PIECES_MAX || batch.bytes >= BYTES_MAX {
+                break;
+            }
+            let Some(slot) = self.queue.pop_front() else { break };
+            let Some(place) = self.subscriptions.get_mut(slot as usize) else { continue };
+            let Some(subscription) = place else { continue };
+            if let Some(earlier) = subscription.after {
+                if self.leaving.iter().any(|(slot, _)| *slot == earlier) {
+                    self.queue.push_back(slot);
+                    continue;
+                }
+                subscription.after = None;
+            }
+            // From here on whatever comes is news again.
+            subscription.member.dequeue();
+            let pieces = batch.pieces.len();
+            let more = subscription.read(slot, batch, &mut gaps);
+            batch.slots.push(slot);
+            if subscription.is_over() && batch.pieces.len() == pieces {
+                self.finish(slot, batch);
+            } else if (more || subscription.member.has_left()) && subscription.member.queue() {
+                self.queue.push_back(slot);
+            }
+        }
+        self.broker.stats.gaps.add(gaps);
+    }
+
+    /// A subscription has come to its end.
+    fn finish(&mut self, slot: u32, batch: &mut Batch) {
+        let Some(place) = self.subscriptions.get_mut(slot as usize) else { return };
+        let Some(subscription) = place.take() else { return };
+        self.leaving.retain(|(leaving, _)| *leaving != slot);
+        let Subscription { channel, member, rank, .. } = subscription;
+        if let Some(seq) = batch.reading.dropped {
+            let rank = (!member.observer).then_some(rank);
+            let (channel, who) = (channel.name().clone(), self.name.clone());
+            let reason = Departure::Dropped;
+            batch.frames.push(Frame::Left { channel, seq, member: who, rank, reason });
+        }
+        let mut subscriptions = crate::sync::lock(&self.client.subscriptions);
+        subscriptions.free_slot(slot);
+        let name = channel.name();
+        if subscriptions.by_channel.get(name).is_some_and(|present| Arc::ptr_eq(present, &member)) {
+            subscriptions.by_channel.remove(name);
+            if self.current.as_ref() == Some(name) {
+                self.current = None;
+            }
+        }
+    }
+
+    /// The socket has taken so many bytes of the pieces. Gives the rest of the
+    /// entry that was cut in two, to be written before anything else.
+    pub fn settle(&mut self, batch: &mut Batch, mut written: usize, now_ms: u64) -> Vec<u8> {
+        let mut rest = Vec::new();
+        let mut delivered = 0;
+        let mut first_unwritten = batch.pieces.len();
+        for (at, piece) in batch.pieces.iter().enumerate() {
+            if written < piece.range.len() {
+                first_unwritten = at;
+                break;
+            }
+            written -= piece.range.len();
+            delivered += piece.chunk.last_seq() + 1 - piece.chunk.seq_at(piece.range.start);
+        }
+        // Backwards, so that the earliest place of a channel is the one that
+        // its cursor ends up at.
+        for (at, piece) in batch.pieces.iter().enumerate().skip(first_unwritten).rev() {
+            let mut to = piece.range.start;
+            if at == first_unwritten && written > 0 {
+                let cut = to + written;
+                to = piece.chunk.entry_at(cut - 1).end;
+                rest.extend_from_slice(&piece.chunk.bytes[cut..to]);
+                delivered += piece.chunk.seq_at(to) - piece.chunk.seq_at(piece.range.start);
+            }
+            self.go_back(piece, to);
+        }
+        for slot in batch.slots.drain(..) {
+            let Some(Some(subscription)) = self.subscriptions.get(slot as usize) else { continue };
+            let chunk = subscription.cursor.chunk;
+            let before = subscription.member.advance(chunk, now_ms);
+            subscription.channel.progressed(&subscription.member, before, chunk);
+        }
+        batch.pieces.clear();
+        self.broker.stats.delivered.add(delivered);
+        rest
+    }
+
+    /// Moves a cursor back to this place in the chunk of a piece.
+    fn go_back(&mut self, piece: &Piece, to: usize) {
+        let Some(Some(subscription)) = self.subscriptions.get_mut(piece.slot as usize) else {
+            return;
+        };
+        if to == piece.chunk.bytes.len() {
+            // The last entry was cut: its rest goes out first, so it counts as
+            // read, and what came after it is unread.
+            subscription.cursor = Cursor::at(piece.number + 1);
+            subscription.rank = match piece.chunk.body {
+                Body::Change(change) if piece.chunk.first_seq > subscription.member.joined => {
+                    change.after(piece.rank)
+                }
+                _ => piece.rank,
+            };
+        } else {
+            // Entries end at u32 offsets.
+            let offset = u32::try_from(to).unwrap_or(u32::MAX);
+            subscription.cursor = Cursor { chunk: piece.number, offset };
+            subscription.rank = piece.rank;
+        }
+        subscription.next_seq = piece.chunk.seq_at(to);
+        if subscription.member.queue() {
+            self.queue.push_back(piece.slot);
+        }
+    }
+}

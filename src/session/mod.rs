@@ -1,0 +1,264 @@
+//! One client, free of any wire format: requests in, replies out, and what its
+//! subscriptions have to read.
+//!
+//! The connection that owns a session calls it in turns: [`Session::handle`]
+//! and [`Session::publish`] for all requests of one read, [`Session::flush`] to
+//! wake whom they concern, then [`Session::gather`] and [`Session::settle`] for
+//! each write.
+
+mod deliver;
+mod orders;
+mod queries;
+
+pub use deliver::{Batch, PIECES_MAX, Piece};
+
+use crate::broker::channel::{Channel, not_member};
+use crate::broker::{Broker, Client, Mail, Member};
+use crate::error::{Close, Code, Fault};
+use crate::frame::Frame;
+use crate::log::Departure;
+use crate::payload::Payload;
+use crate::reply::{Line, Reply};
+use crate::request::Request;
+use deliver::Subscription;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::task::Waker;
+
+/// The version of the protocol that this broker speaks.
+pub const PROTOCOL_VERSION: u64 = 1;
+
+/// One client.
+#[derive(Debug)]
+pub struct Session {
+    broker: Arc<Broker>,
+    client: Arc<Client>,
+    /// The client's name, at hand.
+    name: Arc<str>,
+    /// What it reads, by slot.
+    subscriptions: Vec<Option<Subscription>>,
+    /// Slots that have left their channel, and still have something to read.
+    leaving: Vec<(u32, Arc<Channel>)>,
+    /// Slots that have news.
+    queue: VecDeque<u32>,
+    /// The channel that `/…` goes to.
+    current: Option<Arc<str>>,
+    /// Whether the `ok` of `pub` and `ack` is left out.
+    quiet: bool,
+    /// Channels with something new, whose members are yet to be woken.
+    touched: Vec<Arc<Channel>>,
+    /// The channel for whose members this client has to wait as a publisher.
+    held_up_by: Option<Arc<Channel>>,
+    mail: Mail,
+}
+
+impl Session {
+    /// A session for a client that has just come.
+    pub fn new(broker: Arc<Broker>, client: Arc<Client>) -> Self {
+        Session {
+            broker,
+            name: client.name(),
+            client,
+            subscriptions: Vec::new(),
+            leaving: Vec::new(),
+            queue: VecDeque::new(),
+            current: None,
+            quiet: false,
+            touched: Vec::new(),
+            held_up_by: None,
+            mail: Mail::default(),
+        }
+    }
+
+    /// The client.
+    pub fn client(&self) -> &Arc<Client> {
+        &self.client
+    }
+
+    /// Answers a request. `None` if its reply is to be left out. Messages go to
+    /// [`Session::publish`].
+    ///
+    /// # Errors
+    /// A fault with its code; then nothing has changed.
+    pub fn handle(&mut self, request: Request<'_>, now_ms: u64) -> Result<Option<Reply>, Fault> {
+        let reply = match request {
+            Request::Hello { name, quiet } => self.hello(name.as_deref(), quiet)?,
+            Request::Create { channel, settings, if_missing } => {
+                match self.broker.create(&channel, settings, now_ms) {
+                    Err(fault) if if_missing && fault.code == Code::Exists => {}
+                    other => other?,
+                }
+                Line::new("create").at("channel", channel).into()
+            }
+            Request::Drop { channel } => {
+                self.broker.drop_channel(&self.client, &channel)?;
+                Line::new("drop").at("channel", channel).into()
+            }
+            Request::Sub { channel, start, create, echo, observe } => {
+                self.sub(&channel, start, create, echo, observe, now_ms)?
+            }
+            Request::SubPattern { glob } => {
+                let matched = self.broker.observe(&self.client, &glob, now_ms)?;
+                Line::new("sub").at("pattern", glob).with("matched", matched).into()
+            }
+            Request::Unsub { channel } => self.unsub(&channel, now_ms)?,
+            Request::Use { channel } => self.use_channel(&channel)?,
+            Request::Pub(publish) => {
+                let payloads = [publish.payload];
+                return self.publish(&publish.channel, publish.term, &payloads, now_ms);
+            }
+            Request::Cmd { channel, to, timeout, name, args } => {
+                let channel = self.named(channel)?;
+                let command = crate::log::Command { name: &name, args: &args };
+                self.command(&channel, to.as_deref(), timeout, command, now_ms)?
+            }
+            Request::Ack { channel, seq, code, text } => {
+                self.ack(&channel, seq, code, text)?;
+                if self.quiet {
+                    return Ok(None);
+                }
+                Line::new("ack").at("channel", channel).at("seq", seq).into()
+            }
+            Request::Yield { channel } => self.yield_rank(channel, now_ms)?,
+            Request::Promote { channel, member, rank } => {
+                self.promote(&channel, &member, rank, now_ms)?
+            }
+            Request::Kick { channel, member, reason } => {
+                self.kick(&channel, &member, &reason, now_ms)?
+            }
+            Request::Tell { member, text } => self.tell(&member, text)?,
+            Request::Broadcast { text } => self.broadcast(text),
+            Request::Ping => Line::new("ping").with("lease", self.broker.lease_ms()).into(),
+            // The connection sees to it: it has everything due to go out first.
+            Request::Quit => Reply::Quit,
+            question => self.query(question, now_ms)?,
+        };
+        Ok(Some(reply))
+    }
+
+    /// Publishes messages that follow each other, all text or all JSON; with a
+    /// term only if that is still rank 0's. Each of them is a request of its
+    /// own, the reply answers them all.
+    ///
+    /// # Errors
+    /// [`Code::NoChannel`], [`Code::Fenced`]: then none is published.
+    pub fn publish(
+        &mut self,
+        channel: &str,
+        term: Option<u64>,
+        payloads: &[Payload<'_>],
+        now_ms: u64,
+    ) -> Result<Option<Reply>, Fault> {
+        let channel = self.broker.channel(channel)?;
+        let appended = channel.publish(&self.client, &self.name, term, payloads, now_ms)?;
+        let count = payloads.len() as u64;
+        self.broker.stats.published.add(count);
+        let name = channel.name().clone();
+        self.note_append(channel, appended.held_up, now_ms);
+        let reply = Reply::Published { channel: name, first_seq: appended.seq, count };
+        Ok((!self.quiet).then_some(reply))
+    }
+
+    /// Wakes everyone whom the requests since the last call concern.
+    pub fn flush(&mut self) {
+        for channel in self.touched.drain(..) {
+            channel.wake();
+        }
+    }
+
+    /// Whether more requests may be read: not while a live member of a channel
+    /// that this client publishes to is a whole log behind.
+    pub fn may_read(&mut self) -> bool {
+        if self.held_up_by.as_ref().is_some_and(|channel| channel.is_held_up()) {
+            return false;
+        }
+        self.held_up_by = None;
+        true
+    }
+
+    /// Who is to be woken when there is something for this client.
+    pub fn register(&self, waker: &Waker) {
+        self.client.mailbox.register(waker);
+    }
+
+    /// Takes what others have left for this client: the frames go to `frames`;
+    /// gives the reason if the connection is to be closed.
+    pub fn take_mail(&mut self, frames: &mut Vec<Frame>) -> Option<Close> {
+        if !self.client.mailbox.take(&mut self.mail) {
+            return None;
+        }
+        frames.extend(self.mail.lane.drain(..));
+        for adopted in std::mem::take(&mut self.mail.adopted) {
+            self.install(Subscription::new(adopted, true));
+        }
+        self.queue.extend(self.mail.news.drain(..));
+        self.mail.close.take()
+    }
+
+    /// A request was answered `err`.
+    pub fn note_fault(&self) {
+        self.broker.stats.faults.add(1);
+    }
+
+    /// The client leaves all its channels. What was there before is still due
+    /// to it.
+    pub fn leave_channels(&mut self, why: Departure, now_ms: u64) {
+        self.broker.leave_channels(&self.client, why, now_ms);
+        self.current = None;
+        let here = (0..).zip(&self.subscriptions);
+        let slots: Vec<u32> =
+            here.filter(|(_, place)| place.is_some()).map(|(slot, _)| slot).collect();
+        self.queue.extend(slots);
+    }
+
+    /// The connection has ended.
+    pub fn end(&mut self, reason: Close, now_ms: u64) {
+        self.flush();
+        self.broker.leave(&self.client, reason, now_ms);
+    }
+
+    fn hello(&mut self, name: Option<&str>, quiet: bool) -> Result<Reply, Fault> {
+        if let Some(name) = name {
+            self.broker.rename(&self.client, name)?;
+            self.name = self.client.name();
+        }
+        self.quiet = quiet;
+        let line = Line::new("hello").with("name", self.name.clone());
+        Ok(line.with("resumed", false).with("version", PROTOCOL_VERSION).into())
+    }
+
+    /// The channel that a request names, or the current one.
+    fn named(&self, channel: Option<String>) -> Result<Arc<str>, Fault> {
+        let named = channel.map(Arc::from).or_else(|| self.current.clone());
+        named.ok_or_else(|| {
+            Fault::new(Code::BadRequest, "which channel? name it, or choose one with sub or use")
+        })
+    }
+
+    /// A channel, and this client's place on it.
+    fn membership(&self, name: &str) -> Result<(Arc<Channel>, Arc<Member>), Fault> {
+        let channel = self.broker.channel(name)?;
+        let member = self.client.member(name).ok_or_else(|| not_member(name))?;
+        Ok((channel, member))
+    }
+
+    /// A member of a channel, by name.
+    fn other_member(&self, channel: &Channel, name: &str) -> Result<Arc<Member>, Fault> {
+        let client = self.broker.client(name)?;
+        client.member(channel.name()).ok_or_else(|| channel.no_member(name))
+    }
+
+    fn note_append(&mut self, channel: Arc<Channel>, held_up: bool, now_ms: u64) {
+        if held_up {
+            self.broker.watch_stall(&channel, now_ms);
+            self.held_up_by = Some(channel.clone());
+        }
+        self.touch(channel);
+    }
+
+    fn touch(&mut self, channel: Arc<Channel>) {
+        if channel.touch() {
+            self.touched.push(channel);
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! Requests that change something: coming and going, ranks, commands, words.
+
+use super::Session;
+use super::deliver::Subscription;
+use crate::broker::COMMAND_TIMEOUT;
+use crate::error::{Code, Fault};
+use crate::frame::Frame;
+use crate::log::Command;
+use crate::reply::{Line, Reply};
+use crate::request::{Settings, Start};
+use std::sync::Arc;
+use std::time::Duration;
+
+impl Session {
+    pub(super) fn sub(
+        &mut self,
+        name: &str,
+        start: Start,
+        create: bool,
+        echo: bool,
+        observe: bool,
+        now_ms: u64,
+    ) -> Result<Reply, Fault> {
+        if create {
+            match self.broker.create(name, Settings::default(), now_ms) {
+                Err(fault) if fault.code == Code::Exists => {}
+                other => other?,
+            }
+        }
+        let done = self.broker.subscribe(&self.client, name, start, observe, now_ms)?;
+        let channel = done.adopted.channel.clone();
+        self.leaving.extend(done.replaced.map(|slot| (slot, channel.clone())));
+        self.current = Some(channel.name().clone());
+        let mut subscription = Subscription::new(done.adopted, echo);
+        subscription.knows(done.standing);
+        self.install(subscription);
+        let standing = done.standing;
+        let mut line = Line::new("sub").at("channel", channel.name().clone());
+        line = if observe {
+            line.with("observer", true)
+        } else {
+            self.touch(channel);
+            line.with("rank", standing.rank).with("term", standing.term)
+        };
+        let line = line.with("view", standing.view).with("seq", done.seq);
+        Ok(line.with("members", standing.members).into())
+    }
+
+    pub(super) fn unsub(&mut self, name: &str, now_ms: u64) -> Result<Reply, Fault> {
+        let line = Line::new("unsub").at("channel", name);
+        if name.contains(['*', '?', '[']) {
+            self.broker.unobserve(&self.client, name, now_ms)?;
+            return Ok(line.into());
+        }
+        match self.broker.unsubscribe(&self.client, name, now_ms) {
+            Ok((channel, slot)) => {
+                self.leaving.push((slot, channel.clone()));
+                self.touch(channel);
+            }
+            // A pattern may have no special character in it.
+            Err(fault) => match self.broker.unobserve(&self.client, name, now_ms) {
+                Ok(()) => {}
+                Err(_) => return Err(fault),
+            },
+        }
+        if self.current.as_deref() == Some(name) {
+            self.current = None;
+        }
+        Ok(line.into())
+    }
+
+    pub(super) fn use_channel(&mut self, name: &str) -> Result<Reply, Fault> {
+        let (channel, _) = self.membership(name)?;
+        self.current = Some(channel.name().clone());
+        Ok(Line::new("use").at("channel", name).into())
+    }
+
+    pub(super) fn command(
+        &mut self,
+        name: &str,
+        to: Option<&str>,
+        timeout: Option<Duration>,
+        command: Command<'_>,
+        now_ms: u64,
+    ) -> Result<Reply, Fault> {
+        let (channel, member) = self.membership(name)?;
+        let to = to.map(|to| self.other_member(&channel, to)).transpose()?;
+        let (appended, sent) = channel.command(&member, to.as_deref(), command, now_ms)?;
+        let timeout = timeout.unwrap_or(COMMAND_TIMEOUT);
+        self.broker.watch_command(&channel, appended.seq, timeout, now_ms);
+        self.broker.stats.commands.add(1);
+        self.note_append(channel, appended.held_up, now_ms);
+        Ok(Line::new("cmd").at("channel", name).at("seq", appended.seq).with("to", sent).into())
+    }
+
+    pub(super) fn ack(&self, name: &str, seq: u64, code: i32, text: String) -> Result<(), Fault> {
+        let (channel, member) = self.membership(name)?;
+        channel.answer(&member, seq, code, text)
+    }
+
+    pub(super) fn yield_rank(&mut self, name: Option<String>, now_ms: u64) -> Result<Reply, Fault> {
+        let name = self.named(name)?;
+        let (channel, member) = self.membership(&name)?;
+        let standing = channel.yield_rank(&member, now_ms)?;
+        self.touch(channel);
+        let line = Line::new("yield").at("channel", name);
+        Ok(line.with("rank", standing.rank).with("view", standing.view).into())
+    }
+
+    pub(super) fn promote(
+        &mut self,
+        name: &str,
+        member: &str,
+        rank: u32,
+        now_ms: u64,
+    ) -> Result<Reply, Fault> {
+        let (channel, superior) = self.membership(name)?;
+        let promoted = self.other_member(&channel, member)?;
+        let standing = channel.promote(&superior, &promoted, rank, now_ms)?;
+        self.touch(channel);
+        let line = Line::new("promote").at("channel", name).at("member", member);
+        Ok(line.with("rank", standing.rank).with("view", standing.view).into())
+    }
+
+    pub(super) fn kick(
+        &mut self,
+        name: &str,
+        member: &str,
+        reason: &str,
+        now_ms: u64,
+    ) -> Result<Reply, Fault> {
+        let (channel, superior) = self.membership(name)?;
+        let kicked = self.other_member(&channel, member)?;
+        channel.kick(&superior, &kicked, now_ms)?;
+        log::info!(
+            "event=kicked channel={name} member={member} by={} reason={reason:?}",
+            self.name
+        );
+        self.touch(channel);
+        Ok(Line::new("kick").at("channel", name).at("member", member).into())
+    }
+
+    pub(super) fn tell(&self, member: &str, text: String) -> Result<Reply, Fault> {
+        let client = self.broker.client(member)?;
+        if !client.mailbox.offer(Frame::Tell { from: self.name.clone(), text: text.into() }) {
+            let text = format!("{member} does not read what it is told; try again later");
+            return Err(Fault::new(Code::Busy, text));
+        }
+        Ok(Line::new("tell").at("member", member).into())
+    }
+
+    pub(super) fn broadcast(&self, text: String) -> Reply {
+        let text: Arc<str> = text.into();
+        let others = self.broker.everyone();
+        let others = others.iter().filter(|client| client.id != self.client.id);
+        let frame = || Frame::Broadcast { from: self.name.clone(), text: text.clone() };
+        let reached = others.filter(|client| client.mailbox.offer(frame())).count();
+        Line::new("broadcast").at("count", reached).into()
+    }
+}

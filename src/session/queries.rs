@@ -1,0 +1,193 @@
+//! Requests that only ask.
+
+use super::{PROTOCOL_VERSION, Session};
+use crate::broker::Client;
+use crate::broker::channel::Summary;
+use crate::error::{Code, Fault};
+use crate::reply::{Line, Reply, Value};
+use crate::request::{Request, Start, VERBS};
+use std::sync::Arc;
+
+/// Channels that a row of `who` names; of the others it gives the number.
+const CHANNELS_SHOWN_MAX: usize = 20;
+
+impl Session {
+    pub(super) fn query(&self, question: Request<'_>, now_ms: u64) -> Result<Reply, Fault> {
+        match question {
+            Request::Rank { channel } => self.rank(channel),
+            Request::Ranks { channel } => self.ranks(channel),
+            Request::Check { channel, term } => self.check(&channel, term),
+            Request::Channels => Ok(self.channels()),
+            Request::Info { channel } => self.info(&channel),
+            Request::History { channel, start } => self.history(&channel, start),
+            Request::Who { channel } => self.who(channel.as_deref(), now_ms),
+            Request::Clients { last } => Ok(self.past_clients(last)),
+            Request::Stats => Ok(self.stats(now_ms)),
+            Request::Version => {
+                let line = Line::new("version").with("broker", env!("CARGO_PKG_VERSION"));
+                Ok(line.with("protocol", PROTOCOL_VERSION).into())
+            }
+            Request::Help { verb } => help(verb.as_deref()),
+            other => Err(Fault::new(Code::Internal, format!("nothing answers {other:?}"))),
+        }
+    }
+
+    fn rank(&self, channel: Option<String>) -> Result<Reply, Fault> {
+        let name = self.named(channel)?;
+        let (channel, member) = self.membership(&name)?;
+        let standing = channel.standing(&member)?;
+        let line = Line::new("rank").at("channel", name).at("rank", standing.rank);
+        let line = line.with("term", standing.term).with("view", standing.view);
+        Ok(line.with("members", standing.members).into())
+    }
+
+    fn ranks(&self, channel: Option<String>) -> Result<Reply, Fault> {
+        let name = self.named(channel)?;
+        let (ranks, view) = self.broker.channel(&name)?.ranks();
+        let row = |(rank, member): (u64, &crate::broker::channel::Ranked)| {
+            let line = Line::new("member").at("channel", name.clone()).at("rank", rank);
+            let line = line.at("member", member.name.clone()).with("term", member.term);
+            line.with("away", false).with("since", member.since)
+        };
+        let rows = (0..).zip(&ranks).map(row).collect();
+        let last = Line::new("ranks").at("channel", name.clone()).at("count", ranks.len());
+        Ok(Reply::List(rows, last.with("view", view)))
+    }
+
+    fn check(&self, channel: &str, term: u64) -> Result<Reply, Fault> {
+        let (top, view) = self.broker.channel(channel)?.top();
+        let line =
+            Line::new("check").at("channel", channel).with("current", top != 0 && top == term);
+        Ok(line.with("term", top).with("view", view).into())
+    }
+
+    fn channels(&self) -> Reply {
+        let channels = self.broker.channels();
+        let rows: Vec<Line> = channels.iter().map(|channel| summary(&channel.summary())).collect();
+        let last = Line::new("channels").at("count", rows.len());
+        Reply::List(rows, last)
+    }
+
+    fn info(&self, channel: &str) -> Result<Reply, Fault> {
+        let channel = self.broker.channel(channel)?;
+        let figures = channel.summary();
+        let max =
+            figures.settings.members_max.map_or(self.broker.config.max_members, |m| m as usize);
+        let row = summary(&figures)
+            .with("max", max)
+            .with("hold", 0_u64)
+            .with("on-close", "fast")
+            .with("observers", figures.observers)
+            .with("view", figures.view)
+            .with("first", figures.first)
+            .with("bytes", figures.bytes)
+            .with("commands", figures.commands)
+            .with("created", figures.created);
+        let last = Line::new("info").at("channel", figures.name);
+        Ok(Reply::List(vec![row], last))
+    }
+
+    fn history(&self, name: &str, start: Start) -> Result<Reply, Fault> {
+        let channel = self.broker.channel(name)?;
+        let excerpts = channel.history(self.client.member(name).as_deref(), start);
+        let count: u64 =
+            excerpts.iter().map(|e| e.chunk.last_seq() + 1 - e.chunk.seq_at(e.range.start)).sum();
+        let last = Line::new("history").at("channel", name).at("count", count);
+        Ok(Reply::Entries(excerpts, last))
+    }
+
+    fn who(&self, channel: Option<&str>, now_ms: u64) -> Result<Reply, Fault> {
+        let clients = match channel {
+            Some(channel) => self.broker.channel(channel)?.clients(),
+            None => self.broker.everyone(),
+        };
+        let rows: Vec<Line> = clients.iter().map(|client| present(client, now_ms)).collect();
+        let last = Line::new("who").at("count", rows.len());
+        Ok(Reply::List(rows, last))
+    }
+
+    fn past_clients(&self, last: Option<u64>) -> Reply {
+        let last = last.map_or(usize::MAX, |last| usize::try_from(last).unwrap_or(usize::MAX));
+        let past = self.broker.past(last);
+        let row = |past: &crate::broker::Past| {
+            let secs = past.until.as_second() - past.since.as_second();
+            Line::new("client")
+                .at("name", past.name.clone())
+                .at("addr", past.addr.to_string())
+                .with("since", past.since)
+                .with("until", past.until)
+                .with("secs", u64::try_from(secs).unwrap_or(0))
+                .with("reason", past.reason.as_str())
+        };
+        let rows: Vec<Line> = past.iter().map(row).collect();
+        let last = Line::new("clients").at("count", rows.len());
+        Reply::List(rows, last)
+    }
+
+    fn stats(&self, now_ms: u64) -> Reply {
+        let stats = &self.broker.stats;
+        Line::new("stats")
+            .with("uptime", now_ms / 1_000)
+            .with("clients", self.broker.client_count())
+            .with("channels", self.broker.channel_count())
+            .with("connections", stats.connections.get())
+            .with("refused", stats.refused.get())
+            .with("published", stats.published.get())
+            .with("delivered", stats.delivered.get())
+            .with("commands", stats.commands.get())
+            .with("gaps", stats.gaps.get())
+            .with("faults", stats.faults.get())
+            .into()
+    }
+}
+
+fn summary(channel: &Summary) -> Line {
+    Line::new("channel")
+        .at("channel", channel.name.clone())
+        .with("members", channel.members)
+        .with("seq", channel.seq)
+        .with("history", channel.settings.history)
+        .with("durable", false)
+}
+
+fn present(client: &Arc<Client>, now_ms: u64) -> Line {
+    let mut names: Vec<Arc<str>> = {
+        let subscriptions = crate::sync::lock(&client.subscriptions);
+        let present = subscriptions.by_channel.iter().filter(|(_, member)| !member.has_left());
+        present.map(|(name, _)| name.clone()).collect()
+    };
+    names.sort_unstable();
+    if names.len() > CHANNELS_SHOWN_MAX {
+        let others = names.len() - CHANNELS_SHOWN_MAX;
+        names.truncate(CHANNELS_SHOWN_MAX);
+        names.push(format!("+{others}").into());
+    }
+    let mut line = Line::new("client")
+        .at("name", client.name())
+        .at("addr", client.addr.to_string())
+        .with("dialect", client.dialect)
+        .with("since", client.since)
+        .with("secs", now_ms.saturating_sub(client.since_ms) / 1_000);
+    line.fields.push(crate::reply::Field {
+        key: "channels",
+        value: Value::Names(names),
+        positional: false,
+    });
+    line
+}
+
+fn help(verb: Option<&str>) -> Result<Reply, Fault> {
+    let asked = |usage: &&crate::request::Usage| verb.is_none_or(|verb| usage.verb == verb);
+    let row = |usage: &crate::request::Usage| {
+        let words = if usage.words.is_empty() { "-" } else { usage.words };
+        let text = format!("{} {words} : {}", usage.verb, usage.does).replace(" - :", " :");
+        Line::new("help").at("text", text)
+    };
+    let rows: Vec<Line> = VERBS.iter().filter(asked).map(row).collect();
+    if rows.is_empty() {
+        let text = format!("{:?} is no verb; see: help", verb.unwrap_or_default());
+        return Err(Fault::new(Code::UnknownCommand, text));
+    }
+    let last = Line::new("help").at("count", rows.len());
+    Ok(Reply::List(rows, last))
+}

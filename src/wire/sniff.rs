@@ -1,0 +1,141 @@
+//! Which dialect a connection speaks, from its first bytes.
+//!
+//! Chosen once, for the whole connection. Every dialect but text is still to
+//! come: such a connection is refused in that dialect's own manner, so that the
+//! program at the other end says something its user understands.
+
+/// A way of writing requests, replies and frames on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Dialect {
+    /// Lines for people.
+    Text,
+    /// One JSON object a line.
+    Json,
+    /// HTTP/1.1.
+    Http,
+    /// The Redis serialization protocol.
+    Resp,
+    /// Resumable number sequences.
+    Numseq,
+    /// Any of the others, encrypted.
+    Tls,
+}
+
+const HTTP_METHODS: [&[u8]; 7] =
+    [b"GET ", b"POST ", b"PUT ", b"DELETE ", b"HEAD ", b"OPTIONS ", b"PATCH "];
+const NUMSEQ_OPENINGS: [&[u8]; 2] = [b"INIT,", b"CONT,"];
+const TLS_HANDSHAKE: u8 = 0x16;
+
+impl Dialect {
+    /// The dialect that these first bytes choose; `None` while more are needed.
+    pub fn sniff(first: &[u8]) -> Option<Dialect> {
+        match first.first()? {
+            b'{' => return Some(Dialect::Json),
+            b'*' => return Some(Dialect::Resp),
+            &TLS_HANDSHAKE => return Some(Dialect::Tls),
+            _ => {}
+        }
+        let openings = HTTP_METHODS
+            .iter()
+            .map(|opening| (*opening, Dialect::Http))
+            .chain(NUMSEQ_OPENINGS.iter().map(|opening| (*opening, Dialect::Numseq)));
+        let mut undecided = false;
+        for (opening, dialect) in openings {
+            if first.starts_with(opening) {
+                return Some(dialect);
+            }
+            undecided |= opening.starts_with(first);
+        }
+        (!undecided).then_some(Dialect::Text)
+    }
+
+    /// Its name, as `who` shows it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Dialect::Text => "text",
+            Dialect::Json => "json",
+            Dialect::Http => "http",
+            Dialect::Resp => "resp",
+            Dialect::Numseq => "numseq",
+            Dialect::Tls => "tls",
+        }
+    }
+
+    /// What to answer before closing: that this broker does not speak the
+    /// dialect yet, or (`full`) that it has no room, in the dialect's manner.
+    pub fn refusal(self, full: bool) -> Vec<u8> {
+        let (code, message) = if full {
+            ("full", "too many clients; try again later")
+        } else {
+            ("unavailable", "this broker speaks only the text dialect yet; send hello or help")
+        };
+        match self {
+            Dialect::Text => format!("err {code} {message}\nbye {code}\n").into_bytes(),
+            Dialect::Json => format!(
+                "{{\"reply\":\"error\",\"ok\":false,\"error\":{{\"code\":\"{code}\",\"message\":\"{message}\"}}}}\n"
+            )
+            .into_bytes(),
+            Dialect::Http => {
+                let status = if full { "503 Service Unavailable" } else { "501 Not Implemented" };
+                let body = format!("{code}: {message}\n");
+                format!(
+                    "HTTP/1.1 {status}\r\nContent-Type: text/plain\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+                    body.len()
+                )
+                .into_bytes()
+            }
+            Dialect::Resp => format!("-ERR {code} {message}\r\n").into_bytes(),
+            Dialect::Numseq => format!("ERR,{code} {message};").into_bytes(),
+            // A fatal alert (RFC 8446, section 6): record type 21, version 3.3,
+            // two bytes: level fatal, description internal_error (there is
+            // none that says "no TLS here").
+            Dialect::Tls => vec![21, 3, 3, 0, 2, 2, 80],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Fed one byte at a time, as the network may.
+    fn sniffed(bytes: &[u8]) -> Option<(usize, Dialect)> {
+        (0..=bytes.len()).find_map(|n| Dialect::sniff(&bytes[..n]).map(|dialect| (n, dialect)))
+    }
+
+    #[test]
+    fn every_row_of_the_protocol_table() {
+        for (opening, dialect) in [
+            ("{\"op\":1}", Dialect::Json),
+            ("GET / HTTP/1.1", Dialect::Http),
+            ("POST /", Dialect::Http),
+            ("PUT /", Dialect::Http),
+            ("DELETE /", Dialect::Http),
+            ("HEAD /", Dialect::Http),
+            ("OPTIONS *", Dialect::Http),
+            ("PATCH /", Dialect::Http),
+            ("*1\r\n", Dialect::Resp),
+            ("INIT,x", Dialect::Numseq),
+            ("CONT,x", Dialect::Numseq),
+            ("\x16\x03\x01", Dialect::Tls),
+            ("hello", Dialect::Text),
+            ("\n", Dialect::Text),
+            ("GETTING up", Dialect::Text),
+            ("PUTTING", Dialect::Text),
+            ("INITIAL", Dialect::Text),
+            ("# comment", Dialect::Text),
+            ("\u{fe}\u{ff}", Dialect::Text),
+        ] {
+            assert_eq!(sniffed(opening.as_bytes()).map(|s| s.1), Some(dialect), "{opening:?}");
+        }
+    }
+
+    #[test]
+    fn decides_as_early_as_it_can_and_no_earlier() {
+        assert_eq!(sniffed(b"GET /"), Some((4, Dialect::Http)));
+        assert_eq!(sniffed(b"GETX"), Some((4, Dialect::Text)));
+        assert_eq!(sniffed(b"help"), Some((1, Dialect::Text)));
+        assert_eq!(sniffed(b""), None);
+        assert_eq!(sniffed(b"GET"), None);
+    }
+}

@@ -1,0 +1,278 @@
+//! One line to one request.
+
+use super::options::{Known, Words, flag, not_yet, number, value};
+use super::{bad, publish, words};
+use crate::error::{Code, Fault};
+use crate::request::{Request, Settings, Start};
+use std::time::Duration;
+
+/// Reads one line, without its end. `None` for a blank line, a comment, and the
+/// answer to a `ping`: they are not requests, and nothing answers them.
+///
+/// # Errors
+/// [`Code::BadRequest`], [`Code::UnknownCommand`], [`Code::TooLong`] for a name,
+/// and [`Code::Unavailable`] for what is in the protocol but not served yet.
+pub fn decode(line: &[u8]) -> Result<Option<Request<'_>>, Fault> {
+    let line = std::str::from_utf8(line).map_err(|_| bad("a line must be UTF-8"))?;
+    if let Some(publish) = publish::decode_plain(line) {
+        return Ok(Some(Request::Pub(publish)));
+    }
+    let line = line.trim_start_matches([' ', '\t']);
+    let verb = line.split([' ', '\t']).next().unwrap_or_default();
+    match verb {
+        "" | "pong" => Ok(None),
+        _ if verb.starts_with('#') => Ok(None),
+        "pub" => publish::decode(line).map(|publish| Some(Request::Pub(publish))),
+        _ => {
+            let mut words = words::split(line)?.into_iter();
+            let verb = words.next().unwrap_or_default();
+            request(&verb, words.collect()).map(Some)
+        }
+    }
+}
+
+const NOT_YET: [&str; 7] = ["seen", "digest", "fib", "url", "numbers", "jobs", "cancel"];
+
+fn request(verb: &str, words: Vec<String>) -> Result<Request<'static>, Fault> {
+    if let Some(name) = verb.strip_prefix('/') {
+        return command(None, None, None, name.to_owned(), words);
+    }
+    let sort = |known, places| Words::sort(verb, words, known, places);
+    match verb {
+        "hello" => hello(sort(HELLO_OPTIONS, 0)?),
+        "create" => create(sort(CREATE_OPTIONS, 1)?),
+        "sub" => sub(sort(SUB_OPTIONS, 1)?),
+        "cmd" => cmd(sort(&[value("to"), value("timeout"), not_yet("key")], 1)?),
+        "ack" => ack(sort(&[value("code")], 2)?),
+        "promote" => promote(sort(&[], 3)?),
+        "check" => check(sort(&[], 2)?),
+        "kick" => kick(sort(&[], 2)?),
+        "history" => history(sort(&[value("from"), value("last")], 1)?),
+        "clients" => clients(sort(&[flag("history"), value("last")], 0)?),
+        "tell" | "msg" => tell(sort(&[], 1)?),
+        "broadcast" => broadcast(sort(&[], 0)?),
+        "drop" | "unsub" | "use" | "info" => {
+            let mut words = sort(&[flag("pattern")][..usize::from(verb == "unsub")], 1)?;
+            let channel = words.need("CH")?;
+            words.done()?;
+            Ok(match verb {
+                "drop" => Request::Drop { channel },
+                "unsub" => Request::Unsub { channel },
+                "use" => Request::Use { channel },
+                _ => Request::Info { channel },
+            })
+        }
+        "rank" | "ranks" | "yield" | "who" | "w" | "help" => {
+            let mut words = sort(&[], 1)?;
+            let word = words.next();
+            words.done()?;
+            Ok(match verb {
+                "rank" => Request::Rank { channel: word },
+                "ranks" => Request::Ranks { channel: word },
+                "yield" => Request::Yield { channel: word },
+                "help" => Request::Help { verb: word },
+                _ => Request::Who { channel: word },
+            })
+        }
+        "channels" | "stats" | "version" | "ping" | "quit" => {
+            sort(&[], 0)?.done()?;
+            Ok(match verb {
+                "channels" => Request::Channels,
+                "stats" => Request::Stats,
+                "version" => Request::Version,
+                "ping" => Request::Ping,
+                _ => Request::Quit,
+            })
+        }
+        _ if NOT_YET.contains(&verb) => {
+            Err(Fault::new(Code::Unavailable, format!("{verb} is not served by this version")))
+        }
+        _ => Err(Fault::new(Code::UnknownCommand, format!("{verb:?} is no verb; see: help"))),
+    }
+}
+
+const HELLO_OPTIONS: &[Known] = &[
+    value("name"),
+    flag("quiet"),
+    not_yet("session"),
+    not_yet("secret"),
+    not_yet("seen"),
+    value("format"),
+    not_yet("token"),
+];
+
+fn hello(mut words: Words) -> Result<Request<'static>, Fault> {
+    words.done()?;
+    if words.value("format").is_some_and(|format| format != "text") {
+        return Err(Fault::new(Code::Unavailable, "this version serves only --format text"));
+    }
+    Ok(Request::Hello { name: words.value("name"), quiet: words.has("quiet") })
+}
+
+const CREATE_OPTIONS: &[Known] = &[
+    value("max"),
+    value("history"),
+    flag("if-missing"),
+    not_yet("durable"),
+    not_yet("hold"),
+    value("on-close"),
+];
+
+fn create(mut words: Words) -> Result<Request<'static>, Fault> {
+    let channel = words.need("CH")?;
+    words.done()?;
+    match words.value("on-close").as_deref() {
+        None | Some("fast") => {}
+        Some("safe") => {
+            let text = "--on-close safe is not served by this version";
+            return Err(Fault::new(Code::Unavailable, text));
+        }
+        Some(_) => return Err(bad("--on-close is fast or safe")),
+    }
+    let members_max = words.number("max")?;
+    if members_max == Some(0) {
+        return Err(bad("--max must be at least 1"));
+    }
+    let settings = Settings { members_max, history: words.number("history")?.unwrap_or(0) };
+    Ok(Request::Create { channel, settings, if_missing: words.has("if-missing") })
+}
+
+const SUB_OPTIONS: &[Known] = &[
+    value("from"),
+    value("last"),
+    flag("create"),
+    flag("no-echo"),
+    flag("observe"),
+    value("pattern"),
+];
+
+fn sub(mut words: Words) -> Result<Request<'static>, Fault> {
+    if let Some(glob) = words.value("pattern") {
+        if ["from", "last", "create", "no-echo", "observe"].iter().any(|name| words.has(name)) {
+            return Err(bad("--pattern stands alone: it observes, from now on"));
+        }
+        words.done()?;
+        return Ok(Request::SubPattern { glob });
+    }
+    let channel = words.need("CH")?;
+    words.done()?;
+    let start = start(&mut words)?;
+    let (create, echo, observe) =
+        (words.has("create"), !words.has("no-echo"), words.has("observe"));
+    Ok(Request::Sub { channel, start, create, echo, observe })
+}
+
+fn start(words: &mut Words) -> Result<Start, Fault> {
+    match (words.value("from"), words.number("last")?) {
+        (Some(_), Some(_)) => Err(bad("--from and --last exclude each other")),
+        (None, Some(last)) => Ok(Start::Last(last)),
+        (None, None) => Ok(Start::Now),
+        (Some(from), None) => match from.as_str() {
+            "now" => Ok(Start::Now),
+            "first" => Ok(Start::First),
+            seq => number("--from", seq).map(Start::Seq),
+        },
+    }
+}
+
+fn cmd(mut words: Words) -> Result<Request<'static>, Fault> {
+    let channel = Some(words.need("CH")?);
+    let to = words.value("to");
+    let timeout = words.value("timeout").map(|secs| seconds("--timeout", &secs)).transpose()?;
+    let missing = words.missing("NAME");
+    let mut text = words.into_text().into_iter();
+    let name = text.next().ok_or(missing)?;
+    command(channel, to, timeout, name, text.collect())
+}
+
+fn command(
+    channel: Option<String>,
+    to: Option<String>,
+    timeout: Option<Duration>,
+    name: String,
+    args: Vec<String>,
+) -> Result<Request<'static>, Fault> {
+    if name.is_empty() {
+        return Err(bad("a command needs a name: /NAME ARG…"));
+    }
+    if args.iter().chain([&name]).any(|word| word.chars().any(char::is_control)) {
+        return Err(bad("a command and its arguments hold no control characters"));
+    }
+    Ok(Request::Cmd { channel, to, timeout, name, args })
+}
+
+/// The longest wait that a client may ask for.
+const SECONDS_MAX: f64 = 24.0 * 3600.0;
+
+fn seconds(what: &str, word: &str) -> Result<Duration, Fault> {
+    match word.parse::<f64>() {
+        Ok(secs) if secs > 0.0 && secs <= SECONDS_MAX => Ok(Duration::from_secs_f64(secs)),
+        _ => {
+            Err(bad(format!("{what} takes seconds, above 0 and up to {SECONDS_MAX}, not {word:?}")))
+        }
+    }
+}
+
+fn ack(mut words: Words) -> Result<Request<'static>, Fault> {
+    let channel = words.need("CH")?;
+    let seq = number("SEQ", &words.need("SEQ")?)?;
+    let code = words.number("code")?.unwrap_or(0);
+    Ok(Request::Ack { channel, seq, code, text: words.into_text().join(" ") })
+}
+
+fn promote(mut words: Words) -> Result<Request<'static>, Fault> {
+    let (channel, member) = (words.need("CH")?, words.need("MEMBER")?);
+    let rank = words.next().map_or(Ok(0), |word| number("RANK", &word))?;
+    words.done()?;
+    Ok(Request::Promote { channel, member, rank })
+}
+
+fn check(mut words: Words) -> Result<Request<'static>, Fault> {
+    let (channel, term) = (words.need("CH")?, number("TERM", &words.need("TERM")?)?);
+    words.done()?;
+    Ok(Request::Check { channel, term })
+}
+
+fn kick(mut words: Words) -> Result<Request<'static>, Fault> {
+    let (channel, member) = (words.need("CH")?, words.need("MEMBER")?);
+    Ok(Request::Kick { channel, member, reason: words.into_text().join(" ") })
+}
+
+fn history(mut words: Words) -> Result<Request<'static>, Fault> {
+    let channel = words.need("CH")?;
+    words.done()?;
+    let start = match start(&mut words)? {
+        Start::Now => Start::First,
+        start => start,
+    };
+    Ok(Request::History { channel, start })
+}
+
+fn clients(mut words: Words) -> Result<Request<'static>, Fault> {
+    words.done()?;
+    if !words.has("history") {
+        return Err(bad("clients needs --history; who lists those that are here"));
+    }
+    Ok(Request::Clients { last: words.number("last")? })
+}
+
+fn tell(mut words: Words) -> Result<Request<'static>, Fault> {
+    let member = words.need("MEMBER")?;
+    let missing = words.missing("TEXT");
+    match words.into_text() {
+        text if text.is_empty() => Err(missing),
+        text => Ok(Request::Tell { member, text: text.join(" ") }),
+    }
+}
+
+fn broadcast(words: Words) -> Result<Request<'static>, Fault> {
+    let missing = words.missing("TEXT");
+    match words.into_text() {
+        text if text.is_empty() => Err(missing),
+        text => Ok(Request::Broadcast { text: text.join(" ") }),
+    }
+}
+
+#[cfg(test)]
+#[path = "decode_tests.rs"]
+mod tests;

@@ -1,0 +1,196 @@
+use super::*;
+use crate::payload::Payload;
+use crate::request::Publish;
+use proptest::prelude::*;
+
+fn one(line: &str) -> Request<'_> {
+    decode(line.as_bytes()).unwrap().unwrap()
+}
+
+fn code(line: &str) -> Code {
+    decode(line.as_bytes()).unwrap_err().code
+}
+
+fn published(line: &str) -> (String, Option<u64>, Payload<'_>) {
+    match one(line) {
+        Request::Pub(Publish { channel, term, payload }) => (channel.into_owned(), term, payload),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn nothing_answers_a_comment_a_blank_line_or_a_pong() {
+    for line in ["", "   ", "\t", "# hi", "  #'open quote", "#", "pong", "pong 7"] {
+        assert_eq!(decode(line.as_bytes()), Ok(None), "{line:?}");
+    }
+}
+
+#[test]
+fn the_words_of_a_message_are_joined_by_one_blank() {
+    for (line, text) in [
+        ("pub news hello", "hello"),
+        ("pub news hello world", "hello world"),
+        ("pub news   hello \t world  ", "hello world"),
+        ("  pub news hello", "hello"),
+        ("pub news 'a  b' \"c\"", "a  b c"),
+        ("pub news ''", ""),
+        ("pub news #1 a#b", "#1 a#b"),
+        ("pub news -- --hello", "--hello"),
+        ("pub -- news --hello", "--hello"),
+        ("pub news say --term 5", "say --term 5"),
+        ("pub news a -- b", "a -- b"),
+        ("pub 'news' a", "a"),
+        ("pub news grün", "grün"),
+    ] {
+        let (channel, term, payload) = published(line);
+        assert_eq!((channel.as_str(), term, payload.as_str()), ("news", None, text), "{line}");
+    }
+}
+
+#[test]
+fn options_stand_anywhere_up_to_the_free_text() {
+    for line in ["pub --term 5 news hi", "pub news --term=5 hi", "pub --term=5 -- news hi"] {
+        let (channel, term, payload) = published(line);
+        assert_eq!((channel.as_str(), term, payload.as_str()), ("news", Some(5), "hi"), "{line}");
+    }
+    assert_eq!(
+        one("cmd ops --to bob --timeout 2.5 go --to x"),
+        one("cmd --to=bob --timeout=2.5 ops go --to x")
+    );
+    assert_eq!(one("cmd ops -- --go"), one("cmd -- ops --go"));
+    assert_eq!(one("sub --create news --last 5"), one("sub news --last=5 --create"));
+}
+
+#[test]
+fn raw_and_json_take_the_rest_of_the_line_as_it_is() {
+    for (line, text) in [
+        ("pub --raw news it's  \"so\" \\n", "it's  \"so\" \\n"),
+        ("pub --raw news  two", " two"),
+        ("pub --raw news --hello", "--hello"),
+        ("pub  --raw   news x ", "x "),
+        ("pub --raw -- news x", "x"),
+        ("pub --raw news ", ""),
+        ("pub --raw news", ""),
+    ] {
+        assert_eq!(published(line), ("news".into(), None, Payload::Text(text.into())), "{line:?}");
+    }
+    assert_eq!(published("pub --term 3 --raw news x").1, Some(3));
+    assert_eq!(published("pub --raw --term=3 news x").1, Some(3));
+    let json = "{\"a\": [1, 'x'] }".replace('\'', "\"");
+    let line = format!("pub --json news {json}");
+    assert_eq!(published(&line).2, Payload::Json(json.into()));
+    assert_eq!(code("pub --json news {1}"), Code::BadRequest);
+    assert_eq!(code("pub --json --raw news 1"), Code::BadRequest);
+    assert_eq!(code("pub news --raw x"), Code::BadRequest);
+}
+
+#[test]
+fn what_cannot_be_read_is_said_to_be_so() {
+    for line in [
+        "pub",
+        "pub news",
+        "pub --term x news hi",
+        "pub --term",
+        "pub --nope news hi",
+        "pub news --hello",
+        "pub news 'open",
+        "create",
+        "create a b",
+        "create a --max 0",
+        "create a --max 1 --max 2",
+        "create a --if-missing=1",
+        "create a --history -1",
+        "sub",
+        "sub a --from 1 --last 2",
+        "sub a --from x",
+        "sub --pattern a* b",
+        "sub --pattern a* --create",
+        "cmd ops",
+        "cmd ops --timeout 0 go",
+        "cmd ops --timeout nan go",
+        "cmd ops --timeout 1e9 go",
+        "cmd ops 'a\tb'",
+        "/",
+        "/ go",
+        "/say 'a\u{1b}b'",
+        "ack ops",
+        "ack ops x",
+        "ack ops 1 --code x",
+        "promote ops",
+        "promote ops bob -1",
+        "check ops",
+        "kick ops",
+        "clients",
+        "tell bob",
+        "broadcast",
+        "quit now",
+        "ping 1",
+        "rank a b",
+        "create a --on-close maybe",
+        "sub a\u{7f} \"",
+    ] {
+        assert_eq!(code(line), Code::BadRequest, "{line:?}");
+    }
+    assert_eq!(decode(b"pub news \xff").unwrap_err().code, Code::BadRequest);
+    for line in ["nope", "PUB news hi", "'' x", "\"pub \" x"] {
+        assert_eq!(code(line), Code::UnknownCommand, "{line:?}");
+    }
+}
+
+#[test]
+fn what_is_not_served_yet_is_said_to_be_so() {
+    for line in [
+        "hello --session x",
+        "hello --seen a=1",
+        "hello --token t",
+        "hello --format json",
+        "seen a 1",
+        "create a --durable",
+        "create a --hold 5",
+        "create a --on-close safe",
+        "pub --key k a b",
+        "cmd a --key k go",
+        "digest a 1 2",
+        "fib 3",
+        "url http://a",
+        "numbers 5",
+        "jobs",
+        "cancel 1",
+    ] {
+        assert_eq!(code(line), Code::Unavailable, "{line:?}");
+    }
+}
+
+#[test]
+fn each_verb_of_the_help_is_read() {
+    for usage in crate::request::VERBS {
+        let line = format!("{} ", usage.verb);
+        let known =
+            decode(line.as_bytes()).map_or_else(|e| e.code != Code::UnknownCommand, |_| true);
+        assert!(known, "{}", usage.verb);
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_make_it_panic(line in prop::collection::vec(any::<u8>(), 0..80)) {
+        let _ = decode(&line);
+    }
+
+    #[test]
+    fn no_words_make_it_panic(line in r#"(pub|sub|cmd|ack|create|hello|/x)( |--|=|'|"|\\|#|raw|json|term|from|last|[a-z0-9]{1,3}|\t){0,20}"#) {
+        let _ = decode(line.as_bytes());
+    }
+
+    #[test]
+    fn the_fast_path_reads_what_the_long_way_reads(text in r#"[ a-c#'"\\é-]{1,12}"#) {
+        let line = format!("pub news {text}");
+        let fast = super::publish::decode_plain(&line);
+        let slow = super::publish::decode(&line);
+        if let Some(fast) = fast {
+            let slow = slow.unwrap();
+            prop_assert_eq!(fast.payload.as_str(), slow.payload.as_str());
+            prop_assert_eq!(fast.channel, slow.channel);
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! The text dialect: lines that people can type and read.
+//!
+//! ```text
+//! pub news "hello world"        a request
+//! ok pub news 7                 its reply
+//! msg news 7 alice hello world  a frame
+//! ```
+
+mod decode;
+mod encode;
+mod options;
+mod publish;
+mod words;
+
+pub use decode::decode;
+pub use encode::{TextEncoder, fault, frame, reply};
+
+use crate::error::{Code, Fault};
+
+fn bad(text: impl Into<String>) -> Fault {
+    Fault::new(Code::BadRequest, text)
+}

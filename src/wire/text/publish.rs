@@ -1,0 +1,94 @@
+//! `pub`, the one request whose text may stand verbatim, and the one that must
+//! be quick.
+
+use super::options::{Known, Words, flag, not_yet, value};
+use super::{bad, words};
+use crate::error::Fault;
+use crate::payload::Payload;
+use crate::request::Publish;
+use std::borrow::Cow;
+
+/// The fast path: `pub CH MESSAGE` without options, quotes and backslashes, in
+/// its only form. Everything else goes the long way round.
+pub(super) fn decode_plain(line: &str) -> Option<Publish<'_>> {
+    let (channel, text) = line.strip_prefix("pub ")?.split_once(' ')?;
+    let is_word = channel.as_bytes().first().is_some_and(u8::is_ascii_alphanumeric);
+    if !is_word || text.starts_with("--") || !words::is_plain(text) {
+        return None;
+    }
+    let (channel, payload) = (Cow::Borrowed(channel), Payload::Plain(text));
+    Some(Publish { channel, term: None, payload })
+}
+
+const OPTIONS: &[Known] = &[value("term"), not_yet("key"), flag("raw"), flag("json")];
+
+/// A `pub` line, in any of its forms.
+pub(super) fn decode(line: &str) -> Result<Publish<'_>, Fault> {
+    if let Some((options, channel, text)) = verbatim(line) {
+        let words = words::unquoted(options).map(str::to_owned);
+        let mut words = Words::sort("pub", words, OPTIONS, 0)?;
+        let payload = match (words.has("raw"), words.has("json")) {
+            (true, true) => return Err(bad("--raw and --json exclude each other")),
+            (_, true) => Payload::Json(json(text)?.into()),
+            _ => Payload::Text(text.into()),
+        };
+        return Ok(Publish { channel: channel.into(), term: words.number("term")?, payload });
+    }
+    let words = words::split(line)?.into_iter().skip(1);
+    let mut words = Words::sort("pub", words, OPTIONS, 1)?;
+    if words.has("raw") || words.has("json") {
+        return Err(bad("--raw and --json stand before the channel, unquoted"));
+    }
+    let channel = words.need("CH")?.into();
+    let term = words.number("term")?;
+    let missing = words.missing("MESSAGE");
+    let text = words.into_text();
+    if text.is_empty() {
+        return Err(missing);
+    }
+    Ok(Publish { channel, term, payload: Payload::Text(text.join(" ").into()) })
+}
+
+/// If this `pub` line takes its text verbatim: its options, its channel, and
+/// everything after the channel and one blank.
+fn verbatim(line: &str) -> Option<(&str, &str, &str)> {
+    let mut at = "pub".len();
+    let mut is_verbatim = false;
+    loop {
+        let rest = &line[at..];
+        at += rest.len() - rest.trim_start_matches([' ', '\t']).len();
+        let rest = &line[at..];
+        let end = rest.find([' ', '\t']).unwrap_or(rest.len());
+        let word = &rest[..end];
+        match word {
+            "--raw" | "--json" => is_verbatim = true,
+            "--term" | "--key" => {
+                // Its value is the next word.
+                let value = rest[end..].trim_start_matches([' ', '\t']);
+                let value_end = value.find([' ', '\t']).unwrap_or(value.len());
+                at = line.len() - value.len() + value_end;
+                continue;
+            }
+            _ if word.starts_with("--") && word != "--" => {}
+            _ => {
+                // The channel, after a bare `--` perhaps.
+                let (options, rest) = (&line["pub".len()..at], &line[at..]);
+                let rest = match rest.strip_prefix("-- ") {
+                    Some(rest) => rest.trim_start_matches([' ', '\t']),
+                    None => rest,
+                };
+                let end = rest.find([' ', '\t']).unwrap_or(rest.len());
+                let text = rest.get(end + 1..).unwrap_or_default();
+                return is_verbatim.then_some((options, &rest[..end], text));
+            }
+        }
+        at += end;
+    }
+}
+
+fn json(text: &str) -> Result<&str, Fault> {
+    match serde_json::from_str::<serde::de::IgnoredAny>(text) {
+        Ok(_) => Ok(text),
+        Err(e) => Err(bad(format!("the text is not JSON: {e}"))),
+    }
+}

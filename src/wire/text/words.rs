@@ -1,0 +1,114 @@
+//! A line into words, as a POSIX shell splits it.
+
+use crate::error::{Code, Fault};
+
+/// Stands for `#` while shlex splits, for which an unquoted `#` begins a
+/// comment where for us it is an ordinary character. No UTF-8 holds this byte.
+const HASH: u8 = 0xff;
+
+/// The words of a line.
+///
+/// # Errors
+/// [`Code::BadRequest`] for a quote that is not closed and for a backslash at
+/// the end.
+pub fn split(line: &str) -> Result<Vec<String>, Fault> {
+    if !line.bytes().any(|b| matches!(b, b'"' | b'\'' | b'\\')) {
+        return Ok(unquoted(line).map(str::to_owned).collect());
+    }
+    let swap = |from, to| move |b: u8| if b == from { to } else { b };
+    let line: Vec<u8> = line.bytes().map(swap(b'#', HASH)).collect();
+    let mut shlex = shlex::bytes::Shlex::new(&line);
+    let words: Vec<Vec<u8>> = shlex.by_ref().collect();
+    if shlex.had_error {
+        return Err(Fault::new(
+            Code::BadRequest,
+            "a quote is not closed, or a backslash ends the line; pub --raw takes text as it is",
+        ));
+    }
+    let restored = words.into_iter().map(|word| word.into_iter().map(swap(HASH, b'#')).collect());
+    // The line was UTF-8, shlex cuts it at ASCII only, and no byte of another
+    // character was swapped: so each word is UTF-8 again.
+    Ok(restored.map(|word: Vec<u8>| String::from_utf8_lossy(&word).into_owned()).collect())
+}
+
+/// The words of a text without quotes and backslashes.
+pub fn unquoted(text: &str) -> impl Iterator<Item = &str> {
+    text.split([' ', '\t']).filter(|word| !word.is_empty())
+}
+
+/// Whether a text is its own only form: without quotes and backslashes,
+/// without control characters, and with single blanks between its words. Then
+/// splitting and joining it, and escaping it, give the same bytes.
+///
+/// Every published message passes through here, so the loops are written for
+/// the compiler to turn into vector instructions: no early exit.
+pub fn is_plain(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let (Some(b'!'..), Some(b'!'..)) = (bytes.first(), bytes.last()) else { return false };
+    let mut special = false;
+    let mut beyond_ascii = false;
+    for b in bytes {
+        special |= (*b < b' ') | (*b == 0x7f) | (*b == b'"') | (*b == b'\'') | (*b == b'\\');
+        beyond_ascii |= *b >= 0x80;
+    }
+    for (a, b) in bytes.iter().zip(&bytes[1..]) {
+        special |= (*a == b' ') & (*b == b' ');
+    }
+    !special && (!beyond_ascii || !text.chars().any(char::is_control))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn words(line: &str) -> Vec<String> {
+        split(line).unwrap()
+    }
+
+    #[test]
+    fn splits_as_a_shell_does() {
+        assert_eq!(words("pub  news\thello "), ["pub", "news", "hello"]);
+        assert_eq!(words(r#"a "b  c" 'd "e"' f\ g """#), ["a", "b  c", "d \"e\"", "f g", ""]);
+        assert_eq!(words(r#"a'b'"c" "\$\x" '\n'"#), ["abc", "$\\x", "\\n"]);
+        assert_eq!(words("$HOME `id` a;b & c|d *"), ["$HOME", "`id`", "a;b", "&", "c|d", "*"]);
+    }
+
+    #[test]
+    fn a_hash_is_an_ordinary_character() {
+        assert_eq!(words("pub news #1 a#b"), ["pub", "news", "#1", "a#b"]);
+        assert_eq!(words("pub news '#1' #2 \"#3\" \\#4"), ["pub", "news", "#1", "#2", "#3", "#4"]);
+        assert_eq!(words("'ü' #ü"), ["ü", "#ü"]);
+    }
+
+    #[test]
+    fn an_open_quote_is_an_error() {
+        for line in ["a 'b", "a \"b", "a b\\", "it's"] {
+            assert_eq!(split(line).unwrap_err().code, Code::BadRequest, "{line}");
+        }
+    }
+
+    #[test]
+    fn plain_at_its_edges() {
+        for plain in ["a", "a b", "grün € 😀", "#1 --x", "~"] {
+            assert!(is_plain(plain), "{plain:?}");
+        }
+        for not in
+            ["", " ", " a", "a ", "a  b", "a\tb", "it's", "\"", "\\", "\x7f", "a\u{9b}b", "\r"]
+        {
+            assert!(!is_plain(not), "{not:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn plain_means_that_nothing_need_be_done(text in r#"[ a\t#'"\\é]{0,12}|.{0,40}"#) {
+            if is_plain(&text) {
+                prop_assert_eq!(words(&text).join(" "), text.clone());
+                let mut escaped = Vec::new();
+                crate::wire::escape::escape(&text, &mut escaped);
+                prop_assert_eq!(escaped, text.into_bytes());
+            }
+        }
+    }
+}
