@@ -20,9 +20,9 @@ pub struct Subscribed {
     pub standing: Standing,
     /// The seq of the channel's last entry.
     pub seq: u64,
-    /// The slot of the client's earlier subscription to this channel, if that
-    /// still has something to read.
-    pub replaced: Option<u32>,
+    /// The client's earlier membership of this channel, if that still has
+    /// something to read.
+    pub replaced: Option<Arc<Member>>,
 }
 
 impl Broker {
@@ -86,10 +86,7 @@ impl Broker {
             Ok((adopted, standing, seq)) => {
                 let (name, member) = (channel.name().clone(), adopted.member.clone());
                 let earlier = subscriptions.by_channel.insert(name, member);
-                let replaced = earlier.map(|earlier| {
-                    earlier.notify();
-                    earlier.slot
-                });
+                let replaced = earlier.inspect(|earlier| earlier.notify());
                 Ok(Subscribed { adopted, standing, seq, replaced })
             }
             Err(fault) => {
@@ -99,8 +96,8 @@ impl Broker {
         }
     }
 
-    /// A client leaves a channel on purpose. Gives the channel, and the slot of
-    /// the subscription, which may still have something to read.
+    /// A client leaves a channel on purpose. Gives the channel, and the
+    /// membership, which may still have something to read.
     ///
     /// # Errors
     /// [`Code::NoChannel`], [`Code::NotMember`].
@@ -109,14 +106,14 @@ impl Broker {
         client: &Arc<Client>,
         name: &str,
         now_ms: u64,
-    ) -> Result<(Arc<Channel>, u32), Fault> {
+    ) -> Result<(Arc<Channel>, Arc<Member>), Fault> {
         let channel = self.channel(name)?;
         let member = client.member(name).ok_or_else(|| not_member(name))?;
         channel.leave(&member, Departure::Unsub, now_ms)?;
         lock(&client.subscriptions).by_channel.remove(name);
         member.notify();
         self.observe_if_matching(client, &channel, now_ms);
-        Ok((channel, member.slot))
+        Ok((channel, member))
     }
 
     /// A client observes every channel, present or to come, whose name matches;
