@@ -11,6 +11,7 @@ pub mod payload;
 pub mod reply;
 pub mod request;
 pub mod roster;
+pub mod open_files;
 pub mod runtime;
 pub mod server;
 pub mod session;
