@@ -1,0 +1,43 @@
+//! Lines of arbitrary bytes through the decoder of the text dialect.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use ranked_broker::error::Fault;
+use ranked_broker::payload::Payload;
+use ranked_broker::request::Request;
+use ranked_broker::wire::text;
+
+fuzz_target!(|bytes: &[u8]| {
+    for line in bytes.split(|byte| *byte == b'\n') {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let decoded = decode(line);
+
+        // A blank before it means nothing, but shuts out the fast path of
+        // publishing: both ways must read the same.
+        let mut indented = vec![b' '];
+        indented.extend_from_slice(line);
+        assert_eq!(decoded, decode(&indented), "{:?}", String::from_utf8_lossy(line));
+
+        // Whatever a fault quotes, its reply is one line without control characters.
+        if let Err(fault) = decoded {
+            let mut reply = Vec::new();
+            text::fault(&fault, &mut reply);
+            let reply = String::from_utf8(reply).expect("a reply is UTF-8");
+            let inner = reply.strip_suffix('\n').expect("a reply ends its line");
+            assert!(inner.starts_with("err ") && !inner.contains(char::is_control), "{reply:?}");
+        }
+    }
+});
+
+/// Decodes, checks what a plain payload promises, and then calls it a text like
+/// any other: that is the one difference the fast path may make.
+fn decode(line: &[u8]) -> Result<Option<Request<'_>>, Fault> {
+    let mut decoded = text::decode(line);
+    if let Ok(Some(Request::Pub(publish))) = &mut decoded
+        && let Payload::Plain(plain) = publish.payload
+    {
+        assert!(!plain.contains(|c: char| c.is_control() || c == '\\'), "{plain:?}");
+        publish.payload = Payload::Text(plain.into());
+    }
+    decoded
+}
