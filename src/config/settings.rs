@@ -66,7 +66,7 @@ pub static SETTINGS: &[Setting] = &[
         name: "port",
         value_name: "PORT",
         help: "TCP port to listen on, 0 to let the system choose",
-        why: "The one that was chosen is in the first line of the log.",
+        why: "The one that was chosen is printed at the start.",
         kind: Kind::Port { field: field!(port), default: 7700 },
     },
     Setting {
