@@ -35,7 +35,7 @@ fn main() -> ExitCode {
 /// above). Coloured only on a terminal, and not if `NO_COLOR` is set.
 fn start_log() {
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info"))
-        .format(|out, record| write_event(out, record))
+        .format(write_event)
         .init();
 }
 

@@ -6,6 +6,8 @@
 //!
 //! A failure prints its seed: `MODEL_SEED=7 cargo test --test model`.
 
+#![allow(clippy::unwrap_used)] // a test fails by panicking
+
 use ranked_broker::broker::Broker;
 use ranked_broker::config::Config;
 use ranked_broker::error::{Close, Code};
@@ -15,7 +17,7 @@ use ranked_broker::wire::text;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-/// SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number
+/// `SplitMix64` (Steele, Lea, Flood: "Fast splittable pseudorandom number
 /// generators", 2014).
 struct Random(u64);
 

@@ -5,11 +5,13 @@ use libfuzzer_sys::fuzz_target;
 use ranked_broker::error::Fault;
 use ranked_broker::payload::Payload;
 use ranked_broker::request::Request;
-use ranked_broker::wire::text;
+use ranked_broker::wire::text::{self, Lines};
 
-fuzz_target!(|bytes: &[u8]| {
-    for line in bytes.split(|byte| *byte == b'\n') {
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
+fuzz_target!(|input: (u8, &[u8])| {
+    let (piece, bytes) = input;
+    let lines: Vec<&[u8]> = Lines::new(bytes, usize::MAX / 2).filter_map(Result::ok).collect();
+    assert_eq!(lines, in_pieces(bytes, usize::from(piece) + 1), "whatever the split");
+    for line in lines {
         let decoded = decode(line);
 
         // A blank before it means nothing, but shuts out the fast path of
@@ -28,6 +30,18 @@ fuzz_target!(|bytes: &[u8]| {
         }
     }
 });
+
+/// The lines of bytes that come in pieces of this size, as from a socket.
+fn in_pieces(bytes: &[u8], size: usize) -> Vec<Vec<u8>> {
+    let (mut seen, mut kept) = (Vec::new(), Vec::new());
+    for piece in bytes.chunks(size) {
+        kept.extend_from_slice(piece);
+        let mut lines = Lines::new(&kept, usize::MAX / 2);
+        seen.extend(lines.by_ref().filter_map(Result::ok).map(<[u8]>::to_vec));
+        kept = lines.unfinished().expect("no line is too long").to_vec();
+    }
+    seen
+}
 
 /// Decodes, checks what a plain payload promises, and then calls it a text like
 /// any other: that is the one difference the fast path may make.

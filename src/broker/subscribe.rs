@@ -67,7 +67,7 @@ impl Broker {
         let channel = self.channel(name)?;
         let mut subscriptions = lock(&client.subscriptions);
         let present = subscriptions.by_channel.get(name).filter(|member| !member.has_left());
-        let replaces = match present {
+        let observer = match present {
             Some(member) if !member.by_pattern => {
                 let text = format!("you are in {name} already; unsub {name} first");
                 return Err(Fault::new(Code::AlreadyMember, text));
@@ -75,18 +75,20 @@ impl Broker {
             present => present.cloned(),
         };
         let allowed = self.config.max_subscriptions;
-        if replaces.is_none() && subscriptions.by_channel.len() >= allowed {
+        if observer.is_none() && subscriptions.by_channel.len() >= allowed {
             let text = format!("you have all your {allowed} subscriptions");
             return Err(Fault::new(Code::TooMany, text));
         }
         let slot = subscriptions.take_slot();
         let entrance =
-            Entrance { start, observe, by_pattern: false, replaces: replaces.as_deref() };
+            Entrance { start, observe, by_pattern: false, replaces: observer.as_deref() };
         match channel.join(client, slot, entrance, now_ms) {
             Ok((adopted, standing, seq)) => {
                 let (name, member) = (channel.name().clone(), adopted.member.clone());
-                let earlier = subscriptions.by_channel.insert(name, member);
-                let replaced = earlier.inspect(|earlier| earlier.notify());
+                let replaced = subscriptions.by_channel.insert(name, member);
+                if let Some(earlier) = &replaced {
+                    earlier.notify();
+                }
                 Ok(Subscribed { adopted, standing, seq, replaced })
             }
             Err(fault) => {
