@@ -269,12 +269,9 @@ fn roster(kind: &str, mut fields: Fields<'_>) -> Option<Frame> {
     let channel = fields.text()?;
     let first = fields.number()?;
     Some(match kind {
-        "join" => Frame::Joined {
-            channel,
-            seq: first,
-            member: fields.text()?,
-            rank: fields.number()?,
-        },
+        "join" => {
+            Frame::Joined { channel, seq: first, member: fields.text()?, rank: fields.number()? }
+        }
         "left" => Frame::Left {
             channel,
             seq: first,

@@ -175,7 +175,11 @@ impl Client {
         self.ask(line, None).await
     }
 
-    async fn ask(&self, line: &str, tx: Option<mpsc::UnboundedSender<Frame>>) -> Result<Answer, Error> {
+    async fn ask(
+        &self,
+        line: &str,
+        tx: Option<mpsc::UnboundedSender<Frame>>,
+    ) -> Result<Answer, Error> {
         if line.contains(['\n', '\r', '\0']) {
             return Err(Error::Unsendable { what: "the request" });
         }
@@ -248,7 +252,12 @@ impl Client {
         self.publish_with(&format!(" --term {term}"), channel, payload).await
     }
 
-    async fn publish_with(&self, options: &str, channel: &str, payload: &str) -> Result<u64, Error> {
+    async fn publish_with(
+        &self,
+        options: &str,
+        channel: &str,
+        payload: &str,
+    ) -> Result<u64, Error> {
         let line = format!("pub --raw{options} {} {payload}", quote(channel));
         let reply = self.request(&line).await?.reply;
         reply.number(1).ok_or_else(|| odd(&reply))
@@ -258,12 +267,7 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::request`]; `rank` when nobody ranks below.
-    pub async fn command(
-        &self,
-        channel: &str,
-        name: &str,
-        args: &[&str],
-    ) -> Result<Issued, Error> {
+    pub async fn command(&self, channel: &str, name: &str, args: &[&str]) -> Result<Issued, Error> {
         let mut line = format!("cmd {} -- {}", quote(channel), quote(name));
         for arg in args {
             line.push(' ');

@@ -204,6 +204,14 @@ impl<T> Waiting<T> {
         self.requests.front()
     }
 
+    /// Whether a request of this verb and tag is among them.
+    pub fn has(&self, verb: &str, tag: &T) -> bool
+    where
+        T: PartialEq,
+    {
+        self.requests.iter().any(|asked| asked.verb == verb && asked.tag == *tag)
+    }
+
     /// The oldest request, to be changed.
     pub fn front_mut(&mut self) -> Option<&mut Asked<T>> {
         self.requests.front_mut()

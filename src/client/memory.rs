@@ -58,7 +58,8 @@ impl Memory {
         let Reply::Ok { verb, .. } = reply else { return };
         let has = |option: &str| {
             request.split([' ', '\t']).any(|word| {
-                word.strip_prefix(option).is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
+                word.strip_prefix(option)
+                    .is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
             })
         };
         let named = reply.word(0).unwrap_or_default().to_owned();

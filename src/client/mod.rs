@@ -1,4 +1,5 @@
 //! tmp
+pub mod cli;
 pub mod connection;
 mod driver;
 pub mod error;

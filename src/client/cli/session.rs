@@ -1,0 +1,561 @@
+//! The half that receives: what comes, what is shown, what is executed, and
+//! when it is over.
+
+use super::Settings;
+use super::duty::Duty;
+use super::exec::{CODE_BUSY, Ended, Run, Runner};
+use super::exit::{INTERRUPTED, Verdict};
+use super::screen::Screen;
+use super::words::order;
+use crate::client::connection::{Connection, Received};
+use crate::client::event::{Command, Frame};
+use crate::client::handle::acknowledgement;
+use crate::client::line::{Asked, Reply};
+use crate::client::memory::{Memory, quote};
+use crate::client::outbox::Outbox;
+use crate::client::reconnect::Backoff;
+use crate::runtime;
+use futures::channel::mpsc;
+use futures::{FutureExt, StreamExt, select_biased};
+use std::collections::HashSet;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long after an interrupt the broker may take to say what is still due.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// How long a goodbye may take when nobody will read what comes.
+const FAREWELL: Duration = Duration::from_millis(300);
+
+/// On whose behalf a request was sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Origin {
+    /// The client's own: its `ok` is not shown.
+    #[default]
+    Own,
+    /// It introduces the client.
+    Introduction,
+    /// An option of the command line asks for it.
+    Option,
+    /// The user's.
+    User,
+}
+
+/// What happens beside the connection.
+#[derive(Debug)]
+pub enum Event {
+    /// All input has been sent.
+    InputEnded,
+    /// The user wants to leave.
+    Interrupt,
+    /// Time is up, after an interrupt.
+    GraceOver,
+    /// Time is up, for the whole run.
+    Deadline,
+    /// A program has ended.
+    Ran(Box<Run>, Ended),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// There is more to send.
+    Talking,
+    /// All is sent; replies and results are still due.
+    Draining,
+    /// `quit` is sent.
+    Leaving,
+}
+
+/// Why listening ended.
+enum Over {
+    /// The connection did.
+    Connection(Option<io::Error>),
+    /// The broker refused a new introduction.
+    Refused,
+    /// The program is to end.
+    Program,
+}
+
+/// The receiving half.
+pub struct Session {
+    settings: Settings,
+    outbox: Arc<Outbox<Origin>>,
+    events: mpsc::UnboundedReceiver<Event>,
+    tx: mpsc::UnboundedSender<Event>,
+    screen: Screen,
+    memory: Memory,
+    duty: Duty,
+    runner: Runner,
+    /// Commands of ours whose results are not all in.
+    commands: HashSet<(String, u64)>,
+    verdict: Verdict,
+    /// The exit code, where it does not come from the verdict.
+    exit: Option<u8>,
+    stage: Stage,
+    interrupted: bool,
+    user_quit: bool,
+    said_goodbye: bool,
+    connected_before: bool,
+    messages: u64,
+    backoff: Backoff,
+}
+
+impl Session {
+    /// A session that has not connected yet.
+    pub fn new(
+        settings: Settings,
+        screen: Screen,
+        outbox: Arc<Outbox<Origin>>,
+        (tx, events): (mpsc::UnboundedSender<Event>, mpsc::UnboundedReceiver<Event>),
+    ) -> Self {
+        let memory = Memory::new(settings.name.clone(), settings.quiet);
+        let runner = Runner::new(settings.programs.clone(), settings.program_timeout);
+        Session {
+            settings,
+            outbox,
+            events,
+            tx,
+            screen,
+            memory,
+            duty: Duty::default(),
+            runner,
+            commands: HashSet::new(),
+            verdict: Verdict::default(),
+            exit: None,
+            stage: Stage::Talking,
+            interrupted: false,
+            user_quit: false,
+            said_goodbye: false,
+            connected_before: false,
+            messages: 0,
+            backoff: Backoff::default(),
+        }
+    }
+
+    /// Runs to the end; gives the exit code.
+    pub async fn run(mut self) -> u8 {
+        while let Some(mut connection) = self.connect().await {
+            self.introduce();
+            let over = self.listen(&mut connection).await;
+            if let Over::Program = over {
+                self.depart(&mut connection).await;
+                break;
+            }
+            if !self.go_on(over) {
+                break;
+            }
+        }
+        drop(self.outbox.down(true));
+        // Standard output may be closed; then nobody minds.
+        let _ = self.screen.flush().await;
+        self.exit.unwrap_or_else(|| self.verdict.code())
+    }
+
+    /// Connects, again and again if that is asked for. `None` when it is not to
+    /// be, or the program is to end.
+    async fn connect(&mut self) -> Option<Connection<Origin>> {
+        let (host, port) = (self.settings.host.clone(), self.settings.port);
+        loop {
+            if self.connected_before {
+                self.pause(None).await?;
+            }
+            let opened = {
+                let open = Connection::open(&host, port, self.outbox.clone()).fuse();
+                futures::pin_mut!(open);
+                loop {
+                    select_biased! {
+                        opened = open => break opened,
+                        event = self.events.select_next_some() => if self.handle(event) { return None },
+                    }
+                }
+            };
+            let source = match opened {
+                Ok(connection) => return Some(connection),
+                Err(source) => source,
+            };
+            let error = crate::client::Error::Connect { host: host.clone(), port, source };
+            if !self.settings.reconnect {
+                self.screen.notice(&error.to_string());
+                self.verdict.lost();
+                return None;
+            }
+            if !self.connected_before {
+                self.pause(Some(error.to_string())).await?;
+            }
+        }
+    }
+
+    /// Waits before the next attempt.
+    async fn pause(&mut self, why: Option<String>) -> Option<()> {
+        let pause = self.backoff.pause();
+        let text = format!("connecting again in {:.1} s", pause.as_secs_f64());
+        self.screen.notice(&why.map_or(text.clone(), |why| format!("{why}; {text}")));
+        self.screen.flush().await.ok()?;
+        let sleep = runtime::sleep(pause).fuse();
+        futures::pin_mut!(sleep);
+        loop {
+            select_biased! {
+                () = sleep => return Some(()),
+                event = self.events.select_next_some() => if self.handle(event) { return None },
+            }
+        }
+    }
+
+    /// Says who this client is, if that matters.
+    fn introduce(&mut self) {
+        if self.memory.has_wishes() || self.screen.is_terminal() {
+            self.outbox.say(&self.memory.hello(), Origin::Introduction);
+        } else {
+            // The first bytes choose the dialect; whatever the user's first line
+            // begins with, this makes it text.
+            self.outbox.say("# broker-client", Origin::Own);
+            self.introduced();
+        }
+    }
+
+    fn introduced(&mut self) {
+        if self.connected_before {
+            let text = format!("connected to {}:{} again", self.settings.host, self.settings.port);
+            self.screen.notice(&text);
+            for line in self.memory.subscriptions() {
+                self.outbox.say(&line, Origin::Option);
+            }
+        } else {
+            if self.screen.is_terminal() {
+                let name = self.memory.name().unwrap_or_default();
+                let (host, port) = (&self.settings.host, self.settings.port);
+                self.screen.notice(&format!(
+                    "connected to {host}:{port} as {name}; try: help, sub CHANNEL --create, quit"
+                ));
+            }
+            let option = if self.settings.observe { " --observe" } else { "" };
+            for channel in &self.settings.subscribe {
+                self.outbox.say(&format!("sub {}{option}", quote(channel)), Origin::Option);
+            }
+        }
+        self.connected_before = true;
+        self.outbox.open();
+    }
+
+    /// Handles all that comes and happens until one of them ends.
+    async fn listen(&mut self, connection: &mut Connection<Origin>) -> Over {
+        loop {
+            while let Some(received) = connection.buffered() {
+                if let Some(over) = self.take(received) {
+                    return over;
+                }
+                if self.screen.is_full() && self.screen.flush().await.is_err() {
+                    return Over::Program;
+                }
+            }
+            self.advance();
+            self.screen.prompt(self.memory.prompt());
+            if self.screen.flush().await.is_err() {
+                return Over::Program;
+            }
+            let fill = connection.fill().fuse();
+            futures::pin_mut!(fill);
+            select_biased! {
+                filled = fill => match filled {
+                    Ok(true) => {}
+                    Ok(false) => return Over::Connection(None),
+                    Err(e) => return Over::Connection(Some(e)),
+                },
+                event = self.events.select_next_some() => if self.handle(event) {
+                    return Over::Program;
+                },
+            }
+        }
+    }
+
+    /// Handles an event; true if the program is to end.
+    fn handle(&mut self, event: Event) -> bool {
+        match event {
+            Event::InputEnded if self.settings.follow => {}
+            Event::InputEnded => {
+                if self.stage == Stage::Talking {
+                    self.stage = Stage::Draining;
+                }
+                // Then its reply tells when all the others are in.
+                if self.outbox.waiting(|waiting| waiting.is_quiet()) {
+                    self.outbox.say("ping", Origin::Own);
+                }
+            }
+            Event::Interrupt if self.interrupted || !self.outbox.is_open() => {
+                self.runner.stop();
+                self.exit = Some(INTERRUPTED);
+                return true;
+            }
+            Event::Interrupt => {
+                self.interrupted = true;
+                self.runner.stop();
+                self.leave();
+                let tx = self.tx.clone();
+                runtime::spawn(async move {
+                    runtime::sleep(GRACE).await;
+                    let _ = tx.unbounded_send(Event::GraceOver);
+                });
+            }
+            Event::GraceOver => return true,
+            Event::Deadline => {
+                self.runner.stop();
+                self.screen.notice("the deadline has passed");
+                self.verdict.late();
+                return true;
+            }
+            Event::Ran(run, ended) => {
+                self.runner.ended(&run.command.channel);
+                let (name, code) = (order(&run.command), ended.code);
+                self.screen.notice(&format!("executed: {name}: exit code {code}"));
+                self.acknowledge(&run.command, code, &ended.text);
+            }
+        }
+        false
+    }
+
+    /// Handles a line.
+    fn take(&mut self, received: Received<'_, Origin>) -> Option<Over> {
+        let Received { line, text, number, reply } = received;
+        match reply {
+            Some((reply, asked)) => return self.take_reply(line, number, &reply, asked),
+            None => self.take_frame(line, &text, number),
+        }
+        None
+    }
+
+    fn take_reply(
+        &mut self,
+        line: &[u8],
+        number: u64,
+        reply: &Reply,
+        asked: Option<Asked<Origin>>,
+    ) -> Option<Over> {
+        let (request, verb, origin) = match asked {
+            Some(asked) => (asked.line, asked.verb, asked.tag),
+            None => (String::new(), String::new(), Origin::User),
+        };
+        let rows = reply.word(1).and_then(|n| n.parse().ok()).unwrap_or(0);
+        if verb == "history" {
+            for command in self.duty.history_ended(number, rows) {
+                self.execute(command);
+            }
+        }
+        if let Reply::Err { code, text } = reply {
+            if origin == Origin::Own {
+                self.screen.notice(&format!("the broker refused: {text}"));
+                return None;
+            }
+            self.screen.line(line);
+            if origin == Origin::Introduction && self.connected_before {
+                return Some(Over::Refused);
+            }
+            self.verdict.refused(*code);
+            if origin == Origin::Introduction {
+                self.refused_introduction();
+            }
+            return None;
+        }
+        self.backoff.reset();
+        self.memory.replied(&request, reply);
+        self.screen.replied(reply);
+        self.note(&verb, reply, origin);
+        match origin {
+            Origin::Introduction => self.introduced(),
+            Origin::Own => {}
+            Origin::Option | Origin::User => self.screen.line(line),
+        }
+        None
+    }
+
+    /// What follows from a request that was done.
+    fn note(&mut self, verb: &str, reply: &Reply, origin: Origin) {
+        let Some(channel) = reply.word(0) else {
+            self.user_quit |= verb == "quit" && origin == Origin::User;
+            return;
+        };
+        match verb {
+            "sub" if self.memory.place(channel).is_some_and(|place| place.rank.is_some()) => {
+                self.duty.joined(channel, reply.number_field("seq").unwrap_or(0));
+            }
+            "sub" | "unsub" | "drop" => self.duty.left(channel),
+            "cmd" => {
+                if let Some(seq) = reply.number(1) {
+                    self.commands.insert((channel.to_owned(), seq));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The broker refuses the name: a person may choose another, a script
+    /// cannot go on as somebody else.
+    fn refused_introduction(&mut self) {
+        if self.screen.is_terminal() && self.settings.name.is_some() {
+            self.settings.name = None;
+            self.memory = Memory::new(None, self.settings.quiet);
+            self.outbox.say(&self.memory.hello(), Origin::Introduction);
+        } else {
+            self.leave();
+        }
+    }
+
+    fn take_frame(&mut self, line: &[u8], text: &str, number: u64) {
+        let kind = Frame::kind(text);
+        if kind == "msg" && !self.screen.is_terminal() {
+            // The many: nothing is parsed that nobody needs.
+            self.show_message(line);
+            return;
+        }
+        let frame = Frame::parse(text);
+        self.memory.heard(&frame);
+        self.screen.learn(&frame);
+        match frame {
+            Frame::Message { .. } => self.show_message(line),
+            Frame::Command(command) => {
+                self.screen.line(line);
+                let in_history = self.in_history();
+                if let Some(command) = self.duty.heard(number, command, in_history) {
+                    self.execute(command);
+                }
+            }
+            Frame::Done { channel, seq, .. } => {
+                self.commands.remove(&(channel, seq));
+                self.screen.line(line);
+            }
+            Frame::Left { channel, .. } => {
+                if self.memory.place(&channel).is_none() {
+                    self.duty.left(&channel);
+                }
+                self.screen.line(line);
+            }
+            Frame::Bye { reason } => {
+                self.said_goodbye |= reason == "quit";
+                let quit = self.outbox.waiting(|waiting| waiting.has("quit", &Origin::User));
+                self.user_quit |= quit;
+                // The answer to a quit that nobody typed is nobody's business.
+                if reason != "quit" || self.stage != Stage::Leaving || self.user_quit {
+                    self.screen.line(line);
+                }
+            }
+            _ => self.screen.line(line),
+        }
+    }
+
+    fn in_history(&self) -> bool {
+        self.outbox.waiting(|waiting| waiting.front().is_some_and(|asked| asked.verb == "history"))
+    }
+
+    /// Shows a message, if there have not been enough.
+    fn show_message(&mut self, line: &[u8]) {
+        if let Some(count) = self.settings.count
+            && !self.in_history()
+        {
+            if self.messages >= count {
+                return;
+            }
+            self.messages += 1;
+        }
+        self.screen.line(line);
+    }
+
+    fn execute(&mut self, command: Command) {
+        if !self.settings.execute {
+            return;
+        }
+        if !self.runner.knows(&command.name) {
+            let Command { channel, seq, from, .. } = &command;
+            let text = format!("executed: {} ({channel} {seq}, from {from})", order(&command));
+            self.screen.notice(&text);
+            self.acknowledge(&command, 0, "");
+        } else if let Err(command) = self.runner.submit(command) {
+            self.screen.notice(&format!("too busy to execute: {}", order(&command)));
+            self.acknowledge(&command, CODE_BUSY, "too many commands are waiting here");
+        }
+    }
+
+    fn acknowledge(&mut self, command: &Command, code: i32, text: &str) {
+        self.outbox.say(&acknowledgement(command, code, text), Origin::Own);
+    }
+
+    /// Does what may be done now: starts programs, leaves when nothing is due.
+    fn advance(&mut self) {
+        while let Some(run) = self.runner.next() {
+            let tx = self.tx.clone();
+            runtime::spawn(async move {
+                let (run, ended) = runtime::unblock(move || {
+                    let ended = run.run();
+                    (run, ended)
+                })
+                .await;
+                let _ = tx.unbounded_send(Event::Ran(Box::new(run), ended));
+            });
+        }
+        let enough = self.settings.count.is_some_and(|count| self.messages >= count);
+        if enough && self.stage != Stage::Leaving {
+            self.leave();
+        }
+        if self.stage == Stage::Draining && self.connected_before && self.nothing_due() {
+            self.leave();
+        }
+    }
+
+    fn nothing_due(&self) -> bool {
+        self.commands.is_empty()
+            && self.runner.is_idle()
+            && self.outbox.waiting(|waiting| waiting.is_empty())
+    }
+
+    fn leave(&mut self) {
+        self.stage = Stage::Leaving;
+        self.outbox.say("quit", Origin::Own);
+    }
+
+    /// Whether to connect again after this.
+    fn go_on(&mut self, over: Over) -> bool {
+        let quit = self.outbox.waiting(|waiting| waiting.has("quit", &Origin::User));
+        let left = self.stage == Stage::Leaving || self.user_quit || quit || self.said_goodbye;
+        let finished = self.stage == Stage::Draining && self.nothing_due();
+        let unanswered = self.outbox.down(false);
+        let unanswered = unanswered.iter().filter(|origin| **origin == Origin::User).count();
+        self.duty.lost();
+        if left {
+            return false;
+        }
+        let why = match over {
+            Over::Connection(Some(e)) => format!(": {}", crate::client::error::reason(&e)),
+            Over::Refused => ": the broker refused this client".to_owned(),
+            _ => String::new(),
+        };
+        let (host, port) = (&self.settings.host, self.settings.port);
+        self.screen.notice(&format!("the connection to {host}:{port} is lost{why}"));
+        if unanswered > 0 || !self.commands.is_empty() {
+            let commands = self.commands.len();
+            self.screen.notice(&format!(
+                "{unanswered} requests have no reply and {commands} commands no result: \
+                 whether they took effect is not known"
+            ));
+        }
+        if !self.settings.reconnect {
+            self.verdict.lost();
+            return false;
+        }
+        if unanswered > 0 || !self.commands.is_empty() {
+            self.verdict.refused(None);
+        }
+        self.commands.clear();
+        self.connected_before = true;
+        !finished
+    }
+
+    /// Says goodbye when nobody will read what still comes.
+    async fn depart(&mut self, connection: &mut Connection<Origin>) {
+        self.outbox.say("quit", Origin::Own);
+        let _ = runtime::timeout(FAREWELL, async {
+            while matches!(connection.fill().await, Ok(true)) {
+                while connection.buffered().is_some() {}
+            }
+        })
+        .await;
+    }
+}
