@@ -72,9 +72,8 @@ impl Memory {
                 self.quiet |= has("--quiet");
             }
             "sub" if has("--pattern") => {
-                if !self.patterns.contains(&named) {
-                    self.patterns.push(named);
-                }
+                self.patterns.retain(|pattern| *pattern != named);
+                self.patterns.push(named);
             }
             "sub" => {
                 let options = ["--create", "--no-echo", "--observe"];

@@ -101,7 +101,7 @@ impl Vocabulary {
                 }
             }
             Frame::Tell { from, .. } | Frame::Broadcast { from, .. } => {
-                learn(&mut self.names, from)
+                learn(&mut self.names, from);
             }
             Frame::Other { line } => self.row(line),
             _ => {}
@@ -121,7 +121,9 @@ impl Vocabulary {
             ["client", name, ..] => {
                 learn(&mut self.names, name);
                 let channels = field(words.iter().copied(), "channels").unwrap_or_default();
-                channels.split(',').for_each(|channel| learn(&mut self.channels, channel));
+                for channel in channels.split(',') {
+                    learn(&mut self.channels, channel);
+                }
             }
             _ => {}
         }
@@ -228,7 +230,9 @@ mod tests {
 
     fn seen(lines: &[&str]) -> Vocabulary {
         let mut vocabulary = Vocabulary::default();
-        lines.iter().for_each(|line| vocabulary.hear(&Frame::parse(line)));
+        for line in lines {
+            vocabulary.hear(&Frame::parse(line));
+        }
         vocabulary
     }
 

@@ -50,9 +50,9 @@ impl Duty {
     /// it. Gives what is to be executed of what waited.
     pub fn history_ended(&mut self, line: u64, rows: u64) -> Vec<Command> {
         let first_row = line.saturating_sub(rows);
-        let undecided = std::mem::take(&mut self.undecided);
-        let live = undecided.into_iter().filter(|(at, _)| *at < first_row);
-        live.filter_map(|(_, command)| self.live(command)).collect()
+        let held = std::mem::take(&mut self.undecided);
+        let before_rows = held.into_iter().filter(|(at, _)| *at < first_row);
+        before_rows.filter_map(|(_, command)| self.live(command)).collect()
     }
 
     fn live(&mut self, command: Command) -> Option<Command> {

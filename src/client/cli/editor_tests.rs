@@ -77,7 +77,7 @@ fn tab_completes_as_far_as_it_can() {
     vocabulary.hear(&Frame::parse("msg operations 1 alice hi"));
     vocabulary.hear(&Frame::parse("msg operators 1 alice hi"));
     let mut editor = Editor::default();
-    let mut tab = |editor: &mut Editor| {
+    let tab = |editor: &mut Editor| {
         editor.key(KeyEvent::new(KeyCode::Tab, KeyModifiers::NONE), &vocabulary)
     };
     type_in(&mut editor, "un");

@@ -90,7 +90,7 @@ impl Runner {
     }
 
     /// The next program that may run now.
-    pub fn next(&mut self) -> Option<Run> {
+    pub fn start_next(&mut self) -> Option<Run> {
         if self.busy.len() >= RUNNING_MAX {
             return None;
         }
@@ -252,7 +252,7 @@ mod tests {
     fn ran(program: &str, args: &str, timeout: Duration) -> Ended {
         let mut runner = runner(program, timeout);
         runner.submit(command("ops", &format!("go {args}"))).unwrap();
-        runner.next().unwrap().run()
+        runner.start_next().unwrap().run()
     }
 
     const LONG: Duration = Duration::from_secs(60);
@@ -295,11 +295,11 @@ mod tests {
             runner.submit(command(channel, "go")).unwrap();
         }
         let running: Vec<_> =
-            std::iter::from_fn(|| runner.next()).map(|run| run.command.channel).collect();
+            std::iter::from_fn(|| runner.start_next()).map(|run| run.command.channel).collect();
         assert_eq!(running, ["a", "b", "c", "d"]);
         runner.ended("a");
-        assert_eq!(runner.next().unwrap().command.channel, "a");
-        assert!(runner.next().is_none());
+        assert_eq!(runner.start_next().unwrap().command.channel, "a");
+        assert!(runner.start_next().is_none());
         for _ in 0..QUEUED_MAX - 1 {
             runner.submit(command("f", "go")).unwrap();
         }

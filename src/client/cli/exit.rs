@@ -67,7 +67,9 @@ mod tests {
 
     fn after(codes: &[Code]) -> u8 {
         let mut verdict = Verdict::default();
-        codes.iter().for_each(|code| verdict.refused(Some(*code)));
+        for code in codes {
+            verdict.refused(Some(*code));
+        }
         verdict.code()
     }
 

@@ -8,6 +8,7 @@ pub mod editor;
 pub mod exec;
 pub mod exit;
 pub mod input;
+mod receive;
 pub mod screen;
 pub mod session;
 pub mod terminal;

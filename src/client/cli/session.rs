@@ -3,14 +3,11 @@
 
 use super::Settings;
 use super::duty::Duty;
-use super::exec::{CODE_BUSY, Ended, Run, Runner};
+use super::exec::{Ended, Run, Runner};
 use super::exit::{INTERRUPTED, Verdict};
 use super::screen::Screen;
 use super::words::order;
-use crate::client::connection::{Connection, Received};
-use crate::client::event::{Command, Frame};
-use crate::client::handle::acknowledgement;
-use crate::client::line::{Asked, Reply};
+use crate::client::connection::Connection;
 use crate::client::memory::{Memory, quote};
 use crate::client::outbox::Outbox;
 use crate::client::reconnect::Backoff;
@@ -58,7 +55,7 @@ pub enum Event {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
+pub(super) enum Stage {
     /// There is more to send.
     Talking,
     /// All is sent; replies and results are still due.
@@ -68,7 +65,7 @@ enum Stage {
 }
 
 /// Why listening ended.
-enum Over {
+pub(super) enum Over {
     /// The connection did.
     Connection(Option<io::Error>),
     /// The broker refused a new introduction.
@@ -78,27 +75,29 @@ enum Over {
 }
 
 /// The receiving half.
+// Each flag is a thing that has happened; any of them can have happened.
+#[allow(clippy::struct_excessive_bools)]
 pub struct Session {
-    settings: Settings,
-    outbox: Arc<Outbox<Origin>>,
-    events: mpsc::UnboundedReceiver<Event>,
-    tx: mpsc::UnboundedSender<Event>,
-    screen: Screen,
-    memory: Memory,
-    duty: Duty,
-    runner: Runner,
+    pub(super) settings: Settings,
+    pub(super) outbox: Arc<Outbox<Origin>>,
+    pub(super) events: mpsc::UnboundedReceiver<Event>,
+    pub(super) tx: mpsc::UnboundedSender<Event>,
+    pub(super) screen: Screen,
+    pub(super) memory: Memory,
+    pub(super) duty: Duty,
+    pub(super) runner: Runner,
     /// Commands of ours whose results are not all in.
-    commands: HashSet<(String, u64)>,
-    verdict: Verdict,
+    pub(super) commands: HashSet<(String, u64)>,
+    pub(super) verdict: Verdict,
     /// The exit code, where it does not come from the verdict.
-    exit: Option<u8>,
-    stage: Stage,
-    interrupted: bool,
-    user_quit: bool,
-    said_goodbye: bool,
-    connected_before: bool,
-    messages: u64,
-    backoff: Backoff,
+    pub(super) exit: Option<u8>,
+    pub(super) stage: Stage,
+    pub(super) interrupted: bool,
+    pub(super) user_quit: bool,
+    pub(super) said_goodbye: bool,
+    pub(super) connected_before: bool,
+    pub(super) messages: u64,
+    pub(super) backoff: Backoff,
 }
 
 impl Session {
@@ -214,7 +213,7 @@ impl Session {
         }
     }
 
-    fn introduced(&mut self) {
+    pub(super) fn introduced(&mut self) {
         if self.connected_before {
             let text = format!("connected to {}:{} again", self.settings.host, self.settings.port);
             self.screen.notice(&text);
@@ -314,173 +313,9 @@ impl Session {
         false
     }
 
-    /// Handles a line.
-    fn take(&mut self, received: Received<'_, Origin>) -> Option<Over> {
-        let Received { line, text, number, reply } = received;
-        match reply {
-            Some((reply, asked)) => return self.take_reply(line, number, &reply, asked),
-            None => self.take_frame(line, &text, number),
-        }
-        None
-    }
-
-    fn take_reply(
-        &mut self,
-        line: &[u8],
-        number: u64,
-        reply: &Reply,
-        asked: Option<Asked<Origin>>,
-    ) -> Option<Over> {
-        let (request, verb, origin) = match asked {
-            Some(asked) => (asked.line, asked.verb, asked.tag),
-            None => (String::new(), String::new(), Origin::User),
-        };
-        let rows = reply.word(1).and_then(|n| n.parse().ok()).unwrap_or(0);
-        if verb == "history" {
-            for command in self.duty.history_ended(number, rows) {
-                self.execute(command);
-            }
-        }
-        if let Reply::Err { code, text } = reply {
-            if origin == Origin::Own {
-                self.screen.notice(&format!("the broker refused: {text}"));
-                return None;
-            }
-            self.screen.line(line);
-            if origin == Origin::Introduction && self.connected_before {
-                return Some(Over::Refused);
-            }
-            self.verdict.refused(*code);
-            if origin == Origin::Introduction {
-                self.refused_introduction();
-            }
-            return None;
-        }
-        self.backoff.reset();
-        self.memory.replied(&request, reply);
-        self.screen.replied(reply);
-        self.note(&verb, reply, origin);
-        match origin {
-            Origin::Introduction => self.introduced(),
-            Origin::Own => {}
-            Origin::Option | Origin::User => self.screen.line(line),
-        }
-        None
-    }
-
-    /// What follows from a request that was done.
-    fn note(&mut self, verb: &str, reply: &Reply, origin: Origin) {
-        let Some(channel) = reply.word(0) else {
-            self.user_quit |= verb == "quit" && origin == Origin::User;
-            return;
-        };
-        match verb {
-            "sub" if self.memory.place(channel).is_some_and(|place| place.rank.is_some()) => {
-                self.duty.joined(channel, reply.number_field("seq").unwrap_or(0));
-            }
-            "sub" | "unsub" | "drop" => self.duty.left(channel),
-            "cmd" => {
-                if let Some(seq) = reply.number(1) {
-                    self.commands.insert((channel.to_owned(), seq));
-                }
-            }
-            _ => {}
-        }
-    }
-
-    /// The broker refuses the name: a person may choose another, a script
-    /// cannot go on as somebody else.
-    fn refused_introduction(&mut self) {
-        if self.screen.is_terminal() && self.settings.name.is_some() {
-            self.settings.name = None;
-            self.memory = Memory::new(None, self.settings.quiet);
-            self.outbox.say(&self.memory.hello(), Origin::Introduction);
-        } else {
-            self.leave();
-        }
-    }
-
-    fn take_frame(&mut self, line: &[u8], text: &str, number: u64) {
-        let kind = Frame::kind(text);
-        if kind == "msg" && !self.screen.is_terminal() {
-            // The many: nothing is parsed that nobody needs.
-            self.show_message(line);
-            return;
-        }
-        let frame = Frame::parse(text);
-        self.memory.heard(&frame);
-        self.screen.learn(&frame);
-        match frame {
-            Frame::Message { .. } => self.show_message(line),
-            Frame::Command(command) => {
-                self.screen.line(line);
-                let in_history = self.in_history();
-                if let Some(command) = self.duty.heard(number, command, in_history) {
-                    self.execute(command);
-                }
-            }
-            Frame::Done { channel, seq, .. } => {
-                self.commands.remove(&(channel, seq));
-                self.screen.line(line);
-            }
-            Frame::Left { channel, .. } => {
-                if self.memory.place(&channel).is_none() {
-                    self.duty.left(&channel);
-                }
-                self.screen.line(line);
-            }
-            Frame::Bye { reason } => {
-                self.said_goodbye |= reason == "quit";
-                let quit = self.outbox.waiting(|waiting| waiting.has("quit", &Origin::User));
-                self.user_quit |= quit;
-                // The answer to a quit that nobody typed is nobody's business.
-                if reason != "quit" || self.stage != Stage::Leaving || self.user_quit {
-                    self.screen.line(line);
-                }
-            }
-            _ => self.screen.line(line),
-        }
-    }
-
-    fn in_history(&self) -> bool {
-        self.outbox.waiting(|waiting| waiting.front().is_some_and(|asked| asked.verb == "history"))
-    }
-
-    /// Shows a message, if there have not been enough.
-    fn show_message(&mut self, line: &[u8]) {
-        if let Some(count) = self.settings.count
-            && !self.in_history()
-        {
-            if self.messages >= count {
-                return;
-            }
-            self.messages += 1;
-        }
-        self.screen.line(line);
-    }
-
-    fn execute(&mut self, command: Command) {
-        if !self.settings.execute {
-            return;
-        }
-        if !self.runner.knows(&command.name) {
-            let Command { channel, seq, from, .. } = &command;
-            let text = format!("executed: {} ({channel} {seq}, from {from})", order(&command));
-            self.screen.notice(&text);
-            self.acknowledge(&command, 0, "");
-        } else if let Err(command) = self.runner.submit(command) {
-            self.screen.notice(&format!("too busy to execute: {}", order(&command)));
-            self.acknowledge(&command, CODE_BUSY, "too many commands are waiting here");
-        }
-    }
-
-    fn acknowledge(&mut self, command: &Command, code: i32, text: &str) {
-        self.outbox.say(&acknowledgement(command, code, text), Origin::Own);
-    }
-
     /// Does what may be done now: starts programs, leaves when nothing is due.
     fn advance(&mut self) {
-        while let Some(run) = self.runner.next() {
+        while let Some(run) = self.runner.start_next() {
             let tx = self.tx.clone();
             runtime::spawn(async move {
                 let (run, ended) = runtime::unblock(move || {
@@ -491,13 +326,16 @@ impl Session {
                 let _ = tx.unbounded_send(Event::Ran(Box::new(run), ended));
             });
         }
-        let enough = self.settings.count.is_some_and(|count| self.messages >= count);
-        if enough && self.stage != Stage::Leaving {
+        if self.has_enough() && self.stage != Stage::Leaving {
             self.leave();
         }
         if self.stage == Stage::Draining && self.connected_before && self.nothing_due() {
             self.leave();
         }
+    }
+
+    pub(super) fn has_enough(&self) -> bool {
+        self.settings.count.is_some_and(|count| self.messages >= count)
     }
 
     fn nothing_due(&self) -> bool {
@@ -506,7 +344,7 @@ impl Session {
             && self.outbox.waiting(|waiting| waiting.is_empty())
     }
 
-    fn leave(&mut self) {
+    pub(super) fn leave(&mut self) {
         self.stage = Stage::Leaving;
         self.outbox.say("quit", Origin::Own);
     }
