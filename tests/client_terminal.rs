@@ -3,10 +3,11 @@
 mod client_support;
 
 use client_support::{DEADLINE, broker, member, next, program, wait};
+use expectrl::session::OsSession;
 use expectrl::{ControlCode, Eof, Expect, Regex, Session};
 use ranked_broker::client::Frame;
 
-type Terminal = Session;
+type Terminal = OsSession;
 
 fn open(port: u16, args: &[&str]) -> Terminal {
     let mut command = program(port, args);
@@ -109,12 +110,12 @@ fn a_paste_of_many_lines_is_sent_line_by_line() {
     terminal.send(format!("\x1b[200~{paste}\x1b[201~")).unwrap();
     // Without brackets, as old terminals paste, while messages come.
     let typed: String = (200..400).map(|number| format!("pub n pasted {number}\r")).collect();
-    for (at, piece) in typed.as_bytes().chunks(1000).enumerate() {
+    for (at, piece) in typed.as_bytes().chunks(500).enumerate() {
         terminal.send(piece).unwrap();
-        wait(bob.publish("n", &at.to_string())).unwrap();
+        let marker = format!("marker {at}");
+        wait(bob.publish("n", &marker)).unwrap();
         // Somebody must read the screen, or the terminal holds everything up.
-        let mut screen = [0; 8192];
-        while terminal.try_read(&mut screen).is_ok_and(|count| count == screen.len()) {}
+        expect(&mut terminal, &marker);
     }
     let mut pasted = Vec::new();
     let reading = std::thread::spawn(move || {

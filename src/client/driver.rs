@@ -11,14 +11,10 @@ use super::outbox::Outbox;
 use super::reconnect::Backoff;
 use crate::runtime;
 use futures::channel::{mpsc, oneshot};
-use futures::future::poll_fn;
+use futures::future::{Either, poll_fn, select};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
-
-/// How often a reader that waits for room looks whether a request has come up.
-const LOOK: Duration = Duration::from_millis(20);
 
 /// Who waits for a reply; nobody for what the client says by itself.
 pub(super) type Tag = Option<Ask>;
@@ -100,7 +96,7 @@ impl Driver {
                     drop(self.outbox.down(true));
                     return;
                 }
-                frames.deliver(Frame::Reconnected, || true).await;
+                frames.deliver(Frame::Reconnected, std::future::ready(())).await;
             }
         });
     }
@@ -219,7 +215,11 @@ impl Driver {
             return;
         }
         let (outbox, results) = (&self.outbox, &self.results);
-        let awaited = || outbox.waiting(|waiting| !waiting.is_empty()) || !results.is_empty();
+        let awaited = async {
+            if results.is_empty() {
+                outbox.asked().await;
+            }
+        };
         frames.deliver(frame, awaited).await;
     }
 }
@@ -247,23 +247,21 @@ struct Delivery {
 impl Delivery {
     /// Waits for room, but not while somebody waits for what comes behind this
     /// frame: then a frame without room is dropped, and counted.
-    async fn deliver(&mut self, frame: Frame, awaited: impl Fn() -> bool) {
+    async fn deliver(&mut self, frame: Frame, awaited: impl Future<Output = ()>) {
+        let mut awaited = std::pin::pin!(awaited);
         loop {
-            let ready = poll_fn(|cx| self.tx.poll_ready(cx));
-            let wait = if awaited() { Duration::ZERO } else { LOOK };
-            match runtime::timeout(wait, ready).await {
-                Some(Err(_)) => return,
-                Some(Ok(())) if self.missed == 0 => break,
+            match select(poll_fn(|cx| self.tx.poll_ready(cx)), awaited.as_mut()).await {
+                Either::Left((Err(_), _)) => return,
+                Either::Left((Ok(()), _)) if self.missed == 0 => break,
                 // The program hears of the loss where it happened.
-                Some(Ok(())) => {
+                Either::Left((Ok(()), _)) => {
                     let frames = std::mem::take(&mut self.missed);
                     let _ = self.tx.start_send(Frame::Missed { frames });
                 }
-                None if awaited() => {
+                Either::Right(_) => {
                     self.missed += 1;
                     return;
                 }
-                None => {}
             }
         }
         let _ = self.tx.start_send(frame);

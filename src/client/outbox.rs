@@ -49,6 +49,8 @@ struct Inner<T> {
 pub struct Outbox<T> {
     inner: Mutex<Inner<T>>,
     writer: AtomicWaker,
+    /// Who wants to know when a request waits for its reply.
+    asked: AtomicWaker,
 }
 
 impl<T> Default for Outbox<T> {
@@ -60,7 +62,7 @@ impl<T> Default for Outbox<T> {
             generation: 0,
             senders: Vec::new(),
         };
-        Outbox { inner: Mutex::new(inner), writer: AtomicWaker::new() }
+        Outbox { inner: Mutex::new(inner), writer: AtomicWaker::new(), asked: AtomicWaker::new() }
     }
 }
 
@@ -153,8 +155,18 @@ impl<T> Outbox<T> {
         let text = String::from_utf8_lossy(line);
         if is_request(&text) {
             inner.waiting.push(&text, tag);
+            self.asked.wake();
         }
         self.writer.wake();
+    }
+
+    /// Waits until a request waits for its reply. For one task only.
+    pub async fn asked(&self) {
+        poll_fn(|cx| {
+            self.asked.register(cx.waker());
+            if self.lock().waiting.is_empty() { Poll::Pending } else { Poll::Ready(()) }
+        })
+        .await;
     }
 
     /// Looks at the requests that wait for their replies.

@@ -13,7 +13,11 @@ use crossterm::{Command, cursor};
 use futures::channel::mpsc;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use unicode_width::UnicodeWidthStr;
+
+/// Events handled before the line is drawn again.
+const EVENTS_MAX: usize = 1024;
 
 /// What came from the keyboard.
 #[derive(Debug, PartialEq, Eq)]
@@ -65,8 +69,8 @@ impl Terminal {
         let keys = terminal.clone();
         // Reading keys blocks; this thread ends with the program.
         std::thread::Builder::new().name("keys".into()).spawn(move || {
-            while let Ok(event) = crossterm::event::read() {
-                if keys.event(event, &tx).is_err() {
+            while let Ok(events) = read_events() {
+                if keys.handle(events, &tx).is_err() {
                     break;
                 }
             }
@@ -75,31 +79,29 @@ impl Terminal {
         Ok((terminal, rx))
     }
 
-    /// Handles a key, a paste, a new size.
-    fn event(&self, event: Event, tx: &mpsc::UnboundedSender<Typed>) -> io::Result<()> {
+    /// Handles keys, pastes and new sizes, and draws the line once after them.
+    fn handle(&self, events: Vec<Event>, tx: &mpsc::UnboundedSender<Typed>) -> io::Result<()> {
         let mut state = lock(&self.state);
         if !state.open {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
-        let mut out = String::new();
-        let mut typed = Vec::new();
-        match event {
-            Event::Key(key) if key.kind != KeyEventKind::Release => {
-                let action = state.editor.key(key, &lock(&self.vocabulary));
-                state.act(action, &mut out, &mut typed);
-            }
-            Event::Paste(text) => {
-                for line in state.editor.paste(&text) {
-                    state.act(Action::Submit(line), &mut out, &mut typed);
+        let (mut out, mut typed) = (String::new(), Vec::new());
+        for event in events {
+            match event {
+                Event::Key(key) if key.kind != KeyEventKind::Release => {
+                    let action = state.editor.key(key, &lock(&self.vocabulary));
+                    state.act(action, &mut out, &mut typed);
                 }
-                state.draw(&mut out);
+                Event::Paste(text) => {
+                    for line in state.editor.paste(&text) {
+                        state.act(Action::Submit(line), &mut out, &mut typed);
+                    }
+                }
+                Event::Resize(columns, _) => state.columns = columns.into(),
+                _ => {}
             }
-            Event::Resize(columns, _) => {
-                state.columns = columns.into();
-                state.draw(&mut out);
-            }
-            _ => {}
         }
+        state.draw(&mut out);
         for typed in typed {
             if let Typed::Line(line) = &typed {
                 lock(&self.vocabulary).typed(line);
@@ -148,14 +150,13 @@ impl Terminal {
 impl State {
     fn act(&mut self, action: Action, out: &mut String, typed: &mut Vec<Typed>) {
         match action {
-            Action::Redraw => self.draw(out),
+            Action::Redraw => {}
             Action::Submit(line) => {
                 erase(out);
                 // What was typed stays on the screen, as any terminal shows it.
                 out.push_str(&harmless(&self.prompt));
                 out.push_str(&harmless(&line));
                 out.push_str("\r\n");
-                self.draw(out);
                 typed.push(Typed::Line(line));
             }
             Action::Show(candidates) => {
@@ -164,12 +165,10 @@ impl State {
                 let names: Vec<String> = shown.map(|name| harmless(name)).collect();
                 out.push_str(&names.join("  "));
                 out.push_str("\r\n");
-                self.draw(out);
             }
             Action::Clear => {
                 ansi(out, Clear(ClearType::All));
                 ansi(out, cursor::MoveTo(0, 0));
-                self.draw(out);
             }
             Action::Interrupt => typed.push(Typed::Interrupt),
             Action::End => typed.push(Typed::End),
@@ -191,6 +190,16 @@ impl State {
         let column = u16::try_from(prompt_columns + at).unwrap_or(u16::MAX);
         ansi(out, cursor::MoveToColumn(column));
     }
+}
+
+/// Waits for an event, and takes all that are there: a paste without brackets
+/// is many keys, and drawing the line for each would be slow.
+fn read_events() -> io::Result<Vec<Event>> {
+    let mut events = vec![crossterm::event::read()?];
+    while events.len() < EVENTS_MAX && crossterm::event::poll(Duration::ZERO)? {
+        events.push(crossterm::event::read()?);
+    }
+    Ok(events)
 }
 
 fn erase(out: &mut String) {
