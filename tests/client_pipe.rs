@@ -263,14 +263,14 @@ fn a_closed_output_ends_it_quietly() {
 fn a_broker_that_goes_away_is_3_and_with_reconnect_it_comes_back() {
     let server = broker();
     let port = server.addr.port();
-    let (alice, _frames) = member(&server, "alice");
+    let (alice, frames) = member(&server, "alice");
     wait(alice.create("n")).unwrap();
     let mut given_up = Running::start(program(port, &["--sub", "n", "--follow"]));
     given_up.expect("ok sub n");
     let mut patient =
         Running::start(program(port, &["--name", "bob", "--reconnect", "--follow", "--sub", "n"]));
     patient.expect("ok sub n");
-    drop((alice, _frames));
+    drop((alice, frames));
     wait(server.stop());
     let (_, err, code) = given_up.finish();
     assert!(err.contains(&format!("the connection to 127.0.0.1:{port} is lost")), "{err}");
@@ -297,4 +297,29 @@ fn pretty_output_is_plain_words_without_anything_that_moves_a_cursor() {
     assert_eq!(code, 0);
     let said = out.lines().last().unwrap();
     assert_eq!(said, "[n 2] al: a\\u{202e}b\\x1b[2Jc");
+}
+
+#[test]
+fn a_deadline_holds_even_when_nobody_reads_the_output() {
+    let server = broker();
+    let (alice, _frames) = member(&server, "alice");
+    wait(alice.create("n")).unwrap();
+    let mut stuck = program(server.addr.port(), &["--sub", "n", "--follow", "--timeout", "2"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // Kept open, never read: its pipe holds 64 KiB, it is sent 10 MB.
+    let out = stuck.stdout.take();
+    let payload = "x".repeat(10_000);
+    wait(async {
+        for _ in 0..1000 {
+            alice.publish("n", &payload).await.unwrap();
+        }
+    });
+    let (tx, ended) = std::sync::mpsc::channel();
+    std::thread::spawn(move || tx.send(stuck.wait()));
+    let status = ended.recv_timeout(DEADLINE).expect("it hangs").unwrap();
+    assert_eq!(status.code(), Some(124));
+    drop(out);
 }

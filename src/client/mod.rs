@@ -1,31 +1,44 @@
 //! A client of the broker: the library, and the program `broker-client` that is
 //! built on it.
 //!
-//! ```no_run
+//! ```
 //! use futures::StreamExt;
-//! use ranked_broker::client::{Client, Frame};
+//! use ranked_broker::client::{Client, Frame, Outcome};
+//! use ranked_broker::{config::Config, runtime, server::Server};
 //!
-//! # fn main() -> Result<(), ranked_broker::client::Error> {
-//! # ranked_broker::runtime::block_on(async {
-//! let (client, mut frames) = Client::connect("127.0.0.1", 7700, "alice").await?;
-//! client.create("ops").await?;
-//! let seat = client.subscribe("ops").await?;
-//! println!("my rank is {:?}, my term {}", seat.rank, seat.term);
-//! client.publish("ops", "hello").await?;
-//! while let Some(frame) = frames.next().await {
-//!     match frame {
-//!         Frame::Message { from, payload, .. } => println!("{from}: {payload}"),
-//!         // Rank 0 commands all below; they execute and acknowledge.
-//!         Frame::Rank { rank: 0, .. } => {
-//!             let issued = client.command("ops", "restart", &["web 1"]).await?;
-//!             println!("{:?}", issued.results().await?);
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let server = Server::start(Config { port: 0, ..Config::default() })?;
+//! let port = server.addr.port();
+//! runtime::block_on(async {
+//!     // Who comes first has rank 0, and commands all below.
+//!     let (alice, _frames) = Client::connect("127.0.0.1", port, "alice").await?;
+//!     alice.create("ops").await?;
+//!     assert_eq!(alice.subscribe("ops").await?.rank, Some(0));
+//!
+//!     let (bob, mut frames) = Client::connect("127.0.0.1", port, "bob").await?;
+//!     assert_eq!(bob.subscribe("ops").await?.rank, Some(1));
+//!     let obeying = runtime::spawn(async move {
+//!         while let Some(frame) = frames.next().await {
+//!             match frame {
+//!                 Frame::Message { from, payload, .. } => println!("{from}: {payload}"),
+//!                 Frame::Command(command) => {
+//!                     bob.acknowledge(&command, 0, "restarted").await.unwrap();
+//!                     return;
+//!                 }
+//!                 // A new rank, who came and went, …
+//!                 _ => {}
+//!             }
 //!         }
-//!         Frame::Command(command) => client.acknowledge(&command, 0, "restarted").await?,
-//!         _ => {}
-//!     }
-//! }
+//!     });
+//!
+//!     alice.publish("ops", "good morning").await?;
+//!     let issued = alice.command("ops", "restart", &["web 1"]).await?;
+//!     let results = issued.results().await?;
+//!     assert_eq!((&*results[0].member, results[0].outcome), ("bob", Outcome::Code(0)));
+//!     obeying.await;
+//!     Ok::<(), ranked_broker::client::Error>(())
+//! })?;
 //! # Ok(())
-//! # })
 //! # }
 //! ```
 //!

@@ -1,7 +1,7 @@
 //! The half that sends: lines from standard input, from the arguments or from
 //! the keyboard, each as it comes. It waits for room, never for what is shown.
 
-use super::session::{Event, Origin};
+use super::stage::{Event, Origin};
 use super::terminal::Typed;
 use crate::client::line::{Splitter, verb_of};
 use crate::client::outbox::Outbox;

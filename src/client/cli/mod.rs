@@ -11,6 +11,7 @@ pub mod input;
 mod receive;
 pub mod screen;
 pub mod session;
+pub mod stage;
 pub mod terminal;
 pub mod words;
 
@@ -21,7 +22,8 @@ use futures::StreamExt;
 use futures::channel::mpsc;
 use input::Input;
 use screen::{Screen, Style};
-use session::{Event, Session};
+use session::Session;
+use stage::Event;
 use std::collections::HashMap;
 use std::io::{IsTerminal, stdin, stdout};
 use std::path::PathBuf;

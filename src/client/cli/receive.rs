@@ -2,7 +2,8 @@
 //! and executes.
 
 use super::exec::CODE_BUSY;
-use super::session::{Origin, Over, Session, Stage};
+use super::session::Session;
+use super::stage::{Origin, Over, Stage};
 use super::words::order;
 use crate::client::connection::Received;
 use crate::client::event::{Command, Frame};

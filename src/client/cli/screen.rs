@@ -101,30 +101,28 @@ impl Screen {
         self.batch.len() >= BATCH_BYTES
     }
 
-    /// Shows everything. Writing may block, so a thread of its own does it.
+    /// Shows everything. Writing may block for as long as nobody reads, so a
+    /// thread of its own does it, and the future holds on to nothing here.
     ///
     /// # Errors
     /// Those of standard output.
-    pub async fn flush(&mut self) -> io::Result<()> {
-        let mut batch = std::mem::take(&mut self.batch);
-        if let Some(terminal) = self.terminal.clone() {
-            let prompt = self.prompt.clone();
-            return runtime::unblock(move || {
-                terminal.print(&String::from_utf8_lossy(&batch), &prompt)
+    pub fn flush(&mut self) -> impl Future<Output = io::Result<()>> + use<> {
+        let batch = std::mem::take(&mut self.batch);
+        let terminal = self.terminal.clone();
+        let prompt = self.prompt.clone();
+        async move {
+            if terminal.is_none() && batch.is_empty() {
+                return Ok(());
+            }
+            runtime::unblock(move || {
+                if let Some(terminal) = terminal {
+                    return terminal.print(&String::from_utf8_lossy(&batch), &prompt);
+                }
+                let mut stdout = io::stdout().lock();
+                stdout.write_all(&batch)?;
+                stdout.flush()
             })
-            .await;
+            .await
         }
-        if batch.is_empty() {
-            return Ok(());
-        }
-        let (written, mut batch) = runtime::unblock(move || {
-            let mut stdout = io::stdout().lock();
-            let written = stdout.write_all(&batch).and_then(|()| stdout.flush());
-            batch.clear();
-            (written, batch)
-        })
-        .await;
-        std::mem::swap(&mut self.batch, &mut batch);
-        written
     }
 }

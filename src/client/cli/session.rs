@@ -3,9 +3,10 @@
 
 use super::Settings;
 use super::duty::Duty;
-use super::exec::{Ended, Run, Runner};
+use super::exec::Runner;
 use super::exit::{INTERRUPTED, Verdict};
 use super::screen::Screen;
+use super::stage::{Event, Origin, Over, Stage};
 use super::words::order;
 use crate::client::connection::Connection;
 use crate::client::memory::{Memory, quote};
@@ -15,7 +16,6 @@ use crate::runtime;
 use futures::channel::mpsc;
 use futures::{FutureExt, StreamExt, select_biased};
 use std::collections::HashSet;
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,55 +24,6 @@ const GRACE: Duration = Duration::from_secs(2);
 
 /// How long a goodbye may take when nobody will read what comes.
 const FAREWELL: Duration = Duration::from_millis(300);
-
-/// On whose behalf a request was sent.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Origin {
-    /// The client's own: its `ok` is not shown.
-    #[default]
-    Own,
-    /// It introduces the client.
-    Introduction,
-    /// An option of the command line asks for it.
-    Option,
-    /// The user's.
-    User,
-}
-
-/// What happens beside the connection.
-#[derive(Debug)]
-pub enum Event {
-    /// All input has been sent.
-    InputEnded,
-    /// The user wants to leave.
-    Interrupt,
-    /// Time is up, after an interrupt.
-    GraceOver,
-    /// Time is up, for the whole run.
-    Deadline,
-    /// A program has ended.
-    Ran(Box<Run>, Ended),
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stage {
-    /// There is more to send.
-    Talking,
-    /// All is sent; replies and results are still due.
-    Draining,
-    /// `quit` is sent.
-    Leaving,
-}
-
-/// Why listening ended.
-pub(super) enum Over {
-    /// The connection did.
-    Connection(Option<io::Error>),
-    /// The broker refused a new introduction.
-    Refused,
-    /// The program is to end.
-    Program,
-}
 
 /// The receiving half.
 // Each flag is a thing that has happened; any of them can have happened.
@@ -147,7 +98,7 @@ impl Session {
         }
         drop(self.outbox.down(true));
         // Standard output may be closed; then nobody minds.
-        let _ = self.screen.flush().await;
+        let _ = runtime::timeout(FAREWELL, self.screen.flush()).await;
         self.exit.unwrap_or_else(|| self.verdict.code())
     }
 
@@ -185,12 +136,39 @@ impl Session {
         }
     }
 
+    /// Does what may be done, and shows what is to be shown. `None` when that cannot be done any more, or
+    /// the program is to end: interrupts are heard even while nobody reads.
+    async fn show(&mut self) -> Option<()> {
+        loop {
+            self.advance();
+            self.screen.prompt(self.memory.prompt());
+            let flush = self.screen.flush().fuse();
+            futures::pin_mut!(flush);
+            // What happens meanwhile may have to be shown, too.
+            let mut settled = true;
+            loop {
+                select_biased! {
+                    shown = flush => break shown.ok()?,
+                    event = self.events.select_next_some() => {
+                        settled = false;
+                        if self.handle(event) {
+                            return None;
+                        }
+                    }
+                }
+            }
+            if settled {
+                return Some(());
+            }
+        }
+    }
+
     /// Waits before the next attempt.
     async fn pause(&mut self, why: Option<String>) -> Option<()> {
         let pause = self.backoff.pause();
         let text = format!("connecting again in {:.1} s", pause.as_secs_f64());
         self.screen.notice(&why.map_or(text.clone(), |why| format!("{why}; {text}")));
-        self.screen.flush().await.ok()?;
+        self.show().await?;
         let sleep = runtime::sleep(pause).fuse();
         futures::pin_mut!(sleep);
         loop {
@@ -244,13 +222,11 @@ impl Session {
                 if let Some(over) = self.take(received) {
                     return over;
                 }
-                if self.screen.is_full() && self.screen.flush().await.is_err() {
+                if self.screen.is_full() && self.show().await.is_none() {
                     return Over::Program;
                 }
             }
-            self.advance();
-            self.screen.prompt(self.memory.prompt());
-            if self.screen.flush().await.is_err() {
+            if self.show().await.is_none() {
                 return Over::Program;
             }
             let fill = connection.fill().fuse();
