@@ -50,7 +50,8 @@ fn a_term_may_be_handed_to_others() {
     }
     alice.ask("unsub ops", "ok unsub ops");
     worker.ask("pub --term 1 ops late", "err fenced *");
-    bob.ask("unsub ops", "*");
+    bob.send("unsub ops");
+    bob.until("ok unsub ops");
     worker.ask("pub --term 4 ops nobody is in command", "err fenced *");
     worker.ask("pub --term 0 ops nobody is in command", "err fenced *");
 }

@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex};
 
 /// Lines that are kept from the beginning, and from the end; a test that moves
 /// more than these moves them in bulk.
-const KEPT: usize = 1_000;
+const KEPT: usize = 200;
 /// Of each line.
-const SHOWN: usize = 160;
+const SHOWN: usize = 120;
 
 #[derive(Clone, Default)]
 pub struct Dialogue(Arc<Mutex<Vec<String>>>);
