@@ -69,7 +69,7 @@ impl Outgoing {
         }
         if own == 0 && batch.pieces.is_empty() {
             // Nothing to write, but cursors may have passed what is not for us.
-            session.settle(batch, 0, now_ms);
+            session.settle(batch, 0, false, now_ms);
             return Poll::Ready(Ok(false));
         }
         let slices = &slices[..2 + batch.pieces.len()];
@@ -79,7 +79,7 @@ impl Outgoing {
             _ => 0,
         };
         self.sent(written.min(own));
-        let cut = session.settle(batch, written.saturating_sub(own), now_ms);
+        let cut = session.settle(batch, written.saturating_sub(own), written > 0, now_ms);
         if !cut.is_empty() {
             // Then everything before it is out.
             (self.rest, self.rest_sent) = (cut, 0);
