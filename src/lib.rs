@@ -7,6 +7,7 @@ pub mod connection;
 pub mod error;
 pub mod frame;
 pub mod log;
+pub mod open_files;
 pub mod payload;
 pub mod reply;
 pub mod request;

@@ -51,12 +51,11 @@ impl Change {
     /// still there.
     pub fn after(self, rank: u32) -> u32 {
         match self {
-            Change::Join { .. } => rank,
             Change::Left { rank: gone } => rank - u32::from(gone < rank),
             Change::Move { old, new } if rank == old => new,
             Change::Move { old, new } if old < rank && rank <= new => rank - 1,
             Change::Move { old, new } if new <= rank && rank < old => rank + 1,
-            Change::Move { .. } => rank,
+            Change::Join { .. } | Change::Move { .. } => rank,
         }
     }
 

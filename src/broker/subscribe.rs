@@ -20,9 +20,9 @@ pub struct Subscribed {
     pub standing: Standing,
     /// The seq of the channel's last entry.
     pub seq: u64,
-    /// The slot of the client's earlier subscription to this channel, if that
-    /// still has something to read.
-    pub replaced: Option<u32>,
+    /// The client's earlier membership of this channel, if that still has
+    /// something to read.
+    pub replaced: Option<Arc<Member>>,
 }
 
 impl Broker {
@@ -67,7 +67,7 @@ impl Broker {
         let channel = self.channel(name)?;
         let mut subscriptions = lock(&client.subscriptions);
         let present = subscriptions.by_channel.get(name).filter(|member| !member.has_left());
-        let replaces = match present {
+        let observer = match present {
             Some(member) if !member.by_pattern => {
                 let text = format!("you are in {name} already; unsub {name} first");
                 return Err(Fault::new(Code::AlreadyMember, text));
@@ -75,21 +75,20 @@ impl Broker {
             present => present.cloned(),
         };
         let allowed = self.config.max_subscriptions;
-        if replaces.is_none() && subscriptions.by_channel.len() >= allowed {
+        if observer.is_none() && subscriptions.by_channel.len() >= allowed {
             let text = format!("you have all your {allowed} subscriptions");
             return Err(Fault::new(Code::TooMany, text));
         }
         let slot = subscriptions.take_slot();
         let entrance =
-            Entrance { start, observe, by_pattern: false, replaces: replaces.as_deref() };
+            Entrance { start, observe, by_pattern: false, replaces: observer.as_deref() };
         match channel.join(client, slot, entrance, now_ms) {
             Ok((adopted, standing, seq)) => {
                 let (name, member) = (channel.name().clone(), adopted.member.clone());
-                let earlier = subscriptions.by_channel.insert(name, member);
-                let replaced = earlier.map(|earlier| {
+                let replaced = subscriptions.by_channel.insert(name, member);
+                if let Some(earlier) = &replaced {
                     earlier.notify();
-                    earlier.slot
-                });
+                }
                 Ok(Subscribed { adopted, standing, seq, replaced })
             }
             Err(fault) => {
@@ -99,8 +98,8 @@ impl Broker {
         }
     }
 
-    /// A client leaves a channel on purpose. Gives the channel, and the slot of
-    /// the subscription, which may still have something to read.
+    /// A client leaves a channel on purpose. Gives the channel, and the
+    /// membership, which may still have something to read.
     ///
     /// # Errors
     /// [`Code::NoChannel`], [`Code::NotMember`].
@@ -109,14 +108,14 @@ impl Broker {
         client: &Arc<Client>,
         name: &str,
         now_ms: u64,
-    ) -> Result<(Arc<Channel>, u32), Fault> {
+    ) -> Result<(Arc<Channel>, Arc<Member>), Fault> {
         let channel = self.channel(name)?;
         let member = client.member(name).ok_or_else(|| not_member(name))?;
         channel.leave(&member, Departure::Unsub, now_ms)?;
         lock(&client.subscriptions).by_channel.remove(name);
         member.notify();
         self.observe_if_matching(client, &channel, now_ms);
-        Ok((channel, member.slot))
+        Ok((channel, member))
     }
 
     /// A client observes every channel, present or to come, whose name matches;

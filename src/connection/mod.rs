@@ -3,7 +3,7 @@
 //!
 //! One task rather than two because that is what makes a message cheap: what
 //! was read is answered and fanned out before anybody sleeps. The buffers
-//! belong to the thread, not to the connection ([`scratch`]), so that an idle
+//! belong to the thread, not to the connection (`scratch.rs`), so that an idle
 //! connection holds none. Nothing in here waits but [`serve`] itself; a poll
 //! runs from beginning to end on one thread.
 
@@ -225,13 +225,11 @@ impl Connection {
         buffer[..begun].copy_from_slice(&self.unfinished);
         self.session.client().heard(now_ms);
         let out = self.outgoing.replies();
-        let served = text::serve(&mut self.session, &buffer[..filled], line_max, out, now_ms);
-        let rest = &buffer[served.consumed..filled];
         self.unfinished.clear();
-        match served.close {
-            Some(reason) => self.close(reason, now_ms),
-            None if rest.is_empty() => self.unfinished = Vec::new(),
-            None => self.unfinished.extend_from_slice(rest),
+        match text::serve(&mut self.session, &buffer[..filled], line_max, out, now_ms) {
+            Ok([]) => self.unfinished = Vec::new(),
+            Ok(rest) => self.unfinished.extend_from_slice(rest),
+            Err(reason) => self.close(reason, now_ms),
         }
         Poll::Ready(Ok(()))
     }
@@ -264,7 +262,8 @@ impl Connection {
         self.session.flush();
         // To whom nothing gets through no log need be offered.
         let gets_log = !matches!(self.closing, Some(Close::Overflow | Close::Timeout));
-        if !self.said_bye && !(gets_log && self.session.has_news()) && !self.outgoing.has_unsent() {
+        let is_due = self.outgoing.has_unsent() || (gets_log && self.session.has_news());
+        if !self.said_bye && !is_due {
             self.said_bye = true;
             if let (Some(reason), false) = (self.closing, self.input_ended) {
                 wire::text::frame(&Frame::Bye { reason }, self.outgoing.replies());

@@ -5,34 +5,25 @@ use crate::payload::Payload;
 use crate::reply::Reply;
 use crate::request::{Publish, Request};
 use crate::session::Session;
-use crate::wire::text;
+use crate::wire::text::{self, Lines, TooLong};
 use std::borrow::Cow;
 
-/// What came of the bytes of one read.
-pub(super) struct Served {
-    /// How many of them were whole lines.
-    pub(super) consumed: usize,
-    /// That the connection is to be closed.
-    pub(super) close: Option<Close>,
-}
-
-/// Answers all whole lines in `bytes`; the replies are appended to `out`.
-pub(super) fn serve(
+/// Answers all whole lines in `bytes`; the replies are appended to `out`. Gives
+/// the beginning of a line that is left over.
+///
+/// # Errors
+/// Why the connection is to be closed.
+pub(super) fn serve<'a>(
     session: &mut Session,
-    bytes: &[u8],
+    bytes: &'a [u8],
     line_max: usize,
     out: &mut Vec<u8>,
     now_ms: u64,
-) -> Served {
+) -> Result<&'a [u8], Close> {
     let mut batch = Batch { channel: Cow::Borrowed(""), payloads: Vec::new() };
-    let mut consumed = 0;
-    for end in memchr::memchr_iter(b'\n', bytes) {
-        let line = &bytes[consumed..end];
-        consumed = end + 1;
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
-        let decoded =
-            if line.len() > line_max { Err(too_long(line_max)) } else { text::decode(line) };
-        match decoded {
+    let mut lines = Lines::new(bytes, line_max);
+    for line in lines.by_ref() {
+        match line.map_err(|TooLong| too_long(line_max)).and_then(text::decode) {
             Ok(None) => {}
             Ok(Some(Request::Pub(publish))) if batch.takes(&publish) => {
                 batch.payloads.push(publish.payload);
@@ -46,7 +37,7 @@ pub(super) fn serve(
                 let is_quit = request == Request::Quit;
                 answer(session.handle(request, now_ms), session, out);
                 if is_quit {
-                    return Served { consumed, close: Some(Close::Quit) };
+                    return Err(Close::Quit);
                 }
             }
             Err(fault) => {
@@ -56,11 +47,10 @@ pub(super) fn serve(
         }
     }
     batch.publish(session, out, now_ms);
-    if bytes.len() - consumed > line_max + 1 {
+    lines.unfinished().map_err(|TooLong| {
         answer(Err(too_long(line_max)), session, out);
-        return Served { consumed, close: Some(Close::TooLong) };
-    }
-    Served { consumed, close: None }
+        Close::TooLong
+    })
 }
 
 /// Messages that follow each other to the same channel: one append.

@@ -2,6 +2,7 @@
 
 use super::entry::{Body, Chunk};
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// A place in a log: the next byte to read.
@@ -97,13 +98,15 @@ impl MemoryLog {
         self.chunks.front().is_some_and(|chunk| self.head - chunk.last_seq() >= entries)
     }
 
-    /// The rank that a member had before chunk `number`, who has `rank` now and
-    /// was there all the time: the fold, backwards.
-    pub fn rank_before(&self, number: u64, rank: u32) -> u32 {
-        let kept = usize::try_from(number.saturating_sub(self.first_chunk)).unwrap_or(usize::MAX);
-        self.chunks.iter().skip(kept).rev().fold(rank, |rank, chunk| match chunk.body {
-            Body::Change(change) => change.before(rank),
-            _ => rank,
+    /// The rank that a member had before the first of these chunks, who had
+    /// `rank` after the last of them and was there all the time: the fold,
+    /// backwards.
+    pub fn rank_before(&self, chunks: Range<u64>, rank: u32) -> u32 {
+        chunks.rev().filter_map(|number| self.chunk(number)).fold(rank, |rank, chunk| {
+            match chunk.body {
+                Body::Change(change) => change.before(rank),
+                _ => rank,
+            }
         })
     }
 }
@@ -151,6 +154,6 @@ mod tests {
         log.append(chunk(2, 1, MESSAGES));
         log.append(chunk(3, 1, Body::Change(Change::Move { old: 2, new: 0 })));
         // Ranked 3 at first, then 2, then promoted to 0.
-        assert_eq!([0, 1, 2, 3].map(|number| log.rank_before(number, 0)), [3, 2, 2, 0]);
+        assert_eq!([0, 1, 2, 3].map(|number| log.rank_before(number..3, 0)), [3, 2, 2, 0]);
     }
 }

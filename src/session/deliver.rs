@@ -37,9 +37,9 @@ pub(super) struct Subscription {
     view: u64,
     /// Whether it gets what it publishes itself.
     echo: bool,
-    /// The slot of an earlier subscription to the same channel, which is read
-    /// to its end first.
-    after: Option<u32>,
+    /// An earlier subscription to the same channel, which is read to its end
+    /// first. Not its slot: that may be somebody else's by now.
+    after: Option<Arc<Member>>,
 }
 
 /// A part of a chunk to be written.
@@ -170,11 +170,12 @@ impl Subscription {
 impl Session {
     /// Makes a subscription known, and looks at it soon.
     pub(super) fn install(&mut self, mut subscription: Subscription) {
-        let earlier = self.leaving.iter().rfind(|(slot, channel)| {
-            *slot != subscription.member.slot && Arc::ptr_eq(channel, &subscription.channel)
+        let member = &subscription.member;
+        let earlier = self.leaving.iter().rfind(|(channel, earlier)| {
+            !Arc::ptr_eq(earlier, member) && Arc::ptr_eq(channel, &subscription.channel)
         });
-        subscription.after =
-            earlier.map(|(slot, _)| *slot).filter(|_| !subscription.member.has_left());
+        let after = earlier.map(|(_, earlier)| earlier.clone());
+        subscription.after = after.filter(|_| !member.has_left());
         let slot = subscription.member.slot;
         if self.subscriptions.len() <= slot as usize {
             self.subscriptions.resize_with(slot as usize + 1, || None);
@@ -203,8 +204,8 @@ impl Session {
             let Some(slot) = self.queue.pop_front() else { break };
             let Some(place) = self.subscriptions.get_mut(slot as usize) else { continue };
             let Some(subscription) = place else { continue };
-            if let Some(earlier) = subscription.after {
-                if self.leaving.iter().any(|(slot, _)| *slot == earlier) {
+            if let Some(earlier) = &subscription.after {
+                if self.leaving.iter().any(|(_, leaving)| Arc::ptr_eq(leaving, earlier)) {
                     self.queue.push_back(slot);
                     continue;
                 }
@@ -228,8 +229,8 @@ impl Session {
     fn finish(&mut self, slot: u32, batch: &mut Batch) {
         let Some(place) = self.subscriptions.get_mut(slot as usize) else { return };
         let Some(subscription) = place.take() else { return };
-        self.leaving.retain(|(leaving, _)| *leaving != slot);
         let Subscription { channel, member, rank, .. } = subscription;
+        self.leaving.retain(|(_, leaving)| !Arc::ptr_eq(leaving, &member));
         if let Some(seq) = batch.reading.dropped {
             let rank = (!member.observer).then_some(rank);
             let (channel, who) = (channel.name().clone(), self.name.clone());

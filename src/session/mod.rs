@@ -37,8 +37,8 @@ pub struct Session {
     name: Arc<str>,
     /// What it reads, by slot.
     subscriptions: Vec<Option<Subscription>>,
-    /// Slots that have left their channel, and still have something to read.
-    leaving: Vec<(u32, Arc<Channel>)>,
+    /// Memberships that have ended, and still have something to read.
+    leaving: Vec<(Arc<Channel>, Arc<Member>)>,
     /// Slots that have news.
     queue: VecDeque<u32>,
     /// The channel that `/…` goes to.

@@ -29,7 +29,7 @@ impl Session {
         }
         let done = self.broker.subscribe(&self.client, name, start, observe, now_ms)?;
         let channel = done.adopted.channel.clone();
-        self.leaving.extend(done.replaced.map(|slot| (slot, channel.clone())));
+        self.leaving.extend(done.replaced.map(|member| (channel.clone(), member)));
         self.current = Some(channel.name().clone());
         let mut subscription = Subscription::new(done.adopted, echo);
         subscription.knows(done.standing);
@@ -53,8 +53,8 @@ impl Session {
             return Ok(line.into());
         }
         match self.broker.unsubscribe(&self.client, name, now_ms) {
-            Ok((channel, slot)) => {
-                self.leaving.push((slot, channel.clone()));
+            Ok((channel, member)) => {
+                self.leaving.push((channel.clone(), member));
                 self.touch(channel);
             }
             // A pattern may have no special character in it.

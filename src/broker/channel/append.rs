@@ -4,7 +4,7 @@ use super::{Channel, State};
 use crate::broker::directory::Client;
 use crate::broker::member::Member;
 use crate::error::{Code, Fault};
-use crate::log::{Body, Chunk, Command, Place};
+use crate::log::{Body, Chunk, ClientId, Command, Place};
 use crate::payload::Payload;
 use crate::roster::Key;
 use std::collections::HashMap;
@@ -54,14 +54,12 @@ impl Channel {
     }
 
     fn fence(&self, state: &State, term: u64) -> Result<(), Fault> {
-        match state.roster.top_term() {
-            Some(top) if top == term => Ok(()),
-            Some(top) => {
-                let text = format!("the term of rank 0 in {} is {top}, not {term}", self.name);
-                Err(Fault::new(Code::Fenced, text))
-            }
-            None => Err(Fault::new(Code::Fenced, format!("nobody holds rank 0 in {}", self.name))),
-        }
+        let text = match state.roster.top_term() {
+            Some(top) if top == term => return Ok(()),
+            Some(top) => format!("the term of rank 0 in {} is {top}, not {term}", self.name),
+            None => format!("nobody holds rank 0 in {}", self.name),
+        };
+        Err(Fault::new(Code::Fenced, text))
     }
 
     /// Gives a command to all below the sender, or to one of them; its seq and
@@ -81,16 +79,15 @@ impl Channel {
     ) -> Result<(Appended, u32), Fault> {
         let mut state = self.lock();
         self.present(&state, sender)?;
-        let Some(standing) = state.standing(sender.key) else {
+        let Some(standing) = state.standing(sender.key).filter(|_| !sender.observer) else {
             let text = format!("you observe {}: observers command nobody", self.name);
             return Err(Fault::new(Code::Rank, text));
         };
-        let recipients = match to {
-            Some(to) => HashMap::from([self.subordinate(&state, sender, to)?]),
-            None => {
-                let below = state.roster.keys_from(standing.rank + 1);
-                below.zip(standing.rank + 1..).collect::<HashMap<Key, u32>>()
-            }
+        let recipients = if let Some(to) = to {
+            HashMap::from([self.subordinate(&state, sender, to)?])
+        } else {
+            let below = state.roster.keys_from(standing.rank + 1);
+            below.zip(standing.rank + 1..).collect::<HashMap<Key, u32>>()
         };
         if recipients.is_empty() {
             let text = format!("nobody ranks below you in {}", self.name);
@@ -104,7 +101,7 @@ impl Channel {
         let (rank, term) = (standing.rank, standing.term);
         self.rules.encode.command(place, &name, rank, term, command, &mut bytes);
         let body = Body::Command { rank, to: to.map(|to| to.key) };
-        self.append_one(&mut state, sender.client.id, body, bytes, now_ms);
+        state.append_one(sender.client.id, body, bytes, now_ms);
         // At most as many as there are members.
         let sent = u32::try_from(recipients.len()).unwrap_or(u32::MAX);
         state.commands.open(seq, sender.client.mailbox.clone(), recipients);
@@ -158,17 +155,12 @@ impl Channel {
             None => "?".into(),
         });
     }
+}
 
+impl State {
     /// Appends a single entry.
-    pub(super) fn append_one(
-        &self,
-        state: &mut State,
-        author: crate::log::ClientId,
-        body: Body,
-        bytes: Vec<u8>,
-        at_ms: u64,
-    ) {
-        let first_seq = state.log.head() + 1;
-        state.log.append(Chunk { first_seq, author, body, at_ms, bytes, ends: Vec::new() });
+    pub(super) fn append_one(&mut self, author: ClientId, body: Body, bytes: Vec<u8>, at_ms: u64) {
+        let first_seq = self.log.head() + 1;
+        self.log.append(Chunk { first_seq, author, body, at_ms, bytes, ends: Vec::new() });
     }
 }

@@ -236,7 +236,7 @@ impl Channel {
         let place = Place { channel: &self.name, seq: state.log.head() + 1 };
         let mut bytes = Vec::new();
         self.rules.encode.change(place, &client.name(), change, reason, &mut bytes);
-        self.append_one(state, client.id, Body::Change(change), bytes, now_ms);
+        state.append_one(client.id, Body::Change(change), bytes, now_ms);
         self.relieve(state, None, now_ms);
     }
 }

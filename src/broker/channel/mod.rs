@@ -238,7 +238,7 @@ impl Channel {
     fn present(&self, state: &State, member: &Member) -> Result<(), Fault> {
         self.alive(state)?;
         let seat = state.seats.get(member.key as usize);
-        if seat.is_some_and(|seat| std::ptr::eq(&*seat.member, member)) {
+        if seat.is_some_and(|seat| std::ptr::eq(Arc::as_ptr(&seat.member), member)) {
             return Ok(());
         }
         Err(not_member(&self.name))

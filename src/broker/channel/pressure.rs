@@ -142,7 +142,7 @@ impl Channel {
         }
         let mut state = self.lock();
         let Some(seat) = state.seats.get_mut(member.key as usize) else { return };
-        if std::ptr::eq(&*seat.member, member) && std::mem::take(&mut seat.holds_up) {
+        if std::ptr::eq(Arc::as_ptr(&seat.member), member) && std::mem::take(&mut seat.holds_up) {
             self.one_less_holds_up(&mut state);
         }
     }

@@ -1,10 +1,11 @@
 //! How members and others read the log.
 
-use super::{Channel, Standing};
+use super::{Channel, Standing, State};
 use crate::broker::member::Member;
 use crate::log::{Body, Chunk, Cursor};
 use crate::reply::Excerpt;
 use crate::request::Start;
+use crate::roster::Change;
 use std::sync::Arc;
 
 /// What there is to read for a member.
@@ -36,6 +37,37 @@ pub struct Moved {
     pub rank: u32,
 }
 
+impl State {
+    /// The rank that a member had before this chunk, or at its own join if that
+    /// came later: its last rank, and the fold backwards from there.
+    fn rank_at(&self, member: &Member, chunk: u64) -> u32 {
+        let last = match self.departure(member) {
+            None => self.roster.rank(member.key).map(|rank| (rank, self.log.next_chunk())),
+            departure => departure,
+        };
+        // An observer has no rank, and needs none to see everything.
+        let Some((rank, until)) = last.filter(|_| !member.observer) else { return 0 };
+        let after_join = self.log.seek(member.joined + 1).chunk;
+        self.log.rank_before(chunk.max(after_join)..until, rank)
+    }
+
+    /// The rank with which a member left, and the chunk in which it did.
+    fn departure(&self, member: &Member) -> Option<(u32, u64)> {
+        let end = member.end();
+        // It may or may not get to see that it left.
+        let places = [end, end.saturating_add(1)].map(|seq| (seq, self.log.seek(seq).chunk));
+        places.into_iter().find_map(|(seq, number)| {
+            let chunk = self.log.chunk(number).filter(|chunk| chunk.first_seq == seq)?;
+            match chunk.body {
+                Body::Change(Change::Left { rank }) if chunk.author == member.client.id => {
+                    Some((rank, number))
+                }
+                _ => None,
+            }
+        })
+    }
+}
+
 impl Channel {
     /// Reads on from a member's cursor: whole chunks, until they have `bytes`
     /// or there are `chunks` of them. `seq` is the next that is due, `view` the
@@ -58,13 +90,10 @@ impl Channel {
         let here = cursor.max(Cursor::at(log.first_chunk()));
         let first_seq =
             log.chunk(here.chunk).map_or(log.head() + 1, |c| c.seq_at(here.offset as usize));
-        reading.moved_to = (first_seq > seq).then(|| {
-            // Its rank there follows from its rank now, if it has one still;
-            // before its own join it had none.
-            let after_join = log.seek(member.joined + 1).chunk;
-            let now = state.roster.rank(member.key).filter(|_| !member.has_left());
-            let rank = now.map_or(0, |now| log.rank_before(here.chunk.max(after_join), now));
-            Moved { cursor: here, seq: first_seq, rank }
+        reading.moved_to = (first_seq > seq).then(|| Moved {
+            cursor: here,
+            seq: first_seq,
+            rank: state.rank_at(member, here.chunk),
         });
         let mut taken = 0;
         let mut number = here.chunk;

@@ -171,6 +171,17 @@ fn each_verb_of_the_help_is_read() {
     }
 }
 
+/// The fast path once looked only at the channel's first letter, and took a
+/// quoted or escaped name as it stood (found by `fuzz/run text`).
+#[test]
+fn a_channel_that_needs_unquoting_is_unquoted() {
+    for line in ["pub ne\"w\"s hi", "pub ne\\ws hi", "pub news\t hi"] {
+        let Ok(Some(Request::Pub(publish))) = decode(line.as_bytes()) else { panic!("{line}") };
+        assert_eq!((&*publish.channel, publish.payload.as_str()), ("news", "hi"), "{line}");
+    }
+    assert!(decode(b"pub ne\"ws hi").is_err());
+}
+
 proptest! {
     #[test]
     fn no_bytes_make_it_panic(line in prop::collection::vec(any::<u8>(), 0..80)) {

@@ -8,12 +8,14 @@
 
 mod decode;
 mod encode;
+mod lines;
 mod options;
 mod publish;
 mod words;
 
 pub use decode::decode;
 pub use encode::{TextEncoder, fault, frame, reply};
+pub use lines::{Lines, TooLong};
 
 use crate::error::{Code, Fault};
 

@@ -12,8 +12,11 @@ use std::borrow::Cow;
 /// its only form. Everything else goes the long way round.
 pub(super) fn decode_plain(line: &str) -> Option<Publish<'_>> {
     let (channel, text) = line.strip_prefix("pub ")?.split_once(' ')?;
-    let is_word = channel.as_bytes().first().is_some_and(u8::is_ascii_alphanumeric);
-    if !is_word || text.starts_with("--") || !words::is_plain(text) {
+    // Only what a name is made of: a quote, backslash or tab within the word
+    // would be read otherwise on the long way.
+    let is_name = channel.as_bytes().first().is_some_and(u8::is_ascii_alphanumeric)
+        && channel.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
+    if !is_name || text.starts_with("--") || !words::is_plain(text) {
         return None;
     }
     let (channel, payload) = (Cow::Borrowed(channel), Payload::Plain(text));

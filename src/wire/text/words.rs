@@ -42,6 +42,7 @@ pub fn unquoted(text: &str) -> impl Iterator<Item = &str> {
 ///
 /// Every published message passes through here, so the loops are written for
 /// the compiler to turn into vector instructions: no early exit.
+#[allow(clippy::needless_bitwise_bool)]
 pub fn is_plain(text: &str) -> bool {
     let bytes = text.as_bytes();
     let (Some(b'!'..), Some(b'!'..)) = (bytes.first(), bytes.last()) else { return false };

@@ -1,0 +1,111 @@
+//! Every limit and default of the broker, and how a value gets into it.
+//!
+//! [`SETTINGS`] is the only place where a setting is described: its name (the
+//! flag without `--`, the key in the file, and in upper snake case after
+//! `BROKER_` the environment variable), its default with the reason, and its
+//! bounds. Flags stand over the environment, the environment over the file,
+//! the file over the default; [`load`] puts the layers together and remembers
+//! where each value came from.
+
+mod command;
+mod file;
+mod layers;
+mod nearest;
+mod settings;
+mod show;
+mod value;
+
+use std::time::Duration;
+
+pub use layers::{ConfigError, Halt, Loaded, Origin, load};
+pub use settings::{SETTINGS, Setting};
+
+/// What a broker is started with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Address or name to listen on, and nothing else is.
+    pub host: String,
+    /// TCP port; 0 lets the system choose.
+    pub port: u16,
+    /// Connections at once; one more is answered `err full` and closed.
+    pub max_clients: usize,
+    /// Bytes of a request line, without its end.
+    pub max_line: usize,
+    /// Channels at once.
+    pub max_channels: usize,
+    /// Members (and observers) of one channel, where `create --max` says nothing.
+    pub max_members: usize,
+    /// Channels that one client may be subscribed to.
+    pub max_subscriptions: usize,
+    /// A connection that is silent for half of this is sent a `ping`, and closed
+    /// when it stays silent for all of it. Zero: never.
+    pub idle_timeout: Duration,
+    /// A member that makes no progress for this long slows nobody any more.
+    pub stall: Duration,
+    /// Bytes of entries that a channel keeps in memory at most, for members
+    /// that lag and for its history.
+    pub log_bytes: usize,
+    /// How long connections may go on reading what is due to them when the
+    /// broker stops.
+    pub drain: Duration,
+}
+
+impl Default for Config {
+    /// Every setting at the default that [`SETTINGS`] gives it.
+    fn default() -> Self {
+        let mut config = Config {
+            host: String::new(),
+            port: 0,
+            max_clients: 0,
+            max_line: 0,
+            max_channels: 0,
+            max_members: 0,
+            max_subscriptions: 0,
+            idle_timeout: Duration::ZERO,
+            stall: Duration::ZERO,
+            log_bytes: 0,
+            drain: Duration::ZERO,
+        };
+        for setting in SETTINGS {
+            setting.reset(&mut config);
+        }
+        config
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_field_is_a_setting_and_every_setting_a_field() {
+        let shown = format!("{:#?}", Config::default());
+        let mut fields: Vec<String> = shown
+            .lines()
+            .filter_map(|line| line.strip_prefix("    ")?.split_once(": "))
+            .map(|(field, _)| field.replace('_', "-"))
+            .collect();
+        let mut names: Vec<&str> = SETTINGS.iter().map(|setting| setting.name).collect();
+        fields.sort_unstable();
+        names.sort_unstable();
+        assert_eq!(fields, names);
+    }
+
+    #[test]
+    fn the_defaults_are_these() {
+        let expected = Config {
+            host: "127.0.0.1".into(),
+            port: 7700,
+            max_clients: 65_536,
+            max_line: 64 * 1024,
+            max_channels: 1_000_000,
+            max_members: 200_000,
+            max_subscriptions: 100_000,
+            idle_timeout: Duration::from_secs(120),
+            stall: Duration::from_millis(250),
+            log_bytes: 4 * 1024 * 1024,
+            drain: Duration::from_secs(5),
+        };
+        assert_eq!(Config::default(), expected);
+    }
+}

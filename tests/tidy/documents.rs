@@ -1,0 +1,58 @@
+//! What must stand in a document.
+
+/// Complains of each term that does not begin a `…` of the document, alone or
+/// with more words after it.
+pub(crate) fn missing(
+    name: &str,
+    document: &str,
+    terms: impl IntoIterator<Item = String>,
+) -> Vec<String> {
+    let quoted = |term: &String| {
+        [" ", "=", "`"].iter().any(|end| document.contains(&format!("`{term}{end}")))
+    };
+    let missing = terms.into_iter().filter(|term| !quoted(term));
+    missing.map(|term| format!("{name}: `{term}` is not in it")).collect()
+}
+
+/// The names of all dependencies in a Cargo.toml, of whatever kind.
+pub(crate) fn dependencies(manifest: &str) -> Vec<String> {
+    let manifest: toml::Table = manifest.parse().unwrap();
+    let mut tables = vec![&manifest];
+    if let Some(targets) = manifest.get("target").and_then(toml::Value::as_table) {
+        tables.extend(targets.values().filter_map(toml::Value::as_table));
+    }
+    let kinds = ["dependencies", "dev-dependencies", "build-dependencies"];
+    let found = tables.iter().flat_map(|table| kinds.map(|kind| table.get(kind)));
+    found.flatten().filter_map(toml::Value::as_table).flat_map(toml::Table::keys).cloned().collect()
+}
+
+/// The codes of `Code::as_str` in `src/error.rs`.
+pub(crate) fn error_codes(source: &str) -> Vec<String> {
+    let arms = source.lines().filter_map(|line| line.trim().strip_prefix("Code::"));
+    arms.filter_map(|arm| Some(arm.split_once("=> \"")?.1.split_once('"')?.0.to_string())).collect()
+}
+
+#[test]
+fn a_word_in_passing_and_a_part_of_a_longer_one_do_not_count() {
+    let terms = || ["rank", "--stall", "sub"].map(String::from);
+    let there = missing("d.md", "`rank` and `--stall TIME`, `sub CH`", terms());
+    assert_eq!(there, Vec::<String>::new());
+    assert_eq!(
+        missing("d.md", "rank, `ranks`, `--stall-time`, sub, `unsub`", terms()),
+        ["d.md: `rank` is not in it", "d.md: `--stall` is not in it", "d.md: `sub` is not in it"]
+    );
+}
+
+#[test]
+fn dependencies_of_every_kind_are_read() {
+    let manifest = "[package]\nname = 'x'\n[dependencies]\na = '1'\n[dev-dependencies.b]\nversion = '1'\n\
+                    [target.'cfg(unix)'.dependencies]\nc = '1'\n[lints.rust]\nd = 'warn'\n";
+    assert_eq!(dependencies(manifest), ["a", "b", "c"]);
+}
+
+#[test]
+fn codes_are_read() {
+    let source =
+        "  Code::BadRequest => \"bad-request\",\n  Code::Rank => \"rank\",\n  Code::Rank;\n";
+    assert_eq!(error_codes(source), ["bad-request", "rank"]);
+}

@@ -1,0 +1,83 @@
+//! What reviewers would otherwise have to look for: sizes, the direction of
+//! imports, and documents that keep up with the code.
+//!
+//! Each rule is a function from text to complaints, tested on a small bad
+//! example beside it, and run over the project here.
+#![allow(clippy::unwrap_used)] // clippy.toml allows it in tests, but not in their helpers
+
+mod documents;
+mod imports;
+mod rules;
+mod source;
+
+use std::fs;
+use std::path::Path;
+
+use ranked_broker::config::SETTINGS;
+use ranked_broker::request::VERBS;
+use source::{Source, sources};
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+/// A file of the project; a missing one is an empty one, and what should stand
+/// in it is complained of.
+fn document(path: &str) -> String {
+    fs::read_to_string(Path::new(ROOT).join(path)).unwrap_or_default()
+}
+
+#[track_caller]
+fn no_complaints(complaints: &[String]) {
+    assert!(complaints.is_empty(), "\n{}\n", complaints.join("\n"));
+}
+
+fn complaints_about(folders: &[&str], rule: fn(&Source) -> Vec<String>) -> Vec<String> {
+    let sources = sources(Path::new(ROOT), folders);
+    assert!(sources.len() >= folders.len(), "found no sources in {folders:?}");
+    sources.iter().flat_map(rule).collect()
+}
+
+#[test]
+fn files_are_short() {
+    no_complaints(&complaints_about(&["src", "bin"], rules::too_long));
+}
+
+#[test]
+fn imports_point_one_way() {
+    no_complaints(&complaints_about(&["src"], imports::wrong_way));
+}
+
+#[test]
+fn only_the_runtime_names_the_runtime() {
+    no_complaints(&complaints_about(&["src", "bin"], rules::names_async_std));
+}
+
+#[test]
+fn nothing_is_left_undone_or_ignored() {
+    no_complaints(&complaints_about(&["src", "bin", "tests"], rules::unfinished));
+}
+
+#[test]
+fn every_dependency_has_its_reason() {
+    let dependencies = documents::dependencies(&document("Cargo.toml"));
+    assert!(dependencies.len() > 10, "read only {dependencies:?}");
+    let reasons = document("docs/decisions/dependencies.md");
+    no_complaints(&documents::missing("docs/decisions/dependencies.md", &reasons, dependencies));
+}
+
+#[test]
+fn every_setting_is_in_the_readme() {
+    let names = SETTINGS.iter().map(|setting| {
+        if setting.is_positional() { setting.variable() } else { format!("--{}", setting.name) }
+    });
+    no_complaints(&documents::missing("README.md", &document("README.md"), names));
+}
+
+#[test]
+fn every_error_code_and_verb_is_in_the_protocol() {
+    let protocol = document("docs/protocol.md");
+    let codes = documents::error_codes(&document("src/error.rs"));
+    assert!(codes.len() > 10, "read only {codes:?}");
+    no_complaints(&documents::missing("docs/protocol.md", &protocol, codes));
+    let verbs = VERBS.iter().map(|usage| usage.verb.to_string());
+    no_complaints(&documents::missing("docs/protocol.md", &protocol, verbs));
+}
