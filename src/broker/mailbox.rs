@@ -51,6 +51,8 @@ pub struct Mailbox {
     waker: AtomicWaker,
     /// Something may have come since the owner last looked.
     dirty: AtomicBool,
+    /// The owner has looked, and left the control lane where it was.
+    lane_left: AtomicBool,
     inner: Mutex<Inner>,
 }
 
@@ -62,14 +64,21 @@ impl Mailbox {
     }
 
     /// Takes everything that has come, into the empty `mail`; whether there was
-    /// anything.
-    pub fn take(&self, mail: &mut Mail) -> bool {
-        if !self.dirty.swap(false, Ordering::AcqRel) {
+    /// anything. An owner that cannot pass the control lane on leaves it here
+    /// (`with_lane` false), where it is bounded, and asks again.
+    pub fn take(&self, mail: &mut Mail, with_lane: bool) -> bool {
+        let is_dirty = self.dirty.swap(false, Ordering::AcqRel);
+        if !is_dirty && !(with_lane && self.lane_left.load(Ordering::Relaxed)) {
             return false;
         }
         let mut inner = lock(&self.inner);
         std::mem::swap(&mut inner.mail, mail);
-        inner.lane_bytes = 0;
+        if with_lane {
+            inner.lane_bytes = 0;
+        } else {
+            std::mem::swap(&mut inner.mail.lane, &mut mail.lane);
+        }
+        self.lane_left.store(!inner.mail.lane.is_empty(), Ordering::Relaxed);
         true
     }
 
@@ -149,7 +158,7 @@ mod tests {
 
     fn taken(mailbox: &Mailbox) -> Mail {
         let mut mail = Mail::default();
-        mailbox.take(&mut mail);
+        mailbox.take(&mut mail, true);
         mail
     }
 
@@ -183,6 +192,6 @@ mod tests {
         mailbox.close(Close::Shutdown);
         mailbox.close(Close::Timeout);
         assert_eq!(taken(&mailbox).close, Some(Close::Shutdown));
-        assert!(!mailbox.take(&mut Mail::default()));
+        assert!(!mailbox.take(&mut Mail::default(), true));
     }
 }

@@ -70,10 +70,17 @@ impl Member {
         self.position.load(Ordering::SeqCst)
     }
 
-    /// It has got everything before this chunk. Gives the position before.
-    pub fn advance(&self, chunk: u64, now_ms: u64) -> u64 {
-        self.progressed_ms.store(now_ms, Ordering::Relaxed);
-        self.position.swap(chunk, Ordering::SeqCst)
+    /// It has got everything before this chunk, and something just now if
+    /// `wrote` says so, be it a part of the chunk only. Gives the position
+    /// before.
+    pub fn advance(&self, chunk: u64, wrote: bool, now_ms: u64) -> u64 {
+        let before = self.position.swap(chunk, Ordering::SeqCst);
+        // To be looked at is no progress: one that talks and does not read is
+        // looked at often.
+        if wrote || before != chunk {
+            self.progressed_ms.store(now_ms, Ordering::Relaxed);
+        }
+        before
     }
 
     /// When it last got something.

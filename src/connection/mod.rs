@@ -41,10 +41,6 @@ const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES_MAX: usize = 1024 * 1024;
 /// Reads and writes in a row before another connection gets its turn.
 const TURNS: usize = 16;
-/// Replies of one connection that wait to be written at most; no more requests
-/// are read until they are.
-const UNSENT_REPLIES_MAX: usize = 256 * 1024;
-
 /// Serves a connection until it ends.
 pub async fn serve(broker: Arc<Broker>, mut stream: TcpStream, addr: SocketAddr) {
     let Some((dialect, first)) = sniff(&mut stream, FIRST_BYTES_TIMEOUT).await else {
@@ -176,13 +172,14 @@ impl Connection {
     /// One turn of a living connection. `Ready(false)`: it is over.
     fn turn(&mut self, cx: &mut Context<'_>, scratch: &mut Scratch) -> Poll<Moved> {
         let now_ms = self.broker.now_ms();
-        if let Some(reason) = self.session.take_mail(&mut scratch.batch.frames) {
+        let with_lane = self.outgoing.has_room();
+        if let Some(reason) = self.session.take_mail(&mut scratch.batch.frames, with_lane) {
             self.close(reason, now_ms);
         }
         let mut moved = false;
         if self.closing.is_none()
             && !self.input_awaited
-            && self.outgoing.unsent_replies() < UNSENT_REPLIES_MAX
+            && self.outgoing.has_room()
             && self.session.may_read()
         {
             match self.read(cx, scratch, now_ms) {
@@ -261,7 +258,7 @@ impl Connection {
     /// out, or cannot go out.
     fn last_turn(&mut self, cx: &mut Context<'_>, scratch: &mut Scratch) -> Poll<Moved> {
         let now_ms = self.broker.now_ms();
-        self.session.take_mail(&mut scratch.batch.frames);
+        self.session.take_mail(&mut scratch.batch.frames, self.outgoing.has_room());
         self.session.flush();
         // To whom nothing gets through no log need be offered.
         let gets_log = !matches!(self.closing, Some(Close::Overflow | Close::Timeout));

@@ -8,6 +8,11 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+/// Replies and frames of one connection that wait to be written at most, in
+/// bytes. Until they are, no more requests are read, and what others leave for
+/// it stays in its mailbox, which is bounded.
+const UNSENT_MAX: usize = 256 * 1024;
+
 /// Bytes that have yet to be written. The log's are not among them: they are
 /// written straight from its chunks.
 #[derive(Default)]
@@ -27,8 +32,13 @@ impl Outgoing {
         &mut self.control
     }
 
+    /// Whether more replies and frames may be put here.
+    pub(super) fn has_room(&self) -> bool {
+        self.unsent_replies() < UNSENT_MAX
+    }
+
     /// How many bytes of replies and frames wait.
-    pub(super) fn unsent_replies(&self) -> usize {
+    fn unsent_replies(&self) -> usize {
         self.control.len() - self.control_sent
     }
 
@@ -54,7 +64,8 @@ impl Outgoing {
         now_ms: u64,
     ) -> Poll<io::Result<bool>> {
         let batch = &mut scratch.batch;
-        if session.has_news() {
+        // Reading the log makes frames too: a rank, a gap.
+        if session.has_news() && self.has_room() {
             session.gather(batch);
         }
         for frame in batch.frames.drain(..) {
@@ -69,7 +80,7 @@ impl Outgoing {
         }
         if own == 0 && batch.pieces.is_empty() {
             // Nothing to write, but cursors may have passed what is not for us.
-            session.settle(batch, 0, now_ms);
+            session.settle(batch, 0, false, now_ms);
             return Poll::Ready(Ok(false));
         }
         let slices = &slices[..2 + batch.pieces.len()];
@@ -79,7 +90,7 @@ impl Outgoing {
             _ => 0,
         };
         self.sent(written.min(own));
-        let cut = session.settle(batch, written.saturating_sub(own), now_ms);
+        let cut = session.settle(batch, written.saturating_sub(own), written > 0, now_ms);
         if !cut.is_empty() {
             // Then everything before it is out.
             (self.rest, self.rest_sent) = (cut, 0);

@@ -248,9 +248,16 @@ impl Session {
         }
     }
 
-    /// The socket has taken so many bytes of the pieces. Gives the rest of the
-    /// entry that was cut in two, to be written before anything else.
-    pub fn settle(&mut self, batch: &mut Batch, mut written: usize, now_ms: u64) -> Vec<u8> {
+    /// The socket has taken so many bytes of the pieces, and `wrote` says
+    /// whether it took any byte at all. Gives the rest of the entry that was
+    /// cut in two, to be written before anything else.
+    pub fn settle(
+        &mut self,
+        batch: &mut Batch,
+        mut written: usize,
+        wrote: bool,
+        now_ms: u64,
+    ) -> Vec<u8> {
         let mut rest = Vec::new();
         let mut delivered = 0;
         let mut first_unwritten = batch.pieces.len();
@@ -277,7 +284,7 @@ impl Session {
         for slot in batch.slots.drain(..) {
             let Some(Some(subscription)) = self.subscriptions.get(slot as usize) else { continue };
             let chunk = subscription.cursor.chunk;
-            let before = subscription.member.advance(chunk, now_ms);
+            let before = subscription.member.advance(chunk, wrote, now_ms);
             subscription.channel.progressed(&subscription.member, before, chunk);
         }
         batch.pieces.clear();

@@ -182,9 +182,10 @@ impl Session {
     }
 
     /// Takes what others have left for this client: the frames go to `frames`;
-    /// gives the reason if the connection is to be closed.
-    pub fn take_mail(&mut self, frames: &mut Vec<Frame>) -> Option<Close> {
-        if !self.client.mailbox.take(&mut self.mail) {
+    /// gives the reason if the connection is to be closed. Without `with_lane`
+    /// the frames stay where they are, for a later call.
+    pub fn take_mail(&mut self, frames: &mut Vec<Frame>, with_lane: bool) -> Option<Close> {
+        if !self.client.mailbox.take(&mut self.mail, with_lane) {
             return None;
         }
         frames.extend(self.mail.lane.drain(..));

@@ -57,7 +57,7 @@ impl Channel {
         let key = u32::try_from(state.seats.vacant_key()).unwrap_or(u32::MAX);
         let mut member = Member::new(client.clone(), slot, key, joined);
         (member.observer, member.by_pattern) = (entrance.observe, entrance.by_pattern);
-        member.advance(cursor.chunk, now_ms);
+        member.advance(cursor.chunk, true, now_ms);
         let member = Arc::new(member);
         state.seats.insert(Seat {
             member: member.clone(),

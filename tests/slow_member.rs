@@ -1,0 +1,244 @@
+//! Promises 2, 3 and 6: no loss while you keep up, bounded memory, two lanes.
+//!
+//! The slow one has as small a receive buffer as there is, and the log is
+//! small, so that a few megabytes are more than all buffers between hold.
+
+mod support;
+
+use ranked_broker::config::Config;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+use support::{Broker, Client, field, number};
+
+/// Bytes of one message, about.
+const MESSAGE: usize = 4_000;
+/// Messages that no buffer holds: 16 MB.
+const FLOOD: usize = 4_000;
+const LOG_BYTES: usize = 256 * 1024;
+
+fn small_log(config: &mut Config) {
+    config.log_bytes = LOG_BYTES;
+    config.stall = Duration::from_millis(100);
+}
+
+/// A member that reads little at a time, or not at all.
+fn sloth(broker: &Broker) -> Client {
+    let mut sloth = broker.connect_narrow("sloth");
+    sloth.introduce();
+    sloth.ask("sub ops", "ok sub ops *");
+    sloth
+}
+
+/// Publishes messages number `from` to `to`, from somebody who does nothing
+/// else, and waits until all are in.
+fn flood(publisher: &mut Client, from: usize, to: usize) {
+    let text = "x".repeat(MESSAGE);
+    for n in from..to {
+        publisher.send(&format!("pub ops {n} {text}"));
+    }
+    publisher.nothing_else();
+}
+
+fn publisher(broker: &Broker) -> Client {
+    let mut publisher = broker.client("publisher");
+    publisher.ask("hello --quiet", "ok hello *");
+    publisher
+}
+
+/// Reads messages up to number `last`, which must come one after the other.
+fn reads_all(client: &mut Client, from: usize, last: usize) {
+    for n in from..last {
+        client.expect(&format!("msg ops * publisher {n} x*"));
+    }
+}
+
+/// What a member that was too slow hears, up to this seq: everything that is
+/// not in a `gap`, each entry once and in order. Gives the other lines with the
+/// number of entries that came before each, and how many entries were missing.
+fn hears_what_is_left(client: &mut Client, mut seq: u64, last: u64) -> (Vec<(u64, String)>, u64) {
+    let (mut others, mut missing, mut heard) = (Vec::new(), 0, 0);
+    while seq < last {
+        let line = client.line().expect("the slow one keeps its connection");
+        if line.starts_with("msg ") {
+            assert_eq!(number(&line, 2), seq + 1, "the very next one");
+            seq += 1;
+            heard += 1;
+        } else if line.starts_with("gap ") {
+            assert_eq!(number(&line, 2), seq + 1, "a gap begins where reading ended: {line}");
+            missing += number(&line, 3) - seq;
+            seq = number(&line, 3);
+            others.push((heard, line));
+        } else {
+            others.push((heard, line));
+        }
+    }
+    (others, missing)
+}
+
+/// "A member that makes no progress for the stall time no longer slows anyone:
+/// it is served from the log when it comes back, and told `gap` for whatever
+/// the log no longer holds." "Being behind on the log never costs a seat."
+#[test]
+fn a_stalled_member_slows_nobody_and_is_told_what_it_missed() {
+    let broker = Broker::with(small_log);
+    let mut bob = broker.member("bob", "ops");
+    let mut sloth = sloth(&broker);
+    bob.expect("join ops 2 sloth 1");
+    let mut publisher = publisher(&broker);
+    let bob = thread::spawn(move || {
+        reads_all(&mut bob, 0, FLOOD);
+        bob
+    });
+    flood(&mut publisher, 0, FLOOD);
+    let mut bob = bob.join().expect("bob gets everything");
+    // "A stalled member costs no memory beyond its cursor."
+    let row = publisher.ask("info ops", "channel ops *");
+    publisher.expect("ok info ops");
+    let bytes: usize = field(&row, "bytes").parse().expect("a number");
+    assert!(bytes <= LOG_BYTES + 128 * 1024, "the log takes {bytes}");
+    // It keeps its seat, and what is for it alone overtakes its backlog.
+    bob.ask("tell sloth wake up", "ok tell sloth");
+    bob.ask("promote ops sloth", "ok promote ops sloth rank=0 *");
+    let last = u64::try_from(FLOOD).expect("it fits") + 2;
+    let (others, missing) = hears_what_is_left(&mut sloth, 2, last);
+    assert!(missing > 0, "it was too slow");
+    let place = |start: &str| others.iter().position(|(_, line)| line.starts_with(start));
+    let gap = place("gap ops ").expect("it is told");
+    assert!(place("tell bob wake up").expect("it is told") <= gap, "{others:?}");
+    assert!(place("rank ops 0 ").expect("it is told") <= gap + 1, "{others:?}");
+    sloth.expect("move ops * sloth 1 0");
+    sloth.ask("rank ops", &format!("ok rank ops 0 term={} *", last + 1));
+    // And now that it reads, it misses nothing.
+    flood(&mut publisher, 0, 10);
+    reads_all(&mut sloth, 0, 10);
+    sloth.nothing_else();
+}
+
+/// Not even if it goes on talking: what it sends is no progress in what it
+/// reads.
+#[test]
+fn a_member_that_talks_and_does_not_read_slows_nobody() {
+    let broker = Broker::with(small_log);
+    let mut bob = broker.member("bob", "ops");
+    let sloth = sloth(&broker);
+    let mut publisher = publisher(&broker);
+    let through = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        let mut talk = sloth.sender();
+        scope.spawn(|| {
+            flood(&mut publisher, 0, FLOOD);
+            through.store(1, Ordering::SeqCst);
+        });
+        support::eventually("the publisher comes through", || {
+            talk.send("# I am still here");
+            through.load(Ordering::SeqCst) == 1
+        });
+    });
+    bob.expect("join ops 2 sloth 1");
+    // Bob has not read either: he has a gap as well, and the rest.
+    let last = u64::try_from(FLOOD).expect("it fits") + 2;
+    hears_what_is_left(&mut bob, 2, last);
+    bob.nothing_else();
+}
+
+/// "A publisher is slowed (its socket is not read) while a live member lags",
+/// and a member that reads, however slowly, gets every entry once.
+#[test]
+fn a_slow_reader_slows_the_publisher_and_gets_everything() {
+    let broker = Broker::with(|config| {
+        config.log_bytes = LOG_BYTES;
+        // It reads now and then; that a loaded machine stops it for this long
+        // is not what this is about.
+        config.stall = Duration::from_secs(15);
+    });
+    let mut bob = broker.member("bob", "ops");
+    let mut sloth = sloth(&broker);
+    bob.expect("join ops 2 sloth 1");
+    let mut publisher = publisher(&broker);
+    let through = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            flood(&mut publisher, 0, FLOOD);
+            through.store(1, Ordering::SeqCst);
+        });
+        scope.spawn(move || reads_all(&mut bob, 0, FLOOD));
+        // Buffers at either end hold what they hold; never the whole flood.
+        reads_all(&mut sloth, 0, FLOOD / 10);
+        assert_eq!(through.load(Ordering::SeqCst), 0, "the publisher has to wait");
+        reads_all(&mut sloth, FLOOD / 10, FLOOD);
+    });
+    // Bob has left meanwhile.
+    sloth.expect_unordered(&["rank ops 0 4003 4003", "left ops 4003 bob 0 reason=lost"]);
+    sloth.nothing_else();
+}
+
+/// What others want to tell somebody who does not read is bounded as well:
+/// beyond that, they are told `busy`. Nobody's seat is touched.
+#[test]
+fn who_does_not_read_cannot_be_told_for_ever() {
+    let broker = Broker::with(small_log);
+    let mut bob = broker.member("bob", "ops");
+    let mut sloth = sloth(&broker);
+    bob.expect("join ops 2 sloth 1");
+    // Small ones, so that it is not the first burst that is refused.
+    let text = "y".repeat(4_000);
+    let mut told = 0;
+    let refusal = loop {
+        bob.send(&format!("tell sloth {told} {text}"));
+        let reply = bob.line().expect("a reply");
+        if reply != "ok tell sloth" {
+            break reply;
+        }
+        told += 1;
+        assert!(told < 3_000, "12 MB for somebody who does not read");
+    };
+    assert!(refusal.starts_with("err busy "), "{refusal}");
+    // What was accepted arrives, once and in order; then it can be told again.
+    for n in 0..told {
+        sloth.expect(&format!("tell bob {n} y*"));
+    }
+    bob.ask("tell sloth again", "ok tell sloth");
+    sloth.expect("tell bob again");
+    sloth.ask("rank ops", "ok rank ops 1 *");
+}
+
+/// A message that was cut in two by a full socket is completed before anything
+/// that overtakes: a line is a line.
+#[test]
+fn what_overtakes_stands_between_entries() {
+    let broker = Broker::with(small_log);
+    let mut bob = broker.member("bob", "ops");
+    let mut sloth = sloth(&broker);
+    bob.expect("join ops 2 sloth 1");
+    bob.ask("hello --quiet", "ok hello *");
+    let text = "z".repeat(50_000);
+    const ROUNDS: u64 = 200;
+    let (mut seq, mut told) = (2, 0);
+    let mut check = |line: &str| match line.split_once(' ') {
+        Some(("tell", rest)) => {
+            assert_eq!(rest, format!("bob {told}"));
+            told += 1;
+        }
+        Some(("gap", _)) => {
+            assert_eq!(number(line, 2), seq + 1);
+            seq = number(line, 3);
+        }
+        _ => {
+            seq += 1;
+            assert!(line == format!("msg ops {seq} bob {text}"), "{line:.20}");
+        }
+    };
+    for round in 0..ROUNDS {
+        bob.send(&format!("pub ops {text}\ntell sloth {round}"));
+        bob.until("ok tell sloth");
+        // Now and then it reads a line, and stops again in the middle of one.
+        if round % 3 == 0 {
+            check(&sloth.line().expect("a line"));
+        }
+    }
+    for line in sloth.until(&format!("msg ops {} bob z*", ROUNDS + 2)) {
+        check(&line);
+    }
+    assert_eq!(told, ROUNDS);
+}

@@ -1,0 +1,106 @@
+//! A broker in a process of its own, for tests about the process.
+
+use super::DEADLINE;
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+pub struct Child {
+    process: std::process::Child,
+    out: Receiver<String>,
+    complaint: Option<JoinHandle<String>>,
+    addr: Option<SocketAddr>,
+}
+
+impl Child {
+    /// On a port that the system chooses.
+    pub fn start() -> Child {
+        let mut child = Child::run(&["127.0.0.1", "0"]);
+        child.listen();
+        child
+    }
+
+    /// With this limit on its open files.
+    pub fn with_files(max: usize) -> Child {
+        let script = format!("ulimit -n {max} && exec \"$0\" 127.0.0.1 0");
+        let mut command = Command::new("sh");
+        command.args(["-c", &script, env!("CARGO_BIN_EXE_broker")]);
+        let mut child = Child::spawn(command);
+        child.listen();
+        child
+    }
+
+    /// With these arguments, whatever comes of it.
+    pub fn run(args: &[&str]) -> Child {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_broker"));
+        command.args(args);
+        Child::spawn(command)
+    }
+
+    fn spawn(mut command: Command) -> Child {
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut process = command.spawn().expect("the broker's binary runs");
+        let (tx, out) = channel();
+        let lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        std::thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| tx.send(line)));
+        let mut err = process.stderr.take().unwrap();
+        let complaint = std::thread::spawn(move || {
+            let mut text = Vec::new();
+            // What it said before its end is worth having.
+            let _ = err.read_to_end(&mut text);
+            String::from_utf8_lossy(&text).into_owned()
+        });
+        Child { process, out, complaint: Some(complaint), addr: None }
+    }
+
+    /// Waits until it says where it listens.
+    fn listen(&mut self) {
+        loop {
+            let line = self.out.recv_timeout(DEADLINE).expect("it says where it listens");
+            let addr = line.split_once(" listening on ");
+            if let Some(addr) = addr.and_then(|(_, rest)| rest.split(' ').next()?.parse().ok()) {
+                self.addr = Some(addr);
+                return;
+            }
+        }
+    }
+
+    pub fn addr(&self) -> SocketAddr {
+        self.addr.expect("it listens")
+    }
+
+    /// Sends it a signal, such as `TERM`.
+    pub fn signal(&self, name: &str) {
+        let pid = self.process.id().to_string();
+        let status = Command::new("kill").args(["-s", name, &pid]).status().unwrap();
+        assert!(status.success(), "kill -s {name}");
+    }
+
+    /// Waits until it has ended.
+    pub fn ended(&mut self) -> ExitStatus {
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            if let Some(status) = self.process.try_wait().unwrap() {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "the broker does not end");
+            std::thread::sleep(std::time::Duration::from_millis(2));
+        }
+    }
+
+    /// What it has said on standard error, once it has ended.
+    pub fn complaint(&mut self) -> String {
+        self.ended();
+        self.complaint.take().unwrap().join().unwrap()
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}

@@ -1,0 +1,149 @@
+//! What the transcript tests share: a broker, and clients that send lines and
+//! expect lines.
+//!
+//! Every wait has a deadline, and nothing sleeps for a fixed time. When a test
+//! fails, the whole dialogue of all its clients is printed.
+
+// Each file in `tests/` is a program of its own and uses a part of this.
+#![allow(dead_code, unused_imports)]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod child;
+mod client;
+mod dialogue;
+
+pub use child::Child;
+pub use client::{Client, Sender, field, number};
+pub use dialogue::Dialogue;
+
+use ranked_broker::config::Config;
+use ranked_broker::server::Server;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+/// How long anything that must happen may take: far longer than it ever does,
+/// so that only what is broken runs into it.
+pub const DEADLINE: Duration = Duration::from_secs(20);
+
+/// A broker of a test's own, on a port of its own.
+pub struct Broker {
+    pub addr: SocketAddr,
+    dialogue: Dialogue,
+    child: Option<Child>,
+}
+
+impl Broker {
+    /// A broker with the defaults, in this process.
+    pub fn start() -> Broker {
+        Broker::with(|_| {})
+    }
+
+    /// The same, with some settings changed.
+    pub fn with(change: impl FnOnce(&mut Config)) -> Broker {
+        let mut config = Config { port: 0, ..Config::default() };
+        change(&mut config);
+        let server = Server::start(config).expect("the broker starts");
+        Broker { addr: server.addr, dialogue: Dialogue::default(), child: None }
+    }
+
+    /// A broker in a process of its own.
+    pub fn process() -> Broker {
+        Broker::of(Child::start())
+    }
+
+    /// A broker that is this process.
+    pub fn of(child: Child) -> Broker {
+        Broker { addr: child.addr(), dialogue: Dialogue::default(), child: Some(child) }
+    }
+
+    /// The broker's process.
+    pub fn child(&mut self) -> &mut Child {
+        self.child.as_mut().expect("a broker in a process of its own")
+    }
+
+    /// A connection that has said nothing yet. The label is for the dialogue.
+    pub fn connect(&self, label: &str) -> Client {
+        Client::connect(self.addr, label, self.dialogue.clone())
+    }
+
+    /// The same, with as small a receive buffer as the kernel grants, so that
+    /// the broker soon notices that it does not read.
+    pub fn connect_narrow(&self, label: &str) -> Client {
+        Client::connect_narrow(self.addr, label, self.dialogue.clone())
+    }
+
+    /// A client of this name.
+    pub fn client(&self, name: &str) -> Client {
+        let mut client = self.connect(name);
+        client.introduce();
+        client
+    }
+
+    /// A client of this name that has joined this channel, which is made if it
+    /// is missing.
+    pub fn member(&self, name: &str, channel: &str) -> Client {
+        let mut client = self.client(name);
+        client.send(&format!("sub {channel} --create"));
+        client.expect(&format!("ok sub {channel} rank=*"));
+        client
+    }
+
+    /// Members of one new channel, ranked 0, 1, 2, … in this order. All of them
+    /// know of each other, so nothing is due to anyone. The channel's seq is
+    /// their number.
+    pub fn team<const N: usize>(&self, channel: &str, names: [&str; N]) -> [Client; N] {
+        let mut team: Vec<Client> = Vec::new();
+        for (rank, name) in names.into_iter().enumerate() {
+            let newcomer = self.member(name, channel);
+            for client in &mut team {
+                client.expect(&format!("join {channel} {} {name} {rank}", rank + 1));
+            }
+            team.push(newcomer);
+        }
+        team.try_into().ok().expect("as many members as names")
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.dialogue.print();
+        }
+    }
+}
+
+/// Waits until something is true.
+pub fn eventually(what: &str, mut is_true: impl FnMut() -> bool) {
+    let deadline = Instant::now() + DEADLINE;
+    while !is_true() {
+        assert!(Instant::now() < deadline, "it never came true that {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// Whether a text is as a pattern says; `*` stands for any text.
+pub fn matches(pattern: &str, text: &str) -> bool {
+    match pattern.split_once('*') {
+        None => pattern == text,
+        Some((start, rest)) => text.strip_prefix(start).is_some_and(|text| {
+            let places = text.char_indices().map(|(at, _)| at).chain([text.len()]);
+            places.into_iter().any(|at| matches(rest, &text[at..]))
+        }),
+    }
+}
+
+/// A small generator of numbers that look random, the same for the same seed.
+pub struct Dice(pub u64);
+
+impl Dice {
+    /// A number below `below`.
+    pub fn roll(&mut self, below: usize) -> usize {
+        // splitmix64
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        let below = u64::try_from(below).unwrap();
+        usize::try_from((z ^ (z >> 31)) % below).unwrap()
+    }
+}
