@@ -141,10 +141,6 @@ pub enum Close {
     /// The client did not read what was sent to it until its bounded control
     /// lane ran over.
     Overflow,
-    /// The broker has as many connections as it may have.
-    Full,
-    /// The connection spoke a dialect that this broker does not serve.
-    Dialect,
 }
 
 impl Close {
@@ -157,8 +153,6 @@ impl Close {
             Close::Shutdown => "shutdown",
             Close::TooLong => "too-long",
             Close::Overflow => "overflow",
-            Close::Full => "full",
-            Close::Dialect => "dialect",
         }
     }
 }
