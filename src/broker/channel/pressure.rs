@@ -23,8 +23,10 @@ use crate::broker::member::Member;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A log smaller than this is not worth looking at.
-const LOOK_BYTES_MIN: usize = 64 * 1024;
+/// A log smaller than this is not worth looking at: a look costs every member's
+/// position, and this is some twenty short messages. What a quiet channel keeps
+/// although everybody has it is at most as much, and there may be many of them.
+const LOOK_BYTES_MIN: usize = 4 * 1024;
 const OPEN: u64 = 0;
 
 /// The chunk that live members must pass before publishers go on, if any.
