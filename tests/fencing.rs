@@ -12,9 +12,10 @@ fn what_is_sent_under_an_old_term_is_refused() {
     let broker = Broker::start();
     let [mut alice, mut bob, mut carol] = broker.team("ops", ["alice", "bob", "carol"]);
     alice.ask("pub --term 1 ops by alice", "ok pub ops 4");
+    alice.expect("msg ops 4 alice by alice");
     // Alice yields and publishes under her old term, all in one write.
     alice.send("pub ops --term=1 again\nyield ops\npub --term 1 ops late\npub ops plain");
-    alice.expect_all(&["msg ops 4 alice by alice", "ok pub ops 5", "ok yield ops rank=2 view=6"]);
+    alice.expect_all(&["ok pub ops 5", "ok yield ops rank=2 view=6"]);
     alice.expect_all(&["err fenced *", "ok pub ops 7"]);
     alice.expect_unordered(&[
         "msg ops 5 alice again",

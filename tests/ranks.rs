@@ -122,7 +122,6 @@ fn everyone_below_moves_up_when_a_ping_is_not_answered() {
     alice.expect("ping *");
     alice.expect("bye timeout");
     alice.expect_end();
-    bob.ask("rank ops", "ok rank ops 0 term=3 view=3 members=1");
 }
 
 /// "`drop CH` removes it; members get `left … reason=dropped`; rank 0 or an

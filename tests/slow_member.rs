@@ -162,14 +162,12 @@ fn a_slow_reader_slows_the_publisher_and_gets_everything() {
             flood(&mut publisher, 0, FLOOD);
             through.store(1, Ordering::SeqCst);
         });
-        scope.spawn(move || reads_all(&mut bob, 0, FLOOD));
+        scope.spawn(|| reads_all(&mut bob, 0, FLOOD));
         // Buffers at either end hold what they hold; never the whole flood.
         reads_all(&mut sloth, 0, FLOOD / 10);
         assert_eq!(through.load(Ordering::SeqCst), 0, "the publisher has to wait");
         reads_all(&mut sloth, FLOOD / 10, FLOOD);
     });
-    // Bob has left meanwhile.
-    sloth.expect_unordered(&["rank ops 0 4003 4003", "left ops 4003 bob 0 reason=lost"]);
     sloth.nothing_else();
 }
 
