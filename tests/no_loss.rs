@@ -106,6 +106,29 @@ fn many_channels_at_once() {
     bob.nothing_else();
 }
 
+/// Any number of entries that are not for a member (here commands among those
+/// below it) do not keep what is for it. Once, one look at the log found only
+/// such entries, and nobody looked again.
+#[test]
+fn what_is_not_for_a_member_does_not_hide_what_is() {
+    const COMMANDS: usize = 300;
+    let broker = Broker::start();
+    let [mut alice, mut bob, mut carol] = broker.team("news", ["alice", "bob", "carol"]);
+    let commands = "/go\n".repeat(COMMANDS);
+    bob.send(&format!("{commands}pub news after all that"));
+    alice.expect(&format!("msg news {} bob after all that", COMMANDS + 4));
+    carol.until("msg news * bob after all that");
+    // The same for one who does not want his own words.
+    let mut dave = broker.client("dave");
+    dave.ask("sub news --no-echo", "ok sub news rank=3 *");
+    // Something in between, so that each is an entry of its own in the log.
+    dave.send(&("pub news mine\nping\n".repeat(COMMANDS) + "pub news mine"));
+    alice.until(&format!("msg news {} dave mine", 2 * COMMANDS + 6));
+    alice.ask("pub news yours", "ok pub news *");
+    assert_eq!(dave.until("msg * alice yours").len(), 2 * COMMANDS + 2);
+    dave.nothing_else();
+}
+
 /// "`quit` → everything still due to this connection, then `bye quit`"
 #[test]
 fn what_is_due_comes_before_bye() {
