@@ -49,6 +49,33 @@ pub enum Code {
 }
 
 impl Code {
+    /// Every code.
+    pub const ALL: [Code; 18] = [
+        Code::BadRequest,
+        Code::UnknownCommand,
+        Code::NoChannel,
+        Code::Exists,
+        Code::NotMember,
+        Code::AlreadyMember,
+        Code::NoMember,
+        Code::NameTaken,
+        Code::Rank,
+        Code::Full,
+        Code::Fenced,
+        Code::TooLong,
+        Code::TooMany,
+        Code::Gone,
+        Code::Denied,
+        Code::Unavailable,
+        Code::Busy,
+        Code::Internal,
+    ];
+
+    /// The code that stands so on the wire.
+    pub fn parse(word: &str) -> Option<Code> {
+        Code::ALL.into_iter().find(|code| code.as_str() == word)
+    }
+
     /// The code as it stands on the wire.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -114,10 +141,6 @@ pub enum Close {
     /// The client did not read what was sent to it until its bounded control
     /// lane ran over.
     Overflow,
-    /// The broker has as many connections as it may have.
-    Full,
-    /// The connection spoke a dialect that this broker does not serve.
-    Dialect,
 }
 
 impl Close {
@@ -130,8 +153,6 @@ impl Close {
             Close::Shutdown => "shutdown",
             Close::TooLong => "too-long",
             Close::Overflow => "overflow",
-            Close::Full => "full",
-            Close::Dialect => "dialect",
         }
     }
 }

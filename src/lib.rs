@@ -1,7 +1,53 @@
 //! A publish/subscribe channel broker whose members hold ranks.
+//!
+//! > **A channel is a log. A member is a cursor on it. A rank is a place in the
+//! > roster, and the roster is what you get by folding the log.**
+//!
+//! Fan-out, history, slow members, one order for everybody and fencing all
+//! follow from these three sentences.
+//!
+//! # The parts, in the order in which bytes travel
+//! ```text
+//! bytes in ─ connection ─ wire ──► Request ─ session ─ broker ─ channel ──► append a Chunk to the log
+//!                                                                  │ fold: roster, view, terms
+//!                                             wake the members ◄───┘
+//! bytes out ─ connection ◄─ the chunk's own bytes ◄─ session's cursors read the log
+//!                  ▲
+//!                  └── control lane: replies, rank, ack, done, ping, tell, bye
+//! ```
+//! - [`config`]: every limit and default, with its unit and reason.
+//! - [`server`]: builds the parts, takes connections, stops in order.
+//! - [`connection`]: one socket, one task, which reads and writes in turn.
+//! - [`wire`]: bytes to requests, replies and frames to bytes; pure.
+//! - [`request`], [`reply`], [`frame`], [`payload`], [`error`]: what is said,
+//!   free of any wire format.
+//! - [`session`]: one client: requests in, replies out, what it has to read.
+//! - [`broker`]: the state that all share; synchronous, time is an argument.
+//!   [`broker::channel`] is where order is made.
+//! - [`log`]: entries in chunks that never change, and cursors on them.
+//! - [`roster`]: who holds which rank, and since when; knows nothing else.
+//! - [`client`]: the other end, for programs and for `broker-client`.
+//! - [`runtime`]: the only file that names the async runtime.
+//!
+//! Imports point one way, and `tests/tidy` holds them to it: `server →
+//! connection → session → broker → log, roster`; `connection → wire → request,
+//! reply, frame`.
+//!
+//! # What always holds
+//! - An entry's seq and its place in the log are one step, under the channel's
+//!   lock: no two members see two orders.
+//! - The bytes of an entry are made once and written to every member from the
+//!   chunk they are in. No member has a queue: one that does not read costs its
+//!   cursor and the rest of one line.
+//! - A rank is stored nowhere but in the roster; a member that reads behind
+//!   knows its rank *there* by folding what it has read.
+//! - Locks are taken in one order ([`broker`]), held for memory only, and never
+//!   across an await.
+//! - Every queue, line, list and wait has a limit with a name and a reason.
 #![forbid(unsafe_code)]
 
 pub mod broker;
+pub mod client;
 pub mod config;
 pub mod connection;
 pub mod error;

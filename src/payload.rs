@@ -5,10 +5,10 @@ use std::borrow::Cow;
 /// What a message carries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Payload<'a> {
-    /// Text without a control character and without a backslash: nothing in it
-    /// needs escaping, so it goes from the publisher's bytes into the log as it
-    /// is. Whoever makes one answers for that.
-    Plain(&'a str),
+    /// UTF-8 text without a control character and without a backslash: nothing
+    /// in it needs escaping, so it goes from the publisher's bytes into the log
+    /// as it is. Whoever makes one answers for that.
+    Plain(&'a [u8]),
     /// Any text.
     Text(Cow<'a, str>),
     /// A JSON value, as its publisher wrote it.
@@ -17,10 +17,10 @@ pub enum Payload<'a> {
 
 impl Payload<'_> {
     /// The text as it was published.
-    pub fn as_str(&self) -> &str {
+    pub fn as_bytes(&self) -> &[u8] {
         match self {
             Payload::Plain(text) => text,
-            Payload::Text(text) | Payload::Json(text) => text,
+            Payload::Text(text) | Payload::Json(text) => text.as_bytes(),
         }
     }
 

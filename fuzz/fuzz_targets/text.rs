@@ -50,6 +50,7 @@ fn decode(line: &[u8]) -> Result<Option<Request<'_>>, Fault> {
     if let Ok(Some(Request::Pub(publish))) = &mut decoded
         && let Payload::Plain(plain) = publish.payload
     {
+        let plain = std::str::from_utf8(plain).expect("a plain payload is UTF-8");
         assert!(!plain.contains(|c: char| c.is_control() || c == '\\'), "{plain:?}");
         publish.payload = Payload::Text(plain.into());
     }

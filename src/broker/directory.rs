@@ -169,6 +169,11 @@ impl Directory {
         };
         let old = std::mem::replace(&mut *lock(&client.name), new);
         self.clients.remove(&old);
+        // The guest who was to have the last number may have been this one.
+        if let Some(number) = old.strip_prefix("guest-").and_then(|number| number.parse().ok()) {
+            let (before, order) = (u64::saturating_sub(number, 1), Ordering::Relaxed);
+            let _ = self.last_guest.compare_exchange(number, before, order, order);
+        }
         Ok(())
     }
 

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 /// Results that one channel may wait for at once: what ten commands to a full
 /// channel of a hundred thousand need.
-pub const RESULTS_MAX: usize = 1 << 20;
+const RESULTS_MAX: usize = 1 << 20;
 
 #[derive(Debug)]
 struct Open {

@@ -10,7 +10,6 @@ mod pressure;
 mod read;
 
 pub use append::Appended;
-pub use commands::RESULTS_MAX;
 pub use membership::Entrance;
 pub use read::Reading;
 

@@ -13,10 +13,10 @@ use std::time::Duration;
 /// [`Code::BadRequest`], [`Code::UnknownCommand`], [`Code::TooLong`] for a name,
 /// and [`Code::Unavailable`] for what is in the protocol but not served yet.
 pub fn decode(line: &[u8]) -> Result<Option<Request<'_>>, Fault> {
-    let line = std::str::from_utf8(line).map_err(|_| bad("a line must be UTF-8"))?;
     if let Some(publish) = publish::decode_plain(line) {
         return Ok(Some(Request::Pub(publish)));
     }
+    let line = std::str::from_utf8(line).map_err(|_| bad("a line must be UTF-8"))?;
     let line = line.trim_start_matches([' ', '\t']);
     let verb = line.split([' ', '\t']).next().unwrap_or_default();
     match verb {
@@ -52,7 +52,7 @@ fn request(verb: &str, words: Vec<String>) -> Result<Request<'static>, Fault> {
         "tell" | "msg" => tell(sort(&[], 1)?),
         "broadcast" => broadcast(sort(&[], 0)?),
         "drop" | "unsub" | "use" | "info" => {
-            let mut words = sort(&[flag("pattern")][..usize::from(verb == "unsub")], 1)?;
+            let mut words = sort(&[], 1)?;
             let channel = words.need("CH")?;
             words.done()?;
             Ok(match verb {

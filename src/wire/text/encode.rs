@@ -25,7 +25,7 @@ impl Encode for TextEncoder {
         const FIXED: usize = "msg ".len() + " ".len() + " ".len() + " ".len() + "\n".len();
         let fixed =
             FIXED + place.channel.len() + from.len() + digits(place.seq + payloads.len() as u64);
-        let total: usize = payloads.iter().map(|p| fixed + p.as_str().len()).sum();
+        let total: usize = payloads.iter().map(|p| fixed + p.as_bytes().len()).sum();
         bytes.reserve_exact(total);
         let mut seq_text = itoa::Buffer::new();
         for (seq, payload) in (place.seq..).zip(payloads) {
@@ -33,7 +33,7 @@ impl Encode for TextEncoder {
                 bytes.extend_from_slice(part.as_bytes());
             }
             match payload {
-                Payload::Plain(text) => bytes.extend_from_slice(text.as_bytes()),
+                Payload::Plain(text) => bytes.extend_from_slice(text),
                 Payload::Text(text) | Payload::Json(text) => escape(text, bytes),
             }
             bytes.push(b'\n');
@@ -227,7 +227,7 @@ mod tests {
     #[test]
     fn messages_are_numbered_and_escaped() {
         let payloads = [
-            Payload::Plain("hi there"),
+            Payload::Plain(b"hi there"),
             Payload::Text("a\nb\\".into()),
             Payload::Json("{}".into()),
         ];

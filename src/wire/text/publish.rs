@@ -10,17 +10,19 @@ use std::borrow::Cow;
 
 /// The fast path: `pub CH MESSAGE` without options, quotes and backslashes, in
 /// its only form. Everything else goes the long way round.
-pub(super) fn decode_plain(line: &str) -> Option<Publish<'_>> {
-    let (channel, text) = line.strip_prefix("pub ")?.split_once(' ')?;
+pub(super) fn decode_plain(line: &[u8]) -> Option<Publish<'_>> {
+    let rest = line.strip_prefix(b"pub ")?;
+    let (channel, text) = rest.split_at(memchr::memchr(b' ', rest)?);
+    let text = &text[1..];
     // Only what a name is made of: a quote, backslash or tab within the word
     // would be read otherwise on the long way.
-    let is_name = channel.as_bytes().first().is_some_and(u8::is_ascii_alphanumeric)
-        && channel.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
-    if !is_name || text.starts_with("--") || !words::is_plain(text) {
+    let is_name = channel.first().is_some_and(u8::is_ascii_alphanumeric)
+        && channel.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
+    if !is_name || text.starts_with(b"--") || !words::is_plain(text) {
         return None;
     }
-    let (channel, payload) = (Cow::Borrowed(channel), Payload::Plain(text));
-    Some(Publish { channel, term: None, payload })
+    let channel = Cow::Borrowed(std::str::from_utf8(channel).ok()?);
+    Some(Publish { channel, term: None, payload: Payload::Plain(text) })
 }
 
 const OPTIONS: &[Known] = &[value("term"), not_yet("key"), flag("raw"), flag("json")];

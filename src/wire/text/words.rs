@@ -36,15 +36,14 @@ pub fn unquoted(text: &str) -> impl Iterator<Item = &str> {
     text.split([' ', '\t']).filter(|word| !word.is_empty())
 }
 
-/// Whether a text is its own only form: without quotes and backslashes,
-/// without control characters, and with single blanks between its words. Then
-/// splitting and joining it, and escaping it, give the same bytes.
+/// Whether bytes are a text that is its own only form: UTF-8 without quotes and
+/// backslashes, without control characters, and with single blanks between its
+/// words. Then splitting and joining it, and escaping it, give the same bytes.
 ///
 /// Every published message passes through here, so the loops are written for
 /// the compiler to turn into vector instructions: no early exit.
 #[allow(clippy::needless_bitwise_bool)]
-pub fn is_plain(text: &str) -> bool {
-    let bytes = text.as_bytes();
+pub fn is_plain(bytes: &[u8]) -> bool {
     let (Some(b'!'..), Some(b'!'..)) = (bytes.first(), bytes.last()) else { return false };
     let mut special = false;
     let mut beyond_ascii = false;
@@ -55,7 +54,10 @@ pub fn is_plain(text: &str) -> bool {
     for (a, b) in bytes.iter().zip(&bytes[1..]) {
         special |= (*a == b' ') & (*b == b' ');
     }
-    !special && (!beyond_ascii || !text.chars().any(char::is_control))
+    if special || !beyond_ascii {
+        return !special;
+    }
+    std::str::from_utf8(bytes).is_ok_and(|text| !text.chars().any(char::is_control))
 }
 
 #[cfg(test)]
@@ -92,19 +94,20 @@ mod tests {
     #[test]
     fn plain_at_its_edges() {
         for plain in ["a", "a b", "grün € 😀", "#1 --x", "~"] {
-            assert!(is_plain(plain), "{plain:?}");
+            assert!(is_plain(plain.as_bytes()), "{plain:?}");
         }
         for not in
             ["", " ", " a", "a ", "a  b", "a\tb", "it's", "\"", "\\", "\x7f", "a\u{9b}b", "\r"]
         {
-            assert!(!is_plain(not), "{not:?}");
+            assert!(!is_plain(not.as_bytes()), "{not:?}");
         }
+        assert!(!is_plain(b"a\xffb"));
     }
 
     proptest! {
         #[test]
         fn plain_means_that_nothing_need_be_done(text in r#"[ a\t#'"\\é]{0,12}|.{0,40}"#) {
-            if is_plain(&text) {
+            if is_plain(text.as_bytes()) {
                 prop_assert_eq!(words(&text).join(" "), text.clone());
                 let mut escaped = Vec::new();
                 crate::wire::escape::escape(&text, &mut escaped);

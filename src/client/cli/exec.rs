@@ -1,0 +1,308 @@
+//! Running the programs that the operator has named, and no others.
+//!
+//! A program gets the arguments of the command as its arguments, never through
+//! a shell. Commands of one channel run one after the other, in order.
+
+use crate::client::event::Command;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, Signal, kill_process_group};
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::io::{self, PipeReader, Read};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::PathBuf;
+use std::process::{Child, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// Programs that run at once: commands come from others, and must not be able
+/// to bring this machine down.
+const RUNNING_MAX: usize = 4;
+
+/// Commands that wait for a program to end; one more is refused.
+const QUEUED_MAX: usize = 64;
+
+/// Bytes of a program's output that its acknowledgement carries.
+const OUTPUT_BYTES_MAX: usize = 4096;
+
+/// How often a running program is looked at, if it says nothing.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// The code of a command that was not run: there are too many (`EX_TEMPFAIL`).
+pub const CODE_BUSY: i32 = 75;
+const CODE_TIMED_OUT: i32 = 124;
+const CODE_NOT_RUNNABLE: i32 = 126;
+const CODE_NOT_FOUND: i32 = 127;
+const CODE_INTERRUPTED: i32 = 130;
+
+/// How a program ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// Its exit code; 128 and the signal's number if a signal ended it.
+    pub code: i32,
+    /// What it wrote, as much as is kept.
+    pub text: String,
+}
+
+/// The programs that may run, and the commands that wait for them.
+#[derive(Debug)]
+pub struct Runner {
+    programs: HashMap<String, PathBuf>,
+    timeout: Duration,
+    queue: VecDeque<Command>,
+    busy: HashSet<String>,
+    stop: Arc<AtomicBool>,
+}
+
+/// A program ready to be run on a thread of its own.
+#[derive(Debug)]
+pub struct Run {
+    /// The command it executes.
+    pub command: Command,
+    program: PathBuf,
+    timeout: Duration,
+    stop: Arc<AtomicBool>,
+}
+
+impl Runner {
+    /// Runs these programs, by the name of the command, each for at most
+    /// `timeout`.
+    pub fn new(programs: HashMap<String, PathBuf>, timeout: Duration) -> Self {
+        let (queue, busy, stop) = Default::default();
+        Runner { programs, timeout, queue, busy, stop }
+    }
+
+    /// Whether there is a program for commands of this name.
+    pub fn knows(&self, name: &str) -> bool {
+        self.programs.contains_key(name)
+    }
+
+    /// Takes a command. Gives it back if too many wait already.
+    ///
+    /// # Errors
+    /// The command.
+    pub fn submit(&mut self, command: Command) -> Result<(), Command> {
+        if self.queue.len() >= QUEUED_MAX {
+            return Err(command);
+        }
+        self.queue.push_back(command);
+        Ok(())
+    }
+
+    /// The next program that may run now.
+    pub fn start_next(&mut self) -> Option<Run> {
+        if self.busy.len() >= RUNNING_MAX {
+            return None;
+        }
+        let at = self.queue.iter().position(|command| !self.busy.contains(&command.channel))?;
+        let command = self.queue.remove(at)?;
+        let program = self.programs.get(&command.name)?.clone();
+        self.busy.insert(command.channel.clone());
+        Some(Run { command, program, timeout: self.timeout, stop: self.stop.clone() })
+    }
+
+    /// The program of a command on this channel has ended.
+    pub fn ended(&mut self, channel: &str) {
+        self.busy.remove(channel);
+    }
+
+    /// Whether nothing runs or waits.
+    pub fn is_idle(&self) -> bool {
+        self.queue.is_empty() && self.busy.is_empty()
+    }
+
+    /// Ends everything that runs, and forgets what waits.
+    pub fn stop(&mut self) {
+        self.queue.clear();
+        self.stop.store(true, Ordering::Release);
+    }
+}
+
+impl Run {
+    /// Runs the program to its end. Blocks.
+    pub fn run(&self) -> Ended {
+        match self.start() {
+            Ok((child, output)) => self.watch(child, output),
+            Err(e) => {
+                let missing = e.kind() == io::ErrorKind::NotFound;
+                let code = if missing { CODE_NOT_FOUND } else { CODE_NOT_RUNNABLE };
+                Ended { code, text: format!("cannot run {}: {e}", self.program.display()) }
+            }
+        }
+    }
+
+    fn start(&self) -> io::Result<(Child, PipeReader)> {
+        let (output, input) = io::pipe()?;
+        let command = &self.command;
+        let child = std::process::Command::new(&self.program)
+            .args(&command.args)
+            .env("BROKER_CHANNEL", &command.channel)
+            .env("BROKER_SEQ", command.seq.to_string())
+            .env("BROKER_FROM", &command.from)
+            .env("BROKER_FROM_RANK", command.from_rank.to_string())
+            .env("BROKER_FROM_TERM", command.from_term.to_string())
+            .stdin(Stdio::null())
+            .stdout(input.try_clone()?)
+            .stderr(input)
+            // So it can be ended with all that it has started, and an interrupt
+            // from the terminal does not reach it.
+            .process_group(0)
+            .spawn()?;
+        Ok((child, output))
+    }
+
+    fn watch(&self, mut child: Child, mut output: PipeReader) -> Ended {
+        let begun = Instant::now();
+        let mut kept = Vec::new();
+        let mut total = 0;
+        let mut open = true;
+        let (status, killed) = loop {
+            match child.try_wait() {
+                Ok(Some(status)) => break (Some(status), None),
+                Ok(None) => {}
+                Err(_) => break (None, None),
+            }
+            let late = begun.elapsed() >= self.timeout;
+            if late || self.stop.load(Ordering::Acquire) {
+                let code = if late { CODE_TIMED_OUT } else { CODE_INTERRUPTED };
+                break (kill(&mut child), Some(code));
+            }
+            if open {
+                open = read_some(&mut output, LOOK, &mut kept, &mut total);
+            } else {
+                // It has closed its output: it ends now, or it is a daemon.
+                std::thread::sleep(LOOK / 10);
+            }
+        };
+        while open && total < 1024 * 1024 && is_ready(&output, Duration::ZERO) {
+            open = read_some(&mut output, Duration::ZERO, &mut kept, &mut total);
+        }
+        let mut text = String::from_utf8_lossy(&kept).trim_end().to_owned();
+        if total > kept.len() {
+            text.push_str(" [the rest of the output is left out]");
+        }
+        if let Some(code) = killed {
+            let why = if code == CODE_TIMED_OUT {
+                format!("[ended after {} s]", self.timeout.as_secs_f64())
+            } else {
+                "[interrupted]".to_owned()
+            };
+            text = [text, why].into_iter().filter(|s| !s.is_empty()).collect::<Vec<_>>().join(" ");
+            return Ended { code, text };
+        }
+        Ended { code: status.map_or(CODE_NOT_RUNNABLE, exit_code), text }
+    }
+}
+
+fn exit_code(status: ExitStatus) -> i32 {
+    status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
+}
+
+/// Ends a program with everything it has started.
+fn kill(child: &mut Child) -> Option<ExitStatus> {
+    // Not waited for yet, so the number still belongs to it.
+    if let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
+        let _ = kill_process_group(group, Signal::KILL);
+    }
+    let _ = child.kill();
+    child.wait().ok()
+}
+
+fn is_ready(output: &PipeReader, wait: Duration) -> bool {
+    let mut fds = [PollFd::new(output, PollFlags::IN)];
+    let wait = Timespec { tv_sec: 0, tv_nsec: wait.subsec_nanos().into() };
+    poll(&mut fds, Some(&wait)).is_ok_and(|ready| ready > 0)
+}
+
+/// Reads what there is, and keeps as much as an acknowledgement carries. False
+/// at the end.
+fn read_some(
+    output: &mut PipeReader,
+    wait: Duration,
+    kept: &mut Vec<u8>,
+    total: &mut usize,
+) -> bool {
+    if !is_ready(output, wait) {
+        return true;
+    }
+    let mut piece = [0; 4096];
+    let Ok(count @ 1..) = output.read(&mut piece) else { return false };
+    *total += count;
+    let room = OUTPUT_BYTES_MAX.saturating_sub(kept.len());
+    kept.extend_from_slice(&piece[..count.min(room)]);
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::event::Frame;
+
+    fn command(channel: &str, line: &str) -> Command {
+        match Frame::parse(&format!("cmd {channel} 7 alice 0 1 {line}")) {
+            Frame::Command(command) => command,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn runner(program: &str, timeout: Duration) -> Runner {
+        Runner::new([("go".to_owned(), program.into())].into(), timeout)
+    }
+
+    fn ran(program: &str, args: &str, timeout: Duration) -> Ended {
+        let mut runner = runner(program, timeout);
+        runner.submit(command("ops", &format!("go {args}"))).unwrap();
+        runner.start_next().unwrap().run()
+    }
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn arguments_are_arguments_and_no_shell_sees_them() {
+        let ended = ran("/bin/echo", "'$HOME; id' '*' 'two words'", LONG);
+        assert_eq!(ended, Ended { code: 0, text: "$HOME; id * two words".into() });
+    }
+
+    #[test]
+    fn exit_code_and_both_outputs_are_reported() {
+        let ended = ran("/bin/sh", "-c 'echo out; echo err >&2; echo $BROKER_SEQ; exit 3'", LONG);
+        assert_eq!(ended, Ended { code: 3, text: "out\nerr\n7".into() });
+        assert_eq!(ran("/bin/sh", "-c 'kill -9 $$'", LONG).code, 137);
+        assert_eq!(ran("/nonexistent/program", "", LONG).code, 127);
+        assert_eq!(ran("/etc/passwd", "", LONG).code, 126);
+    }
+
+    #[test]
+    fn long_output_is_cut_and_said_to_be() {
+        let ended = ran("/bin/sh", "-c 'head -c 200000 /dev/zero | tr \"\\\\0\" x'", LONG);
+        assert_eq!(ended.code, 0);
+        assert!(ended.text.ends_with("left out]"), "{}", ended.text.len());
+        assert!(ended.text.len() < OUTPUT_BYTES_MAX + 50);
+    }
+
+    #[test]
+    fn a_program_that_hangs_is_ended_with_its_children() {
+        let ended =
+            ran("/bin/sh", "-c 'echo begun; sleep 600 & sleep 600'", Duration::from_millis(300));
+        assert_eq!(ended.code, 124);
+        assert!(ended.text.starts_with("begun [ended after"), "{}", ended.text);
+    }
+
+    #[test]
+    fn a_channel_runs_one_program_at_a_time_and_all_only_a_few() {
+        let mut runner = runner("/bin/true", LONG);
+        for channel in ["a", "a", "b", "c", "d", "e"] {
+            runner.submit(command(channel, "go")).unwrap();
+        }
+        let running: Vec<_> =
+            std::iter::from_fn(|| runner.start_next()).map(|run| run.command.channel).collect();
+        assert_eq!(running, ["a", "b", "c", "d"]);
+        runner.ended("a");
+        assert_eq!(runner.start_next().unwrap().command.channel, "a");
+        assert!(runner.start_next().is_none());
+        for _ in 0..QUEUED_MAX - 1 {
+            runner.submit(command("f", "go")).unwrap();
+        }
+        assert!(runner.submit(command("f", "go")).is_err());
+    }
+}

@@ -1,0 +1,129 @@
+//! The half that sends: lines from standard input, from the arguments or from
+//! the keyboard, each as it comes. It waits for room, never for what is shown.
+
+use super::stage::{Event, Origin};
+use super::terminal::Typed;
+use crate::client::line::{Splitter, verb_of};
+use crate::client::outbox::Outbox;
+use crate::runtime;
+use futures::StreamExt;
+use futures::channel::mpsc;
+use std::io::Read;
+use std::sync::Arc;
+
+/// Bytes read from standard input at once.
+const READ_BYTES: usize = 64 * 1024;
+
+/// Sends lines, and tells the session when there are no more.
+#[derive(Clone, Debug)]
+pub struct Input {
+    /// Where they go.
+    pub outbox: Arc<Outbox<Origin>>,
+    /// Who is told.
+    pub events: mpsc::UnboundedSender<Event>,
+}
+
+impl Input {
+    /// Sends these lines.
+    pub fn lines(self, lines: Vec<String>) {
+        runtime::spawn(async move {
+            for line in lines.iter().flat_map(|line| line.lines()) {
+                if !self.send(line.as_bytes()).await {
+                    return;
+                }
+            }
+            self.ended();
+        });
+    }
+
+    /// Sends the lines of standard input.
+    pub fn stdin(self) {
+        runtime::spawn(async move {
+            let mut splitter = Splitter::default();
+            let mut chunk = vec![0; READ_BYTES];
+            loop {
+                // Reading blocks, so a thread of its own does it.
+                let (read, returned) = runtime::unblock(move || {
+                    let read = std::io::stdin().lock().read(&mut chunk);
+                    (read, chunk)
+                })
+                .await;
+                chunk = returned;
+                let count = match read {
+                    Ok(count) => count,
+                    Err(e) if e.kind() == std::io::ErrorKind::Interrupted => continue,
+                    Err(_) => 0,
+                };
+                splitter.push(&chunk[..count]);
+                while let Some(line) = splitter.advance() {
+                    if !self.send(splitter.get(line)).await {
+                        return;
+                    }
+                }
+                if count == 0 {
+                    break;
+                }
+            }
+            // The last line may lack its end.
+            if !splitter.rest().is_empty() && !self.send(splitter.rest()).await {
+                return;
+            }
+            self.ended();
+        });
+    }
+
+    /// Sends what is typed.
+    pub fn keyboard(self, mut typed: mpsc::UnboundedReceiver<Typed>) {
+        // An interrupt overtakes lines that wait for room.
+        let (line_tx, mut line_rx) = mpsc::unbounded::<String>();
+        let events = self.events.clone();
+        runtime::spawn(async move {
+            while let Some(typed) = typed.next().await {
+                let told = match typed {
+                    Typed::Line(line) => line_tx.unbounded_send(line).is_ok(),
+                    Typed::Interrupt => events.unbounded_send(Event::Interrupt).is_ok(),
+                    // Lines are still sent; interrupts are still heard.
+                    Typed::End => {
+                        line_tx.close_channel();
+                        true
+                    }
+                };
+                if !told && events.is_closed() {
+                    return;
+                }
+            }
+        });
+        runtime::spawn(async move {
+            while let Some(line) = line_rx.next().await {
+                if !self.send(line.as_bytes()).await {
+                    return;
+                }
+            }
+            self.ended();
+        });
+    }
+
+    fn ended(&self) {
+        // If the session is gone there is nobody to tell.
+        let _ = self.events.unbounded_send(Event::InputEnded);
+    }
+
+    /// Sends one line when there is room; false when there never will be.
+    async fn send(&self, line: &[u8]) -> bool {
+        // With `hello --quiet` not every request is answered. The rows of a
+        // history must not be mistaken for commands, so the replies are brought
+        // back into step before it.
+        let history = verb_of(&String::from_utf8_lossy(line)) == "history";
+        if history && self.outbox.waiting(|waiting| waiting.is_quiet()) {
+            self.outbox.say("ping", Origin::Own);
+        }
+        loop {
+            if !self.outbox.room().await {
+                return false;
+            }
+            if self.outbox.send(line, Origin::User).is_ok() {
+                return true;
+            }
+        }
+    }
+}

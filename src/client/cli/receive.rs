@@ -1,0 +1,176 @@
+//! What the session makes of each line that comes: what it shows, remembers
+//! and executes.
+
+use super::exec::CODE_BUSY;
+use super::session::Session;
+use super::stage::{Origin, Over, Stage};
+use super::words::order;
+use crate::client::connection::Received;
+use crate::client::event::{Command, Frame};
+use crate::client::handle::acknowledgement;
+use crate::client::line::{Asked, Reply};
+use crate::client::memory::Memory;
+
+impl Session {
+    /// Handles a line.
+    pub(super) fn take(&mut self, received: Received<'_, Origin>) -> Option<Over> {
+        let Received { line, text, number, reply } = received;
+        match reply {
+            Some((reply, asked)) => return self.take_reply(line, number, &reply, asked),
+            None => self.take_frame(line, &text, number),
+        }
+        None
+    }
+
+    fn take_reply(
+        &mut self,
+        line: &[u8],
+        number: u64,
+        reply: &Reply,
+        asked: Option<Asked<Origin>>,
+    ) -> Option<Over> {
+        let (request, verb, origin) = match asked {
+            Some(asked) => (asked.line, asked.verb, asked.tag),
+            None => (String::new(), String::new(), Origin::User),
+        };
+        let rows = reply.word(1).and_then(|n| n.parse().ok()).unwrap_or(0);
+        if verb == "history" {
+            for command in self.duty.history_ended(number, rows) {
+                self.execute(command);
+            }
+        }
+        if let Reply::Err { code, text } = reply {
+            if origin == Origin::Own {
+                self.screen.notice(&format!("the broker refused: {text}"));
+                return None;
+            }
+            self.screen.line(line);
+            if origin == Origin::Introduction && self.connected_before {
+                return Some(Over::Refused);
+            }
+            self.verdict.refused(*code);
+            if origin == Origin::Introduction {
+                self.refused_introduction();
+            }
+            return None;
+        }
+        self.backoff.reset();
+        self.memory.replied(&request, reply);
+        self.screen.replied(reply);
+        self.note(&verb, reply, origin);
+        match origin {
+            Origin::Introduction => self.introduced(),
+            Origin::Own => {}
+            Origin::Option | Origin::User => self.screen.line(line),
+        }
+        None
+    }
+
+    /// What follows from a request that was done.
+    fn note(&mut self, verb: &str, reply: &Reply, origin: Origin) {
+        let Some(channel) = reply.word(0) else {
+            self.user_quit |= verb == "quit" && origin == Origin::User;
+            return;
+        };
+        match verb {
+            "sub" if self.memory.place(channel).is_some_and(|place| place.rank.is_some()) => {
+                self.duty.joined(channel, reply.number_field("seq").unwrap_or(0));
+            }
+            "sub" | "unsub" | "drop" => self.duty.left(channel),
+            "cmd" => {
+                if let Some(seq) = reply.number(1) {
+                    self.commands.insert((channel.to_owned(), seq));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The broker refuses the name: a person may choose another, a script
+    /// cannot go on as somebody else.
+    fn refused_introduction(&mut self) {
+        if self.screen.is_terminal() && self.settings.name.is_some() {
+            self.settings.name = None;
+            self.memory = Memory::new(None, self.settings.quiet);
+            self.outbox.say(&self.memory.hello(), Origin::Introduction);
+        } else {
+            self.leave();
+        }
+    }
+
+    fn take_frame(&mut self, line: &[u8], text: &str, number: u64) {
+        let kind = Frame::kind(text);
+        if self.has_enough() && !self.in_history() {
+            return;
+        }
+        if kind == "msg" && !self.screen.is_terminal() {
+            // The many: nothing is parsed that nobody needs.
+            self.show_message(line);
+            return;
+        }
+        let frame = Frame::parse(text);
+        self.memory.heard(&frame);
+        self.screen.learn(&frame);
+        match frame {
+            Frame::Message { .. } => self.show_message(line),
+            Frame::Command(command) => {
+                self.screen.line(line);
+                let in_history = self.in_history();
+                if let Some(command) = self.duty.heard(number, command, in_history) {
+                    self.execute(command);
+                }
+            }
+            Frame::Done { channel, seq, .. } => {
+                self.commands.remove(&(channel, seq));
+                self.screen.line(line);
+            }
+            Frame::Left { channel, .. } => {
+                if self.memory.place(&channel).is_none() {
+                    self.duty.left(&channel);
+                }
+                self.screen.line(line);
+            }
+            Frame::Bye { reason } => {
+                self.said_goodbye |= reason == "quit";
+                let quit = self.outbox.waiting(|waiting| waiting.has("quit", &Origin::User));
+                self.user_quit |= quit;
+                // The answer to a quit that nobody typed is nobody's business.
+                if reason != "quit" || self.stage != Stage::Leaving || self.user_quit {
+                    self.screen.line(line);
+                }
+            }
+            _ => self.screen.line(line),
+        }
+    }
+
+    fn in_history(&self) -> bool {
+        self.outbox.waiting(|waiting| waiting.front().is_some_and(|asked| asked.verb == "history"))
+    }
+
+    /// Shows a message, and counts it if that matters.
+    fn show_message(&mut self, line: &[u8]) {
+        if self.settings.count.is_some() && !self.in_history() {
+            self.messages += 1;
+        }
+        self.screen.line(line);
+    }
+
+    fn execute(&mut self, command: Command) {
+        if !self.settings.execute {
+            return;
+        }
+        if !self.runner.knows(&command.name) {
+            let Command { channel, seq, from, .. } = &command;
+            let text = format!("executed: {} ({channel} {seq}, from {from})", order(&command));
+            self.screen.notice(&text);
+            self.acknowledge(&command, 0, "");
+        } else if let Err(command) = self.runner.submit(command) {
+            self.screen.notice(&format!("too busy to execute: {}", order(&command)));
+            self.acknowledge(&command, CODE_BUSY, "too many commands are waiting here");
+        }
+    }
+
+    pub(super) fn acknowledge(&mut self, command: &Command, code: i32, text: &str) {
+        self.outbox.say(&acknowledgement(command, code, text), Origin::Own);
+    }
+}

@@ -1,0 +1,375 @@
+//! The half that receives: what comes, what is shown, what is executed, and
+//! when it is over.
+
+use super::Settings;
+use super::duty::Duty;
+use super::exec::Runner;
+use super::exit::{INTERRUPTED, Verdict};
+use super::screen::Screen;
+use super::stage::{Event, Origin, Over, Stage};
+use super::words::order;
+use crate::client::connection::Connection;
+use crate::client::memory::{Memory, quote};
+use crate::client::outbox::Outbox;
+use crate::client::reconnect::Backoff;
+use crate::runtime;
+use futures::channel::mpsc;
+use futures::{FutureExt, StreamExt, select_biased};
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long after an interrupt the broker may take to say what is still due.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// How long a goodbye may take when nobody will read what comes.
+const FAREWELL: Duration = Duration::from_millis(300);
+
+/// The receiving half.
+// Each flag is a thing that has happened; any of them can have happened.
+#[allow(clippy::struct_excessive_bools)]
+pub struct Session {
+    pub(super) settings: Settings,
+    pub(super) outbox: Arc<Outbox<Origin>>,
+    pub(super) events: mpsc::UnboundedReceiver<Event>,
+    pub(super) tx: mpsc::UnboundedSender<Event>,
+    pub(super) screen: Screen,
+    pub(super) memory: Memory,
+    pub(super) duty: Duty,
+    pub(super) runner: Runner,
+    /// Commands of ours whose results are not all in.
+    pub(super) commands: HashSet<(String, u64)>,
+    pub(super) verdict: Verdict,
+    /// The exit code, where it does not come from the verdict.
+    pub(super) exit: Option<u8>,
+    pub(super) stage: Stage,
+    pub(super) interrupted: bool,
+    pub(super) user_quit: bool,
+    pub(super) said_goodbye: bool,
+    pub(super) connected_before: bool,
+    pub(super) messages: u64,
+    pub(super) backoff: Backoff,
+}
+
+impl Session {
+    /// A session that has not connected yet.
+    pub fn new(
+        settings: Settings,
+        screen: Screen,
+        outbox: Arc<Outbox<Origin>>,
+        (tx, events): (mpsc::UnboundedSender<Event>, mpsc::UnboundedReceiver<Event>),
+    ) -> Self {
+        let memory = Memory::new(settings.name.clone(), settings.quiet);
+        let runner = Runner::new(settings.programs.clone(), settings.program_timeout);
+        Session {
+            settings,
+            outbox,
+            events,
+            tx,
+            screen,
+            memory,
+            duty: Duty::default(),
+            runner,
+            commands: HashSet::new(),
+            verdict: Verdict::default(),
+            exit: None,
+            stage: Stage::Talking,
+            interrupted: false,
+            user_quit: false,
+            said_goodbye: false,
+            connected_before: false,
+            messages: 0,
+            backoff: Backoff::default(),
+        }
+    }
+
+    /// Runs to the end; gives the exit code.
+    pub async fn run(mut self) -> u8 {
+        while let Some(mut connection) = self.connect().await {
+            self.introduce();
+            let over = self.listen(&mut connection).await;
+            if let Over::Program = over {
+                self.depart(&mut connection).await;
+                break;
+            }
+            if !self.go_on(over) {
+                break;
+            }
+        }
+        drop(self.outbox.down(true));
+        // Standard output may be closed; then nobody minds.
+        let _ = runtime::timeout(FAREWELL, self.screen.flush()).await;
+        self.exit.unwrap_or_else(|| self.verdict.code())
+    }
+
+    /// Connects, again and again if that is asked for. `None` when it is not to
+    /// be, or the program is to end.
+    async fn connect(&mut self) -> Option<Connection<Origin>> {
+        let (host, port) = (self.settings.host.clone(), self.settings.port);
+        loop {
+            if self.connected_before {
+                self.pause(None).await?;
+            }
+            let opened = {
+                let open = Connection::open(&host, port, self.outbox.clone()).fuse();
+                futures::pin_mut!(open);
+                loop {
+                    select_biased! {
+                        opened = open => break opened,
+                        event = self.events.select_next_some() => if self.handle(event) { return None },
+                    }
+                }
+            };
+            let source = match opened {
+                Ok(connection) => return Some(connection),
+                Err(source) => source,
+            };
+            let error = crate::client::Error::Connect { host: host.clone(), port, source };
+            if !self.settings.reconnect {
+                self.screen.notice(&error.to_string());
+                self.verdict.lost();
+                return None;
+            }
+            if !self.connected_before {
+                self.pause(Some(error.to_string())).await?;
+            }
+        }
+    }
+
+    /// Does what may be done, and shows what is to be shown. `None` when that cannot be done any more, or
+    /// the program is to end: interrupts are heard even while nobody reads.
+    async fn show(&mut self) -> Option<()> {
+        loop {
+            self.advance();
+            self.screen.prompt(self.memory.prompt());
+            let flush = self.screen.flush().fuse();
+            futures::pin_mut!(flush);
+            // What happens meanwhile may have to be shown, too.
+            let mut settled = true;
+            loop {
+                select_biased! {
+                    shown = flush => break shown.ok()?,
+                    event = self.events.select_next_some() => {
+                        settled = false;
+                        if self.handle(event) {
+                            return None;
+                        }
+                    }
+                }
+            }
+            if settled {
+                return Some(());
+            }
+        }
+    }
+
+    /// Waits before the next attempt.
+    async fn pause(&mut self, why: Option<String>) -> Option<()> {
+        let pause = self.backoff.pause();
+        let text = format!("connecting again in {:.1} s", pause.as_secs_f64());
+        self.screen.notice(&why.map_or(text.clone(), |why| format!("{why}; {text}")));
+        self.show().await?;
+        let sleep = runtime::sleep(pause).fuse();
+        futures::pin_mut!(sleep);
+        loop {
+            select_biased! {
+                () = sleep => return Some(()),
+                event = self.events.select_next_some() => if self.handle(event) { return None },
+            }
+        }
+    }
+
+    /// Says who this client is, if that matters.
+    fn introduce(&mut self) {
+        if self.memory.has_wishes() || self.screen.is_terminal() {
+            self.outbox.say(&self.memory.hello(), Origin::Introduction);
+        } else {
+            // The first bytes choose the dialect; whatever the user's first line
+            // begins with, this makes it text.
+            self.outbox.say("# broker-client", Origin::Own);
+            self.introduced();
+        }
+    }
+
+    pub(super) fn introduced(&mut self) {
+        if self.connected_before {
+            let text = format!("connected to {}:{} again", self.settings.host, self.settings.port);
+            self.screen.notice(&text);
+            for line in self.memory.subscriptions() {
+                self.outbox.say(&line, Origin::Option);
+            }
+        } else {
+            if self.screen.is_terminal() {
+                let name = self.memory.name().unwrap_or_default();
+                let (host, port) = (&self.settings.host, self.settings.port);
+                self.screen.notice(&format!(
+                    "connected to {host}:{port} as {name}; try: help, sub CHANNEL --create, quit"
+                ));
+            }
+            let option = if self.settings.observe { " --observe" } else { "" };
+            for channel in &self.settings.subscribe {
+                self.outbox.say(&format!("sub {}{option}", quote(channel)), Origin::Option);
+            }
+        }
+        self.connected_before = true;
+        self.outbox.open();
+    }
+
+    /// Handles all that comes and happens until one of them ends.
+    async fn listen(&mut self, connection: &mut Connection<Origin>) -> Over {
+        loop {
+            while let Some(received) = connection.buffered() {
+                if let Some(over) = self.take(received) {
+                    return over;
+                }
+                if self.screen.is_full() && self.show().await.is_none() {
+                    return Over::Program;
+                }
+            }
+            if self.show().await.is_none() {
+                return Over::Program;
+            }
+            let fill = connection.fill().fuse();
+            futures::pin_mut!(fill);
+            select_biased! {
+                filled = fill => match filled {
+                    Ok(true) => {}
+                    Ok(false) => return Over::Connection(None),
+                    Err(e) => return Over::Connection(Some(e)),
+                },
+                event = self.events.select_next_some() => if self.handle(event) {
+                    return Over::Program;
+                },
+            }
+        }
+    }
+
+    /// Handles an event; true if the program is to end.
+    fn handle(&mut self, event: Event) -> bool {
+        match event {
+            Event::InputEnded if self.settings.follow => {}
+            Event::InputEnded => {
+                if self.stage == Stage::Talking {
+                    self.stage = Stage::Draining;
+                }
+                // Then its reply tells when all the others are in.
+                if self.outbox.waiting(|waiting| waiting.is_quiet()) {
+                    self.outbox.say("ping", Origin::Own);
+                }
+            }
+            Event::Interrupt if self.interrupted || !self.outbox.is_open() => {
+                self.runner.stop();
+                self.exit = Some(INTERRUPTED);
+                return true;
+            }
+            Event::Interrupt => {
+                self.interrupted = true;
+                self.runner.stop();
+                self.leave();
+                let tx = self.tx.clone();
+                runtime::spawn(async move {
+                    runtime::sleep(GRACE).await;
+                    let _ = tx.unbounded_send(Event::GraceOver);
+                });
+            }
+            Event::GraceOver => return true,
+            Event::Deadline => {
+                self.runner.stop();
+                self.screen.notice("the deadline has passed");
+                self.verdict.late();
+                return true;
+            }
+            Event::Ran(run, ended) => {
+                self.runner.ended(&run.command.channel);
+                let (name, code) = (order(&run.command), ended.code);
+                self.screen.notice(&format!("executed: {name}: exit code {code}"));
+                self.acknowledge(&run.command, code, &ended.text);
+            }
+        }
+        false
+    }
+
+    /// Does what may be done now: starts programs, leaves when nothing is due.
+    fn advance(&mut self) {
+        while let Some(run) = self.runner.start_next() {
+            let tx = self.tx.clone();
+            runtime::spawn(async move {
+                let (run, ended) = runtime::unblock(move || {
+                    let ended = run.run();
+                    (run, ended)
+                })
+                .await;
+                let _ = tx.unbounded_send(Event::Ran(Box::new(run), ended));
+            });
+        }
+        if self.has_enough() && self.stage != Stage::Leaving {
+            self.leave();
+        }
+        if self.stage == Stage::Draining && self.connected_before && self.nothing_due() {
+            self.leave();
+        }
+    }
+
+    pub(super) fn has_enough(&self) -> bool {
+        self.settings.count.is_some_and(|count| self.messages >= count)
+    }
+
+    fn nothing_due(&self) -> bool {
+        self.commands.is_empty()
+            && self.runner.is_idle()
+            && self.outbox.waiting(|waiting| waiting.is_empty())
+    }
+
+    pub(super) fn leave(&mut self) {
+        self.stage = Stage::Leaving;
+        self.outbox.say("quit", Origin::Own);
+    }
+
+    /// Whether to connect again after this.
+    fn go_on(&mut self, over: Over) -> bool {
+        let quit = self.outbox.waiting(|waiting| waiting.has("quit", &Origin::User));
+        let left = self.stage == Stage::Leaving || self.user_quit || quit || self.said_goodbye;
+        let finished = self.stage == Stage::Draining && self.nothing_due();
+        let unanswered = self.outbox.down(false);
+        let unanswered = unanswered.iter().filter(|origin| **origin == Origin::User).count();
+        self.duty.lost();
+        if left {
+            return false;
+        }
+        let why = match over {
+            Over::Connection(Some(e)) => format!(": {}", crate::client::error::reason(&e)),
+            Over::Refused => ": the broker refused this client".to_owned(),
+            _ => String::new(),
+        };
+        let (host, port) = (&self.settings.host, self.settings.port);
+        self.screen.notice(&format!("the connection to {host}:{port} is lost{why}"));
+        if unanswered > 0 || !self.commands.is_empty() {
+            let commands = self.commands.len();
+            self.screen.notice(&format!(
+                "{unanswered} requests have no reply and {commands} commands no result: \
+                 whether they took effect is not known"
+            ));
+        }
+        if !self.settings.reconnect {
+            self.verdict.lost();
+            return false;
+        }
+        if unanswered > 0 || !self.commands.is_empty() {
+            self.verdict.refused(None);
+        }
+        self.commands.clear();
+        self.connected_before = true;
+        !finished
+    }
+
+    /// Says goodbye when nobody will read what still comes.
+    async fn depart(&mut self, connection: &mut Connection<Origin>) {
+        self.outbox.say("quit", Origin::Own);
+        let _ = runtime::timeout(FAREWELL, async {
+            while matches!(connection.fill().await, Ok(true)) {
+                while connection.buffered().is_some() {}
+            }
+        })
+        .await;
+    }
+}

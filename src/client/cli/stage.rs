@@ -1,0 +1,53 @@
+//! What happens in a session, and how far it has come.
+
+use super::exec::{Ended, Run};
+use std::io;
+
+/// On whose behalf a request was sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Origin {
+    /// The client's own: its `ok` is not shown.
+    #[default]
+    Own,
+    /// It introduces the client.
+    Introduction,
+    /// An option of the command line asks for it.
+    Option,
+    /// The user's.
+    User,
+}
+
+/// What happens beside the connection.
+#[derive(Debug)]
+pub enum Event {
+    /// All input has been sent.
+    InputEnded,
+    /// The user wants to leave.
+    Interrupt,
+    /// Time is up, after an interrupt.
+    GraceOver,
+    /// Time is up, for the whole run.
+    Deadline,
+    /// A program has ended.
+    Ran(Box<Run>, Ended),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// There is more to send.
+    Talking,
+    /// All is sent; replies and results are still due.
+    Draining,
+    /// `quit` is sent.
+    Leaving,
+}
+
+/// Why listening ended.
+pub(super) enum Over {
+    /// The connection did.
+    Connection(Option<io::Error>),
+    /// The broker refused a new introduction.
+    Refused,
+    /// The program is to end.
+    Program,
+}

@@ -1,0 +1,117 @@
+//! One socket: a task writes what the outbox holds, the owner of the
+//! [`Connection`] takes the lines that come.
+
+use super::line::{Asked, Reply, Splitter};
+use super::outbox::Outbox;
+use crate::runtime::{self, TcpStream};
+use futures::io::AsyncRead;
+use std::borrow::Cow;
+use std::future::poll_fn;
+use std::io;
+use std::net::Shutdown;
+use std::pin::Pin;
+use std::sync::Arc;
+
+/// Bytes read at once: large enough that a stream of short messages costs few
+/// system calls.
+const READ_BYTES: usize = 64 * 1024;
+
+/// A line that came, and what it is.
+#[derive(Debug)]
+pub struct Received<'a, T> {
+    /// The line as it came, without its end.
+    pub line: &'a [u8],
+    /// The same as text.
+    pub text: Cow<'a, str>,
+    /// The how many-th line of this connection it is.
+    pub number: u64,
+    /// The reply it is, and the request that it answers; `None` for a row or a
+    /// frame.
+    pub reply: Option<(Reply, Option<Asked<T>>)>,
+}
+
+/// A connection to a broker, as its reader sees it.
+#[derive(Debug)]
+pub struct Connection<T> {
+    outbox: Arc<Outbox<T>>,
+    stream: TcpStream,
+    splitter: Splitter,
+    chunk: Box<[u8]>,
+    lines: u64,
+}
+
+impl<T: Send + 'static> Connection<T> {
+    /// Connects, and begins to write what the outbox gets.
+    ///
+    /// # Errors
+    /// Those of connecting.
+    pub async fn open(host: &str, port: u16, outbox: Arc<Outbox<T>>) -> io::Result<Self>
+    where
+        T: Sync,
+    {
+        let stream = TcpStream::connect((host, port)).await?;
+        // A request is sent the moment it is made; the outbox gathers them.
+        stream.set_nodelay(true)?;
+        let generation = outbox.begin();
+        let (writer, mut socket) = (outbox.clone(), stream.clone());
+        runtime::spawn(async move {
+            if let Err(e) = writer.drain(generation, &mut socket).await {
+                log::debug!("cannot write any more: {e}");
+                // So the reader hears of it, after what is still to be read.
+                let _ = socket.shutdown(Shutdown::Write);
+            }
+        });
+        let chunk = vec![0; READ_BYTES].into_boxed_slice();
+        Ok(Connection { outbox, stream, splitter: Splitter::default(), chunk, lines: 0 })
+    }
+
+    /// The next of the lines that have come already. Answers `ping` by itself.
+    pub fn buffered(&mut self) -> Option<Received<'_, T>>
+    where
+        T: Default,
+    {
+        let line = loop {
+            let line = self.splitter.advance()?;
+            match self.splitter.get(line.clone()).strip_prefix(b"ping ") {
+                Some(number) => {
+                    let number = String::from_utf8_lossy(number);
+                    self.outbox.say(&format!("pong {number}"), T::default());
+                }
+                None => break line,
+            }
+        };
+        self.lines += 1;
+        let line = self.splitter.get(line);
+        let text = String::from_utf8_lossy(line);
+        let reply = Reply::parse(&text).map(|reply| {
+            let asked = self.outbox.waiting(|waiting| waiting.answer(&reply));
+            (reply, asked)
+        });
+        Some(Received { line, text, number: self.lines, reply })
+    }
+
+    /// Waits for more lines; false at the end of the connection.
+    ///
+    /// # Errors
+    /// Those of the socket; and `InvalidData` when a line has no end.
+    ///
+    /// # Cancel-safety
+    /// What was read is kept in the same step, so nothing is lost if this is
+    /// dropped.
+    pub async fn fill(&mut self) -> io::Result<bool> {
+        let (mut stream, chunk) = (&self.stream, &mut self.chunk);
+        let count = poll_fn(|cx| Pin::new(&mut stream).poll_read(cx, chunk)).await?;
+        self.splitter.push(&self.chunk[..count]);
+        if self.splitter.is_too_long() {
+            let text = "a line without an end came; is that a broker?";
+            return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+        }
+        Ok(count > 0)
+    }
+}
+
+impl<T> Drop for Connection<T> {
+    fn drop(&mut self) {
+        let _ = self.stream.shutdown(Shutdown::Both);
+    }
+}

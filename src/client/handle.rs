@@ -1,0 +1,338 @@
+//! The client as a Rust program holds it: requests with typed replies.
+
+use super::driver::{Ask, Driver, Tag};
+use super::error::Error;
+use super::event::{Command, Frame, MemberResult};
+use super::line::Reply;
+use super::memory::{Memory, quote};
+use super::outbox::Outbox;
+use futures::Stream;
+use futures::StreamExt;
+use futures::channel::{mpsc, oneshot};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+
+/// Frames that wait for the program to take them, at most. Beyond that the
+/// client stops reading, so that the broker keeps them in the channel's log.
+const FRAMES_MAX: usize = 4096;
+
+/// How to connect.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    name: Option<String>,
+    reconnect: bool,
+}
+
+impl Options {
+    /// An unnamed client (the broker calls it `guest-…`) that does not
+    /// reconnect.
+    pub fn new() -> Self {
+        Options::default()
+    }
+
+    /// Wants this name.
+    #[must_use]
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// When the connection is lost, connects again (after growing, random
+    /// pauses), takes its name and subscribes to its channels again, and says
+    /// [`Frame::Reconnected`]. Requests that were not answered fail with
+    /// [`Error::Lost`]: they are never sent twice.
+    #[must_use]
+    pub fn reconnect(mut self, reconnect: bool) -> Self {
+        self.reconnect = reconnect;
+        self
+    }
+
+    /// Connects and introduces itself.
+    ///
+    /// # Errors
+    /// [`Error::Connect`]; and [`Error::Refused`], for instance for a name that
+    /// somebody else bears.
+    pub async fn connect(self, host: &str, port: u16) -> Result<(Client, Frames), Error> {
+        let outbox = Arc::new(Outbox::default());
+        let leaving = Arc::new(AtomicBool::new(false));
+        let (tx, rx) = mpsc::channel(FRAMES_MAX);
+        let memory = Memory::new(self.name, false);
+        let (ask, answer) = Ask::new(None);
+        let driver = Driver::connect(host, port, outbox.clone(), memory, ask).await?;
+        driver.start(tx, self.reconnect, leaving.clone());
+        let shared = Arc::new(Shared { outbox, leaving });
+        let (client, frames) = (Client { shared: shared.clone() }, Frames { rx, _shared: shared });
+        understood(answer.await.map_err(|_| Error::Lost)??.reply)?;
+        Ok((client, frames))
+    }
+}
+
+#[derive(Debug)]
+struct Shared {
+    outbox: Arc<Outbox<Tag>>,
+    leaving: Arc<AtomicBool>,
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.leaving.store(true, Ordering::Release);
+        self.outbox.say("quit", None);
+    }
+}
+
+/// A connected client. Clones are the same client; when the last of them and
+/// the [`Frames`] are dropped, it leaves the broker.
+#[derive(Clone, Debug)]
+pub struct Client {
+    shared: Arc<Shared>,
+}
+
+/// The frames that come for a client, in the order in which they came. The
+/// stream ends with the connection.
+///
+/// Keep taking frames, or drop this if they do not matter. While
+/// nobody takes them the client stops reading, except when a request waits for
+/// its reply: then what does not fit is dropped, and [`Frame::Missed`] says so.
+#[derive(Debug)]
+pub struct Frames {
+    rx: mpsc::Receiver<Frame>,
+    _shared: Arc<Shared>,
+}
+
+impl Stream for Frames {
+    type Item = Frame;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Frame>> {
+        self.rx.poll_next_unpin(cx)
+    }
+}
+
+/// What a request was answered, with the rows of a list.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The final line.
+    pub reply: Reply,
+    /// The lines before it that belong to it.
+    pub rows: Vec<String>,
+}
+
+/// A place in a channel's roster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seat {
+    /// 0 is highest; `None` for an observer.
+    pub rank: Option<u64>,
+    /// Since which seq; rank 0's is the fencing token.
+    pub term: u64,
+    /// The channel's last seq at that time.
+    pub seq: u64,
+    /// How many members there are.
+    pub members: u64,
+}
+
+/// A command on its way, and where its results come in.
+#[derive(Debug)]
+pub struct Issued {
+    /// Its seq.
+    pub seq: u64,
+    /// How many members it was sent to.
+    pub to: u64,
+    rx: mpsc::UnboundedReceiver<Frame>,
+}
+
+impl Issued {
+    /// Waits until every recipient's result is in.
+    ///
+    /// # Errors
+    /// [`Error::Lost`] if the connection ends before.
+    pub async fn results(mut self) -> Result<Vec<MemberResult>, Error> {
+        let mut results = Vec::new();
+        while let Some(frame) = self.rx.next().await {
+            match frame {
+                Frame::Result { result, .. } => results.push(result),
+                _ => return Ok(results),
+            }
+        }
+        Err(Error::Lost)
+    }
+}
+
+impl Client {
+    /// Connects under this name; [`Options`] has more to say.
+    ///
+    /// # Errors
+    /// Those of [`Options::connect`].
+    pub async fn connect(host: &str, port: u16, name: &str) -> Result<(Client, Frames), Error> {
+        Options::new().name(name).connect(host, port).await
+    }
+
+    /// Sends any request of the text dialect, and waits for its reply.
+    ///
+    /// # Errors
+    /// [`Error::Refused`], [`Error::Lost`], [`Error::Unsendable`].
+    pub async fn request(&self, line: &str) -> Result<Answer, Error> {
+        self.ask(line, None).await
+    }
+
+    async fn ask(
+        &self,
+        line: &str,
+        tx: Option<mpsc::UnboundedSender<Frame>>,
+    ) -> Result<Answer, Error> {
+        if line.contains(['\n', '\r', '\0']) {
+            return Err(Error::Unsendable { what: "the request" });
+        }
+        if !super::line::is_request(line) {
+            let message = "a blank line, a comment and pong are no requests".to_owned();
+            return Err(Error::Refused { code: Some(crate::error::Code::BadRequest), message });
+        }
+        let (ask, answer): (Ask, oneshot::Receiver<_>) = Ask::new(tx);
+        let mut ask = Some(ask);
+        while ask.is_some() {
+            if !self.shared.outbox.room().await {
+                return Err(Error::Lost);
+            }
+            ask = self.shared.outbox.send(line.as_bytes(), ask).err().flatten();
+        }
+        answer.await.map_err(|_| Error::Lost)?
+    }
+
+    /// Makes a channel if it is not there yet.
+    ///
+    /// # Errors
+    /// As [`Client::request`].
+    pub async fn create(&self, channel: &str) -> Result<(), Error> {
+        self.request(&format!("create {} --if-missing", quote(channel))).await.map(drop)
+    }
+
+    /// Joins a channel at the bottom of its roster.
+    ///
+    /// # Errors
+    /// As [`Client::request`]; `no-channel`, `full`.
+    pub async fn subscribe(&self, channel: &str) -> Result<Seat, Error> {
+        let reply = self.request(&format!("sub {}", quote(channel))).await?.reply;
+        seat(&reply)
+    }
+
+    /// Sees all of a channel without a rank in it.
+    ///
+    /// # Errors
+    /// As [`Client::request`].
+    pub async fn observe(&self, channel: &str) -> Result<(), Error> {
+        self.request(&format!("sub {} --observe", quote(channel))).await.map(drop)
+    }
+
+    /// Leaves a channel.
+    ///
+    /// # Errors
+    /// As [`Client::request`].
+    pub async fn unsubscribe(&self, channel: &str) -> Result<(), Error> {
+        self.request(&format!("unsub {}", quote(channel))).await.map(drop)
+    }
+
+    /// Publishes a message and gives its seq.
+    ///
+    /// # Errors
+    /// As [`Client::request`].
+    pub async fn publish(&self, channel: &str, payload: &str) -> Result<u64, Error> {
+        self.publish_with("", channel, payload).await
+    }
+
+    /// Publishes a message only if this is still rank 0's term.
+    ///
+    /// # Errors
+    /// As [`Client::request`]; `fenced` when the term is over.
+    pub async fn publish_in_term(
+        &self,
+        term: u64,
+        channel: &str,
+        payload: &str,
+    ) -> Result<u64, Error> {
+        self.publish_with(&format!(" --term {term}"), channel, payload).await
+    }
+
+    async fn publish_with(
+        &self,
+        options: &str,
+        channel: &str,
+        payload: &str,
+    ) -> Result<u64, Error> {
+        let line = format!("pub --raw{options} {} {payload}", quote(channel));
+        let reply = self.request(&line).await?.reply;
+        reply.number(1).ok_or_else(|| odd(&reply))
+    }
+
+    /// Commands every member ranked below.
+    ///
+    /// # Errors
+    /// As [`Client::request`]; `rank` when nobody ranks below.
+    pub async fn command(&self, channel: &str, name: &str, args: &[&str]) -> Result<Issued, Error> {
+        let mut line = format!("cmd {} -- {}", quote(channel), quote(name));
+        for arg in args {
+            line.push(' ');
+            line.push_str(&quote(arg));
+        }
+        let (tx, rx) = mpsc::unbounded();
+        let reply = self.ask(&line, Some(tx)).await?.reply;
+        match (reply.number(1), reply.number_field("to")) {
+            (Some(seq), Some(to)) => Ok(Issued { seq, to, rx }),
+            _ => Err(odd(&reply)),
+        }
+    }
+
+    /// Reports that a command was executed (code 0), or how it failed.
+    ///
+    /// # Errors
+    /// As [`Client::request`].
+    pub async fn acknowledge(&self, command: &Command, code: i32, text: &str) -> Result<(), Error> {
+        self.request(&acknowledgement(command, code, text)).await.map(drop)
+    }
+
+    /// Leaves the broker. What is still due comes out of the [`Frames`] before
+    /// they end.
+    pub fn quit(&self) {
+        self.shared.leaving.store(true, Ordering::Release);
+        self.shared.outbox.say("quit", None);
+    }
+}
+
+/// The request that reports a command's result. Line ends and other control
+/// characters of the text are written as in a frame, since a line cannot hold
+/// them.
+pub fn acknowledgement(command: &Command, code: i32, text: &str) -> String {
+    let mut line = format!("ack {} {} --code {code}", command.channel, command.seq);
+    if !text.is_empty() {
+        let readable: String = text
+            .chars()
+            .flat_map(|c| {
+                let escaped = c.is_control().then(|| c.escape_default());
+                escaped.into_iter().flatten().chain((!c.is_control()).then_some(c))
+            })
+            .collect();
+        line.push_str(" -- ");
+        line.push_str(&quote(&readable));
+    }
+    line
+}
+
+fn seat(reply: &Reply) -> Result<Seat, Error> {
+    let number = |key| reply.number_field(key).ok_or_else(|| odd(reply));
+    Ok(Seat {
+        rank: reply.number_field("rank"),
+        term: number("term")?,
+        seq: number("seq")?,
+        members: number("members")?,
+    })
+}
+
+fn understood(reply: Reply) -> Result<Reply, Error> {
+    match reply.field("name") {
+        Some(_) => Ok(reply),
+        None => Err(odd(&reply)),
+    }
+}
+
+fn odd(reply: &Reply) -> Error {
+    Error::Odd { reply: format!("{reply:?}") }
+}

@@ -1,0 +1,264 @@
+//! What is to be sent: one buffer, filled from anywhere, emptied by the one
+//! task that writes the socket.
+//!
+//! A request joins the queue of those that wait for replies in the same step in
+//! which its bytes join the buffer, so the two can never be in different order.
+//! Who sends much awaits [`Outbox::room`]; what the client says by itself
+//! (`pong`, `ack`) never waits, or two full pipes could wait for each other.
+
+use super::line::{Waiting, is_request};
+use futures::io::{AsyncWrite, AsyncWriteExt};
+use futures::task::AtomicWaker;
+use std::future::poll_fn;
+use std::io;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, Waker};
+
+/// Bytes that may wait to be written before senders are held up: a few socket
+/// buffers full, so that the writer never runs dry.
+const BYTES_HIGH: usize = 256 * 1024;
+
+/// Requests that may wait for their replies before senders are held up; each
+/// costs about a hundred bytes here.
+const WAITING_HIGH: usize = 100_000;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Gate {
+    /// There is no connection; what is sent is lost.
+    Down,
+    /// The client is introducing itself; everybody else waits.
+    Introducing,
+    /// Requests may be sent.
+    Open,
+    /// There will be no connection any more.
+    Closed,
+}
+
+#[derive(Debug)]
+struct Inner<T> {
+    bytes: Vec<u8>,
+    waiting: Waiting<T>,
+    gate: Gate,
+    /// Grows with each connection, so that the writer of a former one stops.
+    generation: u64,
+    senders: Vec<Waker>,
+}
+
+/// What is to be sent on a connection, and on the next one if it is lost.
+#[derive(Debug)]
+pub struct Outbox<T> {
+    inner: Mutex<Inner<T>>,
+    writer: AtomicWaker,
+    /// Who wants to know when a request waits for its reply.
+    asked: AtomicWaker,
+}
+
+impl<T> Default for Outbox<T> {
+    fn default() -> Self {
+        let inner = Inner {
+            bytes: Vec::new(),
+            waiting: Waiting::default(),
+            gate: Gate::Down,
+            generation: 0,
+            senders: Vec::new(),
+        };
+        Outbox { inner: Mutex::new(inner), writer: AtomicWaker::new(), asked: AtomicWaker::new() }
+    }
+}
+
+impl<T> Outbox<T> {
+    fn lock(&self) -> MutexGuard<'_, Inner<T>> {
+        // Nothing that holds this lock can panic half-way through a change.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Begins a new connection: only [`Outbox::say`] is heard until
+    /// [`Outbox::open`]. Gives the number its writer needs.
+    pub fn begin(&self) -> u64 {
+        let mut inner = self.lock();
+        inner.bytes.clear();
+        inner.gate = Gate::Introducing;
+        inner.generation += 1;
+        inner.generation
+    }
+
+    /// The introduction is over: everybody may send.
+    pub fn open(&self) {
+        let mut inner = self.lock();
+        if inner.gate == Gate::Introducing {
+            inner.gate = Gate::Open;
+        }
+        wake(inner);
+    }
+
+    /// Whether requests may be sent.
+    pub fn is_open(&self) -> bool {
+        self.lock().gate == Gate::Open
+    }
+
+    /// The connection is gone. Gives the tags of the requests that will get no
+    /// reply.
+    pub fn down(&self, for_good: bool) -> Vec<T> {
+        let mut inner = self.lock();
+        inner.gate = if for_good { Gate::Closed } else { Gate::Down };
+        inner.generation += 1;
+        inner.bytes.clear();
+        let unanswered = inner.waiting.take().into_iter().map(|asked| asked.tag).collect();
+        wake(inner);
+        self.writer.wake();
+        unanswered
+    }
+
+    /// Waits until a request may be sent. False when none ever may be again.
+    pub async fn room(&self) -> bool {
+        poll_fn(|cx| {
+            let mut inner = self.lock();
+            let full = inner.bytes.len() >= BYTES_HIGH || inner.waiting.len() >= WAITING_HIGH;
+            match inner.gate {
+                Gate::Closed => Poll::Ready(false),
+                Gate::Open if !full => Poll::Ready(true),
+                _ => {
+                    if !inner.senders.iter().any(|waker| waker.will_wake(cx.waker())) {
+                        inner.senders.push(cx.waker().clone());
+                    }
+                    Poll::Pending
+                }
+            }
+        })
+        .await
+    }
+
+    /// Sends a line if requests may be sent now; else gives the tag back.
+    ///
+    /// # Errors
+    /// The tag, if the gate has closed since [`Outbox::room`].
+    pub fn send(&self, line: &[u8], tag: T) -> Result<(), T> {
+        let mut inner = self.lock();
+        if inner.gate != Gate::Open {
+            return Err(tag);
+        }
+        self.append(&mut inner, line, tag);
+        Ok(())
+    }
+
+    /// Sends a line of the client's own, whatever the state.
+    pub fn say(&self, line: &str, tag: T) {
+        let mut inner = self.lock();
+        if matches!(inner.gate, Gate::Introducing | Gate::Open) {
+            self.append(&mut inner, line.as_bytes(), tag);
+        }
+    }
+
+    fn append(&self, inner: &mut Inner<T>, line: &[u8], tag: T) {
+        inner.bytes.extend_from_slice(line);
+        inner.bytes.push(b'\n');
+        let text = String::from_utf8_lossy(line);
+        if is_request(&text) {
+            inner.waiting.push(&text, tag);
+            self.asked.wake();
+        }
+        self.writer.wake();
+    }
+
+    /// Waits until a request waits for its reply. For one task only.
+    pub async fn asked(&self) {
+        poll_fn(|cx| {
+            self.asked.register(cx.waker());
+            if self.lock().waiting.is_empty() { Poll::Pending } else { Poll::Ready(()) }
+        })
+        .await;
+    }
+
+    /// Looks at the requests that wait for their replies.
+    pub fn waiting<R>(&self, look: impl FnOnce(&mut Waiting<T>) -> R) -> R {
+        let mut inner = self.lock();
+        let result = look(&mut inner.waiting);
+        if inner.waiting.len() < WAITING_HIGH {
+            wake(inner);
+        }
+        result
+    }
+
+    /// Writes what is to be sent until the connection of this generation ends.
+    ///
+    /// # Errors
+    /// Those of the writer.
+    pub async fn drain(
+        &self,
+        generation: u64,
+        socket: &mut (impl AsyncWrite + Unpin),
+    ) -> io::Result<()> {
+        let mut batch = Vec::new();
+        loop {
+            let go_on = poll_fn(|cx| {
+                self.writer.register(cx.waker());
+                let mut inner = self.lock();
+                if inner.generation != generation {
+                    return Poll::Ready(false);
+                }
+                if inner.bytes.is_empty() {
+                    return Poll::Pending;
+                }
+                std::mem::swap(&mut inner.bytes, &mut batch);
+                wake(inner);
+                Poll::Ready(true)
+            });
+            if !go_on.await {
+                return Ok(());
+            }
+            socket.write_all(&batch).await?;
+            batch.clear();
+        }
+    }
+}
+
+/// Lets those look again who wait for room, outside the lock.
+fn wake<T>(mut inner: MutexGuard<'_, Inner<T>>) {
+    let senders = std::mem::take(&mut inner.senders);
+    drop(inner);
+    senders.into_iter().for_each(Waker::wake);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime;
+    use futures::FutureExt;
+
+    #[test]
+    fn nobody_sends_before_the_introduction_is_over() {
+        let outbox = Outbox::default();
+        assert_eq!(outbox.send(b"pub n x", 1), Err(1));
+        outbox.begin();
+        outbox.say("hello", 2);
+        assert_eq!(outbox.send(b"pub n x", 3), Err(3));
+        outbox.open();
+        assert_eq!(outbox.send(b"pub n x", 4), Ok(()));
+        assert_eq!(outbox.send(b"# a comment has no reply", 5), Ok(()));
+        assert_eq!(outbox.down(false), [2, 4]);
+        assert!(outbox.room().now_or_never().is_none());
+        outbox.down(true);
+        assert_eq!(outbox.room().now_or_never(), Some(false));
+    }
+
+    #[test]
+    fn a_sender_is_held_up_by_a_full_buffer_and_let_go_by_the_writer() {
+        let outbox = Outbox::default();
+        let generation = outbox.begin();
+        outbox.open();
+        while outbox.room().now_or_never() == Some(true) {
+            outbox.send(&[b'x'; 1000], ()).unwrap();
+        }
+        let mut socket = futures::io::Cursor::new(Vec::new());
+        runtime::block_on(async {
+            let drain = outbox.drain(generation, &mut socket).fuse();
+            let room = outbox.room().fuse();
+            futures::pin_mut!(drain, room);
+            futures::select! {
+                _ = drain => panic!("the connection is not over"),
+                open = room => assert!(open),
+            }
+        });
+        assert!(socket.into_inner().len() >= BYTES_HIGH);
+    }
+}

@@ -1,0 +1,66 @@
+//! How long to wait before the next attempt to connect.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::time::Duration;
+
+/// Pauses that double up to a limit. Each is drawn at random from the upper
+/// half, so that many clients of one broker do not all come back at once.
+#[derive(Clone, Debug)]
+pub struct Backoff {
+    first: Duration,
+    max: Duration,
+    next: Duration,
+}
+
+impl Default for Backoff {
+    /// From a quarter of a second up to half a minute.
+    fn default() -> Self {
+        Backoff::new(Duration::from_millis(250), Duration::from_secs(30))
+    }
+}
+
+impl Backoff {
+    /// Pauses from about `first` up to `max`.
+    pub fn new(first: Duration, max: Duration) -> Self {
+        Backoff { first, max, next: first.min(max) }
+    }
+
+    /// The next pause.
+    pub fn pause(&mut self) -> Duration {
+        let full = self.next;
+        self.next = full.saturating_mul(2).min(self.max);
+        // A fresh RandomState hashes with fresh random keys.
+        let random = RandomState::new().build_hasher().finish();
+        let thousandths = u32::try_from(random % 501).unwrap_or(0);
+        full.saturating_mul(500 + thousandths) / 1000
+    }
+
+    /// It worked: the next pause is the first again.
+    pub fn reset(&mut self) {
+        self.next = self.first.min(self.max);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_to_the_limit_and_begin_anew() {
+        let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(8));
+        for full in [1, 2, 4, 8, 8] {
+            let pause = backoff.pause();
+            let full = Duration::from_secs(full);
+            assert!(full / 2 <= pause && pause <= full, "{pause:?} of {full:?}");
+        }
+        backoff.reset();
+        assert!(backoff.pause() <= Duration::from_secs(1));
+    }
+
+    #[test]
+    fn pauses_differ() {
+        let pauses: std::collections::HashSet<Duration> =
+            (0..50).map(|_| Backoff::default().pause()).collect();
+        assert!(pauses.len() > 10);
+    }
+}

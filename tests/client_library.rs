@@ -1,0 +1,133 @@
+//! The client as a Rust program uses it.
+
+mod client_support;
+
+use client_support::{broker, member, next, wait};
+use ranked_broker::client::{Client, Error, Frame, Options, Outcome};
+use ranked_broker::error::Code;
+
+#[test]
+fn requests_have_typed_replies_and_typed_errors() {
+    let server = broker();
+    let (alice, mut frames) = member(&server, "alice");
+    wait(async {
+        alice.create("n").await.unwrap();
+        alice.create("n").await.unwrap();
+        let seat = alice.subscribe("n").await.unwrap();
+        assert_eq!((seat.rank, seat.members), (Some(0), 1));
+        let seq = alice.publish("n", "  as it is \\n \"so\" \u{1b}").await.unwrap();
+        assert_eq!(seq, seat.seq + 1);
+        assert_eq!(alice.publish_in_term(seat.term, "n", "").await.unwrap(), seq + 1);
+        let fenced = alice.publish_in_term(seat.term + 9, "n", "x").await.unwrap_err();
+        assert_eq!(fenced.code(), Some(Code::Fenced));
+        assert_eq!(alice.publish("zz", "x").await.unwrap_err().code(), Some(Code::NoChannel));
+        let unsendable = alice.publish("n", "two\nlines").await;
+        assert!(matches!(unsendable, Err(Error::Unsendable { .. })));
+        let ranks = alice.request("ranks n").await.unwrap();
+        assert!(ranks.rows[0].starts_with("member n 0 alice"), "{ranks:?}");
+    });
+    let payload = next(&mut frames, |frame| match frame {
+        Frame::Message { payload, .. } => Some(payload),
+        _ => None,
+    });
+    assert_eq!(payload, "  as it is \\n \"so\" \u{1b}");
+    let taken = wait(Client::connect("127.0.0.1", server.addr.port(), "alice")).unwrap_err();
+    assert_eq!(taken.code(), Some(Code::NameTaken));
+}
+
+#[test]
+fn the_rows_of_a_history_are_not_frames() {
+    let server = broker();
+    let (alice, mut frames) = member(&server, "alice");
+    let answer = wait(async {
+        alice.request("create n --history 10").await.unwrap();
+        alice.subscribe("n").await.unwrap();
+        for text in ["a", "b", "c"] {
+            alice.publish("n", text).await.unwrap();
+        }
+        alice.request("history n").await.unwrap()
+    });
+    let messages = answer.rows.iter().filter(|row| row.starts_with("msg ")).count();
+    assert_eq!(messages, 3, "{answer:?}");
+    let mut texts = Vec::new();
+    wait(alice.publish("n", "end")).unwrap();
+    next(&mut frames, |frame| match frame {
+        Frame::Message { payload, .. } if payload == "end" => Some(()),
+        Frame::Message { payload, .. } => {
+            texts.push(payload);
+            None
+        }
+        _ => None,
+    });
+    assert_eq!(texts, ["a", "b", "c"], "each came once");
+}
+
+#[test]
+fn a_command_has_its_results_and_a_departure_promotes() {
+    let server = broker();
+    let (alice, alice_frames) = member(&server, "alice");
+    let (bob, mut frames) = member(&server, "bob");
+    let issued = wait(async {
+        alice.create("ops").await.unwrap();
+        alice.subscribe("ops").await.unwrap();
+        bob.subscribe("ops").await.unwrap();
+        let refused = bob.command("ops", "go", &[]).await.unwrap_err();
+        assert_eq!(refused.code(), Some(Code::Rank));
+        alice.command("ops", "restart", &["web 1", "#2", ""]).await.unwrap()
+    });
+    let command = next(&mut frames, |frame| match frame {
+        Frame::Command(command) => Some(command),
+        _ => None,
+    });
+    assert_eq!(command.args, ["web 1", "#2", ""]);
+    wait(bob.acknowledge(&command, 0, "it's done")).unwrap();
+    let results = wait(issued.results()).unwrap();
+    assert_eq!(results.len(), 1);
+    assert_eq!((results[0].outcome, results[0].text.as_str()), (Outcome::Code(0), "it's done"));
+    drop((alice, alice_frames));
+    let rank = next(&mut frames, |frame| match frame {
+        Frame::Rank { rank, .. } => Some(rank),
+        _ => None,
+    });
+    assert_eq!(rank, 0);
+}
+
+#[test]
+fn frames_that_nobody_takes_do_not_hold_up_replies() {
+    let server = broker();
+    let (alice, mut frames) = member(&server, "alice");
+    wait(async {
+        alice.create("n").await.unwrap();
+        alice.subscribe("n").await.unwrap();
+        for number in 0..6000 {
+            alice.publish("n", &number.to_string()).await.unwrap();
+        }
+    });
+    // Some were dropped; the stream says how many, and goes on.
+    let mut taken = 0;
+    let missed = next(&mut frames, |frame| match frame {
+        Frame::Missed { frames } => Some(frames),
+        Frame::Message { .. } => {
+            taken += 1;
+            None
+        }
+        _ => None,
+    });
+    assert!(missed > 0 && taken + missed <= 6000, "{taken} {missed}");
+}
+
+#[test]
+fn it_comes_back_under_its_name_and_to_its_channels() {
+    let server = broker();
+    let port = server.addr.port();
+    let options = Options::new().name("alice").reconnect(true);
+    let (alice, mut frames) = wait(options.connect("127.0.0.1", port)).unwrap();
+    wait(alice.request("sub n --create")).unwrap();
+    wait(server.stop());
+    let config = ranked_broker::config::Config { port, ..Default::default() };
+    let server = ranked_broker::server::Server::start(config).unwrap();
+    next(&mut frames, |frame| matches!(frame, Frame::Reconnected).then_some(()));
+    let ranks = wait(alice.request("ranks n")).unwrap();
+    assert!(ranks.rows[0].starts_with("member n 0 alice"), "{ranks:?}");
+    wait(server.stop());
+}

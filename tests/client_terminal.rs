@@ -1,0 +1,176 @@
+//! The client on a terminal: a pseudo-terminal types, and reads the screen.
+
+// A test fails by a panic.
+#![allow(clippy::unwrap_used)]
+
+mod client_support;
+
+use client_support::{DEADLINE, broker, member, next, program, wait};
+use expectrl::session::OsSession;
+use expectrl::{ControlCode, Eof, Expect, Regex, Session};
+use ranked_broker::client::Frame;
+
+type Terminal = OsSession;
+
+fn open(port: u16, args: &[&str]) -> Terminal {
+    let mut command = program(port, args);
+    command.env("TERM", "xterm").env("NO_COLOR", "1");
+    let mut terminal = Session::spawn(command).unwrap();
+    terminal.set_expect_timeout(Some(DEADLINE));
+    terminal.get_process_mut().set_window_size(100, 30).unwrap();
+    terminal
+}
+
+/// Waits for this text, and gives what came before it.
+fn expect(terminal: &mut Terminal, text: &str) -> String {
+    match terminal.expect(text) {
+        Ok(found) => String::from_utf8_lossy(found.before()).into_owned(),
+        Err(e) => {
+            let mut rest = [0; 4096];
+            let count = terminal.try_read(&mut rest).unwrap_or(0);
+            panic!("no {text:?}: {e}; on the screen: {:?}", String::from_utf8_lossy(&rest[..count]))
+        }
+    }
+}
+
+#[test]
+fn the_prompt_shows_name_channel_and_live_rank() {
+    let server = broker();
+    let (boss, frames) = member(&server, "boss");
+    wait(boss.create("ops")).unwrap();
+    wait(boss.subscribe("ops")).unwrap();
+    let mut terminal = open(server.addr.port(), &["--name", "alice"]);
+    expect(&mut terminal, "alice> ");
+    terminal.send("sub ops\r").unwrap();
+    expect(&mut terminal, "alice@ops#1> ");
+    drop((boss, frames));
+    expect(&mut terminal, "your rank in ops is now 0: you command this channel");
+    expect(&mut terminal, "alice@ops#0> ");
+    terminal.send(ControlCode::EndOfTransmission).unwrap();
+    terminal.expect(Eof).unwrap();
+}
+
+#[test]
+fn what_comes_never_disturbs_what_is_being_typed() {
+    let server = broker();
+    let (bob, mut frames) = member(&server, "bob");
+    wait(bob.create("n")).unwrap();
+    wait(bob.subscribe("n")).unwrap();
+    let mut terminal = open(server.addr.port(), &["--name", "alice", "--sub", "n"]);
+    expect(&mut terminal, "alice@n#1> ");
+    terminal.send("pub n half a").unwrap();
+    expect(&mut terminal, "half a");
+    wait(bob.publish("n", "interrupting")).unwrap();
+    expect(&mut terminal, "[n 3] bob: interrupting\r\n");
+    // The line is there again, below it.
+    expect(&mut terminal, "alice@n#1> pub n half a");
+    for number in 0..500 {
+        wait(bob.publish("n", &format!("burst {number}"))).unwrap();
+        if number % 50 == 0 {
+            terminal.send("x").unwrap();
+        }
+    }
+    expect(&mut terminal, "burst 499\r\n");
+    expect(&mut terminal, "pub n half axxxxxxxxxx");
+    terminal.send(" line\r").unwrap();
+    let payload = next(&mut frames, |frame| match frame {
+        Frame::Message { from, payload, .. } if from == "alice" => Some(payload),
+        _ => None,
+    });
+    assert_eq!(payload, "half axxxxxxxxxx line");
+    terminal.send(ControlCode::EndOfText).unwrap();
+    terminal.expect(Eof).unwrap();
+}
+
+#[test]
+fn tab_completes_and_the_history_comes_back() {
+    let server = broker();
+    let mut terminal = open(server.addr.port(), &["--name", "alice"]);
+    expect(&mut terminal, "alice> ");
+    terminal.send("create operations\r").unwrap();
+    expect(&mut terminal, "ok create operations");
+    terminal.send("sub op\t\r").unwrap();
+    expect(&mut terminal, "ok sub operations");
+    terminal.send("pub op\thi the\tre\r").unwrap();
+    expect(&mut terminal, "alice: hi there");
+    terminal.send("\x1b[A\x1b[D\x1b[D\x7fX\r").unwrap();
+    expect(&mut terminal, "alice: hi thXre");
+    terminal.send("p\t").unwrap();
+    expect(&mut terminal, "ping  promote  pub\r\n");
+    terminal.send("u\tno\x15quit\r").unwrap();
+    terminal.expect(Eof).unwrap();
+}
+
+#[test]
+fn a_paste_of_many_lines_is_sent_line_by_line() {
+    let server = broker();
+    let (bob, mut frames) = member(&server, "bob");
+    wait(bob.create("n")).unwrap();
+    wait(bob.subscribe("n")).unwrap();
+    let mut terminal = open(server.addr.port(), &["--name", "alice", "--sub", "n"]);
+    expect(&mut terminal, "alice@n#1> ");
+    let paste = (0..200).fold(String::new(), |all, n| all + &format!("pub n pasted\t{n}\n"));
+    terminal.send(format!("\x1b[200~{paste}\x1b[201~")).unwrap();
+    // Without brackets, as old terminals paste, while messages come.
+    let typed = (200..400).fold(String::new(), |all, n| all + &format!("pub n pasted {n}\r"));
+    for (at, piece) in typed.as_bytes().chunks(500).enumerate() {
+        terminal.send(piece).unwrap();
+        let marker = format!("marker {at}");
+        wait(bob.publish("n", &marker)).unwrap();
+        // Somebody must read the screen, or the terminal holds everything up.
+        expect(&mut terminal, &marker);
+    }
+    let mut pasted = Vec::new();
+    let reading = std::thread::spawn(move || {
+        next(&mut frames, |frame| match frame {
+            Frame::Message { from, payload, .. } if from == "alice" => {
+                pasted.push(payload);
+                (pasted.len() == 400).then(|| std::mem::take(&mut pasted))
+            }
+            _ => None,
+        })
+    });
+    terminal.send("pub n finished\r").unwrap();
+    expect(&mut terminal, "alice: finished");
+    let expected: Vec<_> = (0..400).map(|number| format!("pasted {number}")).collect();
+    assert_eq!(reading.join().unwrap(), expected);
+}
+
+#[test]
+fn commands_are_executed_and_said_to_be() {
+    let server = broker();
+    let (boss, _frames) = member(&server, "boss");
+    wait(boss.create("ops")).unwrap();
+    wait(boss.subscribe("ops")).unwrap();
+    let args =
+        ["--name", "alice", "--sub", "ops", "--exec", "slow=/bin/cat", "--exec", "say=/bin/echo"];
+    let mut terminal = open(server.addr.port(), &args);
+    expect(&mut terminal, "alice@ops#1> ");
+    let fifo = tempfile::tempdir().unwrap();
+    let path = fifo.path().join("gate");
+    let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
+    assert!(made.success());
+    // A program that runs until the gate opens holds up nothing.
+    let slow = wait(boss.command("ops", "slow", &[path.to_str().unwrap()])).unwrap();
+    expect(&mut terminal, "boss (rank 0) commands: slow");
+    terminal.send("rank\r").unwrap();
+    expect(&mut terminal, "ok rank ops 1");
+    let noted = wait(boss.command("ops", "note", &["this one"])).unwrap();
+    expect(&mut terminal, "executed: note 'this one'");
+    wait(noted.results()).unwrap();
+    std::fs::write(&path, "through").unwrap();
+    let results = wait(slow.results()).unwrap();
+    assert_eq!(results[0].text, "through");
+    terminal.expect(Regex("executed: slow .*: exit code 0")).unwrap();
+}
+
+#[test]
+fn the_terminal_is_given_back() {
+    let server = broker();
+    let mut terminal = open(server.addr.port(), &[]);
+    expect(&mut terminal, "guest-1> ");
+    terminal.send(ControlCode::EndOfText).unwrap();
+    let end = expect(&mut terminal, "\x1b[?2004l");
+    assert!(!end.contains("panicked"), "{end}");
+    terminal.expect(Eof).unwrap();
+}
