@@ -18,7 +18,8 @@ fn ten_messages(broker: &Broker) -> Client {
 /// A newcomer at this start hears these lines right after its reply, and then
 /// what comes next.
 fn newcomer_hears(broker: &Broker, alice: &mut Client, start: &str, lines: &[&str]) {
-    let mut bob = broker.client("bob");
+    // Not by name: a name is free only a moment after its bearer's end.
+    let mut bob = broker.connect("bob");
     let reply = bob.ask(&format!("sub news {start}"), "ok sub news rank=0 *");
     let joined = support::field(&reply, "seq");
     bob.expect_all(lines);

@@ -20,8 +20,8 @@ fn a_pipeline_of_twenty_thousand_messages() {
     let mut publishing = alice.sender();
     let heard = thread::scope(|scope| {
         scope.spawn(move || {
-            let requests: String = (0..MANY).map(|n| format!("pub news m{n}\n")).collect();
-            publishing.send_bytes(requests.as_bytes());
+            let requests: Vec<String> = (0..MANY).map(|n| format!("pub news m{n}")).collect();
+            publishing.send(&requests.join("\n"));
         });
         let bob = scope.spawn(move || {
             for n in 0..MANY {

@@ -77,7 +77,7 @@ fn everyone_below_moves_up_when_the_connection_is_reset() {
 #[test]
 fn everyone_below_moves_up_when_a_line_has_no_end() {
     bob_leaves("lost", |_, mut bob| {
-        bob.send_bytes(&[b'x'; 70_000]);
+        bob.send_bytes(&vec![b'x'; 70_000]);
         bob.expect_all(&["err too-long *", "bye too-long"]);
         bob.expect_end();
     });

@@ -156,7 +156,7 @@ fn help_names_what_can_be_asked() {
 }
 
 /// Every error code that this version can be brought to say; `internal` would
-/// be a fault of the broker's own, and `busy` is in slow_member.rs.
+/// be a fault of the broker's own, and `busy` is in `slow_member.rs`.
 #[test]
 fn every_error_code() {
     let broker = Broker::start();
