@@ -3,6 +3,9 @@
 //! under them, and every one of them sees exactly the commands that were for
 //! it. What is right follows from what an observer sees: the fold of the log.
 
+// Clippy takes only what is marked #[test] for a test.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 mod support;
 
 use std::collections::BTreeMap;
@@ -78,10 +81,11 @@ fn each_sees_exactly_the_commands_that_are_for_it() {
     let scripts = names.iter().enumerate().map(|(at, _)| {
         let (mut script, last) = (String::new(), MEMBERS - 1);
         for _ in 0..if at == 0 { MOVES } else { COMMANDS } {
-            script.push_str(&match at {
+            let request = match at {
                 0 => format!("promote ops m{} {}\n", 1 + dice.roll(last), 1 + dice.roll(last)),
                 _ => "cmd ops go\n".to_owned(),
-            });
+            };
+            script.push_str(&request);
         }
         script + &format!("tell olga m{at} is through\n")
     });

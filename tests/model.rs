@@ -197,7 +197,7 @@ impl World {
     fn pump(&mut self, at: usize, everything: bool) {
         let Client { session, batch, received, .. } = &mut self.clients[at];
         loop {
-            let closed = session.take_mail(&mut batch.frames);
+            let closed = session.take_mail(&mut batch.frames, true);
             assert_eq!(closed, None);
             session.gather(batch);
             for frame in batch.frames.drain(..) {
@@ -206,7 +206,7 @@ impl World {
             let bytes: Vec<u8> = batch.pieces.iter().flat_map(|p| p.bytes().to_vec()).collect();
             let taken = if everything { bytes.len() } else { self.random.below(bytes.len() + 1) };
             received.extend_from_slice(&bytes[..taken]);
-            let rest = session.settle(batch, taken, self.now_ms);
+            let rest = session.settle(batch, taken, taken > 0, self.now_ms);
             received.extend_from_slice(&rest);
             if !everything || !session.has_news() {
                 return;

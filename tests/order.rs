@@ -1,6 +1,9 @@
 //! Promise 1. "Order. The entries of one channel (`msg`, `cmd`, `join`, `left`,
 //! `move`) reach every member in seq order", "from 1 up, with no holes".
 
+// Clippy takes only what is marked #[test] for a test.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 mod support;
 
 use std::thread;

@@ -3,6 +3,9 @@
 //! The slow one has as small a receive buffer as there is, and the log is
 //! small, so that a few megabytes are more than all buffers between hold.
 
+// Clippy takes only what is marked #[test] for a test.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 mod support;
 
 use ranked_broker::config::Config;
@@ -162,14 +165,12 @@ fn a_slow_reader_slows_the_publisher_and_gets_everything() {
             flood(&mut publisher, 0, FLOOD);
             through.store(1, Ordering::SeqCst);
         });
-        scope.spawn(move || reads_all(&mut bob, 0, FLOOD));
+        scope.spawn(|| reads_all(&mut bob, 0, FLOOD));
         // Buffers at either end hold what they hold; never the whole flood.
         reads_all(&mut sloth, 0, FLOOD / 10);
         assert_eq!(through.load(Ordering::SeqCst), 0, "the publisher has to wait");
         reads_all(&mut sloth, FLOOD / 10, FLOOD);
     });
-    // Bob has left meanwhile.
-    sloth.expect_unordered(&["rank ops 0 4003 4003", "left ops 4003 bob 0 reason=lost"]);
     sloth.nothing_else();
 }
 
@@ -207,13 +208,13 @@ fn who_does_not_read_cannot_be_told_for_ever() {
 /// that overtakes: a line is a line.
 #[test]
 fn what_overtakes_stands_between_entries() {
+    const ROUNDS: u64 = 200;
     let broker = Broker::with(small_log);
     let mut bob = broker.member("bob", "ops");
     let mut sloth = sloth(&broker);
     bob.expect("join ops 2 sloth 1");
     bob.ask("hello --quiet", "ok hello *");
     let text = "z".repeat(50_000);
-    const ROUNDS: u64 = 200;
     let (mut seq, mut told) = (2, 0);
     let mut check = |line: &str| match line.split_once(' ') {
         Some(("tell", rest)) => {

@@ -68,7 +68,7 @@ impl Mailbox {
     /// (`with_lane` false), where it is bounded, and asks again.
     pub fn take(&self, mail: &mut Mail, with_lane: bool) -> bool {
         let is_dirty = self.dirty.swap(false, Ordering::AcqRel);
-        if !is_dirty && !(with_lane && self.lane_left.load(Ordering::Relaxed)) {
+        if !(is_dirty || with_lane && self.lane_left.load(Ordering::Relaxed)) {
             return false;
         }
         let mut inner = lock(&self.inner);

@@ -54,7 +54,8 @@ impl Outgoing {
         }
     }
 
-    /// Writes once, as much as the socket takes; whether there was anything.
+    /// Writes once, as much as the socket takes; whether there was anything, or
+    /// may be at a second look.
     pub(super) fn write(
         &mut self,
         cx: &mut Context<'_>,
@@ -79,9 +80,10 @@ impl Outgoing {
             *slice = IoSlice::new(piece.bytes());
         }
         if own == 0 && batch.pieces.is_empty() {
-            // Nothing to write, but cursors may have passed what is not for us.
+            // Nothing to write, but cursors may have passed what is not for us,
+            // and there may be more behind it that is.
             session.settle(batch, 0, false, now_ms);
-            return Poll::Ready(Ok(false));
+            return Poll::Ready(Ok(session.has_news() && self.has_room()));
         }
         let slices = &slices[..2 + batch.pieces.len()];
         let result = Pin::new(stream).poll_write_vectored(cx, slices);

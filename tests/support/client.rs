@@ -85,7 +85,7 @@ impl Client {
                 return Err(());
             };
             self.stream.set_read_timeout(Some(left.max(Duration::from_millis(1)))).unwrap();
-            let mut buffer = [0; 64 * 1024];
+            let mut buffer = [0; 16 * 1024];
             match self.stream.read(&mut buffer) {
                 Ok(0) => return Ok(None),
                 Ok(read) => self.heard.extend_from_slice(&buffer[..read]),

@@ -1,0 +1,121 @@
+//! The broker as a process: how it starts, stops, and lives through shortage.
+
+mod support;
+
+use std::net::{TcpListener, TcpStream};
+use support::{Broker, Child, Client, DEADLINE};
+
+/// SIGTERM and SIGINT: it says good-bye to everyone, who gets what is due
+/// before, and exits with 0.
+fn stops_in_order(signal: &str) {
+    let mut broker = Broker::process();
+    let [mut alice, mut bob] = broker.team("ops", ["alice", "bob"]);
+    let mut guest = broker.connect("guest");
+    guest.ask("ping", "ok ping *");
+    alice.ask("pub ops last words", "ok pub ops 3");
+    broker.child().signal(signal);
+    for client in [&mut alice, &mut bob] {
+        client.expect_all(&["msg ops 3 alice last words", "bye shutdown"]);
+        client.expect_end();
+    }
+    guest.expect("bye shutdown");
+    guest.expect_end();
+    drop([alice, bob, guest]);
+    assert_eq!(broker.child().ended().code(), Some(0));
+    assert!(TcpStream::connect_timeout(&broker.addr, DEADLINE).is_err(), "nobody listens");
+}
+
+#[test]
+fn sigterm_stops_it_in_order() {
+    stops_in_order("TERM");
+}
+
+#[test]
+fn sigint_stops_it_in_order() {
+    stops_in_order("INT");
+}
+
+/// It does not wait for ever for somebody who does not read: a second signal
+/// ends it at once.
+#[test]
+fn a_second_signal_stops_it_at_once() {
+    let mut broker = Broker::process();
+    let mut alice = broker.client("alice");
+    let mut sloth = broker.connect_narrow("sloth");
+    sloth.introduce();
+    sloth.ask("sub ops --create", "ok sub ops *");
+    let text = "x".repeat(60_000);
+    for _ in 0..200 {
+        alice.ask(&format!("pub ops {text}"), "ok pub ops *");
+    }
+    broker.child().signal("TERM");
+    alice.expect("bye shutdown");
+    alice.expect_end();
+    broker.child().signal("TERM");
+    assert_eq!(broker.child().ended().code(), Some(0));
+    let complaint = broker.child().complaint();
+    assert!(complaint.contains("second signal"), "{complaint}");
+}
+
+/// One line that says what is wrong, and an exit code that says so too.
+fn does_not_start(args: &[&str], says: &[&str]) {
+    let mut child = Child::run(args);
+    let status = child.ended();
+    let complaint = child.complaint();
+    assert!(status.code().is_some_and(|code| code != 0), "{status}: {complaint}");
+    let lines: Vec<&str> = complaint.lines().filter(|line| !line.contains("event=")).collect();
+    assert_eq!(lines.iter().filter(|line| line.starts_with("broker: ")).count(), 1, "{complaint}");
+    assert!(says.iter().all(|word| complaint.contains(word)), "{complaint}");
+    assert!(!complaint.contains("panicked"), "{complaint}");
+}
+
+#[test]
+fn a_port_in_use_is_named() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = taken.local_addr().expect("its address").port().to_string();
+    does_not_start(&["127.0.0.1", &port], &["127.0.0.1", &port, "in use"]);
+}
+
+#[test]
+fn a_host_without_an_address_is_named() {
+    does_not_start(&["no-such-host.invalid", "0"], &["no-such-host.invalid"]);
+}
+
+#[test]
+fn an_address_of_another_machine_is_named() {
+    // TEST-NET-1 of RFC 5737: nobody has it.
+    does_not_start(&["192.0.2.1", "0"], &["192.0.2.1"]);
+}
+
+/// When descriptors run out, members go on working, and when some leave,
+/// accepting goes on.
+#[test]
+fn a_shortage_of_descriptors_passes() {
+    let mut broker = Broker::of(Child::with_files(64));
+    let [mut alice, mut bob] = broker.team("ops", ["alice", "bob"]);
+    // The kernel takes all of them; the broker runs out in the midst of them.
+    let mut crowd: Vec<Client> = (0..80).map(|_| broker.connect("crowd")).collect();
+    for client in &mut crowd {
+        client.send("ping");
+    }
+    for n in 0..50 {
+        alice.ask(&format!("pub ops {n}"), "ok pub ops *");
+        for client in [&mut alice, &mut bob] {
+            client.expect(&format!("msg ops * alice {n}"));
+        }
+    }
+    let mut last = crowd.pop().expect("the last of them");
+    crowd.truncate(5);
+    last.expect("ok ping *");
+    for client in &mut crowd {
+        client.expect("ok ping *");
+        client.nothing_else();
+    }
+    let mut late = broker.connect("late");
+    late.ask("ping", "ok ping *");
+    alice.nothing_else();
+    bob.nothing_else();
+    broker.child().signal("TERM");
+    let complaint = broker.child().complaint();
+    assert!(complaint.contains("event=accept-failed"), "there was no shortage: {complaint}");
+}

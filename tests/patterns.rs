@@ -1,0 +1,118 @@
+//! "`sub --pattern GLOB`: an observer of every channel, present or to come,
+//! whose name matches (`*`, `?`, `[…]`)."
+
+mod support;
+
+use support::Broker;
+
+#[test]
+fn a_pattern_observes_present_and_future_channels() {
+    let broker = Broker::start();
+    let mut alice = broker.client("alice");
+    for channel in ["news.a", "news.b", "other"] {
+        alice.ask(&format!("create {channel}"), "ok create *");
+    }
+    let mut olga = broker.client("olga");
+    olga.ask("sub --pattern news.*", "ok sub news.* matched=2");
+    alice.ask("pub news.a one", "ok pub news.a 1");
+    olga.expect("msg news.a 1 alice one");
+    alice.ask("pub other two", "ok pub other 1");
+    // One that comes later, from its very first entry.
+    alice.ask("sub news.c --create", "ok sub news.c rank=0 term=1 view=1 seq=1 members=1");
+    alice.ask("pub news.c three", "ok pub news.c 2");
+    alice.expect("msg news.c 2 alice three");
+    olga.expect_all(&["join news.c 1 alice 0", "msg news.c 2 alice three"]);
+    olga.nothing_else();
+    // "She is not in the roster."
+    alice.ask("rank news.c", "ok rank news.c 0 term=1 view=1 members=1");
+    olga.ask("unsub news.*", "ok unsub news.*");
+    for channel in ["news.a", "news.b", "news.c"] {
+        alice.ask(&format!("pub {channel} late"), "ok pub *");
+    }
+    alice.expect("msg news.c 3 alice late");
+    alice.ask("create news.d", "ok create news.d");
+    alice.ask("pub news.d late", "ok pub news.d 1");
+    olga.nothing_else();
+    olga.ask("unsub news.*", "err not-member *");
+}
+
+#[test]
+fn star_question_mark_and_brackets() {
+    let broker = Broker::start();
+    let mut alice = broker.client("alice");
+    for channel in ["a1", "a2", "b1", "ab1", "a"] {
+        alice.ask(&format!("create {channel}"), "ok create *");
+    }
+    let mut olga = broker.client("olga");
+    for (glob, matched) in
+        [("*", 5), ("a*", 4), ("a?", 2), ("[ab]1", 2), ("[!a]*", 1), ("a[1-2]", 2), ("a", 1)]
+    {
+        olga.ask(&format!("sub --pattern {glob}"), &format!("ok sub {glob} matched={matched}"));
+    }
+    // However many match, every entry comes once.
+    alice.ask("pub a1 hi", "ok pub a1 1");
+    olga.expect("msg a1 1 alice hi");
+    olga.nothing_else();
+    // Those that still match keep it.
+    for glob in ["a*", "a?", "[ab]1", "a[1-2]"] {
+        olga.ask(&format!("unsub {glob}"), "ok unsub *");
+    }
+    alice.ask("pub a1 again", "ok pub a1 2");
+    olga.expect("msg a1 2 alice again");
+    olga.ask("unsub *", "ok unsub *");
+    alice.ask("pub a1 late", "ok pub a1 3");
+    alice.ask("pub b1 still", "ok pub b1 1");
+    olga.expect("msg b1 1 alice still");
+    olga.nothing_else();
+    for bad in ["'[a'", "''", "'a b'", "a/*"] {
+        olga.ask(&format!("sub --pattern {bad}"), "err bad-request *");
+    }
+}
+
+/// Who joins a channel that it observes by pattern is a member of it, gets
+/// every entry once, and goes on observing when it leaves.
+#[test]
+fn an_explicit_sub_while_a_pattern_matches() {
+    let broker = Broker::start();
+    let mut alice = broker.member("alice", "news");
+    let mut olga = broker.client("olga");
+    olga.ask("sub --pattern n*", "ok sub n* matched=1");
+    alice.ask("pub news one", "ok pub news 2");
+    alice.expect("msg news 2 alice one");
+    olga.expect("msg news 2 alice one");
+    olga.ask("sub news", "ok sub news rank=1 term=3 view=3 seq=3 members=2");
+    alice.expect("join news 3 olga 1");
+    alice.ask("pub news two", "ok pub news 4");
+    alice.expect("msg news 4 alice two");
+    olga.expect("msg news 4 alice two");
+    // The pattern's end is not the end of the membership.
+    olga.ask("unsub n*", "ok unsub n*");
+    alice.ask("/go", "ok cmd news 5 to=1");
+    olga.expect("cmd news 5 alice 0 1 go");
+    olga.ask("sub --pattern n*", "ok sub n* matched=1");
+    olga.nothing_else();
+    olga.ask("unsub news", "ok unsub news");
+    alice.expect_unordered(&["ack news 5 olga 1 left ", "done news 5 0/1", "left news 6 olga 1 *"]);
+    alice.ask("pub news three", "ok pub news 7");
+    alice.expect("msg news 7 alice three");
+    olga.until("msg news 7 alice three");
+    olga.ask("rank news", "err not-member *");
+    olga.nothing_else();
+    alice.nothing_else();
+}
+
+/// A channel that is dropped and made again is observed again.
+#[test]
+fn a_pattern_outlives_the_channels_that_it_matches() {
+    let broker = Broker::start();
+    let mut olga = broker.client("olga");
+    olga.ask("sub --pattern n*", "ok sub n* matched=0");
+    let mut alice = broker.client("alice");
+    for _ in 0..3 {
+        alice.ask("sub news --create", "ok sub news rank=0 term=1 *");
+        alice.ask("drop news", "ok drop news");
+        alice.expect("left news 2 alice 0 reason=dropped");
+        olga.expect_all(&["join news 1 alice 0", "left news 2 olga * reason=dropped"]);
+    }
+    olga.nothing_else();
+}
