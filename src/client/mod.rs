@@ -42,7 +42,7 @@
 //! # }
 //! ```
 //!
-//! How bytes travel: [`line`] cuts them into lines and finds the request that a
+//! How bytes travel: [`mod@line`] cuts them into lines and finds the request that a
 //! reply answers; [`event`] reads frames; [`connection`] owns the socket, whose
 //! one writing task empties the [`outbox`]; [`memory`] knows name, channels and
 //! ranks, and so how to take up one's place again after [`reconnect`]. Above
