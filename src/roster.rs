@@ -246,6 +246,10 @@ impl Roster {
             slot.vacated = slot.vacated.max(covered.vacated);
             node &= node - 1;
         }
+        if self.slots.capacity() == 0 {
+            // Most rosters have one member.
+            self.slots.reserve_exact(1);
+        }
         self.slots.push(slot);
         let key = key as usize;
         if self.slot_of.len() <= key {

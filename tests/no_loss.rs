@@ -129,6 +129,22 @@ fn what_is_not_for_a_member_does_not_hide_what_is() {
     dave.nothing_else();
 }
 
+/// What a member that has left is still due is kept for it, although nobody
+/// else needs it. Once, a channel with one member let go of what was published
+/// in the same breath as the `unsub`.
+#[test]
+fn who_leaves_in_the_same_breath_gets_what_came_before() {
+    let broker = Broker::start();
+    let mut alice = broker.client("alice");
+    let text = "x".repeat(1_000);
+    let messages = format!("pub news {text}\n").repeat(30);
+    alice.send(&format!("create news\nsub news\n{messages}unsub news\nquit"));
+    for seq in 2..32 {
+        alice.until(&format!("msg news {seq} alice x*"));
+    }
+    alice.expect("bye quit");
+}
+
 /// "`quit` → everything still due to this connection, then `bye quit`"
 #[test]
 fn what_is_due_comes_before_bye() {

@@ -183,7 +183,7 @@ impl Session {
         if subscription.member.queue() {
             self.queue.push_back(slot);
         }
-        self.subscriptions[slot as usize] = Some(subscription);
+        self.subscriptions[slot as usize] = Some(Box::new(subscription));
     }
 
     /// Whether a subscription has news.
@@ -229,7 +229,7 @@ impl Session {
     fn finish(&mut self, slot: u32, batch: &mut Batch) {
         let Some(place) = self.subscriptions.get_mut(slot as usize) else { return };
         let Some(subscription) = place.take() else { return };
-        let Subscription { channel, member, rank, .. } = subscription;
+        let Subscription { channel, member, rank, .. } = *subscription;
         self.leaving.retain(|(_, leaving)| !Arc::ptr_eq(leaving, &member));
         if let Some(seq) = batch.reading.dropped {
             let rank = (!member.observer).then_some(rank);

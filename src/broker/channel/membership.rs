@@ -51,14 +51,23 @@ impl Channel {
             old.end_at(state.log.head());
             self.vacate(&mut state, old);
         }
-        let (cursor, next_seq) = self.entry_point(&state, entrance.start);
+        let (mut cursor, mut next_seq) = self.entry_point(&state, entrance.start);
         let joined = state.log.head() + u64::from(!entrance.observe);
+        if next_seq == joined {
+            // Its own `join`, which is about to be appended: the reply tells it.
+            (cursor.chunk, next_seq) = (cursor.chunk + 1, joined + 1);
+        }
         // A roster has at most as many members as fit into its limit, a u32.
         let key = u32::try_from(state.seats.vacant_key()).unwrap_or(u32::MAX);
         let mut member = Member::new(client.clone(), slot, key, joined);
         (member.observer, member.by_pattern) = (entrance.observe, entrance.by_pattern);
         member.advance(cursor.chunk, true, now_ms);
         let member = Arc::new(member);
+        if state.seats.capacity() == 0 {
+            // Most channels have one member, and a vector's first four places
+            // are most of what such a channel takes.
+            state.seats.reserve_exact(1);
+        }
         state.seats.insert(Seat {
             member: member.clone(),
             since: Timestamp::now(),
@@ -137,6 +146,9 @@ impl Channel {
         let seat = state.seats.remove(member.key as usize);
         if seat.holds_up {
             self.one_less_holds_up(state);
+        }
+        if seat.member.position() < state.log.next_chunk() {
+            state.leavers.push(seat.member);
         }
         if state.seats.is_empty() {
             state.seats = slab::Slab::new();

@@ -63,6 +63,8 @@ struct State {
     log: MemoryLog,
     roster: Roster,
     seats: Slab<Seat>,
+    /// Members that have left, and may still have something to read.
+    leavers: Vec<Arc<Member>>,
     commands: Commands,
     pressure: Pressure,
     /// Set once the channel is removed: the seq that ended it.

@@ -27,6 +27,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// position, and this is some twenty short messages. What a quiet channel keeps
 /// although everybody has it is at most as much, and there may be many of them.
 const LOOK_BYTES_MIN: usize = 4 * 1024;
+/// So few members are looked at after every append: most channels are small and
+/// quiet, and keep nothing that their members have.
+const FEW: usize = 2;
 const OPEN: u64 = 0;
 
 /// The chunk that live members must pass before publishers go on, if any.
@@ -58,8 +61,8 @@ impl Channel {
         publisher: Option<&Arc<Mailbox>>,
         now_ms: u64,
     ) -> bool {
-        if state.log.weight() > state.pressure.look_bytes.max(LOOK_BYTES_MIN.min(self.log_bytes()))
-        {
+        let worth = state.pressure.look_bytes.max(LOOK_BYTES_MIN.min(self.log_bytes()));
+        if state.log.weight() > worth || state.seats.len() <= FEW {
             self.drop_unneeded(state, now_ms);
             if state.log.weight() > self.log_bytes() && !self.is_held_up() {
                 self.close(state, now_ms);
@@ -75,8 +78,13 @@ impl Channel {
     }
 
     fn drop_unneeded(&self, state: &mut State, now_ms: u64) {
-        let State { log, seats, pressure, .. } = state;
+        let State { log, seats, leavers, pressure, .. } = state;
+        // Once its session has let go of it, ours is the only reference.
+        leavers.retain(|leaver| Arc::strong_count(leaver) > 1);
         let (mut needed, mut needed_live) = (u64::MAX, u64::MAX);
+        for leaver in leavers.iter().filter(|leaver| log.first_seq() <= leaver.end()) {
+            needed = needed.min(leaver.position());
+        }
         for (_, seat) in seats.iter() {
             let position = seat.member.position();
             needed = needed.min(position);
