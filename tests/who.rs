@@ -127,3 +127,26 @@ fn stats_count() {
         assert_eq!(field(&stats, figure), count, "{figure}");
     }
 }
+
+/// What is for one client alone reaches no other, even if its connection
+/// breaks at the very moment. Once, the frames of such a connection were left
+/// in a buffer that the next one on the same thread used, and were sent there.
+#[test]
+fn what_is_told_to_one_reaches_no_other() {
+    let broker = Broker::start();
+    let mut bob = broker.client("bob");
+    let mut others: Vec<_> = (0..4).map(|n| broker.client(&format!("other{n}"))).collect();
+    for round in 0..150 {
+        let eve = broker.client(&format!("eve{round}"));
+        let secrets = format!("tell eve{round} a secret\n").repeat(20);
+        bob.send(&(secrets + "ping"));
+        eve.reset();
+        for other in &mut others {
+            other.nothing_else();
+        }
+        for line in bob.until("ok ping *") {
+            let is_reply = ["ok tell eve", "err no-member ", "err busy ", "ok ping "];
+            assert!(is_reply.iter().any(|start| line.starts_with(start)), "{line}");
+        }
+    }
+}

@@ -32,6 +32,8 @@ pub struct Member {
     position: AtomicU64,
     /// When it last got something, in milliseconds of the broker's clock.
     progressed_ms: AtomicU64,
+    /// The log has gone past it, and it has got nothing since.
+    left_behind: AtomicBool,
     /// The seq of the last entry that it gets.
     end: AtomicU64,
 }
@@ -49,6 +51,7 @@ impl Member {
             queued: AtomicBool::new(false),
             position: AtomicU64::new(0),
             progressed_ms: AtomicU64::new(0),
+            left_behind: AtomicBool::new(false),
             end: AtomicU64::new(OPEN_END),
         }
     }
@@ -75,12 +78,25 @@ impl Member {
     /// before.
     pub fn advance(&self, chunk: u64, wrote: bool, now_ms: u64) -> u64 {
         let before = self.position.swap(chunk, Ordering::SeqCst);
-        // To be looked at is no progress: one that talks and does not read is
-        // looked at often.
-        if wrote || before != chunk {
+        // To be looked at is no progress, nor is a gap: one that talks and does
+        // not read is looked at often.
+        if wrote || before != chunk && !self.is_left_behind() {
             self.progressed_ms.store(now_ms, Ordering::Relaxed);
         }
+        if wrote && self.is_left_behind() {
+            self.left_behind.store(false, Ordering::Relaxed);
+        }
         before
+    }
+
+    /// The log has gone past its place, which is now further on.
+    pub(super) fn leave_behind(&self) {
+        self.left_behind.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the log has gone past it, and it has got nothing since.
+    pub fn is_left_behind(&self) -> bool {
+        self.left_behind.load(Ordering::Relaxed)
     }
 
     /// When it last got something.

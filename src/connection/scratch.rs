@@ -33,5 +33,11 @@ pub(super) fn with<T>(work: impl FnOnce(&mut Scratch) -> T) -> T {
     thread_local! {
         static SCRATCH: RefCell<Scratch> = RefCell::default();
     }
-    SCRATCH.with_borrow_mut(work)
+    SCRATCH.with_borrow_mut(|scratch| {
+        let done = work(scratch);
+        // A connection that broke may have left what was for its client alone.
+        // That must never go out on the next one.
+        scratch.batch.discard();
+        done
+    })
 }

@@ -72,6 +72,16 @@ pub struct Batch {
     reading: Reading,
 }
 
+impl Batch {
+    /// Throws away what was not written, for a connection that is over. One
+    /// that lives has nothing left in here: its cursors would not know.
+    pub fn discard(&mut self) {
+        self.frames.clear();
+        self.pieces.clear();
+        self.slots.clear();
+    }
+}
+
 impl Subscription {
     pub(super) fn new(adopted: Adopted, echo: bool) -> Self {
         Subscription {

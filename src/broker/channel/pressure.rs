@@ -111,6 +111,10 @@ impl Channel {
         if position >= log.next_chunk() {
             return false;
         }
+        // Its new place is among fresh entries; that makes it no fresher.
+        if member.is_left_behind() {
+            return true;
+        }
         // What is gone already cannot be waited for.
         let Some(chunk) = log.chunk(position) else { return true };
         let since_ms = chunk.at_ms.max(member.progressed_ms());

@@ -95,6 +95,9 @@ impl Channel {
             seq: first_seq,
             rank: state.rank_at(member, here.chunk),
         });
+        if reading.moved_to.is_some() {
+            member.leave_behind();
+        }
         let mut taken = 0;
         let mut number = here.chunk;
         while let Some(chunk) = log.chunk(number) {
