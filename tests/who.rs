@@ -150,3 +150,17 @@ fn what_is_told_to_one_reaches_no_other() {
         }
     }
 }
+
+/// Who has heard the good-bye may come back at once under the same name, however
+/// slowly the old connection dies.
+#[test]
+fn a_name_is_free_with_the_good_bye() {
+    let broker = Broker::start();
+    for _ in 0..50 {
+        let mut alice = broker.client("alice");
+        alice.ask("quit", "bye quit");
+        let mut again = broker.client("alice");
+        again.ask("quit", "bye quit");
+        drop(alice);
+    }
+}

@@ -128,7 +128,11 @@ impl Broker {
 
     /// Somebody's connection has ended: it leaves every channel at once.
     pub fn leave(&self, client: &Arc<Client>, reason: Close, now_ms: u64) {
-        self.leave_channels(client, departure(reason), now_ms);
+        // A broker that stops takes its channels with it: nobody is promoted for
+        // the moment that is left, and nobody told of each that goes.
+        if !self.is_stopping() {
+            self.leave_channels(client, departure(reason), now_ms);
+        }
         client.mailbox.abandon();
         self.directory.leave(client, reason);
     }

@@ -63,6 +63,7 @@ pub async fn serve(broker: Arc<Broker>, mut stream: TcpStream, addr: SocketAddr)
         input_awaited: false,
         closing: None,
         said_bye: false,
+        has_ended: false,
     };
     let reason = poll_fn(|cx| connection.poll(cx, Connection::turn)).await;
     if reason != Close::Lost || connection.input_ended {
@@ -136,6 +137,8 @@ struct Connection {
     /// Why the connection is to be closed, once it is.
     closing: Option<Close>,
     said_bye: bool,
+    /// The client is in no channel any more, and its name is free.
+    has_ended: bool,
 }
 
 /// Whether a turn has moved anything.
@@ -265,7 +268,11 @@ impl Connection {
         let is_due = self.outgoing.has_unsent() || (gets_log && self.session.has_news());
         if !self.said_bye && !is_due {
             self.said_bye = true;
-            if let (Some(reason), false) = (self.closing, self.input_ended) {
+            let reason = self.closing.unwrap_or(Close::Lost);
+            // First this: who hears the good-bye may come back at once, and
+            // wants the same name.
+            self.end(reason);
+            if !self.input_ended {
                 wire::text::frame(&Frame::Bye { reason }, self.outgoing.replies());
             }
         }
@@ -277,7 +284,11 @@ impl Connection {
         }
     }
 
-    fn end(mut self, reason: Close) {
+    /// The client is gone, as far as others are concerned. Once is enough.
+    fn end(&mut self, reason: Close) {
+        if std::mem::replace(&mut self.has_ended, true) {
+            return;
+        }
         let client = self.session.client();
         log::debug!("event=closed client={} addr={} reason={reason}", client.name(), client.addr);
         self.session.end(reason, self.broker.now_ms());
