@@ -19,8 +19,11 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     start_log();
+    let chosen = loaded.is_chosen("max-clients");
     if let Some(warning) = open_files::shortage(open_files::raise(), loaded.config.max_clients) {
-        log::warn!("{warning}");
+        // Who left the limit at its default asked for nothing that is missing.
+        let level = if chosen { log::Level::Warn } else { log::Level::Info };
+        log::log!(level, "{warning}");
     }
     match server::run(loaded.config) {
         Ok(()) => ExitCode::SUCCESS,

@@ -124,6 +124,18 @@ impl Fault {
     }
 }
 
+/// Characters of a client's own words that an error quotes at most.
+const QUOTED_CHARS_MAX: usize = 64;
+
+/// A client's own words within an error's text, cut short if they are long.
+/// Whatever they hold, the wire escapes it, once, with the rest of the text.
+pub fn quoted(words: &str) -> String {
+    match words.char_indices().nth(QUOTED_CHARS_MAX) {
+        Some((end, _)) => format!("\"{}…\"", &words[..end]),
+        None => format!("\"{words}\""),
+    }
+}
+
 /// Why the broker closes a connection: the reason of its last `bye`, of the
 /// `left` in every channel it was in, and of its row in `clients --history`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -1,6 +1,6 @@
 //! What a client may ask, free of any wire format.
 
-use crate::error::{Code, Fault};
+use crate::error::{Code, Fault, quoted};
 use crate::payload::Payload;
 use std::time::Duration;
 
@@ -226,7 +226,10 @@ pub fn check_name(name: &str) -> Result<(), Fault> {
     }
     Err(Fault::new(
         Code::BadRequest,
-        format!("{name:?} is no name: a letter or digit first, then letters, digits, . _ -"),
+        format!(
+            "{} is no name: a letter or digit first, then letters, digits, . _ -",
+            quoted(name)
+        ),
     ))
 }
 

@@ -299,3 +299,43 @@ fn arguments_arrive_as_they_were_given() {
     alice.nothing_else();
     bob.nothing_else();
 }
+
+/// "`quit` → everything still due to this connection": the results of the
+/// commands that it gave are, although it is no member any more; and the same
+/// for one that only says that it will send no more.
+#[test]
+fn results_come_before_the_good_bye() {
+    let broker = Broker::start();
+    for (quits, channel) in [(true, "ops"), (false, "war")] {
+        let [mut alice, mut bob] = broker.team(channel, ["alice", "bob"]);
+        alice.ask("/go", &format!("ok cmd {channel} 3 to=1"));
+        bob.expect(&format!("cmd {channel} 3 alice 0 1 go"));
+        if quits {
+            alice.send("quit")
+        } else {
+            alice.half_close()
+        }
+        bob.until(&format!("left {channel} 4 alice 0 *"));
+        bob.ask(&format!("ack {channel} 3 done it"), "ok ack *");
+        alice.expect_all(&[
+            &format!("ack {channel} 3 bob 1 0 done it"),
+            &format!("done {channel} 3 1/1"),
+        ]);
+        if quits {
+            alice.expect("bye quit");
+        }
+        alice.expect_end();
+        bob.ask("quit", "bye quit");
+    }
+}
+
+/// They are not waited for longer than the broker drains.
+#[test]
+fn results_that_do_not_come_do_not_keep_the_good_bye_for_ever() {
+    let broker = Broker::with(|config| config.drain = std::time::Duration::from_millis(100));
+    let [mut alice, _bob] = broker.team("ops", ["alice", "bob"]);
+    alice.ask("/go", "ok cmd ops 3 to=1");
+    alice.send("quit");
+    alice.expect("bye quit");
+    alice.expect_end();
+}

@@ -116,3 +116,21 @@ fn a_pattern_outlives_the_channels_that_it_matches() {
     }
     olga.nothing_else();
 }
+
+/// What cannot be observed is not said to be: once, a pattern that matched more
+/// channels than a client may have counted them all and observed some.
+#[test]
+fn a_pattern_that_matches_too_much_is_refused_whole() {
+    let broker = Broker::with(|config| config.max_subscriptions = 2);
+    let mut alice = broker.client("alice");
+    for channel in ["c1", "c2", "c3"] {
+        alice.ask(&format!("create {channel}"), &format!("ok create {channel}"));
+    }
+    let mut olga = broker.client("olga");
+    olga.ask("sub --pattern c*", "err too-many *");
+    olga.ask("sub --pattern c[12]", "ok sub c[12] matched=2");
+    alice.ask("pub c3 unseen", "ok pub c3 1");
+    alice.ask("pub c2 seen", "ok pub c2 1");
+    olga.expect("msg c2 1 alice seen");
+    olga.nothing_else();
+}

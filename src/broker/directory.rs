@@ -2,7 +2,7 @@
 
 use super::mailbox::Mailbox;
 use super::member::Member;
-use crate::error::{Close, Code, Fault};
+use crate::error::{Close, Code, Fault, quoted};
 use crate::log::ClientId;
 use crate::request::check_name;
 use crate::sync::lock;
@@ -196,7 +196,9 @@ impl Directory {
     /// [`Code::NoMember`] if there is none.
     pub fn find(&self, name: &str) -> Result<Arc<Client>, Fault> {
         let found = self.clients.get(name).map(|client| client.value().clone());
-        found.ok_or_else(|| Fault::new(Code::NoMember, format!("nobody called {name:?} is here")))
+        found.ok_or_else(|| {
+            Fault::new(Code::NoMember, format!("nobody called {} is here", quoted(name)))
+        })
     }
 
     /// Everyone who is here, in the order of arrival.

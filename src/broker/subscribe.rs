@@ -4,7 +4,7 @@ use super::Broker;
 use super::channel::{Channel, Entrance, Standing, not_member};
 use super::directory::{Client, PATTERNS_MAX};
 use super::member::{Adopted, Member};
-use crate::error::{Code, Fault};
+use crate::error::{Code, Fault, quoted};
 use crate::log::Departure;
 use crate::request::{Settings, Start};
 use crate::sync::lock;
@@ -126,6 +126,8 @@ impl Broker {
     /// [`Code::TooMany`].
     pub fn observe(&self, client: &Arc<Client>, glob: &str, now_ms: u64) -> Result<usize, Fault> {
         let pattern = compile(glob)?;
+        let matching = || self.channels().into_iter().filter(|c| pattern.matches(c.name()));
+        let present: Vec<Arc<Channel>> = matching().collect();
         {
             let mut subscriptions = lock(&client.subscriptions);
             if subscriptions.patterns.iter().any(|known| known.as_str() == glob) {
@@ -136,13 +138,20 @@ impl Broker {
                 let text = format!("a client observes at most {PATTERNS_MAX} patterns");
                 return Err(Fault::new(Code::TooMany, text));
             }
+            let allowed = self.config.max_subscriptions;
+            let is_new = |name: &str| !subscriptions.by_channel.contains_key(name);
+            let new = present.iter().filter(|channel| is_new(channel.name())).count();
+            if subscriptions.by_channel.len() + new > allowed {
+                let text =
+                    format!("{glob} matches {new} more channels: you may have {allowed} in all");
+                return Err(Fault::new(Code::TooMany, text));
+            }
             subscriptions.patterns.push(pattern.clone());
         }
         // First the channels to come, then those that are here: none is missed,
         // and none is taken twice.
         self.registry.add_observer(client);
-        let matching = self.channels().into_iter().filter(|c| pattern.matches(c.name()));
-        Ok(matching.inspect(|channel| self.observe_if_matching(client, channel, now_ms)).count())
+        Ok(matching().inspect(|channel| self.observe_if_matching(client, channel, now_ms)).count())
     }
 
     /// A client observes a pattern no more.
@@ -212,7 +221,7 @@ fn compile(glob: &str) -> Result<Arc<glob::Pattern>, Fault> {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b"._-*?[]!".contains(&b);
     if glob.len() > crate::request::NAME_BYTES_MAX || !glob.bytes().all(allowed) || glob.is_empty()
     {
-        let text = format!("{glob:?} is no pattern: names with * ? and [a-z]");
+        let text = format!("{} is no pattern: names with * ? and [a-z]", quoted(glob));
         return Err(Fault::new(Code::BadRequest, text));
     }
     match glob::Pattern::new(glob) {

@@ -157,6 +157,11 @@ pub fn load(
 }
 
 impl Loaded {
+    /// Whether somebody set this, rather than leave it at its default.
+    pub fn is_chosen(&self, name: &str) -> bool {
+        self.origins.contains_key(name)
+    }
+
     fn set(
         &mut self,
         setting: &'static Setting,

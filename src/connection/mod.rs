@@ -63,6 +63,7 @@ pub async fn serve(broker: Arc<Broker>, mut stream: TcpStream, addr: SocketAddr)
         input_awaited: false,
         closing: None,
         said_bye: false,
+        waits_for_results: false,
         has_ended: false,
     };
     let reason = poll_fn(|cx| connection.poll(cx, Connection::turn)).await;
@@ -137,6 +138,8 @@ struct Connection {
     /// Why the connection is to be closed, once it is.
     closing: Option<Close>,
     said_bye: bool,
+    /// The results of the client's commands are to come before that.
+    waits_for_results: bool,
     /// The client is in no channel any more, and its name is free.
     has_ended: bool,
 }
@@ -240,6 +243,9 @@ impl Connection {
     /// Begins to close: from here on nothing is read, and what is due goes out.
     fn close(&mut self, reason: Close, now_ms: u64) {
         self.closing.get_or_insert(reason);
+        // Who takes its leave, or says no more but listens, is due the results
+        // of its commands.
+        self.waits_for_results = reason == Close::Quit || self.input_ended;
         match reason {
             Close::Shutdown => {}
             Close::Quit => self.session.leave_channels(Departure::Quit, now_ms),
@@ -250,8 +256,13 @@ impl Connection {
 
     /// Writes what is still due, says good-bye, and closes, within this time.
     async fn part(&mut self, time: Duration) {
-        let all_out = runtime::timeout(time, poll_fn(|cx| self.poll(cx, Connection::last_turn)));
-        if all_out.await.is_some() && !self.input_ended {
+        let mut all_out =
+            runtime::timeout(time, poll_fn(|cx| self.poll(cx, Self::last_turn))).await;
+        if all_out.is_none() && std::mem::take(&mut self.waits_for_results) {
+            // They have not come: then the good-bye without them.
+            all_out = runtime::timeout(LINGER, poll_fn(|cx| self.poll(cx, Self::last_turn))).await;
+        }
+        if all_out.is_some() && !self.input_ended {
             // Whether the client stays to the end is its own affair.
             let _ = runtime::timeout(LINGER, linger(&mut self.stream)).await;
         }
@@ -265,7 +276,9 @@ impl Connection {
         self.session.flush();
         // To whom nothing gets through no log need be offered.
         let gets_log = !matches!(self.closing, Some(Close::Overflow | Close::Timeout));
-        let is_due = self.outgoing.has_unsent() || (gets_log && self.session.has_news());
+        let waits = self.waits_for_results && self.session.awaits_results();
+        let has_unsent = self.outgoing.has_unsent() || !scratch.batch.frames.is_empty();
+        let is_due = has_unsent || (gets_log && self.session.has_news()) || waits;
         if !self.said_bye && !is_due {
             self.said_bye = true;
             let reason = self.closing.unwrap_or(Close::Lost);
@@ -278,6 +291,7 @@ impl Connection {
         }
         match self.outgoing.write(cx, &mut self.stream, &mut self.session, scratch, now_ms) {
             Poll::Ready(Ok(true)) => Poll::Ready(true),
+            Poll::Ready(Ok(false)) if waits => Poll::Pending,
             Poll::Ready(Ok(false)) if !self.said_bye => Poll::Ready(true),
             Poll::Ready(_) => Poll::Ready(false),
             Poll::Pending => Poll::Pending,

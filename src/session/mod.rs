@@ -45,6 +45,8 @@ pub struct Session {
     current: Option<Arc<str>>,
     /// Whether the `ok` of `pub` and `ack` is left out.
     quiet: bool,
+    /// Commands of this client whose results are not all in.
+    commands: usize,
     /// Channels with something new, whose members are yet to be woken.
     touched: Vec<Arc<Channel>>,
     /// The channel for whose members this client has to wait as a publisher.
@@ -64,6 +66,7 @@ impl Session {
             queue: VecDeque::new(),
             current: None,
             quiet: false,
+            commands: 0,
             touched: Vec::new(),
             held_up_by: None,
             mail: Mail::default(),
@@ -188,6 +191,8 @@ impl Session {
         if !self.client.mailbox.take(&mut self.mail, with_lane) {
             return None;
         }
+        let is_done = |frame: &&Frame| matches!(frame, Frame::Done { .. });
+        self.commands -= self.mail.lane.iter().filter(is_done).count();
         frames.extend(self.mail.lane.drain(..));
         for adopted in std::mem::take(&mut self.mail.adopted) {
             self.install(Subscription::new(adopted, true));
@@ -199,6 +204,11 @@ impl Session {
     /// A request was answered `err`.
     pub fn note_fault(&self) {
         self.broker.stats.faults.add(1);
+    }
+
+    /// Whether a command of this client still waits for results.
+    pub fn awaits_results(&self) -> bool {
+        self.commands > 0
     }
 
     /// The client leaves all its channels. What was there before is still due

@@ -89,6 +89,7 @@ impl Session {
         let timeout = timeout.unwrap_or(COMMAND_TIMEOUT);
         self.broker.watch_command(&channel, appended.seq, timeout, now_ms);
         self.broker.stats.commands.add(1);
+        self.commands += 1;
         self.note_append(channel, appended.held_up, now_ms);
         Ok(Line::new("cmd").at("channel", name).at("seq", appended.seq).with("to", sent).into())
     }

@@ -3,7 +3,7 @@
 use super::{PROTOCOL_VERSION, Session};
 use crate::broker::Client;
 use crate::broker::channel::Summary;
-use crate::error::{Code, Fault};
+use crate::error::{Code, Fault, quoted};
 use crate::reply::{Line, Reply, Value};
 use crate::request::{Request, Start, VERBS};
 use std::sync::Arc;
@@ -185,7 +185,7 @@ fn help(verb: Option<&str>) -> Result<Reply, Fault> {
     };
     let rows: Vec<Line> = VERBS.iter().filter(asked).map(row).collect();
     if rows.is_empty() {
-        let text = format!("{:?} is no verb; see: help", verb.unwrap_or_default());
+        let text = format!("{} is no verb; see: help", quoted(verb.unwrap_or_default()));
         return Err(Fault::new(Code::UnknownCommand, text));
     }
     let last = Line::new("help").at("count", rows.len());

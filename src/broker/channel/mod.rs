@@ -14,7 +14,7 @@ pub use membership::Entrance;
 pub use read::Reading;
 
 use super::member::Member;
-use crate::error::{Code, Fault};
+use crate::error::{Code, Fault, quoted};
 use crate::log::{Encode, MemoryLog};
 use crate::request::Settings;
 use crate::roster::{Key, Roster};
@@ -94,7 +94,8 @@ pub struct Summary {
     pub observers: usize,
     /// The seq of its last entry.
     pub seq: u64,
-    /// The seq of the first entry that is kept.
+    /// The seq of the first entry that it keeps for newcomers, or that comes
+    /// next.
     pub first: u64,
     /// The roster's view.
     pub view: u64,
@@ -163,7 +164,7 @@ impl Channel {
             members: state.roster.len(),
             observers: state.seats.len() - state.roster.len() as usize,
             seq: state.log.head(),
-            first: state.log.first_seq(),
+            first: self.first_offered(&state),
             view: state.roster.view(),
             bytes: state.log.weight(),
             commands: state.commands.len(),
@@ -259,7 +260,7 @@ impl State {
 
 /// That there is no such channel.
 pub fn no_channel(name: &str) -> Fault {
-    Fault::new(Code::NoChannel, format!("there is no channel {name:?}; create it first"))
+    Fault::new(Code::NoChannel, format!("there is no channel {}; create it first", quoted(name)))
 }
 
 /// That one is not a member.

@@ -2,7 +2,7 @@
 
 use super::options::{Known, Words, flag, not_yet, number, value};
 use super::{bad, publish, words};
-use crate::error::{Code, Fault};
+use crate::error::{Code, Fault, quoted};
 use crate::request::{Request, Settings, Start};
 use std::time::Duration;
 
@@ -87,7 +87,9 @@ fn request(verb: &str, words: Vec<String>) -> Result<Request<'static>, Fault> {
         _ if NOT_YET.contains(&verb) => {
             Err(Fault::new(Code::Unavailable, format!("{verb} is not served by this version")))
         }
-        _ => Err(Fault::new(Code::UnknownCommand, format!("{verb:?} is no verb; see: help"))),
+        _ => {
+            Err(Fault::new(Code::UnknownCommand, format!("{} is no verb; see: help", quoted(verb))))
+        }
     }
 }
 
@@ -207,9 +209,10 @@ const SECONDS_MAX: f64 = 24.0 * 3600.0;
 fn seconds(what: &str, word: &str) -> Result<Duration, Fault> {
     match word.parse::<f64>() {
         Ok(secs) if secs > 0.0 && secs <= SECONDS_MAX => Ok(Duration::from_secs_f64(secs)),
-        _ => {
-            Err(bad(format!("{what} takes seconds, above 0 and up to {SECONDS_MAX}, not {word:?}")))
-        }
+        _ => Err(bad(format!(
+            "{what} takes seconds, above 0 and up to {SECONDS_MAX}, not {}",
+            quoted(word)
+        ))),
     }
 }
 

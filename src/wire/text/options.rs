@@ -1,7 +1,7 @@
 //! `--name value`, `--name=value`, and the words around them.
 
 use super::bad;
-use crate::error::{Code, Fault};
+use crate::error::{Code, Fault, quoted};
 use std::str::FromStr;
 
 /// An option that a verb knows.
@@ -117,7 +117,10 @@ impl Words {
             "" => format!("{} has no options", self.verb),
             list => format!("{} has {list}", self.verb),
         };
-        bad(format!("unknown option --{name}; {there_are}; a bare -- ends the options"))
+        bad(format!(
+            "unknown option {}; {there_are}; a bare -- ends the options",
+            quoted(&format!("--{name}"))
+        ))
     }
 
     /// Whether this option was given.
@@ -169,7 +172,9 @@ impl Words {
     pub fn done(&self) -> Result<(), Fault> {
         match self.places.front().or(self.text.first()) {
             None => Ok(()),
-            Some(word) => Err(bad(format!("{word:?} is too much; see: help {}", self.verb))),
+            Some(word) => {
+                Err(bad(format!("{} is too much; see: help {}", quoted(word), self.verb)))
+            }
         }
     }
 }
@@ -179,5 +184,6 @@ impl Words {
 /// # Errors
 /// [`Code::BadRequest`] if it is none; `what` names it.
 pub fn number<T: FromStr>(what: &str, word: &str) -> Result<T, Fault> {
-    word.parse().map_err(|_| bad(format!("{what} must be a whole number in range, not {word:?}")))
+    word.parse()
+        .map_err(|_| bad(format!("{what} must be a whole number in range, not {}", quoted(word))))
 }
