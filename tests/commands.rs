@@ -311,9 +311,9 @@ fn results_come_before_the_good_bye() {
         alice.ask("/go", &format!("ok cmd {channel} 3 to=1"));
         bob.expect(&format!("cmd {channel} 3 alice 0 1 go"));
         if quits {
-            alice.send("quit")
+            alice.send("quit");
         } else {
-            alice.half_close()
+            alice.half_close();
         }
         bob.until(&format!("left {channel} 4 alice 0 *"));
         bob.ask(&format!("ack {channel} 3 done it"), "ok ack *");

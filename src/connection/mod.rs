@@ -62,8 +62,6 @@ pub async fn serve(broker: Arc<Broker>, mut stream: TcpStream, addr: SocketAddr)
         input_ended: false,
         input_awaited: false,
         closing: None,
-        said_bye: false,
-        waits_for_results: false,
         has_ended: false,
     };
     let reason = poll_fn(|cx| connection.poll(cx, Connection::turn)).await;
@@ -135,13 +133,18 @@ struct Connection {
     input_ended: bool,
     /// There was nothing to read; the reactor will wake us.
     input_awaited: bool,
-    /// Why the connection is to be closed, once it is.
-    closing: Option<Close>,
-    said_bye: bool,
-    /// The results of the client's commands are to come before that.
-    waits_for_results: bool,
+    /// That the connection is to be closed, once it is.
+    closing: Option<Closing>,
     /// The client is in no channel any more, and its name is free.
     has_ended: bool,
+}
+
+/// How a connection is closed.
+#[derive(Clone, Copy)]
+struct Closing {
+    reason: Close,
+    /// The results of the client's commands are to come before the good-bye.
+    waits_for_results: bool,
 }
 
 /// Whether a turn has moved anything.
@@ -162,7 +165,7 @@ impl Connection {
                 match turn(self, cx, scratch) {
                     Poll::Ready(true) => {}
                     Poll::Ready(false) => {
-                        return Poll::Ready(self.closing.unwrap_or(Close::Lost));
+                        return Poll::Ready(self.reason());
                     }
                     Poll::Pending => {
                         self.outgoing.release();
@@ -242,10 +245,10 @@ impl Connection {
 
     /// Begins to close: from here on nothing is read, and what is due goes out.
     fn close(&mut self, reason: Close, now_ms: u64) {
-        self.closing.get_or_insert(reason);
         // Who takes its leave, or says no more but listens, is due the results
         // of its commands.
-        self.waits_for_results = reason == Close::Quit || self.input_ended;
+        let waits_for_results = reason == Close::Quit || self.input_ended;
+        self.closing.get_or_insert(Closing { reason, waits_for_results });
         match reason {
             Close::Shutdown => {}
             Close::Quit => self.session.leave_channels(Departure::Quit, now_ms),
@@ -258,7 +261,9 @@ impl Connection {
     async fn part(&mut self, time: Duration) {
         let mut all_out =
             runtime::timeout(time, poll_fn(|cx| self.poll(cx, Self::last_turn))).await;
-        if all_out.is_none() && std::mem::take(&mut self.waits_for_results) {
+        if let (None, Some(closing)) = (all_out, &mut self.closing)
+            && std::mem::take(&mut closing.waits_for_results)
+        {
             // They have not come: then the good-bye without them.
             all_out = runtime::timeout(LINGER, poll_fn(|cx| self.poll(cx, Self::last_turn))).await;
         }
@@ -275,13 +280,13 @@ impl Connection {
         self.session.take_mail(&mut scratch.batch.frames, self.outgoing.has_room());
         self.session.flush();
         // To whom nothing gets through no log need be offered.
-        let gets_log = !matches!(self.closing, Some(Close::Overflow | Close::Timeout));
-        let waits = self.waits_for_results && self.session.awaits_results();
+        let gets_log = !matches!(self.reason(), Close::Overflow | Close::Timeout);
+        let waits = self.closing.is_some_and(|closing| closing.waits_for_results)
+            && self.session.awaits_results();
         let has_unsent = self.outgoing.has_unsent() || !scratch.batch.frames.is_empty();
         let is_due = has_unsent || (gets_log && self.session.has_news()) || waits;
-        if !self.said_bye && !is_due {
-            self.said_bye = true;
-            let reason = self.closing.unwrap_or(Close::Lost);
+        if !self.has_ended && !is_due {
+            let reason = self.reason();
             // First this: who hears the good-bye may come back at once, and
             // wants the same name.
             self.end(reason);
@@ -292,10 +297,15 @@ impl Connection {
         match self.outgoing.write(cx, &mut self.stream, &mut self.session, scratch, now_ms) {
             Poll::Ready(Ok(true)) => Poll::Ready(true),
             Poll::Ready(Ok(false)) if waits => Poll::Pending,
-            Poll::Ready(Ok(false)) if !self.said_bye => Poll::Ready(true),
+            Poll::Ready(Ok(false)) if !self.has_ended => Poll::Ready(true),
             Poll::Ready(_) => Poll::Ready(false),
             Poll::Pending => Poll::Pending,
         }
+    }
+
+    /// Why it is closed; the network's fault if nobody gave a reason.
+    fn reason(&self) -> Close {
+        self.closing.map_or(Close::Lost, |closing| closing.reason)
     }
 
     /// The client is gone, as far as others are concerned. Once is enough.
