@@ -92,6 +92,7 @@ impl Driver {
                 self.results.clear();
                 // Whoever waits for a reply hears that none will come.
                 drop(self.outbox.down(!again));
+                self.memory.lost();
                 if !again || !self.connect_again(&leaving).await {
                     drop(self.outbox.down(true));
                     return;

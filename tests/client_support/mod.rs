@@ -121,6 +121,11 @@ impl Running {
         }
     }
 
+    /// Waits for its end with its input still open; gives the exit code.
+    pub fn end(&mut self) -> i32 {
+        self.status().code().unwrap_or(-1)
+    }
+
     /// Closes its input, waits for its end; gives output, notices, exit code.
     pub fn finish(mut self) -> (String, String, i32) {
         drop(self.stdin.take());

@@ -44,24 +44,39 @@ impl Session {
                 self.screen.notice(&format!("the broker refused: {text}"));
                 return None;
             }
+            self.memory.replied(&request, reply);
+            if origin == Origin::Wish && self.wish_refused(&request, *code, text) {
+                return None;
+            }
             self.screen.line(line);
             if origin == Origin::Introduction && self.connected_before {
                 return Some(Over::Refused);
             }
             self.verdict.refused(*code);
-            if origin == Origin::Introduction {
-                self.refused_introduction();
+            match origin {
+                Origin::Introduction => self.refused_introduction(),
+                // Who follows a channel that cannot be had would wait for ever;
+                // a person can ask for another one.
+                Origin::Option | Origin::Wish
+                    if self.settings.follow && !self.screen.is_terminal() =>
+                {
+                    self.leave();
+                }
+                _ => {}
             }
             return None;
         }
         self.backoff.reset();
         self.memory.replied(&request, reply);
+        if origin == Origin::User && matches!(verb.as_str(), "sub" | "use") {
+            self.memory.chosen();
+        }
         self.screen.replied(reply);
         self.note(&verb, reply, origin);
         match origin {
             Origin::Introduction => self.introduced(),
             Origin::Own => {}
-            Origin::Option | Origin::User => self.screen.line(line),
+            Origin::Option | Origin::Wish | Origin::User => self.screen.line(line),
         }
         None
     }
