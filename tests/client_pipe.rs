@@ -170,7 +170,8 @@ fn commands_are_executed_once_whatever_the_history_repeats() {
                 format!("{:?} {}", ours.outcome, ours.text)
             })
             .collect();
-        assert_eq!(ours, ["Code(0) $HOME it's", "Code(1) ", "Code(0) "]);
+        let shown = "Code(0) shown only: no program for it here";
+        assert_eq!(ours, ["Code(0) $HOME it's", "Code(1) ", shown]);
         worker.send("history ops");
         worker.expect("ok history ops");
         // A marker: whatever those rows would have caused has been caused.
@@ -182,6 +183,30 @@ fn commands_are_executed_once_whatever_the_history_repeats() {
         };
         assert_eq!((executed("say"), executed("fail"), executed("anything")), (1, 1, 1), "{err}");
     }
+}
+
+#[test]
+fn what_a_program_writes_is_escaped_once_and_by_the_broker() {
+    // The client wrote \u{1b} for an escape, and the broker then doubled the
+    // backslash of that.
+    let server = broker();
+    let port = server.addr.port();
+    run(port, &["-c", "create ops"], "");
+    let mut boss = Running::start(program(port, &["--sub", "ops"]));
+    boss.expect("ok sub ops rank=0");
+    let args = ["--name", "bob", "--sub", "ops", "--exec", "p=printf"];
+    let mut worker = Running::start(program(port, &args));
+    worker.expect("ok sub ops rank=1");
+    boss.send(r"/p '\033[31mred\tit\047s\177 one\ntwo\r\n\n'");
+    let line = boss.expect("ack ops 3 bob 1 0 ");
+    assert_eq!(line, r"ack ops 3 bob 1 0 \x1b[31mred\tit's\x7f one\\ntwo");
+    boss.send("/other");
+    boss.expect("bob 1 0 shown only: no program for it here");
+    let mut watching = Running::start(program(port, &["--name", "eve", "--sub", "ops"]));
+    watching.expect("ok sub ops rank=2");
+    boss.send("/more");
+    let line = boss.expect("eve 2 0");
+    assert_eq!(line.trim_end(), "ack ops 6 eve 2 0", "without --exec showing is all there is");
 }
 
 #[test]

@@ -11,6 +11,10 @@ use crate::client::handle::acknowledgement;
 use crate::client::line::{Asked, Reply};
 use crate::client::memory::Memory;
 
+/// What is said of a command that no program is named for, by a client that has
+/// programs for others.
+const SHOWN_ONLY: &str = "shown only: no program for it here";
+
 impl Session {
     /// Handles a line.
     pub(super) fn take(&mut self, received: Received<'_, Origin>) -> Option<Over> {
@@ -178,7 +182,8 @@ impl Session {
             let Command { channel, seq, from, .. } = &command;
             let text = format!("executed: {} ({channel} {seq}, from {from})", order(&command));
             self.screen.notice(&text);
-            self.acknowledge(&command, 0, "");
+            // Whoever commanded must see that nothing ran here, where programs do.
+            self.acknowledge(&command, 0, if self.runner.is_empty() { "" } else { SHOWN_ONLY });
         } else if let Err(command) = self.runner.submit(command) {
             self.screen.notice(&format!("too busy to execute: {}", order(&command)));
             self.acknowledge(&command, CODE_BUSY, "too many commands are waiting here");
