@@ -14,6 +14,7 @@ pub mod screen;
 pub mod session;
 pub mod stage;
 pub mod terminal;
+pub mod usage;
 pub mod words;
 
 use crate::client::outbox::Outbox;
