@@ -6,17 +6,9 @@ use super::session::Session;
 use super::stage::{Event, Origin};
 use crate::client::line::verb_of;
 use crate::client::memory::Refusal;
-use crate::client::reconnect::Backoff;
+use crate::client::reconnect::{AGAIN_FIRST, AGAIN_LONGEST, Backoff};
 use crate::error::Code;
 use crate::runtime;
-use std::time::Duration;
-
-/// The first pause, about.
-const FIRST: Duration = Duration::from_millis(250);
-
-/// The longest pause. It is short: asking costs one line, and until it succeeds
-/// somebody hears nothing.
-const LONGEST: Duration = Duration::from_secs(4);
 
 /// When refused subscriptions are asked for again.
 #[derive(Debug)]
@@ -29,7 +21,7 @@ pub(super) struct Again {
 
 impl Default for Again {
     fn default() -> Self {
-        Again { backoff: Backoff::new(FIRST, LONGEST), connection: 0, waiting: false }
+        Again { backoff: Backoff::new(AGAIN_FIRST, AGAIN_LONGEST), connection: 0, waiting: false }
     }
 }
 
