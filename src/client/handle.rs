@@ -40,8 +40,9 @@ impl Options {
     }
 
     /// When the connection is lost, connects again (after growing, random
-    /// pauses), takes its name and subscribes to its channels again, and says
-    /// [`Frame::Reconnected`]. Requests that were not answered fail with
+    /// pauses), takes its name and says [`Frame::Reconnected`]. It subscribes to
+    /// its channels again, and goes on asking for those that it is refused (the
+    /// channel may be made only later). Requests that were not answered fail with
     /// [`Error::Lost`]: they are never sent twice.
     #[must_use]
     pub fn reconnect(mut self, reconnect: bool) -> Self {
