@@ -48,7 +48,9 @@ struct Arguments {
     count: Option<u64>,
     /// Run PROGRAM for commands called NAME, with their arguments, never through
     /// a shell; its output and exit code go into the acknowledgement (may be
-    /// repeated; nothing that is not listed is ever run)
+    /// repeated; nothing that is not listed is ever run). Output is cut near
+    /// 4 KiB; line ends at its end are left out, others are sent as the two
+    /// characters \n. Commands that are not listed are acknowledged as shown only
     #[arg(long, value_name = "NAME=PROGRAM", value_parser = program)]
     exec: Vec<(String, PathBuf)>,
     /// End such a program after this time
@@ -70,8 +72,8 @@ struct Arguments {
     #[arg(long, value_name = "SECS", value_parser = seconds)]
     timeout: Option<Duration>,
     /// When the broker cannot be reached or the connection is lost, try again
-    /// after growing pauses, and subscribe again; unanswered requests are not
-    /// sent again
+    /// after growing pauses, and subscribe again, also after growing pauses,
+    /// until that succeeds; unanswered requests are not sent again
     #[arg(long)]
     reconnect: bool,
 }

@@ -131,3 +131,32 @@ fn it_comes_back_under_its_name_and_to_its_channels() {
     assert!(ranks.rows[0].starts_with("member n 0 alice"), "{ranks:?}");
     wait(server.stop());
 }
+
+#[test]
+fn a_subscription_refused_after_reconnecting_is_asked_for_again() {
+    // As broker-client did, a program heard nothing more once its channel was
+    // made later than it came back.
+    let server = broker();
+    let port = server.addr.port();
+    let (maker, maker_frames) = member(&server, "maker");
+    wait(maker.create("n")).unwrap();
+    let options = Options::new().name("alice").reconnect(true);
+    let (alice, mut frames) = wait(options.connect("127.0.0.1", port)).unwrap();
+    wait(alice.subscribe("n")).unwrap();
+    drop((maker, maker_frames));
+    wait(server.stop());
+    let config = ranked_broker::config::Config { port, ..Default::default() };
+    let server = ranked_broker::server::Server::start(config).unwrap();
+    next(&mut frames, |frame| matches!(frame, Frame::Reconnected).then_some(()));
+    // Its reply comes behind that to the subscription.
+    wait(alice.request("ping")).unwrap();
+    let (maker, mut seen) = member(&server, "maker");
+    // In one step, so alice cannot join before her joining can be seen.
+    wait(maker.request("sub n --create")).unwrap();
+    let joined = next(&mut seen, |frame| match frame {
+        Frame::Joined { member, .. } if member != "maker" => Some(member),
+        _ => None,
+    });
+    assert_eq!(joined, "alice");
+    wait(server.stop());
+}

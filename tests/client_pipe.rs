@@ -170,7 +170,8 @@ fn commands_are_executed_once_whatever_the_history_repeats() {
                 format!("{:?} {}", ours.outcome, ours.text)
             })
             .collect();
-        assert_eq!(ours, ["Code(0) $HOME it's", "Code(1) ", "Code(0) "]);
+        let shown = "Code(0) shown only: no program for it here";
+        assert_eq!(ours, ["Code(0) $HOME it's", "Code(1) ", shown]);
         worker.send("history ops");
         worker.expect("ok history ops");
         // A marker: whatever those rows would have caused has been caused.
@@ -182,6 +183,30 @@ fn commands_are_executed_once_whatever_the_history_repeats() {
         };
         assert_eq!((executed("say"), executed("fail"), executed("anything")), (1, 1, 1), "{err}");
     }
+}
+
+#[test]
+fn what_a_program_writes_is_escaped_once_and_by_the_broker() {
+    // The client wrote \u{1b} for an escape, and the broker then doubled the
+    // backslash of that.
+    let server = broker();
+    let port = server.addr.port();
+    run(port, &["-c", "create ops"], "");
+    let mut boss = Running::start(program(port, &["--sub", "ops"]));
+    boss.expect("ok sub ops rank=0");
+    let args = ["--name", "bob", "--sub", "ops", "--exec", "p=printf"];
+    let mut worker = Running::start(program(port, &args));
+    worker.expect("ok sub ops rank=1");
+    boss.send(r"/p '\033[31mred\tit\047s\177 one\ntwo\r\n\n'");
+    let line = boss.expect("ack ops 3 bob 1 0 ");
+    assert_eq!(line, r"ack ops 3 bob 1 0 \x1b[31mred\tit's\x7f one\\ntwo");
+    boss.send("/other");
+    boss.expect("bob 1 0 shown only: no program for it here");
+    let mut watching = Running::start(program(port, &["--name", "eve", "--sub", "ops"]));
+    watching.expect("ok sub ops rank=2");
+    boss.send("/more");
+    let line = boss.expect("eve 2 0");
+    assert_eq!(line.trim_end(), "ack ops 6 eve 2 0", "without --exec showing is all there is");
 }
 
 #[test]
@@ -279,14 +304,64 @@ fn a_broker_that_goes_away_is_3_and_with_reconnect_it_comes_back() {
     patient.expect("connecting again in");
     let config = ranked_broker::config::Config { port, ..Default::default() };
     let server = ranked_broker::server::Server::start(config).unwrap();
-    // The channel is gone with the broker: bob hears that.
+    // The channel is gone with the broker: bob hears that, and can help himself.
     patient.expect("connected to");
-    patient.expect("err no-channel");
+    patient.expect("sub n: the broker refused: no-channel");
     patient.send("sub n --create");
     patient.expect("ok sub n rank=0");
     patient.signal("TERM");
     drop(server);
-    assert_eq!(patient.finish().2, 1);
+    assert_eq!(patient.finish().2, 0);
+}
+
+#[test]
+fn a_subscription_lost_with_the_broker_is_asked_for_until_it_succeeds() {
+    // It was asked for once, right after reconnecting, when the channel was not
+    // there yet; then the client sat there, connected and deaf, for ever.
+    let server = broker();
+    let port = server.addr.port();
+    let (alice, frames) = member(&server, "alice");
+    wait(alice.create("ops")).unwrap();
+    let args = ["--sub", "ops", "--observe", "--follow", "--reconnect"];
+    let mut watch = Running::start(program(port, &args));
+    drop(watch.stdin.take());
+    watch.expect("ok sub ops");
+    drop((alice, frames));
+    wait(server.stop());
+    let config = ranked_broker::config::Config { port, ..Default::default() };
+    let server = ranked_broker::server::Server::start(config).unwrap();
+    watch.expect("sub ops --observe: the broker refused: no-channel");
+    let (alice, _frames) = member(&server, "alice");
+    wait(alice.create("ops")).unwrap();
+    watch.expect("ok sub ops");
+    wait(alice.publish("ops", "heard")).unwrap();
+    watch.expect("msg ops 1 alice heard");
+    watch.signal("TERM");
+    let (out, err, code) = watch.finish();
+    assert_eq!(err.matches("no-channel").count(), 1, "said once: {err}");
+    assert!(!out.contains("use") && !out.contains("err "), "nobody asked for that: {out}");
+    assert_eq!(code, 0, "in the end it succeeded");
+}
+
+#[test]
+fn who_follows_what_cannot_be_had_hears_so_and_does_not_wait_for_ever() {
+    // --sub of a missing channel with --follow or --count waited for messages
+    // that could never come.
+    let server = broker();
+    let port = server.addr.port();
+    let (alice, _frames) = member(&server, "alice");
+    wait(alice.request("create small --max 1")).unwrap();
+    wait(alice.subscribe("small")).unwrap();
+    for (args, expected) in [
+        (["--sub", "nope", "--follow"].as_slice(), 1),
+        (&["--sub", "nope", "--count", "1"], 1),
+        (&["--sub", "small", "--follow"], 10),
+    ] {
+        let mut running = Running::start(program(port, args));
+        // Its input stays open.
+        running.expect("err ");
+        assert_eq!(running.end(), expected, "{args:?}");
+    }
 }
 
 #[test]

@@ -51,6 +51,31 @@ fn the_prompt_shows_name_channel_and_live_rank() {
 }
 
 #[test]
+fn without_a_connection_the_prompt_claims_no_rank() {
+    // It went on to say bob@ops#0 while the broker was gone, and on the next
+    // broker, where bob was in no channel at all.
+    let server = broker();
+    let port = server.addr.port();
+    let (alice, frames) = member(&server, "alice");
+    wait(alice.create("ops")).unwrap();
+    let mut terminal = open(port, &["--name", "bob", "--sub", "ops", "--reconnect"]);
+    expect(&mut terminal, "bob@ops#0> ");
+    drop((alice, frames));
+    wait(server.stop());
+    expect(&mut terminal, "bob (disconnected)> ");
+    let config = ranked_broker::config::Config { port, ..Default::default() };
+    let server = ranked_broker::server::Server::start(config).unwrap();
+    let between = expect(&mut terminal, "bob> ");
+    assert!(!between.contains('#'), "{between}");
+    let (alice, _frames) = member(&server, "alice");
+    wait(alice.create("ops")).unwrap();
+    let between = expect(&mut terminal, "bob@ops#0> ");
+    assert!(between.contains("trying until it succeeds"), "{between}");
+    terminal.send(ControlCode::EndOfTransmission).unwrap();
+    terminal.expect(Eof).unwrap();
+}
+
+#[test]
 fn what_comes_never_disturbs_what_is_being_typed() {
     let server = broker();
     let (bob, mut frames) = member(&server, "bob");

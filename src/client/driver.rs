@@ -6,15 +6,16 @@ use super::error::Error;
 use super::event::Frame;
 use super::handle::Answer;
 use super::line::{Asked, Reply};
-use super::memory::Memory;
+use super::memory::{Memory, Refusal};
 use super::outbox::Outbox;
-use super::reconnect::Backoff;
+use super::reconnect::{AGAIN_FIRST, AGAIN_LONGEST, Backoff};
 use crate::runtime;
 use futures::channel::{mpsc, oneshot};
 use futures::future::{Either, poll_fn, select};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 /// Who waits for a reply; nobody for what the client says by itself.
 pub(super) type Tag = Option<Ask>;
@@ -49,6 +50,9 @@ pub(super) struct Driver {
     /// Whether the broker has ever accepted this client.
     accepted: bool,
     backoff: Backoff,
+    /// When the subscriptions that were refused are to be asked for again.
+    again_at: Option<Instant>,
+    again: Backoff,
 }
 
 impl Driver {
@@ -74,6 +78,8 @@ impl Driver {
             results: HashMap::new(),
             accepted: false,
             backoff: Backoff::default(),
+            again_at: None,
+            again: Backoff::new(AGAIN_FIRST, AGAIN_LONGEST),
         })
     }
 
@@ -92,6 +98,7 @@ impl Driver {
                 self.results.clear();
                 // Whoever waits for a reply hears that none will come.
                 drop(self.outbox.down(!again));
+                self.memory.lost();
                 if !again || !self.connect_again(&leaving).await {
                     drop(self.outbox.down(true));
                     return;
@@ -113,10 +120,49 @@ impl Driver {
             {
                 self.connection = connection;
                 self.outbox.say(&self.memory.hello(), None);
-                for line in self.memory.subscriptions() {
-                    self.outbox.say(&line, None);
-                }
+                self.again.reset();
+                self.subscribe_again();
                 return true;
+            }
+        }
+    }
+
+    /// Asks for every subscription that is wanted and not had.
+    fn subscribe_again(&mut self) {
+        self.again_at = None;
+        let lines = self.memory.subscriptions();
+        self.outbox.say_all(lines.iter().map(|line| (line.as_str(), None)));
+    }
+
+    /// Takes notice of a reply, and asks again later for what is wanted still.
+    fn remember(&mut self, asked: &Asked<Tag>, reply: &Reply) {
+        self.memory.replied(&asked.line, reply);
+        match reply {
+            Reply::Ok { .. } if asked.tag.is_some() && matches!(&*asked.verb, "sub" | "use") => {
+                self.memory.chosen();
+            }
+            Reply::Err { code, .. } if asked.tag.is_none() => {
+                let refusal = self.memory.refused(&asked.line, *code);
+                if matches!(refusal, Refusal::Temporary { .. }) && self.again_at.is_none() {
+                    self.again_at = Some(Instant::now() + self.again.pause());
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Waits for more lines; false at the end of the connection.
+    async fn fill(&mut self) -> bool {
+        loop {
+            let Some(at) = self.again_at else {
+                return matches!(self.connection.fill().await, Ok(true));
+            };
+            let pause = at.saturating_duration_since(Instant::now());
+            // What is due is not put off by a stream that never pauses.
+            if pause.is_zero() {
+                self.subscribe_again();
+            } else if let Some(filled) = runtime::timeout(pause, self.connection.fill()).await {
+                return matches!(filled, Ok(true));
             }
         }
     }
@@ -142,7 +188,7 @@ impl Driver {
                     self.backoff.reset();
                     self.outbox.open();
                 }
-                self.memory.replied(&asked.line, &reply);
+                self.remember(&asked, &reply);
                 for frame in self.answer(asked, reply) {
                     self.take_frame(frame, frames).await;
                 }
@@ -150,7 +196,7 @@ impl Driver {
                     return;
                 }
             }
-            if !matches!(self.connection.fill().await, Ok(true)) {
+            if !self.fill().await {
                 return;
             }
         }

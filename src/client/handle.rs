@@ -40,8 +40,9 @@ impl Options {
     }
 
     /// When the connection is lost, connects again (after growing, random
-    /// pauses), takes its name and subscribes to its channels again, and says
-    /// [`Frame::Reconnected`]. Requests that were not answered fail with
+    /// pauses), takes its name and says [`Frame::Reconnected`]. It subscribes to
+    /// its channels again, and goes on asking for those that it is refused (the
+    /// channel may be made only later). Requests that were not answered fail with
     /// [`Error::Lost`]: they are never sent twice.
     #[must_use]
     pub fn reconnect(mut self, reconnect: bool) -> Self {
@@ -297,21 +298,17 @@ impl Client {
     }
 }
 
-/// The request that reports a command's result. Line ends and other control
-/// characters of the text are written as in a frame, since a line cannot hold
-/// them.
+/// The request that reports a command's result. A line cannot hold line ends and
+/// NUL: those at the end of the text are left out, others become `\n`, `\r` and
+/// `\x00`, two or four characters. All else goes as it is: the broker writes
+/// control characters out, and to do so here, too, would do it twice.
 pub fn acknowledgement(command: &Command, code: i32, text: &str) -> String {
     let mut line = format!("ack {} {} --code {code}", command.channel, command.seq);
+    let text = text.trim_end_matches(['\n', '\r']);
     if !text.is_empty() {
-        let readable: String = text
-            .chars()
-            .flat_map(|c| {
-                let escaped = c.is_control().then(|| c.escape_default());
-                escaped.into_iter().flatten().chain((!c.is_control()).then_some(c))
-            })
-            .collect();
+        let sendable = text.replace('\n', "\\n").replace('\r', "\\r").replace('\0', "\\x00");
         line.push_str(" -- ");
-        line.push_str(&quote(&readable));
+        line.push_str(&quote(&sendable));
     }
     line
 }

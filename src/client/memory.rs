@@ -3,6 +3,7 @@
 
 use super::event::Frame;
 use super::line::{Reply, verb_of};
+use crate::error::Code;
 use std::collections::BTreeMap;
 
 /// A channel that the client is subscribed to.
@@ -16,6 +17,37 @@ pub struct Place {
     options: Vec<&'static str>,
 }
 
+/// A subscription that the client wants and does not have.
+#[derive(Clone, Debug)]
+struct Wish {
+    /// The request for it.
+    line: String,
+    /// Whether it was refused on this connection.
+    refused: bool,
+    /// Why; `None` for a code that this version does not know.
+    code: Option<Code>,
+}
+
+impl Wish {
+    fn new(line: String) -> Self {
+        Wish { line, refused: false, code: None }
+    }
+}
+
+/// What became of a refused subscription.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Another try may succeed. `first` if this was the first refusal.
+    Temporary {
+        /// Whether nobody has heard of it yet.
+        first: bool,
+    },
+    /// Another try is answered the same.
+    Final,
+    /// There is nothing to try again.
+    Settled,
+}
+
 /// What a client knows about itself.
 #[derive(Clone, Debug, Default)]
 pub struct Memory {
@@ -25,6 +57,11 @@ pub struct Memory {
     current: Option<String>,
     places: BTreeMap<String, Place>,
     patterns: Vec<String>,
+    disconnected: bool,
+    /// By channel or pattern.
+    wishes: BTreeMap<String, Wish>,
+    /// Which of the wishes is to be the current channel.
+    wanted_current: Option<String>,
 }
 
 impl Memory {
@@ -55,6 +92,12 @@ impl Memory {
 
     /// Takes notice of a reply to this request.
     pub fn replied(&mut self, request: &str, reply: &Reply) {
+        if verb_of(request) == "unsub"
+            && let Some(named) = shlex::split(request).and_then(|words| words.into_iter().nth(1))
+        {
+            // Whatever the broker says, it is not wanted any more.
+            self.wishes.remove(&named);
+        }
         let Reply::Ok { verb, .. } = reply else { return };
         let has = |option: &str| {
             request.split([' ', '\t']).any(|word| {
@@ -66,12 +109,14 @@ impl Memory {
         match verb.as_str() {
             "hello" => {
                 self.name = reply.field("name").map(str::to_owned);
+                self.disconnected = false;
                 if has("--name") {
                     self.wanted_name.clone_from(&self.name);
                 }
                 self.quiet |= has("--quiet");
             }
             "sub" if has("--pattern") => {
+                self.wishes.remove(&named);
                 self.patterns.retain(|pattern| *pattern != named);
                 self.patterns.push(named);
             }
@@ -83,6 +128,7 @@ impl Memory {
                     term: reply.number_field("term").unwrap_or(0),
                     options: options.into_iter().filter(|option| has(option)).collect(),
                 };
+                self.wishes.remove(&named);
                 self.places.insert(named.clone(), place);
                 self.current = Some(named);
             }
@@ -134,21 +180,95 @@ impl Memory {
         self.wanted_name.is_some() || self.quiet
     }
 
-    /// The requests that subscribe to everything again, after a connection was
-    /// lost. (When sessions can be resumed, they take the place of these.)
-    pub fn subscriptions(&self) -> Vec<String> {
-        let patterns = self.patterns.iter().map(|glob| format!("sub --pattern {}", quote(glob)));
-        let places = self.places.iter().map(|(channel, place)| {
+    /// The connection is gone, and with it every place: what is known of ranks
+    /// is true no longer. All subscriptions become wishes.
+    pub fn lost(&mut self) {
+        self.disconnected = true;
+        let current = self.current.take().filter(|channel| self.places.contains_key(channel));
+        self.wanted_current = current.or(self.wanted_current.take());
+        for glob in std::mem::take(&mut self.patterns) {
+            let line = format!("sub --pattern {}", quote(&glob));
+            self.wishes.insert(glob, Wish::new(line));
+        }
+        for (channel, place) in std::mem::take(&mut self.places) {
             let options = place.options.iter().flat_map(|option| [" ", option]).collect::<String>();
-            format!("sub {channel}{options}")
-        });
-        let current = self.current.iter().map(|channel| format!("use {channel}"));
-        patterns.chain(places).chain(current).collect()
+            let line = format!("sub {channel}{options}");
+            self.wishes.insert(channel, Wish::new(line));
+        }
+        // What is said of a refusal is said once a connection.
+        self.wishes.values_mut().for_each(|wish| wish.refused = false);
     }
 
-    /// `alice@ops#0> `: name, current channel, rank.
+    /// There is a connection again; whoever does not introduce itself has no
+    /// name that it knows of.
+    pub fn connected(&mut self) {
+        self.disconnected = false;
+    }
+
+    /// Wants to be subscribed to this channel; the last one is to be the
+    /// current one.
+    pub fn wish(&mut self, channel: &str, line: String) {
+        self.wishes.insert(channel.to_owned(), Wish::new(line));
+        self.wanted_current = Some(channel.to_owned());
+    }
+
+    /// The user has chosen another current channel.
+    pub fn chosen(&mut self) {
+        self.wanted_current = None;
+    }
+
+    /// The requests for every wish. (When sessions can be resumed, they take
+    /// the place of these.) A `sub` changes the current channel, behind the back
+    /// of whoever types `/…`; so a channel that really is current is made it
+    /// again with `use`, and the one that was current before is asked for last.
+    pub fn subscriptions(&self) -> Vec<String> {
+        let lines = |wanted: bool| {
+            let wishes = self.wishes.iter();
+            wishes
+                .filter(move |(channel, _)| {
+                    (self.wanted_current.as_ref() == Some(channel)) == wanted
+                })
+                .map(|(_, wish)| wish.line.clone())
+        };
+        let mut all: Vec<_> = lines(false).collect();
+        if let Some(current) = self.current.as_ref().filter(|_| !all.is_empty()) {
+            all.push(format!("use {current}"));
+        }
+        all.extend(lines(true));
+        all
+    }
+
+    /// Takes notice that the broker has refused to fulfil a wish.
+    pub fn refused(&mut self, request: &str, code: Option<Code>) -> Refusal {
+        let Some((channel, wish)) = self.wishes.iter_mut().find(|(_, wish)| wish.line == request)
+        else {
+            return Refusal::Settled;
+        };
+        match code {
+            Some(Code::BadRequest | Code::UnknownCommand | Code::TooLong) => {
+                let channel = channel.clone();
+                self.wishes.remove(&channel);
+                Refusal::Final
+            }
+            code => {
+                wish.code = code;
+                Refusal::Temporary { first: !std::mem::replace(&mut wish.refused, true) }
+            }
+        }
+    }
+
+    /// Why the wishes that are left were refused.
+    pub fn refusals(&self) -> impl Iterator<Item = Option<Code>> {
+        self.wishes.values().filter(|wish| wish.refused).map(|wish| wish.code)
+    }
+
+    /// `alice@ops#0> `: name, current channel, rank. Without a connection nobody
+    /// knows who is in charge, so it shows no rank.
     pub fn prompt(&self) -> String {
         let mut prompt = self.name.clone().unwrap_or_default();
+        if self.disconnected {
+            prompt.push_str(if prompt.is_empty() { "(disconnected)" } else { " (disconnected)" });
+        }
         if let Some(channel) = &self.current {
             prompt.push('@');
             prompt.push_str(channel);
@@ -206,9 +326,48 @@ mod tests {
         replied(&mut memory, "sub a --create", "ok sub a rank=0 term=1 seq=1");
         replied(&mut memory, "sub --pattern 'x*'", "ok sub x* matched=0");
         replied(&mut memory, "sub c", "err no-channel c");
+        assert!(memory.subscriptions().is_empty(), "nothing is lost yet");
+        memory.lost();
         assert_eq!(
             memory.subscriptions(),
-            ["sub --pattern 'x*'", "sub a --create", "sub b --observe", "use a"]
+            ["sub b --observe", "sub --pattern 'x*'", "sub a --create"],
+            "what was current comes last, without a use"
         );
+    }
+
+    #[test]
+    fn without_a_connection_the_prompt_says_nothing_of_ranks() {
+        // It said bob@ops#0 of a broker that was gone, and of the next one, too.
+        let mut memory = Memory::new(None, false);
+        replied(&mut memory, "hello", "ok hello name=bob");
+        replied(&mut memory, "sub ops", "ok sub ops rank=0 term=1 seq=1");
+        memory.lost();
+        assert_eq!(memory.prompt(), "bob (disconnected)> ");
+        replied(&mut memory, "hello", "ok hello name=bob");
+        assert_eq!(memory.prompt(), "bob> ");
+        replied(&mut memory, "sub ops", "ok sub ops rank=3 term=9 seq=9");
+        assert_eq!(memory.prompt(), "bob@ops#3> ");
+    }
+
+    #[test]
+    fn a_refused_wish_stays_until_it_is_fulfilled_or_given_up() {
+        let mut memory = Memory::new(None, false);
+        for channel in ["a", "b", "c", "d"] {
+            memory.wish(channel, format!("sub {channel}"));
+        }
+        let full = Some(Code::Full);
+        assert_eq!(memory.refused("sub b", full), Refusal::Temporary { first: true });
+        assert_eq!(memory.refused("sub b", full), Refusal::Temporary { first: false });
+        assert_eq!(memory.refused("sub c", Some(Code::BadRequest)), Refusal::Final);
+        assert_eq!(memory.refused("sub c", full), Refusal::Settled);
+        replied(&mut memory, "sub a", "ok sub a rank=0 term=1 seq=1");
+        // a is current until d can be.
+        assert_eq!(memory.subscriptions(), ["sub b", "use a", "sub d"]);
+        memory.chosen();
+        assert_eq!(memory.subscriptions(), ["sub b", "sub d", "use a"]);
+        assert_eq!(memory.refusals().collect::<Vec<_>>(), [full]);
+        replied(&mut memory, "unsub 'b'", "err not-member b");
+        replied(&mut memory, "unsub d", "err not-member d");
+        assert!(memory.subscriptions().is_empty());
     }
 }

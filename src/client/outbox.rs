@@ -149,6 +149,16 @@ impl<T> Outbox<T> {
         }
     }
 
+    /// Says several lines, with nothing else between them.
+    pub fn say_all<'a>(&self, lines: impl IntoIterator<Item = (&'a str, T)>) {
+        let mut inner = self.lock();
+        if matches!(inner.gate, Gate::Introducing | Gate::Open) {
+            for (line, tag) in lines {
+                self.append(&mut inner, line.as_bytes(), tag);
+            }
+        }
+    }
+
     fn append(&self, inner: &mut Inner<T>, line: &[u8], tag: T) {
         inner.bytes.extend_from_slice(line);
         inner.bytes.push(b'\n');

@@ -3,6 +3,14 @@
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
 
+/// The first pause before a subscription that was refused after reconnecting is
+/// asked for again, about.
+pub const AGAIN_FIRST: Duration = Duration::from_millis(250);
+
+/// The longest such pause. It is short: asking costs one line, and until it
+/// succeeds somebody hears nothing.
+pub const AGAIN_LONGEST: Duration = Duration::from_secs(4);
+
 /// Pauses that double up to a limit. Each is drawn at random from the upper
 /// half, so that many clients of one broker do not all come back at once.
 #[derive(Clone, Debug)]

@@ -1,5 +1,6 @@
 //! Completion of verbs, options, channels and names, from what has been seen.
 
+use super::usage::{Grammar, Kind, grammar, verbs};
 use crate::client::event::Frame;
 use crate::client::line::{Reply, field};
 use std::collections::BTreeSet;
@@ -10,62 +11,6 @@ const NAMES_MAX: usize = 10_000;
 
 /// Candidates that are shown at once.
 pub const CANDIDATES_MAX: usize = 100;
-
-/// The verbs, what their words are (`c` a channel, `m` a member, `v` a verb),
-/// and their options.
-const VERBS: &[(&str, &str, &[&str])] = &[
-    ("ack", "c", &["--code"]),
-    ("broadcast", "", &[]),
-    ("cancel", "", &[]),
-    ("channels", "", &[]),
-    ("check", "c", &[]),
-    ("clients", "", &["--history", "--last"]),
-    ("cmd", "c", &["--key", "--timeout", "--to"]),
-    ("create", "c", &["--durable", "--history", "--hold", "--if-missing", "--max", "--on-close"]),
-    ("digest", "c", &[]),
-    ("drop", "c", &[]),
-    ("fib", "", &["--to"]),
-    ("hello", "", &["--name", "--quiet", "--secret", "--seen", "--session", "--token"]),
-    ("help", "v", &[]),
-    ("history", "c", &["--from", "--last"]),
-    ("info", "c", &[]),
-    ("jobs", "", &[]),
-    ("kick", "cm", &[]),
-    ("msg", "m", &[]),
-    ("numbers", "", &["--batch"]),
-    ("ping", "", &[]),
-    ("promote", "cm", &[]),
-    ("pub", "c", &["--json", "--key", "--raw", "--term"]),
-    ("quit", "", &[]),
-    ("rank", "c", &[]),
-    ("ranks", "c", &[]),
-    ("seen", "c", &[]),
-    ("stats", "", &[]),
-    ("sub", "c", &["--create", "--from", "--last", "--no-echo", "--observe", "--pattern"]),
-    ("tell", "m", &[]),
-    ("unsub", "c", &[]),
-    ("url", "", &["--to"]),
-    ("use", "c", &[]),
-    ("version", "", &[]),
-    ("who", "c", &[]),
-    ("yield", "c", &[]),
-];
-
-/// Options that are followed by the name of a member.
-const MEMBER_OPTIONS: [&str; 1] = ["--to"];
-
-/// Options that take no value; all others are followed by one.
-const FLAGS: [&str; 9] = [
-    "--create",
-    "--durable",
-    "--history",
-    "--if-missing",
-    "--json",
-    "--no-echo",
-    "--observe",
-    "--quiet",
-    "--raw",
-];
 
 /// The names that have been seen.
 #[derive(Debug, Default)]
@@ -171,46 +116,46 @@ impl Vocabulary {
                 let orders = self.orders.iter().filter(|name| name.starts_with(order));
                 return (begin, orders.map(|name| format!("/{name}")).collect());
             }
-            let verbs = VERBS.iter().map(|(verb, ..)| *verb);
-            return (begin, verbs.filter(|v| v.starts_with(word)).map(str::to_owned).collect());
+            return (begin, verbs_like(word));
         };
-        let Some((_, places, options)) = VERBS.iter().find(|(name, ..)| name == verb) else {
+        let Some(grammar) = grammar(verb) else {
             return (begin, Vec::new());
         };
-        if word.starts_with('-') {
-            let options = options.iter().filter(|option| option.starts_with(word));
-            return (begin, options.map(|option| (*option).to_owned()).collect());
-        }
-        if rest.last().is_some_and(|last| MEMBER_OPTIONS.contains(last)) {
-            return (begin, matching(&self.names));
-        }
-        match positional(rest).and_then(|at| places.chars().nth(at)) {
-            Some('c') => (begin, matching(&self.channels)),
-            Some('m') => (begin, matching(&self.names)),
-            Some('v') => {
-                let verbs = VERBS.iter().map(|(verb, ..)| *verb);
-                (begin, verbs.filter(|v| v.starts_with(word)).map(str::to_owned).collect())
+        let candidates = if word.starts_with('-') {
+            let options = grammar.options.iter().map(|(option, _)| *option);
+            options.filter(|option| option.starts_with(word)).map(str::to_owned).collect()
+        } else {
+            match next_word(&grammar, rest) {
+                Kind::Channel => matching(&self.channels),
+                Kind::Member => matching(&self.names),
+                Kind::Verb => verbs_like(word),
+                Kind::Other => Vec::new(),
             }
-            _ => (begin, Vec::new()),
-        }
+        };
+        (begin, candidates)
     }
 }
 
-/// How many of these words stand by their place; `None` if the next word is the
-/// value of an option.
-fn positional(words: &[&str]) -> Option<usize> {
-    let mut count = 0;
-    let mut value_due = false;
+fn verbs_like(word: &str) -> Vec<String> {
+    verbs().into_iter().filter(|verb| verb.starts_with(word)).map(str::to_owned).collect()
+}
+
+/// What the word after these is: the value of an option, or what has that place.
+fn next_word(grammar: &Grammar, words: &[&str]) -> Kind {
+    let mut place = 0;
+    let mut value_due = None;
     for word in words {
-        if value_due {
-            value_due = false;
-        } else if word.starts_with("--") {
-            value_due = !FLAGS.contains(word) && !word.contains('=') && *word != "--";
+        if value_due.take().is_some() {
+            continue;
+        }
+        if word.starts_with("--") {
+            let option = grammar.options.iter().find(|(option, _)| option == word);
+            value_due = option.and_then(|(_, value)| *value);
         } else {
-            count += 1;
+            place += 1;
         }
     }
-    (!value_due).then_some(count)
+    value_due.or_else(|| grammar.places.get(place).copied()).unwrap_or(Kind::Other)
 }
 
 /// The longest text with which all of these begin.
@@ -251,11 +196,13 @@ mod tests {
         ]);
         for (text, candidates) in [
             ("p", "ping promote pub"),
-            ("", &VERBS.iter().map(|(verb, ..)| *verb).collect::<Vec<_>>().join(" ")),
+            ("", &verbs().join(" ")),
             ("sub o", "open ops"),
             ("sub --observe o", "open ops"),
             ("sub --last ", ""),
             ("sub --o", "--observe"),
+            ("create x --d", ""),
+            ("ca", ""),
             ("pub ops b", ""),
             ("kick ops b", "beth bob"),
             ("tell ", "alice beth bob carl"),

@@ -2,6 +2,7 @@
 //! sends what is typed or piped in ([`input`]), the other shows and executes
 //! what comes ([`session`]).
 
+mod again;
 pub mod complete;
 pub mod duty;
 pub mod editor;
@@ -13,6 +14,7 @@ pub mod screen;
 pub mod session;
 pub mod stage;
 pub mod terminal;
+pub mod usage;
 pub mod words;
 
 use crate::client::outbox::Outbox;

@@ -11,6 +11,10 @@ use crate::client::handle::acknowledgement;
 use crate::client::line::{Asked, Reply};
 use crate::client::memory::Memory;
 
+/// What is said of a command that no program is named for, by a client that has
+/// programs for others.
+const SHOWN_ONLY: &str = "shown only: no program for it here";
+
 impl Session {
     /// Handles a line.
     pub(super) fn take(&mut self, received: Received<'_, Origin>) -> Option<Over> {
@@ -44,24 +48,39 @@ impl Session {
                 self.screen.notice(&format!("the broker refused: {text}"));
                 return None;
             }
+            self.memory.replied(&request, reply);
+            if origin == Origin::Wish && self.wish_refused(&request, *code, text) {
+                return None;
+            }
             self.screen.line(line);
             if origin == Origin::Introduction && self.connected_before {
                 return Some(Over::Refused);
             }
             self.verdict.refused(*code);
-            if origin == Origin::Introduction {
-                self.refused_introduction();
+            match origin {
+                Origin::Introduction => self.refused_introduction(),
+                // Who follows a channel that cannot be had would wait for ever;
+                // a person can ask for another one.
+                Origin::Option | Origin::Wish
+                    if self.settings.follow && !self.screen.is_terminal() =>
+                {
+                    self.leave();
+                }
+                _ => {}
             }
             return None;
         }
         self.backoff.reset();
         self.memory.replied(&request, reply);
+        if origin == Origin::User && matches!(verb.as_str(), "sub" | "use") {
+            self.memory.chosen();
+        }
         self.screen.replied(reply);
         self.note(&verb, reply, origin);
         match origin {
             Origin::Introduction => self.introduced(),
             Origin::Own => {}
-            Origin::Option | Origin::User => self.screen.line(line),
+            Origin::Option | Origin::Wish | Origin::User => self.screen.line(line),
         }
         None
     }
@@ -163,7 +182,8 @@ impl Session {
             let Command { channel, seq, from, .. } = &command;
             let text = format!("executed: {} ({channel} {seq}, from {from})", order(&command));
             self.screen.notice(&text);
-            self.acknowledge(&command, 0, "");
+            // Whoever commanded must see that nothing ran here, where programs do.
+            self.acknowledge(&command, 0, if self.runner.is_empty() { "" } else { SHOWN_ONLY });
         } else if let Err(command) = self.runner.submit(command) {
             self.screen.notice(&format!("too busy to execute: {}", order(&command)));
             self.acknowledge(&command, CODE_BUSY, "too many commands are waiting here");

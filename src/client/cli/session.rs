@@ -2,6 +2,7 @@
 //! when it is over.
 
 use super::Settings;
+use super::again::Again;
 use super::duty::Duty;
 use super::exec::Runner;
 use super::exit::{INTERRUPTED, Verdict};
@@ -49,6 +50,7 @@ pub struct Session {
     pub(super) connected_before: bool,
     pub(super) messages: u64,
     pub(super) backoff: Backoff,
+    pub(super) again: Again,
 }
 
 impl Session {
@@ -80,6 +82,7 @@ impl Session {
             connected_before: false,
             messages: 0,
             backoff: Backoff::default(),
+            again: Again::default(),
         }
     }
 
@@ -99,6 +102,7 @@ impl Session {
         drop(self.outbox.down(true));
         // Standard output may be closed; then nobody minds.
         let _ = runtime::timeout(FAREWELL, self.screen.flush()).await;
+        self.memory.refusals().for_each(|code| self.verdict.refused(code));
         self.exit.unwrap_or_else(|| self.verdict.code())
     }
 
@@ -136,8 +140,9 @@ impl Session {
         }
     }
 
-    /// Does what may be done, and shows what is to be shown. `None` when that cannot be done any more, or
-    /// the program is to end: interrupts are heard even while nobody reads.
+    /// Does what may be done, and shows what is to be shown. `None` when that
+    /// cannot be done any more, or the program is to end: interrupts are heard
+    /// even while nobody reads.
     async fn show(&mut self) -> Option<()> {
         loop {
             self.advance();
@@ -195,9 +200,6 @@ impl Session {
         if self.connected_before {
             let text = format!("connected to {}:{} again", self.settings.host, self.settings.port);
             self.screen.notice(&text);
-            for line in self.memory.subscriptions() {
-                self.outbox.say(&line, Origin::Option);
-            }
         } else {
             if self.screen.is_terminal() {
                 let name = self.memory.name().unwrap_or_default();
@@ -208,9 +210,16 @@ impl Session {
             }
             let option = if self.settings.observe { " --observe" } else { "" };
             for channel in &self.settings.subscribe {
-                self.outbox.say(&format!("sub {}{option}", quote(channel)), Origin::Option);
+                let line = format!("sub {}{option}", quote(channel));
+                if self.settings.reconnect {
+                    self.memory.wish(channel, line);
+                } else {
+                    self.outbox.say(&line, Origin::Option);
+                }
             }
         }
+        self.memory.connected();
+        self.ask_again();
         self.connected_before = true;
         self.outbox.open();
     }
@@ -273,6 +282,7 @@ impl Session {
                 });
             }
             Event::GraceOver => return true,
+            Event::Again(number) => self.time_to_ask_again(number),
             Event::Deadline => {
                 self.runner.stop();
                 self.screen.notice("the deadline has passed");
@@ -333,6 +343,8 @@ impl Session {
         let unanswered = self.outbox.down(false);
         let unanswered = unanswered.iter().filter(|origin| **origin == Origin::User).count();
         self.duty.lost();
+        self.memory.lost();
+        self.again.lost();
         if left {
             return false;
         }

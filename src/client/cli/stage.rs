@@ -13,6 +13,8 @@ pub enum Origin {
     Introduction,
     /// An option of the command line asks for it.
     Option,
+    /// It subscribes, and is sent again until it succeeds (`--reconnect`).
+    Wish,
     /// The user's.
     User,
 }
@@ -28,6 +30,9 @@ pub enum Event {
     GraceOver,
     /// Time is up, for the whole run.
     Deadline,
+    /// It is time to ask again for the subscriptions that were refused on the
+    /// connection of this number.
+    Again(u64),
     /// A program has ended.
     Ran(Box<Run>, Ended),
 }

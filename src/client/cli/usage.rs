@@ -1,0 +1,129 @@
+//! What can stand where in a request, read from the usage texts of
+//! [`VERBS`]: what this version does not serve is not offered.
+
+use crate::request::{Usage, VERBS};
+
+/// What a word of a request is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The name of a channel.
+    Channel,
+    /// The name of a member.
+    Member,
+    /// A verb.
+    Verb,
+    /// Nothing that could be known here.
+    Other,
+}
+
+/// A verb, its words and its options.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Grammar {
+    /// The words that stand by their place.
+    pub places: Vec<Kind>,
+    /// The options, in order, and what their values are, if they take any.
+    pub options: Vec<(&'static str, Option<Kind>)>,
+}
+
+/// Every verb that the broker answers and that stands for itself, in order,
+/// other names of the same included.
+pub fn verbs() -> Vec<&'static str> {
+    let usages = VERBS.iter().filter(|usage| !usage.verb.starts_with('/'));
+    let mut verbs: Vec<_> =
+        usages.flat_map(|usage| [Some(usage.verb), also(usage)]).flatten().collect();
+    verbs.sort_unstable();
+    verbs
+}
+
+/// How requests of this verb are built.
+pub fn grammar(verb: &str) -> Option<Grammar> {
+    let mut usages = VERBS.iter();
+    let usage = usages.find(|usage| usage.verb == verb || also(usage) == Some(verb))?;
+    Some(parse(usage.words))
+}
+
+/// Another name of the verb.
+fn also(usage: &Usage) -> Option<&'static str> {
+    usage.does.split_once("(also: ")?.1.split(')').next()
+}
+
+fn parse(words: &'static str) -> Grammar {
+    let mut grammar = Grammar::default();
+    let mut words = words.split(' ').filter(|word| !word.is_empty()).peekable();
+    let mut first_form = true;
+    while let Some(word) = words.next() {
+        let bare = word.trim_matches(['[', ']']);
+        if word == "|" {
+            first_form = false;
+        } else if bare.starts_with("--") {
+            // `[--flag]`, `[--option VALUE]`; a bare option is a flag if a word
+            // follows that has a place of its own, or another option.
+            let value = words.peek().filter(|next| {
+                let bracketed = word.starts_with('[') && !word.ends_with(']');
+                bracketed || (word == bare && kind(next) == Kind::Other && !next.starts_with('['))
+            });
+            let value = value.map(|next| kind(next));
+            if value.is_some() {
+                words.next();
+            }
+            grammar.options.push((bare, value));
+        } else if first_form {
+            grammar.places.push(kind(word));
+        }
+    }
+    grammar.options.sort_unstable_by_key(|(option, _)| *option);
+    grammar
+}
+
+fn kind(word: &str) -> Kind {
+    match word.trim_matches(['[', ']']).split('|').next() {
+        Some("CH") => Kind::Channel,
+        Some("MEMBER") => Kind::Member,
+        Some("VERB") => Kind::Verb,
+        _ => Kind::Other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_options_and_places_are_told_apart() {
+        let options = |verb: &str| {
+            let options = grammar(verb).unwrap().options.into_iter();
+            let shown = options.map(|(name, value)| match value {
+                Some(kind) => format!("{name}={kind:?}"),
+                None => name.to_owned(),
+            });
+            shown.collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(options("pub"), "--json --raw --term=Other");
+        assert_eq!(options("cmd"), "--timeout=Other --to=Member");
+        assert_eq!(options("clients"), "--history --last=Other");
+        assert_eq!(options("create"), "--history=Other --if-missing --max=Other");
+        assert_eq!(
+            options("sub"),
+            "--create --from=Other --last=Other --no-echo --observe --pattern=Other"
+        );
+        assert_eq!(grammar("kick").unwrap().places[..2], [Kind::Channel, Kind::Member]);
+        assert_eq!(grammar("msg").unwrap().places[0], Kind::Member);
+        assert_eq!(grammar("sub").unwrap().places, [Kind::Channel]);
+        assert_eq!(grammar("unsub").unwrap().places, [Kind::Channel]);
+        assert_eq!(grammar("nonsense"), None);
+    }
+
+    #[test]
+    fn what_is_offered_is_what_the_broker_serves() {
+        // A list of its own offered cancel, create --durable and sub --hold.
+        let verbs = verbs();
+        assert!(verbs.contains(&"who") && verbs.contains(&"w") && verbs.contains(&"msg"));
+        for verb in verbs {
+            let usage = VERBS.iter().find(|usage| usage.verb == verb || also(usage) == Some(verb));
+            let usage = usage.unwrap();
+            for (option, _) in grammar(verb).unwrap().options {
+                assert!(usage.words.contains(option), "{verb} {option}");
+            }
+        }
+    }
+}
