@@ -272,3 +272,17 @@ fn a_burst_of_departures_ends_in_the_right_rank() {
     last.ask("rank ops", "ok rank ops 0 term=81 view=81 members=1");
     last.nothing_else();
 }
+
+/// Who was removed before the channel was is told the one and not the other,
+/// although it looks only when both have happened.
+#[test]
+fn who_is_kicked_and_then_dropped_left_once() {
+    let broker = Broker::start();
+    let [mut alice, mut bob, mut carol] = broker.team("ops", ["alice", "bob", "carol"]);
+    alice.send("kick ops bob\nkick ops carol\ndrop ops");
+    alice.until("left ops 6 alice 0 reason=dropped");
+    bob.until("left ops 4 bob 1 reason=kicked");
+    bob.nothing_else();
+    carol.until("left ops 5 carol 1 reason=kicked");
+    carol.nothing_else();
+}

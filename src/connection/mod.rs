@@ -41,6 +41,7 @@ const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES_MAX: usize = 1024 * 1024;
 /// Reads and writes in a row before another connection gets its turn.
 const TURNS: usize = 16;
+
 /// Serves a connection until it ends.
 pub async fn serve(broker: Arc<Broker>, mut stream: TcpStream, addr: SocketAddr) {
     let Some((dialect, first)) = sniff(&mut stream, FIRST_BYTES_TIMEOUT).await else {

@@ -171,9 +171,11 @@ impl Subscription {
         }
     }
 
-    /// Whether it has left and got all that is due to it.
-    fn is_over(&self) -> bool {
-        self.member.has_left() && self.next_seq > self.member.end()
+    /// Whether it has left and got all that is due to it. `dropped` is the seq
+    /// that ended the channel, if one did.
+    fn is_over(&self, dropped: Option<u64>) -> bool {
+        let end = self.member.end();
+        self.next_seq > end || (dropped == Some(end) && self.next_seq == end)
     }
 }
 
@@ -226,7 +228,7 @@ impl Session {
             let pieces = batch.pieces.len();
             let more = subscription.read(slot, batch, &mut gaps);
             batch.slots.push(slot);
-            if subscription.is_over() && batch.pieces.len() == pieces {
+            if subscription.is_over(batch.reading.dropped) && batch.pieces.len() == pieces {
                 self.finish(slot, batch);
             } else if (more || subscription.member.has_left()) && subscription.member.queue() {
                 self.queue.push_back(slot);
@@ -241,7 +243,8 @@ impl Session {
         let Some(subscription) = place.take() else { return };
         let Subscription { channel, member, rank, .. } = *subscription;
         self.leaving.retain(|(_, leaving)| !Arc::ptr_eq(leaving, &member));
-        if let Some(seq) = batch.reading.dropped {
+        // Who had left before that has been told so.
+        if let Some(seq) = batch.reading.dropped.filter(|seq| *seq == member.end()) {
             let rank = (!member.observer).then_some(rank);
             let (channel, who) = (channel.name().clone(), self.name.clone());
             let reason = Departure::Dropped;

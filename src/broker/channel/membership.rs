@@ -222,12 +222,13 @@ impl Channel {
         let mut state = self.lock();
         self.present(&state, member)?;
         self.must_be_top(&state, member)?;
-        state.dropped = Some(state.log.head() + 1);
+        let end = state.log.head() + 1;
+        state.dropped = Some(end);
         let seats = std::mem::take(&mut state.seats);
         for (_, seat) in &seats {
             let who = &seat.member;
             state.commands.left(&self.name, who.key, &who.client.name());
-            who.end_at(state.log.head());
+            who.end_at(end);
         }
         self.hold_up_nobody(&mut state);
         drop(state);
