@@ -6,13 +6,16 @@ use super::event::{Command, Frame, MemberResult};
 use super::line::Reply;
 use super::memory::{Memory, quote};
 use super::outbox::Outbox;
+use super::reconnect::Backoff;
+use super::shared::Shared;
+use super::ticket::Ticket;
 use futures::Stream;
 use futures::StreamExt;
 use futures::channel::{mpsc, oneshot};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 /// Frames that wait for the program to take them, at most. Beyond that the
 /// client stops reading, so that the broker keeps them in the channel's log.
@@ -23,6 +26,8 @@ const FRAMES_MAX: usize = 4096;
 pub struct Options {
     name: Option<String>,
     reconnect: bool,
+    session: Option<Ticket>,
+    pause_max: Option<Duration>,
 }
 
 impl Options {
@@ -43,10 +48,35 @@ impl Options {
     /// pauses), takes its name and says [`Frame::Reconnected`]. It subscribes to
     /// its channels again, and goes on asking for those that it is refused (the
     /// channel may be made only later). Requests that were not answered fail with
-    /// [`Error::Lost`]: they are never sent twice.
+    /// [`Error::Lost`]: they are never sent twice, except with a
+    /// [session](Options::session) those that have a `--key`.
     #[must_use]
     pub fn reconnect(mut self, reconnect: bool) -> Self {
         self.reconnect = reconnect;
+        self
+    }
+
+    /// Has a session that outlives the connection: [`Ticket::fresh`], or one of
+    /// an earlier process. The client reconnects and resumes it: the
+    /// subscriptions are there still, every entry since comes once, in order, or
+    /// a [`Frame::Gap`] says which are gone; first of all comes
+    /// [`Frame::Resumed`]. If the broker no longer keeps it (or will not give it
+    /// back), the client takes a new one, subscribes again as
+    /// [`Options::reconnect`] does, and says [`Frame::SessionGone`].
+    ///
+    /// A `pub` or `cmd` that has a `--key` ([`Client::publish_once`]) and was not
+    /// answered is sent again when the session goes on, and carried out once.
+    #[must_use]
+    pub fn session(mut self, ticket: Ticket) -> Self {
+        self.session = Some(ticket);
+        self.reconnect(true)
+    }
+
+    /// The longest pause between two attempts to connect again; half a minute
+    /// unless this says otherwise.
+    #[must_use]
+    pub fn pause_max(mut self, pause: Duration) -> Self {
+        self.pause_max = Some(pause);
         self
     }
 
@@ -56,30 +86,31 @@ impl Options {
     /// [`Error::Connect`]; and [`Error::Refused`], for instance for a name that
     /// somebody else bears.
     pub async fn connect(self, host: &str, port: u16) -> Result<(Client, Frames), Error> {
-        let outbox = Arc::new(Outbox::default());
-        let leaving = Arc::new(AtomicBool::new(false));
+        let shared = Arc::new(Shared::default());
         let (tx, rx) = mpsc::channel(FRAMES_MAX);
         let memory = Memory::new(self.name, false);
+        let memory = match self.session {
+            Some(ticket) => memory.with_session(ticket),
+            None => memory,
+        };
+        let backoff = self.pause_max.map_or_else(Backoff::default, Backoff::up_to);
         let (ask, answer) = Ask::new(None);
-        let driver = Driver::connect(host, port, outbox.clone(), memory, ask).await?;
-        driver.start(tx, self.reconnect, leaving.clone());
-        let shared = Arc::new(Shared { outbox, leaving });
-        let (client, frames) = (Client { shared: shared.clone() }, Frames { rx, _shared: shared });
+        let driver = Driver::connect(host, port, shared.clone(), memory, backoff, ask).await?;
+        driver.start(tx, self.reconnect);
+        let held = Arc::new(Held(shared));
+        let (client, frames) = (Client { held: held.clone() }, Frames { rx, _held: held });
         understood(answer.await.map_err(|_| Error::Lost)??.reply)?;
         Ok((client, frames))
     }
 }
 
+/// Leaves when the last who holds the client lets go of it.
 #[derive(Debug)]
-struct Shared {
-    outbox: Arc<Outbox<Tag>>,
-    leaving: Arc<AtomicBool>,
-}
+struct Held(Arc<Shared>);
 
-impl Drop for Shared {
+impl Drop for Held {
     fn drop(&mut self) {
-        self.leaving.store(true, Ordering::Release);
-        self.outbox.say("quit", None);
+        self.0.leave();
     }
 }
 
@@ -87,7 +118,7 @@ impl Drop for Shared {
 /// the [`Frames`] are dropped, it leaves the broker.
 #[derive(Clone, Debug)]
 pub struct Client {
-    shared: Arc<Shared>,
+    held: Arc<Held>,
 }
 
 /// The frames that come for a client, in the order in which they came. The
@@ -99,7 +130,7 @@ pub struct Client {
 #[derive(Debug)]
 pub struct Frames {
     rx: mpsc::Receiver<Frame>,
-    _shared: Arc<Shared>,
+    _held: Arc<Held>,
 }
 
 impl Stream for Frames {
@@ -191,12 +222,32 @@ impl Client {
         let (ask, answer): (Ask, oneshot::Receiver<_>) = Ask::new(tx);
         let mut ask = Some(ask);
         while ask.is_some() {
-            if !self.shared.outbox.room().await {
-                return Err(Error::Lost);
+            if !self.outbox().room().await {
+                return Err(self.lost());
             }
-            ask = self.shared.outbox.send(line.as_bytes(), ask).err().flatten();
+            ask = self.outbox().send(line.as_bytes(), ask).err().flatten();
         }
-        answer.await.map_err(|_| Error::Lost)?
+        answer.await.map_err(|_| self.lost())?
+    }
+
+    fn outbox(&self) -> &Outbox<Tag> {
+        &self.held.0.outbox
+    }
+
+    fn lost(&self) -> Error {
+        if self.held.0.is_taken_over() { Error::TakenOver } else { Error::Lost }
+    }
+
+    /// What a later process needs to resume this client's session as far as its
+    /// frames have been handed to the [`Frames`]; `None` without a session.
+    pub fn ticket(&self) -> Option<Ticket> {
+        self.held.0.ticket()
+    }
+
+    /// Gives this connection up, which may be dead without anybody having
+    /// noticed: a client that reconnects makes another one.
+    pub fn hang_up(&self) {
+        self.outbox().hang_up();
     }
 
     /// Makes a channel if it is not there yet.
@@ -253,6 +304,21 @@ impl Client {
         self.publish_with(&format!(" --term {term}"), channel, payload).await
     }
 
+    /// Publishes a message once, even if this is called again because the reply
+    /// was lost: the same session with the same key gets the same seq. For a
+    /// client with a [session](Options::session), which does so by itself.
+    ///
+    /// # Errors
+    /// As [`Client::request`].
+    pub async fn publish_once(
+        &self,
+        key: &str,
+        channel: &str,
+        payload: &str,
+    ) -> Result<u64, Error> {
+        self.publish_with(&format!(" --key {}", quote(key)), channel, payload).await
+    }
+
     async fn publish_with(
         &self,
         options: &str,
@@ -293,8 +359,7 @@ impl Client {
     /// Leaves the broker. What is still due comes out of the [`Frames`] before
     /// they end.
     pub fn quit(&self) {
-        self.shared.leaving.store(true, Ordering::Release);
-        self.shared.outbox.say("quit", None);
+        self.held.0.leave();
     }
 }
 

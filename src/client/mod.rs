@@ -50,6 +50,7 @@
 
 pub mod cli;
 pub mod connection;
+mod delivery;
 mod driver;
 pub mod error;
 pub mod event;
@@ -57,8 +58,12 @@ mod handle;
 pub mod line;
 pub mod memory;
 pub mod outbox;
+mod progress;
 pub mod reconnect;
+mod shared;
+pub mod ticket;
 
 pub use error::Error;
 pub use event::{Command, Frame, MemberResult, Outcome};
 pub use handle::{Answer, Client, Frames, Issued, Options, Seat, acknowledgement};
+pub use ticket::Ticket;

@@ -341,7 +341,7 @@ impl Session {
         let left = self.stage == Stage::Leaving || self.user_quit || quit || self.said_goodbye;
         let finished = self.stage == Stage::Draining && self.nothing_due();
         let unanswered = self.outbox.down(false);
-        let unanswered = unanswered.iter().filter(|origin| **origin == Origin::User).count();
+        let unanswered = unanswered.iter().filter(|asked| asked.tag == Origin::User).count();
         self.duty.lost();
         self.memory.lost();
         self.again.lost();
