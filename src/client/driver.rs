@@ -157,6 +157,7 @@ impl Driver {
             Some(Resumption::New) | None => None,
         };
         self.shared.keep(self.memory.ticket());
+        self.shared.named(self.memory.name());
         // Without a session they were said with the introduction.
         if self.memory.has_session() {
             self.subscribe_again();

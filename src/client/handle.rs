@@ -238,6 +238,11 @@ impl Client {
         if self.held.0.is_taken_over() { Error::TakenOver } else { Error::Lost }
     }
 
+    /// The name that the broker knows this client by.
+    pub fn name(&self) -> Option<String> {
+        self.held.0.name()
+    }
+
     /// What a later process needs to resume this client's session as far as its
     /// frames have been handed to the [`Frames`]; `None` without a session.
     pub fn ticket(&self) -> Option<Ticket> {

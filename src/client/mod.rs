@@ -55,12 +55,14 @@ mod driver;
 pub mod error;
 pub mod event;
 mod handle;
+pub mod hold;
 pub mod line;
 pub mod memory;
 pub mod outbox;
 mod progress;
 pub mod reconnect;
 mod shared;
+pub mod store;
 pub mod ticket;
 
 pub use error::Error;

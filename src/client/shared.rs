@@ -13,6 +13,7 @@ pub(super) struct Shared {
     pub(super) outbox: Arc<Outbox<Tag>>,
     leaving: AtomicBool,
     taken_over: AtomicBool,
+    name: Mutex<Option<String>>,
     ticket: Mutex<Option<Ticket>>,
 }
 
@@ -36,6 +37,16 @@ impl Shared {
     /// Whether there is to be no other connection.
     pub(super) fn is_over(&self) -> bool {
         self.leaving.load(Ordering::Acquire) || self.is_taken_over()
+    }
+
+    /// The broker calls this client so.
+    pub(super) fn named(&self, name: Option<&str>) {
+        *sync::lock(&self.name) = name.map(str::to_owned);
+    }
+
+    /// What the broker calls this client.
+    pub(super) fn name(&self) -> Option<String> {
+        sync::lock(&self.name).clone()
     }
 
     /// Keeps what the session can be resumed with.
