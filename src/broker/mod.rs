@@ -33,9 +33,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// How long a client may believe in its seats, counted from when it sent the
-/// `ping` that was answered.
-pub const LEASE_MS: u64 = 8_000;
 /// How long the results of a command are waited for, unless it says otherwise.
 pub const COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long the clock's thread sleeps at most: how late it notices that the
@@ -82,9 +79,10 @@ impl Broker {
     /// How long a client may believe in its seats, in milliseconds: never
     /// longer than it takes to notice that the client has gone silent.
     pub fn lease_ms(&self) -> u64 {
+        let lease_ms = millis(self.config.lease);
         match millis(self.config.idle_timeout) {
-            0 => LEASE_MS,
-            idle_ms => LEASE_MS.min(idle_ms),
+            0 => lease_ms,
+            idle_ms => lease_ms.min(idle_ms),
         }
     }
 

@@ -32,6 +32,10 @@ impl Broker {
     /// [`Code::BadRequest`] or [`Code::TooLong`] for what is no name,
     /// [`Code::Exists`], [`Code::Full`].
     pub fn create(&self, name: &str, settings: Settings, now_ms: u64) -> Result<(), Fault> {
+        if settings.durable {
+            let text = "this broker keeps nothing on disk: start it with --data DIR";
+            return Err(Fault::new(Code::Unavailable, text));
+        }
         let introduce = |client: &Arc<Client>, channel: &Arc<Channel>| {
             self.observe_if_matching(client, channel, now_ms);
         };

@@ -28,7 +28,7 @@ pub(super) fn serve<'a>(
             Ok(Some(Request::Pub(publish))) if batch.takes(&publish) => {
                 batch.payloads.push(publish.payload);
             }
-            Ok(Some(Request::Pub(publish))) if publish.term.is_none() => {
+            Ok(Some(Request::Pub(publish))) if publish.term.is_none() && publish.key.is_none() => {
                 batch.publish(session, out, now_ms);
                 batch = Batch { channel: publish.channel, payloads: vec![publish.payload] };
             }
@@ -63,6 +63,7 @@ impl Batch<'_> {
     fn takes(&self, publish: &Publish<'_>) -> bool {
         let Some(first) = self.payloads.first() else { return false };
         publish.term.is_none()
+            && publish.key.is_none()
             && publish.channel == self.channel
             && publish.payload.is_json() == first.is_json()
     }

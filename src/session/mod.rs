@@ -19,7 +19,7 @@ use crate::frame::Frame;
 use crate::log::Departure;
 use crate::payload::Payload;
 use crate::reply::{Line, Reply};
-use crate::request::Request;
+use crate::request::{Publish, Request};
 use deliver::Subscription;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -85,7 +85,14 @@ impl Session {
     /// A fault with its code; then nothing has changed.
     pub fn handle(&mut self, request: Request<'_>, now_ms: u64) -> Result<Option<Reply>, Fault> {
         let reply = match request {
-            Request::Hello { name, quiet } => self.hello(name.as_deref(), quiet)?,
+            Request::Hello { session: Some(_), .. }
+            | Request::Pub(Publish { key: Some(_), .. })
+            | Request::Cmd { key: Some(_), .. }
+            | Request::Digest { .. }
+            | Request::Seen { .. } => {
+                return Err(Fault::new(Code::Unavailable, "not served by this version"));
+            }
+            Request::Hello { name, quiet, .. } => self.hello(name.as_deref(), quiet)?,
             Request::Create { channel, settings, if_missing } => {
                 match self.broker.create(&channel, settings, now_ms) {
                     Err(fault) if if_missing && fault.code == Code::Exists => {}
@@ -110,7 +117,7 @@ impl Session {
                 let payloads = [publish.payload];
                 return self.publish(&publish.channel, publish.term, &payloads, now_ms);
             }
-            Request::Cmd { channel, to, timeout, name, args } => {
+            Request::Cmd { channel, to, timeout, name, args, .. } => {
                 let channel = self.named(channel)?;
                 let command = crate::log::Command { name: &name, args: &args };
                 self.command(&channel, to.as_deref(), timeout, command, now_ms)?

@@ -7,6 +7,7 @@ use crate::error::{Code, Fault, quoted};
 use crate::reply::{Line, Reply, Value};
 use crate::request::{Request, Start, VERBS};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Channels that a row of `who` names; of the others it gives the number.
 const CHANNELS_SHOWN_MAX: usize = 20;
@@ -75,8 +76,8 @@ impl Session {
             figures.settings.members_max.map_or(self.broker.config.max_members, |m| m as usize);
         let row = summary(&figures)
             .with("max", max)
-            .with("hold", 0_u64)
-            .with("on-close", "fast")
+            .with("hold", seconds(figures.settings.hold))
+            .with("on-close", figures.settings.on_close.as_str())
             .with("observers", figures.observers)
             .with("view", figures.view)
             .with("first", figures.first)
@@ -142,12 +143,25 @@ impl Session {
 }
 
 fn summary(channel: &Summary) -> Line {
+    let settings = &channel.settings;
+    let kept = match settings.entries_kept() {
+        u64::MAX => Value::from("all"),
+        entries => entries.into(),
+    };
     Line::new("channel")
         .at("channel", channel.name.clone())
         .with("members", channel.members)
         .with("seq", channel.seq)
-        .with("history", channel.settings.history)
-        .with("durable", false)
+        .with("history", kept)
+        .with("durable", settings.durable)
+}
+
+/// A time in seconds, with a fraction if there is one.
+fn seconds(time: Duration) -> Value {
+    if time.subsec_nanos() == 0 {
+        return time.as_secs().into();
+    }
+    time.as_secs_f64().to_string().into()
 }
 
 fn present(client: &Arc<Client>, now_ms: u64) -> Line {

@@ -103,7 +103,7 @@ impl Channel {
     /// The first entry of those that this channel keeps for newcomers.
     pub(super) fn first_offered(&self, state: &State) -> u64 {
         let head = state.log.head();
-        state.log.first_seq().max(head + 1 - self.settings.history.min(head))
+        state.log.first_seq().max(head + 1 - self.settings.entries_kept().min(head))
     }
 
     /// A member goes. It still gets what was there before.

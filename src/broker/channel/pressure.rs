@@ -92,7 +92,7 @@ impl Channel {
                 needed_live = position;
             }
         }
-        while log.first_chunk() < needed && log.outlives_first(self.settings.history) {
+        while log.first_chunk() < needed && log.outlives_first(self.settings.entries_kept()) {
             log.drop_first();
         }
         if log.weight() > self.log_bytes() {
