@@ -3,6 +3,7 @@
 use crate::error::{Code, Fault, quoted};
 use crate::payload::Payload;
 use std::time::Duration;
+use uuid::Uuid;
 
 /// Bytes that the name of a channel or a member has at most.
 pub const NAME_BYTES_MAX: usize = 128;
@@ -16,6 +17,19 @@ pub enum Request<'a> {
         name: Option<String>,
         /// Whether the `ok` of `pub` and `ack` is to be left out.
         quiet: bool,
+        /// The session to resume, or to begin.
+        session: Option<Uuid>,
+        /// What proves that it is one's own.
+        secret: Option<String>,
+        /// The last entries that the client has: channels with their seqs.
+        seen: Vec<(String, u64)>,
+    },
+    /// The client has everything of a channel up to this seq.
+    Seen {
+        /// The channel.
+        channel: String,
+        /// The seq.
+        seq: u64,
     },
     /// Makes a channel.
     Create {
@@ -69,6 +83,8 @@ pub enum Request<'a> {
         to: Option<String>,
         /// How long to wait for results.
         timeout: Option<Duration>,
+        /// By which a repetition is known.
+        key: Option<Box<str>>,
         /// What to do.
         name: String,
         /// With what.
@@ -139,6 +155,15 @@ pub enum Request<'a> {
         /// Where to begin.
         start: Start,
     },
+    /// Asks for a checksum of messages.
+    Digest {
+        /// The channel.
+        channel: String,
+        /// The first seq.
+        from: u64,
+        /// The last one.
+        to: u64,
+    },
     /// Lists the connected clients.
     Who {
         /// Only those in this channel.
@@ -183,6 +208,8 @@ pub struct Publish<'a> {
     pub channel: std::borrow::Cow<'a, str>,
     /// Only if this is still rank 0's term.
     pub term: Option<u64>,
+    /// By which a repetition is known.
+    pub key: Option<Box<str>>,
     /// What it carries.
     pub payload: Payload<'a>,
 }
@@ -206,9 +233,50 @@ pub enum Start {
 pub struct Settings {
     /// Members and observers at most; the broker's limit if `None`.
     pub members_max: Option<u32>,
-    /// Entries to keep for those who come later.
-    pub history: u64,
+    /// Entries to keep for those who come later. `None`: none, or all of them
+    /// if the channel is durable.
+    pub history: Option<u64>,
+    /// Keep them for this long at most.
+    pub history_age: Option<Duration>,
+    /// Keep so many bytes of them at most.
+    pub history_bytes: Option<u64>,
+    /// Whether entries are on disk before anybody sees them.
+    pub durable: bool,
+    /// How long the seat of a lost member still counts.
+    pub hold: Duration,
+    /// When the seat of a member whose connection closes is free.
+    pub on_close: OnClose,
 }
+
+impl Settings {
+    /// Entries to keep for those who come later.
+    pub fn entries_kept(&self) -> u64 {
+        self.history.unwrap_or(if self.durable { u64::MAX } else { 0 })
+    }
+}
+
+/// When the seat of a member whose connection closes is free.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnClose {
+    /// At that moment.
+    #[default]
+    Fast,
+    /// When its lease has certainly run out.
+    Safe,
+}
+
+impl OnClose {
+    /// As the wire says it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            OnClose::Fast => "fast",
+            OnClose::Safe => "safe",
+        }
+    }
+}
+
+/// Bytes that the key of a message or a command has at most.
+pub const KEY_BYTES_MAX: usize = 128;
 
 /// Whether this may be the name of a channel or a member.
 ///
@@ -252,10 +320,16 @@ const fn usage(verb: &'static str, words: &'static str, does: &'static str) -> U
 pub const VERBS: &[Usage] = &[
     usage(
         "hello",
-        "[--name N] [--quiet]",
-        "introduces you; --quiet leaves out the ok of pub and ack",
+        "[--name N] [--session UUID [--secret S]] [--seen CH=SEQ]… [--quiet]",
+        "introduces you, or resumes your session; --quiet leaves out the ok of pub and ack",
     ),
-    usage("create", "CH [--max N] [--history N] [--if-missing]", "makes a channel"),
+    usage("seen", "CH SEQ", "you have everything up to SEQ"),
+    usage(
+        "create",
+        "CH [--max N] [--history N] [--history-age SECS] [--history-bytes N] [--durable] \
+         [--hold SECS] [--on-close fast|safe] [--if-missing]",
+        "makes a channel",
+    ),
     usage("drop", "CH", "removes a channel; rank 0 only"),
     usage(
         "sub",
@@ -264,8 +338,16 @@ pub const VERBS: &[Usage] = &[
     ),
     usage("unsub", "CH|GLOB", "leaves a channel, or stops observing a pattern"),
     usage("use", "CH", "makes CH the current channel"),
-    usage("pub", "[--term T] CH MESSAGE… | --raw CH TEXT | --json CH TEXT", "publishes a message"),
-    usage("cmd", "CH [--to MEMBER] [--timeout SECS] NAME ARG…", "commands those ranked below you"),
+    usage(
+        "pub",
+        "[--term T] [--key K] CH MESSAGE… | --raw CH TEXT | --json CH TEXT",
+        "publishes a message",
+    ),
+    usage(
+        "cmd",
+        "CH [--to MEMBER] [--timeout SECS] [--key K] NAME ARG…",
+        "commands those ranked below you",
+    ),
     usage("/NAME", "ARG…", "the same, in the current channel"),
     usage("ack", "CH SEQ [--code N] [TEXT…]", "reports a command as executed, or as failed"),
     usage("rank", "[CH]", "your rank and term"),

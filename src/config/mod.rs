@@ -15,6 +15,7 @@ mod settings;
 mod show;
 mod value;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 pub use layers::{ConfigError, Halt, Loaded, Origin, load};
@@ -49,6 +50,19 @@ pub struct Config {
     /// How long connections may go on reading what is due to them when the
     /// broker stops.
     pub drain: Duration,
+    /// How long the session of a lost connection can be resumed.
+    pub session_grace: Duration,
+    /// How long a client may believe in its seats, from when it sent the `ping`
+    /// that was answered.
+    pub lease: Duration,
+    /// How long after a lost member's lease its seat on a `safe` channel is
+    /// free.
+    pub guard: Duration,
+    /// Where entries, rosters and sessions are kept on disk, if anywhere.
+    pub data: Option<PathBuf>,
+    /// How long the members from before a restart keep their seats after it.
+    /// Zero: lease and guard.
+    pub restart_grace: Duration,
 }
 
 impl Default for Config {
@@ -66,6 +80,11 @@ impl Default for Config {
             stall: Duration::ZERO,
             log_bytes: 0,
             drain: Duration::ZERO,
+            session_grace: Duration::ZERO,
+            lease: Duration::ZERO,
+            guard: Duration::ZERO,
+            data: None,
+            restart_grace: Duration::ZERO,
         };
         for setting in SETTINGS {
             setting.reset(&mut config);
@@ -106,6 +125,11 @@ mod tests {
             stall: Duration::from_millis(250),
             log_bytes: 4 * 1024 * 1024,
             drain: Duration::from_secs(5),
+            session_grace: Duration::from_secs(30),
+            lease: Duration::from_secs(8),
+            guard: Duration::from_secs(2),
+            data: None,
+            restart_grace: Duration::ZERO,
         };
         assert_eq!(Config::default(), expected);
     }

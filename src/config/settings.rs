@@ -2,6 +2,7 @@
 
 use std::net::Ipv6Addr;
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{Config, value};
@@ -26,11 +27,34 @@ pub struct Setting {
 
 /// What a value is, what it is by default, what it may be, and where it goes.
 enum Kind {
-    Host { field: Field<String>, default: &'static str },
-    Port { field: Field<u16>, default: u16 },
-    Count { field: Field<usize>, default: usize, bounds: RangeInclusive<usize> },
-    Size { field: Field<usize>, default: usize, bounds: RangeInclusive<usize> },
-    Time { field: Field<Duration>, default: Duration, bounds: RangeInclusive<Duration>, zero: Zero },
+    Host {
+        field: Field<String>,
+        default: &'static str,
+    },
+    Port {
+        field: Field<u16>,
+        default: u16,
+    },
+    /// A folder, or nothing, which is the default.
+    Folder {
+        field: Field<Option<PathBuf>>,
+    },
+    Count {
+        field: Field<usize>,
+        default: usize,
+        bounds: RangeInclusive<usize>,
+    },
+    Size {
+        field: Field<usize>,
+        default: usize,
+        bounds: RangeInclusive<usize>,
+    },
+    Time {
+        field: Field<Duration>,
+        default: Duration,
+        bounds: RangeInclusive<Duration>,
+        zero: Zero,
+    },
 }
 
 /// Whether a time may be zero though that is out of its bounds.
@@ -163,6 +187,63 @@ pub static SETTINGS: &[Setting] = &[
             zero: Zero::Means("not at all"),
         },
     },
+    Setting {
+        name: "session-grace",
+        value_name: "TIME",
+        help: "How long the session of a lost connection can be resumed; 0 is not at all",
+        why: "Long enough for a restart of the client or a change of network; until then what it \
+              has not got is kept for it, within log-bytes.",
+        kind: Kind::Time {
+            field: field!(session_grace),
+            default: Duration::from_secs(30),
+            bounds: Duration::from_millis(1)..=Duration::from_secs(86_400),
+            zero: Zero::Means("not at all"),
+        },
+    },
+    Setting {
+        name: "lease",
+        value_name: "TIME",
+        help: "How long a client may believe in its seats after a `ping` that was answered",
+        why: "On a `safe` channel nobody is promoted before: a shorter one fails over sooner, a \
+              longer one forgives longer pauses of the network.",
+        kind: Kind::Time {
+            field: field!(lease),
+            default: Duration::from_secs(8),
+            bounds: Duration::from_millis(100)..=HOUR,
+            zero: Zero::Refused,
+        },
+    },
+    Setting {
+        name: "guard",
+        value_name: "TIME",
+        help: "How long after a lost member's lease the next in line of a `safe` channel is promoted",
+        why: "For clocks that do not run equally fast, and for a holder that takes a moment to stop.",
+        kind: Kind::Time {
+            field: field!(guard),
+            default: Duration::from_secs(2),
+            bounds: Duration::from_millis(1)..=HOUR,
+            zero: Zero::Refused,
+        },
+    },
+    Setting {
+        name: "data",
+        value_name: "DIR",
+        help: "Folder to keep durable channels, rosters and sessions in; made if missing",
+        why: "By default nothing is written anywhere. One broker at a time may use a folder.",
+        kind: Kind::Folder { field: field!(data) },
+    },
+    Setting {
+        name: "restart-grace",
+        value_name: "TIME",
+        help: "How long members keep their seats after a restart with --data; 0 is lease and guard",
+        why: "A restart should not reshuffle the ranks: whoever comes back in time is where it was.",
+        kind: Kind::Time {
+            field: field!(restart_grace),
+            default: Duration::ZERO,
+            bounds: Duration::from_millis(1)..=HOUR,
+            zero: Zero::Means("lease and guard"),
+        },
+    },
 ];
 
 impl Setting {
@@ -181,6 +262,7 @@ impl Setting {
         match &self.kind {
             Kind::Host { .. } => "an address or a name such as 127.0.0.1, :: or localhost".into(),
             Kind::Port { .. } => "a whole number from 0 to 65535".into(),
+            Kind::Folder { .. } => "the path of a folder, or nothing for none".into(),
             Kind::Count { bounds, .. } => {
                 format!("{}, from {} to {}", value::COUNT, bounds.start(), bounds.end())
             }
@@ -206,6 +288,9 @@ impl Setting {
         match &self.kind {
             Kind::Host { field, .. } => (field.get)(config).clone(),
             Kind::Port { field, .. } => (field.get)(config).to_string(),
+            Kind::Folder { field } => (field.get)(config)
+                .as_ref()
+                .map_or(String::new(), |path| path.display().to_string()),
             Kind::Count { field, .. } => (field.get)(config).to_string(),
             Kind::Size { field, .. } => value::show_size(*(field.get)(config)),
             Kind::Time { field, .. } => value::show_time(*(field.get)(config)),
@@ -214,7 +299,7 @@ impl Setting {
 
     /// Whether a bare number is a value for it in a TOML file.
     pub(super) fn is_numeric(&self) -> bool {
-        !matches!(self.kind, Kind::Host { .. })
+        !matches!(self.kind, Kind::Host { .. } | Kind::Folder { .. })
     }
 
     /// Puts its default into the configuration.
@@ -222,6 +307,7 @@ impl Setting {
         match &self.kind {
             Kind::Host { field, default } => (field.put)(config, (*default).into()),
             Kind::Port { field, default } => (field.put)(config, *default),
+            Kind::Folder { field } => (field.put)(config, None),
             Kind::Count { field, default, .. } | Kind::Size { field, default, .. } => {
                 (field.put)(config, *default);
             }
@@ -240,6 +326,10 @@ impl Setting {
             Kind::Port { field, .. } => {
                 let port = text.parse().ok().filter(|_| value::count(text).is_some());
                 (field.put)(config, port.ok_or_else(|| self.refusal(text))?);
+            }
+            Kind::Folder { field } => {
+                let path = Some(text).filter(|text| !text.is_empty());
+                (field.put)(config, path.map(PathBuf::from));
             }
             Kind::Count { field, bounds, .. } => {
                 let count = value::count(text).filter(|count| bounds.contains(count));
@@ -305,7 +395,7 @@ mod tests {
         let nano = Duration::from_nanos(1);
         for setting in SETTINGS {
             let (inside, outside) = match &setting.kind {
-                Kind::Host { .. } => continue,
+                Kind::Host { .. } | Kind::Folder { .. } => continue,
                 Kind::Port { .. } => (["0".into(), "65535".into()], ["-1".into(), "65536".into()]),
                 Kind::Count { bounds, .. } | Kind::Size { bounds, .. } => (
                     [bounds.start().to_string(), bounds.end().to_string()],

@@ -7,6 +7,7 @@ use crate::error::{Code, Fault, quoted};
 use crate::reply::{Line, Reply, Value};
 use crate::request::{Request, Start, VERBS};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Channels that a row of `who` names; of the others it gives the number.
 const CHANNELS_SHOWN_MAX: usize = 20;
@@ -47,7 +48,7 @@ impl Session {
         let row = |(rank, member): (u64, &crate::broker::channel::Ranked)| {
             let line = Line::new("member").at("channel", name.clone()).at("rank", rank);
             let line = line.at("member", member.name.clone()).with("term", member.term);
-            line.with("away", false).with("since", member.since)
+            line.with("away", member.away).with("since", member.since)
         };
         let rows = (0..).zip(&ranks).map(row).collect();
         let last = Line::new("ranks").at("channel", name.clone()).at("count", ranks.len());
@@ -75,8 +76,8 @@ impl Session {
             figures.settings.members_max.map_or(self.broker.config.max_members, |m| m as usize);
         let row = summary(&figures)
             .with("max", max)
-            .with("hold", 0_u64)
-            .with("on-close", "fast")
+            .with("hold", seconds(figures.settings.hold))
+            .with("on-close", figures.settings.on_close.as_str())
             .with("observers", figures.observers)
             .with("view", figures.view)
             .with("first", figures.first)
@@ -98,7 +99,10 @@ impl Session {
 
     fn who(&self, channel: Option<&str>, now_ms: u64) -> Result<Reply, Fault> {
         let clients = match channel {
-            Some(channel) => self.broker.channel(channel)?.clients(),
+            Some(channel) => {
+                let present = self.broker.channel(channel)?.clients().into_iter();
+                present.filter(|client| !client.is_away()).collect()
+            }
             None => self.broker.everyone(),
         };
         let rows: Vec<Line> = clients.iter().map(|client| present(client, now_ms)).collect();
@@ -130,6 +134,7 @@ impl Session {
             .with("uptime", now_ms / 1_000)
             .with("clients", self.broker.client_count())
             .with("channels", self.broker.channel_count())
+            .with("sessions-kept", self.broker.parked_sessions())
             .with("connections", stats.connections.get())
             .with("refused", stats.refused.get())
             .with("published", stats.published.get())
@@ -142,12 +147,25 @@ impl Session {
 }
 
 fn summary(channel: &Summary) -> Line {
+    let settings = &channel.settings;
+    let kept = match settings.entries_kept() {
+        u64::MAX => Value::from("all"),
+        entries => entries.into(),
+    };
     Line::new("channel")
         .at("channel", channel.name.clone())
         .with("members", channel.members)
         .with("seq", channel.seq)
-        .with("history", channel.settings.history)
-        .with("durable", false)
+        .with("history", kept)
+        .with("durable", settings.durable)
+}
+
+/// A time in seconds, with a fraction if there is one.
+fn seconds(time: Duration) -> Value {
+    if time.subsec_nanos() == 0 {
+        return time.as_secs().into();
+    }
+    time.as_secs_f64().to_string().into()
 }
 
 fn present(client: &Arc<Client>, now_ms: u64) -> Line {
@@ -162,12 +180,13 @@ fn present(client: &Arc<Client>, now_ms: u64) -> Line {
         names.truncate(CHANNELS_SHOWN_MAX);
         names.push(format!("+{others}").into());
     }
+    let origin = client.origin();
     let mut line = Line::new("client")
         .at("name", client.name())
-        .at("addr", client.addr.to_string())
-        .with("dialect", client.dialect)
-        .with("since", client.since)
-        .with("secs", now_ms.saturating_sub(client.since_ms) / 1_000);
+        .at("addr", origin.addr.to_string())
+        .with("dialect", origin.dialect)
+        .with("since", origin.since)
+        .with("secs", now_ms.saturating_sub(origin.since_ms) / 1_000);
     line.fields.push(crate::reply::Field {
         key: "channels",
         value: Value::Names(names),

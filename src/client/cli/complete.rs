@@ -201,7 +201,7 @@ mod tests {
             ("sub --observe o", "open ops"),
             ("sub --last ", ""),
             ("sub --o", "--observe"),
-            ("create x --d", ""),
+            ("create x --zz", ""),
             ("ca", ""),
             ("pub ops b", ""),
             ("kick ops b", "beth bob"),

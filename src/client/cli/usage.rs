@@ -98,10 +98,14 @@ mod tests {
             });
             shown.collect::<Vec<_>>().join(" ")
         };
-        assert_eq!(options("pub"), "--json --raw --term=Other");
-        assert_eq!(options("cmd"), "--timeout=Other --to=Member");
+        assert_eq!(options("pub"), "--json --key=Other --raw --term=Other");
+        assert_eq!(options("cmd"), "--key=Other --timeout=Other --to=Member");
         assert_eq!(options("clients"), "--history --last=Other");
-        assert_eq!(options("create"), "--history=Other --if-missing --max=Other");
+        assert_eq!(
+            options("create"),
+            "--durable --history=Other --history-age=Other --history-bytes=Other --hold=Other \
+             --if-missing --max=Other --on-close=Other"
+        );
         assert_eq!(
             options("sub"),
             "--create --from=Other --last=Other --no-echo --observe --pattern=Other"

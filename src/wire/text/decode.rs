@@ -1,10 +1,11 @@
 //! One line to one request.
 
-use super::options::{Known, Words, flag, not_yet, number, value};
+use super::options::{Known, Words, flag, key, not_yet, number, value, values};
 use super::{bad, publish, words};
 use crate::error::{Code, Fault, quoted};
-use crate::request::{Request, Settings, Start};
+use crate::request::{OnClose, Request, Settings, Start};
 use std::time::Duration;
+use uuid::Uuid;
 
 /// Reads one line, without its end. `None` for a blank line, a comment, and the
 /// answer to a `ping`: they are not requests, and nothing answers them.
@@ -31,21 +32,23 @@ pub fn decode(line: &[u8]) -> Result<Option<Request<'_>>, Fault> {
     }
 }
 
-const NOT_YET: [&str; 7] = ["seen", "digest", "fib", "url", "numbers", "jobs", "cancel"];
+const NOT_YET: [&str; 5] = ["fib", "url", "numbers", "jobs", "cancel"];
 
 fn request(verb: &str, words: Vec<String>) -> Result<Request<'static>, Fault> {
     if let Some(name) = verb.strip_prefix('/') {
-        return command(None, None, None, name.to_owned(), words);
+        return command(None, None, None, None, name.to_owned(), words);
     }
     let sort = |known, places| Words::sort(verb, words, known, places);
     match verb {
         "hello" => hello(sort(HELLO_OPTIONS, 0)?),
         "create" => create(sort(CREATE_OPTIONS, 1)?),
         "sub" => sub(sort(SUB_OPTIONS, 1)?),
-        "cmd" => cmd(sort(&[value("to"), value("timeout"), not_yet("key")], 1)?),
+        "cmd" => cmd(sort(&[value("to"), value("timeout"), value("key")], 1)?),
         "ack" => ack(sort(&[value("code")], 2)?),
         "promote" => promote(sort(&[], 3)?),
         "check" => check(sort(&[], 2)?),
+        "seen" => seen(sort(&[], 2)?),
+        "digest" => digest(sort(&[], 3)?),
         "kick" => kick(sort(&[], 2)?),
         "history" => history(sort(&[value("from"), value("last")], 1)?),
         "clients" => clients(sort(&[flag("history"), value("last")], 0)?),
@@ -96,9 +99,9 @@ fn request(verb: &str, words: Vec<String>) -> Result<Request<'static>, Fault> {
 const HELLO_OPTIONS: &[Known] = &[
     value("name"),
     flag("quiet"),
-    not_yet("session"),
-    not_yet("secret"),
-    not_yet("seen"),
+    value("session"),
+    value("secret"),
+    values("seen"),
     value("format"),
     not_yet("token"),
 ];
@@ -108,34 +111,82 @@ fn hello(mut words: Words) -> Result<Request<'static>, Fault> {
     if words.value("format").is_some_and(|format| format != "text") {
         return Err(Fault::new(Code::Unavailable, "this version serves only --format text"));
     }
-    Ok(Request::Hello { name: words.value("name"), quiet: words.has("quiet") })
+    let session = words.value("session").map(|text| uuid(&text)).transpose()?;
+    let secret = words.value("secret");
+    let seen =
+        words.all("seen").iter().map(|text| position(text)).collect::<Result<Vec<_>, _>>()?;
+    if session.is_none() && (secret.is_some() || !seen.is_empty()) {
+        return Err(bad("--secret and --seen go with --session"));
+    }
+    let (name, quiet) = (words.value("name"), words.has("quiet"));
+    Ok(Request::Hello { name, quiet, session, secret, seen })
+}
+
+fn uuid(text: &str) -> Result<Uuid, Fault> {
+    let is_refused = |_| bad(format!("--session takes a UUID, not {}", quoted(text)));
+    Uuid::parse_str(text).map_err(is_refused)
+}
+
+/// What `--seen` takes: a channel and the last seq that one has of it.
+fn position(text: &str) -> Result<(String, u64), Fault> {
+    let (channel, seq) = text
+        .split_once('=')
+        .ok_or_else(|| bad(format!("--seen takes CH=SEQ, not {}", quoted(text))))?;
+    Ok((channel.to_owned(), number("the SEQ of --seen", seq)?))
+}
+
+fn seen(mut words: Words) -> Result<Request<'static>, Fault> {
+    let (channel, seq) = (words.need("CH")?, number("SEQ", &words.need("SEQ")?)?);
+    words.done()?;
+    Ok(Request::Seen { channel, seq })
+}
+
+fn digest(mut words: Words) -> Result<Request<'static>, Fault> {
+    let channel = words.need("CH")?;
+    let (from, to) = (number("FROM", &words.need("FROM")?)?, number("TO", &words.need("TO")?)?);
+    words.done()?;
+    Ok(Request::Digest { channel, from, to })
 }
 
 const CREATE_OPTIONS: &[Known] = &[
     value("max"),
     value("history"),
+    value("history-age"),
+    value("history-bytes"),
     flag("if-missing"),
-    not_yet("durable"),
-    not_yet("hold"),
+    flag("durable"),
+    value("hold"),
     value("on-close"),
 ];
 
 fn create(mut words: Words) -> Result<Request<'static>, Fault> {
     let channel = words.need("CH")?;
     words.done()?;
-    match words.value("on-close").as_deref() {
-        None | Some("fast") => {}
-        Some("safe") => {
-            let text = "--on-close safe is not served by this version";
-            return Err(Fault::new(Code::Unavailable, text));
-        }
+    let on_close = match words.value("on-close").as_deref() {
+        None | Some("fast") => OnClose::Fast,
+        Some("safe") => OnClose::Safe,
         Some(_) => return Err(bad("--on-close is fast or safe")),
-    }
+    };
     let members_max = words.number("max")?;
     if members_max == Some(0) {
         return Err(bad("--max must be at least 1"));
     }
-    let settings = Settings { members_max, history: words.number("history")?.unwrap_or(0) };
+    let hold = match words.value("hold").as_deref() {
+        None | Some("0") => Duration::ZERO,
+        Some(secs) => seconds("--hold", secs, SECONDS_MAX)?,
+    };
+    let age = words.value("history-age");
+    let settings = Settings {
+        members_max,
+        history: words.number("history")?,
+        history_age: age
+            .map(|secs| seconds("--history-age", &secs, AGE_SECONDS_MAX))
+            .transpose()?,
+        history_bytes: words.number("history-bytes")?,
+        durable: words.has("durable"),
+        hold,
+        on_close,
+    };
     Ok(Request::Create { channel, settings, if_missing: words.has("if-missing") })
 }
 
@@ -180,17 +231,20 @@ fn start(words: &mut Words) -> Result<Start, Fault> {
 fn cmd(mut words: Words) -> Result<Request<'static>, Fault> {
     let channel = Some(words.need("CH")?);
     let to = words.value("to");
-    let timeout = words.value("timeout").map(|secs| seconds("--timeout", &secs)).transpose()?;
+    let timeout = words.value("timeout");
+    let timeout = timeout.map(|secs| seconds("--timeout", &secs, SECONDS_MAX)).transpose()?;
+    let key = key(&mut words)?;
     let missing = words.missing("NAME");
     let mut text = words.into_text().into_iter();
     let name = text.next().ok_or(missing)?;
-    command(channel, to, timeout, name, text.collect())
+    command(channel, to, timeout, key, name, text.collect())
 }
 
 fn command(
     channel: Option<String>,
     to: Option<String>,
     timeout: Option<Duration>,
+    key: Option<Box<str>>,
     name: String,
     args: Vec<String>,
 ) -> Result<Request<'static>, Fault> {
@@ -200,17 +254,20 @@ fn command(
     if args.iter().chain([&name]).any(|word| word.chars().any(char::is_control)) {
         return Err(bad("a command and its arguments hold no control characters"));
     }
-    Ok(Request::Cmd { channel, to, timeout, name, args })
+    Ok(Request::Cmd { channel, to, timeout, key, name, args })
 }
 
 /// The longest wait that a client may ask for.
 const SECONDS_MAX: f64 = 24.0 * 3600.0;
 
-fn seconds(what: &str, word: &str) -> Result<Duration, Fault> {
+/// The longest that messages may be asked to be kept: ten years.
+const AGE_SECONDS_MAX: f64 = 10.0 * 365.0 * 24.0 * 3600.0;
+
+fn seconds(what: &str, word: &str, most: f64) -> Result<Duration, Fault> {
     match word.parse::<f64>() {
-        Ok(secs) if secs > 0.0 && secs <= SECONDS_MAX => Ok(Duration::from_secs_f64(secs)),
+        Ok(secs) if secs > 0.0 && secs <= most => Ok(Duration::from_secs_f64(secs)),
         _ => Err(bad(format!(
-            "{what} takes seconds, above 0 and up to {SECONDS_MAX}, not {}",
+            "{what} takes seconds, above 0 and up to {most}, not {}",
             quoted(word)
         ))),
     }

@@ -13,7 +13,9 @@ fn code(line: &str) -> Code {
 
 fn published(line: &str) -> (String, Option<u64>, Payload<'_>) {
     match one(line) {
-        Request::Pub(Publish { channel, term, payload }) => (channel.into_owned(), term, payload),
+        Request::Pub(Publish { channel, term, payload, .. }) => {
+            (channel.into_owned(), term, payload)
+        }
         other => panic!("{other:?}"),
     }
 }
@@ -148,17 +150,8 @@ fn what_cannot_be_read_is_said_to_be_so() {
 #[test]
 fn what_is_not_served_yet_is_said_to_be_so() {
     for line in [
-        "hello --session x",
-        "hello --seen a=1",
         "hello --token t",
         "hello --format json",
-        "seen a 1",
-        "create a --durable",
-        "create a --hold 5",
-        "create a --on-close safe",
-        "pub --key k a b",
-        "cmd a --key k go",
-        "digest a 1 2",
         "fib 3",
         "url http://a",
         "numbers 5",
@@ -166,6 +159,43 @@ fn what_is_not_served_yet_is_said_to_be_so() {
         "cancel 1",
     ] {
         assert_eq!(code(line), Code::Unavailable, "{line:?}");
+    }
+}
+
+#[test]
+fn a_session_and_what_was_seen_of_each_channel() {
+    let uuid = "67e55044-10b1-426f-9247-bb680e5fe0c8";
+    let line = format!("hello --seen a=7 --session {uuid} --secret s --seen=b=0 --name n");
+    let Request::Hello { name, session, secret, seen, .. } = one(&line) else { panic!("{line}") };
+    assert_eq!((name.as_deref(), secret.as_deref()), (Some("n"), Some("s")));
+    assert_eq!(session.map(|session| session.to_string()).as_deref(), Some(uuid));
+    assert_eq!(seen, [("a".into(), 7), ("b".into(), 0)]);
+    for line in [
+        "hello --session x",
+        "hello --secret s",
+        "hello --seen a=1",
+        &format!("hello --session {uuid} --seen a"),
+        &format!("hello --session {uuid} --seen a=x"),
+        "seen a",
+        "seen a x",
+        "digest a 1",
+        "pub --key '' a b",
+    ] {
+        assert_eq!(code(line), Code::BadRequest, "{line:?}");
+    }
+    assert_eq!(code(&format!("pub --key {} a b", "k".repeat(129))), Code::TooLong);
+}
+
+#[test]
+fn how_a_channel_is_to_be() {
+    let line = "create a --hold 2.5 --on-close safe --history-age 86400 --history-bytes 5";
+    let Request::Create { settings, .. } = one(line) else { panic!("{line}") };
+    assert_eq!(settings.hold, Duration::from_millis(2500));
+    assert_eq!(settings.on_close, crate::request::OnClose::Safe);
+    assert_eq!(settings.history_age, Some(Duration::from_secs(86_400)));
+    assert_eq!((settings.history, settings.history_bytes), (None, Some(5)));
+    for line in ["create a --hold -1", "create a --hold 1e9", "create a --on-close soon"] {
+        assert_eq!(code(line), Code::BadRequest, "{line:?}");
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::bad;
 use crate::error::{Code, Fault, quoted};
+use crate::request::KEY_BYTES_MAX;
 use std::str::FromStr;
 
 /// An option that a verb knows.
@@ -15,6 +16,7 @@ pub struct Known {
 enum Kind {
     Flag,
     Value,
+    Values,
     NotYet,
 }
 
@@ -26,6 +28,11 @@ pub const fn flag(name: &'static str) -> Known {
 /// An option with a value.
 pub const fn value(name: &'static str) -> Known {
     Known { name, kind: Kind::Value }
+}
+
+/// An option with a value, which may be given more than once.
+pub const fn values(name: &'static str) -> Known {
+    Known { name, kind: Kind::Values }
 }
 
 /// An option of the protocol that this broker does not serve yet: its user is
@@ -92,8 +99,8 @@ impl Words {
             return Err(self.unknown(name, known));
         };
         let value = match (found.kind, given) {
-            (Kind::Value, Some(given)) => given,
-            (Kind::Value, None) => {
+            (Kind::Value | Kind::Values, Some(given)) => given,
+            (Kind::Value | Kind::Values, None) => {
                 words.next().ok_or_else(|| bad(format!("--{name} needs a value")))?
             }
             (Kind::Flag, None) => String::new(),
@@ -103,7 +110,7 @@ impl Words {
                 return Err(Fault::new(Code::Unavailable, text));
             }
         };
-        if self.options.iter().any(|(seen, _)| *seen == found.name) {
+        if found.kind != Kind::Values && self.has(found.name) {
             return Err(bad(format!("--{name} is given twice")));
         }
         self.options.push((found.name, value));
@@ -132,6 +139,11 @@ impl Words {
     pub fn value(&mut self, name: &str) -> Option<String> {
         let at = self.options.iter().position(|(seen, _)| *seen == name)?;
         Some(self.options.swap_remove(at).1)
+    }
+
+    /// All values of this option, in order.
+    pub fn all(&mut self, name: &str) -> Vec<String> {
+        self.options.extract_if(.., |(seen, _)| *seen == name).map(|(_, value)| value).collect()
     }
 
     /// The value of this option as a number.
@@ -186,4 +198,20 @@ impl Words {
 pub fn number<T: FromStr>(what: &str, word: &str) -> Result<T, Fault> {
     word.parse()
         .map_err(|_| bad(format!("{what} must be a whole number in range, not {}", quoted(word))))
+}
+
+/// The value of `--key`.
+///
+/// # Errors
+/// [`Code::BadRequest`] for an empty one, [`Code::TooLong`].
+pub fn key(words: &mut Words) -> Result<Option<Box<str>>, Fault> {
+    let Some(key) = words.value("key") else { return Ok(None) };
+    if key.is_empty() {
+        return Err(bad("--key must not be empty"));
+    }
+    if key.len() > KEY_BYTES_MAX {
+        let text = format!("a key has at most {KEY_BYTES_MAX} bytes, not {}", key.len());
+        return Err(Fault::new(Code::TooLong, text));
+    }
+    Ok(Some(key.into()))
 }

@@ -1,7 +1,7 @@
 //! `pub`, the one request whose text may stand verbatim, and the one that must
 //! be quick.
 
-use super::options::{Known, Words, flag, not_yet, value};
+use super::options::{Known, Words, flag, key, value};
 use super::{bad, words};
 use crate::error::Fault;
 use crate::payload::Payload;
@@ -22,10 +22,10 @@ pub(super) fn decode_plain(line: &[u8]) -> Option<Publish<'_>> {
         return None;
     }
     let channel = Cow::Borrowed(std::str::from_utf8(channel).ok()?);
-    Some(Publish { channel, term: None, payload: Payload::Plain(text) })
+    Some(Publish { channel, term: None, key: None, payload: Payload::Plain(text) })
 }
 
-const OPTIONS: &[Known] = &[value("term"), not_yet("key"), flag("raw"), flag("json")];
+const OPTIONS: &[Known] = &[value("term"), value("key"), flag("raw"), flag("json")];
 
 /// A `pub` line, in any of its forms.
 pub(super) fn decode(line: &str) -> Result<Publish<'_>, Fault> {
@@ -37,7 +37,8 @@ pub(super) fn decode(line: &str) -> Result<Publish<'_>, Fault> {
             (_, true) => Payload::Json(json(text)?.into()),
             _ => Payload::Text(text.into()),
         };
-        return Ok(Publish { channel: channel.into(), term: words.number("term")?, payload });
+        let (term, key) = (words.number("term")?, key(&mut words)?);
+        return Ok(Publish { channel: channel.into(), term, key, payload });
     }
     let words = words::split(line)?.into_iter().skip(1);
     let mut words = Words::sort("pub", words, OPTIONS, 1)?;
@@ -45,13 +46,13 @@ pub(super) fn decode(line: &str) -> Result<Publish<'_>, Fault> {
         return Err(bad("--raw and --json stand before the channel, unquoted"));
     }
     let channel = words.need("CH")?.into();
-    let term = words.number("term")?;
+    let (term, key) = (words.number("term")?, key(&mut words)?);
     let missing = words.missing("MESSAGE");
     let text = words.into_text();
     if text.is_empty() {
         return Err(missing);
     }
-    Ok(Publish { channel, term, payload: Payload::Text(text.join(" ").into()) })
+    Ok(Publish { channel, term, key, payload: Payload::Text(text.join(" ").into()) })
 }
 
 /// If this `pub` line takes its text verbatim: its options, its channel, and
