@@ -101,7 +101,10 @@ impl Driver {
             loop {
                 self.listen(&mut frames).await;
                 let again = self.accepted && reconnect && !self.shared.is_over();
-                self.results.clear();
+                // The broker keeps the results for a session that goes on.
+                if !again || !self.memory.has_session() {
+                    self.results.clear();
+                }
                 // Whoever waits for a reply hears that none will come, unless it
                 // is no harm to ask again.
                 let unanswered = self.outbox.down(!again);
@@ -145,7 +148,11 @@ impl Driver {
         let again = std::mem::replace(&mut self.accepted, true);
         self.backoff.reset();
         let unanswered = std::mem::take(&mut self.unanswered);
-        let frame = match self.memory.resumption() {
+        let resumption = self.memory.resumption();
+        if !matches!(resumption, Some(Resumption::Resumed { .. }) | None) {
+            self.results.clear();
+        }
+        let frame = match resumption {
             Some(Resumption::Resumed { missed, rank }) => {
                 for Asked { line, tag, .. } in unanswered {
                     self.outbox.say(&line, tag);

@@ -69,6 +69,8 @@ pub struct Settings {
     pub timeout: Option<Duration>,
     /// Whether to connect again when the connection is lost.
     pub reconnect: bool,
+    /// The session to remember, of this name.
+    pub session: Option<String>,
 }
 
 /// Runs the program; gives its exit code.

@@ -11,7 +11,9 @@ use super::status;
 use crate::runtime;
 use async_signal::{Signal as Heard, Signals};
 use futures::StreamExt;
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
+use rustix::process::{
+    Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_process_group, waitid,
+};
 use std::ffi::OsString;
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
@@ -108,7 +110,7 @@ fn watch(leash: &mut Leash, group: Pid, events: &Receiver<Event>) -> bool {
         let pause = leash.look_at().since(now).clamp(LOOK / 10, LOOK);
         match events.recv_timeout(pause) {
             Ok(Event::Order(Order::Until(until))) => leash.extend(until),
-            Ok(Event::Order(Order::Signal(which))) => signal(group, which),
+            Ok(Event::Order(Order::Signal(which))) => hand_on(group, which),
             Ok(Event::Order(Order::End)) => {
                 told_to = true;
                 carry_out(leash.end(Moment::now()), group);
@@ -137,6 +139,17 @@ fn carry_out(action: Action, group: Pid) {
             signal(group, Signal::CONT);
         }
         Action::Kill => signal(group, Signal::KILL),
+    }
+}
+
+/// Hands a signal on: one that ends programs to all that this one has started,
+/// as a terminal would, others to the program alone, which knows what they mean.
+fn hand_on(group: Pid, which: Signal) {
+    if [Signal::USR1, Signal::USR2].contains(&which) {
+        // The program's number is its group's.
+        let _ = kill_process(group, which);
+    } else {
+        signal(group, which);
     }
 }
 

@@ -31,9 +31,31 @@ pub enum Start {
     /// Not with this rank.
     No,
     /// The rank is right, but the one before may believe in it until then.
-    NotBefore(Moment),
+    NotBefore(Moment, Doubt),
     /// Now.
     Now(Claim),
+}
+
+/// Why somebody may still believe in the same rank.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Doubt {
+    /// How this rank came about is not known yet.
+    NotTold,
+    /// The broker may have been another one before, with other ranks.
+    YoungBroker,
+    /// The one before was not lost, and did not leave: it may not know yet.
+    OneBefore,
+}
+
+impl Doubt {
+    /// In words.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Doubt::NotTold => "how it came about is not known yet",
+            Doubt::YoungBroker => "the broker has just begun, and others may not know yet",
+            Doubt::OneBefore => "the one before may not know yet",
+        }
+    }
 }
 
 /// What is known of one's seat in the channel.
@@ -48,7 +70,7 @@ pub struct Seat {
     /// The channel's entries up to here are known.
     seen: u64,
     /// When something happened of which the one before may not know.
-    unsettled_at: Option<Moment>,
+    unsettled_at: Option<(Moment, Doubt)>,
 }
 
 impl Seat {
@@ -70,6 +92,11 @@ impl Seat {
         self.claim
     }
 
+    /// For how long this rank has been known.
+    pub fn age(&self, now: Moment) -> Duration {
+        now.since(self.claimed_at)
+    }
+
     /// Why this client is no longer a member: `kicked`, `dropped`, …
     pub fn removed(&self) -> Option<&str> {
         self.removed.as_deref()
@@ -85,15 +112,15 @@ impl Seat {
         self.seen = self.seen.max(seq);
     }
 
-    /// Something has happened of which the one before may not know.
-    pub fn unsettle(&mut self, at: Moment) {
-        self.unsettled_at = self.unsettled_at.max(Some(at));
+    /// Something has happened of which others may not know.
+    pub fn unsettle(&mut self, at: Moment, doubt: Doubt) {
+        self.unsettled_at = self.unsettled_at.max(Some((at, doubt)));
     }
 
     /// The session is gone and with it the seat: nothing is known any more.
     pub fn reset(&mut self, now: Moment) {
         *self = Seat { safe: self.safe, ..Seat::new(self.ranks) };
-        self.unsettle(now);
+        self.unsettle(now, Doubt::YoungBroker);
     }
 
     /// The broker says that this is the rank. Answers and frames may come out of
@@ -138,14 +165,14 @@ impl Seat {
             Frame::Moved { seq, old, new, .. } => {
                 self.begins(*seq);
                 if *old.min(new) <= self.ranks.last() {
-                    self.unsettle(now);
+                    self.unsettle(now, Doubt::OneBefore);
                 }
             }
             Frame::Message { seq, .. } => self.begins(*seq),
             Frame::Command(command) => self.begins(command.seq),
             Frame::Gap { to, .. } => {
                 self.begins(*to);
-                self.unsettle(now);
+                self.unsettle(now, Doubt::OneBefore);
             }
             _ => {}
         }
@@ -162,7 +189,7 @@ impl Seat {
         // know it yet.
         let moved_others = rank < self.ranks.last();
         if moved_others || (rank == self.ranks.last() && !has_ended) {
-            self.unsettle(now);
+            self.unsettle(now, Doubt::OneBefore);
         }
     }
 
@@ -173,9 +200,9 @@ impl Seat {
         };
         // How this rank came about is told by the entry of its term, which may
         // come behind the news of the rank itself.
-        let unknown = (self.seen < claim.term).then_some(self.claimed_at);
-        match unknown.max(self.unsettled_at).map(|at| at.after(lease)) {
-            Some(settled_at) if settled_at > now => Start::NotBefore(settled_at),
+        let unknown = (self.seen < claim.term).then_some((self.claimed_at, Doubt::NotTold));
+        match unknown.max(self.unsettled_at).map(|(at, doubt)| (at.after(lease), doubt)) {
+            Some((settled_at, doubt)) if settled_at > now => Start::NotBefore(settled_at, doubt),
             _ => Start::Now(claim),
         }
     }
@@ -229,7 +256,7 @@ mod tests {
             hear(&mut seat, 5, &["left n 11 b 1 reason=quit", "rank n 1 11 11"]);
             assert_eq!(start(&seat, 5), Start::No);
             hear(&mut seat, 6, &["rank n 0 12 12"]);
-            assert_eq!(start(&seat, 6), Start::NotBefore(at(14)), "why is not known yet");
+            assert_eq!(start(&seat, 6), Start::NotBefore(at(14), Doubt::NotTold));
             hear(&mut seat, 6, &[&format!("left n 12 a 0 reason={reason}")]);
             assert_eq!(start(&seat, 6), Start::Now(Claim { rank: 0, term: 12, view: 12 }));
         }
@@ -240,13 +267,13 @@ mod tests {
         for line in ["left n 12 a 0 reason=kicked", "move n 12 a 0 2", "gap n 11 12"] {
             let mut seat = third("0");
             hear(&mut seat, 6, &[line, "rank n 0 12 12"]);
-            assert_eq!(start(&seat, 13), Start::NotBefore(at(14)), "{line}");
+            assert_eq!(start(&seat, 13), Start::NotBefore(at(14), Doubt::OneBefore), "{line}");
             assert!(matches!(start(&seat, 14), Start::Now(_)), "{line}");
         }
         let mut fast = third("0");
         fast.is_safe(false);
         hear(&mut fast, 6, &["left n 12 a 0 reason=lost", "rank n 0 12 12"]);
-        assert_eq!(start(&fast, 6), Start::NotBefore(at(14)));
+        assert_eq!(start(&fast, 6), Start::NotBefore(at(14), Doubt::OneBefore));
     }
 
     #[test]
@@ -254,7 +281,7 @@ mod tests {
         // The member of rank 1 becomes rank 0: its program ends, but not yet.
         let mut seat = third("1");
         hear(&mut seat, 6, &["left n 11 a 0 reason=quit", "rank n 1 11 11"]);
-        assert_eq!(start(&seat, 6), Start::NotBefore(at(14)));
+        assert_eq!(start(&seat, 6), Start::NotBefore(at(14), Doubt::OneBefore));
         let mut seat = third("1");
         hear(&mut seat, 6, &["left n 11 b 1 reason=quit", "rank n 1 11 11"]);
         assert!(matches!(start(&seat, 6), Start::Now(_)));
@@ -291,7 +318,7 @@ mod tests {
         assert!(gone.lost(running).is_some());
         gone.claimed(Claim { rank: 0, term: 1, view: 1 }, at(7));
         gone.begins(1);
-        assert_eq!(start(&gone, 8), Start::NotBefore(at(15)), "others may not know yet");
+        assert_eq!(start(&gone, 8), Start::NotBefore(at(15), Doubt::YoungBroker));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::lease::Lease;
 use super::link::{Order, Report};
 use super::program::{Program, Told};
 use super::round::{self, Entered, Round};
-use super::seat::{Claim, Seat, Start};
+use super::seat::{Claim, Doubt, Seat, Start};
 use super::{EXIT_LOST, Settings, status};
 use crate::client::store::Store;
 use crate::client::{Client, Error, Frame, Frames, Options, Ticket};
@@ -258,10 +258,11 @@ impl Supervisor {
         let (Some(lease), Some(claim)) = (self.lease, self.seat.claim()) else { return None };
         match self.seat.may_start(now, lease.length()) {
             Start::Now(claim) if now < lease.end_at() => self.start(claim, &lease),
-            Start::NotBefore(at) => {
+            // That is told in a moment.
+            Start::NotBefore(_, Doubt::NotTold) if self.seat.age(now) < LOOK * 2 => None,
+            Start::NotBefore(at, doubt) => {
                 let left = at.since(now).as_secs_f64();
-                let why = format!("the one before may believe in its rank for {left:.1} s");
-                self.say_waiting(claim, Some(&why))
+                self.say_waiting(claim, Some(&format!("{}: {left:.1} s more", doubt.as_str())))
             }
             _ => self.say_waiting(claim, None),
         }
@@ -374,18 +375,18 @@ impl Supervisor {
                 "{channel} was not made with --on-close safe: after a lost member one lease is waited for"
             ));
         }
-        // Nobody can have heard of an older broker's promotion, nor has this one
-        // heard of who believes what it said.
-        self.seat.unsettle(now.before(entered.uptime));
+        // A broker that has forgotten everything knows of nobody who believes
+        // what it said before.
+        self.seat.unsettle(now.before(entered.uptime), Doubt::YoungBroker);
         match entered.seat {
             Some((claim, seq)) => {
                 self.seat.begins(seq);
                 self.seat.claimed(claim, now);
                 if !entered.is_safe {
-                    self.seat.unsettle(now);
+                    self.seat.unsettle(now, Doubt::OneBefore);
                 }
             }
-            None if self.is_second_life => self.seat.unsettle(now),
+            None if self.is_second_life => self.seat.unsettle(now, Doubt::OneBefore),
             None => {}
         }
         self.next_round = now;
