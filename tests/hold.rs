@@ -5,15 +5,12 @@
 
 mod client_support;
 
-use client_support::{DEADLINE, Running, member, program, wait};
+use client_support::{DEADLINE, Running, Wire, member, program, wait};
 use ranked_broker::config::Config;
 use ranked_broker::server::Server;
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -308,50 +305,6 @@ fn whoever_is_promoted_by_hand_waits_until_the_one_before_has_ended() {
     assert_eq!(bob.end(), 8);
     diary.wait_for("dora runs", |lives| lives.len() == 3);
     diary.nobody_overlapped("promote and kick");
-}
-
-/// Hands connections on to the broker, and cuts them.
-struct Wire {
-    port: u16,
-    open: Arc<Mutex<Vec<TcpStream>>>,
-}
-
-impl Wire {
-    fn to(broker: u16) -> Wire {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let open = Arc::new(Mutex::new(Vec::new()));
-        let all = open.clone();
-        std::thread::spawn(move || {
-            for near in listener.incoming().map_while(Result::ok) {
-                let Ok(far) = TcpStream::connect(("127.0.0.1", broker)) else { continue };
-                let mut open = all.lock().unwrap();
-                open.push(near.try_clone().unwrap());
-                open.push(far.try_clone().unwrap());
-                let back = (far.try_clone().unwrap(), near.try_clone().unwrap());
-                std::thread::spawn(move || copy(near, far));
-                std::thread::spawn(move || copy(back.0, back.1));
-            }
-        });
-        Wire { port, open }
-    }
-
-    fn cut(&self) {
-        for stream in self.open.lock().unwrap().drain(..) {
-            let _ = stream.shutdown(Shutdown::Both);
-        }
-    }
-}
-
-fn copy(mut from: TcpStream, mut to: TcpStream) {
-    let mut buffer = [0; 4096];
-    while let Ok(count @ 1..) = from.read(&mut buffer) {
-        if to.write_all(&buffer[..count]).is_err() {
-            break;
-        }
-    }
-    let _ = from.shutdown(Shutdown::Both);
-    let _ = to.shutdown(Shutdown::Both);
 }
 
 #[test]

@@ -10,6 +10,7 @@ pub mod exec;
 pub mod exit;
 pub mod input;
 mod receive;
+mod resume;
 pub mod screen;
 pub mod session;
 pub mod stage;

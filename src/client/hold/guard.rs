@@ -12,7 +12,8 @@ use crate::runtime;
 use async_signal::{Signal as Heard, Signals};
 use futures::StreamExt;
 use rustix::process::{
-    Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_process_group, waitid,
+    Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_process_group, test_kill_process_group,
+    waitid,
 };
 use std::ffi::OsString;
 use std::io::{self, BufRead, BufReader, Write};
@@ -27,6 +28,10 @@ use std::time::Duration;
 /// that a machine is asleep, and the lease does: this is how late that can be
 /// noticed after it has woken up.
 const LOOK: Duration = Duration::from_millis(100);
+
+/// How often to look whether all that was killed is gone, before the rank is
+/// given up. Where nobody takes the dead from the system it never is.
+const GONE_LOOKS: u32 = 20;
 
 /// The signals that are handed on to the program.
 pub(super) const HANDED_ON: [(Heard, Signal); 5] = [
@@ -95,6 +100,12 @@ pub fn run(task: &Task) -> io::Result<u8> {
     // What it has left behind must not outlive its rank either.
     signal(group, Signal::KILL);
     let code = child.wait().map_or(1, exit_code);
+    for _ in 0..GONE_LOOKS {
+        if test_kill_process_group(group).is_err() {
+            break;
+        }
+        thread::sleep(LOOK / 10);
+    }
     tell(&mut client, Report::Ended { code, told_to });
     Ok(code)
 }

@@ -83,7 +83,8 @@ impl Memory {
     /// The session as it is now.
     pub fn ticket(&self) -> Option<Ticket> {
         let resume = self.resume.as_ref()?;
-        let current = self.current.clone();
+        let kept = resume.kept.as_ref().and_then(|kept| kept.current.clone());
+        let current = self.current.clone().or(kept);
         Some(Ticket { channels: resume.progress.marks(), current, ..resume.ticket.clone() })
     }
 
