@@ -33,8 +33,9 @@ use std::time::Duration;
     subcommand_precedence_over_arg = true,
     subcommand_help_heading = "Instead of talking"
 )]
-// Each flag is an option of its own.
-#[allow(clippy::struct_excessive_bools)]
+// Each flag is an option of its own; the comments are the help text, where a
+// backtick would be a backtick.
+#[allow(clippy::struct_excessive_bools, clippy::doc_markdown)]
 struct Arguments {
     /// Where the broker is
     #[arg(default_value = "127.0.0.1")]
@@ -106,12 +107,13 @@ struct Arguments {
 
 /// What to do instead of talking.
 #[derive(Debug, Subcommand)]
+#[allow(clippy::doc_markdown)]
 enum Instead {
     /// Run a program for as long as a rank in a channel is held
     ///
     /// Joins CHANNEL (made with --on-close safe if it is missing), waits for the
-    /// rank, and runs PROGRAM with `BROKER_CHANNEL`, `BROKER_RANK`, `BROKER_TERM`,
-    /// `BROKER_VIEW` and `BROKER_URL` in its environment. When the rank or the
+    /// rank, and runs PROGRAM with BROKER_CHANNEL, BROKER_RANK, BROKER_TERM,
+    /// BROKER_VIEW and BROKER_URL in its environment. When the rank or the
     /// broker is lost, PROGRAM and what it has started in its process group are
     /// ended before the next in line is promoted: with TERM, and with KILL after
     /// --kill-after. Signals TERM, INT, HUP, USR1 and USR2 are handed on to it.

@@ -109,7 +109,10 @@ fn another_process_with_the_ticket_goes_on() {
     assert_eq!(messages(&mut later_frames), ["missed"]);
     // The first one is told that it is over, and does not fight.
     next(&mut frames, |frame| match frame {
-        Frame::Bye { reason } => Some(assert_eq!(reason, "taken-over")),
+        Frame::Bye { reason } => {
+            assert_eq!(reason, "taken-over");
+            Some(())
+        }
         _ => None,
     });
     let error = wait(alice.request("ping")).unwrap_err();

@@ -220,10 +220,10 @@ impl Driver {
             let due = [self.again_at, self.memory.seen_at(now)].into_iter().flatten().min();
             let (fill, given_up) = (pin!(self.connection.fill()), pin!(self.outbox.hung_up()));
             let filled = select(fill, given_up);
-            let Some(due) = due else { return goes_on(filled.await) };
+            let Some(due) = due else { return goes_on(&filled.await) };
             let pause = due.saturating_duration_since(now);
             if let Some(filled) = runtime::timeout(pause, filled).await {
-                return goes_on(filled);
+                return goes_on(&filled);
             }
         }
     }
@@ -340,7 +340,7 @@ impl Driver {
 }
 
 /// Whether the connection goes on after this.
-fn goes_on<A, B>(filled: Either<(io::Result<bool>, A), ((), B)>) -> bool {
+fn goes_on<A, B>(filled: &Either<(io::Result<bool>, A), ((), B)>) -> bool {
     matches!(filled, Either::Left((Ok(true), _)))
 }
 

@@ -210,6 +210,22 @@ impl Frame {
         parse(line).unwrap_or_else(|| Frame::Other { line: line.to_owned() })
     }
 
+    /// The channel that it is about.
+    pub fn channel(&self) -> Option<&str> {
+        match self {
+            Frame::Message { channel, .. }
+            | Frame::Command(Command { channel, .. })
+            | Frame::Result { channel, .. }
+            | Frame::Done { channel, .. }
+            | Frame::Joined { channel, .. }
+            | Frame::Left { channel, .. }
+            | Frame::Moved { channel, .. }
+            | Frame::Rank { channel, .. }
+            | Frame::Gap { channel, .. } => Some(channel),
+            _ => None,
+        }
+    }
+
     /// The kind of frame a line is, without reading all of it.
     pub fn kind(line: &str) -> &str {
         line.split(' ').next().unwrap_or_default()

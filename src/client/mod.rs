@@ -58,6 +58,7 @@ mod handle;
 pub mod hold;
 pub mod line;
 pub mod memory;
+mod options;
 pub mod outbox;
 mod progress;
 pub mod reconnect;
@@ -67,5 +68,6 @@ pub mod ticket;
 
 pub use error::Error;
 pub use event::{Command, Frame, MemberResult, Outcome};
-pub use handle::{Answer, Client, Frames, Issued, Options, Seat, acknowledgement};
+pub use handle::{Answer, Client, Frames, Issued, Seat, acknowledgement};
+pub use options::Options;
 pub use ticket::Ticket;

@@ -9,6 +9,7 @@ pub mod editor;
 pub mod exec;
 pub mod exit;
 pub mod input;
+mod introduction;
 mod receive;
 mod resume;
 pub mod screen;

@@ -113,18 +113,6 @@ impl Session {
         }
     }
 
-    /// The broker refuses the name: a person may choose another, a script
-    /// cannot go on as somebody else.
-    fn refused_introduction(&mut self) {
-        if self.screen.is_terminal() && self.settings.name.is_some() {
-            self.settings.name = None;
-            self.rename(None);
-            self.outbox.say(&self.memory.hello(), Origin::Introduction);
-        } else {
-            self.leave();
-        }
-    }
-
     fn take_frame(&mut self, line: &[u8], text: &str, number: u64) {
         let kind = Frame::kind(text);
         if self.has_enough() && !self.in_history() {

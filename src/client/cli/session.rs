@@ -11,7 +11,7 @@ use super::screen::Screen;
 use super::stage::{Event, Origin, Over, Stage};
 use super::words::order;
 use crate::client::connection::Connection;
-use crate::client::memory::{Memory, quote};
+use crate::client::memory::Memory;
 use crate::client::outbox::Outbox;
 use crate::client::reconnect::Backoff;
 use crate::runtime;
@@ -189,51 +189,6 @@ impl Session {
                 event = self.events.select_next_some() => if self.handle(event) { return None },
             }
         }
-    }
-
-    /// Says who this client is, if that matters.
-    fn introduce(&mut self) {
-        if self.memory.has_wishes() || self.screen.is_terminal() {
-            self.outbox.say(&self.memory.hello(), Origin::Introduction);
-        } else {
-            // The first bytes choose the dialect; whatever the user's first line
-            // begins with, this makes it text.
-            self.outbox.say("# broker-client", Origin::Own);
-            self.introduced();
-        }
-    }
-
-    pub(super) fn introduced(&mut self) {
-        self.resume();
-        if self.connected_before {
-            let text = format!("connected to {}:{} again", self.settings.host, self.settings.port);
-            self.screen.notice(&text);
-        } else {
-            if self.screen.is_terminal() {
-                let name = self.memory.name().unwrap_or_default();
-                let (host, port) = (&self.settings.host, self.settings.port);
-                self.screen.notice(&format!(
-                    "connected to {host}:{port} as {name}; try: help, sub CHANNEL --create, quit"
-                ));
-            }
-            let option = if self.settings.observe { " --observe" } else { "" };
-            for channel in &self.settings.subscribe {
-                // A session that goes on has it.
-                if self.memory.place(channel).is_some() {
-                    continue;
-                }
-                let line = format!("sub {}{option}", quote(channel));
-                if self.settings.reconnect {
-                    self.memory.wish(channel, line);
-                } else {
-                    self.outbox.say(&line, Origin::Option);
-                }
-            }
-        }
-        self.memory.connected();
-        self.ask_again();
-        self.connected_before = true;
-        self.outbox.open();
     }
 
     /// Handles all that comes and happens until one of them ends.

@@ -55,13 +55,12 @@ impl Leash {
     pub fn act(&mut self, now: Moment) -> Action {
         match self.kill_at {
             Some(at) if now >= at => Action::Kill,
-            Some(_) => Action::Nothing,
             None if now >= self.until => {
                 self.kill_at = Some(now);
                 Action::Kill
             }
             None if self.is_over(now) => self.end(now),
-            None => Action::Nothing,
+            _ => Action::Nothing,
         }
     }
 

@@ -1,6 +1,6 @@
 //! `broker-client hold`: runs a program for as long as one holds a rank.
 //!
-//! Three processes. The client ([`supervisor`]) talks to the broker: it knows
+//! Three processes. The client (`supervisor`) talks to the broker: it knows
 //! its rank ([`seat`]) and asks for a new [`lease`] several times while the last
 //! one lasts. The [`guard`] is told until when the program may run, and ends it
 //! by itself when that time is over ([`leash`]). The program is its child, and
@@ -13,12 +13,14 @@ pub mod launch;
 pub mod lease;
 pub mod leash;
 pub mod link;
+mod news;
 mod program;
 pub mod ranks;
 mod round;
 pub mod seat;
+mod start;
 mod status;
-pub mod supervisor;
+mod supervisor;
 
 use crate::runtime;
 use ranks::Ranks;
@@ -51,5 +53,5 @@ pub const EXIT_LOST: u8 = 8;
 
 /// Holds the rank, runs the program, and gives the exit code.
 pub fn run(settings: Settings) -> u8 {
-    runtime::block_on(supervisor::run(settings))
+    runtime::block_on(start::run(settings))
 }

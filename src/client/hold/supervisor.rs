@@ -2,18 +2,17 @@
 //! lease, and ends it when the rank is lost.
 
 use super::clock::Moment;
-use super::guard::HANDED_ON;
 use super::lease::Lease;
 use super::link::{Order, Report};
+use super::news::News;
 use super::program::{Program, Told};
 use super::round::{self, Entered, Round};
 use super::seat::{Claim, Doubt, Seat, Start};
+use super::start::{ends, exit_code};
 use super::{EXIT_LOST, Settings, status};
 use crate::client::store::Store;
-use crate::client::{Client, Error, Frame, Frames, Options, Ticket};
-use crate::error::Code;
+use crate::client::{Client, Error, Frame, Frames};
 use crate::runtime;
-use async_signal::Signals;
 use futures::channel::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use futures::{FutureExt, StreamExt, select_biased};
 use rustix::process::Signal;
@@ -28,126 +27,22 @@ const ANSWER_LONGEST: Duration = Duration::from_secs(1);
 
 /// The longest pause between two attempts to connect again: a lease does not
 /// last long.
-const PAUSE_MAX: Duration = Duration::from_secs(1);
+pub(super) const PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// How long the broker may take to hear that this client leaves.
 const FAREWELL: Duration = Duration::from_secs(1);
 
 /// What happens beside the frames.
 #[derive(Debug)]
-enum Event {
+pub(super) enum Event {
     Signal(Signal),
     Round(Round),
     Entered(Result<Entered, Error>),
     Guard(Told),
 }
 
-/// Connects, holds, leaves; gives the exit code.
-pub(super) async fn run(settings: Settings) -> u8 {
-    let (tx, mut events) = mpsc::unbounded();
-    hear_signals(tx.clone());
-    let store = match &settings.session {
-        Some(name) => match Store::open(&settings.host, settings.port, name) {
-            Ok(store) => Some(store),
-            Err(e) => {
-                status::note(&e.to_string());
-                return 1;
-            }
-        },
-        None => None,
-    };
-    let ticket = match store.as_ref().map(Store::load) {
-        Some(Ok(Some(ticket))) => ticket,
-        Some(Err(e)) => {
-            status::note(&e.to_string());
-            Ticket::fresh()
-        }
-        _ => Ticket::fresh(),
-    };
-    let connected = {
-        let connect = connect(&settings, &ticket).fuse();
-        futures::pin_mut!(connect);
-        loop {
-            select_biased! {
-                connected = connect => break connected,
-                event = events.select_next_some() => {
-                    if let Event::Signal(signal) = event && let Some(code) = ends(signal) {
-                        return code;
-                    }
-                }
-            }
-        }
-    };
-    match connected {
-        Ok((client, frames)) => {
-            let supervisor = Supervisor::new(settings, client, store, tx);
-            supervisor.run(frames, events).await
-        }
-        Err(code) => code,
-    }
-}
-
-/// Tries until the broker is there and the name is free.
-async fn connect(settings: &Settings, ticket: &Ticket) -> Result<(Client, Frames), u8> {
-    let mut said = String::new();
-    loop {
-        let mut options = Options::new().session(ticket.clone()).pause_max(PAUSE_MAX);
-        if let Some(name) = &settings.name {
-            options = options.name(name);
-        }
-        let error = match options.connect(&settings.host, settings.port).await {
-            Ok(connected) => return Ok(connected),
-            Err(error) => error,
-        };
-        // The former self of this client may still be there.
-        let passes =
-            matches!(error, Error::Connect { .. }) || error.code() == Some(Code::NameTaken);
-        if !passes {
-            status::note(&error.to_string());
-            return Err(exit_code(&error));
-        }
-        let text = format!("{error}; trying until it succeeds");
-        if text != said {
-            status::waiting(&text);
-            said = text;
-        }
-        runtime::sleep(PAUSE_MAX).await;
-    }
-}
-
-/// The exit code of a signal that ends a client without a program.
-fn ends(signal: Signal) -> Option<u8> {
-    let ends = [Signal::TERM, Signal::INT, Signal::HUP].contains(&signal);
-    ends.then(|| 128 + u8::try_from(signal.as_raw()).unwrap_or(0))
-}
-
-fn exit_code(error: &Error) -> u8 {
-    match error {
-        Error::Lost | Error::TakenOver | Error::Connect { .. } => 3,
-        error => match error.code() {
-            Some(Code::Rank | Code::Fenced) => 5,
-            Some(Code::Full) => 10,
-            _ => 1,
-        },
-    }
-}
-
-fn hear_signals(tx: UnboundedSender<Event>) {
-    let mut signals = match Signals::new(HANDED_ON.map(|(heard, _)| heard)) {
-        Ok(signals) => signals,
-        Err(e) => return log::warn!("signals end this program at once: {e}"),
-    };
-    runtime::spawn(async move {
-        while let Some(Ok(heard)) = signals.next().await {
-            if let Some((_, signal)) = HANDED_ON.iter().find(|(known, _)| *known == heard) {
-                let _ = tx.unbounded_send(Event::Signal(*signal));
-            }
-        }
-    });
-}
-
 /// The state of the client.
-struct Supervisor {
+pub(super) struct Supervisor {
     settings: Settings,
     client: Client,
     store: Option<Store>,
@@ -163,12 +58,11 @@ struct Supervisor {
     next_round: Moment,
     /// When the broker last answered.
     heard_at: Moment,
-    /// What was last said about waiting.
-    said: Option<(Claim, bool)>,
+    news: News,
 }
 
 impl Supervisor {
-    fn new(
+    pub(super) fn new(
         settings: Settings,
         client: Client,
         store: Option<Store>,
@@ -188,11 +82,12 @@ impl Supervisor {
             is_over: false,
             next_round: now,
             heard_at: now,
-            said: None,
+            news: News::default(),
         }
     }
 
-    async fn run(mut self, frames: Frames, mut events: UnboundedReceiver<Event>) -> u8 {
+    /// Runs to the end; gives the exit code.
+    pub(super) async fn run(mut self, frames: Frames, mut events: UnboundedReceiver<Event>) -> u8 {
         let mut frames = frames.fuse();
         self.remember();
         self.enter();
@@ -242,6 +137,9 @@ impl Supervisor {
                 // Its guard should have, and has not.
                 program.kill();
             }
+            if let Some(lease) = &self.lease {
+                self.news.silent(lease, now.since(self.heard_at), now);
+            }
             return None;
         }
         self.consider(now)
@@ -256,29 +154,14 @@ impl Supervisor {
             return Some(EXIT_LOST);
         }
         let (Some(lease), Some(claim)) = (self.lease, self.seat.claim()) else { return None };
-        match self.seat.may_start(now, lease.length()) {
-            Start::Now(claim) if now < lease.end_at() => self.start(claim, &lease),
+        let doubt = match self.seat.may_start(now, lease.length()) {
+            Start::Now(claim) if now < lease.end_at() => return self.start(claim, &lease),
             // That is told in a moment.
-            Start::NotBefore(_, Doubt::NotTold) if self.seat.age(now) < LOOK * 2 => None,
-            Start::NotBefore(at, doubt) => {
-                let left = at.since(now).as_secs_f64();
-                self.say_waiting(claim, Some(&format!("{}: {left:.1} s more", doubt.as_str())))
-            }
-            _ => self.say_waiting(claim, None),
-        }
-    }
-
-    fn say_waiting(&mut self, claim: Claim, why: Option<&str>) -> Option<u8> {
-        let said = Some((claim, why.is_some()));
-        let news = self.said.map(|(known, why)| (known.rank, known.term, why))
-            != said.map(|(known, why)| (known.rank, known.term, why));
-        if news {
-            self.said = said;
-            let why = why.map(|why| format!(": {why}")).unwrap_or_default();
-            let Settings { channel, ranks, .. } = &self.settings;
-            let Claim { rank, term, .. } = claim;
-            status::waiting(&format!("rank={rank} term={term} channel={channel} for={ranks}{why}"));
-        }
+            Start::NotBefore(_, Doubt::NotTold) if self.seat.age(now) < LOOK * 2 => return None,
+            Start::NotBefore(at, doubt) => Some((doubt, at.since(now))),
+            Start::Now(_) | Start::No => None,
+        };
+        self.news.waiting(&self.settings, claim, doubt);
         None
     }
 
@@ -400,13 +283,12 @@ impl Supervisor {
         }
         let length = round.lease?;
         self.heard_at = now;
-        match round.claim {
-            Some(claim) => self.seat.claimed(claim, now),
-            None => {
-                self.seat.vacated();
-                return None;
-            }
-        }
+        self.news.answered();
+        let Some(claim) = round.claim else {
+            self.seat.vacated();
+            return None;
+        };
+        self.seat.claimed(claim, now);
         match &mut self.lease {
             Some(lease) => lease.renew(round.sent, length),
             None => match Lease::new(round.sent, length, self.settings.kill_after) {
@@ -439,7 +321,7 @@ impl Supervisor {
             Frame::SessionGone => {
                 status::note("the session is no longer kept; starting anew");
                 self.seat.reset(now);
-                self.said = None;
+                self.news = News::default();
                 self.remember();
                 if self.entered {
                     self.enter();
@@ -448,7 +330,7 @@ impl Supervisor {
             Frame::Bye { reason } if reason == "taken-over" => {
                 return self.give_up(3, &Error::TakenOver.to_string());
             }
-            frame if concerns(frame, &self.settings.channel) => {
+            frame if frame.channel() == Some(&self.settings.channel) => {
                 let name = self.client.name().unwrap_or_default();
                 self.seat.heard(frame, &name, now);
             }
@@ -474,19 +356,5 @@ impl Supervisor {
         {
             status::note(&e.to_string());
         }
-    }
-}
-
-/// Whether a frame is about this channel.
-fn concerns(frame: &Frame, channel: &str) -> bool {
-    match frame {
-        Frame::Message { channel: of, .. }
-        | Frame::Joined { channel: of, .. }
-        | Frame::Left { channel: of, .. }
-        | Frame::Moved { channel: of, .. }
-        | Frame::Rank { channel: of, .. }
-        | Frame::Gap { channel: of, .. } => of == channel,
-        Frame::Command(command) => command.channel == channel,
-        _ => false,
     }
 }
