@@ -150,6 +150,8 @@ pub enum Close {
     Shutdown,
     /// A line went past the limit without an end.
     TooLong,
+    /// The session goes on from another connection.
+    TakenOver,
     /// The client did not read what was sent to it until its bounded control
     /// lane ran over.
     Overflow,
@@ -164,6 +166,7 @@ impl Close {
             Close::Timeout => "timeout",
             Close::Shutdown => "shutdown",
             Close::TooLong => "too-long",
+            Close::TakenOver => "taken-over",
             Close::Overflow => "overflow",
         }
     }

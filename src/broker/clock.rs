@@ -2,11 +2,15 @@
 
 use super::channel::Channel;
 use super::directory::Client;
+use super::member::Member;
+use crate::log::Departure;
 use crate::sync::lock;
+use rustix::time::{ClockId, clock_gettime};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::{Condvar, Mutex, PoisonError, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use uuid::Uuid;
 
 /// Something to do when its time has come. Whatever it is about may be gone by
 /// then.
@@ -18,6 +22,26 @@ pub enum Timer {
     Deadline(Weak<Channel>, u64),
     /// See whether the members that hold publishers up have stalled.
     Stall(Weak<Channel>),
+    /// See whether this client's lease has run out.
+    Lease(Weak<Client>),
+    /// Give up the seat of a lost member, unless it came back.
+    Seat {
+        /// The channel.
+        channel: Weak<Channel>,
+        /// Whose seat it is.
+        member: Weak<Member>,
+        /// Why it was lost.
+        why: Departure,
+        /// Until when it was held.
+        at_ms: u64,
+    },
+    /// Forget a session, unless it was resumed.
+    Session {
+        /// Its name.
+        session: Uuid,
+        /// Until when it was kept.
+        at_ms: u64,
+    },
 }
 
 #[derive(Debug)]
@@ -43,24 +67,33 @@ impl Ord for Due {
     }
 }
 
-/// Deadlines, and the broker's time: milliseconds since it began.
+/// Milliseconds since the machine was started, suspended or not.
+fn boot_time_ms() -> u64 {
+    let time = clock_gettime(ClockId::Boottime);
+    // It begins with 0 and only grows.
+    let (secs, nanos) = (time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs());
+    secs * 1_000 + nanos / 1_000_000
+}
+
+/// Deadlines, and the broker's time: milliseconds since it began. The time for
+/// which the machine was suspended counts: leases run out meanwhile.
 #[derive(Debug)]
 pub struct Clock {
-    began: Instant,
+    began_ms: u64,
     heap: Mutex<BinaryHeap<Reverse<Due>>>,
     earlier: Condvar,
 }
 
 impl Default for Clock {
     fn default() -> Self {
-        Clock { began: Instant::now(), heap: Mutex::default(), earlier: Condvar::new() }
+        Clock { began_ms: boot_time_ms(), heap: Mutex::default(), earlier: Condvar::new() }
     }
 }
 
 impl Clock {
     /// The time now.
     pub fn now_ms(&self) -> u64 {
-        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+        boot_time_ms() - self.began_ms
     }
 
     /// Does this when its time has come.

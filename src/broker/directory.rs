@@ -1,7 +1,9 @@
 //! Who is here, and who was.
 
+use super::channel::Channel;
 use super::mailbox::Mailbox;
 use super::member::Member;
+use super::sessions::Identity;
 use crate::error::{Close, Code, Fault, quoted};
 use crate::log::ClientId;
 use crate::request::check_name;
@@ -11,7 +13,7 @@ use dashmap::mapref::entry::Entry;
 use jiff::Timestamp;
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// Past connections that are remembered.
@@ -41,8 +43,20 @@ impl Subscriptions {
     }
 
     /// The number of a subscription that has ended.
-    pub fn free_slot(&mut self, slot: u32) {
+    pub(super) fn free_slot(&mut self, slot: u32) {
         self.free_slots.push(slot);
+    }
+
+    /// A subscription has come to its end: its number is free, and so is the
+    /// channel, unless a later one has taken its place.
+    pub fn forget(&mut self, channel: &Channel, member: &Arc<Member>) -> bool {
+        self.free_slot(member.slot);
+        let name = channel.name();
+        let is_last = self.by_channel.get(name).is_some_and(|last| Arc::ptr_eq(last, member));
+        if is_last {
+            self.by_channel.remove(name);
+        }
+        is_last
     }
 
     /// Whether one of the patterns matches.
@@ -51,11 +65,9 @@ impl Subscriptions {
     }
 }
 
-/// A connected client.
-#[derive(Debug)]
-pub struct Client {
-    /// Its number.
-    pub id: ClientId,
+/// A client's present connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Origin {
     /// Where it comes from.
     pub addr: SocketAddr,
     /// How it speaks.
@@ -64,18 +76,81 @@ pub struct Client {
     pub since: Timestamp,
     /// The same on the broker's clock.
     pub since_ms: u64,
+}
+
+/// A client: connected, or away with its session kept.
+#[derive(Debug)]
+pub struct Client {
+    /// Its number.
+    pub id: ClientId,
     /// Where to leave mail for it.
     pub mailbox: Arc<Mailbox>,
     /// What it is subscribed to. Lock order: this before any channel.
     pub subscriptions: Mutex<Subscriptions>,
     name: Mutex<Arc<str>>,
+    origin: Mutex<Origin>,
+    identity: Mutex<Option<Box<Identity>>>,
     heard_ms: AtomicU64,
+    /// It has no connection: its session, or a seat, is kept for it.
+    away: AtomicBool,
+    /// Somebody looks whether its lease has run out.
+    lease_watched: AtomicBool,
 }
 
 impl Client {
+    fn new(id: ClientId, name: Arc<str>, origin: Origin) -> Self {
+        Client {
+            id,
+            mailbox: Arc::default(),
+            subscriptions: Mutex::default(),
+            name: Mutex::new(name),
+            origin: Mutex::new(origin),
+            identity: Mutex::default(),
+            heard_ms: AtomicU64::new(origin.since_ms),
+            away: AtomicBool::new(false),
+            lease_watched: AtomicBool::new(false),
+        }
+    }
+
     /// Its name. It cannot change while the client is subscribed to anything.
     pub fn name(&self) -> Arc<str> {
         lock(&self.name).clone()
+    }
+
+    /// Its present connection, or its last.
+    pub fn origin(&self) -> Origin {
+        *lock(&self.origin)
+    }
+
+    /// It goes on from another connection.
+    pub(super) fn arrive(&self, origin: Origin) {
+        *lock(&self.origin) = origin;
+        self.away.store(false, Ordering::SeqCst);
+    }
+
+    /// It has no connection any more, and may come back.
+    pub(super) fn go_away(&self) {
+        self.away.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether it has no connection.
+    pub fn is_away(&self) -> bool {
+        self.away.load(Ordering::SeqCst)
+    }
+
+    /// What it is known by across connections, if it has introduced itself.
+    pub fn identity(&self) -> Option<Identity> {
+        lock(&self.identity).as_deref().copied()
+    }
+
+    /// From now on it is known by this across connections.
+    pub(super) fn identify(&self, identity: Identity) {
+        *lock(&self.identity) = Some(Box::new(identity));
+    }
+
+    /// Somebody is to look whether its lease has run out; whether nobody does.
+    pub(super) fn watch_lease(&self) -> bool {
+        !self.lease_watched.swap(true, Ordering::Relaxed)
     }
 
     /// Something has come from it.
@@ -128,20 +203,18 @@ impl Directory {
             let name: Arc<str> = format!("guest-{number}").into();
             // Somebody may have chosen that very name.
             let Entry::Vacant(place) = self.clients.entry(name.clone()) else { continue };
-            let client = Arc::new(Client {
-                id,
-                addr,
-                dialect,
-                since: Timestamp::now(),
-                since_ms: now_ms,
-                mailbox: Arc::default(),
-                subscriptions: Mutex::default(),
-                name: Mutex::new(name),
-                heard_ms: AtomicU64::new(now_ms),
-            });
+            let origin = Origin { addr, dialect, since: Timestamp::now(), since_ms: now_ms };
+            let client = Arc::new(Client::new(id, name, origin));
             place.insert(client.clone());
             return client;
         }
+    }
+
+    /// A client that nobody knows, for a connection whose own has gone on from
+    /// another one.
+    pub fn stranger(&self, origin: Origin) -> Arc<Client> {
+        let id = self.last_id.fetch_add(1, Ordering::Relaxed) + 1;
+        Arc::new(Client::new(id, "stranger".into(), origin))
     }
 
     /// Gives a client another name.
@@ -177,12 +250,15 @@ impl Directory {
         Ok(())
     }
 
-    /// Somebody has gone.
-    pub fn leave(&self, client: &Client, reason: Close) {
-        let name = client.name();
-        self.clients.remove_if(&name, |_, present| present.id == client.id);
-        let past =
-            Past { name, addr: client.addr, since: client.since, until: Timestamp::now(), reason };
+    /// Nobody of this name is here any more.
+    pub fn forget(&self, client: &Client) {
+        self.clients.remove_if(&client.name(), |_, present| present.id == client.id);
+    }
+
+    /// A client's connection has ended.
+    pub fn note_past(&self, client: &Client, reason: Close) {
+        let (name, Origin { addr, since, .. }) = (client.name(), client.origin());
+        let past = Past { name, addr, since, until: Timestamp::now(), reason };
         let mut all = lock(&self.past);
         if all.len() == PAST_MAX {
             all.pop_front();
@@ -201,14 +277,15 @@ impl Directory {
         })
     }
 
-    /// Everyone who is here, in the order of arrival.
+    /// Everyone who is connected, in the order of arrival.
     pub fn everyone(&self) -> Vec<Arc<Client>> {
-        let mut all: Vec<_> = self.clients.iter().map(|client| client.value().clone()).collect();
+        let all = self.clients.iter().map(|client| client.value().clone());
+        let mut all: Vec<_> = all.filter(|client| !client.is_away()).collect();
         all.sort_unstable_by_key(|client| client.id);
         all
     }
 
-    /// How many there are.
+    /// How many there are, connected or away.
     pub fn len(&self) -> usize {
         self.clients.len()
     }

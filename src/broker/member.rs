@@ -9,6 +9,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// Where a member that has not left stops reading: nowhere.
 const OPEN_END: u64 = u64::MAX;
+/// The place of an absent member: nothing that comes is waited with for it.
+const BEYOND: u64 = u64::MAX;
+/// Nothing is kept for this member beyond what it has yet to read.
+const NOTHING: u64 = u64::MAX;
+/// Nobody is away for good, so this is no time.
+const PRESENT: u64 = u64::MAX;
 
 /// A subscription: a member with a rank, or an observer.
 #[derive(Debug)]
@@ -36,6 +42,15 @@ pub struct Member {
     left_behind: AtomicBool,
     /// The seq of the last entry that it gets.
     end: AtomicU64,
+    /// The last seq that it is known to have: a resumed session goes on there.
+    seen: AtomicU64,
+    /// The first chunk that is kept in case its session is resumed.
+    kept: AtomicU64,
+    /// When its seat is given up, for one whose connection is lost.
+    away_until_ms: AtomicU64,
+    /// It was removed because its connection was lost: its session may bring it
+    /// back.
+    lost: AtomicBool,
 }
 
 impl Member {
@@ -53,7 +68,62 @@ impl Member {
             progressed_ms: AtomicU64::new(0),
             left_behind: AtomicBool::new(false),
             end: AtomicU64::new(OPEN_END),
+            seen: AtomicU64::new(joined),
+            kept: AtomicU64::new(NOTHING),
+            away_until_ms: AtomicU64::new(PRESENT),
+            lost: AtomicBool::new(false),
         }
+    }
+
+    /// The last seq that it is known to have.
+    pub fn seen(&self) -> u64 {
+        self.seen.load(Ordering::SeqCst)
+    }
+
+    /// It has everything up to this seq.
+    pub(super) fn has_seen(&self, seq: u64) {
+        self.seen.store(seq, Ordering::SeqCst);
+    }
+
+    /// The first chunk that is kept in case its session is resumed, if any is.
+    pub fn kept(&self) -> Option<u64> {
+        Some(self.kept.load(Ordering::SeqCst)).filter(|chunk| *chunk != NOTHING)
+    }
+
+    /// What comes from this chunk on is kept in case its session is resumed.
+    pub(super) fn keep_from(&self, chunk: Option<u64>) {
+        self.kept.store(chunk.unwrap_or(NOTHING), Ordering::SeqCst);
+    }
+
+    /// Its connection is lost, and its seat is held until then.
+    pub(super) fn go_away(&self, until_ms: u64) {
+        self.away_until_ms.store(until_ms, Ordering::SeqCst);
+    }
+
+    /// It is back in its seat.
+    pub(super) fn come_back(&self) {
+        self.away_until_ms.store(PRESENT, Ordering::SeqCst);
+    }
+
+    /// Until when its seat is held, if its connection is lost.
+    pub fn away_until_ms(&self) -> Option<u64> {
+        Some(self.away_until_ms.load(Ordering::SeqCst)).filter(|until_ms| *until_ms != PRESENT)
+    }
+
+    /// It leaves because its connection was lost.
+    pub(super) fn lose(&self) {
+        self.lost.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether it left because its connection was lost.
+    pub fn is_lost(&self) -> bool {
+        self.lost.load(Ordering::SeqCst)
+    }
+
+    /// Nobody reads for it until its session is resumed. Gives the position
+    /// before.
+    pub(super) fn stop_reading(&self) -> u64 {
+        self.position.swap(BEYOND, Ordering::SeqCst)
     }
 
     /// Notes that there is news; whether the session must be told.

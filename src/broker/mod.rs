@@ -5,22 +5,25 @@
 //! In this order, and never the other way round:
 //! **registry shard → a client's subscriptions → channel → mailbox.**
 
+mod absence;
 pub mod channel;
 mod clock;
 mod directory;
 mod mailbox;
 mod member;
 mod registry;
+mod sessions;
 mod stats;
 mod subscribe;
 
 pub use directory::{Client, PATTERNS_MAX, Past};
 pub use mailbox::{Mail, Mailbox};
 pub use member::{Adopted, Member};
+pub use sessions::{Answer, Claim, Identity, Keys, Parked, Place};
 pub use stats::{Counter, Stats};
 
 use crate::config::Config;
-use crate::error::{Close, Fault};
+use crate::error::{Close, Code, Fault};
 use crate::frame::Frame;
 use crate::log::{Departure, Encode};
 use crate::sync::lock;
@@ -28,6 +31,7 @@ use channel::{Channel, Rules};
 use clock::{Clock, Timer};
 use directory::Directory;
 use registry::Registry;
+use sessions::Sessions;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -48,6 +52,7 @@ pub struct Broker {
     pub stats: Stats,
     registry: Registry,
     directory: Directory,
+    sessions: Sessions,
     clock: Clock,
     stopping: AtomicBool,
 }
@@ -66,6 +71,7 @@ impl Broker {
             config,
             stats: Stats::default(),
             directory: Directory::default(),
+            sessions: Sessions::default(),
             clock: Clock::default(),
             stopping: AtomicBool::new(false),
         })
@@ -120,19 +126,29 @@ impl Broker {
     ///
     /// # Errors
     /// As [`crate::error::Code`] has them for names.
-    pub fn rename(&self, client: &Arc<Client>, name: &str) -> Result<(), Fault> {
-        self.directory.rename(client, name)
+    pub fn rename(&self, client: &Arc<Client>, name: &str, now_ms: u64) -> Result<(), Fault> {
+        match self.directory.rename(client, name) {
+            Err(fault) if fault.code == Code::NameTaken && self.free_name(name, now_ms) => {
+                self.directory.rename(client, name)
+            }
+            done => done,
+        }
     }
 
-    /// Somebody's connection has ended: it leaves every channel at once.
+    /// Somebody's connection has ended, and nothing is kept for it: it leaves
+    /// every channel at once.
     pub fn leave(&self, client: &Arc<Client>, reason: Close, now_ms: u64) {
         // A broker that stops takes its channels with it: nobody is promoted for
         // the moment that is left, and nobody told of each that goes.
         if !self.is_stopping() {
             self.leave_channels(client, departure(reason), now_ms);
         }
+        if let Some(identity) = client.identity() {
+            self.sessions.end(identity.session);
+        }
         client.mailbox.abandon();
-        self.directory.leave(client, reason);
+        self.directory.forget(client);
+        self.directory.note_past(client, reason);
     }
 
     /// A client leaves every channel, and stays connected.
@@ -214,6 +230,17 @@ impl Broker {
                         self.watch_stall(&channel, now_ms);
                     }
                 }
+                Timer::Lease(client) => {
+                    if let Some(client) = client.upgrade() {
+                        self.watch_lease(&client, now_ms);
+                    }
+                }
+                Timer::Seat { channel, member, why, at_ms } => {
+                    if let (Some(channel), Some(member)) = (channel.upgrade(), member.upgrade()) {
+                        self.end_hold(&channel, &member, why, at_ms, now_ms);
+                    }
+                }
+                Timer::Session { session, at_ms } => self.end_grace(session, at_ms, now_ms),
                 Timer::Silence(client) => {
                     if let Some(client) = client.upgrade() {
                         self.watch_silence(&client, now_ms);
@@ -239,6 +266,12 @@ impl Broker {
         if idle_ms == 0 {
             return;
         }
+        if client.is_away() {
+            // Nobody is asked, and nobody answers. When it is back, it is asked
+            // again.
+            self.clock.set(now_ms + idle_ms.div_ceil(2), Timer::Silence(Arc::downgrade(client)));
+            return;
+        }
         let heard_ms = client.heard_ms();
         let silent_ms = now_ms.saturating_sub(heard_ms);
         if silent_ms >= idle_ms {
@@ -256,7 +289,7 @@ impl Broker {
 }
 
 /// Why members leave when their connection ends.
-fn departure(reason: Close) -> Departure {
+pub fn departure(reason: Close) -> Departure {
     match reason {
         Close::Quit => Departure::Quit,
         Close::Timeout => Departure::Timeout,

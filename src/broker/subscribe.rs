@@ -68,6 +68,7 @@ impl Broker {
         observe: bool,
         now_ms: u64,
     ) -> Result<Subscribed, Fault> {
+        let keeps = client.identity().is_some_and(|identity| identity.asked);
         let channel = self.channel(name)?;
         let mut subscriptions = lock(&client.subscriptions);
         let present = subscriptions.by_channel.get(name).filter(|member| !member.has_left());
@@ -84,8 +85,8 @@ impl Broker {
             return Err(Fault::new(Code::TooMany, text));
         }
         let slot = subscriptions.take_slot();
-        let entrance =
-            Entrance { start, observe, by_pattern: false, replaces: observer.as_deref() };
+        let replaces = observer.as_deref();
+        let entrance = Entrance { observe, replaces, keeps, ..Entrance::at(start) };
         match channel.join(client, slot, entrance, now_ms) {
             Ok((adopted, standing, seq)) => {
                 let (name, member) = (channel.name().clone(), adopted.member.clone());
@@ -202,8 +203,9 @@ impl Broker {
             return;
         }
         let slot = subscriptions.take_slot();
+        let keeps = client.identity().is_some_and(|identity| identity.asked);
         let entrance =
-            Entrance { start: Start::Now, observe: true, by_pattern: true, replaces: None };
+            Entrance { observe: true, by_pattern: true, keeps, ..Entrance::at(Start::Now) };
         match channel.join(client, slot, entrance, now_ms) {
             Ok((adopted, ..)) => {
                 subscriptions.by_channel.insert(name.clone(), adopted.member.clone());

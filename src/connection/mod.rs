@@ -187,7 +187,11 @@ impl Connection {
             self.close(reason, now_ms);
         }
         let mut moved = false;
+        if self.session.is_awaiting() {
+            moved = self.answer_awaited(cx, now_ms);
+        }
         if self.closing.is_none()
+            && !self.session.is_awaiting()
             && !self.input_awaited
             && self.outgoing.has_room()
             && self.session.may_read()
@@ -222,8 +226,9 @@ impl Connection {
         let buffer = scratch.read_buffer(line_max);
         let mut filled = begun;
         // What was sniffed is there already, and may hold whole lines.
-        let is_first = begun > 0 && memchr::memchr(b'\n', &self.unfinished).is_some();
-        if !is_first {
+        // So may what came behind a `hello` that had to wait.
+        let is_there = begun > 0 && memchr::memchr(b'\n', &self.unfinished).is_some();
+        if !is_there {
             let read = ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer[begun..]))?;
             if read == 0 {
                 self.input_ended = true;
@@ -241,7 +246,25 @@ impl Connection {
             Ok(rest) => self.unfinished.extend_from_slice(rest),
             Err(reason) => self.close(reason, now_ms),
         }
+        self.follow_client(cx);
         Poll::Ready(Ok(()))
+    }
+
+    /// Goes on if the session that the client wants has been given up to it.
+    fn answer_awaited(&mut self, cx: &mut Context<'_>, now_ms: u64) -> Moved {
+        let Some(reply) = self.session.awaited(now_ms) else { return false };
+        text::answer(reply.map(Some), &self.session, self.outgoing.replies());
+        self.follow_client(cx);
+        true
+    }
+
+    /// After a session was resumed: its mail is in another box.
+    fn follow_client(&mut self, cx: &mut Context<'_>) {
+        if self.session.has_changed_client() {
+            self.session.register(cx.waker());
+            // Some may have come before.
+            cx.waker().wake_by_ref();
+        }
     }
 
     /// Begins to close: from here on nothing is read, and what is due goes out.
@@ -253,8 +276,12 @@ impl Connection {
         match reason {
             Close::Shutdown => {}
             Close::Quit => self.session.leave_channels(Departure::Quit, now_ms),
-            Close::Timeout => self.session.leave_channels(Departure::Timeout, now_ms),
-            _ => self.session.leave_channels(Departure::Lost, now_ms),
+            Close::TakenOver => {
+                // The other connection waits for it. Whatever is due goes there.
+                self.end(reason);
+                wire::text::frame(&Frame::Bye { reason }, self.outgoing.replies());
+            }
+            _ => self.session.lose(reason, now_ms),
         }
     }
 
@@ -315,7 +342,11 @@ impl Connection {
             return;
         }
         let client = self.session.client();
-        log::debug!("event=closed client={} addr={} reason={reason}", client.name(), client.addr);
+        log::debug!(
+            "event=closed client={} addr={} reason={reason}",
+            client.name(),
+            client.origin().addr
+        );
         self.session.end(reason, self.broker.now_ms());
     }
 }

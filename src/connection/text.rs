@@ -22,7 +22,7 @@ pub(super) fn serve<'a>(
 ) -> Result<&'a [u8], Close> {
     let mut batch = Batch { channel: Cow::Borrowed(""), payloads: Vec::new() };
     let mut lines = Lines::new(bytes, line_max);
-    for line in lines.by_ref() {
+    while let Some(line) = lines.next() {
         match line.map_err(|TooLong| too_long(line_max)).and_then(text::decode) {
             Ok(None) => {}
             Ok(Some(Request::Pub(publish))) if batch.takes(&publish) => {
@@ -38,6 +38,10 @@ pub(super) fn serve<'a>(
                 answer(session.handle(request, now_ms), session, out);
                 if is_quit {
                     return Err(Close::Quit);
+                }
+                if session.is_awaiting() {
+                    // The rest has to wait with it.
+                    return Ok(lines.rest());
                 }
             }
             Err(fault) => {
@@ -85,7 +89,7 @@ impl Batch<'_> {
     }
 }
 
-fn answer(reply: Result<Option<Reply>, Fault>, session: &Session, out: &mut Vec<u8>) {
+pub(super) fn answer(reply: Result<Option<Reply>, Fault>, session: &Session, out: &mut Vec<u8>) {
     match reply {
         Ok(Some(reply)) => text::reply(&reply, out),
         Ok(None) => {}

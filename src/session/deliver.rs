@@ -36,7 +36,9 @@ pub(super) struct Subscription {
     told: (u32, u64),
     view: u64,
     /// Whether it gets what it publishes itself.
-    echo: bool,
+    pub(super) echo: bool,
+    /// It came with a resumed session: no reply has told it that it joined.
+    returns: bool,
     /// An earlier subscription to the same channel, which is read to its end
     /// first. Not its slot: that may be somebody else's by now.
     after: Option<Arc<Member>>,
@@ -93,8 +95,14 @@ impl Subscription {
             told: (0, 0),
             view: NEVER,
             echo,
+            returns: false,
             after: None,
         }
+    }
+
+    /// It came with a resumed session.
+    pub(super) fn returns(&mut self) {
+        self.returns = true;
     }
 
     /// The client has been told this in a reply.
@@ -152,7 +160,7 @@ impl Subscription {
         let is_wanted = match chunk.body {
             Body::Messages { .. } => self.echo || !is_own,
             // The reply to `sub` has told it.
-            Body::Change(_) if is_own && chunk.first_seq == self.member.joined => false,
+            Body::Change(_) if is_own && chunk.first_seq == self.member.joined => self.returns,
             Body::Change(change) => {
                 if chunk.first_seq > self.member.joined && !self.member.observer {
                     self.rank = change.after(rank);
@@ -229,7 +237,10 @@ impl Session {
             let more = subscription.read(slot, batch, &mut gaps);
             batch.slots.push(slot);
             if subscription.is_over(batch.reading.dropped) && batch.pieces.len() == pieces {
-                self.finish(slot, batch);
+                // A session that is resumed goes on from here.
+                if !subscription.member.is_lost() {
+                    self.finish(slot, batch);
+                }
             } else if (more || subscription.member.has_left()) && subscription.member.queue() {
                 self.queue.push_back(slot);
             }
@@ -250,14 +261,9 @@ impl Session {
             let reason = Departure::Dropped;
             batch.frames.push(Frame::Left { channel, seq, member: who, rank, reason });
         }
-        let mut subscriptions = crate::sync::lock(&self.client.subscriptions);
-        subscriptions.free_slot(slot);
-        let name = channel.name();
-        if subscriptions.by_channel.get(name).is_some_and(|present| Arc::ptr_eq(present, &member)) {
-            subscriptions.by_channel.remove(name);
-            if self.current.as_ref() == Some(name) {
-                self.current = None;
-            }
+        let was_last = crate::sync::lock(&self.client.subscriptions).forget(&channel, &member);
+        if was_last && self.current.as_ref() == Some(channel.name()) {
+            self.current = None;
         }
     }
 

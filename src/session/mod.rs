@@ -7,20 +7,23 @@
 //! each write.
 
 mod deliver;
+mod identity;
+mod keyed;
 mod orders;
 mod queries;
 
 pub use deliver::{Batch, PIECES_MAX, Piece};
 
 use crate::broker::channel::{Channel, not_member};
-use crate::broker::{Broker, Client, Mail, Member};
+use crate::broker::{Broker, Client, Keys, Mail, Member};
 use crate::error::{Close, Code, Fault};
 use crate::frame::Frame;
 use crate::log::Departure;
 use crate::payload::Payload;
 use crate::reply::{Line, Reply};
-use crate::request::{Publish, Request};
+use crate::request::Request;
 use deliver::Subscription;
+use identity::Introduction;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::Waker;
@@ -51,6 +54,13 @@ pub struct Session {
     touched: Vec<Arc<Channel>>,
     /// The channel for whose members this client has to wait as a publisher.
     held_up_by: Option<Arc<Channel>>,
+    /// What was answered to the keys of its requests.
+    keys: Option<Box<Keys>>,
+    /// It has introduced itself with a session that another connection has yet
+    /// to give up.
+    awaited: Option<Box<Introduction>>,
+    /// Its mail is in another box than before.
+    changed_client: bool,
     mail: Mail,
 }
 
@@ -69,6 +79,9 @@ impl Session {
             commands: 0,
             touched: Vec::new(),
             held_up_by: None,
+            keys: None,
+            awaited: None,
+            changed_client: false,
             mail: Mail::default(),
         }
     }
@@ -85,14 +98,17 @@ impl Session {
     /// A fault with its code; then nothing has changed.
     pub fn handle(&mut self, request: Request<'_>, now_ms: u64) -> Result<Option<Reply>, Fault> {
         let reply = match request {
-            Request::Hello { session: Some(_), .. }
-            | Request::Pub(Publish { key: Some(_), .. })
-            | Request::Cmd { key: Some(_), .. }
-            | Request::Digest { .. }
-            | Request::Seen { .. } => {
+            Request::Hello { name, quiet, session, secret, seen } => {
+                return self.hello(Introduction { name, quiet, session, secret, seen }, now_ms);
+            }
+            Request::Seen { channel, seq } => {
+                let (place, member) = self.membership(&channel)?;
+                place.note_seen(&member, seq)?;
+                Line::new("seen").at("channel", channel).at("seq", seq).into()
+            }
+            Request::Digest { .. } => {
                 return Err(Fault::new(Code::Unavailable, "not served by this version"));
             }
-            Request::Hello { name, quiet, .. } => self.hello(name.as_deref(), quiet)?,
             Request::Create { channel, settings, if_missing } => {
                 match self.broker.create(&channel, settings, now_ms) {
                     Err(fault) if if_missing && fault.code == Code::Exists => {}
@@ -114,13 +130,12 @@ impl Session {
             Request::Unsub { channel } => self.unsub(&channel, now_ms)?,
             Request::Use { channel } => self.use_channel(&channel)?,
             Request::Pub(publish) => {
-                let payloads = [publish.payload];
-                return self.publish(&publish.channel, publish.term, &payloads, now_ms);
+                return self.publish_one(publish, now_ms);
             }
-            Request::Cmd { channel, to, timeout, name, args, .. } => {
+            Request::Cmd { channel, to, timeout, key, name, args } => {
                 let channel = self.named(channel)?;
                 let command = crate::log::Command { name: &name, args: &args };
-                self.command(&channel, to.as_deref(), timeout, command, now_ms)?
+                self.command_once(&channel, to.as_deref(), timeout, key, command, now_ms)?
             }
             Request::Ack { channel, seq, code, text } => {
                 self.ack(&channel, seq, code, text)?;
@@ -138,7 +153,10 @@ impl Session {
             }
             Request::Tell { member, text } => self.tell(&member, text)?,
             Request::Broadcast { text } => self.broadcast(text),
-            Request::Ping => Line::new("ping").with("lease", self.broker.lease_ms()).into(),
+            Request::Ping => {
+                self.broker.keep_lease(&self.client, now_ms);
+                Line::new("ping").with("lease", self.broker.lease_ms()).into()
+            }
             // The connection sees to it: it has everything due to go out first.
             Request::Quit => Reply::Quit,
             question => self.query(question, now_ms)?,
@@ -159,14 +177,24 @@ impl Session {
         payloads: &[Payload<'_>],
         now_ms: u64,
     ) -> Result<Option<Reply>, Fault> {
+        let published = self.append(channel, term, payloads, now_ms)?;
+        Ok((!self.quiet).then_some(published))
+    }
+
+    fn append(
+        &mut self,
+        channel: &str,
+        term: Option<u64>,
+        payloads: &[Payload<'_>],
+        now_ms: u64,
+    ) -> Result<Reply, Fault> {
         let channel = self.broker.channel(channel)?;
         let appended = channel.publish(&self.client, &self.name, term, payloads, now_ms)?;
         let count = payloads.len() as u64;
         self.broker.stats.published.add(count);
         let name = channel.name().clone();
         self.note_append(channel, appended.held_up, now_ms);
-        let reply = Reply::Published { channel: name, first_seq: appended.seq, count };
-        Ok((!self.quiet).then_some(reply))
+        Ok(Reply::Published { channel: name, first_seq: appended.seq, count })
     }
 
     /// Wakes everyone whom the requests since the last call concern.
@@ -229,20 +257,25 @@ impl Session {
         self.queue.extend(slots);
     }
 
+    /// The connection is lost, as far as others are concerned: seats that are
+    /// not held are given up. What was there before is still due to the client.
+    pub fn lose(&mut self, reason: Close, now_ms: u64) {
+        self.broker.lose(&self.client, reason, now_ms);
+        let here = (0..).zip(&self.subscriptions);
+        self.queue.extend(here.filter(|(_, place)| place.is_some()).map(|(slot, _)| slot));
+    }
+
     /// The connection has ended.
     pub fn end(&mut self, reason: Close, now_ms: u64) {
         self.flush();
-        self.broker.leave(&self.client, reason, now_ms);
-    }
-
-    fn hello(&mut self, name: Option<&str>, quiet: bool) -> Result<Reply, Fault> {
-        if let Some(name) = name {
-            self.broker.rename(&self.client, name)?;
-            self.name = self.client.name();
+        match reason {
+            Close::Quit | Close::Shutdown => self.broker.leave(&self.client, reason, now_ms),
+            Close::TakenOver => self.park(reason, now_ms),
+            _ => {
+                self.lose(reason, now_ms);
+                self.park(reason, now_ms);
+            }
         }
-        self.quiet = quiet;
-        let line = Line::new("hello").with("name", self.name.clone());
-        Ok(line.with("resumed", false).with("version", PROTOCOL_VERSION).into())
     }
 
     /// The channel that a request names, or the current one.

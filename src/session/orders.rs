@@ -2,7 +2,7 @@
 
 use super::Session;
 use super::deliver::Subscription;
-use crate::broker::COMMAND_TIMEOUT;
+use crate::broker::{Answer, COMMAND_TIMEOUT};
 use crate::error::{Code, Fault};
 use crate::frame::Frame;
 use crate::log::Command;
@@ -82,7 +82,7 @@ impl Session {
         timeout: Option<Duration>,
         command: Command<'_>,
         now_ms: u64,
-    ) -> Result<Reply, Fault> {
+    ) -> Result<Answer, Fault> {
         let (channel, member) = self.membership(name)?;
         let to = to.map(|to| self.other_member(&channel, to)).transpose()?;
         let (appended, sent) = channel.command(&member, to.as_deref(), command, now_ms)?;
@@ -91,7 +91,7 @@ impl Session {
         self.broker.stats.commands.add(1);
         self.commands += 1;
         self.note_append(channel, appended.held_up, now_ms);
-        Ok(Line::new("cmd").at("channel", name).at("seq", appended.seq).with("to", sent).into())
+        Ok(Answer { seq: appended.seq, to: Some(sent) })
     }
 
     pub(super) fn ack(&self, name: &str, seq: u64, code: i32, text: String) -> Result<(), Fault> {

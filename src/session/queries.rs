@@ -48,7 +48,7 @@ impl Session {
         let row = |(rank, member): (u64, &crate::broker::channel::Ranked)| {
             let line = Line::new("member").at("channel", name.clone()).at("rank", rank);
             let line = line.at("member", member.name.clone()).with("term", member.term);
-            line.with("away", false).with("since", member.since)
+            line.with("away", member.away).with("since", member.since)
         };
         let rows = (0..).zip(&ranks).map(row).collect();
         let last = Line::new("ranks").at("channel", name.clone()).at("count", ranks.len());
@@ -99,7 +99,10 @@ impl Session {
 
     fn who(&self, channel: Option<&str>, now_ms: u64) -> Result<Reply, Fault> {
         let clients = match channel {
-            Some(channel) => self.broker.channel(channel)?.clients(),
+            Some(channel) => {
+                let present = self.broker.channel(channel)?.clients().into_iter();
+                present.filter(|client| !client.is_away()).collect()
+            }
             None => self.broker.everyone(),
         };
         let rows: Vec<Line> = clients.iter().map(|client| present(client, now_ms)).collect();
@@ -131,6 +134,7 @@ impl Session {
             .with("uptime", now_ms / 1_000)
             .with("clients", self.broker.client_count())
             .with("channels", self.broker.channel_count())
+            .with("sessions-kept", self.broker.parked_sessions())
             .with("connections", stats.connections.get())
             .with("refused", stats.refused.get())
             .with("published", stats.published.get())
@@ -176,12 +180,13 @@ fn present(client: &Arc<Client>, now_ms: u64) -> Line {
         names.truncate(CHANNELS_SHOWN_MAX);
         names.push(format!("+{others}").into());
     }
+    let origin = client.origin();
     let mut line = Line::new("client")
         .at("name", client.name())
-        .at("addr", client.addr.to_string())
-        .with("dialect", client.dialect)
-        .with("since", client.since)
-        .with("secs", now_ms.saturating_sub(client.since_ms) / 1_000);
+        .at("addr", origin.addr.to_string())
+        .with("dialect", origin.dialect)
+        .with("since", origin.since)
+        .with("secs", now_ms.saturating_sub(origin.since_ms) / 1_000);
     line.fields.push(crate::reply::Field {
         key: "channels",
         value: Value::Names(names),

@@ -21,6 +21,25 @@ pub struct Entrance<'a> {
     pub by_pattern: bool,
     /// The observer that it was until now.
     pub replaces: Option<&'a Member>,
+    /// Its session is resumed: it goes on where the log still can, however
+    /// little the channel offers to newcomers, and sees its own `join`.
+    pub returns: bool,
+    /// What it is not known to have is kept in case its session is resumed.
+    pub keeps: bool,
+}
+
+impl Entrance<'_> {
+    /// How someone comes in who begins to read here.
+    pub fn at(start: Start) -> Self {
+        Entrance {
+            start,
+            observe: false,
+            by_pattern: false,
+            replaces: None,
+            returns: false,
+            keeps: false,
+        }
+    }
 }
 
 impl Channel {
@@ -51,9 +70,9 @@ impl Channel {
             old.end_at(state.log.head());
             self.vacate(&mut state, old);
         }
-        let (mut cursor, mut next_seq) = self.entry_point(&state, entrance.start);
+        let (mut cursor, mut next_seq) = self.entry_point(&state, entrance);
         let joined = state.log.head() + u64::from(!entrance.observe);
-        if next_seq == joined {
+        if next_seq == joined && !entrance.returns {
             // Its own `join`, which is about to be appended: the reply tells it.
             (cursor.chunk, next_seq) = (cursor.chunk + 1, joined + 1);
         }
@@ -62,6 +81,8 @@ impl Channel {
         let mut member = Member::new(client.clone(), slot, key, joined);
         (member.observer, member.by_pattern) = (entrance.observe, entrance.by_pattern);
         member.advance(cursor.chunk, true, now_ms);
+        member.has_seen(next_seq - 1);
+        member.keep_from(entrance.keeps.then_some(cursor.chunk));
         let member = Arc::new(member);
         if state.seats.capacity() == 0 {
             // Most channels have one member, and a vector's first four places
@@ -89,9 +110,13 @@ impl Channel {
     }
 
     /// Where reading begins, and the first seq that is due there.
-    fn entry_point(&self, state: &State, start: Start) -> (Cursor, u64) {
-        let (head, first) = (state.log.head(), self.first_offered(state));
-        let seq = match start {
+    fn entry_point(&self, state: &State, entrance: Entrance<'_>) -> (Cursor, u64) {
+        let head = state.log.head();
+        let first = match entrance.returns {
+            true => state.log.first_seq(),
+            false => self.first_offered(state),
+        };
+        let seq = match entrance.start {
             Start::Now => head + 1,
             Start::First => first,
             Start::Seq(seq) => seq.clamp(1, head + 1),
@@ -133,7 +158,7 @@ impl Channel {
         Ok(())
     }
 
-    fn remove(&self, state: &mut State, member: &Member, why: Departure, now_ms: u64) {
+    pub(super) fn remove(&self, state: &mut State, member: &Member, why: Departure, now_ms: u64) {
         let seq = state.log.head() + 1;
         if let Some(change) = state.roster.leave(member.key, seq) {
             self.append_change(state, &member.client, change, Some(why), now_ms);
@@ -147,7 +172,8 @@ impl Channel {
         if seat.holds_up {
             self.one_less_holds_up(state);
         }
-        if seat.member.position() < state.log.next_chunk() {
+        let may_read = seat.member.position() < state.log.next_chunk();
+        if may_read || seat.member.kept().is_some() {
             state.leavers.push(seat.member);
         }
         if state.seats.is_empty() {

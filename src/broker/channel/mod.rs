@@ -3,12 +3,14 @@
 //! Its one lock is where order is made: seq, roster change and append happen
 //! under it, so all members see one order. Nothing is written or awaited inside.
 
+mod absence;
 mod append;
 mod commands;
 mod membership;
 mod pressure;
 mod read;
 
+pub use absence::{Loss, Return};
 pub use append::Appended;
 pub use membership::Entrance;
 pub use read::Reading;
@@ -125,6 +127,8 @@ pub struct Ranked {
     pub name: Arc<str>,
     /// Since which seq at this rank.
     pub term: u64,
+    /// Whether its connection is lost and the seat held for it.
+    pub away: bool,
     /// Since when a member.
     pub since: Timestamp,
 }
@@ -188,7 +192,8 @@ impl Channel {
         let state = self.lock();
         let row = |(key, term)| {
             let seat = state.seats.get(key as usize)?;
-            Some(Ranked { name: seat.member.client.name(), term, since: seat.since })
+            let away = seat.member.away_until_ms().is_some();
+            Some(Ranked { name: seat.member.client.name(), term, away, since: seat.since })
         };
         (state.roster.iter().filter_map(row).collect(), state.roster.view())
     }

@@ -82,12 +82,13 @@ impl Channel {
         // Once its session has let go of it, ours is the only reference.
         leavers.retain(|leaver| Arc::strong_count(leaver) > 1);
         let (mut needed, mut needed_live) = (u64::MAX, u64::MAX);
-        for leaver in leavers.iter().filter(|leaver| log.first_seq() <= leaver.end()) {
-            needed = needed.min(leaver.position());
+        for leaver in leavers.iter() {
+            let unread = Some(leaver.position()).filter(|_| log.first_seq() <= leaver.end());
+            needed = needed.min(unread.unwrap_or(u64::MAX)).min(leaver.kept().unwrap_or(u64::MAX));
         }
         for (_, seat) in seats.iter() {
             let position = seat.member.position();
-            needed = needed.min(position);
+            needed = needed.min(position).min(seat.member.kept().unwrap_or(u64::MAX));
             if position < needed_live && !self.has_stalled(log, &seat.member, now_ms) {
                 needed_live = position;
             }

@@ -40,7 +40,7 @@ pub struct Moved {
 impl State {
     /// The rank that a member had before this chunk, or at its own join if that
     /// came later: its last rank, and the fold backwards from there.
-    fn rank_at(&self, member: &Member, chunk: u64) -> u32 {
+    pub(super) fn rank_at(&self, member: &Member, chunk: u64) -> u32 {
         let last = match self.departure(member) {
             None => self.roster.rank(member.key).map(|rank| (rank, self.log.next_chunk())),
             departure => departure,

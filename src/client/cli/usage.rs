@@ -103,7 +103,7 @@ mod tests {
         assert_eq!(options("clients"), "--history --last=Other");
         assert_eq!(
             options("create"),
-            "--durable --history-age=Other --history-bytes=Other --history=Other --hold=Other \
+            "--durable --history=Other --history-age=Other --history-bytes=Other --hold=Other \
              --if-missing --max=Other --on-close=Other"
         );
         assert_eq!(

@@ -18,6 +18,11 @@ impl<'a> Lines<'a> {
         Lines { rest: bytes, line_max }
     }
 
+    /// What has not been taken yet, whole lines and all.
+    pub fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
     /// The beginning of the line whose end has yet to come: put what comes next
     /// behind it. To be called when there is no whole line any more.
     ///

@@ -1,0 +1,254 @@
+//! What becomes of a client whose connection is lost, and how it comes back.
+
+use super::channel::{Channel, Entrance, Loss, Return};
+use super::clock::Timer;
+use super::directory::{Client, Origin};
+use super::member::Member;
+use super::sessions::{Claim, Identity, Parked, Place};
+use super::{Broker, departure, millis};
+use crate::error::{Close, Fault};
+use crate::log::Departure;
+use crate::request::{OnClose, Start};
+use crate::sync::lock;
+use std::sync::Arc;
+use uuid::Uuid;
+
+impl Broker {
+    /// A client introduces itself: begins the session that it names, or one that
+    /// is made up for it. Whether its name was free.
+    pub fn begin_session(&self, client: &Arc<Client>, session: Option<Uuid>) -> bool {
+        let old = client.identity();
+        let is_begun = self.sessions.begin(client, Identity::new(session));
+        if let Some(old) = old.filter(|_| is_begun) {
+            self.sessions.forget(old.session);
+        }
+        is_begun
+    }
+
+    /// A client wants a session that was begun on another connection.
+    ///
+    /// # Errors
+    /// [`crate::error::Code::Gone`], [`crate::error::Code::Denied`], or
+    /// [`crate::error::Code::BadRequest`] for another name than that of the
+    /// session.
+    pub fn claim_session(
+        &self,
+        client: &Client,
+        session: Uuid,
+        secret: Option<&str>,
+        name: Option<&str>,
+    ) -> Result<Claim, Fault> {
+        self.sessions.claim(session, secret, name, &client.mailbox)
+    }
+
+    /// How many sessions wait for their clients.
+    pub fn parked_sessions(&self) -> usize {
+        self.sessions.parked()
+    }
+
+    /// A client's connection is lost: the seats that its channels hold for it
+    /// are away, the others it leaves. What it has been sent is still due to it.
+    pub fn lose(&self, client: &Arc<Client>, reason: Close, now_ms: u64) {
+        if self.is_stopping() {
+            return;
+        }
+        let why = departure(reason);
+        let may_return = client.identity().is_some() && !self.config.session_grace.is_zero();
+        let lease_over_ms = client.heard_ms() + self.lease_ms() + millis(self.config.guard);
+        let members: Vec<_> = {
+            let subscriptions = lock(&client.subscriptions);
+            subscriptions.by_channel.iter().map(|(n, m)| (n.clone(), m.clone())).collect()
+        };
+        for (name, member) in members {
+            let Ok(channel) = self.registry.find(&name) else { continue };
+            match channel.lose(&member, why, lease_over_ms, may_return, now_ms) {
+                Loss::Held { until_ms: at_ms } => {
+                    let (channel, member) = (Arc::downgrade(&channel), Arc::downgrade(&member));
+                    self.clock.set(at_ms, Timer::Seat { channel, member, why, at_ms });
+                }
+                Loss::Left => channel.wake(),
+                Loss::Nothing => {}
+            }
+        }
+    }
+
+    /// A client that has lost its connection and its channels goes: its session
+    /// is kept for the grace, or until the last seat that is held for it. If
+    /// there is neither, it leaves.
+    pub fn park(&self, parked: Parked, reason: Close, now_ms: u64) {
+        let client = parked.client.clone();
+        let held_ms = parked.places.iter().filter_map(|place| place.member.away_until_ms()).max();
+        let grace_ms = now_ms + millis(self.config.session_grace);
+        // Who has not introduced itself cannot come back.
+        let grace_ms = client.identity().filter(|_| grace_ms > now_ms).map(|_| grace_ms);
+        let Some(until_ms) = grace_ms.max(held_ms).filter(|_| !self.is_stopping()) else {
+            return self.leave(&client, reason, now_ms);
+        };
+        let identity = client.identity().unwrap_or_else(|| {
+            // A name for the seats that are held; nobody knows it.
+            let identity = Identity::new(None);
+            client.identify(identity);
+            identity
+        });
+        for place in &parked.places {
+            place.channel.stop_reading(&place.member);
+        }
+        self.directory.note_past(&client, reason);
+        client.go_away();
+        // As many as there may be connections; those that hold a seat come on
+        // top, or a flood of others could have it given away.
+        let most = if held_ms.is_some() { usize::MAX } else { self.config.max_clients };
+        let session = identity.session;
+        match self.sessions.park(session, Box::new(parked), until_ms, most) {
+            None => self.clock.set(until_ms, Timer::Session { session, at_ms: until_ms }),
+            Some(parked) => {
+                log::warn!(
+                    "event=session-not-kept client={} advice=\"{most} sessions are kept: raise --max-clients, or lower --session-grace\"",
+                    client.name()
+                );
+                self.sessions.end(session);
+                self.dissolve(&parked, now_ms);
+            }
+        }
+    }
+
+    /// A parked session's client is back, on another connection, whose own
+    /// client is nobody any more.
+    pub fn resume(&self, parked: &Parked, guest: &Client, now_ms: u64) {
+        self.directory.forget(guest);
+        parked.client.heard(now_ms);
+        parked.client.arrive(guest.origin());
+    }
+
+    /// A client that nobody knows: see [`super::directory::Directory::stranger`].
+    pub fn stranger(&self, origin: Origin) -> Arc<Client> {
+        self.directory.stranger(origin)
+    }
+
+    /// Takes up a place of a parked session again, behind the seq that its
+    /// client has: in the seat that was held, or at the bottom if it was not.
+    ///
+    /// # Errors
+    /// As for [`Broker::subscribe`], if the seat was not held.
+    pub fn return_to(
+        &self,
+        client: &Arc<Client>,
+        place: &Place,
+        seen: u64,
+        now_ms: u64,
+    ) -> Result<Return, Fault> {
+        let Place { channel, member, .. } = place;
+        if !member.is_lost() {
+            return Ok(channel.come_back(member, seen, now_ms));
+        }
+        let mut subscriptions = lock(&client.subscriptions);
+        let slot = subscriptions.take_slot();
+        let entrance =
+            Entrance { returns: true, keeps: true, ..Entrance::at(Start::Seq(seen + 1)) };
+        let joined = channel.join(client, slot, entrance, now_ms);
+        member.keep_from(None);
+        subscriptions.free_slot(member.slot);
+        match joined {
+            Ok((adopted, standing, _)) => {
+                let name = channel.name().clone();
+                subscriptions.by_channel.insert(name, adopted.member.clone());
+                let missed = channel.missed_from(adopted.next_seq);
+                Ok(Return { adopted, standing: Some(standing), missed })
+            }
+            Err(fault) => {
+                subscriptions.free_slot(slot);
+                subscriptions.by_channel.remove(channel.name());
+                Err(fault)
+            }
+        }
+    }
+
+    /// Somebody wants a name that a client without a connection bears: it may
+    /// have it, unless a seat is held under it. Whether it is free now.
+    pub(super) fn free_name(&self, name: &str, now_ms: u64) -> bool {
+        let Ok(client) = self.directory.find(name) else { return true };
+        let holds_a_seat = |client: &Client| {
+            let subscriptions = lock(&client.subscriptions);
+            subscriptions
+                .by_channel
+                .values()
+                .any(|member| member.away_until_ms().is_some() && !member.has_left())
+        };
+        if !client.is_away() || holds_a_seat(&client) {
+            return false;
+        }
+        let parked = client.identity().and_then(|identity| self.sessions.evict(identity.session));
+        let Some(parked) = parked else { return false };
+        log::info!("event=session-ended client={name} reason=\"its name was taken anew\"");
+        self.dissolve(&parked, now_ms);
+        true
+    }
+
+    /// The time of a held seat is up.
+    pub(super) fn end_hold(
+        &self,
+        channel: &Arc<Channel>,
+        member: &Member,
+        why: Departure,
+        at_ms: u64,
+        now_ms: u64,
+    ) {
+        if channel.end_hold(member, why, at_ms, now_ms) {
+            let (name, who) = (channel.name(), member.client.name());
+            log::info!("event=seat-given-up channel={name} member={who} reason={}", why.as_str());
+            channel.wake();
+        }
+    }
+
+    /// The time of a parked session is up.
+    pub(super) fn end_grace(&self, session: Uuid, at_ms: u64, now_ms: u64) {
+        let Some(parked) = self.sessions.expire(session, at_ms) else { return };
+        let who = parked.client.name();
+        log::info!("event=session-purged session={session} client={who}");
+        self.dissolve(&parked, now_ms);
+    }
+
+    /// What was kept for a client is let go of.
+    fn dissolve(&self, parked: &Parked, now_ms: u64) {
+        for place in &parked.places {
+            place.member.keep_from(None);
+        }
+        self.leave_channels(&parked.client, Departure::Lost, now_ms);
+        parked.client.mailbox.abandon();
+        self.directory.forget(&parked.client);
+    }
+
+    /// A client has begun to keep a lease, by sending a `ping`.
+    pub fn keep_lease(&self, client: &Arc<Client>, now_ms: u64) {
+        if client.watch_lease() {
+            self.watch_lease(client, now_ms);
+        }
+    }
+
+    /// Gives up a client whose lease has run out without a word, guard and all,
+    /// if it has a seat in a channel that promises not to wait any longer.
+    pub(super) fn watch_lease(&self, client: &Arc<Client>, now_ms: u64) {
+        let over_ms = client.heard_ms() + self.lease_ms() + millis(self.config.guard);
+        let next_ms = if now_ms < over_ms {
+            over_ms
+        } else {
+            if !client.is_away() && self.is_safe_somewhere(client) {
+                client.mailbox.close(Close::Timeout);
+            }
+            now_ms + self.lease_ms()
+        };
+        self.clock.set(next_ms, Timer::Lease(Arc::downgrade(client)));
+    }
+
+    fn is_safe_somewhere(&self, client: &Client) -> bool {
+        let names: Vec<Arc<str>> = {
+            let subscriptions = lock(&client.subscriptions);
+            let ranked = subscriptions.by_channel.iter().filter(|(_, member)| !member.observer);
+            ranked.map(|(name, _)| name.clone()).collect()
+        };
+        names.iter().any(|name| {
+            let found = self.registry.find(name);
+            found.is_ok_and(|channel| channel.settings().on_close == OnClose::Safe)
+        })
+    }
+}

@@ -1,0 +1,319 @@
+//! Sessions: who a client is across connections, and what is kept for one that
+//! has lost its connection.
+//!
+//! A session is *in use* while a connection has it, *parked* after that
+//! connection was lost, and *gone* when its grace is over. It changes hands
+//! whole: whoever resumes it takes the parked one out of here, so that no two
+//! connections ever act for one session.
+
+use super::channel::Channel;
+use super::directory::Client;
+use super::mailbox::Mailbox;
+use super::member::Member;
+use crate::error::{Close, Code, Fault};
+use crate::sync::lock;
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex};
+use uuid::Uuid;
+
+/// Ended sessions that are remembered, so that whoever comes late is told that
+/// it is too late.
+const GONE_MAX: usize = 10_000;
+
+/// What a client is known by across connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The session's name.
+    pub session: Uuid,
+    /// What lets its owner take it from another connection.
+    pub secret: Uuid,
+    /// The client named the session itself, and so means to resume it: what it
+    /// is not known to have is kept for it from the first entry on.
+    pub asked: bool,
+}
+
+impl Identity {
+    /// Of a client that has named its session, or else is given one.
+    pub fn new(session: Option<Uuid>) -> Self {
+        Identity {
+            session: session.unwrap_or_else(Uuid::new_v4),
+            secret: Uuid::new_v4(),
+            asked: session.is_some(),
+        }
+    }
+}
+
+/// A channel that a parked session is subscribed to.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// The channel.
+    pub channel: Arc<Channel>,
+    /// The membership, which may be away or lost.
+    pub member: Arc<Member>,
+    /// Whether it gets what it publishes itself.
+    pub echo: bool,
+}
+
+/// What was answered to a request with a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The seq of the entry.
+    pub seq: u64,
+    /// How many recipients a command has; `None` for a message.
+    pub to: Option<u32>,
+}
+
+/// A session without a connection.
+#[derive(Debug)]
+pub struct Parked {
+    /// Whose it is.
+    pub client: Arc<Client>,
+    /// What it is subscribed to.
+    pub places: Vec<Place>,
+    /// The channel that `/…` goes to.
+    pub current: Option<Arc<str>>,
+    /// Whether the `ok` of `pub` and `ack` is left out.
+    pub quiet: bool,
+    /// Commands whose results are not all in.
+    pub commands: usize,
+    /// What was answered to its keys.
+    pub keys: Option<Box<Keys>>,
+}
+
+/// Keys of one session that are remembered.
+const KEYS_MAX: usize = 4_096;
+
+/// The answers to the last keys of a session, so that a request that is
+/// repeated after its reply was lost is answered the same and done once.
+#[derive(Debug, Default)]
+pub struct Keys {
+    answers: HashMap<Key, Answer>,
+    order: VecDeque<Key>,
+}
+
+/// A message and a command with the same key are two.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Key {
+    channel: Arc<str>,
+    key: Box<str>,
+    is_command: bool,
+}
+
+impl Keys {
+    /// What was answered to this key on this channel.
+    pub fn get(&self, channel: &Arc<str>, key: &str, is_command: bool) -> Option<Answer> {
+        let wanted = Key { channel: channel.clone(), key: key.into(), is_command };
+        let (known, answer) = self.answers.get_key_value(&wanted)?;
+        // A channel that was dropped and made again is another one.
+        Arc::ptr_eq(&known.channel, channel).then_some(*answer)
+    }
+
+    /// Remembers an answer, and forgets the oldest if there are too many.
+    pub fn put(&mut self, channel: &Arc<str>, key: Box<str>, answer: Answer) {
+        if self.order.len() >= KEYS_MAX
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.answers.remove(&oldest);
+        }
+        let key = Key { channel: channel.clone(), key, is_command: answer.to.is_some() };
+        // Of a channel that was dropped, it is there already.
+        self.answers.remove(&key);
+        self.order.push_back(key.clone());
+        self.answers.insert(key, answer);
+    }
+}
+
+#[derive(Debug)]
+enum State {
+    InUse {
+        client: Arc<Client>,
+        /// Who is to be told when it is parked.
+        next: Option<Arc<Mailbox>>,
+    },
+    Parked {
+        parked: Box<Parked>,
+        until_ms: u64,
+    },
+    /// It has ended, and whoever comes late is told so.
+    Gone,
+}
+
+/// What became of the wish to resume a session.
+#[derive(Debug)]
+pub enum Claim {
+    /// Here it is.
+    Resumed(Box<Parked>),
+    /// Its connection is told to give it up; the mailbox will be woken.
+    Awaited,
+    /// There is no such session, and none has ended lately.
+    Unknown,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    sessions: HashMap<Uuid, State>,
+    parked: usize,
+    /// Those that are [`State::Gone`], oldest first.
+    gone: VecDeque<Uuid>,
+}
+
+/// All sessions, by name.
+#[derive(Debug, Default)]
+pub struct Sessions {
+    table: Mutex<Table>,
+}
+
+impl Sessions {
+    /// A client begins a session; whether its name was free.
+    pub fn begin(&self, client: &Arc<Client>, identity: Identity) -> bool {
+        let mut table = lock(&self.table);
+        if table.sessions.contains_key(&identity.session) {
+            return false;
+        }
+        let state = State::InUse { client: client.clone(), next: None };
+        table.sessions.insert(identity.session, state);
+        client.identify(identity);
+        true
+    }
+
+    /// A client begins another session instead of its own.
+    pub fn forget(&self, session: Uuid) {
+        lock(&self.table).sessions.remove(&session);
+    }
+
+    /// Somebody wants a session: takes it out if it is parked, and has its
+    /// connection give it up if it is in use and the secret is right.
+    ///
+    /// # Errors
+    /// [`Code::Gone`] for one that has ended, [`Code::Denied`] for one that is
+    /// in use, or with the wrong secret, [`Code::BadRequest`] for another name
+    /// than that of its client.
+    pub fn claim(
+        &self,
+        session: Uuid,
+        secret: Option<&str>,
+        name: Option<&str>,
+        mailbox: &Arc<Mailbox>,
+    ) -> Result<Claim, Fault> {
+        let mut table = lock(&self.table);
+        let client = match table.sessions.get(&session) {
+            Some(State::InUse { client, .. }) => client.clone(),
+            Some(State::Parked { parked, .. }) => parked.client.clone(),
+            Some(State::Gone) => return Err(gone(session)),
+            None => return Ok(Claim::Unknown),
+        };
+        let given = secret.and_then(|secret| Uuid::parse_str(secret).ok());
+        let known = client.identity().map(|identity| identity.secret);
+        let is_proved = given.is_some() && given == known;
+        if secret.is_some() && !is_proved {
+            return Err(Fault::new(Code::Denied, "that is not the secret of this session"));
+        }
+        let called = client.name();
+        if name.is_some_and(|name| *name != *called) {
+            let text = format!("this session is called {called}: resume it by that name");
+            return Err(Fault::new(Code::BadRequest, text));
+        }
+        match table.sessions.remove(&session) {
+            Some(State::Parked { parked, .. }) => {
+                table.parked -= 1;
+                let client = parked.client.clone();
+                table.sessions.insert(session, State::InUse { client, next: None });
+                Ok(Claim::Resumed(parked))
+            }
+            Some(State::InUse { client, .. }) if is_proved => {
+                let next = Some(mailbox.clone());
+                table.sessions.insert(session, State::InUse { client: client.clone(), next });
+                drop(table);
+                client.mailbox.close(Close::TakenOver);
+                Ok(Claim::Awaited)
+            }
+            Some(state) => {
+                table.sessions.insert(session, state);
+                let text = "this session is in use: its secret takes it over";
+                Err(Fault::new(Code::Denied, text))
+            }
+            None => Ok(Claim::Unknown),
+        }
+    }
+
+    /// A session has lost its connection. Gives it back if as many as `most`
+    /// are parked already.
+    pub fn park(
+        &self,
+        session: Uuid,
+        parked: Box<Parked>,
+        until_ms: u64,
+        most: usize,
+    ) -> Option<Box<Parked>> {
+        let mut table = lock(&self.table);
+        let next = match table.sessions.get(&session) {
+            Some(State::InUse { next, .. }) => next.clone(),
+            _ => None,
+        };
+        if table.parked >= most && next.is_none() {
+            return Some(parked);
+        }
+        table.parked += 1;
+        table.sessions.insert(session, State::Parked { parked, until_ms });
+        drop(table);
+        if let Some(next) = next {
+            next.wake();
+        }
+        None
+    }
+
+    /// A parked session's time is up, unless it was resumed meanwhile.
+    pub fn expire(&self, session: Uuid, at_ms: u64) -> Option<Box<Parked>> {
+        self.take_parked(session, |until_ms| until_ms == at_ms)
+    }
+
+    /// Ends a session that is parked.
+    pub fn evict(&self, session: Uuid) -> Option<Box<Parked>> {
+        self.take_parked(session, |_| true)
+    }
+
+    fn take_parked(&self, session: Uuid, is_due: impl Fn(u64) -> bool) -> Option<Box<Parked>> {
+        let mut table = lock(&self.table);
+        match table.sessions.get(&session) {
+            Some(State::Parked { until_ms, .. }) if is_due(*until_ms) => {}
+            _ => return None,
+        }
+        table.parked -= 1;
+        match table.bury(session) {
+            Some(State::Parked { parked, .. }) => Some(parked),
+            _ => None,
+        }
+    }
+
+    /// A session has ended for good.
+    pub fn end(&self, session: Uuid) {
+        let mut table = lock(&self.table);
+        let ended = table.bury(session);
+        drop(table);
+        if let Some(State::InUse { next: Some(next), .. }) = ended {
+            next.wake();
+        }
+    }
+
+    /// How many sessions wait for their clients.
+    pub fn parked(&self) -> usize {
+        lock(&self.table).parked
+    }
+}
+
+impl Table {
+    fn bury(&mut self, session: Uuid) -> Option<State> {
+        if self.gone.len() >= GONE_MAX
+            && let Some(oldest) = self.gone.pop_front()
+        {
+            self.sessions.remove(&oldest);
+        }
+        self.gone.push_back(session);
+        self.sessions.insert(session, State::Gone)
+    }
+}
+
+/// That a session is no longer kept.
+pub fn gone(session: Uuid) -> Fault {
+    Fault::new(Code::Gone, format!("session {session} is no longer kept; begin a new one"))
+}

@@ -1,0 +1,211 @@
+//! Who the client is: introducing itself, and going on with a session whose
+//! connection was lost.
+
+use super::deliver::Subscription;
+use super::{PROTOCOL_VERSION, Session};
+use crate::broker::channel::Return;
+use crate::broker::{Claim, Parked, Place};
+use crate::error::{Close, Code, Fault};
+use crate::frame::Frame;
+use crate::log::Departure;
+use crate::reply::{Line, Reply};
+use std::collections::HashMap;
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// What a client says of itself.
+#[derive(Clone, Debug)]
+pub struct Introduction {
+    /// The name it wants to bear.
+    pub name: Option<String>,
+    /// Whether the `ok` of `pub` and `ack` is to be left out.
+    pub quiet: bool,
+    /// The session to resume, or to begin.
+    pub session: Option<Uuid>,
+    /// What proves that it is its own.
+    pub secret: Option<String>,
+    /// The last entries that it has: channels with their seqs.
+    pub seen: Vec<(String, u64)>,
+}
+
+impl Session {
+    /// Introduces the client. `None` if the session that it wants has to be
+    /// given up by another connection first: see [`Session::awaited`].
+    pub(super) fn hello(
+        &mut self,
+        hello: Introduction,
+        now_ms: u64,
+    ) -> Result<Option<Reply>, Fault> {
+        let own = self.client.identity();
+        let wanted = hello.session.filter(|wanted| own.is_none_or(|own| own.session != *wanted));
+        let Some(wanted) = wanted else {
+            if let Some(name) = &hello.name {
+                self.rename(name, now_ms)?;
+            }
+            if own.is_none() {
+                self.broker.begin_session(&self.client, None);
+            }
+            return Ok(Some(self.introduced(hello.quiet)));
+        };
+        if self.subscriptions.iter().any(Option::is_some) || self.awaits_results() {
+            let text = "name your session before you subscribe to anything";
+            return Err(Fault::new(Code::BadRequest, text));
+        }
+        let (secret, name) = (hello.secret.as_deref(), hello.name.as_deref());
+        match self.broker.claim_session(&self.client, wanted, secret, name)? {
+            Claim::Resumed(parked) => Ok(Some(self.resume(*parked, &hello, now_ms))),
+            Claim::Awaited => {
+                self.awaited = Some(Box::new(hello));
+                Ok(None)
+            }
+            Claim::Unknown if secret.is_some() || !hello.seen.is_empty() => {
+                let text = format!("session {wanted} is not known here; begin a new one");
+                Err(Fault::new(Code::Gone, text))
+            }
+            Claim::Unknown => {
+                if let Some(name) = &hello.name {
+                    self.rename(name, now_ms)?;
+                }
+                if !self.broker.begin_session(&self.client, Some(wanted)) {
+                    let text = "somebody else has just begun this session; try again";
+                    return Err(Fault::new(Code::Busy, text));
+                }
+                Ok(Some(self.introduced(hello.quiet)))
+            }
+        }
+    }
+
+    /// Whether a session is being given up for this client: until then it is
+    /// asked nothing more.
+    pub fn is_awaiting(&self) -> bool {
+        self.awaited.is_some()
+    }
+
+    /// Looks whether the session that this client waits for has been given up;
+    /// then here is the reply to its `hello`.
+    pub fn awaited(&mut self, now_ms: u64) -> Option<Result<Reply, Fault>> {
+        let hello = self.awaited.take()?;
+        match self.hello(*hello, now_ms) {
+            Ok(None) => None,
+            Ok(Some(reply)) => Some(Ok(reply)),
+            Err(fault) => Some(Err(fault)),
+        }
+    }
+
+    /// Whether the client has become another one since the last call: then its
+    /// mail is in another box.
+    pub fn has_changed_client(&mut self) -> bool {
+        std::mem::take(&mut self.changed_client)
+    }
+
+    fn rename(&mut self, name: &str, now_ms: u64) -> Result<(), Fault> {
+        self.broker.rename(&self.client, name, now_ms)?;
+        self.name = self.client.name();
+        Ok(())
+    }
+
+    fn introduced(&mut self, quiet: bool) -> Reply {
+        self.quiet = quiet;
+        self.introduction(false).into()
+    }
+
+    fn introduction(&self, resumed: bool) -> Line {
+        let mut line = Line::new("hello").with("name", self.name.clone());
+        if let Some(identity) = self.client.identity() {
+            line = line
+                .with("session", identity.session.to_string())
+                .with("secret", identity.secret.simple().to_string());
+        }
+        line.with("resumed", resumed).with("version", PROTOCOL_VERSION)
+    }
+
+    /// Goes on as the client of a parked session.
+    fn resume(&mut self, parked: Parked, hello: &Introduction, now_ms: u64) -> Reply {
+        self.broker.resume(&parked, &self.client, now_ms);
+        let Parked { client, places, current, quiet: _, commands, keys } = parked;
+        self.client = client;
+        self.changed_client = true;
+        self.name = self.client.name();
+        (self.current, self.quiet, self.commands, self.keys) =
+            (current, hello.quiet, commands, keys);
+        let seen: HashMap<&str, u64> = hello.seen.iter().map(|(c, seq)| (&**c, *seq)).collect();
+        let (mut channels, mut missed, mut rank) = (0_u64, 0, None);
+        for place in &places {
+            let name = place.channel.name();
+            let seen = seen.get(&**name).copied().unwrap_or_else(|| place.member.seen());
+            match self.broker.return_to(&self.client, place, seen, now_ms) {
+                Ok(back) => {
+                    channels += 1;
+                    missed += back.missed;
+                    if self.current.as_ref() == Some(name) {
+                        rank = back.standing.map(|standing| standing.rank);
+                    }
+                    self.take_place(place, back);
+                }
+                Err(fault) => self.cannot_return(place, &fault),
+            }
+        }
+        let line = self.introduction(true).with("channels", channels).with("missed", missed);
+        rank.map_or(line.clone(), |rank| line.with("rank", rank)).into()
+    }
+
+    fn take_place(&mut self, place: &Place, back: Return) {
+        let member = back.adopted.member.clone();
+        if member.has_left() {
+            self.leaving.push((place.channel.clone(), member));
+        } else if !Arc::ptr_eq(&member, &place.member) {
+            // It has joined anew.
+            self.touch(place.channel.clone());
+        }
+        let mut subscription = Subscription::new(back.adopted, place.echo);
+        subscription.returns();
+        subscription.member.dequeue();
+        self.install(subscription);
+    }
+
+    /// It has left that channel, and is told so.
+    fn cannot_return(&mut self, place: &Place, fault: &Fault) {
+        let channel = place.channel.name().clone();
+        log::info!("event=not-returned client={} channel={channel} reason={fault}", self.name);
+        if self.current.as_ref() == Some(&channel) {
+            self.current = None;
+        }
+        let (seq, member, reason) = (place.member.end(), self.name.clone(), Departure::Lost);
+        let left = Frame::Left { channel, seq, member, rank: None, reason };
+        self.client.mailbox.post(left);
+    }
+
+    /// The connection is lost, or given up: what can be kept is kept for the
+    /// client to come back to.
+    pub(super) fn park(&mut self, reason: Close, now_ms: u64) {
+        let mut places = Vec::new();
+        for subscription in std::mem::take(&mut self.subscriptions).into_iter().flatten() {
+            let Subscription { channel, member, echo, .. } = *subscription;
+            if member.has_left() && !member.is_lost() {
+                crate::sync::lock(&self.client.subscriptions).forget(&channel, &member);
+            } else {
+                places.push(Place { channel, member, echo });
+            }
+        }
+        self.leaving.clear();
+        self.queue.clear();
+        let identity = self.client.identity();
+        let origin = self.client.origin();
+        let client = std::mem::replace(&mut self.client, self.broker.stranger(origin));
+        // What was made up for a client that has nothing to come back to is not
+        // worth keeping.
+        let has_nothing = places.is_empty() && self.commands == 0;
+        if has_nothing && !identity.is_some_and(|identity| identity.asked) {
+            return self.broker.leave(&client, reason, now_ms);
+        }
+        let parked = Parked {
+            client,
+            places,
+            current: self.current.take(),
+            quiet: self.quiet,
+            commands: std::mem::take(&mut self.commands),
+            keys: self.keys.take(),
+        };
+        self.broker.park(parked, reason, now_ms);
+    }
+}

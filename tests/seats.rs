@@ -1,0 +1,181 @@
+//! Seats of members whose connection is lost: held for a while, or given up.
+
+mod support;
+
+use ranked_broker::config::Config;
+use std::time::{Duration, Instant};
+use support::{Broker, Client, field};
+
+fn quick(config: &mut Config) {
+    config.lease = Duration::from_millis(300);
+    config.guard = Duration::from_millis(100);
+}
+
+/// Alice at rank 0 with a session of her own, and bob below her.
+fn pair(broker: &Broker, settings: &str) -> (Client, String, Client) {
+    let mut alice = broker.connect("alice");
+    let reply = alice.ask("hello --name alice", "ok hello *");
+    let resume = format!(
+        "hello --session {} --secret {}",
+        field(&reply, "session"),
+        field(&reply, "secret")
+    );
+    alice.ask(&format!("create ops {settings}"), "ok create ops");
+    alice.ask("sub ops", "ok sub ops rank=0 term=1 *");
+    let mut bob = broker.client("bob");
+    bob.ask("sub ops", "ok sub ops rank=1 term=2 *");
+    alice.expect("join ops 2 bob 1");
+    (alice, resume, bob)
+}
+
+/// Waits until the roster says so.
+fn until_away(bob: &mut Client) {
+    loop {
+        bob.send("ranks ops");
+        if bob.until("ok ranks *").iter().any(|row| row.contains("alice term=1 away=yes")) {
+            return;
+        }
+    }
+}
+
+/// "`create --hold SECS`: the seat of a lost member is kept that long, shown
+/// `away=yes`, nobody promoted, its commands wait until their deadline; back in
+/// time it has the same rank and term."
+#[test]
+fn a_held_seat_waits_for_its_member() {
+    let broker = Broker::start();
+    let (alice, resume, mut bob) = pair(&broker, "--hold 3600");
+    let mut carol = broker.client("carol");
+    carol.ask("sub ops", "ok sub ops rank=2 *");
+    bob.expect("join ops 3 carol 2");
+    alice.reset();
+    until_away(&mut bob);
+    bob.ask("yield", "ok yield ops rank=2 view=4");
+    bob.expect("rank ops 2 4 4");
+    bob.expect("move ops 4 bob 1 2");
+    carol.expect("rank ops 1 4 4");
+    carol.expect("move ops 4 bob 1 2");
+    carol.ask("promote ops bob", "err rank *");
+    let mut alice = broker.connect("alice");
+    alice.ask(
+        &format!("{resume} --seen ops=2"),
+        "ok hello name=alice * resumed=yes version=1 channels=1 missed=0 rank=0",
+    );
+    alice.expect_all(&["rank ops 0 1 4", "join ops 3 carol 2", "move ops 4 bob 1 2"]);
+    carol.ask("ranks ops", "member ops 0 alice term=1 away=no *");
+    carol.until("ok ranks ops 3 view=4");
+    alice.ask("/go", "ok cmd ops 5 to=2");
+    carol.expect("cmd ops 5 alice 0 1 go");
+    bob.expect("cmd ops 5 alice 0 1 go");
+}
+
+/// A command to one that is away waits for it, until its deadline.
+#[test]
+fn a_command_waits_for_who_is_away() {
+    let broker = Broker::start();
+    let (mut alice, _, mut bob) = pair(&broker, "--hold 3600");
+    let reply = bob.ask("hello", "ok hello *");
+    let (session, secret) = (field(&reply, "session"), field(&reply, "secret"));
+    bob.reset();
+    alice.ask("/go now", "ok cmd ops 3 to=1");
+    alice.ask("cmd ops --to bob --timeout 0.05 late", "ok cmd ops 4 to=1");
+    alice.expect("ack ops 4 bob 1 timeout *");
+    alice.expect("done ops 4 0/1");
+    let mut bob = broker.connect("bob");
+    bob.send(&format!("hello --session {session} --secret {secret} --seen ops=2"));
+    bob.expect("ok hello name=bob * resumed=yes * rank=1");
+    bob.expect_all(&["rank ops 1 2 2", "cmd ops 3 alice 0 1 go now", "cmd ops 4 alice 0 1 late"]);
+    bob.ask("ack ops 3 did it", "ok ack ops 3");
+    alice.expect("ack ops 3 bob 1 0 did it");
+    alice.expect("done ops 3 1/1");
+    bob.ask("ack ops 4", "err gone *");
+}
+
+/// When the hold is over, the seat is given up, and the next in line moves up;
+/// its session may still come back, at the bottom.
+#[test]
+fn a_seat_that_was_held_in_vain() {
+    let broker = Broker::start();
+    let (alice, resume, mut bob) = pair(&broker, "--hold 0.1");
+    alice.reset();
+    bob.expect("rank ops 0 3 3");
+    bob.expect("left ops 3 alice 0 reason=lost");
+    let mut alice = broker.connect("alice");
+    alice.ask(&format!("{resume} --seen ops=2"), "ok hello * resumed=yes * rank=1");
+    alice.expect_all(&["rank ops 1 4 4", "left ops 3 alice 0 reason=lost", "join ops 4 alice 1"]);
+    bob.expect("join ops 4 alice 1");
+}
+
+/// "Leaving on purpose is always immediate."
+#[test]
+fn leaving_on_purpose_is_immediate() {
+    let broker = Broker::start();
+    for (at, goodbye) in ["quit", "unsub ops", "drop"].into_iter().enumerate() {
+        let (mut alice, _, mut bob) = pair(&broker, "--hold 3600 --on-close safe");
+        if goodbye == "drop" {
+            alice.ask("yield", "ok yield *");
+            bob.until("move ops 3 alice 0 1");
+            bob.ask("kick ops alice", "ok kick ops alice");
+            bob.expect("left ops 4 alice 1 reason=kicked");
+            break;
+        }
+        alice.send(goodbye);
+        bob.expect("rank ops 0 3 3");
+        let reason = ["quit", "unsub"][at];
+        bob.expect(&format!("left ops 3 alice 0 reason={reason}"));
+        alice.send("quit");
+        alice.until("bye quit");
+        bob.ask("drop ops", "ok drop ops");
+        bob.expect("left ops 4 bob 0 reason=dropped");
+        bob.ask("quit", "bye quit");
+    }
+}
+
+/// "`--on-close safe`: promotion only when the lost member's lease has
+/// certainly run out": counted from what was last heard of it.
+#[test]
+fn a_safe_channel_waits_for_the_lease() {
+    let broker = Broker::with(quick);
+    let (mut alice, _, mut bob) = pair(&broker, "--on-close safe");
+    // What alice may believe in: from before this was sent.
+    let believed = Instant::now();
+    alice.ask("ping", "ok ping lease=300");
+    alice.reset();
+    bob.expect("rank ops 0 3 3");
+    assert!(believed.elapsed() >= Duration::from_millis(400), "{:?}", believed.elapsed());
+    bob.expect("left ops 3 alice 0 reason=lost");
+}
+
+/// One that keeps a lease and goes silent has lost its seat on a safe channel
+/// when lease and guard are over, however open its connection is. One that
+/// never asked for a lease does not lose it.
+#[test]
+fn a_lease_that_is_not_renewed() {
+    let broker = Broker::with(quick);
+    let (mut alice, resume, mut bob) = pair(&broker, "--on-close safe");
+    alice.ask("ping", "ok ping lease=300");
+    bob.expect("rank ops 0 3 3");
+    bob.expect("left ops 3 alice 0 reason=timeout");
+    alice.expect("bye timeout");
+    alice.expect_end();
+    let mut alice = broker.connect("alice");
+    alice.ask(&format!("{resume} --seen ops=3"), "ok hello * resumed=yes * rank=1");
+}
+
+/// A seat that is held though nobody can come back to it: its owner has never
+/// introduced itself, and may still believe.
+#[test]
+fn the_seat_of_a_guest_is_held_too() {
+    let broker = Broker::with(quick);
+    let mut guest = broker.connect("guest");
+    guest.ask("create ops --on-close safe", "ok create ops");
+    guest.ask("sub ops", "ok sub ops rank=0 *");
+    let mut bob = broker.client("bob");
+    bob.ask("sub ops", "ok sub ops rank=1 *");
+    guest.expect("join ops 2 bob 1");
+    guest.reset();
+    bob.expect("rank ops 0 3 3");
+    bob.expect("left ops 3 guest-1 0 reason=lost");
+    bob.ask("info ops", "channel ops * hold=0 on-close=safe *");
+    bob.expect("ok info ops");
+}

@@ -1,0 +1,310 @@
+//! Sessions: a client that loses its connection comes back and misses nothing.
+
+mod support;
+
+use ranked_broker::config::Config;
+use std::time::Duration;
+use support::{Broker, Client, eventually, field};
+
+const SESSION: &str = "f81d4fae-7dec-11d0-a765-00a0c91e6bf6";
+
+/// A client that has named its session, and its secret.
+fn owner(broker: &Broker, name: &str) -> (Client, String) {
+    let mut client = broker.connect(name);
+    let hello = format!("hello --name {name} --session {SESSION}");
+    let reply = client
+        .ask(&hello, &format!("ok hello name={name} session={SESSION} secret=* resumed=no *"));
+    let secret = field(&reply, "secret");
+    (client, secret)
+}
+
+/// Cuts the connection, and waits until the broker knows.
+fn lose(broker: &Broker, client: Client) {
+    let name = client.label.clone();
+    client.reset();
+    let mut witness = broker.connect("witness");
+    eventually("the broker knows that the client is gone", || {
+        witness.send("who");
+        let rows = witness.until("ok who *");
+        !rows.iter().any(|row| row.starts_with(&format!("client {name} ")))
+    });
+}
+
+fn resume(broker: &Broker, label: &str, options: &str, reply: &str) -> Client {
+    let mut client = broker.connect(label);
+    client.ask(&format!("hello --session {SESSION} {options}"), reply);
+    client
+}
+
+/// "Resuming continues each channel after the last seq the client says it has
+/// (`--seen CH=SEQ`)": every entry since comes exactly once, in order.
+#[test]
+fn whoever_comes_back_gets_all_that_came_meanwhile() {
+    let broker = Broker::start();
+    let mut bob = broker.member("bob", "news");
+    let (mut alice, _) = owner(&broker, "alice");
+    alice.ask("sub news", "ok sub news rank=1 *");
+    bob.expect("join news 2 alice 1");
+    bob.ask("pub news one", "ok pub news 3");
+    alice.expect("msg news 3 bob one");
+    lose(&broker, alice);
+    bob.expect_all(&["msg news 3 bob one", "left news 4 alice 1 reason=lost"]);
+    bob.ask("pub news two", "ok pub news 5");
+    bob.expect("msg news 5 bob two");
+    let mut alice = resume(
+        &broker,
+        "alice",
+        "--seen news=3",
+        "ok hello name=alice session=* secret=* resumed=yes version=1 channels=1 missed=0 rank=1",
+    );
+    bob.expect("join news 6 alice 1");
+    // Its seat was not held: it has left, and is back at the bottom.
+    alice.expect_all(&[
+        "rank news 1 6 6",
+        "left news 4 alice 1 reason=lost",
+        "msg news 5 bob two",
+        "join news 6 alice 1",
+    ]);
+    bob.ask("pub news three", "ok pub news 7");
+    alice.expect("msg news 7 bob three");
+    alice.nothing_else();
+}
+
+/// "… or after the last one the broker knows it has (`seen CH SEQ` lines)."
+#[test]
+fn whoever_says_what_it_has_need_not_repeat_it() {
+    let broker = Broker::start();
+    let mut bob = broker.member("bob", "news");
+    let (mut alice, _) = owner(&broker, "alice");
+    alice.ask("sub news --observe", "ok sub news *");
+    for seq in 2..6 {
+        bob.ask("pub news x", &format!("ok pub news {seq}"));
+        bob.expect(&format!("msg news {seq} bob x"));
+        alice.expect(&format!("msg news {seq} bob x"));
+    }
+    alice.ask("seen news 3", "ok seen news 3");
+    lose(&broker, alice);
+    let mut alice = resume(&broker, "alice", "", "ok hello * resumed=yes * missed=0");
+    alice.expect_all(&["msg news 4 bob x", "msg news 5 bob x"]);
+    alice.nothing_else();
+}
+
+/// At every position, and with a drop in the middle of whatever was on its way:
+/// what the client has, and what it gets after it came back, is the log.
+#[test]
+fn at_every_position() {
+    let broker = Broker::start();
+    let mut bob = broker.member("bob", "news");
+    let (alice, secret) = owner(&broker, "alice");
+    let mut alice = alice;
+    alice.ask("sub news --observe", "ok sub news *");
+    for text in 0..20 {
+        bob.send(&format!("pub news text {text}"));
+    }
+    for has in 1..=21 {
+        // The first connection is still in use: it is taken over.
+        let options = format!("--secret {secret} --seen news={has}");
+        let mut next = resume(&broker, "alice", &options, "ok hello * resumed=yes * missed=0");
+        alice.until("bye taken-over");
+        for seq in has + 1..=21 {
+            next.expect(&format!("msg news {seq} bob text {}", seq - 2));
+        }
+        next.nothing_else();
+        alice = next;
+    }
+}
+
+/// "… or `gap CH FROM TO` says what is gone. Never a silent skip."
+#[test]
+fn what_the_log_no_longer_holds_is_told() {
+    let broker = Broker::with(|config| config.log_bytes = 4096);
+    let mut bob = broker.member("bob", "news");
+    let (mut alice, _) = owner(&broker, "alice");
+    alice.ask("sub news --observe", "ok sub news * seq=1 *");
+    lose(&broker, alice);
+    for seq in 2..102 {
+        bob.ask(&format!("pub news {}", "x".repeat(100)), &format!("ok pub news {seq}"));
+        bob.expect(&format!("msg news {seq} *"));
+    }
+    let mut alice = broker.connect("alice");
+    let reply = alice.ask(&format!("hello --session {SESSION}"), "ok hello * resumed=yes *");
+    let missed: u64 = field(&reply, "missed").parse().unwrap();
+    assert!((1..100).contains(&missed), "{reply}");
+    alice.expect(&format!("gap news 2 {}", missed + 1));
+    for seq in missed + 2..102 {
+        alice.expect(&format!("msg news {seq} bob *"));
+    }
+    alice.nothing_else();
+}
+
+/// "After a connection is lost the session's subscriptions and positions are
+/// kept for `--session-grace`, then purged; a later resume is told `err gone`."
+#[test]
+fn whoever_comes_too_late_is_told() {
+    let grace = |config: &mut Config| config.session_grace = Duration::from_millis(50);
+    let broker = Broker::with(grace);
+    let mut bob = broker.client("bob");
+    let (mut alice, secret) = owner(&broker, "alice");
+    alice.ask("sub news --create --observe", "ok sub news *");
+    lose(&broker, alice);
+    eventually("the session is purged", || {
+        bob.send("stats");
+        field(&bob.expect("ok stats *"), "sessions-kept") == "0"
+    });
+    let mut late = broker.connect("late");
+    late.ask(&format!("hello --session {SESSION}"), "err gone *");
+    late.ask(&format!("hello --session {SESSION} --secret {secret}"), "err gone *");
+    // The name is free again.
+    late.ask("hello --name alice", "ok hello name=alice * resumed=no *");
+    // Who takes its leave ends its session too.
+    let mut carol = broker.connect("carol");
+    let other = "00000000-0000-4000-8000-000000000001";
+    carol.ask(&format!("hello --session {other}"), "ok hello *");
+    carol.ask("quit", "bye quit");
+    bob.ask(&format!("hello --session {other} --seen news=1"), "err gone *");
+}
+
+/// "A second connection that presents a session in use takes it over only with
+/// the session's secret, and the first one is told `bye taken-over`."
+#[test]
+fn a_session_in_use_is_taken_over_with_its_secret_alone() {
+    let broker = Broker::start();
+    let mut bob = broker.member("bob", "ops");
+    let (mut alice, secret) = owner(&broker, "alice");
+    alice.ask("sub ops", "ok sub ops rank=1 *");
+    bob.expect("join ops 2 alice 1");
+    let mut thief = broker.connect("thief");
+    thief.ask(&format!("hello --session {SESSION}"), "err denied *");
+    thief.ask(&format!("hello --session {SESSION} --secret {SESSION}"), "err denied *");
+    alice.nothing_else();
+    // What follows in the same packet waits for the session.
+    let mut heir = broker.connect("heir");
+    heir.send(&format!("hello --session {SESSION} --secret {secret} --seen ops=2\nrank\nping"));
+    alice.expect("bye taken-over");
+    alice.expect_end();
+    heir.expect("ok hello name=alice * resumed=yes * channels=1 missed=0 rank=1");
+    heir.expect("ok rank ops 1 term=2 *");
+    heir.expect_unordered(&["ok ping *", "rank ops 1 2 2"]);
+    // Nobody has left, and nobody was promoted.
+    bob.ask("ranks ops", "member ops 0 bob *");
+    bob.expect("member ops 1 alice term=2 away=no *");
+    bob.expect("ok ranks ops 2 view=2");
+    bob.nothing_else();
+}
+
+/// Two connections that fight over one session: one has it at any time, and no
+/// entry is lost or doubled between them.
+#[test]
+fn two_that_fight_over_one_session() {
+    let broker = Broker::start();
+    let mut bob = broker.member("bob", "news");
+    let (mut alice, secret) = owner(&broker, "alice");
+    alice.ask("sub news --observe", "ok sub news *");
+    let mut has = 1;
+    for round in 0..50 {
+        bob.send(&format!("pub news {round}"));
+        let options = format!("--secret {secret} --seen news={has}");
+        let mut next = resume(&broker, "alice", &options, "ok hello * resumed=yes *");
+        for line in alice.until("bye taken-over") {
+            if line.starts_with("msg ") {
+                // On its way to the one that had it; the other gets it again.
+                assert!(line.starts_with(&format!("msg news {} bob ", has + 1)), "{line}");
+            }
+        }
+        next.expect(&format!("msg news {} bob {round}", has + 1));
+        has += 1;
+        alice = next;
+    }
+    alice.nothing_else();
+}
+
+/// A session that the broker made up can be resumed like one that the client
+/// has named; without an introduction there is none.
+#[test]
+fn the_broker_makes_up_a_session() {
+    let broker = Broker::start();
+    let mut bob = broker.member("bob", "news");
+    let mut alice = broker.connect("alice");
+    let reply = alice.ask("hello --name alice", "ok hello name=alice session=* secret=* *");
+    let (session, secret) = (field(&reply, "session"), field(&reply, "secret"));
+    alice.ask("hello", &format!("ok hello name=alice session={session} secret={secret} *"));
+    alice.ask("sub news --observe --no-echo", "ok sub news *");
+    lose(&broker, alice);
+    bob.ask("pub news x", "ok pub news 2");
+    bob.expect("msg news 2 bob x");
+    let mut alice = broker.connect("alice");
+    alice
+        .ask(&format!("hello --session {session} --seen news=1"), "ok hello name=alice * missed=0");
+    alice.expect("msg news 2 bob x");
+    alice.ask("pub news mine", "ok pub news 3");
+    alice.nothing_else();
+}
+
+/// Who takes the name of a client that is away, without its session, ends that
+/// session; a name under which a seat is held is not to be had.
+#[test]
+fn names_of_those_who_are_away() {
+    let broker = Broker::start();
+    let mut bob = broker.client("bob");
+    let (mut alice, _) = owner(&broker, "alice");
+    alice.ask("sub news --create --observe", "ok sub news *");
+    lose(&broker, alice);
+    let mut other = broker.connect("other");
+    other.ask(&format!("hello --session {SESSION} --name alicia"), "err bad-request *alice*");
+    other.ask("hello --name alice", "ok hello name=alice * resumed=no *");
+    bob.ask(&format!("hello --session {SESSION}"), "err gone *");
+    other.ask("create held --hold 60", "ok create held");
+    other.ask("sub held", "ok sub held rank=0 *");
+    lose(&broker, other);
+    bob.ask("hello --name alice", "err name-taken *");
+}
+
+/// A session is named before anything is subscribed.
+#[test]
+fn a_session_is_not_mixed_with_another() {
+    let broker = Broker::start();
+    let mut alice = broker.member("alice", "ops");
+    alice.ask(&format!("hello --session {SESSION}"), "err bad-request *");
+    alice.ask("rank", "ok rank ops 0 *");
+    alice.ask("hello --session x", "err bad-request *UUID*");
+    alice.ask("hello --secret x", "err bad-request *--session*");
+    alice.ask("seen ops 99", "ok seen ops 99");
+    alice.ask("seen other 1", "err no-channel *");
+}
+
+/// "`pub --key` and `cmd --key` make a retry after a lost reply safe: same key,
+/// same session, same answer, appended once."
+#[test]
+fn what_is_repeated_with_its_key_is_done_once() {
+    let broker = Broker::start();
+    let mut bob = broker.client("bob");
+    let (mut alice, _) = owner(&broker, "alice");
+    alice.ask("sub ops --create", "ok sub ops rank=0 *");
+    bob.ask("sub ops", "ok sub ops rank=1 *");
+    alice.expect("join ops 2 bob 1");
+    alice.ask("pub --key a ops one", "ok pub ops 3");
+    alice.expect("msg ops 3 alice one");
+    alice.ask("pub --key a ops one", "ok pub ops 3");
+    // The same key for a command is another one.
+    alice.ask("cmd ops --key a go", "ok cmd ops 4 to=1");
+    alice.ask("cmd ops --key a go", "ok cmd ops 4 to=1");
+    alice.ask("pub --key c --term 9 ops x", "err fenced *");
+    lose(&broker, alice);
+    let mut alice = resume(&broker, "alice", "--seen ops=5", "ok hello * resumed=yes *");
+    alice.expect("rank ops 1 6 6");
+    alice.expect("join ops 6 alice 1");
+    alice.ask("cmd ops --key a go", "ok cmd ops 4 to=1");
+    alice.ask("pub --key a ops one", "ok pub ops 3");
+    // A request that failed is not remembered.
+    alice.ask("pub --key c ops x", "ok pub ops 7");
+    alice.expect("msg ops 7 alice x");
+    // Another session's key is another key.
+    bob.send("pub --key a ops y");
+    alice.expect("msg ops 8 bob y");
+    // A channel that was dropped and made again is another one.
+    bob.until("msg ops 8 bob y");
+    bob.send("drop ops\ncreate ops");
+    alice.until("left ops 9 alice 1 reason=dropped");
+    bob.until("ok create ops");
+    alice.ask("pub --key a ops one", "ok pub ops 1");
+}
