@@ -200,8 +200,7 @@ fn two_that_fight_over_one_session() {
     let mut bob = broker.member("bob", "news");
     let (mut alice, secret) = owner(&broker, "alice");
     alice.ask("sub news --observe", "ok sub news *");
-    let mut has = 1;
-    for round in 0..50 {
+    for (has, round) in (1..).zip(0..50) {
         bob.send(&format!("pub news {round}"));
         let options = format!("--secret {secret} --seen news={has}");
         let mut next = resume(&broker, "alice", &options, "ok hello * resumed=yes *");
@@ -212,7 +211,6 @@ fn two_that_fight_over_one_session() {
             }
         }
         next.expect(&format!("msg news {} bob {round}", has + 1));
-        has += 1;
         alice = next;
     }
     alice.nothing_else();

@@ -186,7 +186,6 @@ impl Broker {
 
     /// The time of a held seat is up.
     pub(super) fn end_hold(
-        &self,
         channel: &Arc<Channel>,
         member: &Member,
         why: Departure,

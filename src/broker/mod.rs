@@ -237,7 +237,7 @@ impl Broker {
                 }
                 Timer::Seat { channel, member, why, at_ms } => {
                     if let (Some(channel), Some(member)) = (channel.upgrade(), member.upgrade()) {
-                        self.end_hold(&channel, &member, why, at_ms, now_ms);
+                        Self::end_hold(&channel, &member, why, at_ms, now_ms);
                     }
                 }
                 Timer::Session { session, at_ms } => self.end_grace(session, at_ms, now_ms),

@@ -95,14 +95,14 @@ pub struct Keys {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Key {
     channel: Arc<str>,
-    key: Box<str>,
+    word: Box<str>,
     is_command: bool,
 }
 
 impl Keys {
     /// What was answered to this key on this channel.
     pub fn get(&self, channel: &Arc<str>, key: &str, is_command: bool) -> Option<Answer> {
-        let wanted = Key { channel: channel.clone(), key: key.into(), is_command };
+        let wanted = Key { channel: channel.clone(), word: key.into(), is_command };
         let (known, answer) = self.answers.get_key_value(&wanted)?;
         // A channel that was dropped and made again is another one.
         Arc::ptr_eq(&known.channel, channel).then_some(*answer)
@@ -115,7 +115,7 @@ impl Keys {
         {
             self.answers.remove(&oldest);
         }
-        let key = Key { channel: channel.clone(), key, is_command: answer.to.is_some() };
+        let key = Key { channel: channel.clone(), word: key, is_command: answer.to.is_some() };
         // Of a channel that was dropped, it is there already.
         self.answers.remove(&key);
         self.order.push_back(key.clone());

@@ -1,7 +1,7 @@
 //! Coming into channels and going out of them, one by one or by pattern.
 
 use super::Broker;
-use super::channel::{Channel, Entrance, Standing, not_member};
+use super::channel::{Channel, Entrance, Role, Standing, not_member};
 use super::directory::{Client, PATTERNS_MAX};
 use super::member::{Adopted, Member};
 use crate::error::{Code, Fault, quoted};
@@ -85,8 +85,9 @@ impl Broker {
             return Err(Fault::new(Code::TooMany, text));
         }
         let slot = subscriptions.take_slot();
-        let replaces = observer.as_deref();
-        let entrance = Entrance { observe, replaces, keeps, ..Entrance::at(start) };
+        let role = if observe { Role::Observer } else { Role::Member };
+        let entrance =
+            Entrance { role, replaces: observer.as_deref(), keeps, ..Entrance::at(start) };
         match channel.join(client, slot, entrance, now_ms) {
             Ok((adopted, standing, seq)) => {
                 let (name, member) = (channel.name().clone(), adopted.member.clone());
@@ -204,8 +205,7 @@ impl Broker {
         }
         let slot = subscriptions.take_slot();
         let keeps = client.identity().is_some_and(|identity| identity.asked);
-        let entrance =
-            Entrance { observe: true, by_pattern: true, keeps, ..Entrance::at(Start::Now) };
+        let entrance = Entrance { role: Role::PatternObserver, keeps, ..Entrance::at(Start::Now) };
         match channel.join(client, slot, entrance, now_ms) {
             Ok((adopted, ..)) => {
                 subscriptions.by_channel.insert(name.clone(), adopted.member.clone());

@@ -15,10 +15,8 @@ use std::sync::Arc;
 pub struct Entrance<'a> {
     /// Where it begins to read.
     pub start: Start,
-    /// Whether it goes without a rank.
-    pub observe: bool,
-    /// Whether a pattern brings it.
-    pub by_pattern: bool,
+    /// As what.
+    pub role: Role,
     /// The observer that it was until now.
     pub replaces: Option<&'a Member>,
     /// Its session is resumed: it goes on where the log still can, however
@@ -28,17 +26,21 @@ pub struct Entrance<'a> {
     pub keeps: bool,
 }
 
+/// As what someone comes in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// With a rank.
+    Member,
+    /// Without one.
+    Observer,
+    /// Without one, because a pattern matches.
+    PatternObserver,
+}
+
 impl Entrance<'_> {
     /// How someone comes in who begins to read here.
     pub fn at(start: Start) -> Self {
-        Entrance {
-            start,
-            observe: false,
-            by_pattern: false,
-            replaces: None,
-            returns: false,
-            keeps: false,
-        }
+        Entrance { start, role: Role::Member, replaces: None, returns: false, keeps: false }
     }
 }
 
@@ -71,7 +73,8 @@ impl Channel {
             self.vacate(&mut state, old);
         }
         let (mut cursor, mut next_seq) = self.entry_point(&state, entrance);
-        let joined = state.log.head() + u64::from(!entrance.observe);
+        let observes = entrance.role != Role::Member;
+        let joined = state.log.head() + u64::from(!observes);
         if next_seq == joined && !entrance.returns {
             // Its own `join`, which is about to be appended: the reply tells it.
             (cursor.chunk, next_seq) = (cursor.chunk + 1, joined + 1);
@@ -79,7 +82,8 @@ impl Channel {
         // A roster has at most as many members as fit into its limit, a u32.
         let key = u32::try_from(state.seats.vacant_key()).unwrap_or(u32::MAX);
         let mut member = Member::new(client.clone(), slot, key, joined);
-        (member.observer, member.by_pattern) = (entrance.observe, entrance.by_pattern);
+        member.observer = observes;
+        member.by_pattern = entrance.role == Role::PatternObserver;
         member.advance(cursor.chunk, true, now_ms);
         member.has_seen(next_seq - 1);
         member.keep_from(entrance.keeps.then_some(cursor.chunk));
@@ -94,7 +98,7 @@ impl Channel {
             since: Timestamp::now(),
             holds_up: false,
         });
-        if !entrance.observe {
+        if !observes {
             let change = state.roster.join(key, joined);
             self.append_change(&mut state, client, change, None, now_ms);
         }
@@ -112,10 +116,8 @@ impl Channel {
     /// Where reading begins, and the first seq that is due there.
     fn entry_point(&self, state: &State, entrance: Entrance<'_>) -> (Cursor, u64) {
         let head = state.log.head();
-        let first = match entrance.returns {
-            true => state.log.first_seq(),
-            false => self.first_offered(state),
-        };
+        let first =
+            if entrance.returns { state.log.first_seq() } else { self.first_offered(state) };
         let seq = match entrance.start {
             Start::Now => head + 1,
             Start::First => first,

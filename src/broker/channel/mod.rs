@@ -12,7 +12,7 @@ mod read;
 
 pub use absence::{Loss, Return};
 pub use append::Appended;
-pub use membership::Entrance;
+pub use membership::{Entrance, Role};
 pub use read::Reading;
 
 use super::member::Member;
