@@ -3,10 +3,11 @@
 
 use super::disk::{Batch, Disk, Failure};
 use super::queue::{Op, Work};
-use super::record::{self, ChannelId, ChannelRecord, Extent, RosterRecord};
+use super::record::{self, ChannelId, ChannelRecord, Extent};
 use super::recover::{Recovered, garbage};
 use super::retention::{self, Keep};
 use super::room::Room;
+use super::ticket::Ticket;
 use super::{Handover, Shared, Source, Table};
 use crate::sync::lock;
 use jiff::Timestamp;
@@ -84,15 +85,19 @@ impl Committer {
         self.absorb(work);
         if !self.is_writable() {
             let reason = self.shared.health.failure().unwrap_or_default();
+            ticket.decide(Err(reason));
             self.give_back(None);
-            return ticket.settle(Err(reason));
+            return ticket.wake();
         }
         self.look_for_aged();
-        let result = self.write();
+        let result = self.write(&ticket);
         match result {
             Ok(effects) => {
+                // All that is on disk is to be seen at once: a reply that says
+                // so, and what it tells of.
+                ticket.decide(Ok(()));
                 self.succeed(&effects);
-                ticket.settle(Ok(()));
+                ticket.wake();
                 self.look_for_room();
             }
             Err(failure) => {
@@ -100,9 +105,10 @@ impl Committer {
                     Failure::Write(error) => self.shared.health.failed(error),
                     Failure::Sync(error) => self.shared.health.broken(error),
                 }
-                self.give_back(None);
                 let (Failure::Write(error) | Failure::Sync(error)) = failure;
-                ticket.settle(Err(error.into()));
+                ticket.decide(Err(error.into()));
+                self.give_back(None);
+                ticket.wake();
             }
         }
     }
@@ -176,7 +182,7 @@ impl Committer {
         Ok(())
     }
 
-    fn write(&mut self) -> Result<Effects, Failure> {
+    fn write(&mut self, ticket: &Ticket) -> Result<Effects, Failure> {
         let place = self.shared.disk.read().unwrap_or_else(PoisonError::into_inner);
         let Some(disk) = place.as_ref() else { return Err(Failure::Write("it is closed".into())) };
         let mut batch = disk.batch();
@@ -186,14 +192,17 @@ impl Committer {
         }
         let unix_ms = Timestamp::now().as_millisecond();
         for source in &self.left.sources {
-            let (id, handover) = (source.id(), source.hand_over());
+            let (id, handover) = (source.id(), source.hand_over(ticket));
             let Some(known) = self.channels.get_mut(&id) else { continue };
             known.source = Some(Arc::downgrade(source));
             let before = effects.extents.get(&id).or(lock(&self.shared.extents).get(&id)).copied();
             let mut extent = before.unwrap_or(Extent::after(0));
             effects.entries += take(id, &handover, &mut batch, &mut extent, unix_ms);
             if let Some(roster) = &handover.roster {
-                put_roster(id, roster, &mut batch, &mut effects);
+                batch.put(Table::Rosters, &id.to_be_bytes(), record::encode(roster));
+                effects.views.insert(id, roster.view);
+                let needed = extent.first_seq.min(roster.view + 1);
+                retention::trim_changes(disk, &mut batch, id, needed).map_err(Failure::Write)?;
             }
             let view = effects.views.get(&id).copied().unwrap_or(known.view);
             let trimmed =
@@ -347,9 +356,4 @@ fn take(
         *extent = Extent::after(last_seq);
     }
     entries
-}
-
-fn put_roster(id: ChannelId, roster: &RosterRecord, batch: &mut Batch<'_>, effects: &mut Effects) {
-    batch.put(Table::Rosters, &id.to_be_bytes(), record::encode(roster));
-    effects.views.insert(id, roster.view);
 }

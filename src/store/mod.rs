@@ -169,12 +169,17 @@ pub struct Handover {
 pub trait Source: Send + Sync {
     /// Its number.
     fn id(&self) -> ChannelId;
-    /// What it has by now. Memory only; called by the committing thread.
-    fn hand_over(&self) -> Handover;
+    /// What it has by now, for the commit that this ticket stands for. Memory
+    /// only; called by the committing thread.
+    fn hand_over(&self, ticket: &Ticket) -> Handover;
     /// What was handed over is on disk, and this is what there is; or it is
-    /// not: then it is to be handed over again.
+    /// not: then it is to be handed over again. The ticket has been decided.
     fn settled(&self, extent: Option<Extent>);
 }
+
+/// Seqs that a channel whose entries are not kept may use before it has to ask
+/// for more: so many that it has asked for them long before it needs them.
+pub const SEQS_RESERVED: u64 = 1 << 24;
 
 /// How to open a store.
 #[derive(Clone, Debug)]
@@ -271,8 +276,8 @@ impl Store {
     }
 
     /// A source has something to write, soon. Nobody waits.
-    pub fn note(&self, source: Arc<dyn Source>) {
-        self.shared.queue.add(Some(source), None, false);
+    pub fn note(&self, source: Arc<dyn Source>) -> Ticket {
+        self.shared.queue.add(Some(source), None, false)
     }
 
     /// A channel has been made. Gives its number, the seq after which it
@@ -280,17 +285,18 @@ impl Store {
     pub fn create(&self, record: ChannelRecord) -> (ChannelId, u64, Ticket) {
         let id = self.next_channel.fetch_add(1, Ordering::Relaxed);
         let after = lock(&self.dropped).after(&record.name);
-        let urgent = record.durable;
-        let extent = Extent::after(after);
-        let ticket = self.shared.queue.add(None, Some(Op::Create { id, record, extent }), urgent);
+        let reserved = if record.durable { 0 } else { SEQS_RESERVED };
+        let extent = Extent::after(after + reserved);
+        let ticket = self.shared.queue.add(None, Some(Op::Create { id, record, extent }), true);
         (id, after, ticket)
     }
 
     /// A channel has been removed, whose last seq was this one. Should it be
     /// made again, it goes on after that.
-    pub fn drop_channel(&self, id: ChannelId, name: &str, last_seq: u64) -> Ticket {
+    pub fn drop_channel(&self, source: Arc<dyn Source>, name: &str, last_seq: u64) -> Ticket {
         let marks = lock(&self.dropped).add(name, last_seq);
-        self.shared.queue.add(None, Some(Op::Drop { id, marks }), true)
+        let op = Op::Drop { id: source.id(), marks };
+        self.shared.queue.add(Some(source), Some(op), true)
     }
 
     /// Nobody reads this removed channel's entries any more.

@@ -121,7 +121,8 @@ impl Queue {
             let now = Instant::now();
             let until = inner.due.map_or(tick, |due| due.min(tick));
             if inner.urgent || inner.stopped || now >= until {
-                let work = std::mem::take(&mut inner.work);
+                let next = Work { ticket: inner.work.ticket.next(), ..Work::default() };
+                let work = std::mem::replace(&mut inner.work, next);
                 (inner.urgent, inner.due) = (false, None);
                 work.ticket.close();
                 return work;

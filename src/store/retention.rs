@@ -91,7 +91,19 @@ pub fn trim(
         extent.bytes = extent.bytes.saturating_sub(value.len() as u64);
         extent.first_seq = last_seq + 1;
     }
-    let needed = extent.first_seq.min(roster_view + 1);
+    trim_changes(disk, batch, id, extent.first_seq.min(roster_view + 1))
+}
+
+/// Removes the changes of a channel's roster before this entry.
+///
+/// # Errors
+/// What was in the way of reading, in words.
+pub fn trim_changes(
+    disk: &Disk,
+    batch: &mut Batch<'_>,
+    id: ChannelId,
+    needed: u64,
+) -> Result<(), String> {
     for row in disk.rows_of(Table::Changes, id, 0..=u64::MAX).take(CHUNKS_AT_ONCE) {
         let (key, _) = row?;
         match record::split_key(&key) {

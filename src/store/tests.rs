@@ -29,7 +29,7 @@ impl Source for Fake {
         self.id
     }
 
-    fn hand_over(&self) -> Handover {
+    fn hand_over(&self, _: &Ticket) -> Handover {
         let mut shut = lock(&self.gate.0);
         lock(&self.state).asked += 1;
         while *shut {
@@ -285,7 +285,7 @@ fn a_channel_that_was_dropped_leaves_only_where_it_ended() {
     let fake = Fake::new(id);
     (0..10).for_each(|n| fake.append(n, n + 1, 1));
     dirty(&store, &fake).wait().unwrap();
-    assert_eq!(store.drop_channel(id, "c", 11).wait(), Ok(()));
+    assert_eq!(store.drop_channel(fake.clone(), "c", 11).wait(), Ok(()));
     // Who still reads may go on.
     assert_eq!(fetch(&store, id, 1, 10, usize::MAX).chunks.len(), 10);
     store.close(vec![]);

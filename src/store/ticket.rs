@@ -16,6 +16,8 @@ pub type Outcome = Result<(), Arc<str>>;
 
 #[derive(Default)]
 struct Batch {
+    /// Later ones have higher numbers.
+    number: u64,
     /// Nothing more goes into it.
     closed: AtomicBool,
     outcome: OnceLock<Outcome>,
@@ -31,8 +33,23 @@ impl Ticket {
     pub fn settled(outcome: Outcome) -> Self {
         let ticket = Ticket::default();
         ticket.close();
-        ticket.settle(outcome);
+        ticket.decide(outcome);
         ticket
+    }
+
+    /// The ticket for the commit after this one.
+    pub(super) fn next(&self) -> Ticket {
+        Ticket(Arc::new(Batch { number: self.0.number + 1, ..Batch::default() }))
+    }
+
+    /// Its place among all tickets of a store: they are settled in this order.
+    pub fn number(&self) -> u64 {
+        self.0.number
+    }
+
+    /// Whether it is on disk.
+    pub fn is_done(&self) -> bool {
+        matches!(self.outcome(), Some(Ok(())))
     }
 
     /// What became of it; `None` while it is pending. A failure has its reason:
@@ -86,14 +103,17 @@ impl Ticket {
         self.0.closed.store(true, Ordering::SeqCst);
     }
 
-    /// It is on disk, or it is not. The first outcome counts.
-    pub(super) fn settle(&self, outcome: Outcome) {
-        let waiters = {
-            let mut waiters = lock(&self.0.waiters);
-            // Twice is once: the first outcome stays.
-            let _ = self.0.outcome.set(outcome);
-            std::mem::take(&mut *waiters)
-        };
+    /// It is on disk, or it is not: from here on all know. The first outcome
+    /// counts.
+    pub(super) fn decide(&self, outcome: Outcome) {
+        let _waiters = lock(&self.0.waiters);
+        // Twice is once: the first outcome stays.
+        let _ = self.0.outcome.set(outcome);
+    }
+
+    /// Wakes those who wait for the outcome.
+    pub(super) fn wake(&self) {
+        let waiters = std::mem::take(&mut *lock(&self.0.waiters));
         for waiter in waiters {
             waiter.wake();
         }
@@ -125,8 +145,9 @@ mod tests {
         let waiter: Arc<dyn Waiter> = bell.clone();
         ticket.wake_when_settled(&waiter);
         assert_eq!((bell.0.load(Ordering::SeqCst), ticket.outcome()), (0, None));
-        ticket.settle(Err("full".into()));
-        ticket.settle(Ok(()));
+        ticket.decide(Err("full".into()));
+        ticket.decide(Ok(()));
+        ticket.wake();
         ticket.wake_when_settled(&waiter);
         assert_eq!(bell.0.load(Ordering::SeqCst), 2);
         assert_eq!(ticket.wait(), Err("full".into()));
