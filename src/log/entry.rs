@@ -92,7 +92,7 @@ pub trait Encode: Send + Sync {
 }
 
 /// What the entries of a chunk are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Body {
     /// Messages, one or many.
     Messages {
