@@ -61,5 +61,6 @@ pub mod roster;
 pub mod runtime;
 pub mod server;
 pub mod session;
+pub mod store;
 pub mod sync;
 pub mod wire;

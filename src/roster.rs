@@ -25,7 +25,7 @@
 pub type Key = u32;
 
 /// What one step of the fold did to the ranks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Change {
     /// Someone came in, at the bottom.
     Join {
@@ -99,6 +99,14 @@ pub struct Roster {
 }
 
 impl Roster {
+    /// The roster that had these members, highest rank first, each with its
+    /// term, as of this view.
+    pub fn restore(members: Vec<(Key, u64)>, view: u64) -> Self {
+        let mut roster = Roster { view, ..Roster::default() };
+        roster.rebuild(members);
+        roster
+    }
+
     /// How many members there are.
     pub fn len(&self) -> u32 {
         self.len
@@ -385,6 +393,7 @@ mod tests {
                     roster.join(key, seq)
                 });
                 agree(&roster, &model);
+                agree(&Roster::restore(model.0.clone(), seq), &model);
                 prop_assert_eq!(roster.view(), seq);
                 // Everyone who was there before and after can follow it alone.
                 for (rank, key) in (0..).zip(ranks) {

@@ -4,7 +4,7 @@ use super::channel::{Channel, Entrance, Loss, Return};
 use super::clock::Timer;
 use super::directory::{Client, Origin};
 use super::member::Member;
-use super::sessions::{Claim, Identity, Parked, Place};
+use super::sessions::{Claim, Identity, Kind, Parked, Place};
 use super::{Broker, departure, millis};
 use crate::error::{Close, Fault};
 use crate::log::Departure;
@@ -95,20 +95,16 @@ impl Broker {
         }
         self.directory.note_past(&client, reason);
         client.go_away();
-        // As many as there may be connections; those that hold a seat come on
-        // top, or a flood of others could have it given away.
-        let most = if held_ms.is_some() { usize::MAX } else { self.config.max_clients };
-        let session = identity.session;
-        match self.sessions.park(session, Box::new(parked), until_ms, most) {
-            None => self.clock.set(until_ms, Timer::Session { session, at_ms: until_ms }),
-            Some(parked) => {
-                log::warn!(
-                    "event=session-not-kept client={} advice=\"{most} sessions are kept: raise --max-clients, or lower --session-grace\"",
-                    client.name()
-                );
-                self.sessions.end(session);
-                self.dissolve(&parked, now_ms);
-            }
+        let kind = match identity.asked {
+            _ if held_ms.is_some() => Kind::Seated,
+            true => Kind::Named,
+            false => Kind::MadeUp,
+        };
+        let oldest = self.sessions.park(identity.session, Box::new(parked), until_ms, kind);
+        if let Some(oldest) = oldest {
+            let who = oldest.client.name();
+            log::debug!("event=session-ended client={who} reason=\"too many are kept\"");
+            self.dissolve(&oldest, now_ms);
         }
     }
 
@@ -199,12 +195,13 @@ impl Broker {
         }
     }
 
-    /// The time of a parked session is up.
-    pub(super) fn end_grace(&self, session: Uuid, at_ms: u64, now_ms: u64) {
-        let Some(parked) = self.sessions.expire(session, at_ms) else { return };
-        let who = parked.client.name();
-        log::info!("event=session-purged session={session} client={who}");
-        self.dissolve(&parked, now_ms);
+    /// Lets go of the parked sessions whose time is up.
+    pub(super) fn end_graces(&self, now_ms: u64) {
+        while let Some((session, parked)) = self.sessions.next_expired(now_ms) {
+            let who = parked.client.name();
+            log::info!("event=session-purged session={session} client={who}");
+            self.dissolve(&parked, now_ms);
+        }
     }
 
     /// What was kept for a client is let go of.

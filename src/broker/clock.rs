@@ -10,7 +10,6 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::{Condvar, Mutex, PoisonError, Weak};
 use std::time::Duration;
-use uuid::Uuid;
 
 /// Something to do when its time has come. Whatever it is about may be gone by
 /// then.
@@ -33,13 +32,6 @@ pub enum Timer {
         /// Why it was lost.
         why: Departure,
         /// Until when it was held.
-        at_ms: u64,
-    },
-    /// Forget a session, unless it was resumed.
-    Session {
-        /// Its name.
-        session: Uuid,
-        /// Until when it was kept.
         at_ms: u64,
     },
 }
@@ -93,7 +85,7 @@ impl Default for Clock {
 impl Clock {
     /// The time now.
     pub fn now_ms(&self) -> u64 {
-        boot_time_ms() - self.began_ms
+        boot_time_ms().saturating_sub(self.began_ms)
     }
 
     /// Does this when its time has come.

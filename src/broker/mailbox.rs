@@ -72,6 +72,8 @@ impl Mailbox {
             return false;
         }
         let mut inner = lock(&self.inner);
+        // If the session goes on from another connection, its frames do too.
+        let with_lane = with_lane && inner.mail.close != Some(Close::TakenOver);
         std::mem::swap(&mut inner.mail, mail);
         if with_lane {
             inner.lane_bytes = 0;

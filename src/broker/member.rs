@@ -195,7 +195,7 @@ impl Member {
         match chunk.body {
             Body::Command { .. } if self.observer => true,
             Body::Command { rank: sender, to } => {
-                chunk.first_seq > self.joined && to.map_or(sender < rank, |to| to == self.key)
+                chunk.first_seq > self.joined && to.map_or(sender < rank, |to| to == self.client.id)
             }
             _ => true,
         }

@@ -180,9 +180,9 @@ impl Broker {
         self.directory.everyone()
     }
 
-    /// How many clients are here.
+    /// How many clients are connected.
     pub fn client_count(&self) -> usize {
-        self.directory.len()
+        self.directory.len().saturating_sub(self.sessions.parked())
     }
 
     /// The last so many past connections, oldest first.
@@ -216,6 +216,7 @@ impl Broker {
 
     /// Does what is due. [`Broker::run_clock`] calls it, or a test.
     pub fn tick(&self, now_ms: u64) {
+        self.end_graces(now_ms);
         while let Some(timer) = self.clock.next_due(now_ms) {
             match timer {
                 Timer::Deadline(channel, seq) => {
@@ -240,7 +241,6 @@ impl Broker {
                         Self::end_hold(&channel, &member, why, at_ms, now_ms);
                     }
                 }
-                Timer::Session { session, at_ms } => self.end_grace(session, at_ms, now_ms),
                 Timer::Silence(client) => {
                     if let Some(client) = client.upgrade() {
                         self.watch_silence(&client, now_ms);

@@ -12,7 +12,7 @@ use super::mailbox::Mailbox;
 use super::member::Member;
 use crate::error::{Close, Code, Fault};
 use crate::sync::lock;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use uuid::Uuid;
 
@@ -123,6 +123,34 @@ impl Keys {
     }
 }
 
+/// What speaks for keeping a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// It was made up for a client that may not care: only the last
+    /// [`MADE_UP_MAX`] are kept, or clients that come and go would pile up.
+    MadeUp,
+    /// Its client has named it.
+    Named,
+    /// A seat is held for it. There are as many as there are seats, and none is
+    /// given up before its time, or a flood of others could have it given away.
+    Seated,
+}
+
+/// Sessions with a name made up for them that are kept at most.
+const MADE_UP_MAX: usize = 1_000;
+/// Sessions named by their clients that are kept at most.
+const NAMED_MAX: usize = 100_000;
+
+impl Kind {
+    const fn most(self) -> usize {
+        match self {
+            Kind::MadeUp => MADE_UP_MAX,
+            Kind::Named => NAMED_MAX,
+            Kind::Seated => usize::MAX,
+        }
+    }
+}
+
 #[derive(Debug)]
 enum State {
     InUse {
@@ -153,6 +181,10 @@ pub enum Claim {
 struct Table {
     sessions: HashMap<Uuid, State>,
     parked: usize,
+    /// Those that were parked, by the times at which they end.
+    made_up: BTreeSet<(u64, Uuid)>,
+    named: BTreeSet<(u64, Uuid)>,
+    seated: BTreeSet<(u64, Uuid)>,
     /// Those that are [`State::Gone`], oldest first.
     gone: VecDeque<Uuid>,
 }
@@ -236,35 +268,48 @@ impl Sessions {
         }
     }
 
-    /// A session has lost its connection. Gives it back if as many as `most`
-    /// are parked already.
+    /// A session has lost its connection. Gives one that has to go in its place,
+    /// because there are too many of its kind.
     pub fn park(
         &self,
         session: Uuid,
         parked: Box<Parked>,
         until_ms: u64,
-        most: usize,
+        kind: Kind,
     ) -> Option<Box<Parked>> {
         let mut table = lock(&self.table);
         let next = match table.sessions.get(&session) {
             Some(State::InUse { next, .. }) => next.clone(),
             _ => None,
         };
-        if table.parked >= most && next.is_none() {
-            return Some(parked);
-        }
         table.parked += 1;
         table.sessions.insert(session, State::Parked { parked, until_ms });
+        let queue = table.queue(kind);
+        queue.insert((until_ms, session));
+        let oldest = (queue.len() > kind.most()).then(|| queue.pop_first()).flatten();
         drop(table);
         if let Some(next) = next {
             next.wake();
         }
+        oldest.and_then(|(until_ms, session)| self.take_parked(session, |at_ms| at_ms == until_ms))
+    }
+
+    /// A session whose time is up, if there is one that was not resumed.
+    pub fn next_expired(&self, now_ms: u64) -> Option<(Uuid, Box<Parked>)> {
+        for kind in [Kind::MadeUp, Kind::Named, Kind::Seated] {
+            while let Some((until_ms, session)) = self.next_due(kind, now_ms) {
+                if let Some(parked) = self.take_parked(session, |at_ms| at_ms == until_ms) {
+                    return Some((session, parked));
+                }
+            }
+        }
         None
     }
 
-    /// A parked session's time is up, unless it was resumed meanwhile.
-    pub fn expire(&self, session: Uuid, at_ms: u64) -> Option<Box<Parked>> {
-        self.take_parked(session, |until_ms| until_ms == at_ms)
+    fn next_due(&self, kind: Kind, now_ms: u64) -> Option<(u64, Uuid)> {
+        let mut table = lock(&self.table);
+        let queue = table.queue(kind);
+        queue.first().is_some_and(|(until_ms, _)| *until_ms <= now_ms).then(|| queue.pop_first())?
     }
 
     /// Ends a session that is parked.
@@ -302,6 +347,14 @@ impl Sessions {
 }
 
 impl Table {
+    fn queue(&mut self, kind: Kind) -> &mut BTreeSet<(u64, Uuid)> {
+        match kind {
+            Kind::MadeUp => &mut self.made_up,
+            Kind::Named => &mut self.named,
+            Kind::Seated => &mut self.seated,
+        }
+    }
+
     fn bury(&mut self, session: Uuid) -> Option<State> {
         if self.gone.len() >= GONE_MAX
             && let Some(oldest) = self.gone.pop_front()

@@ -1,7 +1,7 @@
 //! Entries, and the chunks they are kept in.
 
 use crate::payload::Payload;
-use crate::roster::{Change, Key};
+use crate::roster::Change;
 use std::ops::Range;
 
 /// A client's number, never used again while the broker runs.
@@ -92,7 +92,7 @@ pub trait Encode: Send + Sync {
 }
 
 /// What the entries of a chunk are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Body {
     /// Messages, one or many.
     Messages {
@@ -104,7 +104,7 @@ pub enum Body {
         /// The rank of its sender, when it was sent.
         rank: u32,
         /// The only recipient, if it is not for all below the sender.
-        to: Option<Key>,
+        to: Option<ClientId>,
     },
     /// One change of the roster.
     Change(Change),

@@ -19,12 +19,26 @@ const RULES: &[(&str, Reach)] = &[
     ("connection", AnyBut(&["client", "server"])),
     ("session", AnyBut(&["client", "server", "connection", "wire"])),
     ("broker", AnyBut(&["client", "server", "connection", "session", "wire"])),
-    ("wire", AnyBut(&["client", "server", "connection", "session", "broker", "config", "runtime"])),
-    ("client", AnyBut(&["server", "connection", "session", "broker", "log", "roster"])),
+    (
+        "wire",
+        AnyBut(&[
+            "client",
+            "server",
+            "connection",
+            "session",
+            "broker",
+            "store",
+            "config",
+            "runtime",
+        ]),
+    ),
+    ("client", AnyBut(&["server", "connection", "session", "broker", "store", "log", "roster"])),
     // What is said in each direction: data, some of which are the log's entries.
     ("request", Only(&["error", "payload", "reply", "frame", "log"])),
     ("reply", Only(&["error", "payload", "request", "frame", "log"])),
     ("frame", Only(&["error", "payload", "request", "reply", "log"])),
+    // What is kept, not what it means; others come to it, it calls nobody.
+    ("store", Only(&["log", "roster", "sync"])),
     // An entry holds a payload, or a change of the roster.
     ("log", Only(&["payload", "roster"])),
     ("roster", Only(&[])),

@@ -100,7 +100,7 @@ impl Channel {
         let mut bytes = Vec::new();
         let (rank, term) = (standing.rank, standing.term);
         self.rules.encode.command(place, &name, rank, term, command, &mut bytes);
-        let body = Body::Command { rank, to: to.map(|to| to.key) };
+        let body = Body::Command { rank, to: to.map(|to| to.client.id) };
         state.append_one(sender.client.id, body, bytes, now_ms);
         // At most as many as there are members.
         let sent = u32::try_from(recipients.len()).unwrap_or(u32::MAX);

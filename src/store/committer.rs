@@ -1,0 +1,359 @@
+//! The thread that writes: one batch after the other, each with all that has
+//! come by then.
+
+use super::disk::{Batch, Disk, Failure};
+use super::queue::{Op, Work};
+use super::record::{self, ChannelId, ChannelRecord, Extent};
+use super::recover::{Recovered, garbage};
+use super::retention::{self, Keep};
+use super::room::Room;
+use super::ticket::Ticket;
+use super::{Handover, Shared, Source, Table};
+use crate::sync::lock;
+use jiff::Timestamp;
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+/// How often those channels are looked at that keep entries for a time only.
+const AGE_PAUSE: Duration = Duration::from_secs(15);
+/// Rows of removed channels that are removed at once.
+const GARBAGE_ROWS: usize = 4_096;
+
+pub struct Committer {
+    shared: Arc<Shared>,
+    channels: HashMap<ChannelId, Known>,
+    /// Removed channels whose entries can go.
+    garbage: VecDeque<ChannelId>,
+    /// What could not be written, and is to be when that is over.
+    left: Work,
+    aged: Instant,
+}
+
+/// What the thread knows of a channel, besides its extent.
+struct Known {
+    keep: Keep,
+    /// As of which entry its roster is on disk in whole.
+    view: u64,
+    source: Option<Weak<dyn Source>>,
+}
+
+impl Known {
+    fn new(record: &ChannelRecord, view: u64) -> Self {
+        Known { keep: Keep::of(record), view, source: None }
+    }
+}
+
+/// What a commit will have changed once it is on disk.
+#[derive(Default)]
+struct Effects {
+    extents: HashMap<ChannelId, Extent>,
+    views: HashMap<ChannelId, u64>,
+    entries: u64,
+}
+
+impl Committer {
+    pub fn new(shared: Arc<Shared>, recovered: &Recovered) -> Self {
+        let known = |channel: &super::RecoveredChannel| {
+            (channel.id, Known::new(&channel.record, channel.saved_view))
+        };
+        Committer {
+            channels: recovered.channels.iter().map(known).collect(),
+            garbage: recovered.garbage.iter().copied().collect(),
+            shared,
+            left: Work::default(),
+            aged: Instant::now(),
+        }
+    }
+
+    /// Commits until the last.
+    pub fn run(mut self) {
+        loop {
+            let work = self.shared.queue.take();
+            let is_last = work.last.is_some();
+            self.commit(work);
+            if is_last {
+                return;
+            }
+            self.drop_garbage();
+        }
+    }
+
+    fn commit(&mut self, work: Work) {
+        let ticket = work.ticket.clone();
+        self.absorb(work);
+        if !self.is_writable() {
+            let reason = self.shared.health.failure().unwrap_or_default();
+            ticket.decide(Err(reason));
+            self.give_back(None);
+            return ticket.wake();
+        }
+        self.look_for_aged();
+        let result = self.write(&ticket);
+        match result {
+            Ok(effects) => {
+                // All that is on disk is to be seen at once: a reply that says
+                // so, and what it tells of.
+                ticket.decide(Ok(()));
+                self.succeed(&effects);
+                ticket.wake();
+                self.look_for_room();
+            }
+            Err(failure) => {
+                match &failure {
+                    Failure::Write(error) => self.shared.health.failed(error),
+                    Failure::Sync(error) => self.shared.health.broken(error),
+                }
+                let (Failure::Write(error) | Failure::Sync(error)) = failure;
+                ticket.decide(Err(error.into()));
+                self.give_back(None);
+                ticket.wake();
+            }
+        }
+    }
+
+    /// Adds to what is left from before.
+    fn absorb(&mut self, work: Work) {
+        self.left.ops.extend(work.ops);
+        self.left.sources.extend(work.sources);
+        self.left.last = work.last;
+        // Each once is enough.
+        let mut seen = HashSet::new();
+        self.left.sources.retain(|source| seen.insert(source.id()));
+    }
+
+    /// Whether there is a point in trying; opens the engine anew if need be.
+    fn is_writable(&mut self) -> bool {
+        if self.shared.health.failure().is_none() {
+            return true;
+        }
+        if self.shared.health.is_broken() || !self.look_for_room() {
+            return false;
+        }
+        match self.reopen() {
+            Ok(()) => true,
+            Err(error) => {
+                self.shared.health.failed(&error);
+                false
+            }
+        }
+    }
+
+    /// Whether there is room; keeps the health up to date as far as room is
+    /// concerned.
+    fn look_for_room(&self) -> bool {
+        let options = &self.shared.options;
+        match Room::look(&options.dir, options.margin) {
+            Ok(room) if room.is_enough() => {
+                if self.shared.health.failure().is_none() {
+                    self.shared.health.well();
+                }
+                true
+            }
+            Ok(room) => {
+                if self.shared.health.failure().is_none() {
+                    self.shared.health.full(room);
+                }
+                false
+            }
+            Err(e) => {
+                self.shared.health.failed(&e.to_string());
+                false
+            }
+        }
+    }
+
+    /// The engine takes nothing after a write that failed, until it is opened
+    /// again. What it has then may be more than we know of.
+    fn reopen(&mut self) -> Result<(), String> {
+        let mut place = self.shared.disk.write().unwrap_or_else(PoisonError::into_inner);
+        // First close it, or it is in use.
+        drop(place.take());
+        let disk = Disk::open(&self.shared.options.dir).map_err(|e| e.to_string())?;
+        let mut extents = lock(&self.shared.extents);
+        for (id, extent) in extents.iter_mut() {
+            if let Some(row) = disk.get(Table::Extents, &id.to_be_bytes())? {
+                *extent = record::decode(&row).map_err(|e| e.to_string())?;
+            }
+        }
+        *place = Some(disk);
+        log::info!("event=store-reopened");
+        Ok(())
+    }
+
+    fn write(&mut self, ticket: &Ticket) -> Result<Effects, Failure> {
+        let place = self.shared.disk.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(disk) = place.as_ref() else { return Err(Failure::Write("it is closed".into())) };
+        let mut batch = disk.batch();
+        let mut effects = Effects::default();
+        for op in &self.left.ops {
+            apply(op, &mut batch, &mut self.channels, &mut effects);
+        }
+        let unix_ms = Timestamp::now().as_millisecond();
+        for source in &self.left.sources {
+            let (id, handover) = (source.id(), source.hand_over(ticket));
+            let Some(known) = self.channels.get_mut(&id) else { continue };
+            known.source = Some(Arc::downgrade(source));
+            let before = effects.extents.get(&id).or(lock(&self.shared.extents).get(&id)).copied();
+            let mut extent = before.unwrap_or(Extent::after(0));
+            effects.entries += take(id, &handover, &mut batch, &mut extent, unix_ms);
+            if let Some(roster) = &handover.roster {
+                batch.put(Table::Rosters, &id.to_be_bytes(), record::encode(roster));
+                effects.views.insert(id, roster.view);
+                let needed = extent.first_seq.min(roster.view + 1);
+                retention::trim_changes(disk, &mut batch, id, needed).map_err(Failure::Write)?;
+            }
+            let view = effects.views.get(&id).copied().unwrap_or(known.view);
+            let trimmed =
+                retention::trim(disk, &mut batch, id, &mut extent, known.keep, view, unix_ms);
+            trimmed.map_err(Failure::Write)?;
+            if before != Some(extent) {
+                batch.put(Table::Extents, &id.to_be_bytes(), record::encode(&extent));
+                effects.extents.insert(id, extent);
+            }
+        }
+        for (id, last_seq) in self.left.last.iter().flatten() {
+            batch.put(Table::Extents, &id.to_be_bytes(), record::encode(&Extent::after(*last_seq)));
+        }
+        if batch.is_empty() {
+            return Ok(effects);
+        }
+        let bytes = batch.bytes() as u64;
+        batch.commit()?;
+        let figures = &self.shared.figures;
+        figures.commits.fetch_add(1, Ordering::Relaxed);
+        figures.bytes.fetch_add(bytes, Ordering::Relaxed);
+        figures.entries.fetch_add(effects.entries, Ordering::Relaxed);
+        Ok(effects)
+    }
+
+    fn succeed(&mut self, effects: &Effects) {
+        for (id, view) in &effects.views {
+            if let Some(known) = self.channels.get_mut(id) {
+                known.view = *view;
+            }
+        }
+        lock(&self.shared.extents).extend(&effects.extents);
+        for op in std::mem::take(&mut self.left.ops) {
+            match op {
+                Op::Drop { id, .. } => drop(self.channels.remove(&id)),
+                Op::Forget { id } => {
+                    lock(&self.shared.extents).remove(&id);
+                    self.garbage.push_back(id);
+                }
+                _ => {}
+            }
+        }
+        self.give_back(Some(()));
+        self.left = Work::default();
+    }
+
+    /// Tells the sources what became of what they handed over. Those for whom
+    /// it failed are asked again.
+    fn give_back(&self, done: Option<()>) {
+        for source in &self.left.sources {
+            let extent = done.and_then(|()| lock(&self.shared.extents).get(&source.id()).copied());
+            source.settled(extent);
+        }
+    }
+
+    /// Asks channels that keep entries for a time only, though they are quiet.
+    fn look_for_aged(&mut self) {
+        if self.aged.elapsed() < AGE_PAUSE {
+            return;
+        }
+        self.aged = Instant::now();
+        let aging = self.channels.values().filter(|known| known.keep.ages());
+        let sources = aging.filter_map(|known| known.source.as_ref()?.upgrade());
+        self.left.sources.extend(sources);
+    }
+
+    /// Removes some of the entries of channels that are no more.
+    fn drop_garbage(&mut self) {
+        let Some(id) = self.garbage.front().copied() else { return };
+        if self.shared.health.failure().is_some() {
+            return;
+        }
+        let place = self.shared.disk.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(disk) = place.as_ref() else { return };
+        let mut batch = disk.batch();
+        match garbage(disk, &mut batch, id, GARBAGE_ROWS) {
+            Ok(true) => {}
+            Ok(false) => drop(self.garbage.pop_front()),
+            Err(error) => {
+                log::error!(
+                    "event=store-damaged channel-number={id} error={error:?} advice=\"its leftovers stay\""
+                );
+                self.garbage.pop_front();
+            }
+        }
+        let failed = !batch.is_empty() && batch.commit().is_err();
+        drop(place);
+        if failed {
+            self.shared.health.failed("entries of a removed channel cannot be removed");
+        } else if !self.garbage.is_empty() {
+            self.shared.queue.add(None, None, false);
+        }
+    }
+}
+
+fn apply(
+    op: &Op,
+    batch: &mut Batch<'_>,
+    channels: &mut HashMap<ChannelId, Known>,
+    effects: &mut Effects,
+) {
+    match op {
+        Op::Put { table, key, value } => batch.put(*table, key, value.clone()),
+        Op::Remove { table, key } => batch.remove(*table, key),
+        Op::Create { id, record, extent } => {
+            batch.put(Table::Channels, &id.to_be_bytes(), record::encode(record));
+            batch.put(Table::Extents, &id.to_be_bytes(), record::encode(extent));
+            batch.remove(Table::Dropped, record.name.as_bytes());
+            channels.entry(*id).or_insert_with(|| Known::new(record, 0));
+            effects.extents.insert(*id, *extent);
+        }
+        Op::Drop { id, marks } => {
+            for table in [Table::Channels, Table::Extents, Table::Rosters] {
+                batch.remove(table, &id.to_be_bytes());
+            }
+            for (table, key, value) in marks {
+                match value {
+                    Some(value) => batch.put(*table, key, value.clone()),
+                    None => batch.remove(*table, key),
+                }
+            }
+        }
+        Op::Forget { .. } => {}
+    }
+}
+
+/// Writes what a channel has handed over; how many entries that is.
+fn take(
+    id: ChannelId,
+    handover: &Handover,
+    batch: &mut Batch<'_>,
+    extent: &mut Extent,
+    unix_ms: i64,
+) -> u64 {
+    let (mut entries, next_chunk) = (0, extent.next_chunk);
+    // After a failure, what is on disk may be more than was confirmed.
+    for (number, chunk) in handover.chunks.iter().filter(|(n, _)| *n >= next_chunk) {
+        let row = record::encode_chunk(*number, unix_ms, chunk);
+        if extent.entries() == 0 {
+            extent.first_unix_ms = unix_ms;
+        }
+        extent.bytes += row.len() as u64;
+        (extent.last_seq, extent.next_chunk) = (chunk.last_seq(), number + 1);
+        entries += chunk.entries();
+        batch.put(Table::Entries, &record::key(id, chunk.first_seq), row);
+    }
+    for (seq, change) in &handover.changes {
+        batch.put(Table::Changes, &record::key(id, *seq), record::encode(change));
+    }
+    if let Some(last_seq) = handover.reserve {
+        *extent = Extent::after(last_seq);
+    }
+    entries
+}

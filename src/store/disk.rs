@@ -1,0 +1,210 @@
+//! The storage engine: the only file that names it.
+
+use super::journal::Journals;
+use super::record::{self, ChannelId};
+use super::{OpenError, Table};
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode};
+use std::ops::RangeInclusive;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+const MIB: u64 = 1024 * 1024;
+/// Blocks of tables that are kept in memory: readers go forward, so what they
+/// have had is of little use to others.
+const CACHE_BYTES: u64 = 4 * MIB;
+/// What the entries not yet in tables take in memory. Twice as much while they
+/// are being written.
+const ENTRIES_MEMORY_BYTES: u64 = 8 * MIB;
+/// The same for every other table.
+const SMALL_MEMORY_BYTES: u64 = MIB;
+/// The least that the engine allows. What it has not put into tables when the
+/// broker is killed is read again at the next start.
+const JOURNAL_BYTES: u64 = 64 * MIB;
+/// One to write tables, one to merge them.
+const WORKERS: usize = 2;
+const OPEN_FILES: usize = 128;
+/// Where the engine's journals have the number of a commit.
+const COMMIT_KEY: &[u8] = b"commit";
+
+/// Why a batch is not known to be on disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// It could not be written. The engine takes no more until it is opened
+    /// anew.
+    Write(String),
+    /// It was written, and the disk did not confirm it. What it holds from here
+    /// on only a look at it after a restart can tell.
+    Sync(String),
+}
+
+/// Rows of a table, in order; or what was in the way of reading them.
+pub type Row = Result<(Vec<u8>, fjall::UserValue), String>;
+
+/// An open data directory.
+pub struct Disk {
+    database: Database,
+    tables: Vec<Keyspace>,
+    /// The number of the last commit.
+    commits: AtomicU64,
+}
+
+impl Disk {
+    /// Opens the engine's files in this directory, or makes them.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn open(dir: &Path) -> Result<Disk, OpenError> {
+        let journals = Journals::look(dir).map_err(|source| OpenError::Folder {
+            dir: dir.to_owned(),
+            reason: source.to_string(),
+        })?;
+        let opened = Database::builder(dir)
+            .cache_size(CACHE_BYTES)
+            .max_journaling_size(JOURNAL_BYTES)
+            .max_cached_files(Some(OPEN_FILES))
+            .worker_threads(WORKERS)
+            .open();
+        let database = opened.map_err(|e| explain(dir, e))?;
+        let open = |table: &Table| {
+            let memory =
+                if *table == Table::Entries { ENTRIES_MEMORY_BYTES } else { SMALL_MEMORY_BYTES };
+            let options = || KeyspaceCreateOptions::default().max_memtable_size(memory);
+            database.keyspace(table.name(), options)
+        };
+        let tables: Result<Vec<Keyspace>, fjall::Error> = Table::ALL.iter().map(open).collect();
+        let tables = tables.map_err(|e| explain(dir, e))?;
+        let disk = Disk { database, tables, commits: AtomicU64::new(0) };
+        let last = disk.last_commit().map_err(|reason| damaged(dir, reason))?;
+        disk.commits.store(last, Ordering::Relaxed);
+        journals.check(last).map_err(|reason| damaged(dir, reason))?;
+        Ok(disk)
+    }
+
+    fn last_commit(&self) -> Result<u64, String> {
+        let Some(row) = self.get(Table::Meta, COMMIT_KEY)? else { return Ok(0) };
+        Journals::commit_of(&row)
+            .ok_or_else(|| "the number of its last commit is unreadable".into())
+    }
+
+    /// A batch to fill.
+    pub fn batch(&self) -> Batch<'_> {
+        let number = self.commits.load(Ordering::Relaxed) + 1;
+        let mut batch = Batch { disk: self, rows: self.database.batch(), bytes: 0 };
+        // First, so that it is there also in a journal that was cut.
+        batch.put(Table::Meta, COMMIT_KEY, Journals::mark(number));
+        batch
+    }
+
+    /// One row.
+    ///
+    /// # Errors
+    /// What was in the way, in words.
+    pub fn get(&self, table: Table, key: &[u8]) -> Result<Option<fjall::UserValue>, String> {
+        self.table(table).get(key).map_err(|e| e.to_string())
+    }
+
+    /// All rows of a table, in order.
+    pub fn all(&self, table: Table) -> impl Iterator<Item = Row> + use<> {
+        self.table(table).iter().map(row)
+    }
+
+    /// The rows of a channel in this table with seqs of this range, in order.
+    pub fn rows_of(
+        &self,
+        table: Table,
+        channel: ChannelId,
+        seqs: RangeInclusive<u64>,
+    ) -> impl DoubleEndedIterator<Item = Row> + use<> {
+        let (from, to) = seqs.into_inner();
+        let keys = record::key(channel, from)..=record::key(channel, to);
+        self.table(table).range(keys).map(row)
+    }
+
+    /// The first row of this channel, or of the next one that has any.
+    ///
+    /// # Errors
+    /// What was in the way, in words.
+    pub fn first_from(&self, table: Table, channel: ChannelId) -> Result<Option<Vec<u8>>, String> {
+        let mut rows = self.table(table).range(record::key(channel, 0)..).map(row);
+        Ok(rows.next().transpose()?.map(|(key, _)| key))
+    }
+
+    /// What all of it takes on disk, in bytes.
+    pub fn bytes(&self) -> u64 {
+        self.database.disk_space().unwrap_or(0)
+    }
+
+    fn table(&self, table: Table) -> &Keyspace {
+        // They are opened in this order.
+        &self.tables[table as usize]
+    }
+}
+
+/// Changes that are made together or not at all.
+pub struct Batch<'a> {
+    disk: &'a Disk,
+    rows: OwnedWriteBatch,
+    bytes: usize,
+}
+
+impl Batch<'_> {
+    /// Puts a row in place.
+    pub fn put(&mut self, table: Table, key: &[u8], value: Vec<u8>) {
+        self.bytes += key.len() + value.len();
+        self.rows.insert(self.disk.table(table), key, value);
+    }
+
+    /// Removes a row.
+    pub fn remove(&mut self, table: Table, key: &[u8]) {
+        self.bytes += key.len();
+        self.rows.remove(self.disk.table(table), key);
+    }
+
+    /// Whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        // The number of the commit does not count.
+        self.rows.len() <= 1
+    }
+
+    /// What has been put into it, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Writes it, and waits until the disk has it.
+    ///
+    /// # Errors
+    /// [`Failure`]. Then nobody knows whether it is on disk.
+    pub fn commit(self) -> Result<(), Failure> {
+        let database = &self.disk.database;
+        self.rows.commit().map_err(|e| Failure::Write(e.to_string()))?;
+        database.persist(PersistMode::SyncAll).map_err(|e| Failure::Sync(e.to_string()))?;
+        self.disk.commits.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+fn row(guard: fjall::Guard) -> Row {
+    let (key, value) = guard.into_inner().map_err(|e| e.to_string())?;
+    Ok((key.to_vec(), value))
+}
+
+fn explain(dir: &Path, error: fjall::Error) -> OpenError {
+    let dir = dir.to_owned();
+    match error {
+        fjall::Error::Locked => OpenError::InUse { dir },
+        fjall::Error::Io(e) => OpenError::Folder { dir, reason: e.to_string() },
+        fjall::Error::Storage(fjall::LsmError::Io(e)) => {
+            OpenError::Folder { dir, reason: e.to_string() }
+        }
+        fjall::Error::InvalidVersion(version) => {
+            let reason = format!("its format is {version:?}, which this broker does not know");
+            OpenError::Folder { dir, reason }
+        }
+        other => OpenError::Damaged { dir, reason: other.to_string() },
+    }
+}
+
+fn damaged(dir: &Path, reason: String) -> OpenError {
+    OpenError::Damaged { dir: dir.to_owned(), reason }
+}

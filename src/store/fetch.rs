@@ -1,0 +1,190 @@
+//! Reads entries for those who are behind what is in memory.
+
+use super::disk::Disk;
+use super::record::{self, ChangeRecord, ChannelId, StoredChunk};
+use super::{Shared, Table};
+use crate::log::Chunk;
+use crate::sync::lock;
+use std::fmt;
+use std::io;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+/// A rank that somebody had as of a seq, from which the rank at the first entry
+/// read is to be found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RankAt {
+    /// The rank.
+    pub rank: u32,
+    /// After which entry.
+    pub seq: u64,
+    /// When its holder came: before that there is nothing to find.
+    pub joined: u64,
+}
+
+/// What is to be read.
+pub struct Fetch {
+    /// Of which channel.
+    pub channel: ChannelId,
+    /// From which entry on.
+    pub from: u64,
+    /// Up to which one.
+    pub to: u64,
+    /// About how much at once.
+    pub bytes_max: usize,
+    /// Whose rank to find.
+    pub rank: Option<RankAt>,
+    /// Who gets it.
+    pub then: Box<dyn FnOnce(Fetched) + Send>,
+}
+
+impl fmt::Debug for Fetch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Fetch({} {}..={})", self.channel, self.from, self.to)
+    }
+}
+
+/// What was read.
+#[derive(Clone, Debug, Default)]
+pub struct Fetched {
+    /// Chunks with their numbers, in order. What is missing between them is
+    /// gone.
+    pub chunks: Vec<(u64, Arc<Chunk>)>,
+    /// The seq up to which this is all that there is.
+    pub to: u64,
+    /// The rank before the first of them, if that was asked for.
+    pub rank: Option<u32>,
+    /// What was in the way.
+    pub error: Option<String>,
+}
+
+/// The reading thread.
+#[derive(Clone)]
+pub struct Reader {
+    tx: Arc<Mutex<Option<Sender<Fetch>>>>,
+    thread: Arc<Mutex<Option<JoinHandle<()>>>>,
+}
+
+impl Reader {
+    pub fn start(shared: Arc<Shared>) -> io::Result<Self> {
+        let (tx, rx) = channel();
+        let run = move || read_all(&shared, &rx);
+        let thread = std::thread::Builder::new().name("store-reader".into()).spawn(run)?;
+        Ok(Reader {
+            tx: Arc::new(Mutex::new(Some(tx))),
+            thread: Arc::new(Mutex::new(Some(thread))),
+        })
+    }
+
+    pub fn fetch(&self, fetch: Fetch) {
+        let unsent = match &*lock(&self.tx) {
+            Some(tx) => tx.send(fetch).err().map(|unsent| unsent.0),
+            None => Some(fetch),
+        };
+        if let Some(fetch) = unsent {
+            let error = Some("the broker is stopping".into());
+            (fetch.then)(Fetched { error, ..Fetched::default() });
+        }
+    }
+
+    /// Ends when all that was asked for has been read.
+    pub fn stop(&self) {
+        drop(lock(&self.tx).take());
+        if lock(&self.thread).take().is_some_and(|thread| thread.join().is_err()) {
+            log::error!("event=store-failed error=\"its reader ended before its time\"");
+        }
+    }
+}
+
+fn read_all(shared: &Shared, rx: &Receiver<Fetch>) {
+    while let Ok(fetch) = rx.recv() {
+        shared.figures.fetches.fetch_add(1, Ordering::Relaxed);
+        let fetched = {
+            let place = shared.disk.read().unwrap_or_else(PoisonError::into_inner);
+            match place.as_ref() {
+                Some(disk) => read(shared, disk, &fetch),
+                None => Err("the store is being opened again".into()),
+            }
+        };
+        let fetched = fetched.unwrap_or_else(|error| {
+            log::error!(
+                "event=store-damaged channel-number={} seq={} error={error:?} \
+                 advice=\"see to the disk; restore the data directory from a copy\"",
+                fetch.channel,
+                fetch.from
+            );
+            Fetched { error: Some(error), ..Fetched::default() }
+        });
+        (fetch.then)(fetched);
+    }
+}
+
+fn read(shared: &Shared, disk: &Disk, fetch: &Fetch) -> Result<Fetched, String> {
+    let mut fetched = Fetched { to: fetch.from.saturating_sub(1), ..Fetched::default() };
+    // The chunk that holds the first entry may begin before it.
+    let before = disk.rows_of(Table::Entries, fetch.channel, 0..=fetch.from).next_back();
+    let first = before.transpose()?;
+    let first = first.and_then(|(key, _)| record::split_key(&key)).map_or(fetch.from, |key| key.1);
+    let mut bytes = 0;
+    for row in disk.rows_of(Table::Entries, fetch.channel, first..=fetch.to) {
+        let (key, value) = row?;
+        let Some((_, first_seq)) = record::split_key(&key) else { continue };
+        let StoredChunk { number, chunk, .. } = match record::decode_chunk(first_seq, &value) {
+            Ok(read) => read,
+            Err(e) => {
+                report(shared, fetch.channel, first_seq, first_seq, &e.to_string());
+                continue;
+            }
+        };
+        if chunk.last_seq() < fetch.from {
+            continue;
+        }
+        if first_seq > fetched.to + 1 {
+            let text = "these entries are missing";
+            report(shared, fetch.channel, fetched.to + 1, first_seq - 1, text);
+        }
+        bytes += chunk.weight();
+        fetched.to = chunk.last_seq();
+        fetched.chunks.push((number, Arc::new(chunk)));
+        if bytes >= fetch.bytes_max || fetched.to >= fetch.to {
+            break;
+        }
+    }
+    if bytes < fetch.bytes_max && fetched.to < fetch.to {
+        report(shared, fetch.channel, fetched.to + 1, fetch.to, "these entries are missing");
+        fetched.to = fetch.to;
+    }
+    if let Some(at) = fetch.rank {
+        let first = fetched.chunks.first().map_or(fetch.from, |(_, chunk)| chunk.first_seq);
+        fetched.rank = Some(rank_before(disk, fetch.channel, first.max(at.joined + 1), at)?);
+    }
+    Ok(fetched)
+}
+
+/// The rank before this entry of whom had one after a later entry: the fold,
+/// backwards.
+fn rank_before(disk: &Disk, id: ChannelId, seq: u64, at: RankAt) -> Result<u32, String> {
+    let mut rank = at.rank;
+    if seq > at.seq {
+        return Ok(rank);
+    }
+    for row in disk.rows_of(Table::Changes, id, seq..=at.seq).rev() {
+        let (_, value) = row?;
+        let record: ChangeRecord = record::decode(&value).map_err(|e| e.to_string())?;
+        rank = record.change.before(rank);
+    }
+    Ok(rank)
+}
+
+/// Entries are not there that should be. What retention has taken is no damage.
+fn report(shared: &Shared, id: ChannelId, from: u64, to: u64, what: &str) {
+    let is_kept = lock(&shared.extents).get(&id).is_some_and(|extent| to >= extent.first_seq);
+    if is_kept {
+        log::error!(
+            "event=store-damaged channel-number={id} from={from} to={to} error={what:?} \
+             advice=\"readers are told of a gap; restore the data directory from a copy to have them back\""
+        );
+    }
+}

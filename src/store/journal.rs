@@ -1,0 +1,156 @@
+//! Looks whether the engine threw away what it had confirmed.
+//!
+//! When the engine opens its journals it cuts off whatever follows the first
+//! batch that it cannot read. That is right for the last batch, which may have
+//! been half written when the power failed: nobody was told of it. But a single
+//! bit that has gone bad further up takes every later batch with it, and the
+//! engine says nothing.
+//!
+//! So every batch begins with a mark, its number, and a batch is written only
+//! when the one before is on disk. If what was cut off holds a number beyond
+//! the one that comes next, then batches are gone that somebody was told of.
+//! This looks for the marks and for the ends of the files, and knows nothing
+//! else of the engine's format.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+/// What stands before the number of a commit in a journal: random bytes.
+const MAGIC: [u8; 16] = [
+    0x9e, 0x1f, 0x7b, 0xc4, 0x52, 0xe8, 0x03, 0xad, 0x76, 0xd1, 0x2c, 0xf5, 0x88, 0x4a, 0xb0, 0x67,
+];
+const PIECE_BYTES: usize = 256 * 1024;
+/// A file of this name says that the directory was damaged, and how.
+const NOTE: &str = "DAMAGED";
+/// Where what was cut off goes.
+const CUT: &str = "damaged-journal";
+
+/// The journals of a data directory as they were before the engine saw them.
+#[derive(Debug)]
+pub struct Journals {
+    dir: PathBuf,
+    /// The sealed ones, and how much was in each.
+    sealed: Vec<(PathBuf, u64)>,
+    /// The one that was written last, and what was in it.
+    active: Option<(PathBuf, Vec<u8>)>,
+}
+
+impl Journals {
+    /// Looks at them.
+    ///
+    /// # Errors
+    /// If they cannot be read.
+    pub fn look(dir: &Path) -> io::Result<Journals> {
+        let mut all: Vec<(u64, PathBuf)> = Vec::new();
+        match fs::read_dir(dir) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            Err(e) => return Err(e),
+            Ok(files) => {
+                for file in files {
+                    let path = file?.path();
+                    let name = path.file_name().and_then(|name| name.to_str());
+                    let number = name.and_then(|name| name.strip_suffix(".jnl")?.parse().ok());
+                    all.extend(number.map(|number| (number, path)));
+                }
+            }
+        }
+        all.sort_unstable();
+        let active = all.pop().map(|(_, path)| Ok::<_, io::Error>((content(&path)?, path)));
+        let active = active.transpose()?.map(|(content, path)| (path, content));
+        let mut sealed = Vec::new();
+        for (_, path) in all {
+            let length = content(&path)?.len() as u64;
+            sealed.push((path, length));
+        }
+        Ok(Journals { dir: dir.to_owned(), sealed, active })
+    }
+
+    /// The engine has opened them, and gives this as the last commit.
+    ///
+    /// # Errors
+    /// What is gone. That is also noted in the directory, because the engine
+    /// has forgotten it by the next time.
+    pub fn check(self, last_commit: u64) -> Result<(), String> {
+        let note = self.dir.join(NOTE);
+        if let Ok(text) = fs::read_to_string(&note) {
+            return Err(format!("{} (from {})", text.trim_end(), note.display()));
+        }
+        for (path, before) in &self.sealed {
+            // One that is no longer needed may be gone by now.
+            let Ok(after) = fs::metadata(path) else { continue };
+            if after.len() < *before {
+                let cut = before - after.len();
+                return self.refuse(format!("{cut} bytes of {} are unreadable", path.display()));
+            }
+        }
+        let Some((path, before)) = &self.active else { return Ok(()) };
+        let Ok(after) = fs::metadata(path) else { return Ok(()) };
+        let kept = usize::try_from(after.len()).unwrap_or(usize::MAX);
+        let Some(cut) = before.get(kept..).filter(|cut| !cut.is_empty()) else { return Ok(()) };
+        let last = marks(cut).max().unwrap_or(0);
+        if last <= last_commit + 1 {
+            log::info!("event=store-tail-cut bytes={} reason=\"half written\"", cut.len());
+            return Ok(());
+        }
+        if let Err(e) = fs::write(self.dir.join(CUT), cut) {
+            log::error!("event=store-damaged error=\"cannot keep what was cut off: {e}\"");
+        }
+        let gone = last - last_commit - 1;
+        let text = format!(
+            "{} is damaged: what {gone} commits after number {last_commit} held is lost, {} bytes",
+            path.display(),
+            cut.len()
+        );
+        self.refuse(text)
+    }
+
+    fn refuse(&self, text: String) -> Result<(), String> {
+        let write = |text: &str| {
+            let mut file = File::create(self.dir.join(NOTE))?;
+            writeln!(file, "{text}")?;
+            file.sync_all()
+        };
+        match write(&text) {
+            Ok(()) => Err(text),
+            Err(e) => Err(format!("{text}; and that cannot be noted: {e}")),
+        }
+    }
+
+    /// What marks a commit of this number.
+    pub fn mark(number: u64) -> Vec<u8> {
+        [&MAGIC[..], &number.to_be_bytes()].concat()
+    }
+
+    /// The number in a mark.
+    pub fn commit_of(mark: &[u8]) -> Option<u64> {
+        let number = mark.strip_prefix(&MAGIC)?;
+        Some(u64::from_be_bytes(number.try_into().ok()?))
+    }
+}
+
+/// A file's content without the zeros at its end: journals are made longer than
+/// what is in them.
+fn content(path: &Path) -> io::Result<Vec<u8>> {
+    let mut file = File::open(path)?;
+    let (mut content, mut zeros) = (Vec::new(), 0);
+    let mut piece = vec![0; PIECE_BYTES];
+    loop {
+        let read = file.read(&mut piece)?;
+        if read == 0 {
+            return Ok(content);
+        }
+        let used = piece[..read].iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+        if used > 0 {
+            content.resize(content.len() + zeros, 0);
+            content.extend_from_slice(&piece[..used]);
+            zeros = 0;
+        }
+        zeros += read - used;
+    }
+}
+
+fn marks(bytes: &[u8]) -> impl Iterator<Item = u64> + '_ {
+    memchr::memmem::find_iter(bytes, &MAGIC)
+        .filter_map(|at| Journals::commit_of(bytes.get(at..at + MAGIC.len() + 8)?))
+}

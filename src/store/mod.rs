@@ -1,0 +1,377 @@
+//! What outlives the broker: entries of durable channels, rosters, sessions.
+//!
+//! Synchronous, and a layer over the storage engine (`disk.rs`). It knows
+//! neither locks of channels nor wires: a [`Source`] is asked for what it has,
+//! and told what became of it.
+//!
+//! # How it works
+//! One thread commits (`committer.rs`). Whoever has something to write notes
+//! that, and gets a [`Ticket`] for the commit in the making; the thread takes
+//! everything that has been noted, lets each source hand over what it has by
+//! then, writes it as one atomic batch, waits once until the disk has it, and
+//! settles the ticket. So all who publish at the same time share one wait for
+//! the disk, and nobody waits in line for his own.
+//!
+//! Another thread reads (`fetch.rs`), for those who are behind what is in
+//! memory.
+//!
+//! # When something goes wrong
+//! - *Little room*: what was accepted is still written, into the margin; nothing
+//!   more is accepted for durable channels ([`Store::check`]) until there is
+//!   room.
+//! - *A failed write*: the tickets fail, the engine is opened anew when there is
+//!   room, and what was handed over is handed over again.
+//! - *A write that the disk did not confirm*: what is on disk is unknown, and a
+//!   second try would confirm what may be lost. Nothing is written any more
+//!   until the broker is started again.
+
+mod committer;
+mod disk;
+mod fetch;
+mod health;
+mod journal;
+mod queue;
+mod record;
+mod recover;
+mod retention;
+mod room;
+mod shelf;
+mod ticket;
+
+pub use fetch::{Fetch, Fetched, RankAt};
+pub use record::{
+    ChangeRecord, ChannelId, ChannelRecord, Extent, RosterRecord, SeatRecord, Unreadable, decode,
+    encode,
+};
+pub use recover::{Recovered, RecoveredChannel};
+pub use shelf::{KeyedRecord, MemoryShelf, Shelf};
+pub use ticket::{Outcome, Ticket, Waiter};
+
+use crate::log::Chunk;
+use crate::sync::lock;
+use committer::Committer;
+use disk::Disk;
+use fetch::Reader;
+use health::Health;
+use queue::{Op, Queue};
+use std::collections::HashMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// What rows are about. The order is part of nothing; the names are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Table {
+    /// Channels by number: how they were made.
+    Channels,
+    /// Channels by number: which of their entries are here.
+    Extents,
+    /// Chunks by channel and first seq.
+    Entries,
+    /// Changes of rosters by channel and seq.
+    Changes,
+    /// Rosters by channel.
+    Rosters,
+    /// Sessions by their UUID.
+    Sessions,
+    /// Number sequences by their client.
+    Sequences,
+    /// Channels that were dropped, by name: their last seq.
+    Dropped,
+    /// What there is only one of.
+    Meta,
+}
+
+impl Table {
+    /// All of them.
+    pub const ALL: [Table; 9] = [
+        Table::Channels,
+        Table::Extents,
+        Table::Entries,
+        Table::Changes,
+        Table::Rosters,
+        Table::Sessions,
+        Table::Sequences,
+        Table::Dropped,
+        Table::Meta,
+    ];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Table::Channels => "channels",
+            Table::Extents => "extents",
+            Table::Entries => "entries",
+            Table::Changes => "changes",
+            Table::Rosters => "rosters",
+            Table::Sessions => "sessions",
+            Table::Sequences => "sequences",
+            Table::Dropped => "dropped",
+            Table::Meta => "meta",
+        }
+    }
+}
+
+/// Why a data directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another broker has it.
+    #[error(
+        "the data directory {} is in use by another broker; stop that one, or name another directory with --data",
+        .dir.display()
+    )]
+    InUse {
+        /// Which one.
+        dir: PathBuf,
+    },
+    /// It cannot be read or written.
+    #[error("cannot use the data directory {}: {reason}; see to it that it can be written, or name another with --data", .dir.display())]
+    Folder {
+        /// Which one.
+        dir: PathBuf,
+        /// What the system or the engine says.
+        reason: String,
+    },
+    /// What is in it is not what was put there.
+    #[error(
+        "the data directory {} is damaged: {reason}; restore it from a copy, or name another with --data; \
+         to go on with what is left of it, if that is named above, remove the file that says so",
+        .dir.display()
+    )]
+    Damaged {
+        /// Which one.
+        dir: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// No thread is to be had.
+    #[error("cannot start the store: {0}")]
+    System(#[from] std::io::Error),
+}
+
+/// What a source has to write.
+#[derive(Debug, Default)]
+pub struct Handover {
+    /// Chunks with their numbers, in order, each once until it is settled.
+    pub chunks: Vec<(u64, Arc<Chunk>)>,
+    /// Changes of the roster that are among them, with their seqs.
+    pub changes: Vec<(u64, ChangeRecord)>,
+    /// The roster, if it is worth writing in whole.
+    pub roster: Option<RosterRecord>,
+    /// For a channel whose entries are not kept here: the seq up to which it
+    /// may go.
+    pub reserve: Option<u64>,
+}
+
+/// Something that has entries and rosters to write: a channel.
+pub trait Source: Send + Sync {
+    /// Its number.
+    fn id(&self) -> ChannelId;
+    /// What it has by now, for the commit that this ticket stands for. Memory
+    /// only; called by the committing thread.
+    fn hand_over(&self, ticket: &Ticket) -> Handover;
+    /// What was handed over is on disk, and this is what there is; or it is
+    /// not: then it is to be handed over again. The ticket has been decided.
+    fn settled(&self, extent: Option<Extent>);
+}
+
+/// Seqs that a channel whose entries are not kept may use before it has to ask
+/// for more: so many that it has asked for them long before it needs them.
+pub const SEQS_RESERVED: u64 = 1 << 24;
+
+/// How to open a store.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where.
+    pub dir: PathBuf,
+    /// Bytes that are to stay free on its disk, or a tenth of it if that is
+    /// less.
+    pub margin: u64,
+}
+
+/// Figures of a store.
+#[derive(Debug, Default)]
+pub struct Figures {
+    /// Batches that are on disk.
+    pub commits: AtomicU64,
+    /// Entries in them.
+    pub entries: AtomicU64,
+    /// Bytes in them.
+    pub bytes: AtomicU64,
+    /// Reads for those who are behind.
+    pub fetches: AtomicU64,
+}
+
+pub(crate) struct Shared {
+    options: Options,
+    queue: Queue,
+    /// `None` while it is being opened anew, and for good if that fails.
+    disk: RwLock<Option<Disk>>,
+    extents: Mutex<HashMap<ChannelId, Extent>>,
+    health: Health,
+    figures: Figures,
+}
+
+/// An open store.
+#[derive(Clone)]
+pub struct Store {
+    shared: Arc<Shared>,
+    reader: Reader,
+    dropped: Arc<Mutex<recover::Dropped>>,
+    next_channel: Arc<AtomicU64>,
+    thread: Arc<Mutex<Option<JoinHandle<()>>>>,
+}
+
+impl Store {
+    /// Opens a data directory, makes it if it is missing, and reads what it
+    /// holds, but for entries.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn open(options: Options) -> Result<(Store, Recovered), OpenError> {
+        let disk = Disk::open(&options.dir)?;
+        let (recovered, dropped) = recover::recover(&disk, &options.dir)?;
+        let channels = recovered.channels.iter();
+        let extents = channels.map(|channel| (channel.id, channel.extent)).collect();
+        let shared = Arc::new(Shared {
+            options,
+            queue: Queue::default(),
+            disk: RwLock::new(Some(disk)),
+            extents: Mutex::new(extents),
+            health: Health::default(),
+            figures: Figures::default(),
+        });
+        let committer = Committer::new(shared.clone(), &recovered);
+        let thread = std::thread::Builder::new().name("store".into()).spawn(|| committer.run())?;
+        let store = Store {
+            reader: Reader::start(shared.clone())?,
+            shared,
+            dropped: Arc::new(Mutex::new(dropped)),
+            next_channel: Arc::new(AtomicU64::new(recovered.next_channel)),
+            thread: Arc::new(Mutex::new(Some(thread))),
+        };
+        Ok((store, recovered))
+    }
+
+    /// Whether more may be accepted for durable channels.
+    ///
+    /// # Errors
+    /// Why not, and what to do.
+    pub fn check(&self) -> Result<(), Arc<str>> {
+        self.shared.health.check()
+    }
+
+    /// A source has something to write that somebody waits for: the ticket for
+    /// the commit that has it. It is to be called after the fact.
+    pub fn dirty(&self, source: Arc<dyn Source>) -> Ticket {
+        let ticket = self.shared.queue.add(Some(source), None, true);
+        match self.shared.health.failure() {
+            // It is kept for when the store works again; who asks need not
+            // wait for that.
+            Some(reason) => Ticket::settled(Err(reason)),
+            None => ticket,
+        }
+    }
+
+    /// A source has something to write, soon. Nobody waits.
+    pub fn note(&self, source: Arc<dyn Source>) -> Ticket {
+        self.shared.queue.add(Some(source), None, false)
+    }
+
+    /// A channel has been made. Gives its number, the seq after which it
+    /// begins, and the ticket for the commit that has it.
+    pub fn create(&self, record: ChannelRecord) -> (ChannelId, u64, Ticket) {
+        let id = self.next_channel.fetch_add(1, Ordering::Relaxed);
+        let after = lock(&self.dropped).after(&record.name);
+        let reserved = if record.durable { 0 } else { SEQS_RESERVED };
+        let extent = Extent::after(after + reserved);
+        let ticket = self.shared.queue.add(None, Some(Op::Create { id, record, extent }), true);
+        (id, after, ticket)
+    }
+
+    /// A channel has been removed, whose last seq was this one. Should it be
+    /// made again, it goes on after that.
+    pub fn drop_channel(&self, source: Arc<dyn Source>, name: &str, last_seq: u64) -> Ticket {
+        let marks = lock(&self.dropped).add(name, last_seq);
+        let op = Op::Drop { id: source.id(), marks };
+        self.shared.queue.add(Some(source), Some(op), true)
+    }
+
+    /// Nobody reads this removed channel's entries any more.
+    pub fn forget(&self, id: ChannelId) {
+        self.shared.queue.add(None, Some(Op::Forget { id }), false);
+    }
+
+    /// The ticket for a commit of all that was put and noted so far.
+    pub fn sync(&self) -> Ticket {
+        self.shared.queue.add(None, None, true)
+    }
+
+    /// Reads entries, on another thread.
+    pub fn fetch(&self, fetch: Fetch) {
+        self.reader.fetch(fetch);
+    }
+
+    /// Its figures.
+    pub fn figures(&self) -> &Figures {
+        &self.shared.figures
+    }
+
+    /// What it takes on disk, in bytes.
+    pub fn bytes(&self) -> u64 {
+        let disk = self.shared.disk.read().unwrap_or_else(PoisonError::into_inner);
+        disk.as_ref().map_or(0, Disk::bytes)
+    }
+
+    /// Where it is.
+    pub fn dir(&self) -> &Path {
+        &self.shared.options.dir
+    }
+
+    /// Writes what there is to write, and ends, so that the directory is free
+    /// for another. With the seqs after which channels that are not durable
+    /// begin next time.
+    pub fn close(&self, last_seqs: Vec<(ChannelId, u64)>) {
+        self.shared.queue.stop(last_seqs);
+        let thread = lock(&self.thread).take();
+        if thread.is_some_and(|thread| thread.join().is_err()) {
+            log::error!("event=store-failed error=\"its thread ended before its time\"");
+        }
+        self.reader.stop();
+        self.shared.disk.write().unwrap_or_else(PoisonError::into_inner).take();
+    }
+}
+
+impl Shelf for Store {
+    fn put(&self, table: Table, key: &[u8], record: Vec<u8>) {
+        let op = Op::Put { table, key: key.to_vec(), value: record };
+        self.shared.queue.add(None, Some(op), false);
+    }
+
+    fn remove(&self, table: Table, key: &[u8]) {
+        self.shared.queue.add(None, Some(Op::Remove { table, key: key.to_vec() }), false);
+    }
+
+    fn all(&self, table: Table) -> Result<Vec<KeyedRecord>, String> {
+        self.sync().wait().map_err(|reason| reason.to_string())?;
+        let disk = self.shared.disk.read().unwrap_or_else(PoisonError::into_inner);
+        let disk = disk.as_ref().ok_or("the store is closed")?;
+        disk.all(table).map(|row| row.map(|(k, v)| (k, v.to_vec()))).collect()
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").field("dir", &self.dir()).finish_non_exhaustive()
+    }
+}
+
+/// How long what nobody waits for is put off, to share a commit.
+const LAZY: Duration = Duration::from_millis(100);
+/// How often the store looks after itself.
+const TICK: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,134 @@
+//! What waits to be committed.
+
+use super::record::{ChannelId, ChannelRecord, Extent};
+use super::ticket::Ticket;
+use super::{LAZY, Source, TICK, Table};
+use crate::sync::lock;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Instant;
+
+/// A change to be made.
+#[derive(Clone, Debug)]
+pub enum Op {
+    /// A row is put in place.
+    Put {
+        /// Where.
+        table: Table,
+        /// Its key.
+        key: Vec<u8>,
+        /// What it is.
+        value: Vec<u8>,
+    },
+    /// A row is removed.
+    Remove {
+        /// Where.
+        table: Table,
+        /// Its key.
+        key: Vec<u8>,
+    },
+    /// A channel has been made.
+    Create {
+        /// Its number.
+        id: ChannelId,
+        /// How.
+        record: ChannelRecord,
+        /// Where it begins.
+        extent: Extent,
+    },
+    /// A channel has been removed; rows that keep in mind where it ended.
+    Drop {
+        /// Its number.
+        id: ChannelId,
+        /// Rows to put, or to remove.
+        marks: Vec<(Table, Vec<u8>, Option<Vec<u8>>)>,
+    },
+    /// The entries of a removed channel can go.
+    Forget {
+        /// Its number.
+        id: ChannelId,
+    },
+}
+
+/// What goes into one commit.
+#[derive(Default)]
+pub struct Work {
+    /// Changes, in order.
+    pub ops: Vec<Op>,
+    /// Who has something to hand over, perhaps more than once.
+    pub sources: Vec<Arc<dyn Source>>,
+    /// Who waits for it.
+    pub ticket: Ticket,
+    /// It is the last, with the seqs after which channels begin next time.
+    pub last: Option<Vec<(ChannelId, u64)>>,
+}
+
+#[derive(Default)]
+struct Inner {
+    work: Work,
+    /// Somebody waits.
+    urgent: bool,
+    /// Nobody waits, but by then it is to be done.
+    due: Option<Instant>,
+    stopped: bool,
+}
+
+/// The queue of the committing thread.
+#[derive(Default)]
+pub struct Queue {
+    inner: Mutex<Inner>,
+    changed: Condvar,
+}
+
+impl Queue {
+    /// Adds to the commit in the making; its ticket.
+    pub fn add(&self, source: Option<Arc<dyn Source>>, op: Option<Op>, urgent: bool) -> Ticket {
+        let mut inner = lock(&self.inner);
+        if inner.stopped {
+            return Ticket::settled(Err("the broker is stopping".into()));
+        }
+        inner.work.sources.extend(source);
+        inner.work.ops.extend(op);
+        let is_news = if urgent { !inner.urgent } else { inner.due.is_none() };
+        inner.urgent |= urgent;
+        if inner.due.is_none() {
+            inner.due = Some(Instant::now() + LAZY);
+        }
+        let ticket = inner.work.ticket.clone();
+        drop(inner);
+        if is_news {
+            self.changed.notify_one();
+        }
+        ticket
+    }
+
+    /// The commit in the making is the last one.
+    pub fn stop(&self, last_seqs: Vec<(ChannelId, u64)>) {
+        let mut inner = lock(&self.inner);
+        if !inner.stopped {
+            inner.work.last = Some(last_seqs);
+            inner.stopped = true;
+        }
+        drop(inner);
+        self.changed.notify_one();
+    }
+
+    /// What is to be committed next; nothing, when it is time to look after
+    /// things. From here on its ticket takes no more.
+    pub fn take(&self) -> Work {
+        let tick = Instant::now() + TICK;
+        let mut inner = lock(&self.inner);
+        loop {
+            let now = Instant::now();
+            let until = inner.due.map_or(tick, |due| due.min(tick));
+            if inner.urgent || inner.stopped || now >= until {
+                let next = Work { ticket: inner.work.ticket.next(), ..Work::default() };
+                let work = std::mem::replace(&mut inner.work, next);
+                (inner.urgent, inner.due) = (false, None);
+                work.ticket.close();
+                return work;
+            }
+            let waited = self.changed.wait_timeout(inner, until - now);
+            inner = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}

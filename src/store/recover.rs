@@ -1,0 +1,267 @@
+//! What a data directory holds, read when it is opened.
+
+use super::disk::{Batch, Disk};
+use super::record::{
+    self, ChangeRecord, ChannelId, ChannelRecord, Extent, RosterRecord, SeatRecord, Unreadable,
+};
+use super::{OpenError, Table};
+use crate::log::ClientId;
+use crate::roster::{Change, Key, Roster};
+use serde::de::DeserializeOwned;
+use std::collections::HashMap;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// Client numbers of one life of the broker; the next one begins behind them.
+const CLIENTS_EACH: ClientId = 1 << 32;
+const CLIENTS_KEY: &[u8] = b"clients";
+const FLOOR_KEY: &[u8] = b"dropped-floor";
+/// Dropped channels that are known by name. Of the others only the highest last
+/// seq is, and new channels begin after that.
+const DROPPED_MAX: usize = 65_536;
+
+/// A channel as it was.
+#[derive(Clone, Debug)]
+pub struct RecoveredChannel {
+    /// Its number.
+    pub id: ChannelId,
+    /// How it was made.
+    pub record: ChannelRecord,
+    /// Which of its entries are here. One that is not durable begins after the
+    /// last seq of it.
+    pub extent: Extent,
+    /// Who was on it, and as of which entry. For a durable channel that is
+    /// exact; for another one it is how it was a moment before the end.
+    pub roster: RosterRecord,
+    /// As of which entry the roster is on disk in whole.
+    pub(super) saved_view: u64,
+}
+
+/// What there was.
+#[derive(Clone, Debug, Default)]
+pub struct Recovered {
+    /// The channels, by number.
+    pub channels: Vec<RecoveredChannel>,
+    /// Entries on disk.
+    pub entries: u64,
+    /// What all takes on disk, in bytes.
+    pub bytes: u64,
+    /// Clients had numbers up to this one.
+    pub last_client: ClientId,
+    /// How long it took to find that out.
+    pub took: Duration,
+    pub(super) next_channel: ChannelId,
+    /// Channels that are no more, and have left something.
+    pub(super) garbage: Vec<ChannelId>,
+}
+
+/// Where dropped channels ended, by name.
+#[derive(Debug, Default)]
+pub struct Dropped {
+    last_seqs: HashMap<String, u64>,
+    /// The highest of those that are not known by name any more.
+    floor: u64,
+}
+
+/// Rows to put in place, or to remove.
+type Marks = Vec<(Table, Vec<u8>, Option<Vec<u8>>)>;
+
+impl Dropped {
+    /// After which seq a new channel of this name begins.
+    pub fn after(&mut self, name: &str) -> u64 {
+        self.last_seqs.remove(name).unwrap_or(self.floor)
+    }
+
+    /// A channel of this name has ended.
+    pub fn add(&mut self, name: &str, last_seq: u64) -> Marks {
+        let mut marks = Marks::new();
+        if self.last_seqs.len() >= DROPPED_MAX
+            && let Some(other) = self.last_seqs.keys().next().cloned()
+        {
+            let last_seq = self.last_seqs.remove(&other).unwrap_or(0);
+            self.floor = self.floor.max(last_seq);
+            marks.push((Table::Dropped, other.into_bytes(), None));
+            marks.push((Table::Meta, FLOOR_KEY.to_vec(), Some(record::encode(&self.floor))));
+        }
+        self.last_seqs.insert(name.to_owned(), last_seq);
+        let row = record::encode(&last_seq);
+        marks.push((Table::Dropped, name.as_bytes().to_vec(), Some(row)));
+        marks
+    }
+}
+
+/// Reads all but entries.
+pub fn recover(disk: &Disk, dir: &Path) -> Result<(Recovered, Dropped), OpenError> {
+    let began = Instant::now();
+    let damaged = |reason: String| OpenError::Damaged { dir: dir.to_owned(), reason };
+    let mut found = Recovered::default();
+    for row in disk.all(Table::Channels) {
+        let (key, value) = row.map_err(damaged)?;
+        let id = number(&key).ok_or_else(|| damaged("a channel has no number".into()))?;
+        let record: ChannelRecord = read("channel", id, &value).map_err(damaged)?;
+        let channel = channel(disk, id, record).map_err(damaged)?;
+        if channel.record.durable {
+            found.entries += channel.extent.entries();
+        }
+        found.channels.push(channel);
+    }
+    found.garbage = leftovers(disk, &found.channels).map_err(damaged)?;
+    let highest = found.channels.last().map_or(0, |channel| channel.id);
+    found.next_channel = highest.max(found.garbage.last().copied().unwrap_or(0)) + 1;
+    let clients: Option<ClientId> = get(disk, CLIENTS_KEY).map_err(damaged)?;
+    found.last_client = clients.unwrap_or(0);
+    let mut batch = disk.batch();
+    let next = found.last_client + CLIENTS_EACH;
+    batch.put(Table::Meta, CLIENTS_KEY, record::encode(&next));
+    batch.commit().map_err(|failure| OpenError::Folder {
+        dir: dir.to_owned(),
+        reason: format!("{failure:?}"),
+    })?;
+    let dropped = dropped(disk).map_err(damaged)?;
+    found.bytes = disk.bytes();
+    found.took = began.elapsed();
+    Ok((found, dropped))
+}
+
+fn channel(disk: &Disk, id: ChannelId, record: ChannelRecord) -> Result<RecoveredChannel, String> {
+    let row = disk.get(Table::Extents, &id.to_be_bytes())?;
+    let row = row.ok_or_else(|| format!("where channel {} ends is gone", record.name))?;
+    let extent: Extent = read("extent of channel", id, &row)?;
+    if record.durable {
+        check_ends(disk, id, &record.name, &extent)?;
+    }
+    let saved: Option<RosterRecord> = disk
+        .get(Table::Rosters, &id.to_be_bytes())?
+        .map(|row| read("roster of channel", id, &row))
+        .transpose()?;
+    let saved = saved.unwrap_or_default();
+    let saved_view = saved.view;
+    let roster = fold(disk, id, saved)?;
+    Ok(RecoveredChannel { id, record, extent, roster, saved_view })
+}
+
+/// That the first and the last entry are what they should be. What is between
+/// them whoever reads it will see.
+fn check_ends(disk: &Disk, id: ChannelId, name: &str, extent: &Extent) -> Result<(), String> {
+    let mut rows = disk.rows_of(Table::Entries, id, 0..=u64::MAX);
+    let last = rows.next_back().transpose()?;
+    let first = rows.next().transpose()?;
+    let Some((last_key, value)) = last else {
+        return match extent.entries() {
+            0 => Ok(()),
+            entries => Err(format!("{entries} entries of channel {name} are gone")),
+        };
+    };
+    let seq_of = |key: &[u8]| record::split_key(key).map_or(0, |(_, seq)| seq);
+    let first_seq = seq_of(first.as_ref().map_or(&last_key, |(key, _)| key));
+    let read = record::decode_chunk(seq_of(&last_key), &value)
+        .map_err(|e| format!("the last entry of channel {name} is unreadable: {e}"))?;
+    let is_last = (read.chunk.last_seq(), read.number + 1);
+    if is_last != (extent.last_seq, extent.next_chunk) || first_seq != extent.first_seq {
+        return Err(format!(
+            "channel {name} should have entries {} to {}, and has {first_seq} to {}",
+            extent.first_seq, extent.last_seq, is_last.0
+        ));
+    }
+    Ok(())
+}
+
+/// A roster with the changes that came after it was written.
+fn fold(disk: &Disk, id: ChannelId, saved: RosterRecord) -> Result<RosterRecord, String> {
+    let (ranked, mut observers): (Vec<SeatRecord>, Vec<SeatRecord>) =
+        saved.seats.into_iter().partition(|seat| !seat.observer);
+    let keys = 0..Key::MAX;
+    let rows: Vec<(Key, u64)> = keys.zip(&ranked).map(|(key, seat)| (key, seat.term)).collect();
+    let mut roster = Roster::restore(rows, saved.view);
+    let mut seats = ranked;
+    for row in disk.rows_of(Table::Changes, id, saved.view + 1..=u64::MAX) {
+        let (key, value) = row?;
+        let seq = record::split_key(&key).map_or(0, |(_, seq)| seq);
+        let record: ChangeRecord = read("change of a roster, channel", id, &value)?;
+        let is_done = match (record.change, record.who) {
+            (Change::Join { .. }, Some(who)) => {
+                let key = Key::try_from(seats.len()).unwrap_or(Key::MAX);
+                seats.push(who);
+                roster.join(key, seq);
+                true
+            }
+            (Change::Join { .. }, None) => false,
+            (Change::Left { rank }, _) => {
+                roster.at(rank).and_then(|key| roster.leave(key, seq)).is_some()
+            }
+            (Change::Move { old, new }, _) => {
+                roster.at(old).and_then(|key| roster.place(key, new, seq)).is_some()
+            }
+        };
+        if !is_done {
+            return Err(format!("change {seq} does not fit the roster of channel number {id}"));
+        }
+    }
+    let mut all: Vec<SeatRecord> = roster
+        .iter()
+        .filter_map(|(key, term)| Some(SeatRecord { term, ..seats.get(key as usize)?.clone() }))
+        .collect();
+    all.append(&mut observers);
+    Ok(RosterRecord { view: roster.view(), seats: all })
+}
+
+/// Channels that are no more, and have left something.
+fn leftovers(disk: &Disk, channels: &[RecoveredChannel]) -> Result<Vec<ChannelId>, String> {
+    let mut left = Vec::new();
+    for table in [Table::Entries, Table::Changes] {
+        let mut from = 0;
+        while let Some(key) = disk.first_from(table, from)? {
+            let Some((id, _)) = record::split_key(&key) else { break };
+            if channels.binary_search_by_key(&id, |channel| channel.id).is_err() {
+                left.push(id);
+            }
+            let Some(next) = id.checked_add(1) else { break };
+            from = next;
+        }
+    }
+    left.sort_unstable();
+    left.dedup();
+    Ok(left)
+}
+
+/// Puts the removal of some of a removed channel's rows into the batch; whether
+/// there may be more.
+pub fn garbage(
+    disk: &Disk,
+    batch: &mut Batch<'_>,
+    id: ChannelId,
+    rows: usize,
+) -> Result<bool, String> {
+    let mut removed = 0;
+    for table in [Table::Entries, Table::Changes] {
+        for row in disk.rows_of(table, id, 0..=u64::MAX).take(rows - removed) {
+            batch.remove(table, &row?.0);
+            removed += 1;
+        }
+    }
+    Ok(removed == rows)
+}
+
+fn dropped(disk: &Disk) -> Result<Dropped, String> {
+    let mut dropped = Dropped { floor: get(disk, FLOOR_KEY)?.unwrap_or(0), ..Dropped::default() };
+    for row in disk.all(Table::Dropped) {
+        let (key, value) = row?;
+        let name = String::from_utf8_lossy(&key).into_owned();
+        dropped.last_seqs.insert(name, read("mark of a dropped channel", 0, &value)?);
+    }
+    Ok(dropped)
+}
+
+fn get<T: DeserializeOwned>(disk: &Disk, key: &[u8]) -> Result<Option<T>, String> {
+    let row = disk.get(Table::Meta, key)?;
+    row.map(|row| read(&String::from_utf8_lossy(key), 0, &row)).transpose()
+}
+
+fn read<T: DeserializeOwned>(what: &str, id: u64, row: &[u8]) -> Result<T, String> {
+    let explain = |e: Unreadable| format!("the record of {what} {id} is unreadable: {e}");
+    record::decode(row).map_err(explain)
+}
+
+fn number(key: &[u8]) -> Option<u64> {
+    Some(u64::from_be_bytes(key.try_into().ok()?))
+}
