@@ -1,6 +1,6 @@
 //! A broker in this process, and `broker-client` as a program beside it.
 // Each test file uses its own part of this; a test fails by a panic.
-#![allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
+#![allow(dead_code, unused_imports, clippy::unwrap_used, clippy::expect_used)]
 
 mod wire;
 
