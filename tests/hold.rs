@@ -357,3 +357,29 @@ fn a_broker_that_has_forgotten_everything_starts_no_second_program() {
     copies.clear();
     wait(server.stop());
 }
+
+#[test]
+fn a_client_that_comes_back_with_its_session_waits_for_its_own_former_program() {
+    let server = broker();
+    let port = server.addr.port();
+    let diary = Diary::new();
+    let state = tempfile::tempdir().unwrap();
+    let start = || {
+        let beat = diary.beat("trap '' TERM");
+        let args = ["--session", "s", "hold", "jobs", "--", "sh", "-c", &beat];
+        let mut command = program(port, &args);
+        command.env("XDG_STATE_HOME", state.path());
+        Running::start(command)
+    };
+    let mut alice = start();
+    let first = pid(&alice.expect("running rank=0 term=1"));
+    alice.signal("KILL");
+    alice.end();
+    let mut alice = start();
+    alice.expect("resumed session=");
+    let second = pid(&alice.expect("running rank=0 term=1"));
+    assert!(first != second && !runs(first));
+    let mut other = start();
+    other.expect("in use by another broker-client");
+    assert_eq!(other.end(), 1);
+}
