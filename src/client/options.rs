@@ -40,7 +40,7 @@ impl Options {
     }
 
     /// When the connection is lost, connects again (after growing, random
-    /// pauses), takes its name and says [`Frame::Reconnected`]. It subscribes to
+    /// pauses), takes its name and says [`Frame::Reconnected`](super::Frame::Reconnected). It subscribes to
     /// its channels again, and goes on asking for those that it is refused (the
     /// channel may be made only later). Requests that were not answered fail with
     /// [`Error::Lost`]: they are never sent twice, except with a
@@ -54,10 +54,10 @@ impl Options {
     /// Has a session that outlives the connection: [`Ticket::fresh`], or one of
     /// an earlier process. The client reconnects and resumes it: the
     /// subscriptions are there still, every entry since comes once, in order, or
-    /// a [`Frame::Gap`] says which are gone; first of all comes
-    /// [`Frame::Resumed`]. If the broker no longer keeps it (or will not give it
+    /// a [`Frame::Gap`](super::Frame::Gap) says which are gone; first of all comes
+    /// [`Frame::Resumed`](super::Frame::Resumed). If the broker no longer keeps it (or will not give it
     /// back), the client takes a new one, subscribes again as
-    /// [`Options::reconnect`] does, and says [`Frame::SessionGone`].
+    /// [`Options::reconnect`] does, and says [`Frame::SessionGone`](super::Frame::SessionGone).
     ///
     /// A `pub` or `cmd` that has a `--key` ([`Client::publish_once`]) and was not
     /// answered is sent again when the session goes on, and carried out once.
