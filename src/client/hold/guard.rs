@@ -31,7 +31,7 @@ const LOOK: Duration = Duration::from_millis(100);
 
 /// How often to look whether all that was killed is gone, before the rank is
 /// given up. Where nobody takes the dead from the system it never is.
-const GONE_LOOKS: u32 = 20;
+const GONE_LOOKS: u32 = 3;
 
 /// The signals that are handed on to the program.
 pub(super) const HANDED_ON: [(Heard, Signal); 5] = [
