@@ -25,12 +25,13 @@
 //! - [`broker`]: the state that all share; synchronous, time is an argument.
 //!   [`broker::channel`] is where order is made.
 //! - [`log`]: entries in chunks that never change, and cursors on them.
+//! - [`store`]: what outlives the broker, on disk, by group commit.
 //! - [`roster`]: who holds which rank, and since when; knows nothing else.
 //! - [`client`]: the other end, for programs and for `broker-client`.
 //! - [`runtime`]: the only file that names the async runtime.
 //!
 //! Imports point one way, and `tests/tidy` holds them to it: `server →
-//! connection → session → broker → log, roster`; `connection → wire → request,
+//! connection → session → broker → store → log, roster`; `connection → wire → request,
 //! reply, frame`.
 //!
 //! # What always holds

@@ -128,6 +128,9 @@ pub enum Reply {
     List(Vec<Line>, Line),
     /// Entries as rows, then the final line.
     Entries(Vec<Excerpt>, Line),
+    /// Entries, or what they add up to, read from the disk piece by piece. The
+    /// session has it.
+    Scroll,
     /// The requests of a whole batch of messages, answered together.
     Published {
         /// The channel.

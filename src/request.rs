@@ -234,7 +234,7 @@ pub struct Settings {
     /// Members and observers at most; the broker's limit if `None`.
     pub members_max: Option<u32>,
     /// Entries to keep for those who come later. `None`: none, or all of them
-    /// if the channel is durable.
+    /// if the channel is durable or keeps them by age or by bytes.
     pub history: Option<u64>,
     /// Keep them for this long at most.
     pub history_age: Option<Duration>,
@@ -251,7 +251,8 @@ pub struct Settings {
 impl Settings {
     /// Entries to keep for those who come later.
     pub fn entries_kept(&self) -> u64 {
-        self.history.unwrap_or(if self.durable { u64::MAX } else { 0 })
+        let is_bounded = self.history_age.is_some() || self.history_bytes.is_some();
+        self.history.unwrap_or(if self.durable || is_bounded { u64::MAX } else { 0 })
     }
 }
 

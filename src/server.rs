@@ -4,6 +4,7 @@ use crate::broker::Broker;
 use crate::config::Config;
 use crate::connection;
 use crate::runtime::{self, TcpListener, TcpStream};
+use crate::store::{OpenError, Recovered};
 use crate::wire::text::TextEncoder;
 use async_signal::{Signal, Signals};
 use futures::StreamExt;
@@ -45,6 +46,9 @@ pub enum StartError {
         /// What the system says.
         source: io::Error,
     },
+    /// The data directory cannot be used.
+    #[error(transparent)]
+    Data(#[from] OpenError),
     /// Signals or threads are not to be had.
     #[error("cannot start: {0}")]
     System(#[from] io::Error),
@@ -68,7 +72,7 @@ pub fn run(config: Config) -> Result<(), StartError> {
     runtime::block_on(async {
         let mut signals = Signals::new([Signal::Term, Signal::Int])?;
         let server = Server::start(config)?;
-        announce(server.addr);
+        announce(server.addr, &server.broker);
         signals.next().await;
         log::info!("event=stopping drain={:?}", server.broker.config.drain);
         let stopping = pin!(server.stop());
@@ -81,17 +85,31 @@ pub fn run(config: Config) -> Result<(), StartError> {
 }
 
 /// Says where the broker listens, and what it promises.
-fn announce(addr: SocketAddr) {
+fn announce(addr: SocketAddr, broker: &Broker) {
     let mut out = io::stdout().lock();
     let version = env!("CARGO_PKG_VERSION");
     // Nobody has to listen to it.
     let _ = writeln!(out, "broker {version} listening on {addr}");
     let _ = writeln!(
         out,
-        "promises: one order for all members, no loss while you keep up, bounded memory, one commander; \
-         in memory only: nothing survives a restart yet"
+        "promises: one order for all members, no loss while you keep up, bounded memory, one commander; {}",
+        what_survives(broker)
     );
     let _ = out.flush();
+}
+
+/// What of all this a restart leaves, and what the last one left.
+fn what_survives(broker: &Broker) -> String {
+    let Some(store) = broker.store() else {
+        return "in memory only: nothing survives a restart without --data DIR".into();
+    };
+    let Recovered { channels, entries, sessions, bytes, took, .. } = broker.recovered();
+    format!(
+        "durable channels survive kill -9 and power loss, seqs and terms never go back; found in {} \
+         within {took:.0?}: {} channels, {entries} entries, {sessions} sessions, {bytes} bytes on disk",
+        store.dir().display(),
+        channels.len()
+    )
 }
 
 /// A running broker, for [`run`] and for programs that have one inside.
@@ -122,7 +140,7 @@ impl Server {
     pub fn start(config: Config) -> Result<Server, StartError> {
         let listener = listen(&config.host, config.port)?;
         let addr = listener.local_addr()?;
-        let broker = Broker::new(config, Box::new(TextEncoder));
+        let broker = Broker::open(config, Box::new(TextEncoder))?;
         let weak = Arc::downgrade(&broker);
         std::thread::Builder::new().name("clock".into()).spawn(move || Broker::run_clock(&weak))?;
         let connections = Arc::<AtomicUsize>::default();
@@ -146,6 +164,8 @@ impl Server {
             let left = self.connections.load(Ordering::SeqCst);
             log::warn!("event=drain-timeout connections={left}");
         }
+        let broker = self.broker;
+        runtime::unblock(move || broker.close_store()).await;
     }
 }
 

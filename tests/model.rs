@@ -142,7 +142,7 @@ impl World {
             idle_timeout: std::time::Duration::ZERO,
             ..Config::default()
         };
-        let broker = Broker::new(config, Box::new(text::TextEncoder));
+        let broker = Broker::open(config, Box::new(text::TextEncoder)).unwrap();
         let channels = (0..CHANNELS).map(|_| Channel::default()).collect();
         let mut world = World {
             random: Random(seed),

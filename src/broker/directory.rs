@@ -195,6 +195,11 @@ pub struct Directory {
 }
 
 impl Directory {
+    /// Nobody is here yet; clients had numbers up to this one.
+    pub fn after(last_id: ClientId) -> Self {
+        Directory { last_id: AtomicU64::new(last_id), ..Directory::default() }
+    }
+
     /// Someone new, who gets a guest's name.
     pub fn enter(&self, addr: SocketAddr, dialect: &'static str, now_ms: u64) -> Arc<Client> {
         let id = self.last_id.fetch_add(1, Ordering::Relaxed) + 1;

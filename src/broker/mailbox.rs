@@ -8,6 +8,7 @@
 use super::member::Adopted;
 use crate::error::Close;
 use crate::frame::Frame;
+use crate::store::{Fetched, Waiter};
 use crate::sync::lock;
 use futures::task::AtomicWaker;
 use std::collections::VecDeque;
@@ -33,6 +34,8 @@ pub struct Mail {
     pub lane: VecDeque<Frame>,
     /// Subscriptions that the broker made for this client.
     pub adopted: Vec<Adopted>,
+    /// What was read from the disk for it, by the number it gave.
+    pub fetched: Vec<(u64, Fetched)>,
     /// That the connection is to be closed, and why.
     pub close: Option<Close>,
 }
@@ -136,6 +139,12 @@ impl Mailbox {
         self.wake();
     }
 
+    /// What was read from the disk for this client, by the number that it gave.
+    pub fn fetched(&self, number: u64, fetched: Fetched) {
+        lock(&self.inner).mail.fetched.push((number, fetched));
+        self.wake();
+    }
+
     /// That the connection is to be closed. The first reason counts.
     pub fn close(&self, reason: Close) {
         lock(&self.inner).mail.close.get_or_insert(reason);
@@ -147,6 +156,12 @@ impl Mailbox {
         let mut inner = lock(&self.inner);
         inner.abandoned = true;
         inner.mail.lane = VecDeque::new();
+    }
+}
+
+impl Waiter for Mailbox {
+    fn wake(&self) {
+        Mailbox::wake(self);
     }
 }
 

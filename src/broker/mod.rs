@@ -3,7 +3,8 @@
 //!
 //! # Locks
 //! In this order, and never the other way round:
-//! **registry shard → a client's subscriptions → channel → mailbox.**
+//! **registry shard → a client's subscriptions → channel → mailbox, or the
+//! store's queue.**
 
 mod absence;
 pub mod channel;
@@ -11,6 +12,7 @@ mod clock;
 mod directory;
 mod mailbox;
 mod member;
+mod recovery;
 mod registry;
 mod sessions;
 mod stats;
@@ -26,6 +28,7 @@ use crate::config::Config;
 use crate::error::{Close, Code, Fault};
 use crate::frame::Frame;
 use crate::log::{Departure, Encode};
+use crate::store::{OpenError, Options, Recovered, Store};
 use crate::sync::lock;
 use channel::{Channel, Rules};
 use clock::{Clock, Timer};
@@ -55,26 +58,45 @@ pub struct Broker {
     sessions: Sessions,
     clock: Clock,
     stopping: AtomicBool,
+    /// What outlives this broker, if anything does.
+    store: Option<Store>,
+    /// What there was when it began.
+    recovered: Recovered,
 }
 
 impl Broker {
-    /// A broker whose entries look like this on the wire.
-    pub fn new(config: Config, encode: Box<dyn Encode>) -> Arc<Self> {
+    /// A broker whose entries look like this on the wire. With a data directory,
+    /// it goes on where the last one ended.
+    ///
+    /// # Errors
+    /// [`OpenError`] for a data directory that cannot be used.
+    pub fn open(config: Config, encode: Box<dyn Encode>) -> Result<Arc<Self>, OpenError> {
+        let opened = config.data.clone().map(|dir| {
+            let margin = config.data_free as u64;
+            Store::open(Options { dir, margin })
+        });
+        let (store, recovered) = opened.transpose()?.unzip();
         let rules = Rules {
             encode,
             members_max: config.max_members,
             log_bytes: config.log_bytes,
             stall_ms: millis(config.stall),
+            store: store.clone(),
         };
-        Arc::new(Broker {
+        let recovered = recovered.unwrap_or_default();
+        let broker = Arc::new(Broker {
             registry: Registry::new(config.max_channels, rules),
             config,
             stats: Stats::default(),
-            directory: Directory::default(),
+            directory: Directory::after(recovered.last_client),
             sessions: Sessions::default(),
             clock: Clock::default(),
             stopping: AtomicBool::new(false),
-        })
+            store,
+            recovered,
+        });
+        broker.recover_channels();
+        Ok(broker)
     }
 
     /// Milliseconds since the broker began.

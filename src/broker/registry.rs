@@ -6,6 +6,7 @@ use super::channel::{Channel, Rules, no_channel};
 use super::directory::Client;
 use crate::error::{Code, Fault};
 use crate::request::{Settings, check_name};
+use crate::store::{RecoveredChannel, Store};
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -48,7 +49,8 @@ impl Registry {
     ///
     /// # Errors
     /// [`Code::BadRequest`] or [`Code::TooLong`] for what is no name,
-    /// [`Code::Exists`], [`Code::Full`].
+    /// [`Code::Exists`], [`Code::Full`], [`Code::Unavailable`] if what has to be
+    /// on disk cannot be.
     pub fn create(
         &self,
         name: &str,
@@ -60,17 +62,40 @@ impl Registry {
         let Entry::Vacant(place) = self.channels.entry(name.clone()) else {
             return Err(Fault::new(Code::Exists, format!("there is a channel {name} already")));
         };
+        self.can_keep(&settings)?;
         if self.count.fetch_add(1, Ordering::SeqCst) >= self.channels_max {
             self.count.fetch_sub(1, Ordering::SeqCst);
             let text = format!("the broker has all its {} channels", self.channels_max);
             return Err(Fault::new(Code::Full, text));
         }
-        let channel = Arc::new(Channel::new(name, settings, self.rules.clone()));
+        let channel = Channel::new(name, settings, self.rules.clone());
         for client in self.pattern_observers() {
             introduce(&client, &channel);
         }
         place.insert(channel.clone());
         Ok(channel)
+    }
+
+    /// Whether such a channel can be kept as it is to be.
+    fn can_keep(&self, settings: &Settings) -> Result<(), Fault> {
+        let kept = match &self.rules.store {
+            Some(store) if settings.durable => store.check(),
+            // Where its seqs begin has to be noted all the same.
+            Some(store) => store.can_write(),
+            None if settings.durable => {
+                Err("this broker keeps nothing on disk: start it with --data DIR".into())
+            }
+            None => Ok(()),
+        };
+        kept.map_err(|reason| Fault::new(Code::Unavailable, &*reason))
+    }
+
+    /// Takes in a channel from before a restart. The limit is for new ones.
+    pub fn recover(&self, found: &RecoveredChannel, store: &Store) -> Arc<Channel> {
+        let channel = Channel::recover(found, store, self.rules.clone());
+        self.count.fetch_add(1, Ordering::SeqCst);
+        self.channels.insert(channel.name().clone(), channel.clone());
+        channel
     }
 
     /// Forgets a channel that has ended.

@@ -32,26 +32,22 @@ impl Broker {
     /// [`Code::BadRequest`] or [`Code::TooLong`] for what is no name,
     /// [`Code::Exists`], [`Code::Full`].
     pub fn create(&self, name: &str, settings: Settings, now_ms: u64) -> Result<(), Fault> {
-        if settings.durable {
-            let text = "this broker keeps nothing on disk: start it with --data DIR";
-            return Err(Fault::new(Code::Unavailable, text));
-        }
         let introduce = |client: &Arc<Client>, channel: &Arc<Channel>| {
             self.observe_if_matching(client, channel, now_ms);
         };
         self.registry.create(name, settings, introduce).map(drop)
     }
 
-    /// Removes a channel, by order of its rank 0.
+    /// Removes a channel, by order of its rank 0. Gives what is left of it.
     ///
     /// # Errors
     /// [`Code::NoChannel`], [`Code::NotMember`], [`Code::Rank`].
-    pub fn drop_channel(&self, client: &Client, name: &str) -> Result<(), Fault> {
+    pub fn drop_channel(&self, client: &Client, name: &str) -> Result<Arc<Channel>, Fault> {
         let channel = self.channel(name)?;
         let member = client.member(name).ok_or_else(|| not_member(name))?;
         channel.end(&member)?;
         self.registry.remove(&channel);
-        Ok(())
+        Ok(channel)
     }
 
     /// A client joins a channel or observes it.

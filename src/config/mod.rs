@@ -60,6 +60,8 @@ pub struct Config {
     pub guard: Duration,
     /// Where entries, rosters and sessions are kept on disk, if anywhere.
     pub data: Option<PathBuf>,
+    /// Bytes that are to stay free on the disk of `data`.
+    pub data_free: usize,
     /// How long the members from before a restart keep their seats after it.
     /// Zero: lease and guard.
     pub restart_grace: Duration,
@@ -84,6 +86,7 @@ impl Default for Config {
             lease: Duration::ZERO,
             guard: Duration::ZERO,
             data: None,
+            data_free: 0,
             restart_grace: Duration::ZERO,
         };
         for setting in SETTINGS {
@@ -129,6 +132,7 @@ mod tests {
             lease: Duration::from_secs(8),
             guard: Duration::from_secs(2),
             data: None,
+            data_free: 64 * 1024 * 1024,
             restart_grace: Duration::ZERO,
         };
         assert_eq!(Config::default(), expected);

@@ -233,6 +233,18 @@ pub static SETTINGS: &[Setting] = &[
         kind: Kind::Folder { field: field!(data) },
     },
     Setting {
+        name: "data-free",
+        value_name: "SIZE",
+        help: "Bytes that stay free on the disk of --data, or a tenth of it if that is less",
+        why: "With less than that, durable channels take nothing more, and what was accepted still \
+              has a place to go.",
+        kind: Kind::Size {
+            field: field!(data_free),
+            default: 64 * 1024 * 1024,
+            bounds: 1024..=1 << 40,
+        },
+    },
+    Setting {
         name: "restart-grace",
         value_name: "TIME",
         help: "How long members keep their seats after a restart with --data; 0 is lease and guard",

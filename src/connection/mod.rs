@@ -10,6 +10,7 @@
 mod outgoing;
 mod scratch;
 mod text;
+mod withheld;
 
 use crate::broker::Broker;
 use crate::error::Close;
@@ -239,9 +240,9 @@ impl Connection {
         }
         buffer[..begun].copy_from_slice(&self.unfinished);
         self.session.client().heard(now_ms);
-        let out = self.outgoing.replies();
         self.unfinished.clear();
-        match text::serve(&mut self.session, &buffer[..filled], line_max, out, now_ms) {
+        let (session, outgoing) = (&mut self.session, &mut self.outgoing);
+        match text::serve(session, &buffer[..filled], line_max, outgoing, now_ms) {
             Ok([]) => self.unfinished = Vec::new(),
             Ok(rest) => self.unfinished.extend_from_slice(rest),
             Err(reason) => self.close(reason, now_ms),
@@ -253,7 +254,7 @@ impl Connection {
     /// Goes on if the session that the client wants has been given up to it.
     fn answer_awaited(&mut self, cx: &mut Context<'_>, now_ms: u64) -> Moved {
         let Some(reply) = self.session.awaited(now_ms) else { return false };
-        text::answer(reply.map(Some), &self.session, self.outgoing.replies());
+        self.outgoing.answer(reply.map(Some), &mut self.session);
         self.follow_client(cx);
         true
     }
@@ -262,6 +263,7 @@ impl Connection {
     fn follow_client(&mut self, cx: &mut Context<'_>) {
         if self.session.has_changed_client() {
             self.session.register(cx.waker());
+            self.outgoing.watch_anew();
             // Some may have come before.
             cx.waker().wake_by_ref();
         }
@@ -310,7 +312,9 @@ impl Connection {
         // To whom nothing gets through no log need be offered.
         let gets_log = !matches!(self.reason(), Close::Overflow | Close::Timeout);
         let waits = self.closing.is_some_and(|closing| closing.waits_for_results)
-            && self.session.awaits_results();
+            && self.session.awaits_results()
+            || !self.has_ended
+                && (self.outgoing.withholds() || gets_log && self.session.awaits_disk());
         let has_unsent = self.outgoing.has_unsent() || !scratch.batch.frames.is_empty();
         let is_due = has_unsent || (gets_log && self.session.has_news()) || waits;
         if !self.has_ended && !is_due {

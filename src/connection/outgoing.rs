@@ -1,6 +1,10 @@
 //! What goes out: the rest of a cut entry, then the control lane, then the log.
 
 use super::scratch::Scratch;
+use super::withheld::Withheld;
+use crate::error::{Code, Fault};
+use crate::frame::Frame;
+use crate::reply::Reply;
 use crate::session::{PIECES_MAX, Session};
 use crate::wire::text;
 use futures::AsyncWrite;
@@ -24,6 +28,8 @@ pub(super) struct Outgoing {
     /// How much of these two is out.
     rest_sent: usize,
     control_sent: usize,
+    /// Replies that wait for the disk. Boxed, because most have none.
+    withheld: Option<Box<Withheld>>,
 }
 
 impl Outgoing {
@@ -32,9 +38,48 @@ impl Outgoing {
         &mut self.control
     }
 
+    /// The reply to a request. It waits if what it tells of is not on disk yet,
+    /// or if one before it waits.
+    pub(super) fn answer(&mut self, reply: Result<Option<Reply>, Fault>, session: &mut Session) {
+        let mut held = session.take_held();
+        let fresh = session.take_fresh();
+        match (&mut held, &reply) {
+            // It says nothing of the channel.
+            (held, Err(fault)) if fault.code == Code::Unavailable => *held = None,
+            // Of several that fail, each gets its own.
+            (Some(held), Err(_)) => held.requests = 1,
+            _ => {}
+        }
+        let is_read = matches!(reply, Ok(Some(Reply::Scroll)));
+        if held.is_some() || is_read || self.withheld.is_some() {
+            session.announce(&fresh, false);
+            return self.withheld.get_or_insert_default().reply(held, reply, fresh);
+        }
+        match reply {
+            Ok(Some(reply)) => text::reply(&reply, &mut self.control),
+            Ok(None) => {}
+            Err(fault) => {
+                session.note_fault();
+                text::fault(&fault, &mut self.control);
+            }
+        }
+    }
+
+    /// Whether a reply waits.
+    pub(super) fn withholds(&self) -> bool {
+        self.withheld.is_some()
+    }
+
+    /// The client's mail is in another box.
+    pub(super) fn watch_anew(&mut self) {
+        if let Some(withheld) = &mut self.withheld {
+            withheld.watch_anew();
+        }
+    }
+
     /// Whether more replies and frames may be put here.
     pub(super) fn has_room(&self) -> bool {
-        self.unsent_replies() < UNSENT_MAX
+        self.unsent_replies() + self.withheld.as_ref().map_or(0, |w| w.weight()) < UNSENT_MAX
     }
 
     /// How many bytes of replies and frames wait.
@@ -50,7 +95,8 @@ impl Outgoing {
     /// Lets go of buffers that are empty, before the connection goes to sleep.
     pub(super) fn release(&mut self) {
         if !self.has_unsent() {
-            *self = Outgoing::default();
+            let withheld = self.withheld.take();
+            *self = Outgoing { withheld, ..Outgoing::default() };
         }
     }
 
@@ -66,11 +112,16 @@ impl Outgoing {
     ) -> Poll<io::Result<bool>> {
         let batch = &mut scratch.batch;
         // Reading the log makes frames too: a rank, a gap.
-        if session.has_news() && self.has_room() {
+        if session.has_news() && self.unsent_replies() < UNSENT_MAX {
             session.gather(batch);
         }
+        // After that: whatever can be read now, its own reply can be written.
+        let more_replies = self.release_replies(session);
         for frame in batch.frames.drain(..) {
-            text::frame(&frame, &mut self.control);
+            match (&mut self.withheld, &frame) {
+                (Some(withheld), Frame::Ack { .. } | Frame::Done { .. }) => withheld.frame(frame),
+                _ => text::frame(&frame, &mut self.control),
+            }
         }
         let mut slices = [IoSlice::new(&[]); PIECES_MAX + 2];
         slices[0] = IoSlice::new(&self.rest[self.rest_sent..]);
@@ -83,7 +134,7 @@ impl Outgoing {
             // Nothing to write, but cursors may have passed what is not for us,
             // and there may be more behind it that is.
             session.settle(batch, 0, false, now_ms);
-            return Poll::Ready(Ok(session.has_news() && self.has_room()));
+            return Poll::Ready(Ok(more_replies || session.has_news()));
         }
         let slices = &slices[..2 + batch.pieces.len()];
         let result = Pin::new(stream).poll_write_vectored(cx, slices);
@@ -103,6 +154,17 @@ impl Outgoing {
             Poll::Ready(Err(e)) => Poll::Ready(Err(e)),
             Poll::Pending => Poll::Pending,
         }
+    }
+
+    /// Writes the replies that need not wait any more; whether more may follow.
+    fn release_replies(&mut self, session: &mut Session) -> bool {
+        let Some(withheld) = &mut self.withheld else { return false };
+        let most = self.control_sent + UNSENT_MAX;
+        let more = withheld.release(session, &mut self.control, most);
+        if withheld.is_empty() {
+            self.withheld = None;
+        }
+        more
     }
 
     fn sent(&mut self, written: usize) {

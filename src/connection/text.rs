@@ -1,14 +1,14 @@
 //! Serves the requests of one read in the text dialect.
 
+use super::outgoing::Outgoing;
 use crate::error::{Close, Code, Fault};
 use crate::payload::Payload;
-use crate::reply::Reply;
 use crate::request::{Publish, Request};
 use crate::session::Session;
 use crate::wire::text::{self, Lines, TooLong};
 use std::borrow::Cow;
 
-/// Answers all whole lines in `bytes`; the replies are appended to `out`. Gives
+/// Answers all whole lines in `bytes`; the replies go to `outgoing`. Gives
 /// the beginning of a line that is left over.
 ///
 /// # Errors
@@ -17,7 +17,7 @@ pub(super) fn serve<'a>(
     session: &mut Session,
     bytes: &'a [u8],
     line_max: usize,
-    out: &mut Vec<u8>,
+    outgoing: &mut Outgoing,
     now_ms: u64,
 ) -> Result<&'a [u8], Close> {
     let mut batch = Batch { channel: Cow::Borrowed(""), payloads: Vec::new() };
@@ -29,13 +29,14 @@ pub(super) fn serve<'a>(
                 batch.payloads.push(publish.payload);
             }
             Ok(Some(Request::Pub(publish))) if publish.term.is_none() && publish.key.is_none() => {
-                batch.publish(session, out, now_ms);
+                batch.publish(session, outgoing, now_ms);
                 batch = Batch { channel: publish.channel, payloads: vec![publish.payload] };
             }
             Ok(Some(request)) => {
-                batch.publish(session, out, now_ms);
+                batch.publish(session, outgoing, now_ms);
                 let is_quit = request == Request::Quit;
-                answer(session.handle(request, now_ms), session, out);
+                let reply = session.handle(request, now_ms);
+                outgoing.answer(reply, session);
                 if is_quit {
                     return Err(Close::Quit);
                 }
@@ -45,14 +46,14 @@ pub(super) fn serve<'a>(
                 }
             }
             Err(fault) => {
-                batch.publish(session, out, now_ms);
-                answer(Err(fault), session, out);
+                batch.publish(session, outgoing, now_ms);
+                outgoing.answer(Err(fault), session);
             }
         }
     }
-    batch.publish(session, out, now_ms);
+    batch.publish(session, outgoing, now_ms);
     lines.unfinished().map_err(|TooLong| {
-        answer(Err(too_long(line_max)), session, out);
+        outgoing.answer(Err(too_long(line_max)), session);
         Close::TooLong
     })
 }
@@ -72,7 +73,7 @@ impl Batch<'_> {
             && publish.payload.is_json() == first.is_json()
     }
 
-    fn publish(&mut self, session: &mut Session, out: &mut Vec<u8>, now_ms: u64) {
+    fn publish(&mut self, session: &mut Session, outgoing: &mut Outgoing, now_ms: u64) {
         if self.payloads.is_empty() {
             return;
         }
@@ -80,23 +81,12 @@ impl Batch<'_> {
             // Each message was a request of its own.
             Err(fault) => {
                 for _ in &self.payloads {
-                    answer(Err(fault.clone()), session, out);
+                    outgoing.answer(Err(fault.clone()), session);
                 }
             }
-            reply => answer(reply, session, out),
+            reply => outgoing.answer(reply, session),
         }
         self.payloads.clear();
-    }
-}
-
-pub(super) fn answer(reply: Result<Option<Reply>, Fault>, session: &Session, out: &mut Vec<u8>) {
-    match reply {
-        Ok(Some(reply)) => text::reply(&reply, out),
-        Ok(None) => {}
-        Err(fault) => {
-            session.note_fault();
-            text::fault(&fault, out);
-        }
     }
 }
 

@@ -80,6 +80,9 @@ pub trait Encode: Send + Sync {
         bytes: &mut Vec<u8>,
     );
 
+    /// What a message carries, as it was published.
+    fn payload(&self, entry: &[u8]) -> String;
+
     /// Appends a change of the roster; `reason` goes with [`Change::Left`].
     fn change(
         &self,

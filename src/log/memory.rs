@@ -34,6 +34,12 @@ pub struct MemoryLog {
 }
 
 impl MemoryLog {
+    /// The log of a channel that had entries before which are not here: it goes
+    /// on after this seq, with the chunk of this number.
+    pub fn after(head: u64, next_chunk: u64) -> Self {
+        MemoryLog { head, first_chunk: next_chunk, ..MemoryLog::default() }
+    }
+
     /// The seq of the last entry ever appended; 0 if there was none.
     pub fn head(&self) -> u64 {
         self.head

@@ -7,7 +7,8 @@
 //! can go ahead between any two entries.
 
 use super::Session;
-use crate::broker::channel::{Channel, Reading, Standing};
+use super::disk::Part;
+use crate::broker::channel::{Behind, Channel, Reading, Standing};
 use crate::broker::{Adopted, Member};
 use crate::frame::Frame;
 use crate::log::{Body, Chunk, Cursor, Departure};
@@ -27,11 +28,11 @@ const NEVER: u64 = u64::MAX;
 pub(super) struct Subscription {
     pub(super) channel: Arc<Channel>,
     pub(super) member: Arc<Member>,
-    cursor: Cursor,
+    pub(super) cursor: Cursor,
     /// The next seq that is due.
-    next_seq: u64,
+    pub(super) next_seq: u64,
     /// Its rank at the cursor: the fold of what it has read.
-    rank: u32,
+    pub(super) rank: u32,
     /// The rank and term that the client was told last, and as of which view.
     told: (u32, u64),
     view: u64,
@@ -39,6 +40,13 @@ pub(super) struct Subscription {
     pub(super) echo: bool,
     /// It came with a resumed session: no reply has told it that it joined.
     returns: bool,
+    /// What was read from the disk for it.
+    pub(super) part: Option<Part>,
+    /// How often something was read from the disk for it: the first time its
+    /// rank is to be found there.
+    reads: u64,
+    /// The reply that tells of it has yet to go out, and comes first.
+    pub(super) untold: bool,
     /// An earlier subscription to the same channel, which is read to its end
     /// first. Not its slot: that may be somebody else's by now.
     after: Option<Arc<Member>>,
@@ -69,9 +77,11 @@ pub struct Batch {
     pub frames: Vec<Frame>,
     /// Pieces, in order.
     pub pieces: Vec<Piece>,
-    bytes: usize,
+    pub(super) bytes: usize,
     slots: Vec<u32>,
     reading: Reading,
+    /// What the subscription that was read last needs from the disk.
+    wanted: Option<Behind>,
 }
 
 impl Batch {
@@ -96,6 +106,9 @@ impl Subscription {
             view: NEVER,
             echo,
             returns: false,
+            part: None,
+            reads: 0,
+            untold: false,
             after: None,
         }
     }
@@ -113,6 +126,7 @@ impl Subscription {
 
     /// Reads on; what is to be written goes to the batch. Whether there is more.
     fn read(&mut self, slot: u32, batch: &mut Batch, gaps: &mut u64) -> bool {
+        batch.wanted = None;
         let room = (PIECES_MAX - batch.pieces.len(), BYTES_MAX.saturating_sub(batch.bytes).max(1));
         let mut reading = std::mem::take(&mut batch.reading);
         let place = (self.cursor, self.next_seq);
@@ -137,7 +151,24 @@ impl Subscription {
             }
             self.pass(slot, chunk, batch);
         }
-        let more = reading.more;
+        let mut more = reading.more;
+        if let Some(mut behind) = reading.behind.take() {
+            let most = (PIECES_MAX, BYTES_MAX);
+            match self.read_part(slot, most, batch, gaps) {
+                Some(is_more) => more = is_more,
+                // What is beyond its end it does not need.
+                None if self.next_seq > self.member.end() => {}
+                None => {
+                    // From the first entry read on, its rank is a fold.
+                    let is_found = self.reads > 0 && behind.from == self.next_seq;
+                    behind.rank = behind.rank.filter(|_| !is_found);
+                    self.reads += 1;
+                    batch.wanted = Some(behind);
+                }
+            }
+        } else {
+            self.part = None;
+        }
         batch.reading = reading;
         more
     }
@@ -154,7 +185,7 @@ impl Subscription {
     }
 
     /// Takes the chunk at the cursor, or skips it, and goes on behind it.
-    fn pass(&mut self, slot: u32, chunk: Arc<Chunk>, batch: &mut Batch) {
+    pub(super) fn pass(&mut self, slot: u32, chunk: Arc<Chunk>, batch: &mut Batch) {
         let rank = self.rank;
         let is_own = chunk.author == self.member.client.id;
         let is_wanted = match chunk.body {
@@ -224,25 +255,39 @@ impl Session {
             let Some(slot) = self.queue.pop_front() else { break };
             let Some(place) = self.subscriptions.get_mut(slot as usize) else { continue };
             let Some(subscription) = place else { continue };
+            if subscription.untold {
+                // It is queued again when its reply goes out.
+                continue;
+            }
             if let Some(earlier) = &subscription.after {
                 if self.leaving.iter().any(|(_, leaving)| Arc::ptr_eq(leaving, earlier)) {
-                    self.queue.push_back(slot);
+                    // It is queued again when that one has ended.
                     continue;
                 }
                 subscription.after = None;
             }
             // From here on whatever comes is news again.
             subscription.member.dequeue();
-            let pieces = batch.pieces.len();
             let more = subscription.read(slot, batch, &mut gaps);
             batch.slots.push(slot);
-            if subscription.is_over(batch.reading.dropped) && batch.pieces.len() == pieces {
+            let is_over = subscription.is_over(batch.reading.dropped);
+            // Who has left what is not to be seen yet is told when it is.
+            let ends = subscription.member.has_left()
+                && (is_over || !batch.reading.waits && batch.wanted.is_none());
+            let has_part = subscription.part.is_some();
+            // It may have been queued twice: pieces of the first time are not out.
+            if is_over && batch.pieces.iter().all(|piece| piece.slot != slot) {
                 // A session that is resumed goes on from here.
                 if !subscription.member.is_lost() {
                     self.finish(slot, batch);
                 }
-            } else if (more || subscription.member.has_left()) && subscription.member.queue() {
+            } else if (more || ends) && subscription.member.queue() {
                 self.queue.push_back(slot);
+            }
+            match batch.wanted.take() {
+                Some(behind) => self.want(slot, behind),
+                None if !has_part => self.release_disk(slot),
+                None => {}
             }
         }
         self.broker.stats.gaps.add(gaps);
@@ -254,6 +299,11 @@ impl Session {
         let Some(subscription) = place.take() else { return };
         let Subscription { channel, member, rank, .. } = *subscription;
         self.leaving.retain(|(_, leaving)| !Arc::ptr_eq(leaving, &member));
+        let waits =
+            |after: &Subscription| after.after.as_ref().is_some_and(|m| Arc::ptr_eq(m, &member));
+        let here = (0..).zip(&self.subscriptions);
+        let next = here.filter(|(_, place)| place.as_deref().is_some_and(waits));
+        self.queue.extend(next.map(|(slot, _)| slot));
         // Who had left before that has been told so.
         if let Some(seq) = batch.reading.dropped.filter(|seq| *seq == member.end()) {
             let rank = (!member.observer).then_some(rank);

@@ -125,6 +125,7 @@ impl Session {
         let Parked { client, places, current, quiet: _, commands, keys } = parked;
         self.client = client;
         self.changed_client = true;
+        self.read_anew();
         self.name = self.client.name();
         (self.current, self.quiet, self.commands, self.keys) =
             (current, hello.quiet, commands, keys);
@@ -150,6 +151,7 @@ impl Session {
     }
 
     fn take_place(&mut self, place: &Place, back: Return) {
+        self.hold(&place.channel, 1);
         let member = back.adopted.member.clone();
         if member.has_left() {
             self.leaving.push((place.channel.clone(), member));
@@ -160,6 +162,7 @@ impl Session {
         let mut subscription = Subscription::new(back.adopted, place.echo);
         subscription.returns();
         subscription.member.dequeue();
+        self.fresh.push(subscription.member.slot);
         self.install(subscription);
     }
 

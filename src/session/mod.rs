@@ -7,12 +7,16 @@
 //! each write.
 
 mod deliver;
+mod disk;
 mod identity;
 mod keyed;
 mod orders;
 mod queries;
+mod scroll;
+mod target;
 
 pub use deliver::{Batch, PIECES_MAX, Piece};
+pub use scroll::Step;
 
 use crate::broker::channel::{Channel, not_member};
 use crate::broker::{Broker, Client, Keys, Mail, Member};
@@ -22,11 +26,14 @@ use crate::log::Departure;
 use crate::payload::Payload;
 use crate::reply::{Line, Reply};
 use crate::request::Request;
+use crate::store::{Ticket, Waiter};
 use deliver::Subscription;
+use disk::Disk;
 use identity::Introduction;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::Waker;
+use target::Target;
 
 /// The version of the protocol that this broker speaks.
 pub const PROTOCOL_VERSION: u64 = 1;
@@ -61,7 +68,22 @@ pub struct Session {
     awaited: Option<Box<Introduction>>,
     /// Its mail is in another box than before.
     changed_client: bool,
+    /// The subscriptions that the last request made.
+    fresh: Vec<u32>,
+    /// What is read from the disk for it.
+    disk: Disk,
+    /// What the reply to the last request has to wait for.
+    held: Option<Held>,
     mail: Mail,
+}
+
+/// What a reply has to wait for.
+#[derive(Clone, Debug)]
+pub struct Held {
+    /// Until this is on disk.
+    pub ticket: Ticket,
+    /// How many requests it answers.
+    pub requests: u64,
 }
 
 impl Session {
@@ -82,6 +104,9 @@ impl Session {
             keys: None,
             awaited: None,
             changed_client: false,
+            fresh: Vec::new(),
+            disk: Disk::default(),
+            held: None,
             mail: Mail::default(),
         }
     }
@@ -97,6 +122,37 @@ impl Session {
     /// # Errors
     /// A fault with its code; then nothing has changed.
     pub fn handle(&mut self, request: Request<'_>, now_ms: u64) -> Result<Option<Reply>, Fault> {
+        if self.broker.store().is_none() {
+            return self.answer(request, now_ms);
+        }
+        let name = match Target::of(&request) {
+            Target::Nothing => None,
+            Target::Current => self.current.clone(),
+            Target::Named(name) => Some(Arc::from(name)),
+        };
+        let reply = self.answer(request, now_ms);
+        // Whatever it tells of that channel has to be on disk.
+        if let Some(Ok(channel)) = name.map(|name| self.broker.channel(&name)) {
+            self.hold(&channel, 1);
+        }
+        reply
+    }
+
+    /// What the reply to the last request has to wait for.
+    pub fn take_held(&mut self) -> Option<Held> {
+        self.held.take()
+    }
+
+    /// The reply tells of this channel, and of all that is in it.
+    fn hold(&mut self, channel: &Channel, requests: u64) {
+        let Some(ticket) = channel.pending() else { return };
+        let number = self.held.as_ref().map_or(0, |held| held.ticket.number());
+        if self.held.is_none() || number < ticket.number() {
+            self.held = Some(Held { ticket, requests });
+        }
+    }
+
+    fn answer(&mut self, request: Request<'_>, now_ms: u64) -> Result<Option<Reply>, Fault> {
         let reply = match request {
             Request::Hello { name, quiet, session, secret, seen } => {
                 return self.hello(Introduction { name, quiet, session, secret, seen }, now_ms);
@@ -106,9 +162,8 @@ impl Session {
                 place.note_seen(&member, seq)?;
                 Line::new("seen").at("channel", channel).at("seq", seq).into()
             }
-            Request::Digest { .. } => {
-                return Err(Fault::new(Code::Unavailable, "not served by this version"));
-            }
+            Request::Digest { channel, from, to } => self.digest(&channel, from, to)?,
+            Request::History { channel, start } => self.history(&channel, start, now_ms)?,
             Request::Create { channel, settings, if_missing } => {
                 match self.broker.create(&channel, settings, now_ms) {
                     Err(fault) if if_missing && fault.code == Code::Exists => {}
@@ -117,7 +172,8 @@ impl Session {
                 Line::new("create").at("channel", channel).into()
             }
             Request::Drop { channel } => {
-                self.broker.drop_channel(&self.client, &channel)?;
+                let dropped = self.broker.drop_channel(&self.client, &channel)?;
+                self.hold(&dropped, 1);
                 Line::new("drop").at("channel", channel).into()
             }
             Request::Sub { channel, start, create, echo, observe } => {
@@ -189,8 +245,12 @@ impl Session {
         now_ms: u64,
     ) -> Result<Reply, Fault> {
         let channel = self.broker.channel(channel)?;
-        let appended = channel.publish(&self.client, &self.name, term, payloads, now_ms)?;
+        let appended = channel.publish(&self.client, &self.name, term, payloads, now_ms);
         let count = payloads.len() as u64;
+        if channel.is_kept() {
+            self.hold(&channel, count);
+        }
+        let appended = appended?;
         self.broker.stats.published.add(count);
         let name = channel.name().clone();
         self.note_append(channel, appended.held_up, now_ms);
@@ -219,6 +279,11 @@ impl Session {
         self.client.mailbox.register(waker);
     }
 
+    /// Who is to be told when a ticket is settled.
+    pub fn waiter(&self) -> Arc<dyn Waiter> {
+        self.client.mailbox.clone()
+    }
+
     /// Takes what others have left for this client: the frames go to `frames`;
     /// gives the reason if the connection is to be closed. Without `with_lane`
     /// the frames stay where they are, for a later call.
@@ -233,6 +298,9 @@ impl Session {
             self.install(Subscription::new(adopted, true));
         }
         self.queue.extend(self.mail.news.drain(..));
+        for (number, fetched) in std::mem::take(&mut self.mail.fetched) {
+            self.take_fetched(number, fetched);
+        }
         self.mail.close.take()
     }
 

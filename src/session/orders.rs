@@ -33,6 +33,7 @@ impl Session {
         self.current = Some(channel.name().clone());
         let mut subscription = Subscription::new(done.adopted, echo);
         subscription.knows(done.standing);
+        self.fresh.push(subscription.member.slot);
         self.install(subscription);
         let standing = done.standing;
         let mut line = Line::new("sub").at("channel", channel.name().clone());

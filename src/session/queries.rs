@@ -5,8 +5,10 @@ use crate::broker::Client;
 use crate::broker::channel::Summary;
 use crate::error::{Code, Fault, quoted};
 use crate::reply::{Line, Reply, Value};
-use crate::request::{Request, Start, VERBS};
+use crate::request::{Request, VERBS};
+use crate::store::{Recovered, Store};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Channels that a row of `who` names; of the others it gives the number.
@@ -20,7 +22,6 @@ impl Session {
             Request::Check { channel, term } => self.check(&channel, term),
             Request::Channels => Ok(self.channels()),
             Request::Info { channel } => self.info(&channel),
-            Request::History { channel, start } => self.history(&channel, start),
             Request::Who { channel } => self.who(channel.as_deref(), now_ms),
             Request::Clients { last } => Ok(self.past_clients(last)),
             Request::Stats => Ok(self.stats(now_ms)),
@@ -88,15 +89,6 @@ impl Session {
         Ok(Reply::List(vec![row], last))
     }
 
-    fn history(&self, name: &str, start: Start) -> Result<Reply, Fault> {
-        let channel = self.broker.channel(name)?;
-        let excerpts = channel.history(self.client.member(name).as_deref(), start);
-        let count: u64 =
-            excerpts.iter().map(|e| e.chunk.last_seq() + 1 - e.chunk.seq_at(e.range.start)).sum();
-        let last = Line::new("history").at("channel", name).at("count", count);
-        Ok(Reply::Entries(excerpts, last))
-    }
-
     fn who(&self, channel: Option<&str>, now_ms: u64) -> Result<Reply, Fault> {
         let clients = match channel {
             Some(channel) => {
@@ -130,7 +122,7 @@ impl Session {
 
     fn stats(&self, now_ms: u64) -> Reply {
         let stats = &self.broker.stats;
-        Line::new("stats")
+        let line = Line::new("stats")
             .with("uptime", now_ms / 1_000)
             .with("clients", self.broker.client_count())
             .with("channels", self.broker.channel_count())
@@ -141,9 +133,27 @@ impl Session {
             .with("delivered", stats.delivered.get())
             .with("commands", stats.commands.get())
             .with("gaps", stats.gaps.get())
-            .with("faults", stats.faults.get())
-            .into()
+            .with("faults", stats.faults.get());
+        match self.broker.store() {
+            Some(store) => with_store(line, store, self.broker.recovered()).into(),
+            None => line.into(),
+        }
     }
+}
+
+fn with_store(line: Line, store: &Store, recovered: &Recovered) -> Line {
+    let figures = store.figures();
+    let get = |figure: &AtomicU64| figure.load(Ordering::Relaxed);
+    line.with("store", store.state())
+        .with("commits", get(&figures.commits))
+        .with("stored-entries", get(&figures.entries))
+        .with("stored-bytes", get(&figures.bytes))
+        .with("fetches", get(&figures.fetches))
+        .with("disk-bytes", store.bytes())
+        .with("recovery-ms", u64::try_from(recovered.took.as_millis()).unwrap_or(u64::MAX))
+        .with("recovered-channels", recovered.channels.len())
+        .with("recovered-entries", recovered.entries)
+        .with("recovered-sessions", recovered.sessions)
 }
 
 fn summary(channel: &Summary) -> Line {

@@ -98,6 +98,7 @@ impl Committer {
                 ticket.decide(Ok(()));
                 self.succeed(&effects);
                 ticket.wake();
+                self.shared.health.writes();
                 self.look_for_room();
             }
             Err(failure) => {
@@ -209,12 +210,14 @@ impl Committer {
                 retention::trim(disk, &mut batch, id, &mut extent, known.keep, view, unix_ms);
             trimmed.map_err(Failure::Write)?;
             if before != Some(extent) {
-                batch.put(Table::Extents, &id.to_be_bytes(), record::encode(&extent));
                 effects.extents.insert(id, extent);
             }
         }
         for (id, last_seq) in self.left.last.iter().flatten() {
-            batch.put(Table::Extents, &id.to_be_bytes(), record::encode(&Extent::after(*last_seq)));
+            effects.extents.insert(*id, Extent::after(*last_seq));
+        }
+        for (id, extent) in &effects.extents {
+            batch.put(Table::Extents, &id.to_be_bytes(), record::encode(extent));
         }
         if batch.is_empty() {
             return Ok(effects);
@@ -309,12 +312,12 @@ fn apply(
         Op::Remove { table, key } => batch.remove(*table, key),
         Op::Create { id, record, extent } => {
             batch.put(Table::Channels, &id.to_be_bytes(), record::encode(record));
-            batch.put(Table::Extents, &id.to_be_bytes(), record::encode(extent));
             batch.remove(Table::Dropped, record.name.as_bytes());
             channels.entry(*id).or_insert_with(|| Known::new(record, 0));
             effects.extents.insert(*id, *extent);
         }
         Op::Drop { id, marks } => {
+            effects.extents.remove(id);
             for table in [Table::Channels, Table::Extents, Table::Rosters] {
                 batch.remove(table, &id.to_be_bytes());
             }

@@ -2,7 +2,7 @@
 
 use super::disk::Disk;
 use super::record::{self, ChangeRecord, ChannelId, StoredChunk};
-use super::{Shared, Table};
+use super::{Shared, TICK, Table};
 use crate::log::Chunk;
 use crate::sync::lock;
 use std::fmt;
@@ -101,12 +101,18 @@ impl Reader {
 fn read_all(shared: &Shared, rx: &Receiver<Fetch>) {
     while let Ok(fetch) = rx.recv() {
         shared.figures.fetches.fetch_add(1, Ordering::Relaxed);
-        let fetched = {
+        let fetched = loop {
             let place = shared.disk.read().unwrap_or_else(PoisonError::into_inner);
-            match place.as_ref() {
-                Some(disk) => read(shared, disk, &fetch),
-                None => Err("the store is being opened again".into()),
+            if let Some(disk) = place.as_ref() {
+                break read(shared, disk, &fetch);
             }
+            drop(place);
+            // It could not be opened again yet. That is no reason to tell
+            // anybody that entries are gone.
+            if shared.closed.load(Ordering::SeqCst) {
+                return;
+            }
+            std::thread::sleep(TICK);
         };
         let fetched = fetched.unwrap_or_else(|error| {
             log::error!(

@@ -29,6 +29,16 @@ impl Health {
         }
     }
 
+    /// The state in a word.
+    pub fn as_str(&self) -> &'static str {
+        match self.state.load(Ordering::SeqCst) {
+            WELL => "well",
+            FULL => "full",
+            FAILED => "failed",
+            _ => "broken",
+        }
+    }
+
     /// Why nothing can be written at all, if so.
     pub fn failure(&self) -> Option<Arc<str>> {
         (self.state.load(Ordering::SeqCst) >= FAILED).then(|| lock(&self.reason).clone())
@@ -37,6 +47,13 @@ impl Health {
     /// Whether nothing is written any more until a restart.
     pub fn is_broken(&self) -> bool {
         self.state.load(Ordering::SeqCst) == BROKEN
+    }
+
+    /// What was to be written has been.
+    pub fn writes(&self) {
+        if self.state.load(Ordering::SeqCst) == FAILED {
+            self.well();
+        }
     }
 
     /// There is room, and what was to be written has been.

@@ -57,10 +57,10 @@ use queue::{Op, Queue};
 use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What rows are about. The order is part of nothing; the names are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -212,6 +212,7 @@ pub(crate) struct Shared {
     extents: Mutex<HashMap<ChannelId, Extent>>,
     health: Health,
     figures: Figures,
+    closed: AtomicBool,
 }
 
 /// An open store.
@@ -231,8 +232,9 @@ impl Store {
     /// # Errors
     /// [`OpenError`].
     pub fn open(options: Options) -> Result<(Store, Recovered), OpenError> {
+        let began = Instant::now();
         let disk = Disk::open(&options.dir)?;
-        let (recovered, dropped) = recover::recover(&disk, &options.dir)?;
+        let (recovered, dropped) = recover::recover(&disk, &options.dir, began)?;
         let channels = recovered.channels.iter();
         let extents = channels.map(|channel| (channel.id, channel.extent)).collect();
         let shared = Arc::new(Shared {
@@ -242,6 +244,7 @@ impl Store {
             extents: Mutex::new(extents),
             health: Health::default(),
             figures: Figures::default(),
+            closed: AtomicBool::new(false),
         });
         let committer = Committer::new(shared.clone(), &recovered);
         let thread = std::thread::Builder::new().name("store".into()).spawn(|| committer.run())?;
@@ -261,6 +264,14 @@ impl Store {
     /// Why not, and what to do.
     pub fn check(&self) -> Result<(), Arc<str>> {
         self.shared.health.check()
+    }
+
+    /// Whether anything at all can be written.
+    ///
+    /// # Errors
+    /// Why not, and what to do.
+    pub fn can_write(&self) -> Result<(), Arc<str>> {
+        self.shared.health.failure().map_or(Ok(()), Err)
     }
 
     /// A source has something to write that somebody waits for: the ticket for
@@ -330,6 +341,11 @@ impl Store {
         &self.shared.options.dir
     }
 
+    /// Whether all is well, in a word.
+    pub fn state(&self) -> &'static str {
+        self.shared.health.as_str()
+    }
+
     /// Writes what there is to write, and ends, so that the directory is free
     /// for another. With the seqs after which channels that are not durable
     /// begin next time.
@@ -339,6 +355,7 @@ impl Store {
         if thread.is_some_and(|thread| thread.join().is_err()) {
             log::error!("event=store-failed error=\"its thread ended before its time\"");
         }
+        self.shared.closed.store(true, Ordering::SeqCst);
         self.reader.stop();
         self.shared.disk.write().unwrap_or_else(PoisonError::into_inner).take();
     }

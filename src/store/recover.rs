@@ -44,6 +44,8 @@ pub struct Recovered {
     pub channels: Vec<RecoveredChannel>,
     /// Entries on disk.
     pub entries: u64,
+    /// Sessions on disk.
+    pub sessions: u64,
     /// What all takes on disk, in bytes.
     pub bytes: u64,
     /// Clients had numbers up to this one.
@@ -91,8 +93,7 @@ impl Dropped {
 }
 
 /// Reads all but entries.
-pub fn recover(disk: &Disk, dir: &Path) -> Result<(Recovered, Dropped), OpenError> {
-    let began = Instant::now();
+pub fn recover(disk: &Disk, dir: &Path, began: Instant) -> Result<(Recovered, Dropped), OpenError> {
     let damaged = |reason: String| OpenError::Damaged { dir: dir.to_owned(), reason };
     let mut found = Recovered::default();
     for row in disk.all(Table::Channels) {
@@ -118,6 +119,7 @@ pub fn recover(disk: &Disk, dir: &Path) -> Result<(Recovered, Dropped), OpenErro
         reason: format!("{failure:?}"),
     })?;
     let dropped = dropped(disk).map_err(damaged)?;
+    found.sessions = disk.all(Table::Sessions).count() as u64;
     found.bytes = disk.bytes();
     found.took = began.elapsed();
     Ok((found, dropped))

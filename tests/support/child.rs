@@ -23,6 +23,23 @@ impl Child {
         child
     }
 
+    /// With these settings, on a port that the system chooses.
+    pub fn with(settings: &[&str]) -> Child {
+        let mut child = Child::run(&[&["127.0.0.1", "0"], settings].concat());
+        child.listen();
+        child
+    }
+
+    /// Under a program such as `fiu-run`, with these settings.
+    pub fn under(program: &[&str], settings: &[&str]) -> Child {
+        let mut command = Command::new(program[0]);
+        command.args(&program[1..]);
+        command.arg(env!("CARGO_BIN_EXE_broker")).args(["127.0.0.1", "0"]).args(settings);
+        let mut child = Child::spawn(command);
+        child.listen();
+        child
+    }
+
     /// With this limit on its open files.
     pub fn with_files(max: usize) -> Child {
         let script = format!("ulimit -n {max} && exec \"$0\" 127.0.0.1 0");
@@ -70,6 +87,17 @@ impl Child {
 
     pub fn addr(&self) -> SocketAddr {
         self.addr.expect("it listens")
+    }
+
+    /// Its number.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Ends it as a failing machine does, and waits until it is gone.
+    pub fn kill(&mut self) {
+        self.signal("KILL");
+        self.ended();
     }
 
     /// Sends it a signal, such as `TERM`.

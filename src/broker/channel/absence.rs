@@ -106,7 +106,7 @@ impl Channel {
         let rank = state.rank_at(member, cursor.chunk);
         let is_here = self.present(&state, member).is_ok();
         let standing = state.standing(member.key).filter(|_| is_here && !member.observer);
-        let missed = state.log.first_seq().saturating_sub(seen + 1);
+        let missed = state.first_kept().saturating_sub(seen + 1);
         let (channel, member, next_seq) = (self.clone(), member.clone(), seen + 1);
         let adopted = Adopted { channel, member, cursor, next_seq, rank };
         Return { adopted, standing, missed }
@@ -114,7 +114,7 @@ impl Channel {
 
     /// How many entries from this seq on are gone.
     pub fn missed_from(&self, seq: u64) -> u64 {
-        self.lock().log.first_seq().saturating_sub(seq)
+        self.lock().first_kept().saturating_sub(seq)
     }
 
     /// A member has everything up to this seq; what comes after it is kept in

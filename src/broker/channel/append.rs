@@ -24,7 +24,8 @@ impl Channel {
     /// if that is still rank 0's.
     ///
     /// # Errors
-    /// [`Code::NoChannel`] for one that was removed, [`Code::Fenced`].
+    /// [`Code::NoChannel`] for one that was removed, [`Code::Fenced`],
+    /// [`Code::Unavailable`] if what has to be on disk cannot be.
     pub fn publish(
         &self,
         author: &Client,
@@ -35,6 +36,7 @@ impl Channel {
     ) -> Result<Appended, Fault> {
         let mut state = self.lock();
         self.alive(&state)?;
+        self.accepts(&state)?;
         if let Some(term) = term {
             self.fence(&state, term)?;
         }
@@ -69,7 +71,8 @@ impl Channel {
     /// # Errors
     /// [`Code::NotMember`], [`Code::NoMember`] for a recipient that is not in
     /// this channel, [`Code::Rank`] for one that is not below, and if nobody
-    /// is, [`Code::Busy`] while too many results are awaited.
+    /// is, [`Code::Busy`] while too many results are awaited,
+    /// [`Code::Unavailable`] if what has to be on disk cannot be.
     pub fn command(
         &self,
         sender: &Member,
@@ -79,6 +82,7 @@ impl Channel {
     ) -> Result<(Appended, u32), Fault> {
         let mut state = self.lock();
         self.present(&state, sender)?;
+        self.accepts(&state)?;
         let Some(standing) = state.standing(sender.key).filter(|_| !sender.observer) else {
             let text = format!("you observe {}: observers command nobody", self.name);
             return Err(Fault::new(Code::Rank, text));

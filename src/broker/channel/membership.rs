@@ -57,8 +57,10 @@ impl Channel {
         entrance: Entrance<'_>,
         now_ms: u64,
     ) -> Result<(Adopted, Standing, u64), Fault> {
+        self.drop_aged(now_ms);
         let mut state = self.lock();
         self.alive(&state)?;
+        self.accepts(&state)?;
         let replaced = entrance.replaces.filter(|old| self.present(&state, old).is_ok());
         let places = self.settings.members_max.map_or(usize::MAX, |max| max as usize);
         let places = places.min(self.rules.members_max);
@@ -116,8 +118,7 @@ impl Channel {
     /// Where reading begins, and the first seq that is due there.
     fn entry_point(&self, state: &State, entrance: Entrance<'_>) -> (Cursor, u64) {
         let head = state.log.head();
-        let first =
-            if entrance.returns { state.log.first_seq() } else { self.first_offered(state) };
+        let first = if entrance.returns { state.first_kept() } else { self.first_offered(state) };
         let seq = match entrance.start {
             Start::Now => head + 1,
             Start::First => first,
@@ -130,7 +131,7 @@ impl Channel {
     /// The first entry of those that this channel keeps for newcomers.
     pub(super) fn first_offered(&self, state: &State) -> u64 {
         let head = state.log.head();
-        state.log.first_seq().max(head + 1 - self.settings.entries_kept().min(head))
+        state.first_kept().max(head + 1 - self.settings.entries_kept().min(head))
     }
 
     /// A member goes. It still gets what was there before.
@@ -227,6 +228,7 @@ impl Channel {
         rank: u32,
         now_ms: u64,
     ) -> Result<Standing, Fault> {
+        self.accepts(state)?;
         let seq = state.log.head() + 1;
         if let Some(change) = state.roster.place(member.key, rank, seq) {
             self.append_change(state, &member.client, change, None, now_ms);
@@ -253,6 +255,11 @@ impl Channel {
         let end = state.log.head() + 1;
         state.dropped = Some(end);
         let seats = std::mem::take(&mut state.seats);
+        self.note_end(&mut state, end);
+        if state.disk.is_some() {
+            // They hear of it when it is on disk.
+            state.leavers.extend(seats.iter().map(|(_, seat)| seat.member.clone()));
+        }
         for (_, seat) in &seats {
             let who = &seat.member;
             state.commands.left(&self.name, who.key, &who.client.name());
@@ -277,6 +284,7 @@ impl Channel {
         let place = Place { channel: &self.name, seq: state.log.head() + 1 };
         let mut bytes = Vec::new();
         self.rules.encode.change(place, &client.name(), change, reason, &mut bytes);
+        state.note_change(change);
         state.append_one(client.id, Body::Change(change), bytes, now_ms);
         self.relieve(state, None, now_ms);
     }

@@ -6,22 +6,28 @@
 mod absence;
 mod append;
 mod commands;
+mod durable;
 mod membership;
 mod pressure;
 mod read;
+mod record;
+mod restart;
 
 pub use absence::{Loss, Return};
 pub use append::Appended;
+pub use durable::Behind;
 pub use membership::{Entrance, Role};
-pub use read::Reading;
+pub use read::{Past, Reading};
 
 use super::member::Member;
 use crate::error::{Code, Fault, quoted};
 use crate::log::{Encode, MemoryLog};
 use crate::request::Settings;
 use crate::roster::{Key, Roster};
+use crate::store::Store;
 use crate::sync::lock;
 use commands::Commands;
+use durable::{Kept, OnDisk};
 use jiff::Timestamp;
 use pressure::{Gate, Pressure};
 use slab::Slab;
@@ -39,6 +45,8 @@ pub struct Rules {
     pub log_bytes: usize,
     /// Without progress for this long, a member slows nobody.
     pub stall_ms: u64,
+    /// What outlives the broker, if anything does.
+    pub store: Option<Store>,
 }
 
 impl fmt::Debug for Rules {
@@ -54,6 +62,8 @@ pub struct Channel {
     rules: Arc<Rules>,
     settings: Settings,
     created: Timestamp,
+    /// Its way to the store, if there is one.
+    kept: Option<Kept>,
     gate: Gate,
     /// Something was appended, and somebody is about to call [`Channel::wake`].
     touched: AtomicBool,
@@ -69,6 +79,8 @@ struct State {
     leavers: Vec<Arc<Member>>,
     commands: Commands,
     pressure: Pressure,
+    /// What of it is on disk, if anything is to be.
+    disk: Option<Box<OnDisk>>,
     /// Set once the channel is removed: the seq that ended it.
     dropped: Option<u64>,
 }
@@ -134,18 +146,34 @@ pub struct Ranked {
 }
 
 impl Channel {
-    /// An empty channel.
-    pub fn new(name: Arc<str>, settings: Settings, rules: Arc<Rules>) -> Self {
+    /// An empty channel. If there is a store, it is made known to it.
+    pub fn new(name: Arc<str>, settings: Settings, rules: Arc<Rules>) -> Arc<Self> {
         let created = Timestamp::now();
-        Channel {
-            name,
-            rules,
-            settings,
-            created,
-            gate: Gate::default(),
-            touched: AtomicBool::new(false),
-            state: Mutex::default(),
-        }
+        let channel = Arc::new_cyclic(|me| {
+            let mut state = State::default();
+            let kept = rules.store.clone().map(|store| {
+                let (kept, head, disk) = Kept::create(store, &name, &settings, created, me);
+                state.log = MemoryLog::after(head, 0);
+                state.disk = Some(disk);
+                kept
+            });
+            Channel::with(name, settings, rules, created, kept, state)
+        });
+        channel.note_made();
+        channel
+    }
+
+    fn with(
+        name: Arc<str>,
+        settings: Settings,
+        rules: Arc<Rules>,
+        created: Timestamp,
+        kept: Option<Kept>,
+        state: State,
+    ) -> Self {
+        let (gate, touched) = (Gate::default(), AtomicBool::new(false));
+        let state = Mutex::new(state);
+        Channel { name, rules, settings, created, kept, gate, touched, state }
     }
 
     /// Its name.
@@ -167,7 +195,7 @@ impl Channel {
             created: self.created,
             members: state.roster.len(),
             observers: state.seats.len() - state.roster.len() as usize,
-            seq: state.log.head(),
+            seq: state.visible().1,
             first: self.first_offered(&state),
             view: state.roster.view(),
             bytes: state.log.weight(),

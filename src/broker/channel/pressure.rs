@@ -31,6 +31,8 @@ const LOOK_BYTES_MIN: usize = 4 * 1024;
 /// quiet, and keep nothing that their members have.
 const FEW: usize = 2;
 const OPEN: u64 = 0;
+/// Publishers wait for the disk, and for no member.
+const DISK: u64 = u64::MAX;
 
 /// The chunk that live members must pass before publishers go on, if any.
 #[derive(Debug, Default)]
@@ -47,6 +49,13 @@ pub(super) struct Pressure {
     waiting: Vec<Arc<Mailbox>>,
 }
 
+impl Pressure {
+    /// One more publisher waits.
+    pub(super) fn wait(&mut self, publisher: &Arc<Mailbox>) {
+        self.waiting.push(publisher.clone());
+    }
+}
+
 impl Channel {
     /// Whether publishers have to wait.
     pub fn is_held_up(&self) -> bool {
@@ -61,6 +70,11 @@ impl Channel {
         publisher: Option<&Arc<Mailbox>>,
         now_ms: u64,
     ) -> bool {
+        if self.is_durable() {
+            self.drop_written(state);
+            return self.note_append(state, publisher);
+        }
+        self.note_append(state, None);
         let worth = state.pressure.look_bytes.max(LOOK_BYTES_MIN.min(self.log_bytes()));
         if state.log.weight() > worth || state.seats.len() <= FEW {
             self.drop_unneeded(state, now_ms);
@@ -71,6 +85,36 @@ impl Channel {
         let Some(publisher) = publisher.filter(|_| self.is_held_up()) else { return false };
         state.pressure.waiting.push(publisher.clone());
         true
+    }
+
+    /// Drops from memory what is on disk: what nobody here needs, and, if there
+    /// is too much, whatever it is. Who needs it reads it there.
+    pub(super) fn drop_written(&self, state: &mut State) {
+        let worth = state.pressure.look_bytes.max(LOOK_BYTES_MIN.min(self.log_bytes()));
+        if !self.is_durable() || state.log.weight() <= worth && state.seats.len() > FEW {
+            return;
+        }
+        let end = state.visible().0;
+        let State { log, seats, leavers, pressure, .. } = state;
+        leavers.retain(|leaver| Arc::strong_count(leaver) > 1);
+        let unread = leavers.iter().filter(|leaver| log.first_seq() <= leaver.end());
+        let places = unread.map(|leaver| leaver.position());
+        let needed = places.chain(seats.iter().map(|(_, seat)| seat.member.position())).min();
+        while log.first_chunk() < needed.unwrap_or(u64::MAX).min(end) {
+            log.drop_first();
+        }
+        if log.weight() > self.log_bytes() {
+            let enough = self.log_bytes() - self.log_bytes() / 8;
+            while log.weight() > enough && log.first_chunk() < end {
+                log.drop_first();
+            }
+        }
+        pressure.look_bytes = (2 * log.weight()).min(self.log_bytes());
+    }
+
+    /// Publishers have to wait until more is on disk.
+    pub(super) fn close_for_disk(&self) {
+        self.gate.0.store(DISK, Ordering::SeqCst);
     }
 
     fn log_bytes(&self) -> usize {
@@ -93,7 +137,7 @@ impl Channel {
                 needed_live = position;
             }
         }
-        while log.first_chunk() < needed && log.outlives_first(self.settings.entries_kept()) {
+        while log.first_chunk() < needed && self.outlives_first(log, now_ms) {
             log.drop_first();
         }
         if log.weight() > self.log_bytes() {
@@ -104,6 +148,23 @@ impl Channel {
             }
         }
         pressure.look_bytes = (2 * log.weight()).min(self.log_bytes());
+    }
+
+    /// Whether the first chunk need not be kept for newcomers.
+    fn outlives_first(&self, log: &crate::log::MemoryLog, now_ms: u64) -> bool {
+        let settings = &self.settings;
+        let Some(first) = log.chunk(log.first_chunk()) else { return false };
+        let age = u128::from(now_ms.saturating_sub(first.at_ms));
+        log.outlives_first(settings.entries_kept())
+            || settings.history_age.is_some_and(|kept| age > kept.as_millis())
+            || settings.history_bytes.is_some_and(|kept| log.weight() as u64 > kept)
+    }
+
+    /// Drops what is too old to be kept.
+    pub fn drop_aged(&self, now_ms: u64) {
+        if self.settings.history_age.is_some() && !self.is_durable() {
+            self.drop_unneeded(&mut self.lock(), now_ms);
+        }
     }
 
     /// Whether a member that has something to read has let it lie.
@@ -141,7 +202,7 @@ impl Channel {
         }
     }
 
-    fn open(&self, state: &mut State) {
+    pub(super) fn open(&self, state: &mut State) {
         self.gate.0.store(OPEN, Ordering::SeqCst);
         for publisher in std::mem::take(&mut state.pressure.waiting) {
             publisher.wake();
@@ -178,8 +239,8 @@ impl Channel {
     /// holds publishers up.
     pub fn pass_stalled(&self, now_ms: u64) -> bool {
         let mut state = self.lock();
-        if !self.is_held_up() {
-            return false;
+        if !self.is_held_up() || self.is_durable() {
+            return self.is_held_up();
         }
         let State { log, seats, pressure, .. } = &mut *state;
         for (_, seat) in seats.iter_mut().filter(|(_, seat)| seat.holds_up) {

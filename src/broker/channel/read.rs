@@ -1,11 +1,14 @@
 //! How members and others read the log.
 
+use super::durable::Behind;
 use super::{Channel, Standing, State};
 use crate::broker::member::Member;
+use crate::error::{Code, Fault};
 use crate::log::{Body, Chunk, Cursor};
 use crate::reply::Excerpt;
 use crate::request::Start;
 use crate::roster::Change;
+use crate::store::RankAt;
 use std::sync::Arc;
 
 /// What there is to read for a member.
@@ -18,6 +21,11 @@ pub struct Reading {
     pub moved_to: Option<Moved>,
     /// There is more after them.
     pub more: bool,
+    /// What comes next is on disk only, and is to be fetched.
+    pub behind: Option<Behind>,
+    /// There is something that is not to be seen yet. Who has left is told when
+    /// it is.
+    pub waits: bool,
     /// The roster's view.
     pub view: u64,
     /// The member's standing, if the view is another than it knew.
@@ -35,6 +43,15 @@ pub struct Moved {
     pub seq: u64,
     /// The member's own rank there.
     pub rank: u32,
+}
+
+/// Entries that somebody asked for.
+#[derive(Debug)]
+pub enum Past {
+    /// Here they are.
+    Here(Vec<Excerpt>),
+    /// They are to be fetched.
+    OnDisk(Behind),
 }
 
 impl State {
@@ -83,10 +100,19 @@ impl Channel {
         reading.chunks.clear();
         let state = self.lock();
         let log = &state.log;
-        reading.dropped = state.dropped;
-        reading.view = state.roster.view();
+        let (end_chunk, end_seq) = state.visible();
+        reading.dropped = state.dropped.filter(|_| state.is_end_visible());
+        reading.waits = end_chunk < log.next_chunk() || reading.dropped != state.dropped;
+        (reading.more, reading.moved_to) = (false, None);
+        // A rank is told when what gave it can be seen.
+        reading.view = if state.roster.view() > end_seq { view } else { state.roster.view() };
+        reading.behind = self.id().and_then(|id| state.behind(id, seq));
         let is_new = reading.view != view && !member.observer && !member.has_left();
         reading.standing = is_new.then(|| state.standing(member.key)).flatten();
+        if let Some(behind) = &mut reading.behind {
+            behind.rank = state.rank_in_memory(member);
+            return;
+        }
         let here = cursor.max(Cursor::at(log.first_chunk()));
         let first_seq =
             log.chunk(here.chunk).map_or(log.head() + 1, |c| c.seq_at(here.offset as usize));
@@ -100,7 +126,7 @@ impl Channel {
         }
         let mut taken = 0;
         let mut number = here.chunk;
-        while let Some(chunk) = log.chunk(number) {
+        while let Some(chunk) = log.chunk(number).filter(|_| number < end_chunk) {
             if reading.chunks.len() == chunks || taken >= bytes {
                 break;
             }
@@ -108,20 +134,28 @@ impl Channel {
             reading.chunks.push(chunk.clone());
             number += 1;
         }
-        reading.more = number < log.next_chunk();
+        reading.more = number < end_chunk;
     }
 
     /// What the channel keeps, from `start` on; without the commands that were
     /// not for this member, if it is one.
-    pub fn history(&self, viewer: Option<&Member>, start: Start) -> Vec<Excerpt> {
+    pub fn history(&self, viewer: Option<&Member>, start: Start) -> Past {
         let state = self.lock();
-        let (log, head) = (&state.log, state.log.head());
+        let (log, (end, head)) = (&state.log, state.visible());
         let first = self.first_offered(&state);
         let from = match start {
             Start::Now | Start::First => first,
             Start::Seq(seq) => seq.max(first),
             Start::Last(entries) => first.max((head + 1).saturating_sub(entries)),
         };
+        if let Some(mut behind) = self.id().and_then(|id| state.behind(id, from)) {
+            behind.to = head;
+            behind.rank = viewer.and_then(|viewer| {
+                let rank = log.rank_before(end..log.next_chunk(), state.roster.rank(viewer.key)?);
+                Some(RankAt { rank, seq: head, joined: viewer.joined })
+            });
+            return Past::OnDisk(behind);
+        }
         let place = log.seek(from);
         let mut rank = viewer.and_then(|viewer| state.roster.rank(viewer.key));
         let mut rows = Vec::new();
@@ -133,12 +167,60 @@ impl Channel {
             {
                 *rank = change.before(*rank);
             }
-            if viewer.is_none_or(|viewer| viewer.may_see(chunk, rank.unwrap_or(0))) {
+            let is_visible = number < end;
+            if is_visible && viewer.is_none_or(|viewer| viewer.may_see(chunk, rank.unwrap_or(0))) {
                 let begin = if number == place.chunk { place.offset as usize } else { 0 };
                 rows.push(Excerpt { chunk: chunk.clone(), range: begin..chunk.bytes.len() });
             }
         }
         rows.reverse();
-        rows
+        Past::Here(rows)
+    }
+
+    /// The entries from one seq to another, which are all to be there. Those
+    /// that have not come yet are not among them.
+    ///
+    /// # Errors
+    /// [`Code::Gone`] if the first is kept no more, [`Code::BadRequest`] for a
+    /// range that holds none.
+    pub fn range(&self, from: u64, to: u64) -> Result<(Past, u64), Fault> {
+        let state = self.lock();
+        let (end, head) = state.visible();
+        let (first, to) = (state.first_kept(), to.min(head));
+        if from == 0 || from > to {
+            let text = format!(
+                "FROM and TO are seqs, the first one at most the second; {head} is the last of {}",
+                self.name
+            );
+            return Err(Fault::new(Code::BadRequest, text));
+        }
+        if from < first {
+            let text = format!("the first entry that {} keeps is {first}", self.name);
+            return Err(Fault::new(Code::Gone, text));
+        }
+        if let Some(mut behind) = self.id().and_then(|id| state.behind(id, from)) {
+            behind.to = to;
+            return Ok((Past::OnDisk(behind), to));
+        }
+        let chunks = (state.log.seek(from).chunk..end).filter_map(|number| state.log.chunk(number));
+        let chunks = chunks.take_while(|chunk| chunk.first_seq <= to);
+        let cut = |chunk: &Arc<Chunk>| {
+            let range = chunk.offset_of(from)..chunk.offset_of(to + 1);
+            Excerpt { chunk: chunk.clone(), range }
+        };
+        Ok((Past::Here(chunks.map(cut).collect()), to))
+    }
+
+    /// What the messages of an excerpt carry.
+    pub fn payloads(&self, excerpt: &Excerpt) -> Vec<String> {
+        let Excerpt { chunk, range } = excerpt;
+        let mut payloads = Vec::new();
+        let mut at = range.start;
+        while at < range.end && matches!(chunk.body, Body::Messages { .. }) {
+            let entry = chunk.entry_at(at);
+            payloads.push(self.rules.encode.payload(&chunk.bytes[entry.clone()]));
+            at = entry.end;
+        }
+        payloads
     }
 }

@@ -4,9 +4,9 @@ use crate::error::Fault;
 use crate::frame::{Frame, Outcome};
 use crate::log::{Command, Departure, Encode, Place};
 use crate::payload::Payload;
-use crate::reply::{Line, Reply, Value};
+use crate::reply::{Excerpt, Line, Reply, Value};
 use crate::roster::Change;
-use crate::wire::escape::escape;
+use crate::wire::escape::{escape, unescape};
 use std::fmt::Display;
 
 /// How entries look in the text dialect.
@@ -61,6 +61,13 @@ impl Encode for TextEncoder {
         bytes.push(b'\n');
     }
 
+    fn payload(&self, entry: &[u8]) -> String {
+        let line = entry.strip_suffix(b"\n").unwrap_or(entry);
+        // msg CH SEQ FROM PAYLOAD
+        let payload = line.splitn(5, |byte| *byte == b' ').nth(4).unwrap_or_default();
+        unescape(&String::from_utf8_lossy(payload))
+    }
+
     fn change(
         &self,
         place: Place<'_>,
@@ -110,6 +117,13 @@ fn words(out: &mut Vec<u8>, words: &[&dyn Display]) {
     }
 }
 
+/// Appends entries.
+pub fn entries(excerpts: &[Excerpt], out: &mut Vec<u8>) {
+    for excerpt in excerpts {
+        out.extend_from_slice(&excerpt.chunk.bytes[excerpt.range.clone()]);
+    }
+}
+
 /// Appends a reply's lines.
 pub fn reply(reply: &Reply, out: &mut Vec<u8>) {
     match reply {
@@ -121,9 +135,7 @@ pub fn reply(reply: &Reply, out: &mut Vec<u8>) {
             ok(last, out);
         }
         Reply::Entries(excerpts, last) => {
-            for excerpt in excerpts {
-                out.extend_from_slice(&excerpt.chunk.bytes[excerpt.range.clone()]);
-            }
+            entries(excerpts, out);
             ok(last, out);
         }
         Reply::Published { channel, first_seq, count } => {
@@ -134,8 +146,9 @@ pub fn reply(reply: &Reply, out: &mut Vec<u8>) {
                 }
             }
         }
-        // Its reply is the `bye` that comes last of all.
-        Reply::Quit => {}
+        // Whoever reads the one from the disk writes it; the reply of the other
+        // is the `bye` that comes last of all.
+        Reply::Scroll | Reply::Quit => {}
     }
 }
 

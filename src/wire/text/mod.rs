@@ -14,7 +14,7 @@ mod publish;
 mod words;
 
 pub use decode::decode;
-pub use encode::{TextEncoder, fault, frame, reply};
+pub use encode::{TextEncoder, entries, fault, frame, reply};
 pub use lines::{Lines, TooLong};
 
 use crate::error::{Code, Fault};

@@ -1,0 +1,376 @@
+//! A channel that the store knows: what has to be on disk before it is seen,
+//! and what is there already.
+//!
+//! # How it works
+//! Entries of a durable channel go into the log in memory at once, and get their
+//! seqs. The committing thread takes them from there ([`Source::hand_over`]);
+//! they are *visible* when the ticket of that commit says that they are on disk.
+//! Every reader stops at what is visible ([`State::visible`]), and every reply
+//! that tells of more waits for [`Channel::pending`].
+//!
+//! Of a channel that is not durable the store has the roster, a moment late, and
+//! a seq up to which it may go: after a crash it goes on behind that one, so
+//! that no seq is given twice.
+
+use super::record::{channel_record, seat_record};
+use super::{Channel, State};
+use crate::broker::mailbox::Mailbox;
+use crate::broker::member::Member;
+use crate::error::{Code, Fault};
+use crate::request::Settings;
+use crate::roster::Change;
+use crate::store::{
+    ChangeRecord, ChannelId, Extent, Handover, RankAt, RosterRecord, SEQS_RESERVED, Source, Store,
+    Ticket,
+};
+use jiff::Timestamp;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+
+/// Changes of a roster that are not worth writing it in whole.
+const CHANGES_FEW: usize = 16;
+
+/// A channel's way to the store.
+#[derive(Debug)]
+pub(super) struct Kept {
+    pub(super) store: Store,
+    pub(super) id: ChannelId,
+    pub(super) me: Weak<Channel>,
+    pub(super) dropped: AtomicBool,
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        if self.dropped.load(Ordering::SeqCst) {
+            self.store.forget(self.id);
+        }
+    }
+}
+
+/// What of a channel is on disk.
+#[derive(Debug)]
+pub(super) struct OnDisk {
+    durable: bool,
+    /// What was confirmed last.
+    extent: Extent,
+    /// The first chunk and the last seq of what was: the next to be written,
+    /// and the last that is visible.
+    visible: (u64, u64),
+    /// What the committing thread has taken, if it is not settled.
+    handed: Option<Handed>,
+    /// The ticket for what was appended last; for a channel that is not durable
+    /// that of its making and of its end.
+    ticket: Option<Ticket>,
+    /// The ticket for what nobody waits for.
+    noted: Option<Ticket>,
+    /// Changes of the roster that are yet to be written.
+    changes: Vec<(u64, ChangeRecord)>,
+    /// How many were written since the roster was in whole.
+    changes_written: usize,
+    /// What waits to be written, in bytes.
+    waiting_bytes: usize,
+}
+
+#[derive(Debug)]
+struct Handed {
+    ticket: Ticket,
+    visible: (u64, u64),
+    changes: usize,
+    whole_roster: bool,
+}
+
+/// Entries that a reader wants, and that are on disk only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Behind {
+    /// The channel's number in the store.
+    pub channel: ChannelId,
+    /// The first one.
+    pub from: u64,
+    /// The last one.
+    pub to: u64,
+    /// From what the reader's rank there is to be found.
+    pub rank: Option<RankAt>,
+}
+
+impl OnDisk {
+    pub(super) fn new(
+        settings: &Settings,
+        extent: Extent,
+        next_chunk: u64,
+        head: u64,
+    ) -> Box<Self> {
+        Box::new(OnDisk {
+            durable: settings.durable,
+            extent,
+            visible: (next_chunk, head),
+            handed: None,
+            ticket: None,
+            noted: None,
+            changes: Vec::new(),
+            // The first time it is written in whole.
+            changes_written: usize::MAX / 2,
+            waiting_bytes: 0,
+        })
+    }
+
+    fn is_undecided(&self) -> bool {
+        self.ticket.as_ref().is_some_and(|ticket| ticket.outcome().is_none())
+    }
+
+    fn visible(&self) -> (u64, u64) {
+        match &self.handed {
+            Some(handed) if handed.ticket.is_done() => handed.visible,
+            _ => self.visible,
+        }
+    }
+}
+
+impl State {
+    /// The first chunk and the last seq, of which the one is not visible any
+    /// more and the other still is.
+    pub(super) fn visible(&self) -> (u64, u64) {
+        match &self.disk {
+            Some(disk) if disk.durable || disk.is_undecided() => disk.visible(),
+            _ => (self.log.next_chunk(), self.log.head()),
+        }
+    }
+
+    /// Whether a channel's end may be told: where it ended is on disk, or cannot
+    /// be.
+    pub(super) fn is_end_visible(&self) -> bool {
+        self.disk.as_ref().is_none_or(|disk| !disk.is_undecided())
+    }
+
+    /// The seq of the first entry that is kept, in memory or on disk, or that
+    /// comes next.
+    pub(super) fn first_kept(&self) -> u64 {
+        match &self.disk {
+            Some(disk) if disk.durable => disk.extent.first_seq.min(self.log.first_seq()),
+            _ => self.log.first_seq(),
+        }
+    }
+
+    /// What a reader that wants this seq next has to get from the disk, if that
+    /// is where it is.
+    pub(super) fn behind(&self, id: ChannelId, seq: u64) -> Option<Behind> {
+        let disk = self.disk.as_ref().filter(|disk| disk.durable)?;
+        let first = self.log.first_seq();
+        let (from, to) = (seq.max(disk.extent.first_seq), (first - 1).min(disk.visible().1));
+        (seq < first && from <= to).then_some(Behind { channel: id, from, to, rank: None })
+    }
+
+    /// A member's rank before the first entry in memory, for finding it further
+    /// back.
+    pub(super) fn rank_in_memory(&self, member: &Member) -> Option<RankAt> {
+        let rank = self.rank_at(member, self.log.first_chunk());
+        let seq = self.log.first_seq() - 1;
+        (!member.observer).then_some(RankAt { rank, seq, joined: member.joined })
+    }
+
+    /// A change of the roster is about to be appended.
+    pub(super) fn note_change(&mut self, change: Change) {
+        let Some(disk) = &mut self.disk else { return };
+        let seq = self.log.head() + 1;
+        let seat = match change {
+            Change::Join { rank } => {
+                self.roster.at(rank).and_then(|key| self.seats.get(key as usize))
+            }
+            _ => None,
+        };
+        let who = seat.map(|seat| seat_record(&seat.member, seq, seat.since));
+        disk.changes.push((seq, ChangeRecord { change, who }));
+    }
+
+    fn roster_record(&self) -> RosterRecord {
+        let row = |(key, term)| {
+            let seat = self.seats.get(key as usize)?;
+            Some(seat_record(&seat.member, term, seat.since))
+        };
+        RosterRecord {
+            view: self.roster.view(),
+            seats: self.roster.iter().filter_map(row).collect(),
+        }
+    }
+}
+
+impl Kept {
+    /// Makes a channel known to the store: its number is given, and where it
+    /// begins.
+    pub(super) fn create(
+        store: Store,
+        name: &str,
+        settings: &Settings,
+        created: Timestamp,
+        me: &Weak<Channel>,
+    ) -> (Kept, u64, Box<OnDisk>) {
+        let (id, head, ticket) = store.create(channel_record(name, settings, created));
+        let reserved = if settings.durable { 0 } else { SEQS_RESERVED };
+        let mut disk = OnDisk::new(settings, Extent::after(head + reserved), 0, head);
+        disk.ticket = Some(ticket);
+        let kept = Kept { store, id, me: me.clone(), dropped: AtomicBool::new(false) };
+        (kept, head, disk)
+    }
+}
+
+impl Channel {
+    /// Whether its entries are on disk before anybody sees them.
+    pub fn is_durable(&self) -> bool {
+        self.settings.durable
+    }
+
+    /// Whether the store knows it.
+    pub fn is_kept(&self) -> bool {
+        self.kept.is_some()
+    }
+
+    /// Its number in the store.
+    pub fn id(&self) -> Option<ChannelId> {
+        self.kept.as_ref().map(|kept| kept.id)
+    }
+
+    /// The ticket that a reply has to wait for which tells of this channel as it
+    /// is now; `None` if all of it is on disk that has to be.
+    pub fn pending(&self) -> Option<Ticket> {
+        self.kept.as_ref()?;
+        let state = self.lock();
+        let disk = state.disk.as_ref()?;
+        // Once a channel that is not durable is on disk itself, nothing waits.
+        let ticket = disk.ticket.as_ref().filter(|ticket| !ticket.is_done())?;
+        Some(ticket.clone())
+    }
+
+    /// Whether more may be appended, as far as the store is concerned.
+    ///
+    /// # Errors
+    /// [`Code::Unavailable`].
+    pub(super) fn accepts(&self, state: &State) -> Result<(), Fault> {
+        let Some(kept) = &self.kept else { return Ok(()) };
+        if self.settings.durable {
+            return kept.store.check().map_err(|reason| unavailable(&reason));
+        }
+        // It asked for more long ago: the store has failed.
+        let is_exhausted = |disk: &OnDisk| state.log.head() >= disk.extent.last_seq;
+        if state.disk.as_deref().is_some_and(is_exhausted) {
+            let reason = kept.store.check().err().unwrap_or("the disk is slow".into());
+            return Err(unavailable(&reason));
+        }
+        Ok(())
+    }
+
+    /// It is known to the store, and reachable: from now on it can be asked what
+    /// it has to write.
+    pub(super) fn note_made(self: &Arc<Self>) {
+        if let Some(kept) = &self.kept {
+            kept.store.dirty(self.clone());
+        }
+    }
+
+    /// After an append: has it written, and drops from memory what is on disk
+    /// and need not be there; whether the publisher has to wait.
+    pub(super) fn note_append(&self, state: &mut State, publisher: Option<&Arc<Mailbox>>) -> bool {
+        let (Some(kept), Some(disk)) = (&self.kept, &mut state.disk) else { return false };
+        if !disk.durable {
+            let is_near_end = state.log.head() + SEQS_RESERVED / 2 > disk.extent.last_seq;
+            if (is_near_end || !disk.changes.is_empty())
+                && !disk.noted.as_ref().is_some_and(Ticket::is_open)
+                && let Some(me) = kept.me.upgrade()
+            {
+                disk.noted = Some(kept.store.note(me));
+            }
+            return false;
+        }
+        let last = state.log.next_chunk() - 1;
+        disk.waiting_bytes += state.log.chunk(last).map_or(0, |chunk| chunk.weight());
+        if disk.waiting_bytes > self.rules.log_bytes {
+            self.close_for_disk();
+        }
+        if !disk.ticket.as_ref().is_some_and(Ticket::is_open)
+            && let Some(me) = kept.me.upgrade()
+        {
+            disk.ticket = Some(kept.store.dirty(me));
+        }
+        let Some(publisher) = publisher.filter(|_| self.is_held_up()) else { return false };
+        state.pressure.wait(publisher);
+        true
+    }
+
+    /// The channel has been removed; members that have yet to hear it are among
+    /// the leavers.
+    pub(super) fn note_end(&self, state: &mut State, end: u64) {
+        let (Some(kept), Some(disk)) = (&self.kept, &mut state.disk) else { return };
+        kept.dropped.store(true, Ordering::SeqCst);
+        if let Some(me) = kept.me.upgrade() {
+            disk.ticket = Some(kept.store.drop_channel(me, &self.name, end));
+        }
+    }
+}
+
+/// That a durable channel takes no more, and why.
+pub fn unavailable(reason: &str) -> Fault {
+    Fault::new(Code::Unavailable, reason)
+}
+
+impl Source for Channel {
+    fn id(&self) -> ChannelId {
+        self.kept.as_ref().map_or(0, |kept| kept.id)
+    }
+
+    fn hand_over(&self, ticket: &Ticket) -> Handover {
+        let mut state = self.lock();
+        let mut handover = Handover::default();
+        let (next, head) = (state.log.next_chunk(), state.log.head());
+        let visible = (next, state.dropped.unwrap_or(head));
+        let Some(disk) = &state.disk else { return handover };
+        let worth_writing = state.roster.len() as usize / 2 + CHANGES_FEW;
+        let whole_roster = !disk.changes.is_empty()
+            && disk.changes_written.saturating_add(disk.changes.len()) > worth_writing;
+        let changes = disk.changes.len();
+        if state.dropped.is_none() {
+            if disk.durable {
+                let chunks = (disk.visible().0..next).filter_map(|number| {
+                    state.log.chunk(number).map(|chunk| (number, chunk.clone()))
+                });
+                handover.chunks = chunks.collect();
+            } else if head + SEQS_RESERVED / 2 > disk.extent.last_seq {
+                handover.reserve = Some(head + SEQS_RESERVED);
+            }
+            handover.changes.clone_from(&disk.changes);
+            handover.roster = whole_roster.then(|| state.roster_record());
+        }
+        if let Some(disk) = &mut state.disk {
+            let ticket = ticket.clone();
+            disk.handed = Some(Handed { ticket, visible, changes, whole_roster });
+        }
+        handover
+    }
+
+    fn settled(&self, extent: Option<Extent>) {
+        let mut state = self.lock();
+        let State { log, disk, .. } = &mut *state;
+        let Some(disk) = disk else { return };
+        let Some(handed) = disk.handed.take() else { return };
+        let Some(extent) = extent.filter(|_| handed.ticket.is_done()) else { return };
+        (disk.extent, disk.visible) = (extent, handed.visible);
+        disk.changes.drain(..handed.changes);
+        let written = disk.changes_written.saturating_add(handed.changes);
+        disk.changes_written = if handed.whole_roster { 0 } else { written };
+        if disk.visible.0 == log.next_chunk() {
+            // Whatever failed before is on disk now.
+            disk.ticket = disk.ticket.take().filter(|ticket| ticket.outcome().is_none());
+        }
+        let unwritten = disk.visible.0..log.next_chunk();
+        let weights = unwritten.filter_map(|number| log.chunk(number));
+        disk.waiting_bytes = weights.map(|chunk| chunk.weight()).sum();
+        let is_relieved = disk.durable && disk.waiting_bytes <= self.rules.log_bytes / 2;
+        if is_relieved && self.is_held_up() {
+            self.open(&mut state);
+        }
+        self.drop_written(&mut state);
+        let leavers = state.leavers.clone();
+        drop(state);
+        self.wake();
+        for leaver in leavers {
+            leaver.notify();
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! Channels and their members as they are on disk, and back.
+
+use crate::broker::member::Member;
+use crate::request::{OnClose, Settings};
+use crate::store::{ChannelRecord, SeatRecord};
+use jiff::Timestamp;
+
+/// How a channel is to be, from what is on disk.
+pub(super) fn settings(record: &ChannelRecord) -> Settings {
+    let millis = std::time::Duration::from_millis;
+    Settings {
+        members_max: record.members_max,
+        history: record.history,
+        history_age: record.history_age_ms.map(millis),
+        history_bytes: record.history_bytes,
+        durable: record.durable,
+        hold: millis(record.hold_ms),
+        on_close: if record.safe { OnClose::Safe } else { OnClose::Fast },
+    }
+}
+
+/// A channel as it is on disk.
+pub(super) fn channel_record(name: &str, settings: &Settings, created: Timestamp) -> ChannelRecord {
+    let millis = |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    ChannelRecord {
+        name: name.to_owned(),
+        created_unix_ms: created.as_millisecond(),
+        members_max: settings.members_max,
+        history: settings.history,
+        history_age_ms: settings.history_age.map(millis),
+        history_bytes: settings.history_bytes,
+        durable: settings.durable,
+        hold_ms: millis(settings.hold),
+        safe: settings.on_close == OnClose::Safe,
+    }
+}
+
+/// A member as it is on disk.
+pub(super) fn seat_record(member: &Member, term: u64, since: Timestamp) -> SeatRecord {
+    SeatRecord {
+        client: member.client.id,
+        name: member.client.name().as_ref().to_owned(),
+        session: member.client.identity().map(|identity| *identity.session.as_bytes()),
+        term,
+        joined: member.joined,
+        since_unix_ms: since.as_millisecond(),
+        observer: member.observer,
+    }
+}

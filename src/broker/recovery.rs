@@ -1,0 +1,38 @@
+//! What a broker has from before a restart.
+
+use super::Broker;
+use crate::store::{Recovered, Store};
+
+impl Broker {
+    /// Makes the channels again. Their members are in [`Broker::recovered`].
+    pub(super) fn recover_channels(&self) {
+        let Some(store) = &self.store else { return };
+        for found in &self.recovered.channels {
+            let channel = self.registry.recover(found, store);
+            channel.give_up_seats(&found.roster, self.now_ms());
+        }
+        // Before anybody asks: where they may go on to.
+        if let Err(reason) = store.sync().wait() {
+            log::error!("event=store-unavailable reason={reason:?}");
+        }
+    }
+
+    /// What there was when this broker began.
+    pub fn recovered(&self) -> &Recovered {
+        &self.recovered
+    }
+
+    /// What outlives this broker, if anything does.
+    pub fn store(&self) -> Option<&Store> {
+        self.store.as_ref()
+    }
+
+    /// Writes what is yet to be written, and lets go of the data directory. Then
+    /// channels can be made and changed no more.
+    pub fn close_store(&self) {
+        let Some(store) = &self.store else { return };
+        let ends = self.registry.all().into_iter().filter(|channel| !channel.is_durable());
+        let ends = ends.filter_map(|channel| Some((channel.id()?, channel.summary().seq)));
+        store.close(ends.collect());
+    }
+}

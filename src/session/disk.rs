@@ -1,0 +1,235 @@
+//! What has to be read from the disk: entries for subscriptions that are behind
+//! what is in memory, and answers about long ago.
+//!
+//! A session has one read for its subscriptions and one for its answers under
+//! way at most, and what was read is let go of when it has been written: so
+//! much memory, and no more, whoever is behind on whatever.
+
+use super::Session;
+use super::deliver::{Batch, Subscription};
+use super::scroll::Scroll;
+use crate::broker::channel::Behind;
+use crate::frame::Frame;
+use crate::log::{Chunk, Cursor};
+use crate::store::{Fetch, Fetched};
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// Bytes that are read from the disk at once.
+const READ_BYTES: usize = 256 * 1024;
+
+/// Entries that were read for a subscription.
+#[derive(Debug)]
+pub(super) struct Part {
+    chunks: VecDeque<(u64, Arc<Chunk>)>,
+    /// Up to this seq, what is not among them is gone.
+    to: u64,
+    /// The rank before the first of them.
+    rank: Option<u32>,
+}
+
+/// The reads of a session.
+#[derive(Debug, Default)]
+pub(super) struct Disk {
+    /// The number of the last read.
+    last: u64,
+    /// The one under way for a subscription.
+    asked: Option<(u64, u32)>,
+    /// The subscription that has something that was read.
+    holder: Option<u32>,
+    /// Subscriptions that wait for their turn.
+    waiting: VecDeque<u32>,
+    /// Answers, in order; the first is being read.
+    pub(super) scrolls: VecDeque<Scroll>,
+}
+
+impl Subscription {
+    /// Takes from what was read from the disk; whether there is more of it.
+    /// `None` if something has to be read first.
+    pub(super) fn read_part(
+        &mut self,
+        slot: u32,
+        (pieces, bytes): (usize, usize),
+        batch: &mut Batch,
+        gaps: &mut u64,
+    ) -> Option<bool> {
+        let part = self.part.as_mut()?;
+        while part.chunks.front().is_some_and(|(_, chunk)| chunk.last_seq() < self.next_seq) {
+            part.chunks.pop_front();
+        }
+        if self.next_seq > part.to {
+            self.part = None;
+            return None;
+        }
+        // Not taken out of the part yet: the socket may take less.
+        for at in 0.. {
+            if batch.pieces.len() >= pieces || batch.bytes >= bytes {
+                return Some(true);
+            }
+            let Some(part) = &self.part else { break };
+            let (to, rank) = (part.to, part.rank.filter(|_| at == 0));
+            let Some((number, chunk)) = part.chunks.get(at).cloned() else {
+                if at > 0 {
+                    break;
+                }
+                self.skip_to(to + 1, batch, gaps);
+                self.part = None;
+                break;
+            };
+            if chunk.first_seq > self.member.end() {
+                self.next_seq = chunk.first_seq;
+                break;
+            }
+            if chunk.first_seq > self.next_seq {
+                if at > 0 {
+                    // What is told goes before what is written with it.
+                    return Some(true);
+                }
+                self.skip_to(chunk.first_seq, batch, gaps);
+            }
+            if let Some(rank) = rank {
+                self.rank = rank;
+                self.forget_rank();
+            }
+            // Entries end at u32 offsets.
+            let offset = u32::try_from(chunk.offset_of(self.next_seq)).unwrap_or(u32::MAX);
+            self.cursor = Cursor { chunk: number, offset };
+            self.pass(slot, chunk, batch);
+        }
+        Some(true)
+    }
+
+    fn forget_rank(&mut self) {
+        if let Some(part) = &mut self.part {
+            part.rank = None;
+        }
+    }
+
+    /// What comes before this seq, and was not had, is gone.
+    fn skip_to(&mut self, seq: u64, batch: &mut Batch, gaps: &mut u64) {
+        let (from, to) = (self.next_seq, (seq - 1).min(self.member.end()));
+        if from <= to {
+            let channel = self.channel.name().clone();
+            batch.frames.push(Frame::Gap { channel, from, to });
+            *gaps += 1;
+        }
+        self.next_seq = self.next_seq.max(seq);
+    }
+}
+
+impl Session {
+    /// The subscriptions that the last request made.
+    pub fn take_fresh(&mut self) -> Vec<u32> {
+        std::mem::take(&mut self.fresh)
+    }
+
+    /// Whether the reply that tells of these subscriptions is on its way: until
+    /// then nothing is read for them.
+    pub fn announce(&mut self, slots: &[u32], is_told: bool) {
+        for slot in slots {
+            if let Some(Some(subscription)) = self.subscriptions.get_mut(*slot as usize) {
+                subscription.untold = !is_told;
+                self.queue.push_back(*slot);
+            }
+        }
+    }
+
+    /// A subscription needs entries from the disk.
+    pub(super) fn want(&mut self, slot: u32, behind: Behind) {
+        if self.disk.holder == Some(slot) {
+            self.disk.holder = None;
+        }
+        // The one that waited longest comes first.
+        let is_first = self.disk.waiting.front().is_none_or(|first| *first == slot);
+        if self.disk.asked.is_some() || self.disk.holder.is_some() || !is_first {
+            if !self.disk.waiting.contains(&slot) {
+                self.disk.waiting.push_back(slot);
+            }
+            return self.wake_waiting();
+        }
+        self.disk.waiting.retain(|waiting| *waiting != slot);
+        let number = self.fetch(behind);
+        self.disk.asked = Some((number, slot));
+    }
+
+    /// Lets the subscription whose turn it is look again.
+    fn wake_waiting(&mut self) {
+        if self.disk.asked.is_some() || self.disk.holder.is_some() {
+            return;
+        }
+        while let Some(slot) = self.disk.waiting.front().copied() {
+            if let Some(Some(subscription)) = self.subscriptions.get(slot as usize) {
+                if subscription.member.queue() {
+                    self.queue.push_back(slot);
+                }
+                return;
+            }
+            self.disk.waiting.pop_front();
+        }
+    }
+
+    /// A subscription needs nothing from the disk any more.
+    pub(super) fn release_disk(&mut self, slot: u32) {
+        let Disk { asked, holder, waiting, .. } = &self.disk;
+        if asked.is_none() && holder.is_none() && waiting.is_empty() {
+            return;
+        }
+        self.disk.waiting.retain(|waiting| *waiting != slot);
+        if self.disk.holder == Some(slot) {
+            self.disk.holder = None;
+        }
+        if self.disk.asked.is_some_and(|(_, of)| of == slot) {
+            self.disk.asked = None;
+        }
+        self.wake_waiting();
+    }
+
+    pub(super) fn fetch(&mut self, behind: Behind) -> u64 {
+        self.disk.last += 1;
+        let (number, mailbox) = (self.disk.last, self.client.mailbox.clone());
+        let Behind { channel, from, to, rank } = behind;
+        let then = Box::new(move |fetched| mailbox.fetched(number, fetched));
+        if let Some(store) = self.broker.store() {
+            store.fetch(Fetch { channel, from, to, bytes_max: READ_BYTES, rank, then });
+        }
+        number
+    }
+
+    /// Something has been read.
+    pub(super) fn take_fetched(&mut self, number: u64, fetched: Fetched) {
+        if let Some(scroll) = self.disk.scrolls.front_mut().filter(|s| s.asked == Some(number)) {
+            (scroll.asked, scroll.read) = (None, Some(fetched));
+            return;
+        }
+        let Some((_, slot)) = self.disk.asked.filter(|(asked, _)| *asked == number) else { return };
+        self.disk.asked = None;
+        let Some(Some(subscription)) = self.subscriptions.get_mut(slot as usize) else {
+            return self.wake_waiting();
+        };
+        // What cannot be read is gone, as far as its reader is concerned.
+        let Fetched { chunks, to, rank, .. } = fetched;
+        subscription.part = Some(Part { chunks: chunks.into(), to, rank });
+        self.disk.holder = Some(slot);
+        if subscription.member.queue() {
+            self.queue.push_back(slot);
+        }
+    }
+
+    /// Whether something that is due to this client has yet to be read from the
+    /// disk, or to be written to it.
+    pub fn awaits_disk(&self) -> bool {
+        let ends = |subscription: &Subscription| {
+            let member = &subscription.member;
+            subscription.channel.is_kept() && member.has_left() && !member.is_lost()
+        };
+        self.disk.asked.is_some() || self.subscriptions.iter().flatten().any(|s| ends(s))
+    }
+
+    /// The client has become another one: what is being read for an answer goes
+    /// to where nobody looks any more.
+    pub(super) fn read_anew(&mut self) {
+        if let Some(scroll) = self.disk.scrolls.front_mut() {
+            scroll.asked = None;
+        }
+    }
+}

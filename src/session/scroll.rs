@@ -1,0 +1,241 @@
+//! Answers about long ago: entries, or what they add up to, read from the disk
+//! piece by piece. However long a channel's history is, one piece of it is in
+//! memory at a time.
+
+use super::Session;
+use crate::broker::Member;
+use crate::broker::channel::{Behind, Channel, Past};
+use crate::error::{Code, Fault};
+use crate::log::Body;
+use crate::reply::{Excerpt, Line, Reply};
+use crate::request::Start;
+use crate::store::Fetched;
+use sha2::{Digest, Sha256};
+use std::fmt::Write;
+use std::sync::Arc;
+
+/// An answer that is read piece by piece.
+#[derive(Debug)]
+pub(super) struct Scroll {
+    channel: Arc<Channel>,
+    /// What was asked for: it is looked up when the answer is due, so that what
+    /// the client has published before is among it.
+    ask: Option<Ask>,
+    /// What is left to read.
+    behind: Option<Behind>,
+    /// The read under way.
+    pub(super) asked: Option<u64>,
+    pub(super) read: Option<Fetched>,
+    sum: Sum,
+}
+
+/// What was asked for.
+#[derive(Clone, Copy, Debug)]
+enum Ask {
+    History(Start),
+    Digest { from: u64, to: u64 },
+}
+
+/// What becomes of the entries that are read.
+#[derive(Debug)]
+enum Sum {
+    /// They are shown, but for commands that were not for this member.
+    Shown { viewer: Option<Arc<Member>>, rank: u32, count: u64 },
+    /// Their messages are summed up.
+    Digest { from: u64, to: u64, next: u64, sha256: Box<Sha256>, count: u64 },
+}
+
+/// What comes next of an answer.
+#[derive(Debug)]
+pub enum Step {
+    /// Rows, and perhaps more later.
+    Rows(Vec<Excerpt>),
+    /// It has to be waited for.
+    Pending,
+    /// The last line.
+    Done(Result<Line, Fault>),
+}
+
+impl Session {
+    pub(super) fn history(
+        &mut self,
+        name: &str,
+        start: Start,
+        now_ms: u64,
+    ) -> Result<Reply, Fault> {
+        let channel = self.broker.channel(name)?;
+        channel.drop_aged(now_ms);
+        let viewer = self.client.member(name);
+        let mut sum = Sum::Shown { viewer, rank: 0, count: 0 };
+        if channel.is_durable() {
+            return Ok(self.begin_scroll(channel, Ask::History(start), sum));
+        }
+        let (excerpts, _) = look_up(&channel, Ask::History(start), &mut sum)?;
+        Ok(Reply::Entries(excerpts, sum.last(&channel)?))
+    }
+
+    pub(super) fn digest(&mut self, name: &str, from: u64, to: u64) -> Result<Reply, Fault> {
+        let channel = self.broker.channel(name)?;
+        let ask = Ask::Digest { from, to };
+        let mut sum = Sum::Digest { from, to, next: from, sha256: Box::default(), count: 0 };
+        if channel.is_durable() {
+            return Ok(self.begin_scroll(channel, ask, sum));
+        }
+        look_up(&channel, ask, &mut sum)?;
+        Ok(sum.last(&channel)?.into())
+    }
+
+    fn begin_scroll(&mut self, channel: Arc<Channel>, ask: Ask, sum: Sum) -> Reply {
+        let ask = Some(ask);
+        let scroll = Scroll { channel, ask, behind: None, asked: None, read: None, sum };
+        self.disk.scrolls.push_back(scroll);
+        Reply::Scroll
+    }
+
+    /// Goes on with the first answer that is read from the disk.
+    pub fn scroll(&mut self) -> Step {
+        let Some(mut scroll) = self.disk.scrolls.pop_front() else {
+            return Step::Done(Err(Fault::new(Code::Internal, "there is nothing to read")));
+        };
+        let step = self.step(&mut scroll).unwrap_or_else(|fault| Step::Done(Err(fault)));
+        if !matches!(step, Step::Done(_)) {
+            self.disk.scrolls.push_front(scroll);
+        }
+        step
+    }
+
+    fn step(&mut self, scroll: &mut Scroll) -> Result<Step, Fault> {
+        let Scroll { channel, ask, behind, asked, read, sum } = scroll;
+        if let Some(ask) = ask.take() {
+            let (rows, rest) = look_up(channel, ask, sum)?;
+            *behind = rest;
+            return Ok(Step::Rows(rows));
+        }
+        if asked.is_some() {
+            return Ok(Step::Pending);
+        }
+        let Some(left) = behind.as_mut().filter(|left| left.from <= left.to) else {
+            return Ok(Step::Done(sum.last(channel)));
+        };
+        let Some(fetched) = read.take() else {
+            *asked = Some(self.fetch(*left));
+            return Ok(Step::Pending);
+        };
+        if let Some(error) = fetched.error {
+            return Err(Fault::new(Code::Unavailable, error));
+        }
+        if let (Sum::Shown { rank, .. }, Some(found)) = (&mut *sum, fetched.rank) {
+            *rank = found;
+        }
+        let mut rows = Vec::new();
+        for (_, chunk) in fetched.chunks {
+            let range = chunk.offset_of(left.from)..chunk.offset_of(left.to + 1);
+            rows.extend(sum.take(channel, Excerpt { chunk, range })?);
+        }
+        (left.from, left.rank) = (fetched.to + 1, None);
+        Ok(Step::Rows(rows))
+    }
+}
+
+/// Looks what was asked for up: what of it is here, and what has to be read.
+fn look_up(
+    channel: &Channel,
+    ask: Ask,
+    sum: &mut Sum,
+) -> Result<(Vec<Excerpt>, Option<Behind>), Fault> {
+    let past = match (ask, &mut *sum) {
+        (Ask::History(start), Sum::Shown { viewer, .. }) => {
+            channel.history(viewer.as_deref(), start)
+        }
+        (Ask::Digest { from, to }, sum) => {
+            let (past, last) = channel.range(from, to)?;
+            if let Sum::Digest { to, .. } = sum {
+                *to = last;
+            }
+            past
+        }
+        (Ask::History(start), Sum::Digest { .. }) => channel.history(None, start),
+    };
+    match (past, sum) {
+        (Past::OnDisk(behind), _) => Ok((Vec::new(), Some(behind))),
+        (Past::Here(rows), Sum::Shown { count, .. }) => {
+            *count = rows.iter().map(entries).sum();
+            Ok((rows, None))
+        }
+        (Past::Here(rows), sum) => {
+            for row in rows {
+                sum.take(channel, row)?;
+            }
+            Ok((Vec::new(), None))
+        }
+    }
+}
+
+impl Sum {
+    /// Adds entries; gives back what is to be shown.
+    fn take(&mut self, channel: &Channel, excerpt: Excerpt) -> Result<Option<Excerpt>, Fault> {
+        let first_seq = excerpt.chunk.seq_at(excerpt.range.start);
+        match self {
+            Sum::Shown { viewer, rank, count } => {
+                let chunk = &excerpt.chunk;
+                let is_shown = viewer.as_ref().is_none_or(|viewer| viewer.may_see(chunk, *rank));
+                if let (Some(viewer), Body::Change(change)) = (viewer, chunk.body)
+                    && chunk.first_seq > viewer.joined
+                {
+                    *rank = change.after(*rank);
+                }
+                *count += if is_shown { entries(&excerpt) } else { 0 };
+                Ok(is_shown.then_some(excerpt))
+            }
+            Sum::Digest { next, sha256, count, .. } => {
+                if first_seq != *next {
+                    return Err(Fault::new(
+                        Code::Gone,
+                        format!(
+                            "entries {next} to {} of {} are gone",
+                            first_seq - 1,
+                            channel.name()
+                        ),
+                    ));
+                }
+                *next = first_seq + entries(&excerpt);
+                for payload in channel.payloads(&excerpt) {
+                    sha256.update(payload.as_bytes());
+                    sha256.update(b"\n");
+                    *count += 1;
+                }
+                Ok(None)
+            }
+        }
+    }
+
+    /// The last line, when all entries have been taken.
+    fn last(&mut self, channel: &Channel) -> Result<Line, Fault> {
+        let name = channel.name().clone();
+        match self {
+            Sum::Shown { count, .. } => {
+                Ok(Line::new("history").at("channel", name).at("count", *count))
+            }
+            Sum::Digest { next, to, .. } if *next <= *to => {
+                let text = format!("entries {next} to {to} of {name} are gone");
+                Err(Fault::new(Code::Gone, text))
+            }
+            Sum::Digest { from, to, sha256, count, .. } => {
+                let mut hex = String::new();
+                for byte in std::mem::take(sha256).finalize() {
+                    // Writing to a string cannot fail.
+                    let _ = write!(hex, "{byte:02x}");
+                }
+                let line = Line::new("digest").at("channel", name).at("from", *from).at("to", *to);
+                Ok(line.with("count", *count).with("sha256", hex))
+            }
+        }
+    }
+}
+
+fn entries(excerpt: &Excerpt) -> u64 {
+    let Excerpt { chunk, range } = excerpt;
+    let end =
+        if range.end == chunk.bytes.len() { chunk.last_seq() + 1 } else { chunk.seq_at(range.end) };
+    end - chunk.seq_at(range.start)
+}

@@ -1,0 +1,401 @@
+//! Promise 4: durable means durable. And promise 5 with a restart in between:
+//! seqs and terms never go back.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod support;
+
+use support::{Broker, Child, Client, field, number};
+
+fn broker(dir: &std::path::Path, settings: &[&str]) -> Broker {
+    let data = ["--data", dir.to_str().unwrap()];
+    Broker::of(Child::with(&[&data, settings].concat()))
+}
+
+/// All rows of `history`, without its last line.
+fn history(client: &mut Client, request: &str) -> Vec<String> {
+    client.send(request);
+    let mut rows = client.until("ok history *");
+    rows.pop();
+    rows
+}
+
+#[test]
+fn what_was_acknowledged_is_there_after_a_crash_once_and_in_order() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut before = broker(dir.path(), &[]);
+    let mut alice = before.client("alice");
+    alice.ask("create log --durable", "ok create log");
+    let mut sender = alice.sender();
+    let flood = std::thread::spawn(move || {
+        for n in 0..20_000 {
+            sender.send(&format!("pub log message {n}"));
+        }
+    });
+    let mut acknowledged = 0;
+    while acknowledged < 3_000 {
+        let line = alice.expect("ok pub log *");
+        assert_eq!(number(&line, 3), acknowledged + 1);
+        acknowledged += 1;
+    }
+    before.child().kill();
+    // The flood ends with the connection.
+    let _ = flood.join();
+    drop(before);
+
+    let after = broker(dir.path(), &[]);
+    let mut bob = after.client("bob");
+    let rows = history(&mut bob, "history log");
+    assert!(rows.len() >= 3_000, "{} of 3000 are there", rows.len());
+    for (n, row) in rows.iter().enumerate() {
+        assert_eq!(*row, format!("msg log {} alice message {n}", n + 1));
+    }
+    let next = rows.len() + 1;
+    bob.ask("pub log more", &format!("ok pub log {next}"));
+}
+
+#[test]
+fn seqs_and_terms_never_go_back_also_where_nothing_is_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut first = broker(dir.path(), &[]);
+    let mut alice = first.client("alice");
+    alice.ask("sub plain --create --no-echo", "ok sub plain rank=0 term=1 *");
+    alice.ask("create kept --durable", "ok create kept");
+    alice.ask("sub kept --no-echo", "ok sub kept rank=0 term=1 *");
+    for n in 2..10 {
+        alice.ask("pub plain x", &format!("ok pub plain {n}"));
+        alice.ask("pub kept x", &format!("ok pub kept {n}"));
+    }
+    first.child().kill();
+    let mut second = broker(dir.path(), &[]);
+    let mut bob = second.client("bob");
+    // It was lost, so the first seq is far above whatever was given out.
+    let joined = bob.ask("sub plain --no-echo", "ok sub plain rank=0 *");
+    assert!(field(&joined, "term").parse::<u64>().unwrap() > 1 << 20, "{joined}");
+    let joined = bob.ask("sub kept --no-echo", "ok sub kept rank=0 *");
+    assert!(field(&joined, "term").parse::<u64>().unwrap() >= 10, "{joined}");
+    let published = bob.ask("pub plain x", "ok pub plain *");
+    let seq = number(&published, 3);
+    // After a stop in order, it goes on where it was.
+    second.child().signal("TERM");
+    second.child().ended();
+    let third = broker(dir.path(), &[]);
+    let mut carol = third.client("carol");
+    let published = carol.ask("pub plain x", "ok pub plain *");
+    assert!((seq + 1..seq + 4).contains(&number(&published, 3)), "{seq} then {published}");
+    // A channel that was dropped does not begin again at 1 either.
+    carol.ask("sub kept --no-echo", "ok sub kept rank=0 *");
+    let last = number(&carol.ask("pub kept y", "ok pub kept *"), 3);
+    carol.ask("drop kept", "ok drop kept");
+    carol.until("left kept *");
+    carol.ask("create kept --durable", "ok create kept");
+    let again = number(&carol.ask("pub kept z", "ok pub kept *"), 3);
+    assert!(again > last, "{again} after {last}");
+}
+
+#[test]
+fn a_reader_goes_from_disk_to_memory_without_a_seam() {
+    let dir = tempfile::tempdir().unwrap();
+    // Memory holds a few hundred of these.
+    let broker = broker(dir.path(), &["--log-bytes", "64KiB"]);
+    let mut alice = broker.client("alice");
+    alice.ask("create log --durable", "ok create log");
+    let mut sender = alice.sender();
+    let count = 20_000;
+    let flood = std::thread::spawn(move || {
+        for n in 1..=count {
+            sender.send(&format!("pub log {n}-{}", "x".repeat(100)));
+        }
+    });
+    for n in 1..=count / 2 {
+        alice.expect(&format!("ok pub log {n}"));
+    }
+    // It begins on disk, while more comes.
+    let mut bob = broker.client("bob");
+    bob.ask("sub log --observe --from first", "ok sub log *");
+    for n in 1..=count {
+        let line = bob.expect("msg log *");
+        assert_eq!((number(&line, 2), line.contains(&format!(" {n}-x"))), (n, true), "{line}");
+    }
+    for n in count / 2 + 1..=count {
+        alice.expect(&format!("ok pub log {n}"));
+    }
+    flood.join().unwrap();
+    alice.ask("pub log last", &format!("ok pub log {}", count + 1));
+    bob.expect(&format!("msg log {} alice last", count + 1));
+    // From the middle, and the last of it.
+    let mut carol = broker.client("carol");
+    carol.ask("sub log --from 7000 --observe", "ok sub log *");
+    for n in 7_000..=count + 1 {
+        assert_eq!(number(&carol.expect("msg log *"), 2), n);
+    }
+    let rows = history(&mut carol, "history log --last 15000");
+    assert_eq!(rows.len(), 15_000);
+    assert_eq!(number(&rows[0], 2), count + 1 - 14_999);
+}
+
+#[test]
+fn nothing_is_seen_that_could_be_taken_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut before = broker(dir.path(), &[]);
+    let mut alice = before.client("alice");
+    let mut bob = before.client("bob");
+    alice.ask("create log --durable", "ok create log");
+    bob.ask("sub log", "ok sub log rank=0 term=1 *");
+    let mut sender = alice.sender();
+    let flood = std::thread::spawn(move || {
+        for n in 0..20_000 {
+            sender.send(&format!("pub log {n}"));
+        }
+    });
+    let mut seen = Vec::new();
+    while seen.len() < 2_000 {
+        seen.push(bob.expect("msg log *"));
+    }
+    before.child().kill();
+    let _ = flood.join();
+    // What it had got by then, it had got.
+    while let Some(line) = bob.line() {
+        seen.push(line);
+    }
+    let after = broker(dir.path(), &[]);
+    let mut carol = after.client("carol");
+    let rows = history(&mut carol, "history log --from 2");
+    for (row, line) in rows.iter().zip(&seen) {
+        assert_eq!(row, line);
+    }
+    assert!(rows.len() >= seen.len(), "{} of {} that were seen", rows.len(), seen.len());
+}
+
+#[test]
+fn a_digest_is_the_same_from_disk_and_from_memory() {
+    let dir = tempfile::tempdir().unwrap();
+    let broker = broker(dir.path(), &["--log-bytes", "64KiB"]);
+    let mut alice = broker.client("alice");
+    alice.ask("create log --durable", "ok create log");
+    alice.ask("create plain --history 100000", "ok create plain");
+    for n in 1..=3_000 {
+        alice.send(&format!("pub log a\\\\b {n}"));
+    }
+    alice.until("ok pub log 3000");
+    for n in 1..=300 {
+        alice.send(&format!("pub plain a\\\\b {n}"));
+    }
+    alice.until("ok pub plain 300");
+    let of_plain = alice.ask("digest plain 1 300", "ok digest plain 1 300 count=300 sha256=*");
+    let of_log = alice.ask("digest log 1 300", "ok digest log 1 300 count=300 sha256=*");
+    assert_eq!(field(&of_plain, "sha256"), field(&of_log, "sha256"));
+    // What `printf 'a\\b 1\na\\b 2\n' | sha256sum` says.
+    let sum = "5d44b8a5b6d2b3e5";
+    let two = alice.ask("digest plain 1 2", "ok digest plain 1 2 count=2 sha256=*");
+    assert_eq!(field(&two, "sha256").len(), 64, "{sum}");
+    alice.ask("digest log 2 9000", "ok digest log 2 3000 count=2999 sha256=*");
+    alice.ask("digest log 5 4", "err bad-request *");
+}
+
+#[test]
+fn what_is_kept_is_as_much_as_was_asked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let broker = broker(dir.path(), &["--log-bytes", "64KiB"]);
+    let mut alice = broker.client("alice");
+    alice.ask("create few --durable --history 100", "ok create few");
+    alice.ask("create all --durable", "ok create all");
+    alice.ask("create small --durable --history-bytes 20000", "ok create small");
+    for name in ["few", "all", "small"] {
+        for n in 1..=2_000 {
+            alice.send(&format!("pub {name} {n} {}", "x".repeat(50)));
+            if n % 100 == 0 {
+                alice.until(&format!("ok pub {name} {n}"));
+            }
+        }
+    }
+    assert_eq!(history(&mut alice, "history few").len(), 100);
+    assert_eq!(history(&mut alice, "history all").len(), 2_000);
+    let small = history(&mut alice, "history small").len();
+    assert!((100..1_900).contains(&small), "{small}");
+    let mut bob = broker.client("bob");
+    bob.ask("sub few --from 1 --observe", "ok sub few *");
+    let gap = bob.expect("gap few 1 *");
+    assert_eq!(number(&bob.expect("msg few *"), 2), number(&gap, 3) + 1);
+    alice.ask("channels", "channel all members=0 seq=2000 history=all durable=yes");
+}
+
+#[test]
+fn a_directory_in_use_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let _first = broker(dir.path(), &[]);
+    let mut second = Child::run(&["127.0.0.1", "0", "--data", dir.path().to_str().unwrap()]);
+    assert!(!second.ended().success());
+    let complaint = second.complaint();
+    assert!(complaint.contains("is in use by another broker"), "{complaint}");
+    assert!(complaint.contains(dir.path().to_str().unwrap()), "{complaint}");
+}
+
+/// A small file system of its own; `None` for one who may not make it.
+struct Small(tempfile::TempDir);
+
+impl Small {
+    fn mount() -> Option<Small> {
+        let dir = tempfile::tempdir().unwrap();
+        let mut mount = std::process::Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "size=24m", "tmpfs"]).arg(dir.path());
+        let is_done = mount.output().is_ok_and(|done| done.status.success());
+        if !is_done {
+            eprintln!("SKIPPED: only root may mount a small file system");
+        }
+        is_done.then(|| Small(dir))
+    }
+
+    fn fill(&self) {
+        let mut ballast = std::fs::File::create(self.0.path().join("ballast")).unwrap();
+        let piece = vec![1; 64 * 1024];
+        while std::io::Write::write_all(&mut ballast, &piece).is_ok() {}
+    }
+
+    fn make_room(&self) {
+        std::fs::remove_file(self.0.path().join("ballast")).unwrap();
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg("-l").arg(self.0.path()).status();
+    }
+}
+
+#[test]
+fn a_full_disk_stops_durable_channels_only_and_only_while_it_is_full() {
+    let Some(disk) = Small::mount() else { return };
+    let dir = disk.0.path().join("data");
+    let mut before = broker(&dir, &[]);
+    let mut alice = before.client("alice");
+    alice.ask("create log --durable", "ok create log");
+    alice.ask("create plain", "ok create plain");
+    alice.ask("pub log 1", "ok pub log 1");
+    // Nothing is left, not even the margin: writes fail in earnest.
+    disk.fill();
+    let mut acknowledged = vec![1];
+    let refused = loop {
+        let n = acknowledged.len() + 1;
+        alice.send(&format!("pub log {} {}", n, "x".repeat(20_000)));
+        let line = alice.line().unwrap();
+        if !line.starts_with("ok pub") {
+            break line;
+        }
+        acknowledged.push(number(&line, 3));
+    };
+    assert!(refused.starts_with("err unavailable "), "{refused}");
+    assert!(refused.contains("room") || refused.contains("space"), "{refused}");
+    alice.ask("pub plain works on", "ok pub plain 1");
+    let rows = history(&mut alice, "history log");
+    assert_eq!(rows.len(), acknowledged.len());
+    disk.make_room();
+    support::eventually("it heals", || {
+        alice.send("pub log healed");
+        alice.line().unwrap().starts_with("ok pub log")
+    });
+    before.child().kill();
+    let after = broker(&dir, &[]);
+    let mut bob = after.client("bob");
+    let rows = history(&mut bob, "history log");
+    let seqs: Vec<u64> = rows.iter().map(|row| number(row, 2)).collect();
+    assert!(seqs.iter().copied().eq(1..=seqs.len() as u64), "{seqs:?}");
+    assert!(acknowledged.iter().all(|seq| seqs.contains(seq)), "{acknowledged:?}");
+    assert!(rows.last().unwrap().ends_with(" healed"), "{rows:?}");
+}
+
+#[test]
+fn too_little_room_is_noticed_before_it_is_too_late() {
+    let Some(disk) = Small::mount() else { return };
+    let broker = broker(&disk.0.path().join("data"), &["--data-free", "1G"]);
+    let mut alice = broker.client("alice");
+    alice.ask("create log --durable", "ok create log");
+    alice.ask("pub log 1", "ok pub log 1");
+    let ballast = std::fs::File::create(disk.0.path().join("ballast")).unwrap();
+    // A tenth of 24 MiB is to stay free.
+    std::io::Write::write_all(&mut &ballast, &vec![1; 22 * 1024 * 1024]).unwrap();
+    drop(ballast);
+    support::eventually("it notices", || {
+        alice.send("pub log more");
+        alice.line().unwrap().contains("err unavailable the data directory has too little room")
+    });
+    alice.ask("create plain", "ok create plain");
+    alice.ask("sub plain", "ok sub plain *");
+    disk.make_room();
+    support::eventually("it heals", || {
+        alice.send("pub log more");
+        alice.line().unwrap().starts_with("ok pub log")
+    });
+}
+
+/// The broker's process with failures injected beneath it when asked to.
+fn with_failures(dir: &std::path::Path) -> Option<(Broker, String)> {
+    let is_there = std::process::Command::new("fiu-run").arg("-h").output().is_ok();
+    if !is_there {
+        eprintln!("SKIPPED: fiu-run is not installed (Debian: fiu-utils)");
+        return None;
+    }
+    let control = dir.join("control").to_str().unwrap().to_owned();
+    let program = ["fiu-run", "-x", "-f", &control];
+    let data = dir.join("data");
+    let child = Child::under(&program, &["--data", data.to_str().unwrap()]);
+    Some((Broker::of(child), control))
+}
+
+fn inject(control: &str, command: &str, pid: u32) {
+    let mut fiu = std::process::Command::new("fiu-ctrl");
+    let done = fiu.args(["-f", control, "-c", command]).arg(pid.to_string()).status().unwrap();
+    assert!(done.success());
+}
+
+#[test]
+fn after_a_failed_fsync_nothing_is_acknowledged_until_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some((mut before, control)) = with_failures(dir.path()) else { return };
+    let mut alice = before.client("alice");
+    alice.ask("create log --durable", "ok create log");
+    alice.ask("create plain", "ok create plain");
+    for n in 1..=10 {
+        alice.ask("pub log x", &format!("ok pub log {n}"));
+    }
+    let pid = before.child().id();
+    inject(&control, "enable name=posix/io/sync/*", pid);
+    alice.ask("pub log lost?", "err unavailable it is not known to be on disk: *");
+    inject(&control, "disable name=posix/io/sync/*", pid);
+    for _ in 0..3 {
+        alice.ask("pub log refused", "err unavailable the disk did not confirm a write *restart*");
+    }
+    alice.ask("pub plain works on", "ok pub plain 1");
+    before.child().kill();
+    let after = broker(&dir.path().join("data"), &[]);
+    let mut bob = after.client("bob");
+    let rows = history(&mut bob, "history log");
+    assert!((10..=11).contains(&rows.len()), "{rows:?}");
+    bob.ask("pub log x", &format!("ok pub log {}", rows.len() + 1));
+}
+
+#[test]
+fn a_failed_write_is_made_good() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some((mut before, control)) = with_failures(dir.path()) else { return };
+    let mut alice = before.client("alice");
+    let mut bob = before.client("bob");
+    alice.ask("create log --durable", "ok create log");
+    bob.ask("sub log --observe", "ok sub log *");
+    alice.ask("pub log 1", "ok pub log 1");
+    let pid = before.child().id();
+    // The broker's sockets use send and writev; only files are written so.
+    inject(&control, "enable name=posix/io/rw/write,failinfo=28", pid);
+    alice.ask("pub log 2", "err unavailable it is not known to be on disk: *");
+    inject(&control, "disable name=posix/io/rw/write", pid);
+    support::eventually("it heals", || {
+        alice.send("pub log 3");
+        alice.line().unwrap().starts_with("ok pub log 3")
+    });
+    // What has got a seq keeps it.
+    bob.expect_all(&["msg log 1 alice 1", "msg log 2 alice 2", "msg log 3 alice 3"]);
+    before.child().kill();
+    let after = broker(&dir.path().join("data"), &[]);
+    let rows = history(&mut after.client("carol"), "history log");
+    assert_eq!(rows, ["msg log 1 alice 1", "msg log 2 alice 2", "msg log 3 alice 3"]);
+}
