@@ -35,9 +35,14 @@ fn main() -> ExitCode {
 }
 
 /// Events go to the standard error, `RUST_LOG` says which (default: info and
-/// above). Coloured only on a terminal, and not if `NO_COLOR` is set.
+/// above; the storage engine's own only if they are warnings, or if it is named:
+/// `RUST_LOG=info,fjall=info`). Coloured only on a terminal, and not if
+/// `NO_COLOR` is set.
 fn start_log() {
-    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info"))
+    env_logger::Builder::new()
+        .filter_module("fjall", log::LevelFilter::Warn)
+        .filter_module("lsm_tree", log::LevelFilter::Warn)
+        .parse_env(env_logger::Env::default().default_filter_or("info"))
         .format(write_event)
         .init();
 }
