@@ -54,6 +54,7 @@ pub mod connection;
 pub mod error;
 pub mod frame;
 pub mod log;
+pub mod moment;
 pub mod open_files;
 pub mod payload;
 pub mod reply;

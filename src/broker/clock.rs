@@ -4,8 +4,8 @@ use super::channel::Channel;
 use super::directory::Client;
 use super::member::Member;
 use crate::log::Departure;
+use crate::moment::Moment;
 use crate::sync::lock;
-use rustix::time::{ClockId, clock_gettime};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::{Condvar, Mutex, PoisonError, Weak};
@@ -59,33 +59,25 @@ impl Ord for Due {
     }
 }
 
-/// Milliseconds since the machine was started, suspended or not.
-fn boot_time_ms() -> u64 {
-    let time = clock_gettime(ClockId::Boottime);
-    // It begins with 0 and only grows.
-    let (secs, nanos) = (time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs());
-    secs * 1_000 + nanos / 1_000_000
-}
-
 /// Deadlines, and the broker's time: milliseconds since it began. The time for
 /// which the machine was suspended counts: leases run out meanwhile.
 #[derive(Debug)]
 pub struct Clock {
-    began_ms: u64,
+    began: Moment,
     heap: Mutex<BinaryHeap<Reverse<Due>>>,
     earlier: Condvar,
 }
 
 impl Default for Clock {
     fn default() -> Self {
-        Clock { began_ms: boot_time_ms(), heap: Mutex::default(), earlier: Condvar::new() }
+        Clock { began: Moment::now(), heap: Mutex::default(), earlier: Condvar::new() }
     }
 }
 
 impl Clock {
     /// The time now.
     pub fn now_ms(&self) -> u64 {
-        boot_time_ms().saturating_sub(self.began_ms)
+        u64::try_from(Moment::now().since(self.began).as_millis()).unwrap_or(u64::MAX)
     }
 
     /// Does this when its time has come.

@@ -45,6 +45,7 @@ const RULES: &[(&str, Reach)] = &[
     ("payload", Only(&[])),
     ("error", Only(&[])),
     ("sync", Only(&[])),
+    ("moment", Only(&[])),
     ("config", Only(&[])),
     ("open_files", Only(&[])),
     ("runtime", Only(&[])),

@@ -3,11 +3,11 @@
 //! tell it: when the client is killed, stopped, or hangs. It knows nothing of
 //! the broker.
 
-use super::clock::Moment;
 use super::launch;
 use super::leash::{Action, Leash};
 use super::link::{Order, Report, take_file};
 use super::status;
+use crate::moment::Moment;
 use crate::runtime;
 use async_signal::{Signal as Heard, Signals};
 use futures::StreamExt;

@@ -1,7 +1,7 @@
 //! How long one may believe in one's rank, and when a program must begin to end
 //! so that it has ended by then. Pure: time is an argument.
 
-use super::clock::Moment;
+use crate::moment::Moment;
 use std::time::Duration;
 
 /// How long a program is given to end itself, unless something else is said or

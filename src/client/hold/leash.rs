@@ -1,6 +1,6 @@
 //! What the guard does to the program, and when. Pure: time is an argument.
 
-use super::clock::Moment;
+use crate::moment::Moment;
 use std::time::Duration;
 
 /// What to do to the program now.

@@ -2,7 +2,7 @@
 //! pair of sockets, of which the guard's end is its standard input. The client's
 //! own standard input goes over it first, for the program.
 
-use super::clock::Moment;
+use crate::moment::Moment;
 use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,

@@ -7,7 +7,6 @@
 //! is killed with it ([`launch`]). Whatever happens to any of them, the program
 //! has ended before the broker promotes the next in line.
 
-pub mod clock;
 pub mod guard;
 pub mod launch;
 pub mod lease;

@@ -1,10 +1,10 @@
 //! What `hold` says while it waits, and while the broker is silent: each thing
 //! once, not at every look at the clock.
 
-use super::clock::Moment;
 use super::lease::Lease;
 use super::seat::{Claim, Doubt};
 use super::{Settings, status};
+use crate::moment::Moment;
 use std::time::Duration;
 
 /// What was said last.

@@ -1,11 +1,11 @@
 //! The program that is held, as the client sees it: through its guard.
 
-use super::clock::Moment;
 use super::guard::{self, Task};
 use super::lease::Lease;
 use super::link::{Order, Report, send_file};
 use super::seat::Claim;
 use super::{EXIT_LOST, Settings};
+use crate::moment::Moment;
 use futures::channel::mpsc::UnboundedSender;
 use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
 use std::io::{self, BufRead, BufReader, Write};

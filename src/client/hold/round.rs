@@ -1,10 +1,10 @@
 //! One question to the broker: how long may I believe, and in which rank?
 
-use super::clock::Moment;
 use super::seat::Claim;
 use crate::client::memory::quote;
 use crate::client::{Client, Error};
 use crate::error::Code;
+use crate::moment::Moment;
 use crate::runtime;
 use std::time::Duration;
 

@@ -9,9 +9,9 @@
 //! know yet: then one lease is waited for, in which it hears of it or stops
 //! believing.
 
-use super::clock::Moment;
 use super::ranks::Ranks;
 use crate::client::event::Frame;
+use crate::moment::Moment;
 use std::time::Duration;
 
 /// A rank, as the broker gave it.

@@ -1,7 +1,6 @@
 //! The client of `hold`: waits for the rank, starts the program, renews its
 //! lease, and ends it when the rank is lost.
 
-use super::clock::Moment;
 use super::lease::Lease;
 use super::link::{Order, Report};
 use super::news::News;
@@ -12,6 +11,7 @@ use super::start::{ends, exit_code};
 use super::{EXIT_LOST, Settings, status};
 use crate::client::store::Store;
 use crate::client::{Client, Error, Frame, Frames};
+use crate::moment::Moment;
 use crate::runtime;
 use futures::channel::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use futures::{FutureExt, StreamExt, select_biased};
