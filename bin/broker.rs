@@ -37,15 +37,23 @@ fn main() -> ExitCode {
 /// Events go to the standard error, `RUST_LOG` says which (default: info and
 /// above). Coloured only on a terminal, and not if `NO_COLOR` is set.
 fn start_log() {
-    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info"))
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or(LOGGED))
         .format(write_event)
         .init();
 }
 
+/// What is logged unless `RUST_LOG` says otherwise: of the storage engine only
+/// what is wrong.
+const LOGGED: &str = "info,fjall=warn,lsm_tree=warn";
+
 fn write_event(out: &mut env_logger::fmt::Formatter, record: &Record<'_>) -> io::Result<()> {
     let (time, level) = (out.timestamp_millis(), record.level());
     let style = out.default_level_style(level);
-    writeln!(out, "{time} {style}{level:5}{style:#} {}", one_line(&record.args().to_string()))
+    let mut text = one_line(&record.args().to_string());
+    if !record.target().starts_with("ranked_broker") {
+        text = format!("event=library name={} text={text:?}", record.target());
+    }
+    writeln!(out, "{time} {style}{level:5}{style:#} {text}")
 }
 
 /// The message with its control characters written out, so that what a
