@@ -50,7 +50,7 @@ fn write_event(out: &mut env_logger::fmt::Formatter, record: &Record<'_>) -> io:
     let (time, level) = (out.timestamp_millis(), record.level());
     let style = out.default_level_style(level);
     let mut text = one_line(&record.args().to_string());
-    if !record.target().starts_with("ranked_broker") {
+    if !["broker", "ranked_broker"].iter().any(|own| record.target().starts_with(own)) {
         text = format!("event=library name={} text={text:?}", record.target());
     }
     writeln!(out, "{time} {style}{level:5}{style:#} {text}")

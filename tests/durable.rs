@@ -482,3 +482,21 @@ fn commands_are_kept_and_their_results_come_after_the_reply() {
     let rows = history(&mut after.client("carol"), "history log");
     assert!(rows.iter().filter(|row| row.starts_with("cmd log ")).count() >= 48, "{rows:?}");
 }
+
+/// Publishers that want no `ok` once waited for ever: when their withheld
+/// replies had gone, nothing was written, and so nobody read on.
+#[test]
+fn quiet_publishers_go_on_when_their_replies_have_gone() {
+    const CHANNELS: usize = 100;
+    let dir = tempfile::tempdir().unwrap();
+    let broker = broker(dir.path(), &[]);
+    let mut alice = broker.client("alice");
+    for channel in 0..CHANNELS {
+        alice.ask(&format!("create c{channel} --durable"), &format!("ok create c{channel}"));
+    }
+    alice.ask("hello --quiet", "ok hello *");
+    let lines = (0..12_000).map(|n| format!("pub c{} {n}\n", n % CHANNELS));
+    alice.send_bytes(lines.collect::<String>().as_bytes());
+    alice.ask("ping", "ok ping *");
+    alice.ask("info c0", "channel c0 members=0 seq=120 *");
+}
