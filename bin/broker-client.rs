@@ -1,8 +1,15 @@
 //! The client's arguments; [`ranked_broker::client::cli`] does the work.
 #![forbid(unsafe_code)]
 
-use clap::Parser;
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use ranked_broker::client::cli::{self, Settings, exit::EXIT_CODES};
+use ranked_broker::client::hold::{self, clock::Moment, guard::Task, ranks::Ranks};
+use ranked_broker::client::store;
+use ranked_broker::config;
+use std::ffi::OsString;
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -18,9 +25,17 @@ use std::time::Duration;
 ///
 /// Try: printf 'create n\nsub n\npub n hi\n' | broker-client
 #[derive(Debug, Parser)]
-#[command(name = "broker-client", version, after_help = EXIT_CODES)]
-// Each flag is an option of its own.
-#[allow(clippy::struct_excessive_bools)]
+#[command(
+    name = "broker-client",
+    version,
+    after_help = EXIT_CODES,
+    disable_help_subcommand = true,
+    subcommand_precedence_over_arg = true,
+    subcommand_help_heading = "Instead of talking"
+)]
+// Each flag is an option of its own; the comments are the help text, where a
+// backtick would be a backtick.
+#[allow(clippy::struct_excessive_bools, clippy::doc_markdown)]
 struct Arguments {
     /// Where the broker is
     #[arg(default_value = "127.0.0.1")]
@@ -29,8 +44,18 @@ struct Arguments {
     #[arg(default_value_t = 7700, value_parser = clap::value_parser!(u16).range(1..))]
     port: u16,
     /// The name to bear; otherwise the broker gives one
-    #[arg(long)]
+    #[arg(long, global = true)]
     name: Option<String>,
+    /// Have a session that outlives the connection, and this program: it is
+    /// remembered under $XDG_STATE_HOME (~/.local/state) by this name and
+    /// resumed by the next start. Every entry since comes once, or a gap says
+    /// what is gone. Reconnects. Ends without taking leave of the broker, which
+    /// keeps the session for --session-grace; the request quit does take leave
+    #[arg(
+        long, global = true, value_name = "NAME", num_args = 0..=1,
+        default_missing_value = store::DEFAULT_NAME
+    )]
+    session: Option<String>,
     /// Subscribe to these channels first (before lines that are read)
     #[arg(long, value_name = "CHANNEL", num_args = 1..)]
     sub: Vec<String>,
@@ -76,6 +101,73 @@ struct Arguments {
     /// until that succeeds; unanswered requests are not sent again
     #[arg(long)]
     reconnect: bool,
+    #[command(subcommand)]
+    instead: Option<Instead>,
+}
+
+/// What to do instead of talking.
+#[derive(Debug, Subcommand)]
+#[allow(clippy::doc_markdown)]
+enum Instead {
+    /// Run a program for as long as a rank in a channel is held
+    ///
+    /// Joins CHANNEL (made with --on-close safe if it is missing), waits for the
+    /// rank, and runs PROGRAM with BROKER_CHANNEL, BROKER_RANK, BROKER_TERM,
+    /// BROKER_VIEW and BROKER_URL in its environment. When the rank or the
+    /// broker is lost, PROGRAM and what it has started in its process group are
+    /// ended before the next in line is promoted: with TERM, and with KILL after
+    /// --kill-after. Signals TERM, INT, HUP, USR1 and USR2 are handed on to it.
+    /// When it ends by itself, the next in line is promoted at once. It runs in
+    /// a process group of its own, so it cannot read from the terminal.
+    ///
+    /// Exit codes: those of PROGRAM, 128 and the signal's number if a signal
+    /// ended it, 127 and 126 if it cannot be found or run; 8 if the rank was
+    /// lost; those of broker-client if it comes to nothing before.
+    ///
+    /// Try: broker-client hold jobs -- sh -c 'echo term $BROKER_TERM; sleep 60'
+    #[command(
+        verbatim_doc_comment,
+        override_usage = "broker-client [HOST] [PORT] hold [OPTIONS] CHANNEL -- PROGRAM [ARG]..."
+    )]
+    Hold {
+        /// The channel whose rank is to be held
+        channel: String,
+        /// The rank with which PROGRAM runs
+        #[arg(long, value_name = "RANK", default_value = "0")]
+        rank: Ranks,
+        /// The ranks with which it runs, if there are several, as in 0-2
+        #[arg(long, value_name = "FIRST-LAST", conflicts_with = "rank")]
+        ranks: Option<Ranks>,
+        /// How long PROGRAM has to end itself, such as 5s or 250ms; less than the
+        /// broker's lease. Otherwise 5s, or half of a lease that is short
+        #[arg(long, value_name = "TIME", value_parser = time)]
+        kill_after: Option<Duration>,
+        /// What to run, and its arguments
+        #[arg(last = true, required = true, value_name = "PROGRAM")]
+        program: Vec<OsString>,
+    },
+    /// The process between `hold` and its program
+    #[command(hide = true)]
+    HoldGuard {
+        #[arg(long)]
+        until: Moment,
+        #[arg(long)]
+        kill_after_ms: u64,
+        #[arg(last = true, required = true)]
+        program: Vec<OsString>,
+    },
+    /// What becomes the program
+    #[command(hide = true)]
+    HoldExec {
+        #[arg(long)]
+        parent: u32,
+        #[arg(last = true, required = true)]
+        program: Vec<OsString>,
+    },
+}
+
+fn time(text: &str) -> Result<Duration, String> {
+    config::time(text).ok_or_else(|| format!("it must be {}", config::TIME))
 }
 
 fn program(text: &str) -> Result<(String, PathBuf), String> {
@@ -96,9 +188,57 @@ fn seconds(text: &str) -> Result<Duration, String> {
 
 fn main() -> ExitCode {
     env_logger::init();
-    let arguments = Arguments::parse();
+    let mut arguments = parse();
+    ExitCode::from(match arguments.instead.take() {
+        None => cli::run(settings(arguments)),
+        Some(Instead::Hold { channel, rank, ranks, kill_after, program }) => {
+            hold::run(hold::Settings {
+                host: arguments.host,
+                port: arguments.port,
+                name: arguments.name,
+                session: arguments.session,
+                channel,
+                ranks: ranks.unwrap_or(rank),
+                kill_after,
+                program,
+            })
+        }
+        Some(Instead::HoldGuard { until, kill_after_ms, program }) => {
+            let kill_after = Duration::from_millis(kill_after_ms);
+            hold::guard::run(&Task { until, kill_after, program }).unwrap_or_else(|e| {
+                // Not eprintln!, which fails where nobody reads.
+                let _ = writeln!(std::io::stderr(), "broker-client: cannot guard a program: {e}");
+                126
+            })
+        }
+        Some(Instead::HoldExec { parent, program }) => {
+            hold::launch::become_program(parent, &program)
+        }
+    })
+}
+
+/// The arguments. What says how to talk says nothing to `hold`, and is refused
+/// rather than passed over.
+fn parse() -> Arguments {
+    let mut command = Arguments::command();
+    let matches = command.get_matches_mut();
+    if matches.subcommand_name().is_some() {
+        let suited = ["host", "port", "name", "session"];
+        let unsuited = command.get_arguments().find(|argument| {
+            let id = argument.get_id().as_str();
+            !suited.contains(&id) && matches.value_source(id) == Some(ValueSource::CommandLine)
+        });
+        if let Some(argument) = unsuited {
+            let text = format!("{argument} cannot be used with hold");
+            command.error(ErrorKind::ArgumentConflict, text).exit();
+        }
+    }
+    Arguments::from_arg_matches(&matches).unwrap_or_else(|e| e.exit())
+}
+
+fn settings(arguments: Arguments) -> Settings {
     let pretty = if arguments.plain { Some(false) } else { arguments.pretty.then_some(true) };
-    ExitCode::from(cli::run(Settings {
+    Settings {
         host: arguments.host,
         port: arguments.port,
         lines: arguments.lines,
@@ -113,6 +253,7 @@ fn main() -> ExitCode {
         programs: arguments.exec.into_iter().collect(),
         program_timeout: arguments.exec_timeout,
         timeout: arguments.timeout,
-        reconnect: arguments.reconnect,
-    }))
+        reconnect: arguments.reconnect || arguments.session.is_some(),
+        session: arguments.session,
+    }
 }

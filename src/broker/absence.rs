@@ -82,7 +82,7 @@ impl Broker {
         // Who has not introduced itself cannot come back.
         let grace_ms = client.identity().filter(|_| grace_ms > now_ms).map(|_| grace_ms);
         let Some(until_ms) = grace_ms.max(held_ms).filter(|_| !self.is_stopping()) else {
-            return self.leave(&client, reason, now_ms);
+            return self.leave(&client, parked.keys.as_deref(), reason, now_ms);
         };
         let identity = client.identity().unwrap_or_else(|| {
             // A name for the seats that are held; nobody knows it.
@@ -116,7 +116,8 @@ impl Broker {
         parked.client.arrive(guest.origin());
     }
 
-    /// A client that nobody knows: see [`super::directory::Directory::stranger`].
+    /// A client that nobody knows, for a connection whose own has gone on from
+    /// another one.
     pub fn stranger(&self, origin: Origin) -> Arc<Client> {
         self.directory.stranger(origin)
     }
@@ -205,10 +206,11 @@ impl Broker {
     }
 
     /// What was kept for a client is let go of.
-    fn dissolve(&self, parked: &Parked, now_ms: u64) {
+    pub(super) fn dissolve(&self, parked: &Parked, now_ms: u64) {
         for place in &parked.places {
             place.member.keep_from(None);
         }
+        self.forget_session(&parked.client, parked.keys.as_deref());
         self.leave_channels(&parked.client, Departure::Lost, now_ms);
         parked.client.mailbox.abandon();
         self.directory.forget(&parked.client);

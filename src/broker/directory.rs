@@ -215,6 +215,25 @@ impl Directory {
         }
     }
 
+    /// A client from before a restart. Should somebody else have its name, which
+    /// cannot be on one broker, it has another.
+    pub fn restore(&self, id: ClientId, name: &str, now_ms: u64) -> Arc<Client> {
+        let addr = SocketAddr::from(([0, 0, 0, 0], 0));
+        let since = Timestamp::now();
+        let origin = Origin { addr, dialect: "text", since, since_ms: now_ms };
+        let mut name: Arc<str> = name.into();
+        loop {
+            let Entry::Vacant(place) = self.clients.entry(name.clone()) else {
+                log::warn!("event=name-taken client={name} advice=\"it is called {id} now\"");
+                name = id.to_string().into();
+                continue;
+            };
+            let client = Arc::new(Client::new(id, name, origin));
+            place.insert(client.clone());
+            return client;
+        }
+    }
+
     /// A client that nobody knows, for a connection whose own has gone on from
     /// another one.
     pub fn stranger(&self, origin: Origin) -> Arc<Client> {

@@ -14,6 +14,8 @@ mod mailbox;
 mod member;
 mod recovery;
 mod registry;
+mod remembered;
+mod restart;
 mod sessions;
 mod stats;
 mod subscribe;
@@ -21,7 +23,7 @@ mod subscribe;
 pub use directory::{Client, PATTERNS_MAX, Past};
 pub use mailbox::{Mail, Mailbox};
 pub use member::{Adopted, Member};
-pub use sessions::{Answer, Claim, Identity, Keys, Parked, Place};
+pub use sessions::{Answer, Claim, Identity, Key, Keys, Parked, Place};
 pub use stats::{Counter, Stats};
 
 use crate::config::Config;
@@ -96,6 +98,8 @@ impl Broker {
             recovered,
         });
         broker.recover_channels();
+        broker.recover_clients().map_err(|reason| broker.damaged(reason))?;
+        broker.settle_recovery();
         Ok(broker)
     }
 
@@ -159,14 +163,15 @@ impl Broker {
 
     /// Somebody's connection has ended, and nothing is kept for it: it leaves
     /// every channel at once.
-    pub fn leave(&self, client: &Arc<Client>, reason: Close, now_ms: u64) {
+    pub fn leave(&self, client: &Arc<Client>, keys: Option<&Keys>, reason: Close, now_ms: u64) {
+        if let Some(identity) = client.identity() {
+            self.sessions.end(identity.session);
+        }
         // A broker that stops takes its channels with it: nobody is promoted for
         // the moment that is left, and nobody told of each that goes.
         if !self.is_stopping() {
+            self.forget_session(client, keys);
             self.leave_channels(client, departure(reason), now_ms);
-        }
-        if let Some(identity) = client.identity() {
-            self.sessions.end(identity.session);
         }
         client.mailbox.abandon();
         self.directory.forget(client);
@@ -182,6 +187,7 @@ impl Broker {
             std::mem::take(&mut subscriptions.by_channel)
         };
         for (name, member) in members {
+            self.forget_place(client, &name);
             let Ok(channel) = self.registry.find(&name) else { continue };
             if channel.leave(&member, why, now_ms).is_ok() && !member.observer {
                 channel.wake();

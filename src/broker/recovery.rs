@@ -8,11 +8,14 @@ impl Broker {
     pub(super) fn recover_channels(&self) {
         let Some(store) = &self.store else { return };
         for found in &self.recovered.channels {
-            let channel = self.registry.recover(found, store);
-            channel.give_up_seats(&found.roster, self.now_ms());
+            self.registry.recover(found, store);
         }
-        // Before anybody asks: where they may go on to.
-        if let Err(reason) = store.sync().wait() {
+    }
+
+    /// Waits until what the recovery itself has to write is on disk, such as the
+    /// seqs up to which channels may go on.
+    pub(super) fn settle_recovery(&self) {
+        if let Some(Err(reason)) = self.store.as_ref().map(|store| store.sync().wait()) {
             log::error!("event=store-unavailable reason={reason:?}");
         }
     }

@@ -93,33 +93,41 @@ pub struct Keys {
 
 /// A message and a command with the same key are two.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Key {
-    channel: Arc<str>,
-    word: Box<str>,
-    is_command: bool,
+pub struct Key {
+    /// Where it was used.
+    pub channel: Arc<str>,
+    /// The key itself.
+    pub word: Box<str>,
+    /// For a command, and not for a message.
+    pub is_command: bool,
 }
 
 impl Keys {
-    /// What was answered to this key on this channel.
-    pub fn get(&self, channel: &Arc<str>, key: &str, is_command: bool) -> Option<Answer> {
-        let wanted = Key { channel: channel.clone(), word: key.into(), is_command };
-        let (known, answer) = self.answers.get_key_value(&wanted)?;
+    /// What was answered to this key.
+    pub fn get(&self, key: &Key) -> Option<Answer> {
+        let (known, answer) = self.answers.get_key_value(key)?;
         // A channel that was dropped and made again is another one.
-        Arc::ptr_eq(&known.channel, channel).then_some(*answer)
+        Arc::ptr_eq(&known.channel, &key.channel).then_some(*answer)
     }
 
-    /// Remembers an answer, and forgets the oldest if there are too many.
-    pub fn put(&mut self, channel: &Arc<str>, key: Box<str>, answer: Answer) {
-        if self.order.len() >= KEYS_MAX
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.answers.remove(&oldest);
+    /// Remembers an answer. Gives the key that is forgotten for it, if there
+    /// are too many.
+    pub fn put(&mut self, key: Key, answer: Answer) -> Option<Key> {
+        let is_full = self.order.len() >= KEYS_MAX;
+        let oldest = is_full.then(|| self.order.pop_front()).flatten();
+        if let Some(oldest) = &oldest {
+            self.answers.remove(oldest);
         }
-        let key = Key { channel: channel.clone(), word: key, is_command: answer.to.is_some() };
         // Of a channel that was dropped, it is there already.
         self.answers.remove(&key);
         self.order.push_back(key.clone());
         self.answers.insert(key, answer);
+        oldest
+    }
+
+    /// All keys, oldest first.
+    pub fn iter(&self) -> impl Iterator<Item = &Key> {
+        self.order.iter()
     }
 }
 

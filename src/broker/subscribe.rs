@@ -115,6 +115,7 @@ impl Broker {
         let member = client.member(name).ok_or_else(|| not_member(name))?;
         channel.leave(&member, Departure::Unsub, now_ms)?;
         lock(&client.subscriptions).by_channel.remove(name);
+        self.forget_place(client, name);
         member.notify();
         self.observe_if_matching(client, &channel, now_ms);
         Ok((channel, member))
@@ -184,6 +185,7 @@ impl Broker {
                 // It may have been dropped meanwhile: all the same.
                 let _ = channel.leave(&member, Departure::Unsub, now_ms);
             }
+            self.forget_place(client, &name);
             member.notify();
         }
         Ok(())
@@ -205,6 +207,7 @@ impl Broker {
         match channel.join(client, slot, entrance, now_ms) {
             Ok((adopted, ..)) => {
                 subscriptions.by_channel.insert(name.clone(), adopted.member.clone());
+                self.remember_place(channel, &adopted.member, true);
                 client.mailbox.adopt(adopted);
             }
             Err(fault) => {

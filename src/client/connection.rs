@@ -57,9 +57,9 @@ impl<T: Send + 'static> Connection<T> {
         runtime::spawn(async move {
             if let Err(e) = writer.drain(generation, &mut socket).await {
                 log::debug!("cannot write any more: {e}");
-                // So the reader hears of it, after what is still to be read.
-                let _ = socket.shutdown(Shutdown::Write);
             }
+            // So the reader hears of it, after what is still to be read.
+            let _ = socket.shutdown(Shutdown::Write);
         });
         let chunk = vec![0; READ_BYTES].into_boxed_slice();
         Ok(Connection { outbox, stream, splitter: Splitter::default(), chunk, lines: 0 })

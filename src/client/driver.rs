@@ -2,19 +2,22 @@
 //! to those who wait and frames to the stream, connects again.
 
 use super::connection::{Connection, Received};
+use super::delivery::Delivery;
 use super::error::Error;
 use super::event::Frame;
 use super::handle::Answer;
-use super::line::{Asked, Reply};
-use super::memory::{Memory, Refusal};
+use super::line::{Asked, Reply, is_keyed};
+use super::memory::{Memory, Refusal, Resumption};
 use super::outbox::Outbox;
-use super::reconnect::{AGAIN_FIRST, AGAIN_LONGEST, Backoff};
+use super::reconnect::{AGAIN_FIRST, AGAIN_LONGEST, Backoff, CONNECT_LONGEST};
+use super::shared::Shared;
 use crate::runtime;
 use futures::channel::{mpsc, oneshot};
-use futures::future::{Either, poll_fn, select};
+use futures::future::{Either, ready, select};
 use std::collections::HashMap;
+use std::io;
+use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 /// Who waits for a reply; nobody for what the client says by itself.
@@ -43,12 +46,16 @@ pub(super) struct Driver {
     host: String,
     port: u16,
     outbox: Arc<Outbox<Tag>>,
+    shared: Arc<Shared>,
     memory: Memory,
     connection: Connection<Tag>,
     /// Where the results of commands go, by channel and seq.
     results: HashMap<(String, u64), mpsc::UnboundedSender<Frame>>,
     /// Whether the broker has ever accepted this client.
     accepted: bool,
+    /// Requests that have a key and no reply: they are sent again when the
+    /// session goes on.
+    unanswered: Vec<Asked<Tag>>,
     backoff: Backoff,
     /// When the subscriptions that were refused are to be asked for again.
     again_at: Option<Instant>,
@@ -60,10 +67,12 @@ impl Driver {
     pub(super) async fn connect(
         host: &str,
         port: u16,
-        outbox: Arc<Outbox<Tag>>,
+        shared: Arc<Shared>,
         memory: Memory,
+        backoff: Backoff,
         ask: Ask,
     ) -> Result<Driver, Error> {
+        let outbox = shared.outbox.clone();
         let connection = Connection::open(host, port, outbox.clone())
             .await
             .map_err(|source| Error::Connect { host: host.to_owned(), port, source })?;
@@ -73,57 +82,96 @@ impl Driver {
             host,
             port,
             outbox,
+            shared,
             memory,
             connection,
             results: HashMap::new(),
             accepted: false,
-            backoff: Backoff::default(),
+            unanswered: Vec::new(),
+            backoff,
             again_at: None,
             again: Backoff::new(AGAIN_FIRST, AGAIN_LONGEST),
         })
     }
 
     /// Begins the task.
-    pub(super) fn start(
-        mut self,
-        frames: mpsc::Sender<Frame>,
-        reconnect: bool,
-        leaving: Arc<AtomicBool>,
-    ) {
+    pub(super) fn start(mut self, frames: mpsc::Sender<Frame>, reconnect: bool) {
         runtime::spawn(async move {
-            let mut frames = Delivery { tx: frames, missed: 0 };
+            let mut frames = Delivery::new(frames);
             loop {
                 self.listen(&mut frames).await;
-                let again = self.accepted && reconnect && !leaving.load(Ordering::Acquire);
-                self.results.clear();
-                // Whoever waits for a reply hears that none will come.
-                drop(self.outbox.down(!again));
+                let again = self.accepted && reconnect && !self.shared.is_over();
+                // The broker keeps the results for a session that goes on.
+                if !again || !self.memory.has_session() {
+                    self.results.clear();
+                }
+                // Whoever waits for a reply hears that none will come, unless it
+                // is no harm to ask again.
+                let unanswered = self.outbox.down(!again);
+                self.unanswered.extend(unanswered.into_iter().filter(|asked| {
+                    self.memory.has_session() && is_keyed(&asked.line) && asked.tag.is_some()
+                }));
                 self.memory.lost();
-                if !again || !self.connect_again(&leaving).await {
+                if !again || !self.connect_again().await {
                     drop(self.outbox.down(true));
                     return;
                 }
-                frames.deliver(Frame::Reconnected, std::future::ready(())).await;
+                // A session tells what became of it in its reply.
+                if !self.memory.has_session() {
+                    self.subscribe_again();
+                    frames.deliver(Frame::Reconnected, ready(())).await;
+                }
             }
         });
     }
 
     /// Tries until it works; false when the program has left in the meantime.
-    async fn connect_again(&mut self, leaving: &AtomicBool) -> bool {
+    async fn connect_again(&mut self) -> bool {
         loop {
             runtime::sleep(self.backoff.pause()).await;
-            if leaving.load(Ordering::Acquire) {
+            if self.shared.is_over() {
                 return false;
             }
-            if let Ok(connection) =
-                Connection::open(&self.host, self.port, self.outbox.clone()).await
-            {
+            let open = Connection::open(&self.host, self.port, self.outbox.clone());
+            if let Some(Ok(connection)) = runtime::timeout(CONNECT_LONGEST, open).await {
                 self.connection = connection;
                 self.outbox.say(&self.memory.hello(), None);
                 self.again.reset();
-                self.subscribe_again();
                 return true;
             }
+        }
+    }
+
+    /// The broker accepted the introduction. What became of the session is told
+    /// before anything that it brings.
+    async fn welcomed(&mut self, frames: &mut Delivery) {
+        let again = std::mem::replace(&mut self.accepted, true);
+        self.backoff.reset();
+        let unanswered = std::mem::take(&mut self.unanswered);
+        let resumption = self.memory.resumption();
+        if !matches!(resumption, Some(Resumption::Resumed { .. }) | None) {
+            self.results.clear();
+        }
+        let frame = match resumption {
+            Some(Resumption::Resumed { missed, rank }) => {
+                for Asked { line, tag, .. } in unanswered {
+                    self.outbox.say(&line, tag);
+                }
+                Some(Frame::Resumed { missed, rank })
+            }
+            Some(Resumption::Gone { .. }) => Some(Frame::SessionGone),
+            Some(Resumption::New) if again => Some(Frame::SessionGone),
+            Some(Resumption::New) | None => None,
+        };
+        self.shared.keep(self.memory.ticket());
+        self.shared.named(self.memory.name());
+        // Without a session they were said with the introduction.
+        if self.memory.has_session() {
+            self.subscribe_again();
+        }
+        self.outbox.open();
+        if let Some(frame) = frame {
+            frames.deliver(frame, ready(())).await;
         }
     }
 
@@ -151,18 +199,31 @@ impl Driver {
         }
     }
 
+    /// Says how far this client has come, if that is due.
+    fn tell_progress(&mut self, now: Instant) {
+        let lines = self.memory.seen(now);
+        if !lines.is_empty() {
+            self.outbox.say_all(lines.iter().map(|line| (line.as_str(), None)));
+            self.shared.keep(self.memory.ticket());
+        }
+    }
+
     /// Waits for more lines; false at the end of the connection.
     async fn fill(&mut self) -> bool {
         loop {
-            let Some(at) = self.again_at else {
-                return matches!(self.connection.fill().await, Ok(true));
-            };
-            let pause = at.saturating_duration_since(Instant::now());
+            let now = Instant::now();
             // What is due is not put off by a stream that never pauses.
-            if pause.is_zero() {
+            if self.again_at.is_some_and(|at| at <= now) {
                 self.subscribe_again();
-            } else if let Some(filled) = runtime::timeout(pause, self.connection.fill()).await {
-                return matches!(filled, Ok(true));
+            }
+            self.tell_progress(now);
+            let due = [self.again_at, self.memory.seen_at(now)].into_iter().flatten().min();
+            let (fill, given_up) = (pin!(self.connection.fill()), pin!(self.outbox.hung_up()));
+            let filled = select(fill, given_up);
+            let Some(due) = due else { return goes_on(&filled.await) };
+            let pause = due.saturating_duration_since(now);
+            if let Some(filled) = runtime::timeout(pause, filled).await {
+                return goes_on(&filled);
             }
         }
     }
@@ -183,12 +244,16 @@ impl Driver {
                 let Some(asked) = asked else { continue };
                 let hello = asked.verb == "hello";
                 let accepted = matches!(reply, Reply::Ok { .. });
-                if hello && accepted {
-                    self.accepted = true;
-                    self.backoff.reset();
-                    self.outbox.open();
+                if let (true, Reply::Err { code, .. }) = (hello, &reply)
+                    && self.memory.session_refused(*code)
+                {
+                    self.outbox.say(&self.memory.hello(), asked.tag);
+                    continue;
                 }
                 self.remember(&asked, &reply);
+                if hello && accepted {
+                    self.welcomed(frames).await;
+                }
                 for frame in self.answer(asked, reply) {
                     self.take_frame(frame, frames).await;
                 }
@@ -243,7 +308,11 @@ impl Driver {
     }
 
     async fn take_frame(&mut self, frame: Frame, frames: &mut Delivery) {
+        let Some(frame) = self.memory.pass(frame) else { return };
         self.memory.heard(&frame);
+        if matches!(&frame, Frame::Bye { reason } if reason == "taken-over") {
+            self.shared.taken_over();
+        }
         let command = match &frame {
             Frame::Result { channel, seq, .. } | Frame::Done { channel, seq, .. } => {
                 Some((channel.clone(), *seq))
@@ -270,6 +339,11 @@ impl Driver {
     }
 }
 
+/// Whether the connection goes on after this.
+fn goes_on<A, B>(filled: &Either<(io::Result<bool>, A), ((), B)>) -> bool {
+    matches!(filled, Either::Left((Ok(true), _)))
+}
+
 /// Whether a line may be a row of the reply to this verb.
 fn may_be_row(verb: &str, line: &str) -> bool {
     let kind = Frame::kind(line);
@@ -281,35 +355,5 @@ fn may_be_row(verb: &str, line: &str) -> bool {
         "who" | "clients" => kind == "client",
         "help" | "stats" | "version" => matches!(Frame::parse(line), Frame::Other { .. }),
         _ => false,
-    }
-}
-
-/// The way into the stream of frames.
-struct Delivery {
-    tx: mpsc::Sender<Frame>,
-    missed: u64,
-}
-
-impl Delivery {
-    /// Waits for room, but not while somebody waits for what comes behind this
-    /// frame: then a frame without room is dropped, and counted.
-    async fn deliver(&mut self, frame: Frame, awaited: impl Future<Output = ()>) {
-        let mut awaited = std::pin::pin!(awaited);
-        loop {
-            match select(poll_fn(|cx| self.tx.poll_ready(cx)), awaited.as_mut()).await {
-                Either::Left((Err(_), _)) => return,
-                Either::Left((Ok(()), _)) if self.missed == 0 => break,
-                // The program hears of the loss where it happened.
-                Either::Left((Ok(()), _)) => {
-                    let frames = std::mem::take(&mut self.missed);
-                    let _ = self.tx.start_send(Frame::Missed { frames });
-                }
-                Either::Right(_) => {
-                    self.missed += 1;
-                    return;
-                }
-            }
-        }
-        let _ = self.tx.start_send(frame);
     }
 }

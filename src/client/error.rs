@@ -32,6 +32,11 @@ pub enum Error {
     /// effect is not known.
     #[error("the connection was lost before the reply came; whether it took effect is not known")]
     Lost,
+    /// Another connection has resumed this client's session, with its secret.
+    #[error(
+        "another connection has taken this session over; give each client a session of its own"
+    )]
+    TakenOver,
     /// The text dialect cannot say this: it holds a line end or a NUL.
     #[error("{what} holds a line end or NUL, which a line of the text dialect cannot")]
     Unsendable {

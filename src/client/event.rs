@@ -182,6 +182,20 @@ pub enum Frame {
     /// The connection was lost and made again, the subscriptions too; what was
     /// published in between is not known. Only this library says this.
     Reconnected,
+    /// The connection was lost and made again, and the session goes on: what was
+    /// published in between comes now, each entry once, in order, or a
+    /// [`Frame::Gap`] says what is gone. Only this library says this.
+    Resumed {
+        /// How many entries the broker no longer had.
+        missed: u64,
+        /// The rank in the current channel.
+        rank: Option<u64>,
+    },
+    /// The connection was made again, and the session was no longer kept: the
+    /// client has a new one and has subscribed again, at the bottom of each
+    /// roster; what was published in between is not known. Only this library
+    /// says this.
+    SessionGone,
     /// A frame that this version does not know.
     Other {
         /// The line.
@@ -194,6 +208,22 @@ impl Frame {
     /// does not look as the protocol says, is [`Frame::Other`].
     pub fn parse(line: &str) -> Frame {
         parse(line).unwrap_or_else(|| Frame::Other { line: line.to_owned() })
+    }
+
+    /// The channel that it is about.
+    pub fn channel(&self) -> Option<&str> {
+        match self {
+            Frame::Message { channel, .. }
+            | Frame::Command(Command { channel, .. })
+            | Frame::Result { channel, .. }
+            | Frame::Done { channel, .. }
+            | Frame::Joined { channel, .. }
+            | Frame::Left { channel, .. }
+            | Frame::Moved { channel, .. }
+            | Frame::Rank { channel, .. }
+            | Frame::Gap { channel, .. } => Some(channel),
+            _ => None,
+        }
     }
 
     /// The kind of frame a line is, without reading all of it.

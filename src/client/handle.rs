@@ -1,85 +1,28 @@
 //! The client as a Rust program holds it: requests with typed replies.
 
-use super::driver::{Ask, Driver, Tag};
+use super::driver::{Ask, Tag};
 use super::error::Error;
 use super::event::{Command, Frame, MemberResult};
 use super::line::Reply;
-use super::memory::{Memory, quote};
+use super::memory::quote;
+use super::options::Options;
 use super::outbox::Outbox;
+use super::shared::Shared;
+use super::ticket::Ticket;
 use futures::Stream;
 use futures::StreamExt;
 use futures::channel::{mpsc, oneshot};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
-/// Frames that wait for the program to take them, at most. Beyond that the
-/// client stops reading, so that the broker keeps them in the channel's log.
-const FRAMES_MAX: usize = 4096;
-
-/// How to connect.
-#[derive(Clone, Debug, Default)]
-pub struct Options {
-    name: Option<String>,
-    reconnect: bool,
-}
-
-impl Options {
-    /// An unnamed client (the broker calls it `guest-…`) that does not
-    /// reconnect.
-    pub fn new() -> Self {
-        Options::default()
-    }
-
-    /// Wants this name.
-    #[must_use]
-    pub fn name(mut self, name: impl Into<String>) -> Self {
-        self.name = Some(name.into());
-        self
-    }
-
-    /// When the connection is lost, connects again (after growing, random
-    /// pauses), takes its name and says [`Frame::Reconnected`]. It subscribes to
-    /// its channels again, and goes on asking for those that it is refused (the
-    /// channel may be made only later). Requests that were not answered fail with
-    /// [`Error::Lost`]: they are never sent twice.
-    #[must_use]
-    pub fn reconnect(mut self, reconnect: bool) -> Self {
-        self.reconnect = reconnect;
-        self
-    }
-
-    /// Connects and introduces itself.
-    ///
-    /// # Errors
-    /// [`Error::Connect`]; and [`Error::Refused`], for instance for a name that
-    /// somebody else bears.
-    pub async fn connect(self, host: &str, port: u16) -> Result<(Client, Frames), Error> {
-        let outbox = Arc::new(Outbox::default());
-        let leaving = Arc::new(AtomicBool::new(false));
-        let (tx, rx) = mpsc::channel(FRAMES_MAX);
-        let memory = Memory::new(self.name, false);
-        let (ask, answer) = Ask::new(None);
-        let driver = Driver::connect(host, port, outbox.clone(), memory, ask).await?;
-        driver.start(tx, self.reconnect, leaving.clone());
-        let shared = Arc::new(Shared { outbox, leaving });
-        let (client, frames) = (Client { shared: shared.clone() }, Frames { rx, _shared: shared });
-        understood(answer.await.map_err(|_| Error::Lost)??.reply)?;
-        Ok((client, frames))
-    }
-}
-
+/// Leaves when the last who holds the client lets go of it.
 #[derive(Debug)]
-struct Shared {
-    outbox: Arc<Outbox<Tag>>,
-    leaving: Arc<AtomicBool>,
-}
+pub(super) struct Held(pub(super) Arc<Shared>);
 
-impl Drop for Shared {
+impl Drop for Held {
     fn drop(&mut self) {
-        self.leaving.store(true, Ordering::Release);
-        self.outbox.say("quit", None);
+        self.0.leave();
     }
 }
 
@@ -87,7 +30,7 @@ impl Drop for Shared {
 /// the [`Frames`] are dropped, it leaves the broker.
 #[derive(Clone, Debug)]
 pub struct Client {
-    shared: Arc<Shared>,
+    pub(super) held: Arc<Held>,
 }
 
 /// The frames that come for a client, in the order in which they came. The
@@ -98,8 +41,8 @@ pub struct Client {
 /// its reply: then what does not fit is dropped, and [`Frame::Missed`] says so.
 #[derive(Debug)]
 pub struct Frames {
-    rx: mpsc::Receiver<Frame>,
-    _shared: Arc<Shared>,
+    pub(super) rx: mpsc::Receiver<Frame>,
+    pub(super) _held: Arc<Held>,
 }
 
 impl Stream for Frames {
@@ -191,12 +134,37 @@ impl Client {
         let (ask, answer): (Ask, oneshot::Receiver<_>) = Ask::new(tx);
         let mut ask = Some(ask);
         while ask.is_some() {
-            if !self.shared.outbox.room().await {
-                return Err(Error::Lost);
+            if !self.outbox().room().await {
+                return Err(self.lost());
             }
-            ask = self.shared.outbox.send(line.as_bytes(), ask).err().flatten();
+            ask = self.outbox().send(line.as_bytes(), ask).err().flatten();
         }
-        answer.await.map_err(|_| Error::Lost)?
+        answer.await.map_err(|_| self.lost())?
+    }
+
+    fn outbox(&self) -> &Outbox<Tag> {
+        &self.held.0.outbox
+    }
+
+    fn lost(&self) -> Error {
+        if self.held.0.is_taken_over() { Error::TakenOver } else { Error::Lost }
+    }
+
+    /// The name that the broker knows this client by.
+    pub fn name(&self) -> Option<String> {
+        self.held.0.name()
+    }
+
+    /// What a later process needs to resume this client's session as far as its
+    /// frames have been handed to the [`Frames`]; `None` without a session.
+    pub fn ticket(&self) -> Option<Ticket> {
+        self.held.0.ticket()
+    }
+
+    /// Gives this connection up, which may be dead without anybody having
+    /// noticed: a client that reconnects makes another one.
+    pub fn hang_up(&self) {
+        self.outbox().hang_up();
     }
 
     /// Makes a channel if it is not there yet.
@@ -253,6 +221,21 @@ impl Client {
         self.publish_with(&format!(" --term {term}"), channel, payload).await
     }
 
+    /// Publishes a message once, even if this is called again because the reply
+    /// was lost: the same session with the same key gets the same seq. For a
+    /// client with a [session](Options::session), which does so by itself.
+    ///
+    /// # Errors
+    /// As [`Client::request`].
+    pub async fn publish_once(
+        &self,
+        key: &str,
+        channel: &str,
+        payload: &str,
+    ) -> Result<u64, Error> {
+        self.publish_with(&format!(" --key {}", quote(key)), channel, payload).await
+    }
+
     async fn publish_with(
         &self,
         options: &str,
@@ -293,8 +276,7 @@ impl Client {
     /// Leaves the broker. What is still due comes out of the [`Frames`] before
     /// they end.
     pub fn quit(&self) {
-        self.shared.leaving.store(true, Ordering::Release);
-        self.shared.outbox.say("quit", None);
+        self.held.0.leave();
     }
 }
 
@@ -323,13 +305,6 @@ fn seat(reply: &Reply) -> Result<Seat, Error> {
     })
 }
 
-fn understood(reply: Reply) -> Result<Reply, Error> {
-    match reply.field("name") {
-        Some(_) => Ok(reply),
-        None => Err(odd(&reply)),
-    }
-}
-
-fn odd(reply: &Reply) -> Error {
+pub(super) fn odd(reply: &Reply) -> Error {
     Error::Odd { reply: format!("{reply:?}") }
 }

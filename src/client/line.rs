@@ -76,6 +76,32 @@ pub fn verb_of(line: &str) -> &str {
     line.trim_matches([' ', '\t']).split([' ', '\t']).next().unwrap_or_default()
 }
 
+/// Whether a request may be sent twice and is carried out once: a `pub` or `cmd`
+/// with `--key`.
+pub fn is_keyed(line: &str) -> bool {
+    if !matches!(verb_of(line), "pub" | "cmd") || !line.contains("--key") {
+        return false;
+    }
+    // The options end with the second word that is none: a message, or the name
+    // of a command.
+    let mut words = line.split([' ', '\t']).filter(|word| !word.is_empty()).skip(1);
+    let mut others = 0;
+    while let Some(word) = words.next() {
+        match word {
+            "--" => return false,
+            "--key" => return true,
+            "--term" | "--to" | "--timeout" => drop(words.next()),
+            option if option.starts_with("--key=") => return true,
+            option if option.starts_with("--") => {}
+            _ => others += 1,
+        }
+        if others == 2 {
+            return false;
+        }
+    }
+    false
+}
+
 /// The verb that the `ok` to a request of this verb names.
 pub fn reply_verb(verb: &str) -> &str {
     match verb {
@@ -161,8 +187,8 @@ pub fn field<'a>(mut words: impl Iterator<Item = &'a str>, key: &str) -> Option<
 pub struct Asked<T> {
     /// The verb that its `ok` will name.
     pub verb: String,
-    /// The request itself, for those verbs whose effect a client remembers;
-    /// empty for all others.
+    /// The request itself, for those verbs whose effect a client remembers and
+    /// for what may be sent twice; empty for all others.
     pub line: String,
     /// Whatever the sender wants to know when the reply comes.
     pub tag: T,
@@ -191,7 +217,8 @@ impl<T> Waiting<T> {
     /// Adds a request that is being sent.
     pub fn push(&mut self, line: &str, tag: T) {
         let verb = reply_verb(verb_of(line)).to_owned();
-        let remembered = matches!(&*verb, "hello" | "sub" | "unsub" | "use" | "drop");
+        let remembered =
+            matches!(&*verb, "hello" | "sub" | "unsub" | "use" | "drop") || is_keyed(line);
         let line = if remembered { line.to_owned() } else { String::new() };
         if verb == "hello" && line.split([' ', '\t']).any(|word| word == "--quiet") {
             self.quiet = true;
@@ -309,6 +336,28 @@ mod tests {
         assert!(matches!(err, Reply::Err { code: Some(Code::NoChannel), .. }));
         assert_eq!(Reply::parse("okay"), None);
         assert!(matches!(Reply::parse("err odd x"), Some(Reply::Err { code: None, .. })));
+    }
+
+    #[test]
+    fn what_has_a_key_may_be_sent_twice() {
+        for line in [
+            "pub --key 7 n hi",
+            "pub --raw --key=7 n hi",
+            "pub n --term 4 --key 7 hi",
+            "cmd ops --to bob --key 7 restart",
+        ] {
+            assert!(is_keyed(line), "{line}");
+        }
+        for line in [
+            "pub n hi --key 7",
+            "pub -- n --key 7",
+            "pub --term --key n",
+            "cmd ops restart --key 7",
+            "sub n --key 7",
+            "/go --key 7",
+        ] {
+            assert!(!is_keyed(line), "{line}");
+        }
     }
 
     fn answered(waiting: &mut Waiting<u32>, line: &str) -> Option<u32> {

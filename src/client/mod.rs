@@ -45,20 +45,31 @@
 //! How bytes travel: [`mod@line`] cuts them into lines and finds the request that a
 //! reply answers; [`event`] reads frames; [`connection`] owns the socket, whose
 //! one writing task empties the [`outbox`]; [`memory`] knows name, channels and
-//! ranks, and so how to take up one's place again after [`reconnect`]. Above
-//! them stand the [`Client`] for programs and [`cli`] for people and scripts.
+//! ranks, and so how to take up one's place again after [`reconnect`]; with a
+//! session, whose [`ticket`] may be kept in a [`store`], nothing is missed
+//! meanwhile. Above them stand the [`Client`] for programs, [`cli`] for people
+//! and scripts, and [`hold`], which runs a program while one holds a rank.
 
 pub mod cli;
 pub mod connection;
+mod delivery;
 mod driver;
 pub mod error;
 pub mod event;
 mod handle;
+pub mod hold;
 pub mod line;
 pub mod memory;
+mod options;
 pub mod outbox;
+mod progress;
 pub mod reconnect;
+mod shared;
+pub mod store;
+pub mod ticket;
 
 pub use error::Error;
 pub use event::{Command, Frame, MemberResult, Outcome};
-pub use handle::{Answer, Client, Frames, Issued, Options, Seat, acknowledgement};
+pub use handle::{Answer, Client, Frames, Issued, Seat, acknowledgement};
+pub use options::Options;
+pub use ticket::Ticket;

@@ -6,7 +6,7 @@
 //! Who sends much awaits [`Outbox::room`]; what the client says by itself
 //! (`pong`, `ack`) never waits, or two full pipes could wait for each other.
 
-use super::line::{Waiting, is_request};
+use super::line::{Asked, Waiting, is_request};
 use futures::io::{AsyncWrite, AsyncWriteExt};
 use futures::task::AtomicWaker;
 use std::future::poll_fn;
@@ -41,6 +41,10 @@ struct Inner<T> {
     gate: Gate,
     /// Grows with each connection, so that the writer of a former one stops.
     generation: u64,
+    /// The connection is given up, whatever the socket says.
+    hung_up: bool,
+    /// Nothing will be sent on this connection any more.
+    finished: bool,
     senders: Vec<Waker>,
 }
 
@@ -51,6 +55,8 @@ pub struct Outbox<T> {
     writer: AtomicWaker,
     /// Who wants to know when a request waits for its reply.
     asked: AtomicWaker,
+    /// Who wants to know when the connection is given up.
+    hung_up: AtomicWaker,
 }
 
 impl<T> Default for Outbox<T> {
@@ -60,9 +66,16 @@ impl<T> Default for Outbox<T> {
             waiting: Waiting::default(),
             gate: Gate::Down,
             generation: 0,
+            hung_up: false,
+            finished: false,
             senders: Vec::new(),
         };
-        Outbox { inner: Mutex::new(inner), writer: AtomicWaker::new(), asked: AtomicWaker::new() }
+        Outbox {
+            inner: Mutex::new(inner),
+            writer: AtomicWaker::new(),
+            asked: AtomicWaker::new(),
+            hung_up: AtomicWaker::new(),
+        }
     }
 }
 
@@ -78,6 +91,8 @@ impl<T> Outbox<T> {
         let mut inner = self.lock();
         inner.bytes.clear();
         inner.gate = Gate::Introducing;
+        inner.hung_up = false;
+        inner.finished = false;
         inner.generation += 1;
         inner.generation
     }
@@ -96,14 +111,13 @@ impl<T> Outbox<T> {
         self.lock().gate == Gate::Open
     }
 
-    /// The connection is gone. Gives the tags of the requests that will get no
-    /// reply.
-    pub fn down(&self, for_good: bool) -> Vec<T> {
+    /// The connection is gone. Gives the requests that will get no reply.
+    pub fn down(&self, for_good: bool) -> Vec<Asked<T>> {
         let mut inner = self.lock();
         inner.gate = if for_good { Gate::Closed } else { Gate::Down };
         inner.generation += 1;
         inner.bytes.clear();
-        let unanswered = inner.waiting.take().into_iter().map(|asked| asked.tag).collect();
+        let unanswered = inner.waiting.take();
         wake(inner);
         self.writer.wake();
         unanswered
@@ -170,6 +184,28 @@ impl<T> Outbox<T> {
         self.writer.wake();
     }
 
+    /// Gives the connection up: it may be dead without anybody having noticed.
+    pub fn hang_up(&self) {
+        self.lock().hung_up = true;
+        self.hung_up.wake();
+    }
+
+    /// Waits until the connection is given up. For one task only.
+    pub async fn hung_up(&self) {
+        poll_fn(|cx| {
+            self.hung_up.register(cx.waker());
+            if self.lock().hung_up { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+
+    /// Sends what there is, and then ends the sending half: the broker still
+    /// sends what is due, and keeps the session.
+    pub fn finish(&self) {
+        self.lock().finished = true;
+        self.writer.wake();
+    }
+
     /// Waits until a request waits for its reply. For one task only.
     pub async fn asked(&self) {
         poll_fn(|cx| {
@@ -189,7 +225,8 @@ impl<T> Outbox<T> {
         result
     }
 
-    /// Writes what is to be sent until the connection of this generation ends.
+    /// Writes what is to be sent until the connection of this generation ends,
+    /// or nothing more will be.
     ///
     /// # Errors
     /// Those of the writer.
@@ -207,7 +244,7 @@ impl<T> Outbox<T> {
                     return Poll::Ready(false);
                 }
                 if inner.bytes.is_empty() {
-                    return Poll::Pending;
+                    return if inner.finished { Poll::Ready(false) } else { Poll::Pending };
                 }
                 std::mem::swap(&mut inner.bytes, &mut batch);
                 wake(inner);
@@ -245,7 +282,8 @@ mod tests {
         outbox.open();
         assert_eq!(outbox.send(b"pub n x", 4), Ok(()));
         assert_eq!(outbox.send(b"# a comment has no reply", 5), Ok(()));
-        assert_eq!(outbox.down(false), [2, 4]);
+        let unanswered = outbox.down(false).into_iter().map(|asked| asked.tag);
+        assert_eq!(unanswered.collect::<Vec<_>>(), [2, 4]);
         assert!(outbox.room().now_or_never().is_none());
         outbox.down(true);
         assert_eq!(outbox.room().now_or_never(), Some(false));

@@ -11,6 +11,10 @@ pub const AGAIN_FIRST: Duration = Duration::from_millis(250);
 /// succeeds somebody hears nothing.
 pub const AGAIN_LONGEST: Duration = Duration::from_secs(4);
 
+/// How long an attempt to connect again may take: a machine that is switched
+/// off does not answer at all, and the next attempt may find it back.
+pub const CONNECT_LONGEST: Duration = Duration::from_secs(5);
+
 /// Pauses that double up to a limit. Each is drawn at random from the upper
 /// half, so that many clients of one broker do not all come back at once.
 #[derive(Clone, Debug)]
@@ -23,7 +27,7 @@ pub struct Backoff {
 impl Default for Backoff {
     /// From a quarter of a second up to half a minute.
     fn default() -> Self {
-        Backoff::new(Duration::from_millis(250), Duration::from_secs(30))
+        Backoff::up_to(Duration::from_secs(30))
     }
 }
 
@@ -31,6 +35,12 @@ impl Backoff {
     /// Pauses from about `first` up to `max`.
     pub fn new(first: Duration, max: Duration) -> Self {
         Backoff { first, max, next: first.min(max) }
+    }
+
+    /// Pauses up to `max`, but for that the usual ones.
+    #[must_use]
+    pub fn up_to(max: Duration) -> Self {
+        Backoff::new(Duration::from_millis(250), max)
     }
 
     /// The next pause.

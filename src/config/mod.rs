@@ -20,6 +20,7 @@ use std::time::Duration;
 
 pub use layers::{ConfigError, Halt, Loaded, Origin, load};
 pub use settings::{SETTINGS, Setting};
+pub use value::{TIME, time};
 
 /// What a broker is started with.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -8,7 +8,7 @@ pub(super) const COUNT: &str = "a whole number such as 5000 or 5_000";
 pub(super) const SIZE: &str =
     "bytes such as 65536, or with a unit: k, M, G, KiB, MiB, GiB (1024), kB, MB, GB (1000)";
 /// What [`time`] reads, for error messages.
-pub(super) const TIME: &str =
+pub const TIME: &str =
     "a time such as 250ms, 5s, 2m, 1h or 7d, or a plain number of seconds such as 1.5";
 
 const KIB: usize = 1024;
@@ -46,7 +46,7 @@ pub(super) fn size(text: &str) -> Option<usize> {
 }
 
 /// A time: a number, which may have a fraction, and perhaps a unit.
-pub(super) fn time(text: &str) -> Option<Duration> {
+pub fn time(text: &str) -> Option<Duration> {
     let (number, unit) = split_unit(text);
     // Only digits and a point: Rust's own parser would take `inf`, `1e9` and `+1`.
     if !number.bytes().all(|b| b.is_ascii_digit() || b == b'.') {

@@ -154,11 +154,12 @@ impl Session {
         self.hold(&place.channel, 1);
         let member = back.adopted.member.clone();
         if member.has_left() {
-            self.leaving.push((place.channel.clone(), member));
+            self.leaving.push((place.channel.clone(), member.clone()));
         } else if !Arc::ptr_eq(&member, &place.member) {
             // It has joined anew.
             self.touch(place.channel.clone());
         }
+        self.broker.remember_place(&place.channel, &member, place.echo);
         let mut subscription = Subscription::new(back.adopted, place.echo);
         subscription.returns();
         subscription.member.dequeue();
@@ -197,9 +198,9 @@ impl Session {
         let client = std::mem::replace(&mut self.client, self.broker.stranger(origin));
         // What was made up for a client that has nothing to come back to is not
         // worth keeping.
-        let has_nothing = places.is_empty() && self.commands == 0;
+        let has_nothing = places.is_empty() && self.commands == 0 && self.keys.is_none();
         if has_nothing && !identity.is_some_and(|identity| identity.asked) {
-            return self.broker.leave(&client, reason, now_ms);
+            return self.broker.leave(&client, self.keys.as_deref(), reason, now_ms);
         }
         let parked = Parked {
             client,

@@ -2,12 +2,11 @@
 //! the same and done once.
 
 use super::Session;
-use crate::broker::Answer;
+use crate::broker::{Answer, Key};
 use crate::error::Fault;
 use crate::log::Command;
 use crate::reply::{Line, Reply};
 use crate::request::Publish;
-use std::sync::Arc;
 use std::time::Duration;
 
 impl Session {
@@ -21,14 +20,18 @@ impl Session {
         let Some(key) = key else {
             return self.publish(&channel, term, &[payload], now_ms);
         };
-        let name = self.broker.channel(&channel)?.name().clone();
-        if let Some(Answer { seq: first_seq, .. }) = self.answered(&name, &key, false) {
-            let reply = Reply::Published { channel: name, first_seq, count: 1 };
+        let key = self.key(&channel, key, false)?;
+        let channel = key.channel.clone();
+        if let Some(Answer { seq: first_seq, .. }) = self.answered(&key) {
+            let reply = Reply::Published { channel, first_seq, count: 1 };
             return Ok((!self.quiet).then_some(reply));
         }
-        let reply = self.append(&channel, term, &[payload], now_ms)?;
+        let (broker, client) = (self.broker.clone(), self.client.clone());
+        let answer = |seq| Answer { seq, to: None };
+        let note = |seq| broker.remember_answer(&client, &key, answer(seq));
+        let reply = self.append(&channel, term, &[payload], note, now_ms)?;
         if let Reply::Published { first_seq, .. } = reply {
-            self.remember(&name, key, Answer { seq: first_seq, to: None });
+            self.remember(key, answer(first_seq));
         }
         Ok((!self.quiet).then_some(reply))
     }
@@ -43,24 +46,42 @@ impl Session {
         command: Command<'_>,
         now_ms: u64,
     ) -> Result<Reply, Fault> {
-        let name = self.broker.channel(channel)?.name().clone();
-        let known = key.as_deref().and_then(|key| self.answered(&name, key, true));
-        let answer = match known {
-            Some(answer) => answer,
-            None => self.command(channel, to, timeout, command, now_ms)?,
+        let key = key.map(|key| self.key(channel, key, true)).transpose()?;
+        let known = key.as_ref().and_then(|key| self.answered(key));
+        let answer = if let Some(answer) = known {
+            answer
+        } else {
+            let (broker, client) = (self.broker.clone(), self.client.clone());
+            let note = |answer| {
+                if let Some(key) = &key {
+                    broker.remember_answer(&client, key, answer);
+                }
+            };
+            self.command(channel, to, timeout, command, note, now_ms)?
         };
         if let Some(key) = key.filter(|_| known.is_none()) {
-            self.remember(&name, key, answer);
+            self.remember(key, answer);
         }
-        let line = Line::new("cmd").at("channel", name).at("seq", answer.seq);
+        let line = Line::new("cmd").at("channel", channel).at("seq", answer.seq);
         Ok(line.with("to", answer.to.unwrap_or(0)).into())
     }
 
-    fn answered(&self, channel: &Arc<str>, key: &str, is_command: bool) -> Option<Answer> {
-        self.keys.as_ref()?.get(channel, key, is_command)
+    /// A key on a channel. The first one makes the session worth keeping.
+    fn key(&self, channel: &str, word: Box<str>, is_command: bool) -> Result<Key, Fault> {
+        let channel = self.broker.channel(channel)?.name().clone();
+        if self.keys.is_none() {
+            self.broker.remember_session(&self.client, self.current.as_ref());
+        }
+        Ok(Key { channel, word, is_command })
     }
 
-    fn remember(&mut self, channel: &Arc<str>, key: Box<str>, answer: Answer) {
-        self.keys.get_or_insert_default().put(channel, key, answer);
+    fn answered(&self, key: &Key) -> Option<Answer> {
+        self.keys.as_ref()?.get(key)
+    }
+
+    fn remember(&mut self, key: Key, answer: Answer) {
+        if let Some(oldest) = self.keys.get_or_insert_default().put(key, answer) {
+            self.broker.forget_answer(&self.client, &oldest);
+        }
     }
 }

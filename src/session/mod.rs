@@ -158,8 +158,7 @@ impl Session {
                 return self.hello(Introduction { name, quiet, session, secret, seen }, now_ms);
             }
             Request::Seen { channel, seq } => {
-                let (place, member) = self.membership(&channel)?;
-                place.note_seen(&member, seq)?;
+                self.seen(&channel, seq)?;
                 Line::new("seen").at("channel", channel).at("seq", seq).into()
             }
             Request::Digest { channel, from, to } => self.digest(&channel, from, to)?,
@@ -181,6 +180,7 @@ impl Session {
             }
             Request::SubPattern { glob } => {
                 let matched = self.broker.observe(&self.client, &glob, now_ms)?;
+                self.broker.remember_session(&self.client, self.current.as_ref());
                 Line::new("sub").at("pattern", glob).with("matched", matched).into()
             }
             Request::Unsub { channel } => self.unsub(&channel, now_ms)?,
@@ -233,7 +233,7 @@ impl Session {
         payloads: &[Payload<'_>],
         now_ms: u64,
     ) -> Result<Option<Reply>, Fault> {
-        let published = self.append(channel, term, payloads, now_ms)?;
+        let published = self.append(channel, term, payloads, |_| {}, now_ms)?;
         Ok((!self.quiet).then_some(published))
     }
 
@@ -242,10 +242,11 @@ impl Session {
         channel: &str,
         term: Option<u64>,
         payloads: &[Payload<'_>],
+        note: impl FnOnce(u64),
         now_ms: u64,
     ) -> Result<Reply, Fault> {
         let channel = self.broker.channel(channel)?;
-        let appended = channel.publish(&self.client, &self.name, term, payloads, now_ms);
+        let appended = channel.publish(&self.client, &self.name, term, payloads, note, now_ms);
         let count = payloads.len() as u64;
         if channel.is_kept() {
             self.hold(&channel, count);
@@ -337,7 +338,9 @@ impl Session {
     pub fn end(&mut self, reason: Close, now_ms: u64) {
         self.flush();
         match reason {
-            Close::Quit | Close::Shutdown => self.broker.leave(&self.client, reason, now_ms),
+            Close::Quit | Close::Shutdown => {
+                self.broker.leave(&self.client, self.keys.as_deref(), reason, now_ms);
+            }
             Close::TakenOver => self.park(reason, now_ms),
             _ => {
                 self.lose(reason, now_ms);

@@ -31,6 +31,8 @@ impl Session {
         let channel = done.adopted.channel.clone();
         self.leaving.extend(done.replaced.map(|member| (channel.clone(), member)));
         self.current = Some(channel.name().clone());
+        self.broker.remember_place(&channel, &done.adopted.member, echo);
+        self.broker.remember_session(&self.client, self.current.as_ref());
         let mut subscription = Subscription::new(done.adopted, echo);
         subscription.knows(done.standing);
         self.fresh.push(subscription.member.slot);
@@ -67,7 +69,18 @@ impl Session {
         if self.current.as_deref() == Some(name) {
             self.current = None;
         }
+        self.broker.remember_session(&self.client, self.current.as_ref());
         Ok(line.into())
+    }
+
+    /// The client has everything of a channel up to this seq.
+    pub(super) fn seen(&self, name: &str, seq: u64) -> Result<(), Fault> {
+        let (channel, member) = self.membership(name)?;
+        channel.note_seen(&member, seq)?;
+        let place = self.subscriptions.get(member.slot as usize).and_then(Option::as_ref);
+        let echo = place.is_none_or(|subscription| subscription.echo);
+        self.broker.remember_place(&channel, &member, echo);
+        Ok(())
     }
 
     pub(super) fn use_channel(&mut self, name: &str) -> Result<Reply, Fault> {
@@ -82,11 +95,13 @@ impl Session {
         to: Option<&str>,
         timeout: Option<Duration>,
         command: Command<'_>,
+        note: impl FnOnce(Answer),
         now_ms: u64,
     ) -> Result<Answer, Fault> {
         let (channel, member) = self.membership(name)?;
         let to = to.map(|to| self.other_member(&channel, to)).transpose()?;
-        let (appended, sent) = channel.command(&member, to.as_deref(), command, now_ms)?;
+        let note = |seq, to| note(Answer { seq, to: Some(to) });
+        let (appended, sent) = channel.command(&member, to.as_deref(), command, note, now_ms)?;
         let timeout = timeout.unwrap_or(COMMAND_TIMEOUT);
         self.broker.watch_command(&channel, appended.seq, timeout, now_ms);
         self.broker.stats.commands.add(1);
@@ -134,6 +149,7 @@ impl Session {
         let (channel, superior) = self.membership(name)?;
         let kicked = self.other_member(&channel, member)?;
         channel.kick(&superior, &kicked, now_ms)?;
+        self.broker.forget_place(&kicked.client, name);
         log::info!(
             "event=kicked channel={name} member={member} by={} reason={reason:?}",
             self.name

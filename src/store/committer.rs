@@ -188,12 +188,16 @@ impl Committer {
         let Some(disk) = place.as_ref() else { return Err(Failure::Write("it is closed".into())) };
         let mut batch = disk.batch();
         let mut effects = Effects::default();
+        // Rows that were put before an entry are written with it, or before it.
+        let handed: Vec<_> =
+            self.left.sources.iter().map(|source| source.hand_over(ticket)).collect();
+        self.left.ops.extend(self.shared.queue.take_rows());
         for op in &self.left.ops {
             apply(op, &mut batch, &mut self.channels, &mut effects);
         }
         let unix_ms = Timestamp::now().as_millisecond();
-        for source in &self.left.sources {
-            let (id, handover) = (source.id(), source.hand_over(ticket));
+        for (source, handover) in self.left.sources.iter().zip(handed) {
+            let id = source.id();
             let Some(known) = self.channels.get_mut(&id) else { continue };
             known.source = Some(Arc::downgrade(source));
             let before = effects.extents.get(&id).or(lock(&self.shared.extents).get(&id)).copied();

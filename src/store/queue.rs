@@ -101,6 +101,15 @@ impl Queue {
         ticket
     }
 
+    /// Rows that have come since the work was taken: they may belong to what its
+    /// sources have handed over meanwhile. Their own ticket is a later one, and
+    /// all the better for it.
+    pub fn take_rows(&self) -> Vec<Op> {
+        let mut inner = lock(&self.inner);
+        let is_row = |op: &mut Op| matches!(op, Op::Put { .. } | Op::Remove { .. });
+        inner.work.ops.extract_if(.., is_row).collect()
+    }
+
     /// The commit in the making is the last one.
     pub fn stop(&self, last_seqs: Vec<(ChannelId, u64)>) {
         let mut inner = lock(&self.inner);

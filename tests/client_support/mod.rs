@@ -1,6 +1,8 @@
 //! A broker in this process, and `broker-client` as a program beside it.
 // Each test file uses its own part of this; a test fails by a panic.
-#![allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
+#![allow(dead_code, unused_imports, clippy::unwrap_used, clippy::expect_used)]
+
+mod wire;
 
 use futures::StreamExt;
 use ranked_broker::client::{Client, Frame, Frames};
@@ -11,6 +13,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
+pub use wire::Wire;
 
 /// How long anything may take before a test fails: not an assertion, so long
 /// enough for a machine that has much else to do.

@@ -37,6 +37,12 @@ impl Client {
         Client { label: label.into(), stream, heard: Vec::new(), read_to: 0, dialogue }
     }
 
+    /// Another connection to the same broker, if it is still there.
+    pub fn again(&self, label: &str) -> Option<Client> {
+        let stream = TcpStream::connect(self.stream.peer_addr().ok()?).ok()?;
+        Some(Client::on(stream, label, self.dialogue.clone()))
+    }
+
     /// Says hello with the label as its name.
     pub fn introduce(&mut self) {
         let name = self.label.clone();

@@ -21,7 +21,9 @@ pub struct Appended {
 
 impl Channel {
     /// Appends messages, all text or all JSON, as one chunk; with a term, only
-    /// if that is still rank 0's.
+    /// if that is still rank 0's. `note` is given the seq of the first one, just
+    /// before it can be on its way to the disk: what is noted there by then is
+    /// not later than the entry.
     ///
     /// # Errors
     /// [`Code::NoChannel`] for one that was removed, [`Code::Fenced`],
@@ -32,6 +34,7 @@ impl Channel {
         name: &str,
         term: Option<u64>,
         payloads: &[Payload<'_>],
+        note: impl FnOnce(u64),
         now_ms: u64,
     ) -> Result<Appended, Fault> {
         let mut state = self.lock();
@@ -51,6 +54,7 @@ impl Channel {
         let json = payloads.first().is_some_and(Payload::is_json);
         let body = Body::Messages { json };
         let chunk = Chunk { first_seq: seq, author: author.id, body, at_ms: now_ms, bytes, ends };
+        note(seq);
         state.log.append(chunk);
         Ok(Appended { seq, held_up: self.relieve(&mut state, Some(&author.mailbox), now_ms) })
     }
@@ -66,7 +70,8 @@ impl Channel {
 
     /// Gives a command to all below the sender, or to one of them; its seq and
     /// how many recipients it has. Authority is judged and the recipients are
-    /// frozen here.
+    /// frozen here. `note` as for [`Channel::publish`], with the number of
+    /// recipients.
     ///
     /// # Errors
     /// [`Code::NotMember`], [`Code::NoMember`] for a recipient that is not in
@@ -78,6 +83,7 @@ impl Channel {
         sender: &Member,
         to: Option<&Member>,
         command: Command<'_>,
+        note: impl FnOnce(u64, u32),
         now_ms: u64,
     ) -> Result<(Appended, u32), Fault> {
         let mut state = self.lock();
@@ -105,9 +111,10 @@ impl Channel {
         let (rank, term) = (standing.rank, standing.term);
         self.rules.encode.command(place, &name, rank, term, command, &mut bytes);
         let body = Body::Command { rank, to: to.map(|to| to.client.id) };
-        state.append_one(sender.client.id, body, bytes, now_ms);
         // At most as many as there are members.
         let sent = u32::try_from(recipients.len()).unwrap_or(u32::MAX);
+        note(seq, sent);
+        state.append_one(sender.client.id, body, bytes, now_ms);
         state.commands.open(seq, sender.client.mailbox.clone(), recipients);
         let held_up = self.relieve(&mut state, Some(&sender.client.mailbox), now_ms);
         Ok((Appended { seq, held_up }, sent))

@@ -273,7 +273,7 @@ impl Channel {
         Ok(())
     }
 
-    fn append_change(
+    pub(super) fn append_change(
         &self,
         state: &mut State,
         client: &Client,

@@ -18,6 +18,7 @@ pub use append::Appended;
 pub use durable::Behind;
 pub use membership::{Entrance, Role};
 pub use read::{Past, Reading};
+pub use restart::RestoredSeat;
 
 use super::member::Member;
 use crate::error::{Code, Fault, quoted};

@@ -1,14 +1,30 @@
-//! Channels from before a restart.
+//! Channels and their members from before a restart.
 
 use super::durable::{Kept, OnDisk};
-use super::{Channel, Rules, State, record};
-use crate::log::{Body, Departure, MemoryLog, Place};
+use super::{Channel, Rules, Seat, State, record};
+use crate::broker::directory::Client;
+use crate::broker::member::Member;
+use crate::broker::remembered::PlaceRecord;
+use crate::log::{Cursor, MemoryLog};
 use crate::request::Settings;
-use crate::roster::Roster;
-use crate::store::{RecoveredChannel, RosterRecord, Store};
+use crate::roster::{Change, Roster};
+use crate::store::{RecoveredChannel, SeatRecord, Store};
 use jiff::Timestamp;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Weak};
+
+/// Someone who had a rank before the restart.
+#[derive(Clone, Debug)]
+pub struct RestoredSeat {
+    /// Who.
+    pub client: Arc<Client>,
+    /// The number of the subscription.
+    pub slot: u32,
+    /// What the roster has of it.
+    pub record: SeatRecord,
+    /// The last seq that it is known to have.
+    pub seen: u64,
+}
 
 impl Kept {
     /// A channel that the store has had from before.
@@ -42,24 +58,78 @@ impl Channel {
         channel
     }
 
-    /// After a restart: who was on the channel has left it.
-    pub fn give_up_seats(&self, before: &RosterRecord, now_ms: u64) {
+    /// Has members in their seats again, in rank order: away, and held until
+    /// then. On a durable channel their terms are those they had. On others the
+    /// last changes may not have got to the disk: there all terms begin anew, so
+    /// that none is ever lower than one that was given.
+    pub fn restore(
+        &self,
+        seats: Vec<RestoredSeat>,
+        view: u64,
+        until_ms: u64,
+        now_ms: u64,
+    ) -> Vec<Arc<Member>> {
         let mut state = self.lock();
-        let ranked: Vec<_> = before.seats.iter().filter(|seat| !seat.observer).collect();
-        let rows = (0..).zip(&ranked).map(|(key, seat)| (key, seat.term)).collect();
-        state.roster = Roster::restore(rows, before.view);
-        for (key, seat) in (0..).zip(ranked) {
-            let seq = state.log.head() + 1;
-            let Some(change) = state.roster.leave(key, seq) else { continue };
-            let place = Place { channel: &self.name, seq };
-            let mut bytes = Vec::new();
-            let reason = Some(Departure::Lost);
-            self.rules.encode.change(place, &seat.name, change, reason, &mut bytes);
-            state.note_change(change);
-            state.append_one(seat.client, Body::Change(change), bytes, now_ms);
+        let mut members: Vec<Arc<Member>> = Vec::with_capacity(seats.len());
+        let mut order = Vec::with_capacity(seats.len());
+        let anew = (!self.is_durable()).then_some(state.log.head() + 1);
+        for RestoredSeat { client, slot, record, seen } in seats {
+            let key = u32::try_from(state.seats.vacant_key()).unwrap_or(u32::MAX);
+            let member = Arc::new(Member::new(client, slot, key, record.joined));
+            member.has_seen(seen);
+            member.go_away(until_ms);
+            member.keep_from(Some(state.log.next_chunk()));
+            let since = Timestamp::from_millisecond(record.since_unix_ms).unwrap_or_default();
+            state.seats.insert(Seat { member: member.clone(), since, holds_up: false });
+            order.push((key, anew.unwrap_or(record.term)));
+            members.push(member);
         }
-        if !before.seats.is_empty() {
-            self.relieve(&mut state, None, now_ms);
+        if let (Some(first), Some(anew)) = (members.first(), anew) {
+            state.roster = Roster::restore(order, anew);
+            // The entry that tells it: rank 0 is where it was, with a new term.
+            let change = Change::Move { old: 0, new: 0 };
+            self.append_change(&mut state, &first.client, change, None, now_ms);
+        } else {
+            // Of an empty roster, too, the last changes may be missing.
+            let head = state.log.head();
+            state.roster = Roster::restore(order, anew.map_or(view, |_| head));
         }
+        members
+    }
+
+    /// Someone who had a place without a rank, or a rank that is not in the
+    /// roster any more: an observer, or one that is lost and may join anew.
+    pub(in crate::broker) fn restore_seatless(
+        &self,
+        client: &Arc<Client>,
+        slot: u32,
+        place: &PlaceRecord,
+        now_ms: u64,
+    ) -> Arc<Member> {
+        let mut state = self.lock();
+        let key = u32::try_from(state.seats.vacant_key()).unwrap_or(u32::MAX);
+        let mut member = Member::new(client.clone(), slot, key, place.joined);
+        member.observer = place.observer;
+        member.by_pattern = place.by_pattern;
+        member.has_seen(place.seen);
+        let next = state.log.next_chunk();
+        member.keep_from(Some(next));
+        member.advance(Cursor::at(next).chunk, true, now_ms);
+        let member = Arc::new(member);
+        let State { seats, leavers, log, .. } = &mut *state;
+        if place.observer {
+            let since = Timestamp::now();
+            seats.insert(Seat { member: member.clone(), since, holds_up: false });
+        } else {
+            member.lose();
+            member.end_at(log.head());
+            leavers.push(member.clone());
+        }
+        member
+    }
+
+    /// Whether an entry with this seq was ever here.
+    pub fn has_reached(&self, seq: u64) -> bool {
+        seq <= self.lock().log.head()
     }
 }

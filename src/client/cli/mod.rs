@@ -9,7 +9,9 @@ pub mod editor;
 pub mod exec;
 pub mod exit;
 pub mod input;
+mod introduction;
 mod receive;
+mod resume;
 pub mod screen;
 pub mod session;
 pub mod stage;
@@ -69,6 +71,8 @@ pub struct Settings {
     pub timeout: Option<Duration>,
     /// Whether to connect again when the connection is lost.
     pub reconnect: bool,
+    /// The session to remember, of this name.
+    pub session: Option<String>,
 }
 
 /// Runs the program; gives its exit code.

@@ -5,11 +5,11 @@ use super::exec::CODE_BUSY;
 use super::session::Session;
 use super::stage::{Origin, Over, Stage};
 use super::words::order;
+use crate::client::Error;
 use crate::client::connection::Received;
 use crate::client::event::{Command, Frame};
 use crate::client::handle::acknowledgement;
 use crate::client::line::{Asked, Reply};
-use crate::client::memory::Memory;
 
 /// What is said of a command that no program is named for, by a client that has
 /// programs for others.
@@ -44,8 +44,16 @@ impl Session {
             }
         }
         if let Reply::Err { code, text } = reply {
+            // That of a channel left just now; it is of no use any more.
+            if origin == Origin::Own && verb == "seen" {
+                return None;
+            }
             if origin == Origin::Own {
                 self.screen.notice(&format!("the broker refused: {text}"));
+                return None;
+            }
+            if origin == Origin::Introduction && self.memory.session_refused(*code) {
+                self.outbox.say(&self.memory.hello(), Origin::Introduction);
                 return None;
             }
             self.memory.replied(&request, reply);
@@ -105,36 +113,26 @@ impl Session {
         }
     }
 
-    /// The broker refuses the name: a person may choose another, a script
-    /// cannot go on as somebody else.
-    fn refused_introduction(&mut self) {
-        if self.screen.is_terminal() && self.settings.name.is_some() {
-            self.settings.name = None;
-            self.memory = Memory::new(None, self.settings.quiet);
-            self.outbox.say(&self.memory.hello(), Origin::Introduction);
-        } else {
-            self.leave();
-        }
-    }
-
     fn take_frame(&mut self, line: &[u8], text: &str, number: u64) {
         let kind = Frame::kind(text);
         if self.has_enough() && !self.in_history() {
             return;
         }
+        let in_history = self.in_history();
         if kind == "msg" && !self.screen.is_terminal() {
             // The many: nothing is parsed that nobody needs.
-            self.show_message(line);
+            if in_history || self.admits_message(text) {
+                self.show_message(line);
+            }
             return;
         }
-        let frame = Frame::parse(text);
+        let Some(frame) = self.admit(Frame::parse(text), in_history) else { return };
         self.memory.heard(&frame);
         self.screen.learn(&frame);
         match frame {
             Frame::Message { .. } => self.show_message(line),
             Frame::Command(command) => {
                 self.screen.line(line);
-                let in_history = self.in_history();
                 if let Some(command) = self.duty.heard(number, command, in_history) {
                     self.execute(command);
                 }
@@ -148,6 +146,15 @@ impl Session {
                     self.duty.left(&channel);
                 }
                 self.screen.line(line);
+            }
+            // Of a longer one the first part was told before.
+            Frame::Gap { channel, from, to } => {
+                self.screen.line(format!("gap {channel} {from} {to}").as_bytes());
+            }
+            Frame::Bye { reason } if reason == "taken-over" => {
+                self.remembered.taken_over = true;
+                self.verdict.lost();
+                self.screen.notice(&Error::TakenOver.to_string());
             }
             Frame::Bye { reason } => {
                 self.said_goodbye |= reason == "quit";

@@ -6,11 +6,12 @@ use super::again::Again;
 use super::duty::Duty;
 use super::exec::Runner;
 use super::exit::{INTERRUPTED, Verdict};
+use super::resume::Remembered;
 use super::screen::Screen;
 use super::stage::{Event, Origin, Over, Stage};
 use super::words::order;
 use crate::client::connection::Connection;
-use crate::client::memory::{Memory, quote};
+use crate::client::memory::Memory;
 use crate::client::outbox::Outbox;
 use crate::client::reconnect::Backoff;
 use crate::runtime;
@@ -51,6 +52,7 @@ pub struct Session {
     pub(super) messages: u64,
     pub(super) backoff: Backoff,
     pub(super) again: Again,
+    pub(super) remembered: Remembered,
 }
 
 impl Session {
@@ -83,11 +85,15 @@ impl Session {
             messages: 0,
             backoff: Backoff::default(),
             again: Again::default(),
+            remembered: Remembered::default(),
         }
     }
 
     /// Runs to the end; gives the exit code.
     pub async fn run(mut self) -> u8 {
+        if !self.open_session() {
+            return self.verdict.code();
+        }
         while let Some(mut connection) = self.connect().await {
             self.introduce();
             let over = self.listen(&mut connection).await;
@@ -102,6 +108,7 @@ impl Session {
         drop(self.outbox.down(true));
         // Standard output may be closed; then nobody minds.
         let _ = runtime::timeout(FAREWELL, self.screen.flush()).await;
+        self.close_session();
         self.memory.refusals().for_each(|code| self.verdict.refused(code));
         self.exit.unwrap_or_else(|| self.verdict.code())
     }
@@ -184,46 +191,6 @@ impl Session {
         }
     }
 
-    /// Says who this client is, if that matters.
-    fn introduce(&mut self) {
-        if self.memory.has_wishes() || self.screen.is_terminal() {
-            self.outbox.say(&self.memory.hello(), Origin::Introduction);
-        } else {
-            // The first bytes choose the dialect; whatever the user's first line
-            // begins with, this makes it text.
-            self.outbox.say("# broker-client", Origin::Own);
-            self.introduced();
-        }
-    }
-
-    pub(super) fn introduced(&mut self) {
-        if self.connected_before {
-            let text = format!("connected to {}:{} again", self.settings.host, self.settings.port);
-            self.screen.notice(&text);
-        } else {
-            if self.screen.is_terminal() {
-                let name = self.memory.name().unwrap_or_default();
-                let (host, port) = (&self.settings.host, self.settings.port);
-                self.screen.notice(&format!(
-                    "connected to {host}:{port} as {name}; try: help, sub CHANNEL --create, quit"
-                ));
-            }
-            let option = if self.settings.observe { " --observe" } else { "" };
-            for channel in &self.settings.subscribe {
-                let line = format!("sub {}{option}", quote(channel));
-                if self.settings.reconnect {
-                    self.memory.wish(channel, line);
-                } else {
-                    self.outbox.say(&line, Origin::Option);
-                }
-            }
-        }
-        self.memory.connected();
-        self.ask_again();
-        self.connected_before = true;
-        self.outbox.open();
-    }
-
     /// Handles all that comes and happens until one of them ends.
     async fn listen(&mut self, connection: &mut Connection<Origin>) -> Over {
         loop {
@@ -238,6 +205,7 @@ impl Session {
             if self.show().await.is_none() {
                 return Over::Program;
             }
+            self.tell_progress();
             let fill = connection.fill().fuse();
             futures::pin_mut!(fill);
             select_biased! {
@@ -283,6 +251,7 @@ impl Session {
             }
             Event::GraceOver => return true,
             Event::Again(number) => self.time_to_ask_again(number),
+            Event::Progress => self.time_to_tell(),
             Event::Deadline => {
                 self.runner.stop();
                 self.screen.notice("the deadline has passed");
@@ -332,16 +301,18 @@ impl Session {
 
     pub(super) fn leave(&mut self) {
         self.stage = Stage::Leaving;
-        self.outbox.say("quit", Origin::Own);
+        self.take_leave();
     }
 
     /// Whether to connect again after this.
     fn go_on(&mut self, over: Over) -> bool {
         let quit = self.outbox.waiting(|waiting| waiting.has("quit", &Origin::User));
-        let left = self.stage == Stage::Leaving || self.user_quit || quit || self.said_goodbye;
+        let gone = self.said_goodbye || self.remembered.taken_over;
+        let left = self.stage == Stage::Leaving || self.user_quit || quit || gone;
         let finished = self.stage == Stage::Draining && self.nothing_due();
-        let unanswered = self.outbox.down(false);
-        let unanswered = unanswered.iter().filter(|origin| **origin == Origin::User).count();
+        let mut unanswered = self.outbox.down(false);
+        self.keep_keyed(&mut unanswered);
+        let unanswered = unanswered.iter().filter(|asked| asked.tag == Origin::User).count();
         self.duty.lost();
         self.memory.lost();
         self.again.lost();
@@ -355,8 +326,9 @@ impl Session {
         };
         let (host, port) = (&self.settings.host, self.settings.port);
         self.screen.notice(&format!("the connection to {host}:{port} is lost{why}"));
-        if unanswered > 0 || !self.commands.is_empty() {
-            let commands = self.commands.len();
+        // A session that goes on brings the results.
+        let commands = if self.memory.has_session() { 0 } else { self.commands.len() };
+        if unanswered > 0 || commands > 0 {
             self.screen.notice(&format!(
                 "{unanswered} requests have no reply and {commands} commands no result: \
                  whether they took effect is not known"
@@ -366,17 +338,19 @@ impl Session {
             self.verdict.lost();
             return false;
         }
-        if unanswered > 0 || !self.commands.is_empty() {
+        if unanswered > 0 || commands > 0 {
             self.verdict.refused(None);
         }
-        self.commands.clear();
+        if !self.memory.has_session() {
+            self.commands.clear();
+        }
         self.connected_before = true;
         !finished
     }
 
     /// Says goodbye when nobody will read what still comes.
     async fn depart(&mut self, connection: &mut Connection<Origin>) {
-        self.outbox.say("quit", Origin::Own);
+        self.take_leave();
         let _ = runtime::timeout(FAREWELL, async {
             while matches!(connection.fill().await, Ok(true)) {
                 while connection.buffered().is_some() {}

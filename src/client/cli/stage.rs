@@ -33,6 +33,8 @@ pub enum Event {
     /// It is time to ask again for the subscriptions that were refused on the
     /// connection of this number.
     Again(u64),
+    /// It is time to tell the broker how far this client has come.
+    Progress,
     /// A program has ended.
     Ran(Box<Run>, Ended),
 }

@@ -1,9 +1,14 @@
 //! What a client knows about itself from what it asked and was told: its name,
 //! its channels and ranks, and how to take up its place again.
 
+mod resume;
+
+pub use resume::Resumption;
+
 use super::event::Frame;
 use super::line::{Reply, verb_of};
 use crate::error::Code;
+use resume::Resume;
 use std::collections::BTreeMap;
 
 /// A channel that the client is subscribed to.
@@ -13,6 +18,8 @@ pub struct Place {
     pub rank: Option<u64>,
     /// Since which seq.
     pub term: u64,
+    /// The roster that says so.
+    view: u64,
     /// The options of its subscription that hold for a new one too.
     options: Vec<&'static str>,
 }
@@ -62,6 +69,8 @@ pub struct Memory {
     wishes: BTreeMap<String, Wish>,
     /// Which of the wishes is to be the current channel.
     wanted_current: Option<String>,
+    /// The session, if there is to be one that outlives the connection.
+    resume: Option<Resume>,
 }
 
 impl Memory {
@@ -110,6 +119,7 @@ impl Memory {
             "hello" => {
                 self.name = reply.field("name").map(str::to_owned);
                 self.disconnected = false;
+                self.greeted(reply);
                 if has("--name") {
                     self.wanted_name.clone_from(&self.name);
                 }
@@ -126,14 +136,18 @@ impl Memory {
                 let place = Place {
                     rank: reply.number_field("rank").filter(|_| !observes),
                     term: reply.number_field("term").unwrap_or(0),
+                    view: reply.number_field("view").unwrap_or(0),
                     options: options.into_iter().filter(|option| has(option)).collect(),
                 };
+                let from_now = !has("--from") && !has("--last");
+                self.subscribed(&named, reply.number_field("seq").filter(|_| from_now), observes);
                 self.wishes.remove(&named);
                 self.places.insert(named.clone(), place);
                 self.current = Some(named);
             }
             "use" => self.current = Some(named),
             "unsub" | "drop" => self.forget(&named),
+            "rank" => self.learnt(&named, reply),
             _ => {}
         }
     }
@@ -141,14 +155,20 @@ impl Memory {
     /// Takes notice of a frame.
     pub fn heard(&mut self, frame: &Frame) {
         match frame {
-            Frame::Rank { channel, rank, term, .. } => {
+            Frame::Rank { channel, rank, term, view } => {
                 if let Some(place) = self.places.get_mut(channel) {
                     place.rank = Some(*rank);
                     place.term = *term;
+                    place.view = *view;
                 }
             }
-            Frame::Left { channel, member, .. } if Some(member) == self.name.as_ref() => {
-                self.forget(&channel.clone());
+            Frame::Left { channel, seq, member, reason, .. }
+                if Some(member) == self.name.as_ref() =>
+            {
+                self.departed(channel, *seq, reason);
+            }
+            Frame::Joined { channel, seq, member, rank } if Some(member) == self.name.as_ref() => {
+                self.rejoined(channel, *seq, *rank);
             }
             _ => {}
         }
@@ -157,6 +177,7 @@ impl Memory {
     fn forget(&mut self, channel: &str) {
         self.places.remove(channel);
         self.patterns.retain(|pattern| pattern != channel);
+        self.unsubscribed(channel);
         if self.current.as_deref() == Some(channel) {
             self.current = None;
         }
@@ -172,18 +193,20 @@ impl Memory {
         if self.quiet {
             line.push_str(" --quiet");
         }
+        line.push_str(&self.resuming());
         line
     }
 
     /// Whether the client has anything to say in its introduction.
     pub fn has_wishes(&self) -> bool {
-        self.wanted_name.is_some() || self.quiet
+        self.wanted_name.is_some() || self.quiet || self.resume.is_some()
     }
 
     /// The connection is gone, and with it every place: what is known of ranks
     /// is true no longer. All subscriptions become wishes.
     pub fn lost(&mut self) {
         self.disconnected = true;
+        self.keep();
         let current = self.current.take().filter(|channel| self.places.contains_key(channel));
         self.wanted_current = current.or(self.wanted_current.take());
         for glob in std::mem::take(&mut self.patterns) {
@@ -217,8 +240,8 @@ impl Memory {
         self.wanted_current = None;
     }
 
-    /// The requests for every wish. (When sessions can be resumed, they take
-    /// the place of these.) A `sub` changes the current channel, behind the back
+    /// The requests for every wish. (Where a session is resumed, the broker has
+    /// kept what was subscribed to, and these are for the rest.) A `sub` changes the current channel, behind the back
     /// of whoever types `/…`; so a channel that really is current is made it
     /// again with `use`, and the one that was current before is asked for last.
     pub fn subscriptions(&self) -> Vec<String> {
@@ -249,6 +272,12 @@ impl Memory {
                 let channel = channel.clone();
                 self.wishes.remove(&channel);
                 Refusal::Final
+            }
+            // A session that went on has it already.
+            Some(Code::AlreadyMember) if self.resume.is_some() => {
+                let channel = channel.clone();
+                self.wishes.remove(&channel);
+                Refusal::Settled
             }
             code => {
                 wish.code = code;

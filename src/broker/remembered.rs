@@ -1,0 +1,195 @@
+//! What of a session outlives the broker: records on a shelf, one for the
+//! session, one for each channel it is subscribed to, one for each key that it
+//! was answered. They are put there as things happen, without anybody waiting;
+//! who must know waits for the store.
+
+use super::directory::Client;
+use super::member::Member;
+use super::sessions::{Answer, Identity, Key, Keys};
+use crate::log::ClientId;
+use crate::store::{Shelf, Table, decode, encode};
+use crate::sync::lock;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// A session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionRecord {
+    /// The client's number.
+    pub client: ClientId,
+    /// Its name.
+    pub name: String,
+    /// What lets its owner take it from another connection.
+    pub secret: [u8; 16],
+    /// Whether the client has named it itself.
+    pub asked: bool,
+    /// The current channel.
+    pub current: Option<String>,
+    /// The patterns that it observes.
+    pub patterns: Vec<String>,
+}
+
+/// A channel that a session is subscribed to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlaceRecord {
+    /// The last seq that the client is known to have.
+    pub seen: u64,
+    /// The seq at which it came.
+    pub joined: u64,
+    /// Whether it gets what it publishes itself.
+    pub echo: bool,
+    /// Whether it is without a rank.
+    pub observer: bool,
+    /// Whether a pattern made it.
+    pub by_pattern: bool,
+}
+
+/// The answer to a key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct AnswerRecord {
+    seq: u64,
+    to: Option<u32>,
+}
+
+/// What a record of a session is about; with the session it is the key.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+enum About {
+    Session,
+    Place { channel: String },
+    Answer { channel: String, word: String, is_command: bool },
+}
+
+fn key(session: Uuid, about: &About) -> Vec<u8> {
+    let mut key = session.as_bytes().to_vec();
+    key.extend(encode(about));
+    key
+}
+
+/// All that is known of a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remembered {
+    /// Its name.
+    pub session: Uuid,
+    /// Whose it is.
+    pub record: SessionRecord,
+    /// Its channels, by name.
+    pub places: BTreeMap<String, PlaceRecord>,
+    /// What was answered to its keys, by seq: the channel, the key, the answer.
+    pub answers: Vec<(String, Box<str>, Answer)>,
+}
+
+/// Notes a session with its current channel.
+pub fn put_session(shelf: &dyn Shelf, client: &Client, current: Option<&Arc<str>>) {
+    let Some(Identity { session, secret, asked }) = client.identity() else { return };
+    let patterns = {
+        let subscriptions = lock(&client.subscriptions);
+        subscriptions.patterns.iter().map(|pattern| pattern.as_str().to_owned()).collect()
+    };
+    let record = SessionRecord {
+        client: client.id,
+        name: client.name().as_ref().to_owned(),
+        secret: *secret.as_bytes(),
+        asked,
+        current: current.map(|current| current.as_ref().to_owned()),
+        patterns,
+    };
+    shelf.put(Table::Sessions, &key(session, &About::Session), encode(&record));
+}
+
+/// Notes a channel that a session is subscribed to, or how far it is there.
+pub fn put_place(shelf: &dyn Shelf, channel: &str, member: &Member, echo: bool) {
+    let Some(Identity { session, .. }) = member.client.identity() else { return };
+    let record = PlaceRecord {
+        seen: member.seen(),
+        joined: member.joined,
+        echo,
+        observer: member.observer,
+        by_pattern: member.by_pattern,
+    };
+    let about = About::Place { channel: channel.to_owned() };
+    shelf.put(Table::Sessions, &key(session, &about), encode(&record));
+}
+
+/// A session is subscribed to this channel no more.
+pub fn remove_place(shelf: &dyn Shelf, client: &Client, channel: &str) {
+    let Some(Identity { session, .. }) = client.identity() else { return };
+    let about = About::Place { channel: channel.to_owned() };
+    shelf.remove(Table::Sessions, &key(session, &about));
+}
+
+/// Notes what was answered to a key.
+pub fn put_answer(shelf: &dyn Shelf, session: Uuid, of: &Key, answer: Answer) {
+    let record = AnswerRecord { seq: answer.seq, to: answer.to };
+    shelf.put(Table::Sessions, &key(session, &about_answer(of)), encode(&record));
+}
+
+/// Forgets what was answered to a key.
+pub fn remove_answer(shelf: &dyn Shelf, session: Uuid, of: &Key) {
+    shelf.remove(Table::Sessions, &key(session, &about_answer(of)));
+}
+
+fn about_answer(of: &Key) -> About {
+    let Key { channel, word, is_command } = of;
+    let (channel, word) = (channel.as_ref().to_owned(), word.as_ref().to_owned());
+    About::Answer { channel, word, is_command: *is_command }
+}
+
+/// A session is over, and has left its channels.
+pub fn remove_session(shelf: &dyn Shelf, session: Uuid, keys: Option<&Keys>) {
+    shelf.remove(Table::Sessions, &key(session, &About::Session));
+    for of in keys.into_iter().flat_map(Keys::iter) {
+        remove_answer(shelf, session, of);
+    }
+}
+
+/// All sessions on the shelf.
+///
+/// # Errors
+/// What was in the way, in words, or that a record is damaged.
+pub fn all(shelf: &dyn Shelf) -> Result<Vec<Remembered>, String> {
+    let mut sessions: BTreeMap<Uuid, Vec<(About, Vec<u8>)>> = BTreeMap::new();
+    for (key, record) in shelf.all(Table::Sessions)? {
+        let (session, about) = split(&key).ok_or("a session's key is unreadable")?;
+        sessions.entry(session).or_default().push((about, record));
+    }
+    let remembered = sessions.into_iter().map(|(session, rows)| one(shelf, session, rows));
+    remembered.filter_map(Result::transpose).collect()
+}
+
+fn split(key: &[u8]) -> Option<(Uuid, About)> {
+    let (session, about) = key.split_first_chunk::<16>()?;
+    Some((Uuid::from_bytes(*session), decode(about).ok()?))
+}
+
+/// A session from its rows; `None` for rows that an ended one has left.
+fn one(
+    shelf: &dyn Shelf,
+    session: Uuid,
+    rows: Vec<(About, Vec<u8>)>,
+) -> Result<Option<Remembered>, String> {
+    let damaged = |e| format!("a record of session {session} is unreadable: {e}");
+    let (mut record, mut places, mut answers) = (None, BTreeMap::new(), Vec::new());
+    let keys: Vec<Vec<u8>> = rows.iter().map(|(about, _)| key(session, about)).collect();
+    for (about, row) in rows {
+        match about {
+            About::Session => record = Some(decode(&row).map_err(damaged)?),
+            About::Place { channel } => {
+                places.insert(channel, decode(&row).map_err(damaged)?);
+            }
+            About::Answer { channel, word, .. } => {
+                let AnswerRecord { seq, to } = decode(&row).map_err(damaged)?;
+                answers.push((channel, word.into(), Answer { seq, to }));
+            }
+        }
+    }
+    let Some(record) = record else {
+        for key in &keys {
+            shelf.remove(Table::Sessions, key);
+        }
+        return Ok(None);
+    };
+    answers.sort_by_key(|(.., answer)| answer.seq);
+    Ok(Some(Remembered { session, record, places, answers }))
+}

@@ -1,0 +1,229 @@
+//! Clients across a restart of the broker: what is noted of them while it runs,
+//! and how they are there again afterwards, away, with their seats held.
+
+use super::channel::{Channel, RestoredSeat};
+use super::clock::Timer;
+use super::directory::Client;
+use super::member::Member;
+use super::remembered::{self, PlaceRecord, Remembered};
+use super::sessions::{Answer, Identity, Key, Keys, Kind, Parked, Place};
+use super::{Broker, millis};
+use crate::log::{ClientId, Departure};
+use crate::store::{OpenError, RosterRecord, Shelf};
+use crate::sync::lock;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// A client from before the restart, in the making.
+struct Returning {
+    parked: Parked,
+    identity: Identity,
+    /// Its places, by the channel's name, as they were noted.
+    noted: BTreeMap<String, PlaceRecord>,
+    /// Until when a seat is held for it.
+    held_ms: Option<u64>,
+}
+
+impl Broker {
+    fn records(&self) -> Option<&dyn Shelf> {
+        self.store().map(|store| store as &dyn Shelf)
+    }
+
+    /// Notes a client's session, with its current channel, for a restart.
+    pub fn remember_session(&self, client: &Client, current: Option<&Arc<str>>) {
+        if let Some(records) = self.records() {
+            remembered::put_session(records, client, current);
+        }
+    }
+
+    /// Notes a channel that a session is subscribed to, and how far it is there.
+    pub fn remember_place(&self, channel: &Channel, member: &Member, echo: bool) {
+        if let Some(records) = self.records() {
+            remembered::put_place(records, channel.name(), member, echo);
+        }
+    }
+
+    /// A session is subscribed to this channel no more.
+    pub fn forget_place(&self, client: &Client, channel: &str) {
+        if let Some(records) = self.records() {
+            remembered::remove_place(records, client, channel);
+        }
+    }
+
+    /// Notes what was answered to a key.
+    pub fn remember_answer(&self, client: &Client, key: &Key, answer: Answer) {
+        if let (Some(records), Some(identity)) = (self.records(), client.identity()) {
+            remembered::put_answer(records, identity.session, key, answer);
+        }
+    }
+
+    /// Forgets what was answered to a key.
+    pub fn forget_answer(&self, client: &Client, key: &Key) {
+        if let (Some(records), Some(identity)) = (self.records(), client.identity()) {
+            remembered::remove_answer(records, identity.session, key);
+        }
+    }
+
+    /// A client's session is over.
+    pub(super) fn forget_session(&self, client: &Client, keys: Option<&Keys>) {
+        let (Some(records), Some(identity)) = (self.records(), client.identity()) else { return };
+        remembered::remove_session(records, identity.session, keys);
+    }
+
+    /// That the store holds something that cannot be read.
+    pub(super) fn damaged(&self, reason: String) -> OpenError {
+        let dir = self.config.data.clone().unwrap_or_default();
+        OpenError::Damaged { dir, reason }
+    }
+
+    /// How long members keep their seats after a restart.
+    fn restart_grace_ms(&self) -> u64 {
+        match millis(self.config.restart_grace) {
+            0 => self.lease_ms() + millis(self.config.guard),
+            grace_ms => grace_ms,
+        }
+    }
+
+    /// Has the clients from before a restart here again: away, their seats held
+    /// for a while, their sessions to be resumed.
+    ///
+    /// # Errors
+    /// What cannot be read, in words.
+    pub(super) fn recover_clients(&self) -> Result<(), String> {
+        let Some(records) = self.records() else { return Ok(()) };
+        let now_ms = self.now_ms();
+        let mut clients = HashMap::new();
+        for remembered in remembered::all(records)? {
+            let id = remembered.record.client;
+            clients.insert(id, self.returning(remembered, now_ms));
+        }
+        for found in &self.recovered().channels {
+            if let Ok(channel) = self.channel(&found.record.name) {
+                self.recover_seats(&channel, &found.roster, &mut clients, now_ms);
+            }
+        }
+        for (_, client) in clients {
+            self.recover_session(client, now_ms);
+        }
+        Ok(())
+    }
+
+    /// A client with the session that is remembered of it.
+    fn returning(&self, remembered: Remembered, now_ms: u64) -> Returning {
+        let Remembered { session, record, places, answers } = remembered;
+        let secret = Uuid::from_bytes(record.secret);
+        let identity = Identity { session, secret, asked: record.asked };
+        let client = self.directory.restore(record.client, &record.name, now_ms);
+        let patterns = record.patterns.iter().filter_map(|glob| glob::Pattern::new(glob).ok());
+        lock(&client.subscriptions).patterns = patterns.map(Arc::new).collect();
+        let mut keys = Keys::default();
+        for (channel, word, answer) in answers {
+            let found = self.channel(&channel).ok();
+            let of: Arc<str> = found.as_ref().map_or(channel.into(), |found| found.name().clone());
+            let key = Key { channel: of, word, is_command: answer.to.is_some() };
+            // One whose entry did not get to the disk was not answered.
+            if found.is_some_and(|channel| channel.has_reached(answer.seq)) {
+                keys.put(key, answer);
+            } else if let Some(records) = self.records() {
+                remembered::remove_answer(records, session, &key);
+            }
+        }
+        let current =
+            record.current.and_then(|name| Some(self.channel(&name).ok()?.name().clone()));
+        let (quiet, commands, keys) = (false, 0, Some(Box::new(keys)));
+        let parked = Parked { client, places: Vec::new(), current, quiet, commands, keys };
+        Returning { parked, identity, noted: places, held_ms: None }
+    }
+
+    /// A client of which only the seat is known.
+    fn stranger_of_before(&self, id: ClientId, name: &str, now_ms: u64) -> Returning {
+        let client = self.directory.restore(id, name, now_ms);
+        let (places, noted) = (Vec::new(), BTreeMap::new());
+        let parked =
+            Parked { client, places, current: None, quiet: false, commands: 0, keys: None };
+        Returning { parked, identity: Identity::new(None), noted, held_ms: None }
+    }
+
+    /// Has a channel's members in their seats again, away.
+    fn recover_seats(
+        &self,
+        channel: &Arc<Channel>,
+        roster: &RosterRecord,
+        clients: &mut HashMap<ClientId, Returning>,
+        now_ms: u64,
+    ) {
+        let at_ms = now_ms + self.restart_grace_ms().max(millis(channel.settings().hold));
+        let ranked = roster.seats.iter().filter(|seat| !seat.observer);
+        let seats = ranked.map(|seat| {
+            let client = clients
+                .entry(seat.client)
+                .or_insert_with(|| self.stranger_of_before(seat.client, &seat.name, now_ms));
+            let noted = client.noted.get(&**channel.name());
+            RestoredSeat {
+                client: client.parked.client.clone(),
+                slot: lock(&client.parked.client.subscriptions).take_slot(),
+                record: seat.clone(),
+                seen: noted.map_or(seat.joined, |place| place.seen.max(seat.joined)),
+            }
+        });
+        let members = channel.restore(seats.collect(), roster.view, at_ms, now_ms);
+        for member in members {
+            let Some(client) = clients.get_mut(&member.client.id) else { continue };
+            let name = channel.name().clone();
+            let echo = client.noted.remove(&*name).is_none_or(|place| place.echo);
+            lock(&member.client.subscriptions).by_channel.insert(name, member.clone());
+            client.held_ms = client.held_ms.max(Some(at_ms));
+            let why = Departure::Lost;
+            let (of, who) = (Arc::downgrade(channel), Arc::downgrade(&member));
+            self.clock.set(at_ms, Timer::Seat { channel: of, member: who, why, at_ms });
+            client.parked.places.push(Place { channel: channel.clone(), member, echo });
+        }
+    }
+
+    /// Parks the session of a client from before the restart.
+    fn recover_session(&self, returning: Returning, now_ms: u64) {
+        let Returning { mut parked, identity, noted, held_ms } = returning;
+        for (name, place) in noted {
+            // A channel that is no more needs no place.
+            let Ok(channel) = self.channel(&name) else { continue };
+            let member = Self::recover_place(&channel, &parked.client, &place, now_ms);
+            parked.places.push(Place { channel, member, echo: place.echo });
+        }
+        let client = parked.client.clone();
+        if !lock(&client.subscriptions).patterns.is_empty() {
+            self.registry.add_observer(&client);
+        }
+        for place in &parked.places {
+            place.channel.stop_reading(&place.member);
+        }
+        client.go_away();
+        self.sessions.begin(&client, identity);
+        let kind = match held_ms {
+            Some(_) => Kind::Seated,
+            None if identity.asked => Kind::Named,
+            None => Kind::MadeUp,
+        };
+        let until_ms = held_ms.max(Some(now_ms + millis(self.config.session_grace)));
+        let oldest =
+            self.sessions.park(identity.session, Box::new(parked), until_ms.unwrap_or(0), kind);
+        if let Some(oldest) = oldest {
+            self.dissolve(&oldest, now_ms);
+        }
+    }
+
+    /// A place without a seat: an observer's, or that of a member which was not
+    /// in the roster any more.
+    fn recover_place(
+        channel: &Arc<Channel>,
+        client: &Arc<Client>,
+        place: &PlaceRecord,
+        now_ms: u64,
+    ) -> Arc<Member> {
+        let mut subscriptions = lock(&client.subscriptions);
+        let slot = subscriptions.take_slot();
+        let member = channel.restore_seatless(client, slot, place, now_ms);
+        subscriptions.by_channel.insert(channel.name().clone(), member.clone());
+        member
+    }
+}

@@ -1,0 +1,164 @@
+//! `--session`: what is remembered from one start to the next, and what a
+//! session that goes on means for this client.
+
+use super::session::Session;
+use super::stage::{Event, Origin};
+use crate::client::event::Frame;
+use crate::client::line::{Asked, is_keyed};
+use crate::client::memory::{Memory, Resumption};
+use crate::client::store::Store;
+use crate::client::ticket::Ticket;
+use crate::runtime;
+use std::time::Instant;
+
+/// The part of the client that is about its session.
+#[derive(Debug, Default)]
+pub(super) struct Remembered {
+    store: Option<Store>,
+    /// Requests with a key that have no reply: sent again when the session goes
+    /// on.
+    unanswered: Vec<String>,
+    /// Somebody else has the session now.
+    pub(super) taken_over: bool,
+    waiting: bool,
+}
+
+impl Session {
+    /// Finds the session to resume, or begins one. False if there can be none.
+    pub(super) fn open_session(&mut self) -> bool {
+        let Some(name) = self.settings.session.clone() else { return true };
+        let store = match Store::open(&self.settings.host, self.settings.port, &name) {
+            Ok(store) => store,
+            Err(e) => {
+                self.screen.notice(&e.to_string());
+                self.verdict.refused(None);
+                return false;
+            }
+        };
+        let ticket = store.load().unwrap_or_else(|e| {
+            self.screen.notice(&e.to_string());
+            None
+        });
+        self.remembered.store = Some(store);
+        self.with_session(ticket.unwrap_or_else(Ticket::fresh));
+        true
+    }
+
+    /// A client of another name, or of none, with the same session.
+    pub(super) fn rename(&mut self, name: Option<String>) {
+        let ticket = self.memory.ticket();
+        self.memory = Memory::new(name, self.settings.quiet);
+        if let Some(ticket) = ticket {
+            self.with_session(ticket);
+        }
+    }
+
+    fn with_session(&mut self, ticket: Ticket) {
+        self.memory = std::mem::take(&mut self.memory).with_session(ticket);
+    }
+
+    /// The broker accepted the introduction: what became of the session?
+    pub(super) fn resume(&mut self) {
+        let Some(became) = self.memory.resumption() else { return };
+        let unanswered = std::mem::take(&mut self.remembered.unanswered);
+        match became {
+            Resumption::New => self.commands.clear(),
+            Resumption::Gone { session } => {
+                self.screen.notice(&format!("session {session} is no longer kept; starting anew"));
+                self.commands.clear();
+            }
+            Resumption::Resumed { missed, rank } => {
+                let Some(ticket) = self.memory.ticket() else { return };
+                let rank = rank.map(|rank| format!(" rank={rank}")).unwrap_or_default();
+                let id = ticket.id();
+                self.screen.notice(&format!("resumed session={id} missed={missed}{rank}"));
+                for (channel, mark) in ticket.channels.iter().filter(|(_, mark)| !mark.observer) {
+                    self.duty.joined(channel, mark.seen.unwrap_or(0));
+                }
+                for line in unanswered {
+                    self.outbox.say(&line, Origin::User);
+                }
+            }
+        }
+        self.save();
+    }
+
+    /// Takes the requests that may be sent again out of those that have no reply.
+    pub(super) fn keep_keyed(&mut self, unanswered: &mut Vec<Asked<Origin>>) {
+        if self.memory.has_session() {
+            let keyed = unanswered
+                .extract_if(.., |asked| asked.tag == Origin::User && is_keyed(&asked.line));
+            self.remembered.unanswered.extend(keyed.map(|asked| asked.line));
+        }
+    }
+
+    /// A frame without what was shown before; nothing if all of it was.
+    pub(super) fn admit(&mut self, frame: Frame, in_history: bool) -> Option<Frame> {
+        if in_history { Some(frame) } else { self.memory.pass(frame) }
+    }
+
+    /// The same for a message that nobody has looked into yet.
+    pub(super) fn admits_message(&mut self, text: &str) -> bool {
+        if !self.memory.has_session() {
+            return true;
+        }
+        let mut words = text.split(' ').skip(1);
+        let channel = words.next().unwrap_or_default();
+        let seq = words.next().and_then(|seq| seq.parse().ok());
+        seq.is_none_or(|seq| self.memory.admits(channel, seq))
+    }
+
+    /// Tells the broker, and the file, how far this client has come. Everything
+    /// up to there has been shown.
+    pub(super) fn tell_progress(&mut self) {
+        let now = Instant::now();
+        let lines = self.memory.seen(now);
+        if !lines.is_empty() {
+            self.outbox.say_all(lines.iter().map(|line| (line.as_str(), Origin::Own)));
+            self.save();
+        }
+        if let Some(at) = self.memory.seen_at(now).filter(|_| !self.remembered.waiting) {
+            self.remembered.waiting = true;
+            let (pause, tx) = (at.saturating_duration_since(now), self.tx.clone());
+            runtime::spawn(async move {
+                runtime::sleep(pause).await;
+                // If the client is gone there is nobody to tell.
+                let _ = tx.unbounded_send(Event::Progress);
+            });
+        }
+    }
+
+    /// It is time to look at the progress again.
+    pub(super) fn time_to_tell(&mut self) {
+        self.remembered.waiting = false;
+    }
+
+    /// Leaves: for good, or so that the session is kept.
+    pub(super) fn take_leave(&self) {
+        if self.memory.has_session() {
+            self.outbox.finish();
+        } else {
+            self.outbox.say("quit", Origin::Own);
+        }
+    }
+
+    /// The program ends: what will the next start find?
+    pub(super) fn close_session(&mut self) {
+        if self.remembered.taken_over {
+            return;
+        }
+        match &self.remembered.store {
+            Some(store) if self.said_goodbye => store.forget(),
+            _ => self.save(),
+        }
+    }
+
+    fn save(&mut self) {
+        if let (Some(store), Some(ticket)) = (&self.remembered.store, self.memory.ticket())
+            && ticket.is_used()
+            && let Err(e) = store.save(&ticket)
+        {
+            self.screen.notice(&e.to_string());
+        }
+    }
+}

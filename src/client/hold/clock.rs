@@ -1,0 +1,75 @@
+//! The clock that leases are counted on: it never goes back, and it goes on
+//! while the machine sleeps, as the broker's does meanwhile.
+
+use rustix::time::{ClockId, clock_gettime};
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const CLOCK: ClockId = ClockId::Boottime;
+/// On macOS this one counts the time asleep, too.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+const CLOCK: ClockId = ClockId::Monotonic;
+
+/// A moment on that clock. It means the same to every process of this machine,
+/// and nothing to another machine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Moment(Duration);
+
+impl Moment {
+    /// This moment.
+    pub fn now() -> Moment {
+        let now = clock_gettime(CLOCK);
+        let secs = u64::try_from(now.tv_sec).unwrap_or(0);
+        Moment(Duration::new(secs, u32::try_from(now.tv_nsec).unwrap_or(0)))
+    }
+
+    /// So much later.
+    #[must_use]
+    pub fn after(self, time: Duration) -> Moment {
+        Moment(self.0.saturating_add(time))
+    }
+
+    /// So much earlier.
+    #[must_use]
+    pub fn before(self, time: Duration) -> Moment {
+        Moment(self.0.saturating_sub(time))
+    }
+
+    /// How long after an earlier moment this is; nothing if it is before it.
+    pub fn since(self, earlier: Moment) -> Duration {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+/// In nanoseconds, as one process tells another.
+impl fmt::Display for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0.as_nanos())
+    }
+}
+
+impl FromStr for Moment {
+    type Err = std::num::ParseIntError;
+
+    fn from_str(nanos: &str) -> Result<Self, Self::Err> {
+        nanos.parse().map(|nanos| Moment(Duration::from_nanos(nanos)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_goes_on_and_survives_being_told() {
+        let now = Moment::now();
+        assert!(now <= Moment::now() && now > Moment::default());
+        assert_eq!(now.to_string().parse(), Ok(now));
+        let second = Duration::from_secs(1);
+        assert_eq!(now.after(second).since(now), second);
+        assert_eq!(now.since(now.after(second)), Duration::ZERO);
+        assert_eq!(now.after(second).before(second), now);
+    }
+}

@@ -1,0 +1,237 @@
+//! The guard: a process of its own that starts the program, is told how long it
+//! may run, and ends it by itself when that time is over or nobody is left to
+//! tell it: when the client is killed, stopped, or hangs. It knows nothing of
+//! the broker.
+
+use super::clock::Moment;
+use super::launch;
+use super::leash::{Action, Leash};
+use super::link::{Order, Report, take_file};
+use super::status;
+use crate::runtime;
+use async_signal::{Signal as Heard, Signals};
+use futures::StreamExt;
+use rustix::process::{
+    Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_process_group, test_kill_process_group,
+    waitid,
+};
+use std::ffi::OsString;
+use std::io::{self, BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread;
+use std::time::Duration;
+
+/// How often the guard looks at the clock at least. Timers do not count the time
+/// that a machine is asleep, and the lease does: this is how late that can be
+/// noticed after it has woken up.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// How often to look whether all that was killed is gone, before the rank is
+/// given up. Where nobody takes the dead from the system it never is.
+const GONE_LOOKS: u32 = 3;
+
+/// The signals that are handed on to the program.
+pub(super) const HANDED_ON: [(Heard, Signal); 5] = [
+    (Heard::Term, Signal::TERM),
+    (Heard::Int, Signal::INT),
+    (Heard::Hup, Signal::HUP),
+    (Heard::Usr1, Signal::USR1),
+    (Heard::Usr2, Signal::USR2),
+];
+
+/// What the guard is started with.
+#[derive(Clone, Debug)]
+pub struct Task {
+    /// When the program must have ended.
+    pub until: Moment,
+    /// How long it has to end itself.
+    pub kill_after: Duration,
+    /// The program and its arguments.
+    pub program: Vec<OsString>,
+}
+
+/// What happens.
+enum Event {
+    Order(Order),
+    /// The client is gone.
+    Alone,
+    Ended,
+}
+
+/// Runs the program to its end; gives the exit code.
+///
+/// # Errors
+/// When it could not be guarded, and was not started.
+pub fn run(task: &Task) -> io::Result<u8> {
+    let stdin = io::stdin();
+    let stdin_of_program = take_file(&stdin)?;
+    let mut client = UnixStream::from(rustix::io::dup(&stdin)?);
+    let (tx, events) = channel();
+    hear_signals(tx.clone());
+    let mut leash = Leash::new(task.until, task.kill_after);
+    if leash.is_over(Moment::now()) {
+        tell(&mut client, Report::Ended { code: 0, told_to: true });
+        return Ok(0);
+    }
+    // By the thread that lives as long as this process: the program is killed
+    // when its parent *thread* ends.
+    let mut child = launch::command(&task.program)?
+        .stdin(Stdio::from(stdin_of_program))
+        .process_group(0)
+        .spawn()?;
+    let group = group(&child)?;
+    tell(&mut client, Report::Started(group));
+    hear_client(client.try_clone()?, tx.clone());
+    let waiting = thread::Builder::new().name("wait".into()).spawn(move || {
+        // Not taken from the system yet, so nobody else can get its number.
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        while matches!(waitid(WaitId::Pid(group), options), Err(rustix::io::Errno::INTR)) {}
+        let _ = tx.send(Event::Ended);
+    });
+    if let Err(e) = waiting {
+        signal(group, Signal::KILL);
+        let _ = child.wait();
+        return Err(e);
+    }
+    let told_to = watch(&mut leash, group, &events);
+    // What it has left behind must not outlive its rank either.
+    signal(group, Signal::KILL);
+    let code = child.wait().map_or(1, exit_code);
+    for _ in 0..GONE_LOOKS {
+        if test_kill_process_group(group).is_err() {
+            break;
+        }
+        thread::sleep(LOOK / 10);
+    }
+    tell(&mut client, Report::Ended { code, told_to });
+    Ok(code)
+}
+
+/// Waits for the program's end, and sees to it. Whether the guard asked for it.
+fn watch(leash: &mut Leash, group: Pid, events: &Receiver<Event>) -> bool {
+    let mut told_to = false;
+    loop {
+        let now = Moment::now();
+        let action = leash.act(now);
+        told_to |= action != Action::Nothing;
+        carry_out(action, group);
+        let pause = leash.look_at().since(now).clamp(LOOK / 10, LOOK);
+        match events.recv_timeout(pause) {
+            Ok(Event::Order(Order::Until(until))) => leash.extend(until),
+            Ok(Event::Order(Order::Signal(which))) => hand_on(group, which),
+            Ok(Event::Order(Order::End)) => {
+                told_to = true;
+                carry_out(leash.end(Moment::now()), group);
+            }
+            Ok(Event::Alone) => {
+                if !told_to {
+                    status::lost("the client is gone: its program is ended");
+                }
+                told_to = true;
+                carry_out(leash.end(Moment::now()), group);
+            }
+            Ok(Event::Ended) => return told_to,
+            Err(RecvTimeoutError::Timeout) => {}
+            // Whoever waits for the end holds the other end.
+            Err(RecvTimeoutError::Disconnected) => thread::sleep(pause),
+        }
+    }
+}
+
+fn carry_out(action: Action, group: Pid) {
+    match action {
+        Action::Nothing => {}
+        Action::Ask => {
+            signal(group, Signal::TERM);
+            // A program that is stopped would not hear it.
+            signal(group, Signal::CONT);
+        }
+        Action::Kill => signal(group, Signal::KILL),
+    }
+}
+
+/// Hands a signal on: one that ends programs to all that this one has started,
+/// as a terminal would, others to the program alone, which knows what they mean.
+fn hand_on(group: Pid, which: Signal) {
+    if [Signal::USR1, Signal::USR2].contains(&which) {
+        // The program's number is its group's.
+        let _ = kill_process(group, which);
+    } else {
+        signal(group, which);
+    }
+}
+
+/// Sends a signal to the program and what it has started. If it has ended there
+/// is nobody to signal.
+fn signal(group: Pid, which: Signal) {
+    let _ = kill_process_group(group, which);
+}
+
+fn group(child: &Child) -> io::Result<Pid> {
+    let id = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    id.ok_or_else(|| io::Error::other("the program has no process id"))
+}
+
+/// 128 and the signal's number if a signal ended it, as a shell has it.
+fn exit_code(status: ExitStatus) -> u8 {
+    let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
+    u8::try_from(code).unwrap_or(u8::MAX)
+}
+
+/// If the client is gone, it need not hear it.
+fn tell(client: &mut UnixStream, report: Report) {
+    let _ = client.write_all(report.to_string().as_bytes());
+}
+
+fn hear_client(client: UnixStream, tx: Sender<Event>) {
+    let alone = tx.clone();
+    let hearing = thread::Builder::new().name("client".into()).spawn(move || {
+        for line in BufReader::new(client).lines().map_while(Result::ok) {
+            if let Some(order) = Order::parse(&line)
+                && tx.send(Event::Order(order)).is_err()
+            {
+                return;
+            }
+        }
+        let _ = tx.send(Event::Alone);
+    });
+    if hearing.is_err() {
+        let _ = alone.send(Event::Alone);
+    }
+}
+
+/// Hands signals on that come to the guard itself, when they are sent to all
+/// processes of a service.
+fn hear_signals(tx: Sender<Event>) {
+    let Ok(mut signals) = Signals::new(HANDED_ON.map(|(heard, _)| heard)) else { return };
+    runtime::spawn(async move {
+        while let Some(Ok(heard)) = signals.next().await {
+            let handed_on = HANDED_ON.iter().find(|(known, _)| *known == heard);
+            if let Some((_, which)) = handed_on
+                && tx.send(Event::Order(Order::Signal(*which))).is_err()
+            {
+                return;
+            }
+        }
+    });
+}
+
+/// How the guard itself is started: by the same program, in a group of its own,
+/// so that an interrupt from the terminal goes the one way it should.
+///
+/// # Errors
+/// When this program cannot be found.
+pub(super) fn command(task: &Task) -> io::Result<Command> {
+    let mut command = launch::this_program()?;
+    command
+        .arg("hold-guard")
+        .args(["--until", &task.until.to_string()])
+        .args(["--kill-after-ms", &task.kill_after.as_millis().to_string()])
+        .arg("--")
+        .args(&task.program)
+        .process_group(0);
+    Ok(command)
+}

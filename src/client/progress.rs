@@ -1,0 +1,235 @@
+//! How far a client has come in each channel, what of that the broker has been
+//! told, and what it must not hand over again. Pure: time is an argument.
+
+use super::event::Frame;
+use super::ticket::Mark;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+/// How long the broker may not know how far this client has come. It is what a
+/// resume without positions of one's own would bring again.
+const SAY_AFTER: Duration = Duration::from_secs(1);
+
+/// Entries after which the broker is told before that time: of a fast stream it
+/// should not have to keep a whole second.
+const SAY_AFTER_ENTRIES: usize = 1000;
+
+/// Bytes of positions that one introduction carries: with the rest of it, they
+/// must fit into a line of 64 KiB. What does not fit the broker knows from the
+/// `seen` that went before, and what comes twice is left out here.
+const OPTIONS_BYTES_MAX: usize = 32 * 1024;
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Position {
+    mark: Mark,
+    /// The last seq that the broker was told of.
+    said: u64,
+    /// Up to here everything was handed over before the session was resumed.
+    floor: u64,
+}
+
+/// How far a client has come.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Progress {
+    positions: BTreeMap<String, Position>,
+    /// Entries since the broker was told.
+    unsaid: usize,
+    said_at: Option<Instant>,
+}
+
+impl Progress {
+    pub(super) fn new(marks: &BTreeMap<String, Mark>) -> Self {
+        let position = |mark: &Mark| Position { mark: *mark, ..Position::default() };
+        let positions = marks.iter().map(|(channel, mark)| (channel.clone(), position(mark)));
+        Progress { positions: positions.collect(), ..Progress::default() }
+    }
+
+    /// All positions.
+    pub(super) fn marks(&self) -> BTreeMap<String, Mark> {
+        let marks = self.positions.iter();
+        marks.map(|(channel, position)| (channel.clone(), position.mark)).collect()
+    }
+
+    /// Subscribed to a channel; everything up to `seen` is none of this
+    /// client's business. `None` if it asked for some of that.
+    pub(super) fn began(&mut self, channel: &str, seen: Option<u64>, observer: bool) {
+        let said = seen.unwrap_or(0);
+        let position = Position { mark: Mark { seen, observer }, said, floor: 0 };
+        self.positions.insert(channel.to_owned(), position);
+    }
+
+    /// No longer subscribed to a channel.
+    pub(super) fn forget(&mut self, channel: &str) {
+        self.positions.remove(channel);
+    }
+
+    /// Keeps only these channels.
+    pub(super) fn retain(&mut self, keep: impl Fn(&str) -> bool) {
+        self.positions.retain(|channel, _| keep(channel));
+    }
+
+    /// The session goes on: whatever came before must not come again.
+    pub(super) fn resumed(&mut self) {
+        for position in self.positions.values_mut() {
+            position.floor = position.mark.seen.unwrap_or(0);
+            position.said = position.floor;
+        }
+    }
+
+    /// Takes notice of an entry; whether it is a new one.
+    pub(super) fn admits(&mut self, channel: &str, seq: u64) -> bool {
+        let Some(position) = self.positions.get_mut(channel) else {
+            // A pattern brought it.
+            self.began(channel, None, true);
+            return self.admits(channel, seq);
+        };
+        if seq <= position.floor {
+            return false;
+        }
+        position.mark.seen = Some(seq.max(position.mark.seen.unwrap_or(0)));
+        self.unsaid += 1;
+        true
+    }
+
+    /// Takes notice of a frame. Gives it back, without what was handed over
+    /// before.
+    pub(super) fn pass(&mut self, frame: Frame) -> Option<Frame> {
+        let entry = match &frame {
+            Frame::Message { channel, seq, .. }
+            | Frame::Joined { channel, seq, .. }
+            | Frame::Left { channel, seq, .. }
+            | Frame::Moved { channel, seq, .. } => Some((channel, *seq)),
+            Frame::Command(command) => Some((&command.channel, command.seq)),
+            Frame::Gap { channel, to, .. } => Some((channel, *to)),
+            _ => None,
+        };
+        if let Some((channel, seq)) = entry
+            && !self.admits(channel, seq)
+        {
+            return None;
+        }
+        Some(match frame {
+            Frame::Gap { channel, from, to } => {
+                let floor = self.positions.get(&channel).map_or(0, |position| position.floor);
+                Frame::Gap { channel, from: from.max(floor + 1), to }
+            }
+            frame => frame,
+        })
+    }
+
+    /// When the broker is to be told next.
+    pub(super) fn due_at(&self, now: Instant) -> Option<Instant> {
+        match (self.unsaid, self.said_at) {
+            (0, _) => None,
+            (SAY_AFTER_ENTRIES.., _) => Some(now),
+            (_, None) => Some(now + SAY_AFTER),
+            (_, Some(at)) => Some(at + SAY_AFTER),
+        }
+    }
+
+    /// What the broker is to be told now.
+    pub(super) fn due(&mut self, now: Instant) -> Vec<String> {
+        if self.said_at.is_none() && self.unsaid > 0 {
+            self.said_at = Some(now);
+        }
+        if self.due_at(now).is_none_or(|at| at > now) {
+            return Vec::new();
+        }
+        self.unsaid = 0;
+        self.said_at = Some(now);
+        let moved = |position: &&mut Position| position.mark.seen.unwrap_or(0) > position.said;
+        let mut lines = Vec::new();
+        for (channel, position) in &mut self.positions {
+            if let Some(position) = Some(position).filter(moved) {
+                position.said = position.mark.seen.unwrap_or(0);
+                lines.push(format!("seen {channel} {}", position.said));
+            }
+        }
+        lines
+    }
+
+    /// The positions as options of an introduction: first those of which the
+    /// broker knows least.
+    pub(super) fn options(&self) -> String {
+        let with_seq = |(channel, position): (_, &Position)| {
+            let seq = position.mark.seen?;
+            Some((seq.saturating_sub(position.said), channel, seq))
+        };
+        let mut all: Vec<(u64, &String, u64)> =
+            self.positions.iter().filter_map(with_seq).collect();
+        all.sort_by_key(|(unsaid, _, _)| std::cmp::Reverse(*unsaid));
+        let mut options = String::new();
+        for (_, channel, seq) in all {
+            let option = format!(" --seen {channel}={seq}");
+            if options.len() + option.len() > OPTIONS_BYTES_MAX {
+                break;
+            }
+            options.push_str(&option);
+        }
+        options
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pass(progress: &mut Progress, line: &str) -> Option<Frame> {
+        progress.pass(Frame::parse(line))
+    }
+
+    #[test]
+    fn what_was_handed_over_before_a_resume_is_not_handed_over_again() {
+        let mut progress = Progress::default();
+        progress.began("n", Some(3), false);
+        assert!(pass(&mut progress, "msg n 4 al hi").is_some());
+        assert!(pass(&mut progress, "join n 5 bob 1").is_some());
+        progress.resumed();
+        assert_eq!(progress.options(), " --seen n=5");
+        assert!(pass(&mut progress, "msg n 4 al hi").is_none());
+        assert!(pass(&mut progress, "gap n 2 5").is_none());
+        assert_eq!(pass(&mut progress, "gap n 4 7"), Some(Frame::parse("gap n 6 7")));
+        assert!(pass(&mut progress, "msg n 8 al hi").is_some());
+        assert!(pass(&mut progress, "rank n 0 5 5").is_some(), "no entry, and no position");
+        progress.forget("n");
+        assert!(pass(&mut progress, "msg n 1 al the channel was made again").is_some());
+    }
+
+    #[test]
+    fn who_asks_for_earlier_entries_gets_them() {
+        let mut progress = Progress::default();
+        progress.began("n", None, false);
+        assert_eq!(progress.options(), "");
+        assert!(pass(&mut progress, "msg n 2 al early").is_some());
+        assert_eq!(progress.options(), " --seen n=2");
+    }
+
+    #[test]
+    fn the_broker_is_told_each_second_or_each_thousand_entries_and_only_of_news() {
+        let begin = Instant::now();
+        let mut progress = Progress::default();
+        progress.began("n", Some(0), false);
+        progress.began("quiet", Some(7), false);
+        assert_eq!(progress.due(begin), [""; 0]);
+        assert!(progress.admits("n", 1));
+        assert_eq!(progress.due(begin), [""; 0], "not at once");
+        assert_eq!(progress.due_at(begin), Some(begin + SAY_AFTER));
+        assert_eq!(progress.due(begin + SAY_AFTER), ["seen n 1"]);
+        assert_eq!(progress.due_at(begin + SAY_AFTER), None);
+        for seq in 2..2 + SAY_AFTER_ENTRIES as u64 {
+            assert!(progress.admits("n", seq));
+        }
+        assert_eq!(progress.due(begin + SAY_AFTER), ["seen n 1001"]);
+    }
+
+    #[test]
+    fn an_introduction_has_an_end() {
+        let mut progress = Progress::default();
+        for number in 0..5000 {
+            progress.began(&format!("channel-{number}"), Some(number), false);
+        }
+        assert!(progress.admits("late", 9));
+        let options = progress.options();
+        assert!(options.len() <= OPTIONS_BYTES_MAX && options.starts_with(" --seen late=9 "));
+    }
+}

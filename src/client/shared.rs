@@ -1,0 +1,61 @@
+//! What the task behind a client shares with those who hold it.
+
+use super::driver::Tag;
+use super::outbox::Outbox;
+use super::ticket::Ticket;
+use crate::sync;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+/// What the task behind a client shares with those who hold it.
+#[derive(Debug, Default)]
+pub(super) struct Shared {
+    pub(super) outbox: Arc<Outbox<Tag>>,
+    leaving: AtomicBool,
+    taken_over: AtomicBool,
+    name: Mutex<Option<String>>,
+    ticket: Mutex<Option<Ticket>>,
+}
+
+impl Shared {
+    /// Leaves the broker.
+    pub(super) fn leave(&self) {
+        self.leaving.store(true, Ordering::Release);
+        self.outbox.say("quit", None);
+    }
+
+    /// Somebody else has the session now.
+    pub(super) fn taken_over(&self) {
+        self.taken_over.store(true, Ordering::Release);
+    }
+
+    /// Whether somebody else has the session.
+    pub(super) fn is_taken_over(&self) -> bool {
+        self.taken_over.load(Ordering::Acquire)
+    }
+
+    /// Whether there is to be no other connection.
+    pub(super) fn is_over(&self) -> bool {
+        self.leaving.load(Ordering::Acquire) || self.is_taken_over()
+    }
+
+    /// The broker calls this client so.
+    pub(super) fn named(&self, name: Option<&str>) {
+        *sync::lock(&self.name) = name.map(str::to_owned);
+    }
+
+    /// What the broker calls this client.
+    pub(super) fn name(&self) -> Option<String> {
+        sync::lock(&self.name).clone()
+    }
+
+    /// Keeps what the session can be resumed with.
+    pub(super) fn keep(&self, ticket: Option<Ticket>) {
+        *sync::lock(&self.ticket) = ticket;
+    }
+
+    /// What the session can be resumed with.
+    pub(super) fn ticket(&self) -> Option<Ticket> {
+        sync::lock(&self.ticket).clone()
+    }
+}

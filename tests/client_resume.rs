@@ -1,0 +1,238 @@
+//! Sessions, both halves together: library and program come back to a real
+//! broker and miss nothing.
+// A test fails by a panic, also in its helpers.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod client_support;
+
+use client_support::{Running, Wire, broker, member, next, program, wait};
+use ranked_broker::client::{Frame, Frames, Options, Ticket};
+use ranked_broker::config::Config;
+use ranked_broker::server::Server;
+use std::path::Path;
+use std::time::Duration;
+
+/// The messages up to and including `end`.
+fn messages(frames: &mut Frames) -> Vec<String> {
+    let mut texts = Vec::new();
+    next(frames, |frame| match frame {
+        Frame::Message { payload, .. } if payload == "end" => Some(()),
+        Frame::Message { payload, .. } => {
+            texts.push(payload);
+            None
+        }
+        Frame::Gap { .. } | Frame::SessionGone | Frame::Missed { .. } => panic!("{frame:?}"),
+        _ => None,
+    });
+    texts
+}
+
+#[test]
+fn however_often_the_wire_is_cut_every_message_comes_once_and_in_order() {
+    let server = broker();
+    let wire = Wire::to(server.addr.port());
+    let (alice, mut frames) = wait(
+        Options::new()
+            .name("alice")
+            .session(Ticket::fresh())
+            .pause_max(Duration::from_millis(10))
+            .connect("127.0.0.1", wire.port),
+    )
+    .unwrap();
+    let (bob, _) = member(&server, "bob");
+    wait(bob.create("n")).unwrap();
+    wait(alice.observe("n")).unwrap();
+    let expected: Vec<String> = (0..3000).map(|number: u32| number.to_string()).collect();
+    let texts = expected.clone();
+    let publishing = ranked_broker::runtime::spawn(async move {
+        for (at, text) in texts.iter().enumerate() {
+            bob.publish("n", text).await.unwrap();
+            if at % 200 == 100 {
+                wire.cut();
+            }
+        }
+        bob.publish("n", "end").await.unwrap();
+    });
+    assert_eq!(messages(&mut frames), expected);
+    wait(publishing);
+}
+
+#[test]
+fn what_is_published_with_a_key_is_published_once_however_often_the_wire_is_cut() {
+    let server = broker();
+    let wire = Wire::to(server.addr.port());
+    let options = Options::new().session(Ticket::fresh()).pause_max(Duration::from_millis(10));
+    let (alice, _frames) = wait(options.connect("127.0.0.1", wire.port)).unwrap();
+    let (bob, mut frames) = member(&server, "bob");
+    wait(bob.create("n")).unwrap();
+    wait(bob.subscribe("n")).unwrap();
+    let expected: Vec<String> = (0..500).map(|number: u32| number.to_string()).collect();
+    for (at, text) in expected.iter().enumerate() {
+        let publishing = alice.publish_once(text, "n", text);
+        let cutting = async {
+            if at % 50 == 25 {
+                wire.cut();
+            }
+        };
+        wait(async { futures::join!(publishing, cutting) }).0.unwrap();
+    }
+    wait(alice.publish_once("end", "n", "end")).unwrap();
+    assert_eq!(messages(&mut frames), expected);
+}
+
+#[test]
+fn another_process_with_the_ticket_goes_on() {
+    let server = broker();
+    let port = server.addr.port();
+    let connect = |ticket| {
+        wait(Options::new().name("alice").session(ticket).connect("127.0.0.1", port)).unwrap()
+    };
+    let (alice, mut frames) = connect(Ticket::fresh());
+    wait(alice.request("create n --hold 60")).unwrap();
+    wait(alice.subscribe("n")).unwrap();
+    wait(alice.publish("n", "end")).unwrap();
+    messages(&mut frames);
+    // Where it would have stored it, and been killed.
+    let ticket = loop {
+        let ticket = alice.ticket().unwrap();
+        if ticket.seen("n") == Some(2) {
+            break ticket;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    wait(alice.publish("n", "missed")).unwrap();
+    let (later, mut later_frames) = connect(ticket);
+    let resumed = next(&mut later_frames, |frame| match frame {
+        Frame::Resumed { missed, rank } => Some((missed, rank)),
+        _ => None,
+    });
+    assert_eq!(resumed, (0, Some(0)));
+    wait(later.publish("n", "end")).unwrap();
+    assert_eq!(messages(&mut later_frames), ["missed"]);
+    // The first one is told that it is over, and does not fight.
+    next(&mut frames, |frame| match frame {
+        Frame::Bye { reason } => {
+            assert_eq!(reason, "taken-over");
+            Some(())
+        }
+        _ => None,
+    });
+    let error = wait(alice.request("ping")).unwrap_err();
+    assert!(error.to_string().contains("taken this session over"), "{error}");
+}
+
+/// `broker-client` with its sessions in this folder.
+fn client(state: &Path, port: u16, args: &[&str]) -> Running {
+    let mut command = program(port, args);
+    command.env("XDG_STATE_HOME", state);
+    Running::start(command)
+}
+
+const FOLLOWER: [&str; 6] = ["--name", "al", "--session", "--sub", "n", "--follow"];
+
+#[test]
+fn a_program_that_is_killed_goes_on_where_it_was() {
+    let server = broker();
+    let port = server.addr.port();
+    let state = tempfile::tempdir().unwrap();
+    let (bob, _frames) = member(&server, "bob");
+    wait(bob.request("create n --hold 60")).unwrap();
+    let mut first = client(state.path(), port, &FOLLOWER);
+    first.expect("ok sub n rank=0");
+    wait(bob.publish("n", "one")).unwrap();
+    first.expect("msg n 2 bob one");
+    first.signal("KILL");
+    first.end();
+    wait(bob.publish("n", "two")).unwrap();
+    let mut second = client(state.path(), port, &FOLLOWER);
+    let resumed = second.expect("resumed session=");
+    assert!(resumed.ends_with("missed=0 rank=0"), "{resumed}");
+    second.expect("msg n 3 bob two");
+    // One at a time.
+    let mut third = client(state.path(), port, &FOLLOWER);
+    third.expect("is in use by another broker-client");
+    assert_eq!(third.end(), 1);
+    // An interrupt keeps the session, too.
+    second.signal("INT");
+    assert_eq!(second.end(), 0);
+    wait(bob.publish("n", "three")).unwrap();
+    let mut fourth = client(state.path(), port, &FOLLOWER);
+    assert!(fourth.expect("resumed").ends_with("missed=0 rank=0"));
+    assert_eq!(fourth.expect("msg n"), "msg n 4 bob three");
+    // Leaving on purpose ends it.
+    fourth.send("quit");
+    fourth.expect("bye quit");
+    assert_eq!(fourth.end(), 0);
+    let mut fifth = client(state.path(), port, &FOLLOWER);
+    let line = fifth.expect("ok sub n");
+    assert!(line.starts_with("ok sub n rank=0 term=6"), "{line}");
+}
+
+#[test]
+fn a_script_that_ends_keeps_its_session() {
+    let server = broker();
+    let state = tempfile::tempdir().unwrap();
+    let run = |lines: &str| {
+        let mut client = client(state.path(), server.addr.port(), &["--session", "a b/c"]);
+        client.send(lines);
+        client.finish()
+    };
+    let (out, err, code) = run("create n\nsub n --observe\npub n one");
+    // What was still due comes before the end, as without a session.
+    assert!(out.ends_with("ok pub n 1\nmsg n 1 guest-1 one\n"), "{out}");
+    assert_eq!((err.as_str(), code), ("", 0));
+    let (out, err, code) = run("pub --key k n two\npub --key k n two");
+    assert!(err.contains("resumed session=") && err.trim_end().ends_with("missed=0"), "{err}");
+    assert_eq!(out.lines().filter(|line| *line == "ok pub n 2").count(), 2, "{out}");
+    assert_eq!(out.lines().filter(|line| line.starts_with("msg n")).count(), 1, "{out}");
+    assert_eq!(code, 0);
+}
+
+#[test]
+fn a_session_that_is_gone_is_said_to_be() {
+    let config = Config { port: 0, session_grace: Duration::ZERO, ..Config::default() };
+    let server = Server::start(config).unwrap();
+    let port = server.addr.port();
+    let state = tempfile::tempdir().unwrap();
+    let mut first = client(state.path(), port, &["--session", "--sub", "n", "--follow"]);
+    first.send("create n");
+    first.expect("ok sub n rank=0");
+    first.signal("KILL");
+    first.end();
+    let (bob, _frames) = member(&server, "bob");
+    let is_gone = || wait(bob.request("who")).unwrap().rows.len() == 1;
+    while !is_gone() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let mut second = client(state.path(), port, &["--session", "--sub", "n", "--follow"]);
+    second.expect("is no longer kept; starting anew");
+    second.expect("ok sub n");
+}
+
+#[test]
+fn a_program_whose_wire_is_cut_shows_every_message_once() {
+    let server = broker();
+    let wire = Wire::to(server.addr.port());
+    let state = tempfile::tempdir().unwrap();
+    let (bob, _frames) = member(&server, "bob");
+    wait(bob.create("n")).unwrap();
+    let args = ["--session", "--sub", "n", "--observe", "--follow"];
+    let mut follower = client(state.path(), wire.port, &args);
+    follower.expect("ok sub n");
+    for number in 0..300 {
+        wait(bob.publish("n", &number.to_string())).unwrap();
+        if number % 100 == 50 {
+            wire.cut();
+            follower.expect("resumed session=");
+        }
+    }
+    wait(bob.publish("n", "end")).unwrap();
+    follower.expect("bob end");
+    follower.signal("INT");
+    let (out, _, _) = follower.finish();
+    let shown: Vec<&str> = out.lines().filter(|line| line.starts_with("msg n")).collect();
+    let expected: Vec<String> =
+        (0..300).map(|number| format!("msg n {} bob {number}", number + 1)).collect();
+    assert_eq!(shown[..300], expected);
+    assert_eq!(shown.len(), 301);
+}

@@ -1,0 +1,245 @@
+//! A broker that comes back has forgotten nothing that it promised: sessions,
+//! seats, ranks, keys.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod support;
+
+use support::{Broker, Child, Client, field};
+
+const SESSION: &str = "f81d4fae-7dec-11d0-a765-00a0c91e6bf6";
+
+fn broker(dir: &tempfile::TempDir, settings: &[&str]) -> Broker {
+    let data = ["--data", dir.path().to_str().unwrap()];
+    Broker::of(Child::with(&[&data, settings].concat()))
+}
+
+/// A client of this name, and how it resumes its session.
+fn owner(broker: &Broker, name: &str) -> (Client, String) {
+    let mut client = broker.connect(name);
+    let reply = client.ask(&format!("hello --name {name}"), "ok hello *");
+    let (session, secret) = (field(&reply, "session"), field(&reply, "secret"));
+    (client, format!("hello --session {session} --secret {secret}"))
+}
+
+/// Whether the broker is ended in order or killed, once all there is to write
+/// has been written.
+fn end(mut broker: Broker, how: &str) {
+    let mut witness = broker.connect("witness");
+    // Its reply waits for the disk, and so for all that was noted before.
+    let settled = format!("create settled-{}", broker.child().id());
+    witness.ask(&settled, &format!("ok {settled}"));
+    broker.child().signal(how);
+    broker.child().ended();
+}
+
+/// "With `--data`, seqs, views and terms never go backwards, also for channels
+/// that are not durable; seats of lost members are held for a restart grace so
+/// that a restart does not reshuffle the ranks."
+fn ranks_survive(how: &str) {
+    let dir = tempfile::tempdir().unwrap();
+    let first = broker(&dir, &[]);
+    let (mut alice, resume_alice) = owner(&first, "alice");
+    let (mut bob, resume_bob) = owner(&first, "bob");
+    let mut carol = first.client("carol");
+    alice.ask("create kept --durable", "ok create kept");
+    alice.ask("create plain --max 7", "ok create plain");
+    for channel in ["kept", "plain"] {
+        carol.ask(&format!("sub {channel}"), "ok sub * rank=0 *");
+        alice.ask(&format!("sub {channel}"), "ok sub * rank=1 *");
+        bob.ask(&format!("sub {channel}"), "ok sub * rank=2 *");
+        carol.expect("join * 2 alice 1");
+        alice.expect("join * 3 bob 2");
+        carol.expect("join * 3 bob 2");
+        carol.ask(&format!("yield {channel}"), "ok yield * rank=2 view=4");
+        for client in [&mut alice, &mut bob, &mut carol] {
+            client.until("move * 4 carol 0 2");
+        }
+    }
+    bob.ask("pub kept one", "ok pub kept 5");
+    end(first, how);
+
+    let second = broker(&dir, &["--restart-grace", "1h"]);
+    let mut witness = second.connect("witness");
+    witness.ask("info plain", "channel plain members=3 * max=7 *");
+    witness.expect("ok info plain");
+    witness.send("ranks kept");
+    witness.expect_all(&[
+        "member kept 0 alice term=4 away=yes *",
+        "member kept 1 bob term=4 away=yes *",
+        "member kept 2 carol term=4 away=yes *",
+        "ok ranks kept 3 view=4",
+    ]);
+    // On the durable channel nothing has changed; on the other one the terms
+    // are new, and higher than any before.
+    let mut alice = second.connect("alice");
+    alice.ask(&format!("{resume_alice} --seen kept=4"), "ok hello name=alice * resumed=yes *");
+    // Nothing is promised of the order across channels.
+    let mut lines = Vec::new();
+    while lines.len() < 4 {
+        lines.extend(alice.line().filter(|line| !line.starts_with("gap plain ")));
+    }
+    lines.sort_unstable();
+    assert!(support::matches("move plain * alice 0 0", &lines[0]), "{lines:?}");
+    assert_eq!(lines[1..3], ["msg kept 5 bob one", "rank kept 0 4 4"], "{lines:?}");
+    let rank = &lines[3];
+    assert!(rank.starts_with("rank plain 0 "), "{lines:?}");
+    let term: u64 = support::number(rank, 3);
+    assert!(term > 4, "{rank}");
+    witness
+        .ask(&format!("check plain {term}"), &format!("ok check plain current=yes term={term} *"));
+    alice.ask("pub --term 4 kept two", "ok pub kept 6");
+    alice.expect("msg kept 6 alice two");
+    let mut bob = second.connect("bob");
+    bob.ask(&format!("{resume_bob} --seen kept=5"), "ok hello name=bob * resumed=yes *");
+    bob.until("msg kept 6 alice two");
+    // An order reaches whoever is there, in the same order of ranks.
+    alice.ask("cmd kept go", "ok cmd kept 7 to=2");
+    bob.until("cmd kept 7 alice 0 4 go");
+}
+
+#[test]
+fn ranks_survive_a_kill() {
+    ranks_survive("KILL");
+}
+
+#[test]
+fn ranks_survive_a_stop() {
+    ranks_survive("TERM");
+}
+
+/// Whoever does not come back within the grace has left.
+#[test]
+fn a_seat_that_nobody_comes_back_to() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = broker(&dir, &[]);
+    let (mut alice, _) = owner(&first, "alice");
+    let mut guest = first.connect("guest");
+    alice.ask("create kept --durable", "ok create kept");
+    guest.ask("sub kept", "ok sub kept rank=0 *");
+    alice.ask("sub kept", "ok sub kept rank=1 *");
+    end(first, "KILL");
+    let second = broker(&dir, &["--restart-grace", "50ms"]);
+    let mut bob = second.client("bob");
+    bob.ask("sub kept --from first --observe", "ok sub kept *");
+    bob.expect_all(&["join kept 1 guest-1 0", "join kept 2 alice 1"]);
+    bob.expect_unordered(&["left kept * guest-1 * reason=lost", "left kept * alice * reason=lost"]);
+    // Its session outlives its seat.
+    bob.ask("hello --name bob", "ok hello name=bob *");
+    bob.ask("ranks kept", "ok ranks kept 0 *");
+}
+
+/// What a session is subscribed to, how far it is there, what it observes and
+/// what its keys were answered.
+#[test]
+fn a_session_is_the_same_after_a_crash() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = broker(&dir, &[]);
+    let mut bob = first.client("bob");
+    bob.ask("create log --durable", "ok create log");
+    let mut alice = first.connect("alice");
+    let reply = alice.ask(&format!("hello --name alice --session {SESSION}"), "ok hello *");
+    let secret = field(&reply, "secret");
+    alice.ask("sub log --observe --no-echo", "ok sub log *");
+    alice.ask("sub --pattern x.*", "ok sub x.* matched=0");
+    for n in 1..=5 {
+        bob.ask(&format!("pub log {n}"), &format!("ok pub log {n}"));
+        alice.expect(&format!("msg log {n} bob {n}"));
+    }
+    alice.ask("pub --key a log mine", "ok pub log 6");
+    alice.ask("seen log 3", "ok seen log 3");
+    end(first, "KILL");
+
+    let second = broker(&dir, &[]);
+    let mut thief = second.connect("thief");
+    thief.ask(&format!("hello --session {SESSION} --secret {SESSION}"), "err denied *");
+    thief.ask("hello --name alice", "ok hello name=alice *");
+    // Its name was taken without its session: that ends it, for ever.
+    thief.ask(&format!("hello --session {SESSION}"), "err gone *");
+    end(second, "KILL");
+    let third = broker(&dir, &[]);
+    let mut alice = third.connect("alice");
+    alice.ask(&format!("hello --session {SESSION} --secret {secret}"), "err gone *");
+}
+
+#[test]
+fn positions_patterns_and_keys_survive() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = broker(&dir, &[]);
+    let mut bob = first.client("bob");
+    bob.ask("create log --durable", "ok create log");
+    let mut alice = first.connect("alice");
+    alice.ask(&format!("hello --name alice --session {SESSION}"), "ok hello *");
+    alice.ask("sub log --observe --no-echo", "ok sub log *");
+    alice.ask("sub --pattern x.*", "ok sub x.* matched=0");
+    for n in 1..=5 {
+        bob.ask(&format!("pub log {n}"), &format!("ok pub log {n}"));
+        alice.expect(&format!("msg log {n} bob {n}"));
+    }
+    alice.ask("pub --key a log mine", "ok pub log 6");
+    alice.ask("seen log 3", "ok seen log 3");
+    end(first, "KILL");
+
+    let second = broker(&dir, &[]);
+    let mut bob = second.client("bob");
+    bob.ask("sub x.1 --create", "ok sub x.1 rank=0 *");
+    bob.ask("pub log 7", "ok pub log 7");
+    let mut alice = second.connect("alice");
+    alice.ask(&format!("hello --session {SESSION}"), "ok hello name=alice * channels=1 missed=0");
+    // No echo, as before.
+    let heard = alice.until("msg log 7 bob 7");
+    assert!(heard.contains(&"msg log 4 bob 4".into()) && heard.contains(&"msg log 5 bob 5".into()));
+    assert!(!heard.iter().any(|line| line.starts_with("msg log 3") || line.contains(" alice ")));
+    assert!(heard.contains(&"join x.1 1 bob 0".into()), "{heard:?}");
+    alice.ask("pub --key a log mine", "ok pub log 6");
+    alice.ask("pub --key b log mine", "ok pub log 8");
+    alice.nothing_else();
+}
+
+/// Who has left on purpose, or was kicked, has left for good.
+#[test]
+fn who_has_left_is_not_brought_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = broker(&dir, &[]);
+    let (mut alice, _) = owner(&first, "alice");
+    let (mut bob, resume_bob) = owner(&first, "bob");
+    let (mut carol, resume_carol) = owner(&first, "carol");
+    alice.ask("create ops --durable", "ok create ops");
+    for client in [&mut alice, &mut bob, &mut carol] {
+        client.ask("sub ops", "ok sub ops *");
+    }
+    alice.until("join ops 3 carol 2");
+    bob.until("join ops 3 carol 2");
+    alice.ask("kick ops bob", "ok kick ops bob");
+    carol.until("left ops 4 bob 1 reason=kicked");
+    carol.ask("quit", "bye quit");
+    end(first, "KILL");
+    let second = broker(&dir, &["--restart-grace", "1h"]);
+    let mut bob = second.connect("bob");
+    bob.send(&resume_bob);
+    let reply = bob.line().unwrap();
+    assert!(reply.starts_with("err gone") || field(&reply, "channels") == "0", "{reply}");
+    let mut carol = second.connect("carol");
+    carol.ask(&resume_carol, "err gone *");
+    carol.ask("ranks ops", "member ops 0 alice term=1 away=yes *");
+    carol.expect("ok ranks ops 1 *");
+}
+
+/// "`stats` and the start-up line say how long recovery took and what was
+/// found."
+#[test]
+fn what_was_found_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = broker(&dir, &[]);
+    let (mut alice, _) = owner(&first, "alice");
+    alice.ask("create log --durable", "ok create log");
+    alice.ask("sub log", "ok sub log *");
+    alice.ask("pub log x", "ok pub log 2");
+    end(first, "KILL");
+    let second = broker(&dir, &[]);
+    let mut bob = second.client("bob");
+    let stats = bob.ask("stats", "ok stats *");
+    assert_eq!(field(&stats, "recovered-channels"), "2", "{stats}");
+    assert_eq!(field(&stats, "recovered-entries"), "2", "{stats}");
+    assert_eq!(field(&stats, "recovered-sessions"), "1", "{stats}");
+}
