@@ -36,7 +36,7 @@ fn text(seq: u64) -> String {
 fn template() -> Files {
     let folder = folder();
     let dir = folder.path().to_str().unwrap();
-    let mut broker = Broker::of(Child::with(&["--data", dir, "--data-free", "0"]));
+    let mut broker = Broker::of(Child::with(&["--data", dir, "--data-free", "1KiB"]));
     let mut alice = broker.client("alice");
     alice.ask("create log --durable", "ok create log");
     alice.ask("create plain", "ok create plain");
@@ -129,7 +129,7 @@ fn outcome(files: &Files, how: &str, may_lose: bool) -> Outcome {
         fs::File::create(path).unwrap().write_all(content).unwrap();
     }
     let dir = folder.path().to_str().unwrap();
-    let mut child = Child::run(&["127.0.0.1", "0", "--data", dir, "--data-free", "0"]);
+    let mut child = Child::run(&["127.0.0.1", "0", "--data", dir, "--data-free", "1KiB"]);
     if !child.listens() {
         refused(&mut child, dir, how);
         return Outcome::Refused;

@@ -277,6 +277,7 @@ fn make() -> Template {
         }
     }
     ask(&mut alice, "create gone --durable");
+    ask(&mut alice, "sub gone --no-echo");
     ask(&mut alice, "drop gone");
     runtime::block_on(server.stop());
     let mut files = Files::new();
