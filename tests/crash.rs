@@ -79,7 +79,8 @@ fn stir(broker: &Client, mut dice: Dice) -> BTreeMap<String, (u64, u64)> {
         for request in ["sub", "yield", "check"] {
             let term = if request == "check" { " 0" } else { "" };
             let Some(reply) = ask(format!("{request} {channel}{term}")) else { return told };
-            if reply.starts_with("err unavailable ") {
+            // The disk has failed; and who could not join is no member.
+            if reply.starts_with("err unavailable ") || reply.starts_with("err not-member ") {
                 continue;
             }
             let number = |name| field(&reply, name).parse::<u64>().unwrap_or(0);

@@ -128,6 +128,7 @@ fn outcome(files: &Files, how: &str, may_lose: bool) -> Outcome {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::File::create(path).unwrap().write_all(content).unwrap();
     }
+    println!("{how}");
     let dir = folder.path().to_str().unwrap();
     let mut child = Child::run(&["127.0.0.1", "0", "--data", dir, "--data-free", "1KiB"]);
     if !child.listens() {

@@ -21,7 +21,10 @@ pub fn engine_panic(dir: &Path, info: &PanicHookInfo<'_>) -> Option<OpenError> {
     if !is_engines(&place) && !is_engines(&Backtrace::force_capture().to_string()) {
         return None;
     }
-    let what = info.payload_as_str().unwrap_or("no reason given");
+    let what = info.payload();
+    let text = what.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| what.downcast_ref::<String>().map(String::as_str));
+    let what = text.unwrap_or("no reason given");
     let reason = format!("the storage engine cannot go on: {what:?} at {place}");
     Some(OpenError::Damaged { dir: dir.to_owned(), reason })
 }
