@@ -58,8 +58,10 @@ static TEMPLATE: LazyLock<Template> = LazyLock::new(make);
 
 fuzz_target!(init: prepare(), |input: &[u8]| {
     let (mut files, mut may_lose) = (TEMPLATE.files.clone(), false);
-    for mutation in input.chunks_exact(MUTATION_BYTES).take(MUTATIONS_MAX) {
-        may_lose |= mutate(&mut files, mutation);
+    for bytes in input.chunks(MUTATION_BYTES).take(MUTATIONS_MAX) {
+        let mut mutation = [1; MUTATION_BYTES];
+        mutation[..bytes.len()].copy_from_slice(bytes);
+        may_lose |= mutate(&mut files, &mutation);
     }
     match open(&files) {
         Outcome::Refused(error) => {
