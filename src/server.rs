@@ -4,7 +4,7 @@ use crate::broker::Broker;
 use crate::config::Config;
 use crate::connection;
 use crate::runtime::{self, TcpListener, TcpStream};
-use crate::store::{OpenError, Recovered};
+use crate::store::{self, OpenError, Recovered};
 use crate::wire::text::TextEncoder;
 use async_signal::{Signal, Signals};
 use futures::StreamExt;
@@ -69,6 +69,9 @@ fn hint(error: &io::Error) -> &'static str {
 /// # Errors
 /// [`StartError`] if it cannot start.
 pub fn run(config: Config) -> Result<(), StartError> {
+    if let Some(dir) = &config.data {
+        store::explain_panics(dir.clone());
+    }
     runtime::block_on(async {
         let mut signals = Signals::new([Signal::Term, Signal::Int])?;
         let server = Server::start(config)?;

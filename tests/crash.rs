@@ -11,8 +11,9 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::path::Path;
 use std::time::Duration;
-use support::{Broker, Child, Client, Dice, field};
+use support::{Broker, Child, Client, Dice, Small, field, inject, with_failures};
 
 const PUBLISHERS: usize = 4;
 /// Requests of one publisher that are on their way at once.
@@ -33,11 +34,14 @@ fn session(publisher: usize) -> String {
 
 /// Publishes numbered messages, those first whose reply was lost, until the
 /// connection ends; gives what was acknowledged.
-fn publish(mut client: Client, publisher: usize, first: u64) -> BTreeMap<u64, u64> {
+///
+/// One that is refused is sent again; with a window of more than one, those
+/// behind it would come before it.
+fn publish(mut client: Client, publisher: usize, first: u64, window: usize) -> BTreeMap<u64, u64> {
     let mut acknowledged = BTreeMap::new();
     let (mut next, mut replied) = (first, first);
     loop {
-        while next < replied + WINDOW as u64 {
+        while next < replied + window as u64 {
             let line = format!("pub --key {next} log p{publisher} {next}\n");
             if client.stream.write_all(line.as_bytes()).is_err() {
                 return acknowledged;
@@ -45,6 +49,11 @@ fn publish(mut client: Client, publisher: usize, first: u64) -> BTreeMap<u64, u6
             next += 1;
         }
         let Some(line) = client.line() else { return acknowledged };
+        if window == 1 && line.starts_with("err unavailable ") {
+            next = replied;
+            std::thread::sleep(Duration::from_millis(1));
+            continue;
+        }
         let seq = line.strip_prefix("ok pub log ").unwrap_or_else(|| panic!("{line}"));
         acknowledged.insert(replied, seq.parse().unwrap());
         replied += 1;
@@ -70,6 +79,10 @@ fn stir(broker: &Client, mut dice: Dice) -> BTreeMap<String, (u64, u64)> {
         for request in ["sub", "yield", "check"] {
             let term = if request == "check" { " 0" } else { "" };
             let Some(reply) = ask(format!("{request} {channel}{term}")) else { return told };
+            // The disk has failed; and who could not join is no member.
+            if reply.starts_with("err unavailable ") || reply.starts_with("err not-member ") {
+                continue;
+            }
             let number = |name| field(&reply, name).parse::<u64>().unwrap_or(0);
             let seen = told.entry(channel.into()).or_default();
             let (term, seq) = if request == "check" {
@@ -129,49 +142,119 @@ fn verify(broker: &Broker, ledger: &Ledger, round: usize) {
     }
 }
 
-fn start(dir: &str) -> Broker {
-    let args = ["--data", dir, "--restart-grace", "50ms", "--session-grace", "1h"];
-    Broker::of(Child::with(&args))
+const SETTINGS: [&str; 4] = ["--restart-grace", "50ms", "--session-grace", "1h"];
+
+fn start(dir: &Path) -> Broker {
+    Broker::of(Child::with(&[&["--data", dir.to_str().unwrap()], &SETTINGS[..]].concat()))
+}
+
+fn rounds(default: usize) -> usize {
+    std::env::var("CRASH_ROUNDS").map_or(default, |rounds| rounds.parse().unwrap())
+}
+
+fn seed() -> u64 {
+    std::env::var("CRASH_SEED").map_or(1, |seed| seed.parse().unwrap())
+}
+
+/// Verifies what is there, puts load on the broker while something happens to
+/// it, kills it, and notes what it has acknowledged.
+fn round(
+    mut broker: Broker,
+    ledger: &mut Ledger,
+    round: usize,
+    window: usize,
+    happen: impl FnOnce(&mut Broker),
+) {
+    let mut maker = broker.connect("maker");
+    maker.ask("create log --durable --if-missing", "ok create log");
+    maker.ask("create plain --if-missing", "ok create plain");
+    verify(&broker, ledger, round);
+    let publishers: Vec<_> = (0..PUBLISHERS)
+        .map(|publisher| {
+            let mut client = broker.connect("publisher");
+            client.ask(&format!("hello --session {}", session(publisher)), "ok hello *");
+            let first = ledger.acknowledged[publisher].last_key_value();
+            let first = first.map_or(0, |(number, _)| number + 1);
+            std::thread::spawn(move || publish(client, publisher, first, window))
+        })
+        .collect();
+    let stirrer = broker.connect("stirrer");
+    let of_stirrer = Dice(seed() + round as u64);
+    let stirring = std::thread::spawn(move || stir(&stirrer, of_stirrer));
+    happen(&mut broker);
+    broker.child().kill();
+    for (publisher, thread) in publishers.into_iter().enumerate() {
+        ledger.acknowledged[publisher].extend(thread.join().unwrap());
+    }
+    for (channel, (term, seq)) in stirring.join().unwrap() {
+        let highest = ledger.highest.entry(channel).or_default();
+        *highest = (highest.0.max(term), highest.1.max(seq));
+    }
+}
+
+/// Goes on for some time below `ms` milliseconds.
+fn some_time(dice: &mut Dice, ms: usize) {
+    std::thread::sleep(Duration::from_millis(dice.roll(ms) as u64));
+}
+
+fn conclude(broker: &Broker, ledger: &Ledger, rounds: usize) {
+    verify(broker, ledger, rounds);
+    let acknowledged: usize = ledger.acknowledged.iter().map(BTreeMap::len).sum();
+    println!("{rounds} rounds, {acknowledged} messages acknowledged, none lost or doubled");
+    assert!(acknowledged > 0, "nothing was published: this proves nothing");
 }
 
 #[test]
 fn whatever_was_acknowledged_survives() {
-    let rounds = std::env::var("CRASH_ROUNDS").map_or(10, |rounds| rounds.parse().unwrap());
-    let seed = std::env::var("CRASH_SEED").map_or(1, |seed| seed.parse().unwrap());
-    let mut dice = Dice(seed);
+    let (rounds, mut dice, mut ledger) = (rounds(10), Dice(seed()), Ledger::default());
     let dir = tempfile::tempdir().unwrap();
-    let dir = dir.path().to_str().unwrap();
-    let mut ledger = Ledger::default();
-    for round in 0..rounds {
-        let mut broker = start(dir);
-        let mut maker = broker.connect("maker");
-        maker.ask("create log --durable --if-missing", "ok create log");
-        maker.ask("create plain --if-missing", "ok create plain");
-        verify(&broker, &ledger, round);
-        let publishers: Vec<_> = (0..PUBLISHERS)
-            .map(|publisher| {
-                let mut client = broker.connect("publisher");
-                client.ask(&format!("hello --session {}", session(publisher)), "ok hello *");
-                let first = ledger.acknowledged[publisher].last_key_value();
-                let first = first.map_or(0, |(number, _)| number + 1);
-                std::thread::spawn(move || publish(client, publisher, first))
-            })
-            .collect();
-        let stirrer = broker.connect("stirrer");
-        let of_stirrer = Dice(seed + round as u64);
-        let stirring = std::thread::spawn(move || stir(&stirrer, of_stirrer));
-        std::thread::sleep(Duration::from_millis(dice.roll(400) as u64));
-        broker.child().kill();
-        for (publisher, thread) in publishers.into_iter().enumerate() {
-            ledger.acknowledged[publisher].extend(thread.join().unwrap());
-        }
-        for (channel, (term, seq)) in stirring.join().unwrap() {
-            let highest = ledger.highest.entry(channel).or_default();
-            *highest = (highest.0.max(term), highest.1.max(seq));
+    for number in 0..rounds {
+        round(start(dir.path()), &mut ledger, number, WINDOW, |_| some_time(&mut dice, 400));
+    }
+    conclude(&start(dir.path()), &ledger, rounds);
+}
+
+#[test]
+fn it_survives_also_on_a_disk_that_fills_up() {
+    let Some(disk) = Small::mount() else { return };
+    let (rounds, mut dice, mut ledger) = (rounds(4), Dice(seed()), Ledger::default());
+    let dir = disk.path().join("data");
+    for number in 0..rounds {
+        round(start(&dir), &mut ledger, number, 1, |_| {
+            some_time(&mut dice, 200);
+            disk.fill();
+            some_time(&mut dice, 100);
+            // Half of the time it dies while there is no room.
+            if number % 2 == 0 {
+                disk.make_room();
+                some_time(&mut dice, 1_500);
+            }
+        });
+        if number % 2 == 1 {
+            disk.make_room();
         }
     }
-    verify(&start(dir), &ledger, rounds);
-    let acknowledged: usize = ledger.acknowledged.iter().map(BTreeMap::len).sum();
-    println!("{rounds} rounds, {acknowledged} messages acknowledged, none lost or doubled");
-    assert!(acknowledged > 0, "nothing was published: this proves nothing");
+    conclude(&start(&dir), &ledger, rounds);
+}
+
+#[test]
+fn it_survives_also_on_a_disk_that_fails() {
+    /// Writes that take part of what they are given, writes that fail now and
+    /// then, and a disk that confirms nothing.
+    const FAULTS: [&str; 3] = [
+        "enable_random name=posix/io/rw/write/reduce,probability=0.5",
+        "enable_random name=posix/io/rw/write,probability=0.1,failinfo=5",
+        "enable_random name=posix/io/sync/*,probability=0.1",
+    ];
+    let (rounds, mut dice, mut ledger) = (rounds(6), Dice(seed()), Ledger::default());
+    let dir = tempfile::tempdir().unwrap();
+    for number in 0..rounds {
+        let Some((broker, control)) = with_failures(dir.path(), &SETTINGS) else { return };
+        round(broker, &mut ledger, number, 1, |broker| {
+            some_time(&mut dice, 200);
+            inject(&control, FAULTS[number % FAULTS.len()], broker.child().id());
+            some_time(&mut dice, 1_000);
+        });
+    }
+    conclude(&start(&dir.path().join("data")), &ledger, rounds);
 }

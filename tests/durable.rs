@@ -5,7 +5,7 @@
 
 mod support;
 
-use support::{Broker, Child, Client, eventually, field, number};
+use support::{Broker, Child, Client, Small, eventually, field, inject, number, with_failures};
 
 fn broker(dir: &std::path::Path, settings: &[&str]) -> Broker {
     let data = ["--data", dir.to_str().unwrap()];
@@ -243,42 +243,10 @@ fn a_directory_in_use_is_refused() {
     assert!(complaint.contains(dir.path().to_str().unwrap()), "{complaint}");
 }
 
-/// A small file system of its own; `None` for one who may not make it.
-struct Small(tempfile::TempDir);
-
-impl Small {
-    fn mount() -> Option<Small> {
-        let dir = tempfile::tempdir().unwrap();
-        let mut mount = std::process::Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", "size=24m", "tmpfs"]).arg(dir.path());
-        let is_done = mount.output().is_ok_and(|done| done.status.success());
-        if !is_done {
-            eprintln!("SKIPPED: only root may mount a small file system");
-        }
-        is_done.then(|| Small(dir))
-    }
-
-    fn fill(&self) {
-        let mut ballast = std::fs::File::create(self.0.path().join("ballast")).unwrap();
-        let piece = vec![1; 64 * 1024];
-        while std::io::Write::write_all(&mut ballast, &piece).is_ok() {}
-    }
-
-    fn make_room(&self) {
-        std::fs::remove_file(self.0.path().join("ballast")).unwrap();
-    }
-}
-
-impl Drop for Small {
-    fn drop(&mut self) {
-        let _ = std::process::Command::new("umount").arg("-l").arg(self.0.path()).status();
-    }
-}
-
 #[test]
 fn a_full_disk_stops_durable_channels_only_and_only_while_it_is_full() {
     let Some(disk) = Small::mount() else { return };
-    let dir = disk.0.path().join("data");
+    let dir = disk.path().join("data");
     let mut before = broker(&dir, &[]);
     let mut alice = before.client("alice");
     alice.ask("create log --durable", "ok create log");
@@ -319,11 +287,11 @@ fn a_full_disk_stops_durable_channels_only_and_only_while_it_is_full() {
 #[test]
 fn too_little_room_is_noticed_before_it_is_too_late() {
     let Some(disk) = Small::mount() else { return };
-    let broker = broker(&disk.0.path().join("data"), &["--data-free", "1G"]);
+    let broker = broker(&disk.path().join("data"), &["--data-free", "1G"]);
     let mut alice = broker.client("alice");
     alice.ask("create log --durable", "ok create log");
     alice.ask("pub log 1", "ok pub log 1");
-    let ballast = std::fs::File::create(disk.0.path().join("ballast")).unwrap();
+    let ballast = std::fs::File::create(disk.path().join("ballast")).unwrap();
     // A tenth of 24 MiB is to stay free.
     std::io::Write::write_all(&mut &ballast, &vec![1; 22 * 1024 * 1024]).unwrap();
     drop(ballast);
@@ -340,30 +308,10 @@ fn too_little_room_is_noticed_before_it_is_too_late() {
     });
 }
 
-/// The broker's process with failures injected beneath it when asked to.
-fn with_failures(dir: &std::path::Path) -> Option<(Broker, String)> {
-    let is_there = std::process::Command::new("fiu-run").arg("-h").output().is_ok();
-    if !is_there {
-        eprintln!("SKIPPED: fiu-run is not installed (Debian: fiu-utils)");
-        return None;
-    }
-    let control = dir.join("control").to_str().unwrap().to_owned();
-    let program = ["fiu-run", "-x", "-f", &control];
-    let data = dir.join("data");
-    let child = Child::under(&program, &["--data", data.to_str().unwrap()]);
-    Some((Broker::of(child), control))
-}
-
-fn inject(control: &str, command: &str, pid: u32) {
-    let mut fiu = std::process::Command::new("fiu-ctrl");
-    let done = fiu.args(["-f", control, "-c", command]).arg(pid.to_string()).status().unwrap();
-    assert!(done.success());
-}
-
 #[test]
 fn after_a_failed_fsync_nothing_is_acknowledged_until_a_restart() {
     let dir = tempfile::tempdir().unwrap();
-    let Some((mut before, control)) = with_failures(dir.path()) else { return };
+    let Some((mut before, control)) = with_failures(dir.path(), &[]) else { return };
     let mut alice = before.client("alice");
     alice.ask("create log --durable", "ok create log");
     alice.ask("create plain", "ok create plain");
@@ -389,7 +337,7 @@ fn after_a_failed_fsync_nothing_is_acknowledged_until_a_restart() {
 #[test]
 fn a_failed_write_is_made_good() {
     let dir = tempfile::tempdir().unwrap();
-    let Some((mut before, control)) = with_failures(dir.path()) else { return };
+    let Some((mut before, control)) = with_failures(dir.path(), &[]) else { return };
     let mut alice = before.client("alice");
     let mut bob = before.client("bob");
     alice.ask("create log --durable", "ok create log");

@@ -212,7 +212,14 @@ impl Committer {
             let view = effects.views.get(&id).copied().unwrap_or(known.view);
             let trimmed =
                 retention::trim(disk, &mut batch, id, &mut extent, known.keep, view, unix_ms);
-            trimmed.map_err(Failure::Write)?;
+            if let Err(error) = trimmed {
+                // No reason to take nothing more, for this or any other channel.
+                known.keep = Keep::default();
+                log::error!(
+                    "event=store-damaged channel-number={id} error={error:?} \
+                     advice=\"it keeps all its entries until a restart; restore the data directory from a copy\""
+                );
+            }
             if before != Some(extent) {
                 effects.extents.insert(id, extent);
             }

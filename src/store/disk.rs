@@ -1,6 +1,7 @@
 //! The storage engine: the only file that names it.
 
 use super::journal::Journals;
+use super::layout;
 use super::record::{self, ChannelId};
 use super::{OpenError, Table};
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode};
@@ -14,9 +15,11 @@ const MIB: u64 = 1024 * 1024;
 const CACHE_BYTES: u64 = 4 * MIB;
 /// What the entries not yet in tables take in memory. Twice as much while they
 /// are being written.
-const ENTRIES_MEMORY_BYTES: u64 = 8 * MIB;
+const ENTRIES_MEMORY_BYTES: u64 = if cfg!(fuzzing) { FUZZED_BYTES } else { 8 * MIB };
 /// The same for every other table.
-const SMALL_MEMORY_BYTES: u64 = MIB;
+const SMALL_MEMORY_BYTES: u64 = if cfg!(fuzzing) { FUZZED_BYTES } else { MIB };
+/// So little that a small directory has tables too.
+const FUZZED_BYTES: u64 = 8 * 1024;
 /// The least that the engine allows. What it has not put into tables when the
 /// broker is killed is read again at the next start.
 const JOURNAL_BYTES: u64 = 64 * MIB;
@@ -58,6 +61,12 @@ impl Disk {
             dir: dir.to_owned(),
             reason: source.to_string(),
         })?;
+        if let Err(reason) = journals.check_order().and_then(|()| layout::check(dir, &journals)) {
+            // Files that another broker is just changing look like that too.
+            let is_used = layout::is_in_use(dir);
+            let dir = dir.to_owned();
+            return Err(if is_used { OpenError::InUse { dir } } else { damaged(&dir, reason) });
+        }
         let opened = Database::builder(dir)
             .cache_size(CACHE_BYTES)
             .max_journaling_size(JOURNAL_BYTES)
@@ -77,6 +86,8 @@ impl Disk {
         let last = disk.last_commit().map_err(|reason| damaged(dir, reason))?;
         disk.commits.store(last, Ordering::Relaxed);
         journals.check(last).map_err(|reason| damaged(dir, reason))?;
+        layout::note(dir)
+            .map_err(|e| OpenError::Folder { dir: dir.to_owned(), reason: e.to_string() })?;
         Ok(disk)
     }
 

@@ -121,7 +121,8 @@ fn read_all(shared: &Shared, rx: &Receiver<Fetch>) {
                 fetch.channel,
                 fetch.from
             );
-            Fetched { error: Some(error), ..Fetched::default() }
+            // Its reader is told that it is gone, and goes on.
+            Fetched { to: fetch.to, error: Some(error), ..Fetched::default() }
         });
         (fetch.then)(fetched);
     }
@@ -129,14 +130,27 @@ fn read_all(shared: &Shared, rx: &Receiver<Fetch>) {
 
 fn read(shared: &Shared, disk: &Disk, fetch: &Fetch) -> Result<Fetched, String> {
     let mut fetched = Fetched { to: fetch.from.saturating_sub(1), ..Fetched::default() };
+    let entries = |from| disk.rows_of(Table::Entries, fetch.channel, from..=fetch.to);
     // The chunk that holds the first entry may begin before it.
     let before = disk.rows_of(Table::Entries, fetch.channel, 0..=fetch.from).next_back();
-    let first = before.transpose()?;
-    let first = first.and_then(|(key, _)| record::split_key(&key)).map_or(fetch.from, |key| key.1);
-    let mut bytes = 0;
-    for row in disk.rows_of(Table::Entries, fetch.channel, first..=fetch.to) {
-        let (key, value) = row?;
+    let first = before.and_then(|row| record::split_key(&row.ok()?.0));
+    let (mut bytes, mut at) = (0, first.map_or(fetch.from, |key| key.1));
+    let mut rows = entries(at);
+    while let Some(row) = rows.next() {
+        let (key, value) = match row {
+            Ok(row) => row,
+            Err(e) => {
+                let next = readable_after(at, fetch.to, |seq| {
+                    !matches!(entries(seq).next(), Some(Err(_)))
+                });
+                report(shared, fetch.channel, at, next.map_or(fetch.to, |next| next - 1), &e);
+                let Some(next) = next else { break };
+                (at, rows) = (next, entries(next));
+                continue;
+            }
+        };
         let Some((_, first_seq)) = record::split_key(&key) else { continue };
+        at = first_seq.saturating_add(1);
         let StoredChunk { number, chunk, .. } = match record::decode_chunk(first_seq, &value) {
             Ok(read) => read,
             Err(e) => {
@@ -167,6 +181,27 @@ fn read(shared: &Shared, disk: &Disk, fetch: &Fetch) -> Result<Fetched, String> 
         fetched.rank = Some(rank_before(disk, fetch.channel, first.max(at.joined + 1), at)?);
     }
     Ok(fetched)
+}
+
+/// The first seq after this one from which on something can be read: a block of
+/// a table that is damaged takes all that is in it.
+fn readable_after(at: u64, to: u64, is_readable: impl Fn(u64) -> bool) -> Option<u64> {
+    let (mut bad, mut step) = (at, 1);
+    let mut good = loop {
+        if bad >= to {
+            return None;
+        }
+        let next = bad.saturating_add(step).min(to);
+        if is_readable(next) {
+            break next;
+        }
+        (bad, step) = (next, step.saturating_mul(2));
+    };
+    while good - bad > 1 {
+        let middle = bad + (good - bad) / 2;
+        if is_readable(middle) { good = middle } else { bad = middle }
+    }
+    Some(good)
 }
 
 /// The rank before this entry of whom had one after a later entry: the fold,

@@ -9,8 +9,11 @@
 //! So every batch begins with a mark, its number, and a batch is written only
 //! when the one before is on disk. If what was cut off holds a number beyond
 //! the one that comes next, then batches are gone that somebody was told of.
-//! This looks for the marks and for the ends of the files, and knows nothing
-//! else of the engine's format.
+//!
+//! And the engine's checksum of a batch leaves out the batch's place in the
+//! engine's own order, by which it decides what is newer. So this looks whether
+//! that ascends with the marks, before the engine acts upon it. Of the engine's
+//! format it knows just where that number is.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -20,6 +23,11 @@ use std::path::{Path, PathBuf};
 const MAGIC: [u8; 16] = [
     0x9e, 0x1f, 0x7b, 0xc4, 0x52, 0xe8, 0x03, 0xad, 0x76, 0xd1, 0x2c, 0xf5, 0x88, 0x4a, 0xb0, 0x67,
 ];
+/// From the end of a batch's place in order to its mark: the head of the first
+/// row and that row's key.
+const HEAD_BYTES: usize = 27;
+/// Places between two commits at most: the engine itself takes a few.
+const PLACES_MAX: u64 = 1 << 20;
 const PIECE_BYTES: usize = 256 * 1024;
 /// A file of this name says that the directory was damaged, and how.
 const NOTE: &str = "DAMAGED";
@@ -34,6 +42,8 @@ pub struct Journals {
     sealed: Vec<(PathBuf, u64)>,
     /// The one that was written last, and what was in it.
     active: Option<(PathBuf, Vec<u8>)>,
+    /// The number of each commit in them with its place in the engine's order.
+    commits: Vec<(u64, u64)>,
 }
 
 impl Journals {
@@ -58,12 +68,45 @@ impl Journals {
         all.sort_unstable();
         let active = all.pop().map(|(_, path)| Ok::<_, io::Error>((content(&path)?, path)));
         let active = active.transpose()?.map(|(content, path)| (path, content));
-        let mut sealed = Vec::new();
+        let (mut sealed, mut commits) = (Vec::new(), Vec::new());
         for (_, path) in all {
-            let length = content(&path)?.len() as u64;
-            sealed.push((path, length));
+            let content = content(&path)?;
+            commits.extend(places(&content));
+            sealed.push((path, content.len() as u64));
         }
-        Ok(Journals { dir: dir.to_owned(), sealed, active })
+        commits.extend(active.iter().flat_map(|(_, content)| places(content)));
+        Ok(Journals { dir: dir.to_owned(), sealed, active, commits })
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.active.is_none()
+    }
+
+    /// The last commit that they tell of.
+    pub fn last_mark(&self) -> Option<u64> {
+        self.commits.last().map(|(number, _)| *number)
+    }
+
+    /// That the commits are all there and in order, but for the last, which may
+    /// have been half written.
+    ///
+    /// # Errors
+    /// What is wrong, in words.
+    pub fn check_order(&self) -> Result<(), String> {
+        let is_last = |at: usize| at + 2 == self.commits.len();
+        for (at, pair) in self.commits.windows(2).enumerate() {
+            let [(before, place_before), (number, place)] = pair else { continue };
+            if *number != before + 1 {
+                return Err(format!("commit {number} follows commit {before} in its journals"));
+            }
+            let step = place.checked_sub(*place_before);
+            let is_torn = is_last(at) && *place == 0;
+            if !is_torn && !step.is_some_and(|step| (1..=PLACES_MAX).contains(&step)) {
+                return Err(format!("commit {number} is out of order in its journals"));
+            }
+        }
+        Ok(())
     }
 
     /// The engine has opened them, and gives this as the last commit.
@@ -153,4 +196,14 @@ fn content(path: &Path) -> io::Result<Vec<u8>> {
 fn marks(bytes: &[u8]) -> impl Iterator<Item = u64> + '_ {
     memchr::memmem::find_iter(bytes, &MAGIC)
         .filter_map(|at| Journals::commit_of(bytes.get(at..at + MAGIC.len() + 8)?))
+}
+
+/// The commits in a journal, each with its place in the engine's order.
+fn places(bytes: &[u8]) -> impl Iterator<Item = (u64, u64)> + '_ {
+    memchr::memmem::find_iter(bytes, &MAGIC).filter_map(|at| {
+        let number = Journals::commit_of(bytes.get(at..at + MAGIC.len() + 8)?)?;
+        let end = at.checked_sub(HEAD_BYTES)?;
+        let place = bytes.get(end.checked_sub(8)?..end)?.try_into().ok()?;
+        Some((number, u64::from_le_bytes(place)))
+    })
 }

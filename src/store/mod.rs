@@ -30,6 +30,8 @@ mod disk;
 mod fetch;
 mod health;
 mod journal;
+mod layout;
+mod panics;
 mod queue;
 mod record;
 mod recover;
@@ -39,6 +41,7 @@ mod shelf;
 mod ticket;
 
 pub use fetch::{Fetch, Fetched, RankAt};
+pub use panics::{engine_panic, explain_panics};
 pub use record::{
     ChangeRecord, ChannelId, ChannelRecord, Extent, RosterRecord, SeatRecord, Unreadable, decode,
     encode,

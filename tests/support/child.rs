@@ -4,7 +4,7 @@ use super::DEADLINE;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::process::{Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
@@ -75,12 +75,21 @@ impl Child {
 
     /// Waits until it says where it listens.
     fn listen(&mut self) {
+        assert!(self.listens(), "it says where it listens");
+    }
+
+    /// Waits until it says where it listens; not so if it ends instead.
+    pub fn listens(&mut self) -> bool {
         loop {
-            let line = self.out.recv_timeout(DEADLINE).expect("it says where it listens");
+            let line = match self.out.recv_timeout(DEADLINE) {
+                Ok(line) => line,
+                Err(RecvTimeoutError::Disconnected) => return false,
+                Err(RecvTimeoutError::Timeout) => panic!("it neither listens nor ends"),
+            };
             let addr = line.split_once(" listening on ");
             if let Some(addr) = addr.and_then(|(_, rest)| rest.split(' ').next()?.parse().ok()) {
                 self.addr = Some(addr);
-                return;
+                return true;
             }
         }
     }

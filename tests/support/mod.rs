@@ -11,10 +11,12 @@
 mod child;
 mod client;
 mod dialogue;
+mod faults;
 
 pub use child::Child;
 pub use client::{Client, Sender, field, number};
 pub use dialogue::Dialogue;
+pub use faults::{Small, inject, with_failures};
 
 use ranked_broker::config::Config;
 use ranked_broker::server::Server;

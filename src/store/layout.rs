@@ -1,0 +1,80 @@
+//! Looks whether the engine's files are all there, before it opens them.
+//!
+//! What the engine does not find it makes anew, and what it does not expect it
+//! removes: without the list of its tables it removes every table. And of the
+//! list of a table's files it keeps a checksum that it does not look at. So
+//! this looks first, and leaves everything as it is if something is wrong.
+
+use super::Table;
+use super::journal::Journals;
+use std::fs;
+use std::io::{self, Write};
+use std::path::Path;
+use xxhash_rust::xxh3::xxh3_128;
+
+/// Says that all the engine's files have been made once. Until then they may be
+/// half made, and nobody has been told of anything in them.
+const MADE: &str = "made";
+const TABLES: &str = "keyspaces";
+const VERSION: &str = "version";
+const LOCK: &str = "lock";
+const CURRENT: &str = "current";
+
+/// Looks at the files of this directory.
+///
+/// # Errors
+/// What is missing or bad, in words.
+pub fn check(dir: &Path, journals: &Journals) -> Result<(), String> {
+    let is_made = dir.join(MADE).exists() || journals.last_mark().is_some();
+    if is_made {
+        if !dir.join(VERSION).exists() {
+            return Err(format!("its file {VERSION} is gone"));
+        }
+        if journals.is_empty() {
+            return Err("its journals are gone".into());
+        }
+    }
+    // One more than there are of ours: the engine's own.
+    for number in 0..=Table::ALL.len() {
+        let folder = dir.join(TABLES).join(number.to_string());
+        match fs::read(folder.join(CURRENT)) {
+            Ok(current) => check_list(&folder, &current)
+                .ok_or_else(|| format!("the list of the files in {} is bad", folder.display()))?,
+            Err(_) if !is_made => {}
+            Err(e) => {
+                return Err(format!("{} cannot be read: {e}", folder.join(CURRENT).display()));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// That the list of a table's files is the one whose checksum was noted:
+/// a number, an XXH3 checksum of 128 bits and its kind.
+fn check_list(folder: &Path, current: &[u8]) -> Option<()> {
+    let (number, rest) = current.split_first_chunk::<8>()?;
+    let (sum, kind) = rest.split_first_chunk::<16>()?;
+    let list = fs::read(folder.join(format!("v{}", u64::from_le_bytes(*number)))).ok()?;
+    (kind == [0] && u128::from_le_bytes(*sum) == xxh3_128(&list)).then_some(())
+}
+
+/// Whether another process has the engine's lock.
+pub fn is_in_use(dir: &Path) -> bool {
+    let lock = fs::File::open(dir.join(LOCK)).map(|file| file.try_lock());
+    matches!(lock, Ok(Err(fs::TryLockError::WouldBlock)))
+}
+
+/// The engine has made all of its files.
+///
+/// # Errors
+/// What the system says.
+pub fn note(dir: &Path) -> io::Result<()> {
+    let path = dir.join(MADE);
+    if path.exists() {
+        return Ok(());
+    }
+    let mut file = fs::File::create(path)?;
+    writeln!(file, "The broker's data. No file in here can be missed.")?;
+    file.sync_all()?;
+    fs::File::open(dir)?.sync_all()
+}

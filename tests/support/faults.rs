@@ -1,0 +1,64 @@
+//! Disks that fail: a small one that fills up, and one whose calls fail.
+
+use super::{Broker, Child};
+use std::path::Path;
+
+/// A small file system of its own; `None` for one who may not make it.
+pub struct Small(tempfile::TempDir);
+
+impl Small {
+    /// Mounts one.
+    pub fn mount() -> Option<Small> {
+        let dir = tempfile::tempdir().unwrap();
+        let mut mount = std::process::Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "size=24m", "tmpfs"]).arg(dir.path());
+        let is_done = mount.output().is_ok_and(|done| done.status.success());
+        if !is_done {
+            eprintln!("SKIPPED: only root may mount a small file system");
+        }
+        is_done.then(|| Small(dir))
+    }
+
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// Leaves no room at all.
+    pub fn fill(&self) {
+        let mut ballast = std::fs::File::create(self.0.path().join("ballast")).unwrap();
+        let piece = vec![1; 64 * 1024];
+        while std::io::Write::write_all(&mut ballast, &piece).is_ok() {}
+    }
+
+    /// Takes back what [`Small::fill`] did.
+    pub fn make_room(&self) {
+        std::fs::remove_file(self.0.path().join("ballast")).unwrap();
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg("-l").arg(self.0.path()).status();
+    }
+}
+
+/// The broker's process with failures injected beneath it when asked to.
+pub fn with_failures(dir: &Path, settings: &[&str]) -> Option<(Broker, String)> {
+    let is_there = std::process::Command::new("fiu-run").arg("-h").output().is_ok();
+    if !is_there {
+        eprintln!("SKIPPED: fiu-run is not installed (Debian: fiu-utils)");
+        return None;
+    }
+    let control = dir.join("control").to_str().unwrap().to_owned();
+    let program = ["fiu-run", "-x", "-f", &control];
+    let data = dir.join("data");
+    let child = Child::under(&program, &[&["--data", data.to_str().unwrap()], settings].concat());
+    Some((Broker::of(child), control))
+}
+
+/// Tells `fiu` what is to fail from now on.
+pub fn inject(control: &str, command: &str, pid: u32) {
+    let mut fiu = std::process::Command::new("fiu-ctrl");
+    let done = fiu.args(["-f", control, "-c", command]).arg(pid.to_string()).status().unwrap();
+    assert!(done.success());
+}
