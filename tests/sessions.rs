@@ -306,3 +306,39 @@ fn what_is_repeated_with_its_key_is_done_once() {
     bob.until("ok create ops");
     alice.ask("pub --key a ops one", "ok pub ops 1");
 }
+
+/// Many that want one session at once: each of them gets its answer, and one
+/// has it in the end.
+#[test]
+fn many_that_claim_one_session_at_once() {
+    let broker = Broker::start();
+    let (mut alice, secret) = owner(&broker, "alice");
+    alice.ask("sub news --create --observe", "ok sub news *");
+    let hello = format!("hello --session {SESSION} --secret {secret}");
+    let mut heirs: Vec<Client> = (0..8).map(|_| broker.connect("heir")).collect();
+    for heir in &mut heirs {
+        heir.send(&hello);
+    }
+    alice.until("bye taken-over");
+    for heir in &mut heirs {
+        heir.expect("ok hello name=alice * resumed=yes *");
+    }
+    broker.client("bob").ask("pub news x", "ok pub news 1");
+    let heard = heirs.iter_mut().filter_map(Client::line).filter(|line| line.starts_with("msg"));
+    assert_eq!(heard.count(), 1, "one of them has the session");
+}
+
+/// A client that says it has more than there is has all that there is.
+#[test]
+fn nobody_has_seen_what_is_still_to_come() {
+    let broker = Broker::start();
+    let mut bob = broker.member("bob", "news");
+    let (mut alice, _) = owner(&broker, "alice");
+    alice.ask("sub news", "ok sub news rank=1 *");
+    lose(&broker, alice);
+    bob.until("left news 3 alice 1 reason=lost");
+    let seen = format!("--seen news={}", u64::MAX);
+    let mut alice = resume(&broker, "alice", &seen, "ok hello * resumed=yes * missed=0 rank=1");
+    alice.expect_all(&["rank news 1 4 4", "join news 4 alice 1"]);
+    alice.nothing_else();
+}

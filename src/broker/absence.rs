@@ -141,6 +141,7 @@ impl Broker {
         if !member.is_lost() {
             return Ok(channel.come_back(member, seen, now_ms));
         }
+        let seen = seen.min(channel.last_seq());
         let mut subscriptions = lock(&client.subscriptions);
         let slot = subscriptions.take_slot();
         let entrance =

@@ -123,7 +123,7 @@ impl Broker {
             let of: Arc<str> = found.as_ref().map_or(channel.into(), |found| found.name().clone());
             let key = Key { channel: of, word, is_command: answer.to.is_some() };
             // One whose entry did not get to the disk was not answered.
-            if found.is_some_and(|channel| channel.has_reached(answer.seq)) {
+            if found.is_some_and(|channel| channel.last_seq() >= answer.seq) {
                 keys.put(key, answer);
             } else if let Some(records) = self.records() {
                 remembered::remove_answer(records, session, &key);

@@ -163,8 +163,9 @@ impl Kind {
 enum State {
     InUse {
         client: Arc<Client>,
-        /// Who is to be told when it is parked.
-        next: Option<Arc<Mailbox>>,
+        /// Who is to be told when it is parked. Each of them then claims it
+        /// again, and so takes it from the one before.
+        next: Vec<Arc<Mailbox>>,
     },
     Parked {
         parked: Box<Parked>,
@@ -210,7 +211,7 @@ impl Sessions {
         if table.sessions.contains_key(&identity.session) {
             return false;
         }
-        let state = State::InUse { client: client.clone(), next: None };
+        let state = State::InUse { client: client.clone(), next: Vec::new() };
         table.sessions.insert(identity.session, state);
         client.identify(identity);
         true
@@ -257,11 +258,13 @@ impl Sessions {
             Some(State::Parked { parked, .. }) => {
                 table.parked -= 1;
                 let client = parked.client.clone();
-                table.sessions.insert(session, State::InUse { client, next: None });
+                table.sessions.insert(session, State::InUse { client, next: Vec::new() });
                 Ok(Claim::Resumed(parked))
             }
-            Some(State::InUse { client, .. }) if is_proved => {
-                let next = Some(mailbox.clone());
+            Some(State::InUse { client, mut next }) if is_proved => {
+                if !next.iter().any(|waiting| Arc::ptr_eq(waiting, mailbox)) {
+                    next.push(mailbox.clone());
+                }
                 table.sessions.insert(session, State::InUse { client: client.clone(), next });
                 drop(table);
                 client.mailbox.close(Close::TakenOver);
@@ -288,7 +291,7 @@ impl Sessions {
         let mut table = lock(&self.table);
         let next = match table.sessions.get(&session) {
             Some(State::InUse { next, .. }) => next.clone(),
-            _ => None,
+            _ => Vec::new(),
         };
         table.parked += 1;
         table.sessions.insert(session, State::Parked { parked, until_ms });
@@ -296,7 +299,7 @@ impl Sessions {
         queue.insert((until_ms, session));
         let oldest = (queue.len() > kind.most()).then(|| queue.pop_first()).flatten();
         drop(table);
-        if let Some(next) = next {
+        for next in next {
             next.wake();
         }
         oldest.and_then(|(until_ms, session)| self.take_parked(session, |at_ms| at_ms == until_ms))
@@ -343,8 +346,10 @@ impl Sessions {
         let mut table = lock(&self.table);
         let ended = table.bury(session);
         drop(table);
-        if let Some(State::InUse { next: Some(next), .. }) = ended {
-            next.wake();
+        if let Some(State::InUse { next, .. }) = ended {
+            for next in next {
+                next.wake();
+            }
         }
     }
 

@@ -77,6 +77,8 @@ impl Session {
             figures.settings.members_max.map_or(self.broker.config.max_members, |m| m as usize);
         let row = summary(&figures)
             .with("max", max)
+            .with("history-age", figures.settings.history_age.map_or("all".into(), seconds))
+            .with("history-bytes", figures.settings.history_bytes.map_or("all".into(), Value::from))
             .with("hold", seconds(figures.settings.hold))
             .with("on-close", figures.settings.on_close.as_str())
             .with("observers", figures.observers)

@@ -112,6 +112,11 @@ impl Channel {
         Return { adopted, standing, missed }
     }
 
+    /// The seq of the last entry.
+    pub fn last_seq(&self) -> u64 {
+        self.lock().log.head()
+    }
+
     /// How many entries from this seq on are gone.
     pub fn missed_from(&self, seq: u64) -> u64 {
         self.lock().first_kept().saturating_sub(seq)

@@ -127,9 +127,4 @@ impl Channel {
         }
         member
     }
-
-    /// Whether an entry with this seq was ever here.
-    pub fn has_reached(&self, seq: u64) -> bool {
-        seq <= self.lock().log.head()
-    }
 }

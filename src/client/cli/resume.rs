@@ -9,7 +9,7 @@ use crate::client::memory::{Memory, Resumption};
 use crate::client::store::Store;
 use crate::client::ticket::Ticket;
 use crate::runtime;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The part of the client that is about its session.
 #[derive(Debug, Default)]
@@ -20,8 +20,16 @@ pub(super) struct Remembered {
     unanswered: Vec<String>,
     /// Somebody else has the session now.
     pub(super) taken_over: bool,
+    /// Something that came could not be shown.
+    pub(super) unshown: bool,
     waiting: bool,
+    /// When the progress was last written down.
+    saved: Option<Instant>,
 }
+
+/// How often the progress is written down while things come: what a client that
+/// is killed has shown since will come again.
+const SAVE_AFTER: Duration = Duration::from_millis(50);
 
 impl Session {
     /// Finds the session to resume, or begins one. False if there can be none.
@@ -113,10 +121,12 @@ impl Session {
     pub(super) fn tell_progress(&mut self) {
         let now = Instant::now();
         let lines = self.memory.seen(now);
-        if !lines.is_empty() {
-            self.outbox.say_all(lines.iter().map(|line| (line.as_str(), Origin::Own)));
+        let is_due = self.remembered.saved.is_none_or(|saved| now - saved >= SAVE_AFTER);
+        if is_due || !lines.is_empty() {
             self.save();
+            self.remembered.saved = Some(now);
         }
+        self.outbox.say_all(lines.iter().map(|line| (line.as_str(), Origin::Own)));
         if let Some(at) = self.memory.seen_at(now).filter(|_| !self.remembered.waiting) {
             self.remembered.waiting = true;
             let (pause, tx) = (at.saturating_duration_since(now), self.tx.clone());
@@ -149,6 +159,8 @@ impl Session {
         }
         match &self.remembered.store {
             Some(store) if self.said_goodbye => store.forget(),
+            // What could not be shown is to come again.
+            _ if self.remembered.unshown => {}
             _ => self.save(),
         }
     }

@@ -107,7 +107,8 @@ impl Session {
         }
         drop(self.outbox.down(true));
         // Standard output may be closed; then nobody minds.
-        let _ = runtime::timeout(FAREWELL, self.screen.flush()).await;
+        let shown = runtime::timeout(FAREWELL, self.screen.flush()).await;
+        self.remembered.unshown |= !matches!(shown, Some(Ok(())));
         self.close_session();
         self.memory.refusals().for_each(|code| self.verdict.refused(code));
         self.exit.unwrap_or_else(|| self.verdict.code())
@@ -160,7 +161,13 @@ impl Session {
             let mut settled = true;
             loop {
                 select_biased! {
-                    shown = flush => break shown.ok()?,
+                    shown = flush => match shown {
+                        Ok(()) => break,
+                        Err(_) => {
+                            self.remembered.unshown = true;
+                            return None;
+                        }
+                    },
                     event = self.events.select_next_some() => {
                         settled = false;
                         if self.handle(event) {

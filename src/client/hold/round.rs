@@ -63,10 +63,20 @@ pub(super) struct Entered {
     pub(super) uptime: Duration,
 }
 
+/// Makes the channel if it is missing: durable if the broker has a disk, so that
+/// ranks and terms are the same after it was restarted.
+async fn make(client: &Client, channel: &str) -> Result<(), Error> {
+    let request = format!("create {channel} --on-close safe --if-missing");
+    match client.request(&format!("{request} --durable")).await {
+        Err(e) if e.code() == Some(Code::Unavailable) => client.request(&request).await.map(drop),
+        made => made.map(drop),
+    }
+}
+
 /// Makes the channel if it is missing, and joins it.
 pub(super) async fn enter(client: &Client, channel: &str) -> Result<Entered, Error> {
     let channel = quote(channel);
-    client.request(&format!("create {channel} --on-close safe --if-missing")).await?;
+    make(client, &channel).await?;
     let info = client.request(&format!("info {channel}")).await?;
     let is_safe = info.rows.iter().any(|row| row.split(' ').any(|word| word == "on-close=safe"));
     let stats = client.request("stats").await?.reply;
