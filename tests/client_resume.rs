@@ -236,3 +236,33 @@ fn a_program_whose_wire_is_cut_shows_every_message_once() {
     assert_eq!(shown[..300], expected);
     assert_eq!(shown.len(), 301);
 }
+
+/// What could not be written is not remembered as shown.
+#[test]
+fn what_nobody_could_read_comes_again() {
+    let server = broker();
+    let port = server.addr.port();
+    let state = tempfile::tempdir().unwrap();
+    let (bob, _frames) = member(&server, "bob");
+    wait(bob.request("create n --hold 60")).unwrap();
+    let mut command = program(port, &FOLLOWER);
+    command.env("XDG_STATE_HOME", state.path());
+    command.stdin(std::process::Stdio::null()).stdout(std::process::Stdio::piped());
+    let mut first = command.spawn().unwrap();
+    // It reads one line and goes, as `head -1` does.
+    let mut output = std::io::BufReader::new(first.stdout.take().unwrap());
+    let mut line = String::new();
+    while !line.starts_with("ok sub n") {
+        line.clear();
+        std::io::BufRead::read_line(&mut output, &mut line).unwrap();
+    }
+    drop(output);
+    for text in ["one", "two", "three"] {
+        wait(bob.publish("n", text)).unwrap();
+    }
+    first.wait().unwrap();
+    let mut second = client(state.path(), port, &FOLLOWER);
+    for (seq, text) in (2..).zip(["one", "two", "three"]) {
+        assert_eq!(second.expect("msg n"), format!("msg n {seq} bob {text}"));
+    }
+}
