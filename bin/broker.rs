@@ -50,7 +50,11 @@ fn start_log() {
 fn write_event(out: &mut env_logger::fmt::Formatter, record: &Record<'_>) -> io::Result<()> {
     let (time, level) = (out.timestamp_millis(), record.level());
     let style = out.default_level_style(level);
-    writeln!(out, "{time} {style}{level:5}{style:#} {}", one_line(&record.args().to_string()))
+    let mut text = one_line(&record.args().to_string());
+    if !["broker", "ranked_broker"].iter().any(|own| record.target().starts_with(own)) {
+        text = format!("event=library name={} text={text:?}", record.target());
+    }
+    writeln!(out, "{time} {style}{level:5}{style:#} {text}")
 }
 
 /// The message with its control characters written out, so that what a

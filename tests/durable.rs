@@ -359,3 +359,104 @@ fn a_failed_write_is_made_good() {
     let rows = history(&mut after.client("carol"), "history log");
     assert_eq!(rows, ["msg log 1 alice 1", "msg log 2 alice 2", "msg log 3 alice 3"]);
 }
+
+#[test]
+fn a_session_goes_on_from_the_disk_where_it_was() {
+    let dir = tempfile::tempdir().unwrap();
+    let broker = broker(dir.path(), &["--log-bytes", "64KiB"]);
+    let mut alice = broker.client("alice");
+    alice.ask("create log --durable --hold 60", "ok create log");
+    let mut bob = broker.connect("bob");
+    let session = "67e55044-10b1-426f-9247-bb680e5fe0c8";
+    let hello = bob.ask(&format!("hello --name bob --session {session}"), "ok hello name=bob *");
+    let secret = field(&hello, "secret");
+    bob.ask("sub log", "ok sub log rank=0 term=1 *");
+    alice.ask("pub log 2", "ok pub log 2");
+    bob.expect("msg log 2 alice 2");
+    bob.reset();
+    for n in 3..=5_000 {
+        alice.send(&format!("pub log {n} {}", "x".repeat(100)));
+    }
+    alice.until("ok pub log 5000");
+    let mut bob = broker.connect("bob");
+    let resume = format!("hello --session {session} --secret {secret} --seen log=2");
+    bob.ask(&resume, "ok hello *resumed=yes *missed=0*");
+    for n in 3..=5_000 {
+        let line = loop {
+            let line = bob.line().unwrap();
+            if !line.starts_with("rank ") {
+                break line;
+            }
+        };
+        assert!(line.starts_with(&format!("msg log {n} alice {n} ")), "{n}: {line}");
+    }
+    alice.ask("pub log last", "ok pub log 5001");
+    bob.expect("msg log 5001 alice last");
+}
+
+#[test]
+fn who_quits_still_gets_what_is_on_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    let broker = broker(dir.path(), &["--log-bytes", "64KiB"]);
+    let mut alice = broker.client("alice");
+    alice.ask("create log --durable", "ok create log");
+    for n in 1..=5_000 {
+        alice.send(&format!("pub log {n} {}", "x".repeat(100)));
+    }
+    alice.until("ok pub log 5000");
+    let mut bob = broker.client("bob");
+    bob.send_bytes(b"sub log --from first\npub log mine\nhistory log --last 2\nquit\n");
+    let lines: Vec<String> = std::iter::from_fn(|| bob.line()).collect();
+    let (replies, entries): (Vec<&String>, Vec<&String>) =
+        lines.iter().partition(|line| line.starts_with("ok ") || line.starts_with("bye "));
+    let replies: Vec<&str> = replies.iter().map(|line| line.split(' ').next().unwrap()).collect();
+    assert_eq!(replies, ["ok", "ok", "ok", "bye"]);
+    assert_eq!(lines.last().map(String::as_str), Some("bye quit"));
+    // Besides the two rows of the history: all that came, but its own join.
+    let of_log = entries.iter().filter(|line| line.starts_with("msg log ")).count();
+    assert!((5_002..=5_004).contains(&of_log), "{of_log}");
+}
+
+#[test]
+fn commands_are_kept_and_their_results_come_after_the_reply() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut before = broker(dir.path(), &[]);
+    let mut alice = before.client("alice");
+    alice.ask("create log --durable", "ok create log");
+    alice.ask("sub log", "ok sub log rank=0 *");
+    let mut bob = before.client("bob");
+    bob.ask("sub log", "ok sub log rank=1 *");
+    alice.expect("join log 2 bob 1");
+    for n in 0..50 {
+        let seq = 3 + n;
+        alice.send("/go now");
+        alice.expect(&format!("ok cmd log {seq} to=1"));
+        bob.expect(&format!("cmd log {seq} alice 0 1 go now"));
+        bob.send(&format!("ack log {seq} done"));
+        bob.expect(&format!("ok ack log {seq}"));
+        alice.expect(&format!("ack log {seq} bob 1 0 done"));
+        alice.expect(&format!("done log {seq} 1/1"));
+    }
+    before.child().kill();
+    let after = broker(dir.path(), &[]);
+    let rows = history(&mut after.client("carol"), "history log");
+    assert!(rows.iter().filter(|row| row.starts_with("cmd log ")).count() >= 48, "{rows:?}");
+}
+
+/// Publishers that want no `ok` once waited for ever: when their withheld
+/// replies had gone, nothing was written, and so nobody read on.
+#[test]
+fn quiet_publishers_go_on_when_their_replies_have_gone() {
+    const CHANNELS: usize = 100;
+    let dir = tempfile::tempdir().unwrap();
+    let broker = broker(dir.path(), &[]);
+    let mut alice = broker.client("alice");
+    for channel in 0..CHANNELS {
+        alice.ask(&format!("create c{channel} --durable"), &format!("ok create c{channel}"));
+    }
+    alice.ask("hello --quiet", "ok hello *");
+    let lines = (0..12_000).map(|n| format!("pub c{} {n}\n", n % CHANNELS));
+    alice.send_bytes(lines.collect::<String>().as_bytes());
+    alice.ask("ping", "ok ping *");
+    alice.ask("info c0", "channel c0 members=0 seq=120 *");
+}

@@ -179,3 +179,17 @@ fn the_seat_of_a_guest_is_held_too() {
     bob.ask("info ops", "channel ops * hold=0 on-close=safe *");
     bob.expect("ok info ops");
 }
+
+/// Whoever has nobody below is in nobody's way: it may be silent for as long as
+/// the idle timeout lets it.
+#[test]
+fn a_lease_that_nobody_waits_for() {
+    let broker = Broker::with(quick);
+    let (mut alice, _, mut bob) = pair(&broker, "--on-close safe");
+    bob.ask("ping", "ok ping lease=300");
+    alice.ask("ping", "ok ping lease=300");
+    // By the time that alice is given up, bob's lease is over too.
+    bob.expect("rank ops 0 3 3");
+    bob.expect("left ops 3 alice 0 reason=timeout");
+    bob.nothing_else();
+}

@@ -13,6 +13,9 @@ use crate::sync::lock;
 use std::sync::Arc;
 use uuid::Uuid;
 
+/// How often a client is looked at whose lease is over.
+const LEASE_LOOK_MS: u64 = 1_000;
+
 impl Broker {
     /// A client introduces itself: begins the session that it names, or one that
     /// is made up for it. Whether its name was free.
@@ -224,29 +227,32 @@ impl Broker {
     }
 
     /// Gives up a client whose lease has run out without a word, guard and all,
-    /// if it has a seat in a channel that promises not to wait any longer.
+    /// if somebody waits for its seat in a channel that promises not to wait any
+    /// longer.
     pub(super) fn watch_lease(&self, client: &Arc<Client>, now_ms: u64) {
         let over_ms = client.heard_ms() + self.lease_ms() + millis(self.config.guard);
         let next_ms = if now_ms < over_ms {
             over_ms
         } else {
-            if !client.is_away() && self.is_safe_somewhere(client) {
+            if !client.is_away() && self.is_in_the_way(client) {
                 client.mailbox.close(Close::Timeout);
             }
-            now_ms + self.lease_ms()
+            now_ms + LEASE_LOOK_MS
         };
         self.clock.set(next_ms, Timer::Lease(Arc::downgrade(client)));
     }
 
-    fn is_safe_somewhere(&self, client: &Client) -> bool {
-        let names: Vec<Arc<str>> = {
+    /// Whether a client has a seat in a `safe` channel, and somebody is below it.
+    fn is_in_the_way(&self, client: &Client) -> bool {
+        let members: Vec<(Arc<str>, Arc<Member>)> = {
             let subscriptions = lock(&client.subscriptions);
-            let ranked = subscriptions.by_channel.iter().filter(|(_, member)| !member.observer);
-            ranked.map(|(name, _)| name.clone()).collect()
+            subscriptions.by_channel.iter().map(|(n, m)| (n.clone(), m.clone())).collect()
         };
-        names.iter().any(|name| {
-            let found = self.registry.find(name);
-            found.is_ok_and(|channel| channel.settings().on_close == OnClose::Safe)
+        members.iter().any(|(name, member)| {
+            let Ok(channel) = self.registry.find(name) else { return false };
+            let is_safe = channel.settings().on_close == OnClose::Safe;
+            let standing = channel.standing(member).ok().filter(|_| is_safe);
+            standing.is_some_and(|standing| standing.rank + 1 < standing.members)
         })
     }
 }

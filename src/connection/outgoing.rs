@@ -156,15 +156,19 @@ impl Outgoing {
         }
     }
 
-    /// Writes the replies that need not wait any more; whether more may follow.
+    /// Writes the replies that need not wait any more; whether there were any, or
+    /// more may follow.
     fn release_replies(&mut self, session: &mut Session) -> bool {
         let Some(withheld) = &mut self.withheld else { return false };
         let most = self.control_sent + UNSENT_MAX;
+        let weight = withheld.weight();
         let more = withheld.release(session, &mut self.control, most);
+        // Where there is room again, requests may be read again.
+        let moved = more || withheld.weight() < weight;
         if withheld.is_empty() {
             self.withheld = None;
         }
-        more
+        moved
     }
 
     fn sent(&mut self, written: usize) {

@@ -67,13 +67,13 @@ impl Disk {
             let dir = dir.to_owned();
             return Err(if is_used { OpenError::InUse { dir } } else { damaged(&dir, reason) });
         }
-        let opened = Database::builder(dir)
-            .cache_size(CACHE_BYTES)
-            .max_journaling_size(JOURNAL_BYTES)
-            .max_cached_files(Some(OPEN_FILES))
-            .worker_threads(WORKERS)
-            .open();
-        let database = opened.map_err(|e| explain(dir, e))?;
+        let database = open_engine(dir).or_else(|error| match error {
+            fjall::Error::JournalRecovery(_) => {
+                journals.without_last(|| open_engine(dir)).unwrap_or(Err(error))
+            }
+            other => Err(other),
+        });
+        let database = database.map_err(|e| explain(dir, e))?;
         let open = |table: &Table| {
             let memory =
                 if *table == Table::Entries { ENTRIES_MEMORY_BYTES } else { SMALL_MEMORY_BYTES };
@@ -198,6 +198,15 @@ impl Batch<'_> {
 fn row(guard: fjall::Guard) -> Row {
     let (key, value) = guard.into_inner().map_err(|e| e.to_string())?;
     Ok((key.to_vec(), value))
+}
+
+fn open_engine(dir: &Path) -> Result<Database, fjall::Error> {
+    Database::builder(dir)
+        .cache_size(CACHE_BYTES)
+        .max_journaling_size(JOURNAL_BYTES)
+        .max_cached_files(Some(OPEN_FILES))
+        .worker_threads(WORKERS)
+        .open()
 }
 
 fn explain(dir: &Path, error: fjall::Error) -> OpenError {

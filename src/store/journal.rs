@@ -17,6 +17,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 /// What stands before the number of a commit in a journal: random bytes.
@@ -111,6 +112,39 @@ impl Journals {
             }
         }
         Ok(())
+    }
+
+    /// Tries again without the last commit, where the engine finds one that it
+    /// cannot read. When the power fails, the disk may have taken some of the
+    /// last commit's pages and not others; the engine knows only one that ends
+    /// too early. Nobody was told of that commit: its wait for the disk had not
+    /// ended. If it is another one that is bad, everything is left as it was.
+    ///
+    /// `None` if there is nothing to try.
+    pub fn without_last<T, E>(&self, open: impl FnOnce() -> Result<T, E>) -> Option<Result<T, E>> {
+        let (path, content) = self.active.as_ref()?;
+        let at = memchr::memmem::rfind(content, &MAGIC)?;
+        let file = File::options().write(true).open(path).ok()?;
+        let length = file.metadata().ok()?.len();
+        file.set_len(at as u64).ok()?;
+        let opened = open();
+        if opened.is_ok() {
+            log::warn!(
+                "event=store-tail-cut file={} bytes={} reason=\"its last commit is not whole, as \
+                 after a power failure\" advice=\"if the power has not failed, have the disk looked at\"",
+                path.display(),
+                content.len() - at
+            );
+            return Some(opened);
+        }
+        let put_back = file.set_len(length).and_then(|()| file.write_all_at(content, 0));
+        if let Err(e) = put_back {
+            log::error!(
+                "event=store-damaged file={} error=\"cannot put it back: {e}\"",
+                path.display()
+            );
+        }
+        Some(opened)
     }
 
     /// The engine has opened them, and gives this as the last commit.

@@ -61,6 +61,10 @@ pub(super) struct OnDisk {
     /// The ticket for what was appended last; for a channel that is not durable
     /// that of its making and of its end.
     ticket: Option<Ticket>,
+    /// The first chunk and the first seq that this ticket is for: a commit
+    /// before that one does not take them, so that what becomes visible and the
+    /// replies that tell of it come together.
+    ticket_from: (u64, u64),
     /// The ticket for what nobody waits for.
     noted: Option<Ticket>,
     /// Changes of the roster that are yet to be written.
@@ -105,6 +109,7 @@ impl OnDisk {
             visible: (next_chunk, head),
             handed: None,
             ticket: None,
+            ticket_from: (next_chunk, head + 1),
             noted: None,
             changes: Vec::new(),
             // The first time it is written in whole.
@@ -287,6 +292,8 @@ impl Channel {
         if !disk.ticket.as_ref().is_some_and(Ticket::is_open)
             && let Some(me) = kept.me.upgrade()
         {
+            let first_seq = state.log.chunk(last).map_or(0, |chunk| chunk.first_seq);
+            disk.ticket_from = (last, first_seq);
             disk.ticket = Some(kept.store.dirty(me));
         }
         let Some(publisher) = publisher.filter(|_| self.is_held_up()) else { return false };
@@ -319,22 +326,29 @@ impl Source for Channel {
         let mut state = self.lock();
         let mut handover = Handover::default();
         let (next, head) = (state.log.next_chunk(), state.log.head());
-        let visible = (next, state.dropped.unwrap_or(head));
         let Some(disk) = &state.disk else { return handover };
+        // What a later ticket is for waits for that one.
+        let is_later = |later: &Ticket| disk.durable && later.number() > ticket.number();
+        let is_cut = disk.ticket.as_ref().is_some_and(is_later);
+        let cut = (disk.ticket_from.0, disk.ticket_from.1 - 1);
+        let visible = if is_cut { cut } else { (next, state.dropped.unwrap_or(head)) };
+        if is_cut && (state.dropped.is_some() || visible.0 < disk.visible().0) {
+            return handover;
+        }
+        let changes = disk.changes.partition_point(|(seq, _)| *seq <= visible.1);
         let worth_writing = state.roster.len() as usize / 2 + CHANGES_FEW;
-        let whole_roster = !disk.changes.is_empty()
-            && disk.changes_written.saturating_add(disk.changes.len()) > worth_writing;
-        let changes = disk.changes.len();
+        let whole_roster =
+            !is_cut && changes > 0 && disk.changes_written.saturating_add(changes) > worth_writing;
         if state.dropped.is_none() {
             if disk.durable {
-                let chunks = (disk.visible().0..next).filter_map(|number| {
+                let chunks = (disk.visible().0..visible.0).filter_map(|number| {
                     state.log.chunk(number).map(|chunk| (number, chunk.clone()))
                 });
                 handover.chunks = chunks.collect();
             } else if head + SEQS_RESERVED / 2 > disk.extent.last_seq {
                 handover.reserve = Some(head + SEQS_RESERVED);
             }
-            handover.changes.clone_from(&disk.changes);
+            handover.changes = disk.changes[..changes].to_vec();
             handover.roster = whole_roster.then(|| state.roster_record());
         }
         if let Some(disk) = &mut state.disk {
