@@ -24,9 +24,12 @@ use std::path::{Path, PathBuf};
 const MAGIC: [u8; 16] = [
     0x9e, 0x1f, 0x7b, 0xc4, 0x52, 0xe8, 0x03, 0xad, 0x76, 0xd1, 0x2c, 0xf5, 0x88, 0x4a, 0xb0, 0x67,
 ];
-/// From the end of a batch's place in order to its mark: the head of the first
-/// row and that row's key.
-const HEAD_BYTES: usize = 27;
+/// The head of a batch: a tag, how many rows there are, its place in order.
+const HEAD_BYTES: usize = 13;
+const HEAD_TAG: u8 = 1;
+/// What is between that and the mark: the head of the first row, and its key.
+const ROW_BYTES: usize = 27;
+const ROW_TAG: u8 = 2;
 /// Places between two commits at most: the engine itself takes a few.
 const PLACES_MAX: u64 = 1 << 20;
 const PIECE_BYTES: usize = 256 * 1024;
@@ -44,7 +47,7 @@ pub struct Journals {
     /// The one that was written last, and what was in it.
     active: Option<(PathBuf, Vec<u8>)>,
     /// The number of each commit in them with its place in the engine's order.
-    commits: Vec<(u64, u64)>,
+    commits: Vec<(u64, Option<u64>)>,
 }
 
 impl Journals {
@@ -95,16 +98,17 @@ impl Journals {
     /// # Errors
     /// What is wrong, in words.
     pub fn check_order(&self) -> Result<(), String> {
-        let is_last = |at: usize| at + 2 == self.commits.len();
-        for (at, pair) in self.commits.windows(2).enumerate() {
+        for pair in self.commits.windows(2) {
             let [(before, place_before), (number, place)] = pair else { continue };
             if *number != before + 1 {
                 return Err(format!("commit {number} follows commit {before} in its journals"));
             }
+            let (Some(place_before), Some(place)) = (place_before, place) else { continue };
             let step = place.checked_sub(*place_before);
-            let is_torn = is_last(at) && *place == 0;
-            if !is_torn && !step.is_some_and(|step| (1..=PLACES_MAX).contains(&step)) {
-                return Err(format!("commit {number} is out of order in its journals"));
+            if !step.is_some_and(|step| (1..=PLACES_MAX).contains(&step)) {
+                return Err(format!(
+                    "commit {number} is out of order in its journals: {place} after {place_before}"
+                ));
             }
         }
         Ok(())
@@ -232,12 +236,19 @@ fn marks(bytes: &[u8]) -> impl Iterator<Item = u64> + '_ {
         .filter_map(|at| Journals::commit_of(bytes.get(at..at + MAGIC.len() + 8)?))
 }
 
-/// The commits in a journal, each with its place in the engine's order.
-fn places(bytes: &[u8]) -> impl Iterator<Item = (u64, u64)> + '_ {
-    memchr::memmem::find_iter(bytes, &MAGIC).filter_map(|at| {
+/// The commits in a journal, each with its place in the engine's order. Where
+/// the head of a batch is not one, the engine will see that by itself.
+fn places(bytes: &[u8]) -> impl Iterator<Item = (u64, Option<u64>)> + '_ {
+    let place = |mark: usize| {
+        let row = mark.checked_sub(ROW_BYTES)?;
+        let (head, row) = (bytes.get(row.checked_sub(HEAD_BYTES)?..row)?, bytes.get(row)?);
+        let is_head = head.first() == Some(&HEAD_TAG) && *row == ROW_TAG;
+        let place = u64::from_le_bytes(*head.last_chunk()?);
+        // Half of a head, if the power failed just there.
+        (is_head && place != 0).then_some(place)
+    };
+    memchr::memmem::find_iter(bytes, &MAGIC).filter_map(move |at| {
         let number = Journals::commit_of(bytes.get(at..at + MAGIC.len() + 8)?)?;
-        let end = at.checked_sub(HEAD_BYTES)?;
-        let place = bytes.get(end.checked_sub(8)?..end)?.try_into().ok()?;
-        Some((number, u64::from_le_bytes(place)))
+        Some((number, place(at)))
     })
 }

@@ -12,8 +12,9 @@ use std::io::{self, Write};
 use std::path::Path;
 use xxhash_rust::xxh3::xxh3_128;
 
-/// Says that all the engine's files have been made once. Until then they may be
-/// half made, and nobody has been told of anything in them.
+/// Says that all the engine's files have been made once, and how many tables
+/// that were. Until then they may be half made, and nobody has been told of
+/// anything in them.
 const MADE: &str = "made";
 const TABLES: &str = "keyspaces";
 const VERSION: &str = "version";
@@ -25,7 +26,10 @@ const CURRENT: &str = "current";
 /// # Errors
 /// What is missing or bad, in words.
 pub fn check(dir: &Path, journals: &Journals) -> Result<(), String> {
-    let is_made = dir.join(MADE).exists() || journals.last_mark().is_some();
+    // A later version of this program may have more tables.
+    let made = fs::read_to_string(dir.join(MADE)).ok();
+    let tables = made.as_ref().and_then(|text| text.trim().parse().ok());
+    let is_made = made.is_some() || journals.last_mark().is_some();
     if is_made {
         if !dir.join(VERSION).exists() {
             return Err(format!("its file {VERSION} is gone"));
@@ -35,7 +39,7 @@ pub fn check(dir: &Path, journals: &Journals) -> Result<(), String> {
         }
     }
     // One more than there are of ours: the engine's own.
-    for number in 0..=Table::ALL.len() {
+    for number in 0..=tables.unwrap_or(Table::ALL.len()).min(Table::ALL.len()) {
         let folder = dir.join(TABLES).join(number.to_string());
         match fs::read(folder.join(CURRENT)) {
             Ok(current) => check_list(&folder, &current)
@@ -70,11 +74,12 @@ pub fn is_in_use(dir: &Path) -> bool {
 /// What the system says.
 pub fn note(dir: &Path) -> io::Result<()> {
     let path = dir.join(MADE);
-    if path.exists() {
+    let text = format!("{}\n", Table::ALL.len());
+    if fs::read_to_string(&path).is_ok_and(|before| before == text) {
         return Ok(());
     }
     let mut file = fs::File::create(path)?;
-    writeln!(file, "The broker's data. No file in here can be missed.")?;
+    file.write_all(text.as_bytes())?;
     file.sync_all()?;
     fs::File::open(dir)?.sync_all()
 }

@@ -346,6 +346,45 @@ fn a_journal_with_a_bad_byte_in_it_is_refused_until_someone_has_seen_that() {
 }
 
 #[test]
+fn what_the_engine_would_take_for_whole_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(dir.path());
+    for n in 0..20_u8 {
+        store.put(Table::Sessions, &[n], vec![n; 100]);
+        store.sync().wait().unwrap();
+    }
+    store.close(vec![]);
+    let refused = |path: &str, change: &dyn Fn(&mut Vec<u8>), expected: &str| {
+        let path = dir.path().join(path);
+        let before = std::fs::read(&path).unwrap();
+        let mut after = before.clone();
+        change(&mut after);
+        std::fs::remove_file(&path).unwrap();
+        if !after.is_empty() {
+            std::fs::write(&path, after).unwrap();
+        }
+        let error = refusal(dir.path()).to_string();
+        assert!(error.contains("is damaged") && error.contains(expected), "{error}");
+        std::fs::write(&path, before).unwrap();
+    };
+    let out_of_order = |journal: &mut Vec<u8>| {
+        let mark = journal::Journals::mark(10);
+        let at = journal.windows(mark.len()).position(|window| window == mark).unwrap();
+        // The lowest byte of the place in order, before the first row.
+        journal[at - 35] ^= 0x80;
+    };
+    refused("0.jnl", &out_of_order, "commit 1");
+    refused("0.jnl", &Vec::clear, "journals are gone");
+    refused("version", &Vec::clear, "version is gone");
+    refused("keyspaces/0/current", &Vec::clear, "keyspaces/0/current cannot be read");
+    refused("keyspaces/3/current", &|current| current[9] ^= 1, "is bad");
+    refused("keyspaces/3/v0", &|list| list[0] ^= 1, "is bad");
+    let (store, _) = open(dir.path());
+    assert_eq!(store.all(Table::Sessions).unwrap().len(), 20, "nothing was touched");
+    store.close(vec![]);
+}
+
+#[test]
 fn a_batch_that_was_half_written_is_no_damage() {
     let dir = tempfile::tempdir().unwrap();
     let (store, _) = open(dir.path());
