@@ -85,10 +85,20 @@ impl Disk {
         let disk = Disk { database, tables, commits: AtomicU64::new(0) };
         let last = disk.last_commit().map_err(|reason| damaged(dir, reason))?;
         disk.commits.store(last, Ordering::Relaxed);
+        if last == 0 && !disk.is_empty().map_err(|reason| damaged(dir, reason))? {
+            let reason = "there are entries in it, and no commit that has made them";
+            return Err(damaged(dir, reason.into()));
+        }
         journals.check(last).map_err(|reason| damaged(dir, reason))?;
         layout::note(dir)
             .map_err(|e| OpenError::Folder { dir: dir.to_owned(), reason: e.to_string() })?;
         Ok(disk)
+    }
+
+    /// Whether there is nothing in it.
+    fn is_empty(&self) -> Result<bool, String> {
+        let any = Table::ALL.iter().filter_map(|table| self.all(*table).next());
+        any.map(|row| row.map(|_| false)).next().unwrap_or(Ok(true))
     }
 
     fn last_commit(&self) -> Result<u64, String> {

@@ -155,7 +155,10 @@ impl Journals {
     pub fn check(self, last_commit: u64) -> Result<(), String> {
         let note = self.dir.join(NOTE);
         if let Ok(text) = fs::read_to_string(&note) {
-            return Err(format!("{} (from {})", text.trim_end(), note.display()));
+            let (text, note) = (text.trim_end(), note.display());
+            return Err(format!(
+                "{text}; {note} says so: without that file, it goes on with what is left"
+            ));
         }
         for (path, before) in &self.sealed {
             // One that is no longer needed may be gone by now.

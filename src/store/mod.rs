@@ -139,8 +139,7 @@ pub enum OpenError {
     },
     /// What is in it is not what was put there.
     #[error(
-        "the data directory {} is damaged: {reason}; restore it from a copy, or name another with --data; \
-         to go on with what is left of it, if that is named above, remove the file that says so",
+        "the data directory {} is damaged: {reason}; restore it from a copy, or name another with --data",
         .dir.display()
     )]
     Damaged {
