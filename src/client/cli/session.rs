@@ -161,13 +161,10 @@ impl Session {
             let mut settled = true;
             loop {
                 select_biased! {
-                    shown = flush => match shown {
-                        Ok(()) => break,
-                        Err(_) => {
-                            self.remembered.unshown = true;
-                            return None;
-                        }
-                    },
+                    shown = flush => {
+                        self.remembered.unshown |= shown.is_err();
+                        break shown.ok()?;
+                    }
                     event = self.events.select_next_some() => {
                         settled = false;
                         if self.handle(event) {
