@@ -12,6 +12,7 @@
 //!                                                                  │ fold: roster, view, terms
 //!                                             wake the members ◄───┘
 //! bytes out ─ connection ◄─ the chunk's own bytes ◄─ session's cursors read the log
+//!                               or their JSON form, made once
 //!                  ▲
 //!                  └── control lane: replies, rank, ack, done, ping, tell, bye
 //! ```

@@ -4,6 +4,7 @@ use crate::log::Chunk;
 use jiff::Timestamp;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What a field holds.
 #[derive(Clone, Debug)]
@@ -16,6 +17,8 @@ pub enum Value {
     Flag(bool),
     /// A point in time.
     Time(Timestamp),
+    /// A time in seconds, with a fraction if there is one.
+    Seconds(Duration),
     /// Names.
     Names(Vec<Arc<str>>),
 }
@@ -59,6 +62,12 @@ impl From<usize> for Value {
 impl From<bool> for Value {
     fn from(flag: bool) -> Self {
         Value::Flag(flag)
+    }
+}
+
+impl From<Duration> for Value {
+    fn from(time: Duration) -> Self {
+        Value::Seconds(time)
     }
 }
 

@@ -13,7 +13,10 @@ fn max_clients() {
     let mut bob = broker.client("bob");
     for (says, hears) in [
         ("hello\n", "err full *\nbye full\n"),
-        ("{\"op\":\"ping\"}\n", "{*\"ok\":false,\"error\":{\"code\":\"full\",*}}\n"),
+        (
+            "{\"op\":\"ping\"}\n",
+            "{*\"ok\":false,\"error\":{\"code\":\"full\",*}}\n{\"frame\":\"bye\",\"reason\":\"full\"}\n",
+        ),
         ("GET / HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 503 *\r\n*\r\n\r\nfull*"),
         ("*1\r\n$4\r\nPING\r\n", "-ERR full *\r\n"),
         ("INIT,x\n", "ERR,full *;"),

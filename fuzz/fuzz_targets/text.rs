@@ -5,7 +5,8 @@ use libfuzzer_sys::fuzz_target;
 use ranked_broker::error::Fault;
 use ranked_broker::payload::Payload;
 use ranked_broker::request::Request;
-use ranked_broker::wire::text::{self, Lines};
+use ranked_broker::wire::lines::Lines;
+use ranked_broker::wire::text;
 
 fuzz_target!(|input: (u8, &[u8])| {
     let (piece, bytes) = input;

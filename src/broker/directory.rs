@@ -122,6 +122,11 @@ impl Client {
         *lock(&self.origin)
     }
 
+    /// It speaks another dialect from now on.
+    pub fn speaks(&self, dialect: &'static str) {
+        lock(&self.origin).dialect = dialect;
+    }
+
     /// It goes on from another connection.
     pub(super) fn arrive(&self, origin: Origin) {
         *lock(&self.origin) = origin;

@@ -8,8 +8,8 @@
 //! runs from beginning to end on one thread.
 
 mod outgoing;
+mod requests;
 mod scratch;
-mod text;
 mod withheld;
 
 use crate::broker::Broker;
@@ -18,10 +18,10 @@ use crate::frame::Frame;
 use crate::log::Departure;
 use crate::runtime::{self, TcpStream};
 use crate::session::Session;
-use crate::wire;
 use crate::wire::sniff::Dialect;
 use futures::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use outgoing::Outgoing;
+use requests::Voice;
 use scratch::Scratch;
 use std::future::poll_fn;
 use std::io;
@@ -49,10 +49,10 @@ pub async fn serve(broker: Arc<Broker>, mut stream: TcpStream, addr: SocketAddr)
         log::debug!("event=closed addr={addr} reason=silent");
         return;
     };
-    if dialect != Dialect::Text {
+    let Some(format) = dialect.format() else {
         log::info!("event=refused addr={addr} dialect={} reason=unserved", dialect.as_str());
         return say_and_close(stream, &dialect.refusal(false)).await;
-    }
+    };
     let client = broker.enter(addr, dialect.as_str());
     let drain = broker.config.drain;
     let mut connection = Connection {
@@ -60,7 +60,8 @@ pub async fn serve(broker: Arc<Broker>, mut stream: TcpStream, addr: SocketAddr)
         broker,
         stream,
         unfinished: first,
-        outgoing: Outgoing::default(),
+        outgoing: Outgoing::new(format),
+        voice: Voice::new(format),
         input_ended: false,
         input_awaited: false,
         closing: None,
@@ -131,6 +132,7 @@ struct Connection {
     /// The beginning of a line whose end has yet to come.
     unfinished: Vec<u8>,
     outgoing: Outgoing,
+    voice: Voice,
     /// The client sends no more.
     input_ended: bool,
     /// There was nothing to read; the reactor will wake us.
@@ -242,7 +244,7 @@ impl Connection {
         self.session.client().heard(now_ms);
         self.unfinished.clear();
         let (session, outgoing) = (&mut self.session, &mut self.outgoing);
-        match text::serve(session, &buffer[..filled], line_max, outgoing, now_ms) {
+        match self.voice.serve(session, &buffer[..filled], line_max, outgoing, now_ms) {
             Ok([]) => self.unfinished = Vec::new(),
             Ok(rest) => self.unfinished.extend_from_slice(rest),
             Err(reason) => self.close(reason, now_ms),
@@ -254,7 +256,7 @@ impl Connection {
     /// Goes on if the session that the client wants has been given up to it.
     fn answer_awaited(&mut self, cx: &mut Context<'_>, now_ms: u64) -> Moved {
         let Some(reply) = self.session.awaited(now_ms) else { return false };
-        self.outgoing.answer(reply.map(Some), &mut self.session);
+        self.voice.answer_awaited(reply.map(Some), &mut self.outgoing, &mut self.session);
         self.follow_client(cx);
         true
     }
@@ -281,7 +283,7 @@ impl Connection {
             Close::TakenOver => {
                 // The other connection waits for it. Whatever is due goes there.
                 self.end(reason);
-                wire::text::frame(&Frame::Bye { reason }, self.outgoing.replies());
+                self.outgoing.frame(&Frame::Bye { reason });
             }
             _ => self.session.lose(reason, now_ms),
         }
@@ -323,7 +325,7 @@ impl Connection {
             // wants the same name.
             self.end(reason);
             if !self.input_ended {
-                wire::text::frame(&Frame::Bye { reason }, self.outgoing.replies());
+                self.outgoing.frame(&Frame::Bye { reason });
             }
         }
         match self.outgoing.write(cx, &mut self.stream, &mut self.session, scratch, now_ms) {

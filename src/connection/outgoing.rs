@@ -5,8 +5,9 @@ use super::withheld::Withheld;
 use crate::error::{Code, Fault};
 use crate::frame::Frame;
 use crate::reply::Reply;
+use crate::request::Format;
 use crate::session::{PIECES_MAX, Session};
-use crate::wire::text;
+use crate::wire::spoken::{self, Tag};
 use futures::AsyncWrite;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -30,17 +31,31 @@ pub(super) struct Outgoing {
     control_sent: usize,
     /// Replies that wait for the disk. Boxed, because most have none.
     withheld: Option<Box<Withheld>>,
+    /// The format of what goes out: that of the last reply that did.
+    format: Format,
 }
 
 impl Outgoing {
-    /// Where replies are appended.
-    pub(super) fn replies(&mut self) -> &mut Vec<u8> {
-        &mut self.control
+    /// To a client that speaks so from the first byte on.
+    pub(super) fn new(format: Format) -> Self {
+        Outgoing { format, ..Outgoing::default() }
     }
 
-    /// The reply to a request. It waits if what it tells of is not on disk yet,
-    /// or if one before it waits.
-    pub(super) fn answer(&mut self, reply: Result<Option<Reply>, Fault>, session: &mut Session) {
+    /// A frame that comes after everything else.
+    pub(super) fn frame(&mut self, frame: &Frame) {
+        spoken::frame(self.format, frame, &mut self.control);
+    }
+
+    /// The reply to a request, or to several, each with its tag. It waits if
+    /// what it tells of is not on disk yet, or if one before it waits. From when
+    /// it is out, everything has its format.
+    pub(super) fn answer(
+        &mut self,
+        reply: Result<Option<Reply>, Fault>,
+        format: Format,
+        tags: &[Tag<'_>],
+        session: &mut Session,
+    ) {
         let mut held = session.take_held();
         let fresh = session.take_fresh();
         match (&mut held, &reply) {
@@ -53,14 +68,17 @@ impl Outgoing {
         let is_read = matches!(reply, Ok(Some(Reply::Scroll)));
         if held.is_some() || is_read || self.withheld.is_some() {
             session.announce(&fresh, false);
-            return self.withheld.get_or_insert_default().reply(held, reply, fresh);
+            let withheld = self.withheld.get_or_insert_default();
+            return withheld.reply(held, reply, fresh, (format, tags));
         }
+        self.format = format;
         match reply {
-            Ok(Some(reply)) => text::reply(&reply, &mut self.control),
+            Ok(Some(reply)) => spoken::reply(format, &reply, tags, &mut self.control),
             Ok(None) => {}
             Err(fault) => {
                 session.note_fault();
-                text::fault(&fault, &mut self.control);
+                let tag = tags.first().copied().unwrap_or_default();
+                spoken::fault(format, &fault, tag, &mut self.control);
             }
         }
     }
@@ -96,7 +114,7 @@ impl Outgoing {
     pub(super) fn release(&mut self) {
         if !self.has_unsent() {
             let withheld = self.withheld.take();
-            *self = Outgoing { withheld, ..Outgoing::default() };
+            *self = Outgoing { withheld, ..Outgoing::new(self.format) };
         }
     }
 
@@ -120,8 +138,11 @@ impl Outgoing {
         for frame in batch.frames.drain(..) {
             match (&mut self.withheld, &frame) {
                 (Some(withheld), Frame::Ack { .. } | Frame::Done { .. }) => withheld.frame(frame),
-                _ => text::frame(&frame, &mut self.control),
+                _ => spoken::frame(self.format, &frame, &mut self.control),
             }
+        }
+        if let Some(make) = spoken::form(self.format) {
+            session.transform(batch, make);
         }
         let mut slices = [IoSlice::new(&[]); PIECES_MAX + 2];
         slices[0] = IoSlice::new(&self.rest[self.rest_sent..]);
@@ -162,7 +183,7 @@ impl Outgoing {
         let Some(withheld) = &mut self.withheld else { return false };
         let most = self.control_sent + UNSENT_MAX;
         let weight = withheld.weight();
-        let more = withheld.release(session, &mut self.control, most);
+        let more = withheld.release(session, &mut self.control, most, &mut self.format);
         // Where there is room again, requests may be read again.
         let moved = more || withheld.weight() < weight;
         if withheld.is_empty() {

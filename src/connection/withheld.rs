@@ -7,7 +7,10 @@
 use crate::error::{Code, Fault};
 use crate::frame::Frame;
 use crate::reply::Reply;
+use crate::request::Format;
 use crate::session::{Held, Session, Step};
+use crate::wire::json::{self, Rows};
+use crate::wire::spoken::{self, OwnedTag, Tag};
 use crate::wire::text;
 use std::collections::VecDeque;
 
@@ -25,9 +28,15 @@ enum Due {
 
 struct Item {
     held: Option<Held>,
+    /// How many requests it answers, should it fail.
+    answers: u64,
     due: Due,
     /// The subscriptions that it tells of.
     fresh: Vec<u32>,
+    /// How it is to be written; a frame is as what came before it.
+    format: Option<Format>,
+    /// Of the requests that it answers.
+    tags: Box<[OwnedTag]>,
     weight: usize,
 }
 
@@ -38,6 +47,9 @@ pub(super) struct Withheld {
     weight: usize,
     /// The number of the ticket that will wake us.
     watched: Option<u64>,
+    /// What has been read of the answer that comes next, if that has to be one
+    /// line.
+    rows: Rows,
 }
 
 impl Withheld {
@@ -48,16 +60,17 @@ impl Withheld {
 
     /// What it takes, in bytes, about.
     pub(super) fn weight(&self) -> usize {
-        self.weight
+        self.weight + self.rows.weight()
     }
 
-    /// A reply, what it waits for besides those before it, and the subscriptions
-    /// that it tells of.
+    /// A reply, what it waits for besides those before it, the subscriptions
+    /// that it tells of, and how it is to be written.
     pub(super) fn reply(
         &mut self,
         held: Option<Held>,
         reply: Result<Option<Reply>, Fault>,
         fresh: Vec<u32>,
+        (format, tags): (Format, &[Tag<'_>]),
     ) {
         let own = match &reply {
             Ok(Some(Reply::List(rows, _))) => rows.len() * ROW_BYTES,
@@ -69,20 +82,28 @@ impl Withheld {
         };
         let requests = held.as_ref().map_or(1, |held| held.requests);
         let requests = usize::try_from(requests).unwrap_or(usize::MAX);
-        self.push(held, Due::Reply(reply), fresh, own + requests.saturating_mul(REQUEST_BYTES));
+        let tags: Box<[OwnedTag]> = match format {
+            Format::Text => Box::default(),
+            Format::Json => tags.iter().copied().map(OwnedTag::from).collect(),
+        };
+        let weight = ITEM_BYTES
+            .saturating_add(own + requests.saturating_mul(REQUEST_BYTES))
+            .saturating_add(tags.iter().map(OwnedTag::weight).sum());
+        let (due, format) = (Due::Reply(reply), Some(format));
+        self.push(Item { held, answers: 1, due, fresh, format, tags, weight });
     }
 
     /// A frame that must not overtake the replies before it: a result of a
     /// command whose own reply waits.
     pub(super) fn frame(&mut self, frame: Frame) {
-        let weight = frame.weight();
-        self.push(None, Due::Frame(frame), Vec::new(), weight);
+        let (weight, due) = (ITEM_BYTES + frame.weight(), Due::Frame(frame));
+        let (fresh, tags) = (Vec::new(), Box::default());
+        self.push(Item { held: None, answers: 1, due, fresh, format: None, tags, weight });
     }
 
-    fn push(&mut self, held: Option<Held>, due: Due, fresh: Vec<u32>, own: usize) {
-        let weight = ITEM_BYTES.saturating_add(own);
-        self.weight = self.weight.saturating_add(weight);
-        self.items.push_back(Item { held, due, fresh, weight });
+    fn push(&mut self, item: Item) {
+        self.weight = self.weight.saturating_add(item.weight);
+        self.items.push_back(item);
     }
 
     /// The client's mail is in another box.
@@ -91,12 +112,13 @@ impl Withheld {
     }
 
     /// Writes what need not wait any more, until there are `most` bytes; whether
-    /// more may follow at once.
+    /// more may follow at once. `format` becomes that of the last reply.
     pub(super) fn release(
         &mut self,
         session: &mut Session,
         out: &mut Vec<u8>,
         most: usize,
+        format: &mut Format,
     ) -> bool {
         while let Some(front) = self.items.front_mut() {
             if out.len() >= most {
@@ -112,42 +134,39 @@ impl Withheld {
                         return false;
                     }
                     // It tells of nothing but what is on disk.
-                    Some(Err(_)) if matches!(front.due, Due::Reply(Ok(Some(Reply::Scroll)))) => {
-                        front.held = None;
-                    }
+                    Some(Err(_)) if matches!(front.due, Due::Reply(Ok(Some(Reply::Scroll)))) => {}
                     Some(Err(reason)) => {
                         let text = format!("it is not known to be on disk: {reason}");
-                        let fault = Fault::new(Code::Unavailable, text);
-                        for _ in 0..held.requests {
-                            session.note_fault();
-                            text::fault(&fault, out);
-                        }
-                        self.pop(session);
-                        continue;
+                        let failed = Due::Reply(Err(Fault::new(Code::Unavailable, text)));
+                        (front.due, front.answers) = (failed, held.requests);
                     }
-                    Some(Ok(())) => front.held = None,
+                    Some(Ok(())) => {}
                 }
+                front.held = None;
             }
+            *format = front.format.unwrap_or(*format);
+            let tag = front.tags.first().map_or_else(Tag::default, OwnedTag::tag);
             match &front.due {
-                Due::Frame(frame) => text::frame(frame, out),
+                Due::Frame(frame) => spoken::frame(*format, frame, out),
                 Due::Reply(Ok(None)) => {}
                 Due::Reply(Err(fault)) => {
-                    session.note_fault();
-                    text::fault(fault, out);
-                }
-                Due::Reply(Ok(Some(Reply::Scroll))) => match session.scroll() {
-                    Step::Pending => return false,
-                    Step::Rows(rows) => {
-                        text::entries(&rows, out);
-                        continue;
-                    }
-                    Step::Done(Ok(last)) => text::reply(&last.into(), out),
-                    Step::Done(Err(fault)) => {
+                    for at in 0..front.answers {
+                        let own = usize::try_from(at).ok().and_then(|at| front.tags.get(at));
                         session.note_fault();
-                        text::fault(&fault, out);
+                        spoken::fault(*format, fault, own.map_or(tag, OwnedTag::tag), out);
                     }
-                },
-                Due::Reply(Ok(Some(reply))) => text::reply(reply, out),
+                }
+                Due::Reply(Ok(Some(Reply::Scroll))) => {
+                    match read_on(&mut self.rows, session, *format, tag, out) {
+                        Read::Nothing => return false,
+                        Read::Some => continue,
+                        Read::All => self.rows = Rows::default(),
+                    }
+                }
+                Due::Reply(Ok(Some(reply))) => {
+                    let tags: Vec<Tag<'_>> = front.tags.iter().map(OwnedTag::tag).collect();
+                    spoken::reply(*format, reply, &tags, out);
+                }
             }
             self.pop(session);
         }
@@ -163,4 +182,44 @@ impl Withheld {
             *self = Withheld::default();
         }
     }
+}
+
+/// How much of an answer was read.
+enum Read {
+    /// It has to be waited for.
+    Nothing,
+    /// There is more.
+    Some,
+    /// It is written to its end.
+    All,
+}
+
+/// Goes on with an answer that is read piece by piece.
+fn read_on(
+    rows: &mut Rows,
+    session: &mut Session,
+    format: Format,
+    tag: Tag<'_>,
+    out: &mut Vec<u8>,
+) -> Read {
+    match (session.scroll(), format) {
+        (Step::Pending, _) => return Read::Nothing,
+        (Step::Rows(read), Format::Text) => {
+            text::entries(&read, out);
+            return Read::Some;
+        }
+        (Step::Rows(read), Format::Json) => {
+            if rows.add(&read) {
+                return Read::Some;
+            }
+            let channel = session.cut_scroll().unwrap_or_default();
+            rows.reply(&json::cut(&channel), tag, out);
+        }
+        (Step::Done(Ok(last)), _) => spoken::last(format, rows, last, tag, out),
+        (Step::Done(Err(fault)), _) => {
+            session.note_fault();
+            spoken::fault(format, &fault, tag, out);
+        }
+    }
+    Read::All
 }

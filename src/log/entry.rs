@@ -1,8 +1,10 @@
 //! Entries, and the chunks they are kept in.
 
+use super::form::Form;
 use crate::payload::Payload;
 use crate::roster::Change;
 use std::ops::Range;
+use std::sync::OnceLock;
 
 /// A client's number, never used again while the broker runs.
 pub type ClientId = u64;
@@ -128,6 +130,8 @@ pub struct Chunk {
     pub bytes: Vec<u8>,
     /// Where in `bytes` each entry ends; empty if there is only one.
     pub ends: Vec<u32>,
+    /// The same entries in another dialect's form, once somebody needs it.
+    pub form: OnceLock<Box<Form>>,
 }
 
 impl Chunk {
@@ -172,9 +176,20 @@ impl Chunk {
         start..self.ends.get(before).map_or(self.bytes.len(), |end| *end as usize)
     }
 
-    /// What it takes of the log's bounded memory, in bytes.
+    /// Which of its entries, counted from 0, begin in this part of its bytes.
+    pub fn entries_in(&self, range: &Range<usize>) -> Range<usize> {
+        let number = |offset| usize::try_from(self.seq_at(offset) - self.first_seq).unwrap_or(0);
+        number(range.start)..number(range.end)
+    }
+
+    /// What it takes of the log's bounded memory, in bytes; its other form from
+    /// when the log has counted it.
     pub fn weight(&self) -> usize {
-        size_of::<Self>() + self.bytes.capacity() + self.ends.capacity() * size_of::<u32>()
+        let form = self.form.get().filter(|form| form.is_counted());
+        size_of::<Self>()
+            + self.bytes.capacity()
+            + self.ends.capacity() * size_of::<u32>()
+            + form.map_or(0, |form| form.weight())
     }
 
     /// How many entries end at or before this place.
@@ -200,12 +215,15 @@ mod tests {
             at_ms: 0,
             bytes: b"a\nbb\nccc\n".to_vec(),
             ends: vec![2, 5, 9],
+            form: OnceLock::new(),
         };
         assert_eq!((chunk.entries(), chunk.last_seq()), (3, 9));
         assert_eq!([6, 7, 8, 9, 10, 99].map(|seq| chunk.offset_of(seq)), [0, 0, 2, 5, 9, 9]);
         assert_eq!([0, 1, 2, 4, 5, 9].map(|at| chunk.seq_at(at)), [7, 8, 8, 9, 9, 10]);
         assert_eq!([0, 2, 4, 8].map(|at| chunk.entry_at(at)), [0..2, 2..5, 2..5, 5..9]);
+        assert_eq!([0..2, 2..9, 9..9].map(|range| chunk.entries_in(&range)), [0..1, 1..3, 3..3]);
         let one = Chunk { ends: Vec::new(), bytes: b"abc\n".to_vec(), ..chunk };
+        assert_eq!([0..4, 4..4].map(|range| one.entries_in(&range)), [0..1, 1..1]);
         assert_eq!((one.entries(), one.last_seq()), (1, 7));
         assert_eq!([6, 7, 8].map(|seq| one.offset_of(seq)), [0, 0, 4]);
         assert_eq!([0, 2, 4].map(|at| one.seq_at(at)), [7, 8, 8]);

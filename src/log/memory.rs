@@ -98,6 +98,16 @@ impl MemoryLog {
         }
     }
 
+    /// Counts the other form of the chunk of this number, if that is this chunk
+    /// and it was not counted yet.
+    pub fn count_form(&mut self, number: u64, chunk: &Arc<Chunk>) {
+        let Some(form) = chunk.form.get() else { return };
+        let is_here = self.chunk(number).is_some_and(|kept| Arc::ptr_eq(kept, chunk));
+        if is_here && form.count() {
+            self.weight += form.weight();
+        }
+    }
+
     /// Whether the first chunk that is kept could go with `entries` of history
     /// left.
     pub fn outlives_first(&self, entries: u64) -> bool {
@@ -120,7 +130,9 @@ impl MemoryLog {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::log::Form;
     use crate::roster::Change;
+    use std::sync::OnceLock;
 
     fn chunk(first_seq: u64, entries: u32, body: Body) -> Chunk {
         Chunk {
@@ -130,6 +142,7 @@ mod tests {
             at_ms: 0,
             bytes: vec![b'\n'; entries as usize],
             ends: (1..=entries).collect(),
+            form: OnceLock::new(),
         }
     }
 
@@ -151,6 +164,29 @@ mod tests {
         log.drop_first();
         assert_eq!((log.head(), log.first_seq(), log.weight()), (5, 6, 0));
         assert_eq!(log.seek(6), Cursor::at(2));
+    }
+
+    #[test]
+    fn another_form_weighs_from_when_it_is_counted() {
+        let mut log = MemoryLog::default();
+        log.append(chunk(1, 1, MESSAGES));
+        log.append(chunk(2, 1, MESSAGES));
+        let before = log.weight();
+        let first = log.chunk(0).unwrap().clone();
+        log.count_form(0, &first);
+        assert_eq!(log.weight(), before);
+        let form = first.form.get_or_init(|| Box::new(Form::new(b"longer\n".to_vec(), vec![7])));
+        // Of another chunk with the same number, as one read from the disk is.
+        log.count_form(1, &first);
+        assert_eq!(log.weight(), before);
+        for _ in 0..2 {
+            log.count_form(0, &first);
+            assert_eq!(log.weight(), before + form.weight());
+        }
+        log.drop_first();
+        log.count_form(0, &first);
+        log.drop_first();
+        assert_eq!(log.weight(), 0);
     }
 
     #[test]

@@ -5,11 +5,15 @@
 //! holds one reads straight from the chunks, without a copy and without a queue
 //! of its own.
 //!
+//! What other dialects make of a chunk is kept beside it ([`Form`]).
+//!
 //! The log knows neither dialects nor members: how an entry looks on the wire
 //! is [`Encode`]'s business, which the wire implements.
 
 mod entry;
+mod form;
 mod memory;
 
 pub use entry::{Body, Chunk, ClientId, Command, Departure, Encode, Place};
+pub use form::Form;
 pub use memory::{Cursor, MemoryLog};

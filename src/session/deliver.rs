@@ -1,18 +1,17 @@
 //! What a client's subscriptions have to read, piece by piece.
 //!
-//! A piece is a part of a chunk, straight out of the log. Gathering moves the
-//! cursors on; settling, when it is known how much the socket took, moves those
-//! back that got ahead of it, to the beginning of an entry. So a member that
-//! does not read costs nothing but its cursor, and what is on the control lane
-//! can go ahead between any two entries.
+//! Gathering moves the cursors on; settling (`pieces.rs`), when it is known how
+//! much the socket took, moves those back that got ahead of it, to the beginning
+//! of an entry. So a member that does not read costs nothing but its cursor, and
+//! what is on the control lane can go ahead between any two entries.
 
 use super::Session;
 use super::disk::Part;
-use crate::broker::channel::{Behind, Channel, Reading, Standing};
+use super::pieces::{Batch, Piece};
+use crate::broker::channel::{Channel, Standing};
 use crate::broker::{Adopted, Member};
 use crate::frame::Frame;
 use crate::log::{Body, Chunk, Cursor, Departure};
-use std::ops::Range;
 use std::sync::Arc;
 
 /// Pieces of one write: the kernel takes 1,024 at most, and more than this make
@@ -50,48 +49,6 @@ pub(super) struct Subscription {
     /// An earlier subscription to the same channel, which is read to its end
     /// first. Not its slot: that may be somebody else's by now.
     after: Option<Arc<Member>>,
-}
-
-/// A part of a chunk to be written.
-#[derive(Debug)]
-pub struct Piece {
-    chunk: Arc<Chunk>,
-    range: Range<usize>,
-    number: u64,
-    slot: u32,
-    /// The member's rank before this chunk.
-    rank: u32,
-}
-
-impl Piece {
-    /// The bytes to write.
-    pub fn bytes(&self) -> &[u8] {
-        &self.chunk.bytes[self.range.clone()]
-    }
-}
-
-/// What goes out in one write: frames for this client alone, then pieces.
-#[derive(Debug, Default)]
-pub struct Batch {
-    /// Frames, to be written before the pieces.
-    pub frames: Vec<Frame>,
-    /// Pieces, in order.
-    pub pieces: Vec<Piece>,
-    pub(super) bytes: usize,
-    slots: Vec<u32>,
-    reading: Reading,
-    /// What the subscription that was read last needs from the disk.
-    wanted: Option<Behind>,
-}
-
-impl Batch {
-    /// Throws away what was not written, for a connection that is over. One
-    /// that lives has nothing left in here: its cursors would not know.
-    pub fn discard(&mut self) {
-        self.frames.clear();
-        self.pieces.clear();
-        self.slots.clear();
-    }
 }
 
 impl Subscription {
@@ -206,7 +163,7 @@ impl Subscription {
         self.next_seq = chunk.last_seq() + 1;
         if is_wanted && !range.is_empty() {
             batch.bytes += range.len();
-            batch.pieces.push(Piece { chunk, range, number, slot, rank });
+            batch.pieces.push(Piece { chunk, range, number, slot, rank, in_form: false });
         }
     }
 
@@ -314,77 +271,6 @@ impl Session {
         let was_last = crate::sync::lock(&self.client.subscriptions).forget(&channel, &member);
         if was_last && self.current.as_ref() == Some(channel.name()) {
             self.current = None;
-        }
-    }
-
-    /// The socket has taken so many bytes of the pieces, and `wrote` says
-    /// whether it took any byte at all. Gives the rest of the entry that was
-    /// cut in two, to be written before anything else.
-    pub fn settle(
-        &mut self,
-        batch: &mut Batch,
-        mut written: usize,
-        wrote: bool,
-        now_ms: u64,
-    ) -> Vec<u8> {
-        let mut rest = Vec::new();
-        let mut delivered = 0;
-        let mut first_unwritten = batch.pieces.len();
-        for (at, piece) in batch.pieces.iter().enumerate() {
-            if written < piece.range.len() {
-                first_unwritten = at;
-                break;
-            }
-            written -= piece.range.len();
-            delivered += piece.chunk.last_seq() + 1 - piece.chunk.seq_at(piece.range.start);
-        }
-        // Backwards, so that the earliest place of a channel is the one that
-        // its cursor ends up at.
-        for (at, piece) in batch.pieces.iter().enumerate().skip(first_unwritten).rev() {
-            let mut to = piece.range.start;
-            if at == first_unwritten && written > 0 {
-                let cut = to + written;
-                to = piece.chunk.entry_at(cut - 1).end;
-                rest.extend_from_slice(&piece.chunk.bytes[cut..to]);
-                delivered += piece.chunk.seq_at(to) - piece.chunk.seq_at(piece.range.start);
-            }
-            self.go_back(piece, to);
-        }
-        for slot in batch.slots.drain(..) {
-            let Some(Some(subscription)) = self.subscriptions.get(slot as usize) else { continue };
-            let chunk = subscription.cursor.chunk;
-            let before = subscription.member.advance(chunk, wrote, now_ms);
-            subscription.channel.progressed(&subscription.member, before, chunk);
-        }
-        batch.pieces.clear();
-        self.broker.stats.delivered.add(delivered);
-        rest
-    }
-
-    /// Moves a cursor back to this place in the chunk of a piece.
-    fn go_back(&mut self, piece: &Piece, to: usize) {
-        let Some(Some(subscription)) = self.subscriptions.get_mut(piece.slot as usize) else {
-            return;
-        };
-        if to == piece.chunk.bytes.len() {
-            // The last entry was cut: its rest goes out first, so it counts as
-            // read, and what came after it is unread.
-            subscription.cursor = Cursor::at(piece.number + 1);
-            subscription.rank = match piece.chunk.body {
-                Body::Change(change) if piece.chunk.first_seq > subscription.member.joined => {
-                    change.after(piece.rank)
-                }
-                _ => piece.rank,
-            };
-        } else {
-            // Entries end at u32 offsets.
-            let offset = u32::try_from(to).unwrap_or(u32::MAX);
-            subscription.cursor = Cursor { chunk: piece.number, offset };
-            subscription.rank = piece.rank;
-        }
-        subscription.next_seq = piece.chunk.seq_at(to);
-        if subscription.member.queue() {
-            self.queue.push_back(piece.slot);
         }
     }
 }

@@ -6,7 +6,8 @@
 //! much memory, and no more, whoever is behind on whatever.
 
 use super::Session;
-use super::deliver::{Batch, Subscription};
+use super::deliver::Subscription;
+use super::pieces::Batch;
 use super::scroll::Scroll;
 use crate::broker::channel::Behind;
 use crate::frame::Frame;

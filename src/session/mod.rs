@@ -11,11 +11,13 @@ mod disk;
 mod identity;
 mod keyed;
 mod orders;
+mod pieces;
 mod queries;
 mod scroll;
 mod target;
 
-pub use deliver::{Batch, PIECES_MAX, Piece};
+pub use deliver::PIECES_MAX;
+pub use pieces::{Batch, Piece};
 pub use scroll::Step;
 
 use crate::broker::channel::{Channel, not_member};
@@ -154,7 +156,7 @@ impl Session {
 
     fn answer(&mut self, request: Request<'_>, now_ms: u64) -> Result<Option<Reply>, Fault> {
         let reply = match request {
-            Request::Hello { name, quiet, session, secret, seen } => {
+            Request::Hello { name, quiet, session, secret, seen, format: _ } => {
                 return self.hello(Introduction { name, quiet, session, secret, seen }, now_ms);
             }
             Request::Seen { channel, seq } => {

@@ -9,7 +9,6 @@ use crate::request::{Request, VERBS};
 use crate::store::{Recovered, Store};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 /// Channels that a row of `who` names; of the others it gives the number.
 const CHANNELS_SHOWN_MAX: usize = 20;
@@ -77,9 +76,9 @@ impl Session {
             figures.settings.members_max.map_or(self.broker.config.max_members, |m| m as usize);
         let row = summary(&figures)
             .with("max", max)
-            .with("history-age", figures.settings.history_age.map_or("all".into(), seconds))
+            .with("history-age", figures.settings.history_age.map_or("all".into(), Value::from))
             .with("history-bytes", figures.settings.history_bytes.map_or("all".into(), Value::from))
-            .with("hold", seconds(figures.settings.hold))
+            .with("hold", figures.settings.hold)
             .with("on-close", figures.settings.on_close.as_str())
             .with("observers", figures.observers)
             .with("view", figures.view)
@@ -170,14 +169,6 @@ fn summary(channel: &Summary) -> Line {
         .with("seq", channel.seq)
         .with("history", kept)
         .with("durable", settings.durable)
-}
-
-/// A time in seconds, with a fraction if there is one.
-fn seconds(time: Duration) -> Value {
-    if time.subsec_nanos() == 0 {
-        return time.as_secs().into();
-    }
-    time.as_secs_f64().to_string().into()
 }
 
 fn present(client: &Arc<Client>, now_ms: u64) -> Line {

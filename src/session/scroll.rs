@@ -104,6 +104,12 @@ impl Session {
         step
     }
 
+    /// Lets go of the first answer that is read from the disk: enough of it has
+    /// been read. Gives the name of its channel.
+    pub fn cut_scroll(&mut self) -> Option<Arc<str>> {
+        self.disk.scrolls.pop_front().map(|scroll| scroll.channel.name().clone())
+    }
+
     fn step(&mut self, scroll: &mut Scroll) -> Result<Step, Fault> {
         let Scroll { channel, ask, behind, asked, read, sum } = scroll;
         if let Some(ask) = ask.take() {

@@ -71,7 +71,8 @@ impl Fake {
         let ends = if entries == 1 { vec![] } else { (1..=entries).map(|n| n * length).collect() };
         let bytes = line.repeat(entries as usize).into_bytes();
         let body = Body::Messages { json: false };
-        let chunk = Chunk { first_seq, author: 1, body, at_ms: 0, bytes, ends };
+        let form = std::sync::OnceLock::new();
+        let chunk = Chunk { first_seq, author: 1, body, at_ms: 0, bytes, ends, form };
         lock(&self.state).handover.chunks.push((number, Arc::new(chunk)));
     }
 

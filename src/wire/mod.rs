@@ -2,5 +2,9 @@
 //! knows of sockets, channels or time.
 
 pub mod escape;
+pub mod json;
+pub mod lines;
+pub mod rules;
 pub mod sniff;
+pub mod spoken;
 pub mod text;

@@ -1,8 +1,11 @@
 //! Which dialect a connection speaks, from its first bytes.
 //!
-//! Chosen once, for the whole connection. Every dialect but text is still to
-//! come: such a connection is refused in that dialect's own manner, so that the
+//! Chosen once, for the whole connection; but text and JSON change places when
+//! the client asks for it. The other dialects are still to come: such a
+//! connection is refused in that dialect's own manner, so that the
 //! program at the other end says something its user understands.
+
+use crate::request::Format;
 
 /// A way of writing requests, replies and frames on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -49,6 +52,16 @@ impl Dialect {
         (!undecided).then_some(Dialect::Text)
     }
 
+    /// How its lines look; `None` for a dialect that has none, or is not served
+    /// yet.
+    pub const fn format(self) -> Option<Format> {
+        match self {
+            Dialect::Text => Some(Format::Text),
+            Dialect::Json => Some(Format::Json),
+            _ => None,
+        }
+    }
+
     /// Its name, as `who` shows it.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -67,12 +80,16 @@ impl Dialect {
         let (code, message) = if full {
             ("full", "too many clients; try again later")
         } else {
-            ("unavailable", "this broker speaks only the text dialect yet; send hello or help")
+            (
+                "unavailable",
+                "this broker speaks only the text and JSON dialects yet; send hello or help",
+            )
         };
         match self {
             Dialect::Text => format!("err {code} {message}\nbye {code}\n").into_bytes(),
             Dialect::Json => format!(
-                "{{\"reply\":\"error\",\"ok\":false,\"error\":{{\"code\":\"{code}\",\"message\":\"{message}\"}}}}\n"
+                "{{\"reply\":\"error\",\"ok\":false,\"error\":{{\"code\":\"{code}\",\"message\":\"{message}\"}}}}\n\
+                 {{\"frame\":\"bye\",\"reason\":\"{code}\"}}\n"
             )
             .into_bytes(),
             Dialect::Http => {

@@ -8,6 +8,7 @@ use crate::log::{Body, Chunk, ClientId, Command, Place};
 use crate::payload::Payload;
 use crate::roster::Key;
 use std::collections::HashMap;
+use std::sync::OnceLock;
 
 /// What came of an append.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +54,15 @@ impl Channel {
         }
         let json = payloads.first().is_some_and(Payload::is_json);
         let body = Body::Messages { json };
-        let chunk = Chunk { first_seq: seq, author: author.id, body, at_ms: now_ms, bytes, ends };
+        let chunk = Chunk {
+            first_seq: seq,
+            author: author.id,
+            body,
+            at_ms: now_ms,
+            bytes,
+            ends,
+            form: OnceLock::new(),
+        };
         note(seq);
         state.log.append(chunk);
         Ok(Appended { seq, held_up: self.relieve(&mut state, Some(&author.mailbox), now_ms) })
@@ -172,6 +181,7 @@ impl State {
     /// Appends a single entry.
     pub(super) fn append_one(&mut self, author: ClientId, body: Body, bytes: Vec<u8>, at_ms: u64) {
         let first_seq = self.log.head() + 1;
-        self.log.append(Chunk { first_seq, author, body, at_ms, bytes, ends: Vec::new() });
+        let (ends, form) = (Vec::new(), OnceLock::new());
+        self.log.append(Chunk { first_seq, author, body, at_ms, bytes, ends, form });
     }
 }

@@ -211,6 +211,12 @@ impl Channel {
         Ok((Past::Here(chunks.map(cut).collect()), to))
     }
 
+    /// Counts the other form of a chunk that was just made, if the log still has
+    /// that chunk under this number.
+    pub fn count_form(&self, number: u64, chunk: &Arc<Chunk>) {
+        self.lock().log.count_form(number, chunk);
+    }
+
     /// What the messages of an excerpt carry.
     pub fn payloads(&self, excerpt: &Excerpt) -> Vec<String> {
         let Excerpt { chunk, range } = excerpt;

@@ -1,18 +1,17 @@
 //! One line to one request.
 
 use super::options::{Known, Words, flag, key, not_yet, number, value, values};
-use super::{bad, publish, words};
-use crate::error::{Code, Fault, quoted};
-use crate::request::{OnClose, Request, Settings, Start};
+use super::{publish, words};
+use crate::error::{Fault, quoted};
+use crate::request::{Format, OnClose, Request, Settings, Start};
+use crate::wire::rules::{self, AGE_SECONDS_MAX, SECONDS_MAX, bad, command, seconds};
 use std::time::Duration;
-use uuid::Uuid;
 
 /// Reads one line, without its end. `None` for a blank line, a comment, and the
 /// answer to a `ping`: they are not requests, and nothing answers them.
 ///
 /// # Errors
-/// [`Code::BadRequest`], [`Code::UnknownCommand`], [`Code::TooLong`] for a name,
-/// and [`Code::Unavailable`] for what is in the protocol but not served yet.
+/// `bad-request`, `unknown-command`, `too-long` for a key, and `unavailable` for what is in the protocol but not served yet.
 pub fn decode(line: &[u8]) -> Result<Option<Request<'_>>, Fault> {
     if let Some(publish) = publish::decode_plain(line) {
         return Ok(Some(Request::Pub(publish)));
@@ -31,8 +30,6 @@ pub fn decode(line: &[u8]) -> Result<Option<Request<'_>>, Fault> {
         }
     }
 }
-
-const NOT_YET: [&str; 5] = ["fib", "url", "numbers", "jobs", "cancel"];
 
 fn request(verb: &str, words: Vec<String>) -> Result<Request<'static>, Fault> {
     if let Some(name) = verb.strip_prefix('/') {
@@ -87,12 +84,7 @@ fn request(verb: &str, words: Vec<String>) -> Result<Request<'static>, Fault> {
                 _ => Request::Quit,
             })
         }
-        _ if NOT_YET.contains(&verb) => {
-            Err(Fault::new(Code::Unavailable, format!("{verb} is not served by this version")))
-        }
-        _ => {
-            Err(Fault::new(Code::UnknownCommand, format!("{} is no verb; see: help", quoted(verb))))
-        }
+        _ => Err(rules::unknown(verb)),
     }
 }
 
@@ -108,10 +100,9 @@ const HELLO_OPTIONS: &[Known] = &[
 
 fn hello(mut words: Words) -> Result<Request<'static>, Fault> {
     words.done()?;
-    if words.value("format").is_some_and(|format| format != "text") {
-        return Err(Fault::new(Code::Unavailable, "this version serves only --format text"));
-    }
-    let session = words.value("session").map(|text| uuid(&text)).transpose()?;
+    let format = words.value("format").map(|word| Format::parse("--format", &word)).transpose()?;
+    let session = words.value("session").map(|word| rules::session("--session", &word));
+    let session = session.transpose()?;
     let secret = words.value("secret");
     let seen =
         words.all("seen").iter().map(|text| position(text)).collect::<Result<Vec<_>, _>>()?;
@@ -119,12 +110,7 @@ fn hello(mut words: Words) -> Result<Request<'static>, Fault> {
         return Err(bad("--secret and --seen go with --session"));
     }
     let (name, quiet) = (words.value("name"), words.has("quiet"));
-    Ok(Request::Hello { name, quiet, session, secret, seen })
-}
-
-fn uuid(text: &str) -> Result<Uuid, Fault> {
-    let is_refused = |_| bad(format!("--session takes a UUID, not {}", quoted(text)));
-    Uuid::parse_str(text).map_err(is_refused)
+    Ok(Request::Hello { name, quiet, format, session, secret, seen })
 }
 
 /// What `--seen` takes: a channel and the last seq that one has of it.
@@ -238,39 +224,6 @@ fn cmd(mut words: Words) -> Result<Request<'static>, Fault> {
     let mut text = words.into_text().into_iter();
     let name = text.next().ok_or(missing)?;
     command(channel, to, timeout, key, name, text.collect())
-}
-
-fn command(
-    channel: Option<String>,
-    to: Option<String>,
-    timeout: Option<Duration>,
-    key: Option<Box<str>>,
-    name: String,
-    args: Vec<String>,
-) -> Result<Request<'static>, Fault> {
-    if name.is_empty() {
-        return Err(bad("a command needs a name: /NAME ARG…"));
-    }
-    if args.iter().chain([&name]).any(|word| word.chars().any(char::is_control)) {
-        return Err(bad("a command and its arguments hold no control characters"));
-    }
-    Ok(Request::Cmd { channel, to, timeout, key, name, args })
-}
-
-/// The longest wait that a client may ask for.
-const SECONDS_MAX: f64 = 24.0 * 3600.0;
-
-/// The longest that messages may be asked to be kept: ten years.
-const AGE_SECONDS_MAX: f64 = 10.0 * 365.0 * 24.0 * 3600.0;
-
-fn seconds(what: &str, word: &str, most: f64) -> Result<Duration, Fault> {
-    match word.parse::<f64>() {
-        Ok(secs) if secs > 0.0 && secs <= most => Ok(Duration::from_secs_f64(secs)),
-        _ => Err(bad(format!(
-            "{what} takes seconds, above 0 and up to {most}, not {}",
-            quoted(word)
-        ))),
-    }
 }
 
 fn ack(mut words: Words) -> Result<Request<'static>, Fault> {

@@ -1,4 +1,5 @@
 use super::*;
+use crate::error::Code;
 use crate::payload::Payload;
 use crate::request::Publish;
 use proptest::prelude::*;
@@ -149,15 +150,7 @@ fn what_cannot_be_read_is_said_to_be_so() {
 
 #[test]
 fn what_is_not_served_yet_is_said_to_be_so() {
-    for line in [
-        "hello --token t",
-        "hello --format json",
-        "fib 3",
-        "url http://a",
-        "numbers 5",
-        "jobs",
-        "cancel 1",
-    ] {
+    for line in ["hello --token t", "fib 3", "url http://a", "numbers 5", "jobs", "cancel 1"] {
         assert_eq!(code(line), Code::Unavailable, "{line:?}");
     }
 }

@@ -168,6 +168,8 @@ fn line(line: &Line, out: &mut Vec<u8>) {
         match &field.value {
             Value::Text(text) => escape(text, out),
             Value::Number(number) => push(out, number),
+            Value::Seconds(time) if time.subsec_nanos() == 0 => push(out, &time.as_secs()),
+            Value::Seconds(time) => push(out, &time.as_secs_f64()),
             Value::Flag(flag) => out.extend_from_slice(if *flag { b"yes" } else { b"no" }),
             Value::Time(time) => push(out, &format_args!("{time:.0}")),
             Value::Names(names) => out.extend_from_slice(names.join(",").as_bytes()),

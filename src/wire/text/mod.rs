@@ -8,17 +8,10 @@
 
 mod decode;
 mod encode;
-mod lines;
 mod options;
 mod publish;
 mod words;
 
 pub use decode::decode;
 pub use encode::{TextEncoder, entries, fault, frame, reply};
-pub use lines::{Lines, TooLong};
-
-use crate::error::{Code, Fault};
-
-fn bad(text: impl Into<String>) -> Fault {
-    Fault::new(Code::BadRequest, text)
-}
+pub use words::split;

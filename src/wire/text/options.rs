@@ -1,8 +1,7 @@
 //! `--name value`, `--name=value`, and the words around them.
 
-use super::bad;
 use crate::error::{Code, Fault, quoted};
-use crate::request::KEY_BYTES_MAX;
+use crate::wire::rules::{self, bad};
 use std::str::FromStr;
 
 /// An option that a verb knows.
@@ -205,13 +204,5 @@ pub fn number<T: FromStr>(what: &str, word: &str) -> Result<T, Fault> {
 /// # Errors
 /// [`Code::BadRequest`] for an empty one, [`Code::TooLong`].
 pub fn key(words: &mut Words) -> Result<Option<Box<str>>, Fault> {
-    let Some(key) = words.value("key") else { return Ok(None) };
-    if key.is_empty() {
-        return Err(bad("--key must not be empty"));
-    }
-    if key.len() > KEY_BYTES_MAX {
-        let text = format!("a key has at most {KEY_BYTES_MAX} bytes, not {}", key.len());
-        return Err(Fault::new(Code::TooLong, text));
-    }
-    Ok(Some(key.into()))
+    words.value("key").map(|key| rules::key("--key", key)).transpose()
 }

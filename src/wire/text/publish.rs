@@ -2,10 +2,11 @@
 //! be quick.
 
 use super::options::{Known, Words, flag, key, value};
-use super::{bad, words};
+use super::words;
 use crate::error::Fault;
 use crate::payload::Payload;
 use crate::request::Publish;
+use crate::wire::rules::{bad, json};
 use std::borrow::Cow;
 
 /// The fast path: `pub CH MESSAGE` without options, quotes and backslashes, in
@@ -89,12 +90,5 @@ fn verbatim(line: &str) -> Option<(&str, &str, &str)> {
             }
         }
         at += end;
-    }
-}
-
-fn json(text: &str) -> Result<&str, Fault> {
-    match serde_json::from_str::<serde::de::IgnoredAny>(text) {
-        Ok(_) => Ok(text),
-        Err(e) => Err(bad(format!("the text is not JSON: {e}"))),
     }
 }

@@ -1,5 +1,9 @@
 //! What a client may ask, free of any wire format.
 
+mod usage;
+
+pub use usage::{Usage, VERBS};
+
 use crate::error::{Code, Fault, quoted};
 use crate::payload::Payload;
 use std::time::Duration;
@@ -17,6 +21,8 @@ pub enum Request<'a> {
         name: Option<String>,
         /// Whether the `ok` of `pub` and `ack` is to be left out.
         quiet: bool,
+        /// How it wants to speak from the reply on.
+        format: Option<Format>,
         /// The session to resume, or to begin.
         session: Option<Uuid>,
         /// What proves that it is one's own.
@@ -201,6 +207,41 @@ pub enum Request<'a> {
     Quit,
 }
 
+/// How the lines of a connection look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    /// Words, for people.
+    #[default]
+    Text,
+    /// One JSON object each.
+    Json,
+}
+
+impl Format {
+    /// As `who` shows it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Format::Text => "text",
+            Format::Json => "json",
+        }
+    }
+
+    /// The format of this name; `what` names it in the error.
+    ///
+    /// # Errors
+    /// [`Code::BadRequest`] if there is none.
+    pub fn parse(what: &str, word: &str) -> Result<Self, Fault> {
+        match word {
+            "text" => Ok(Format::Text),
+            "json" => Ok(Format::Json),
+            _ => {
+                let text = format!("{what} is text or json, not {}", quoted(word));
+                Err(Fault::new(Code::BadRequest, text))
+            }
+        }
+    }
+}
+
 /// One message to publish.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Publish<'a> {
@@ -301,75 +342,6 @@ pub fn check_name(name: &str) -> Result<(), Fault> {
         ),
     ))
 }
-
-/// A verb with the words that go with it and what it does: one line of `help`.
-#[derive(Clone, Copy, Debug)]
-pub struct Usage {
-    /// The verb.
-    pub verb: &'static str,
-    /// Its options and words.
-    pub words: &'static str,
-    /// What it does.
-    pub does: &'static str,
-}
-
-const fn usage(verb: &'static str, words: &'static str, does: &'static str) -> Usage {
-    Usage { verb, words, does }
-}
-
-/// Every verb that this broker answers, in the order of `help`.
-pub const VERBS: &[Usage] = &[
-    usage(
-        "hello",
-        "[--name N] [--session UUID [--secret S]] [--seen CH=SEQ]… [--quiet]",
-        "introduces you, or resumes your session; --quiet leaves out the ok of pub and ack",
-    ),
-    usage("seen", "CH SEQ", "you have everything up to SEQ"),
-    usage(
-        "create",
-        "CH [--max N] [--history N] [--history-age SECS] [--history-bytes N] [--durable] \
-         [--hold SECS] [--on-close fast|safe] [--if-missing]",
-        "makes a channel",
-    ),
-    usage("drop", "CH", "removes a channel; rank 0 only"),
-    usage(
-        "sub",
-        "CH [--from SEQ|first|now] [--last N] [--create] [--no-echo] [--observe] | --pattern GLOB",
-        "joins at the bottom of the roster, or observes",
-    ),
-    usage("unsub", "CH|GLOB", "leaves a channel, or stops observing a pattern"),
-    usage("use", "CH", "makes CH the current channel"),
-    usage(
-        "pub",
-        "[--term T] [--key K] CH MESSAGE… | --raw CH TEXT | --json CH TEXT",
-        "publishes a message",
-    ),
-    usage(
-        "cmd",
-        "CH [--to MEMBER] [--timeout SECS] [--key K] NAME ARG…",
-        "commands those ranked below you",
-    ),
-    usage("/NAME", "ARG…", "the same, in the current channel"),
-    usage("ack", "CH SEQ [--code N] [TEXT…]", "reports a command as executed, or as failed"),
-    usage("rank", "[CH]", "your rank and term"),
-    usage("ranks", "[CH]", "everybody's rank and term"),
-    usage("yield", "[CH]", "go to the bottom of the roster"),
-    usage("promote", "CH MEMBER [RANK]", "moves a member, by default to rank 0; rank 0 only"),
-    usage("check", "CH TERM", "is TERM still rank 0's term?"),
-    usage("kick", "CH MEMBER [REASON…]", "removes a member ranked below you"),
-    usage("channels", "", "lists the channels"),
-    usage("info", "CH", "one channel with every setting"),
-    usage("history", "CH [--from SEQ|first] [--last N]", "what the channel still keeps"),
-    usage("who", "[CH]", "who is connected (also: w)"),
-    usage("clients", "--history [--last N]", "past connections"),
-    usage("tell", "MEMBER TEXT…", "a private message (also: msg)"),
-    usage("broadcast", "TEXT…", "to every connected client but yourself"),
-    usage("stats", "", "figures of the broker"),
-    usage("version", "", "versions of broker and protocol"),
-    usage("help", "[VERB]", "this list"),
-    usage("ping", "", "a sign of life, and your lease"),
-    usage("quit", "", "everything still due to you, then bye"),
-];
 
 #[cfg(test)]
 mod tests {

@@ -1,0 +1,181 @@
+//! Serves the requests of one read, in the format that the client speaks.
+
+use super::outgoing::Outgoing;
+use crate::error::{Close, Code, Fault};
+use crate::payload::Payload;
+use crate::reply::Reply;
+use crate::request::{Format, Publish, Request};
+use crate::session::Session;
+use crate::wire::lines::{Lines, TooLong};
+use crate::wire::spoken::{self, Asked, OwnedTag, Tag};
+use std::borrow::Cow;
+
+/// How a client speaks.
+#[derive(Debug, Default)]
+pub(super) struct Voice {
+    /// The format of what it says, and of the replies to it.
+    pub(super) format: Format,
+    /// Its `hello` has to wait for another connection.
+    awaited: Option<Box<Awaited>>,
+}
+
+/// What the reply to a `hello` that waits will need.
+#[derive(Debug)]
+struct Awaited {
+    tag: OwnedTag,
+    format: Option<Format>,
+}
+
+impl Voice {
+    /// Of a client that speaks so from the first byte on.
+    pub(super) fn new(format: Format) -> Self {
+        Voice { format, awaited: None }
+    }
+
+    /// Answers a `hello` that had to wait.
+    pub(super) fn answer_awaited(
+        &mut self,
+        reply: Result<Option<Reply>, Fault>,
+        outgoing: &mut Outgoing,
+        session: &mut Session,
+    ) {
+        let awaited = self.awaited.take();
+        let format = awaited.as_ref().and_then(|awaited| awaited.format);
+        let tag = awaited.as_ref().map_or_else(Tag::default, |awaited| awaited.tag.tag());
+        self.answer_hello(reply, format, tag, outgoing, session);
+    }
+
+    /// From the reply on, the client speaks as it has asked to.
+    fn answer_hello(
+        &mut self,
+        reply: Result<Option<Reply>, Fault>,
+        format: Option<Format>,
+        tag: Tag<'_>,
+        outgoing: &mut Outgoing,
+        session: &mut Session,
+    ) {
+        if let (Ok(_), Some(format)) = (&reply, format) {
+            self.format = format;
+        }
+        // A session that is resumed may have been spoken to otherwise.
+        session.client().speaks(self.format.as_str());
+        outgoing.answer(reply, self.format, &[tag], session);
+    }
+
+    /// Answers all whole lines in `bytes`; the replies go to `outgoing`. Gives
+    /// the beginning of a line that is left over.
+    ///
+    /// # Errors
+    /// Why the connection is to be closed.
+    pub(super) fn serve<'a>(
+        &mut self,
+        session: &mut Session,
+        bytes: &'a [u8],
+        line_max: usize,
+        outgoing: &mut Outgoing,
+        now_ms: u64,
+    ) -> Result<&'a [u8], Close> {
+        let mut batch = Batch::new(self.format);
+        let mut lines = Lines::new(bytes, line_max);
+        while let Some(line) = lines.next() {
+            let Asked { tag, request } = match line {
+                Ok(line) => spoken::decode(self.format, line),
+                Err(TooLong) => Asked { tag: Tag::default(), request: Err(too_long(line_max)) },
+            };
+            match request {
+                Ok(None) => {}
+                Ok(Some(Request::Pub(publish)))
+                    if publish.term.is_none() && publish.key.is_none() =>
+                {
+                    if !batch.takes(&publish) {
+                        batch.publish(session, outgoing, now_ms);
+                        batch.channel = publish.channel;
+                    }
+                    batch.push(publish.payload, tag);
+                }
+                Ok(Some(request)) => {
+                    batch.publish(session, outgoing, now_ms);
+                    let is_quit = request == Request::Quit;
+                    let hello = match &request {
+                        Request::Hello { format, .. } => Some(*format),
+                        _ => None,
+                    };
+                    let reply = session.handle(request, now_ms);
+                    let Some(format) = hello else {
+                        outgoing.answer(reply, self.format, &[tag], session);
+                        if is_quit {
+                            return Err(Close::Quit);
+                        }
+                        continue;
+                    };
+                    if session.is_awaiting() {
+                        self.awaited = Some(Box::new(Awaited { tag: tag.into(), format }));
+                        // The rest has to wait with it.
+                        return Ok(lines.rest());
+                    }
+                    self.answer_hello(reply, format, tag, outgoing, session);
+                    batch.format = self.format;
+                }
+                Err(fault) => {
+                    batch.publish(session, outgoing, now_ms);
+                    outgoing.answer(Err(fault), self.format, &[tag], session);
+                }
+            }
+        }
+        batch.publish(session, outgoing, now_ms);
+        lines.unfinished().map_err(|TooLong| {
+            outgoing.answer(Err(too_long(line_max)), self.format, &[], session);
+            Close::TooLong
+        })
+    }
+}
+
+/// Messages that follow each other to the same channel: one append.
+struct Batch<'a> {
+    format: Format,
+    channel: Cow<'a, str>,
+    payloads: Vec<Payload<'a>>,
+    /// Of each of them; none in the text dialect, whose replies have no use for
+    /// them.
+    tags: Vec<Tag<'a>>,
+}
+
+impl<'a> Batch<'a> {
+    fn new(format: Format) -> Self {
+        Batch { format, channel: Cow::Borrowed(""), payloads: Vec::new(), tags: Vec::new() }
+    }
+
+    fn takes(&self, publish: &Publish<'_>) -> bool {
+        let Some(first) = self.payloads.first() else { return false };
+        publish.channel == self.channel && publish.payload.is_json() == first.is_json()
+    }
+
+    fn push(&mut self, payload: Payload<'a>, tag: Tag<'a>) {
+        self.payloads.push(payload);
+        if self.format != Format::Text {
+            self.tags.push(tag);
+        }
+    }
+
+    fn publish(&mut self, session: &mut Session, outgoing: &mut Outgoing, now_ms: u64) {
+        if self.payloads.is_empty() {
+            return;
+        }
+        match session.publish(&self.channel, None, &self.payloads, now_ms) {
+            // Each message was a request of its own.
+            Err(fault) => {
+                for at in 0..self.payloads.len() {
+                    let tags = self.tags.get(at..=at).unwrap_or_default();
+                    outgoing.answer(Err(fault.clone()), self.format, tags, session);
+                }
+            }
+            reply => outgoing.answer(reply, self.format, &self.tags, session),
+        }
+        self.payloads.clear();
+        self.tags.clear();
+    }
+}
+
+fn too_long(line_max: usize) -> Fault {
+    Fault::new(Code::TooLong, format!("a line has at most {line_max} bytes; see broker --max-line"))
+}

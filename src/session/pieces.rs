@@ -1,0 +1,170 @@
+//! What goes out in one write, and what becomes of it.
+//!
+//! A piece is a part of a chunk, straight out of the log: its own bytes, or
+//! those of its other form for a client that speaks another dialect. A cursor is
+//! a place in the chunk's own bytes whatever the client gets of it; entries are
+//! as many, and in the same order, in both.
+
+use super::Session;
+use crate::broker::channel::{Behind, Reading};
+use crate::frame::Frame;
+use crate::log::{Body, Chunk, Cursor, Form};
+use std::ops::Range;
+use std::sync::Arc;
+
+/// A part of a chunk to be written.
+#[derive(Debug)]
+pub struct Piece {
+    pub(super) chunk: Arc<Chunk>,
+    /// Which of the chunk's own bytes; from entry to entry.
+    pub(super) range: Range<usize>,
+    pub(super) number: u64,
+    pub(super) slot: u32,
+    /// The member's rank before this chunk.
+    pub(super) rank: u32,
+    /// It is written in the chunk's other form.
+    pub(super) in_form: bool,
+}
+
+impl Piece {
+    /// The bytes to write.
+    pub fn bytes(&self) -> &[u8] {
+        match self.form() {
+            Some(form) => form.bytes(self.chunk.entries_in(&self.range)),
+            None => &self.chunk.bytes[self.range.clone()],
+        }
+    }
+
+    fn form(&self) -> Option<&Form> {
+        self.chunk.form.get().filter(|_| self.in_form).map(|form| &**form)
+    }
+
+    /// The rest of the entry of which this many bytes are written, and where in
+    /// the chunk's own bytes that entry ends.
+    fn cut(&self, written: usize) -> (&[u8], usize) {
+        let Some(form) = self.form() else {
+            let at = self.range.start + written;
+            let end = self.chunk.entry_at(at - 1).end;
+            return (&self.chunk.bytes[at..end], end);
+        };
+        let first = self.chunk.entries_in(&self.range).start;
+        let entry = form.entry_at(form.start_of(first) + written - 1);
+        let written = written - (form.start_of(entry) - form.start_of(first));
+        let end = self.chunk.offset_of(self.chunk.first_seq + entry as u64 + 1);
+        (&form.bytes(entry..entry + 1)[written..], end)
+    }
+}
+
+/// What goes out in one write: frames for this client alone, then pieces.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// Frames, to be written before the pieces.
+    pub frames: Vec<Frame>,
+    /// Pieces, in order.
+    pub pieces: Vec<Piece>,
+    /// How many bytes they have, in the log's own form.
+    pub(super) bytes: usize,
+    pub(super) slots: Vec<u32>,
+    pub(super) reading: Reading,
+    /// What the subscription that was read last needs from the disk.
+    pub(super) wanted: Option<Behind>,
+}
+
+impl Batch {
+    /// Throws away what was not written, for a connection that is over. One
+    /// that lives has nothing left in here: its cursors would not know.
+    pub fn discard(&mut self) {
+        self.frames.clear();
+        self.pieces.clear();
+        self.slots.clear();
+    }
+}
+
+impl Session {
+    /// The pieces are to be written in another form. What is not in it yet is
+    /// brought into it, once for everybody, and counts for its log from now on.
+    pub fn transform(&self, batch: &mut Batch, make: fn(&Chunk) -> Form) {
+        for piece in &mut batch.pieces {
+            piece.in_form = true;
+            if piece.chunk.form.get().is_some() {
+                continue;
+            }
+            piece.chunk.form.get_or_init(|| Box::new(make(&piece.chunk)));
+            if let Some(Some(subscription)) = self.subscriptions.get(piece.slot as usize) {
+                subscription.channel.count_form(piece.number, &piece.chunk);
+            }
+        }
+    }
+
+    /// The socket has taken so many bytes of the pieces, and `wrote` says
+    /// whether it took any byte at all. Gives the rest of the entry that was
+    /// cut in two, to be written before anything else.
+    pub fn settle(
+        &mut self,
+        batch: &mut Batch,
+        mut written: usize,
+        wrote: bool,
+        now_ms: u64,
+    ) -> Vec<u8> {
+        let mut rest = Vec::new();
+        let mut delivered = 0;
+        let mut first_unwritten = batch.pieces.len();
+        for (at, piece) in batch.pieces.iter().enumerate() {
+            let bytes = piece.bytes().len();
+            if written < bytes {
+                first_unwritten = at;
+                break;
+            }
+            written -= bytes;
+            delivered += piece.chunk.last_seq() + 1 - piece.chunk.seq_at(piece.range.start);
+        }
+        // Backwards, so that the earliest place of a channel is the one that
+        // its cursor ends up at.
+        for (at, piece) in batch.pieces.iter().enumerate().skip(first_unwritten).rev() {
+            let mut to = piece.range.start;
+            if at == first_unwritten && written > 0 {
+                let (unwritten, end) = piece.cut(written);
+                rest.extend_from_slice(unwritten);
+                to = end;
+                delivered += piece.chunk.seq_at(to) - piece.chunk.seq_at(piece.range.start);
+            }
+            self.go_back(piece, to);
+        }
+        for slot in batch.slots.drain(..) {
+            let Some(Some(subscription)) = self.subscriptions.get(slot as usize) else { continue };
+            let chunk = subscription.cursor.chunk;
+            let before = subscription.member.advance(chunk, wrote, now_ms);
+            subscription.channel.progressed(&subscription.member, before, chunk);
+        }
+        batch.pieces.clear();
+        self.broker.stats.delivered.add(delivered);
+        rest
+    }
+
+    /// Moves a cursor back to this place in the chunk of a piece.
+    fn go_back(&mut self, piece: &Piece, to: usize) {
+        let Some(Some(subscription)) = self.subscriptions.get_mut(piece.slot as usize) else {
+            return;
+        };
+        if to == piece.chunk.bytes.len() {
+            // The last entry was cut: its rest goes out first, so it counts as
+            // read, and what came after it is unread.
+            subscription.cursor = Cursor::at(piece.number + 1);
+            subscription.rank = match piece.chunk.body {
+                Body::Change(change) if piece.chunk.first_seq > subscription.member.joined => {
+                    change.after(piece.rank)
+                }
+                _ => piece.rank,
+            };
+        } else {
+            // Entries end at u32 offsets.
+            let offset = u32::try_from(to).unwrap_or(u32::MAX);
+            subscription.cursor = Cursor { chunk: piece.number, offset };
+            subscription.rank = piece.rank;
+        }
+        subscription.next_seq = piece.chunk.seq_at(to);
+        if subscription.member.queue() {
+            self.queue.push_back(piece.slot);
+        }
+    }
+}

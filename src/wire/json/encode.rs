@@ -1,0 +1,177 @@
+//! Replies to lines.
+
+use super::entries;
+use super::write::{self, key};
+use crate::error::Fault;
+use crate::reply::{Excerpt, Field, Line, Reply, Value};
+use crate::wire::spoken::Tag;
+
+/// Bytes that the entries in one reply take at most, or one entry if that is
+/// longer: a reply is one line, which somebody has to take as a whole. What is
+/// left can be asked for.
+pub const ROWS_BYTES_MAX: usize = 1024 * 1024;
+
+/// Entries that are collected for a reply.
+#[derive(Debug, Default)]
+pub struct Rows {
+    bytes: Vec<u8>,
+    count: u64,
+    /// The seq of the first entry that there was no room for.
+    next: Option<u64>,
+}
+
+impl Rows {
+    /// Adds as many entries as there is room for; whether that was all.
+    pub fn add(&mut self, excerpts: &[Excerpt]) -> bool {
+        for Excerpt { chunk, range } in excerpts {
+            let mut at = range.start;
+            while at < range.end && self.next.is_none() {
+                let entry = chunk.entry_at(at);
+                let before = self.bytes.len();
+                if self.count > 0 {
+                    self.bytes.push(b',');
+                }
+                entries::entry(chunk, &chunk.bytes[entry.clone()], &mut self.bytes);
+                if self.count > 0 && self.bytes.len() > ROWS_BYTES_MAX {
+                    self.bytes.truncate(before);
+                    self.next = Some(chunk.seq_at(entry.start));
+                } else {
+                    self.count += 1;
+                }
+                at = entry.end;
+            }
+        }
+        self.next.is_none()
+    }
+
+    /// What they take, in bytes.
+    pub fn weight(&self) -> usize {
+        self.bytes.capacity()
+    }
+
+    /// Appends the reply that has them for its rows.
+    pub fn reply(&self, last: &Line, tag: Tag<'_>, out: &mut Vec<u8>) {
+        begin(last.kind, out);
+        fields(last.fields.iter().filter(|field| field.key != "count"), out);
+        key("count", out);
+        write::number(self.count, out);
+        if let Some(next) = self.next {
+            key("next", out);
+            write::number(next, out);
+        }
+        key("rows", out);
+        out.push(b'[');
+        out.extend_from_slice(&self.bytes);
+        out.push(b']');
+        end(tag, out);
+    }
+}
+
+/// The last line of an answer whose rest is not wanted any more.
+pub fn cut(channel: &str) -> Line {
+    Line::new("history").at("channel", channel)
+}
+
+/// Appends a reply's line. One that answers several requests is several; the
+/// tags are theirs, in order.
+pub fn reply(reply: &Reply, tags: &[Tag<'_>], out: &mut Vec<u8>) {
+    let tag = tags.first().copied().unwrap_or_default();
+    match reply {
+        Reply::Line(last) => {
+            begin(last.kind, out);
+            fields(&last.fields, out);
+            end(tag, out);
+        }
+        Reply::List(rows, last) => {
+            begin(last.kind, out);
+            fields(&last.fields, out);
+            key("rows", out);
+            out.push(b'[');
+            for (at, row) in rows.iter().enumerate() {
+                let begin = out.len();
+                fields(&row.fields, out);
+                if row.fields.is_empty() {
+                    out.push(b'{');
+                } else {
+                    // The comma before the first field.
+                    out[begin] = b'{';
+                }
+                out.extend_from_slice(if at + 1 < rows.len() { b"}," } else { b"}" });
+            }
+            out.push(b']');
+            end(tag, out);
+        }
+        Reply::Entries(excerpts, last) => {
+            let mut rows = Rows::default();
+            rows.add(excerpts);
+            rows.reply(last, tag, out);
+        }
+        Reply::Published { channel, first_seq, count } => {
+            for (at, seq) in (*first_seq..first_seq + count).enumerate() {
+                out.extend_from_slice(b"{\"reply\":\"pub\",\"ok\":true,\"channel\":");
+                write::string(channel, out);
+                key("seq", out);
+                write::number(seq, out);
+                end(tags.get(at).copied().unwrap_or_default(), out);
+            }
+        }
+        // Whoever reads the one from the disk writes it; the reply of the other
+        // is the `bye` that comes last of all.
+        Reply::Scroll | Reply::Quit => {}
+    }
+}
+
+/// Appends the reply to a request that failed.
+pub fn fault(fault: &Fault, tag: Tag<'_>, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"{\"reply\":");
+    write::string(tag.verb, out);
+    out.extend_from_slice(b",\"ok\":false,\"error\":{\"code\":");
+    write::string(fault.code.as_str(), out);
+    key("message", out);
+    write::string(&fault.message, out);
+    out.push(b'}');
+    end(tag, out);
+}
+
+fn begin(verb: &str, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"{\"reply\":");
+    write::string(verb, out);
+    out.extend_from_slice(b",\"ok\":true");
+}
+
+fn end(tag: Tag<'_>, out: &mut Vec<u8>) {
+    write::id(tag.id, out);
+    out.extend_from_slice(b"}\n");
+}
+
+fn fields<'a>(fields: impl IntoIterator<Item = &'a Field>, out: &mut Vec<u8>) {
+    for field in fields {
+        if field.key.contains('-') {
+            key(&field.key.replace('-', "_"), out);
+        } else {
+            key(field.key, out);
+        }
+        value(&field.value, out);
+    }
+}
+
+fn value(value: &Value, out: &mut Vec<u8>) {
+    match value {
+        Value::Text(text) => write::string(text, out),
+        Value::Number(number) => write::number(*number, out),
+        Value::Seconds(time) if time.subsec_nanos() == 0 => write::number(time.as_secs(), out),
+        Value::Seconds(time) => out.extend_from_slice(time.as_secs_f64().to_string().as_bytes()),
+        Value::Flag(flag) => out.extend_from_slice(if *flag { b"true" } else { b"false" }),
+        Value::Time(time) => write::string(&format!("{time:.0}"), out),
+        Value::Names(names) => {
+            out.push(b'[');
+            for (at, name) in names.iter().enumerate() {
+                if at > 0 {
+                    out.push(b',');
+                }
+                write::string(name, out);
+            }
+            out.push(b']');
+        }
+    }
+}

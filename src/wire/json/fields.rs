@@ -1,0 +1,288 @@
+//! The fields of a request's object.
+
+use super::{ID_BYTES_MAX, write};
+use crate::error::{Code, Fault, quoted};
+use crate::wire::rules::{self, bad};
+use serde::Deserialize;
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, Visitor};
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+/// Fields that a request has at most, known or not: more than any verb knows.
+const FIELDS_MAX: usize = 32;
+
+/// The fields of one object that nobody has taken yet.
+#[derive(Debug, Default)]
+pub struct Fields<'a> {
+    op: Option<&'a RawValue>,
+    id: Option<&'a RawValue>,
+    others: Vec<(Cow<'a, str>, &'a RawValue)>,
+}
+
+impl<'a> Fields<'a> {
+    /// Reads an object. What was read before a fault is there, so that its
+    /// reply can bear the id.
+    ///
+    /// # Errors
+    /// [`Code::BadRequest`] for what is no JSON object, or has a field twice.
+    pub fn read(&mut self, line: &'a [u8]) -> Result<(), Fault> {
+        let mut reader = serde_json::Deserializer::from_slice(line);
+        let read = Object(self).deserialize(&mut reader).and_then(|()| reader.end());
+        read.map_err(|e| match std::str::from_utf8(line) {
+            Ok(_) => bad(format!("a line must be one JSON object: {e}")),
+            Err(_) => bad("a line must be UTF-8"),
+        })
+    }
+
+    /// What is asked.
+    ///
+    /// # Errors
+    /// [`Code::BadRequest`] if it is missing, or no text.
+    pub fn op(&self) -> Result<Cow<'a, str>, Fault> {
+        let op = self.op.ok_or_else(|| bad("op is missing: what is asked; see: help"))?;
+        text("op", op)
+    }
+
+    /// The id, if there is one that can be given back.
+    ///
+    /// # Errors
+    /// [`Code::TooLong`], and [`Code::BadRequest`] for one nested too deep.
+    pub fn id(&self) -> Result<Option<&'a str>, Fault> {
+        let Some(id) = self.id.map(RawValue::get) else { return Ok(None) };
+        if id.len() > ID_BYTES_MAX {
+            let text = format!("an id has at most {ID_BYTES_MAX} bytes, not {}", id.len());
+            return Err(Fault::new(Code::TooLong, text));
+        }
+        rules::nesting("id", id).map(|()| Some(id))
+    }
+
+    /// Takes a field, whatever it is.
+    pub fn value(&mut self, key: &str) -> Option<&'a RawValue> {
+        let at = self.others.iter().position(|(name, _)| name == key)?;
+        Some(self.others.swap_remove(at).1)
+    }
+
+    /// Takes a field. One that is `null` is as good as none.
+    pub fn take(&mut self, key: &str) -> Option<&'a RawValue> {
+        self.value(key).filter(|value| value.get() != "null")
+    }
+
+    /// Takes a text.
+    ///
+    /// # Errors
+    /// [`Code::BadRequest`] if it is none.
+    pub fn text(&mut self, key: &str) -> Result<Option<Cow<'a, str>>, Fault> {
+        self.take(key).map(|value| text(key, value)).transpose()
+    }
+
+    /// The same, as a text of its own.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn string(&mut self, key: &str) -> Result<Option<String>, Fault> {
+        Ok(self.text(key)?.map(Cow::into_owned))
+    }
+
+    /// Takes a text that must be there.
+    ///
+    /// # Errors
+    /// [`Code::BadRequest`] if it is none, or missing.
+    pub fn need(&mut self, key: &str) -> Result<String, Fault> {
+        self.string(key)?.ok_or_else(|| missing(key))
+    }
+
+    /// Takes a whole number.
+    ///
+    /// # Errors
+    /// [`Code::BadRequest`] if it is none, or out of range.
+    pub fn number<T: Deserialize<'a>>(&mut self, key: &str) -> Result<Option<T>, Fault> {
+        self.take(key).map(|value| number(key, value)).transpose()
+    }
+
+    /// Takes a whole number that must be there.
+    ///
+    /// # Errors
+    /// [`Code::BadRequest`] if it is none, out of range, or missing.
+    pub fn need_number<T: Deserialize<'a>>(&mut self, key: &str) -> Result<T, Fault> {
+        self.number(key)?.ok_or_else(|| missing(key))
+    }
+
+    /// Takes `true` or `false`; a missing one is `false`.
+    ///
+    /// # Errors
+    /// [`Code::BadRequest`] for something else.
+    pub fn flag(&mut self, key: &str) -> Result<bool, Fault> {
+        match self.take(key).map(RawValue::get) {
+            None | Some("false") => Ok(false),
+            Some("true") => Ok(true),
+            Some(other) => Err(wrong(key, "true or false", other)),
+        }
+    }
+
+    /// Takes a time in seconds.
+    ///
+    /// # Errors
+    /// [`Code::BadRequest`] for what is no number above 0 and up to `most`.
+    pub fn seconds(&mut self, key: &str, most: f64) -> Result<Option<Duration>, Fault> {
+        self.take(key).map(|value| seconds(key, value, most)).transpose()
+    }
+
+    /// Takes a list of texts; a missing one is empty.
+    ///
+    /// # Errors
+    /// [`Code::BadRequest`] for something else.
+    pub fn texts(&mut self, key: &str) -> Result<Vec<String>, Fault> {
+        let Some(value) = self.take(key) else { return Ok(Vec::new()) };
+        serde_json::from_str(value.get())
+            .map_err(|_| wrong(key, "an array of strings", value.get()))
+    }
+
+    /// Takes an object of whole numbers; a missing one is empty.
+    ///
+    /// # Errors
+    /// [`Code::BadRequest`] for something else, and for a key that is there
+    /// twice.
+    pub fn numbers(&mut self, key: &str) -> Result<Vec<(String, u64)>, Fault> {
+        let Some(value) = self.take(key) else { return Ok(Vec::new()) };
+        let wanted = "an object of channels, each once, with whole numbers in range";
+        let read = serde_json::from_str::<Numbers>(value.get());
+        let Numbers(numbers) = read.map_err(|_| wrong(key, wanted, value.get()))?;
+        Ok(numbers.into_iter().collect())
+    }
+
+    /// That no field is left over.
+    ///
+    /// # Errors
+    /// [`Code::BadRequest`] otherwise.
+    pub fn done(&self, verb: &str) -> Result<(), Fault> {
+        match self.others.first() {
+            None => Ok(()),
+            Some((key, _)) => {
+                Err(bad(format!("{verb} has no field {}; see: help {verb}", quoted(key))))
+            }
+        }
+    }
+}
+
+/// That a field is missing.
+pub fn missing(key: &str) -> Fault {
+    bad(format!("{key} is missing"))
+}
+
+/// That a field is not what it should be.
+pub fn wrong(key: &str, wanted: &str, json: &str) -> Fault {
+    bad(format!("{key} must be {wanted}, not {}", quoted(json)))
+}
+
+/// What a field says.
+///
+/// # Errors
+/// [`Code::BadRequest`] if it is no text.
+pub fn text<'a>(key: &str, value: &'a RawValue) -> Result<Cow<'a, str>, Fault> {
+    match write::text(value) {
+        Some(Ok(text)) => Ok(text),
+        Some(Err(_)) => {
+            Err(bad(format!("{key} holds half of a surrogate pair: {}", quoted(value.get()))))
+        }
+        None => Err(wrong(key, "a string", value.get())),
+    }
+}
+
+/// The whole number that a field is.
+///
+/// # Errors
+/// [`Code::BadRequest`] if it is none, or out of range.
+pub fn number<'a, T: Deserialize<'a>>(key: &str, value: &'a RawValue) -> Result<T, Fault> {
+    let wanted = "a whole number in range";
+    serde_json::from_str(value.get()).map_err(|_| wrong(key, wanted, value.get()))
+}
+
+/// The time in seconds that a field is.
+///
+/// # Errors
+/// [`Code::BadRequest`] if it is no number above 0 and up to `most`.
+pub fn seconds(key: &str, value: &RawValue, most: f64) -> Result<Duration, Fault> {
+    if value.get().starts_with(['"', '[', '{', 't', 'f']) {
+        return Err(wrong(key, "a number of seconds", value.get()));
+    }
+    rules::seconds(key, value.get(), most)
+}
+
+struct Object<'f, 'a>(&'f mut Fields<'a>);
+
+impl<'a> DeserializeSeed<'a> for Object<'_, 'a> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+#[derive(Deserialize)]
+struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl<'a> Visitor<'a> for Object<'_, 'a> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<(), A::Error> {
+        let fields = self.0;
+        while let Some(Key(key)) = map.next_key()? {
+            let value = map.next_value()?;
+            let is_twice = match &*key {
+                "op" => fields.op.replace(value).is_some(),
+                // The first one counts, if only to say so.
+                "id" if fields.id.is_some() => true,
+                "id" => fields.id.replace(value).is_some(),
+                _ => {
+                    let is_twice = fields.others.iter().any(|(name, _)| *name == key);
+                    if fields.others.len() == FIELDS_MAX {
+                        let text = format!("it has more than {FIELDS_MAX} fields");
+                        return Err(A::Error::custom(text));
+                    }
+                    fields.others.push((key.clone(), value));
+                    is_twice
+                }
+            };
+            if is_twice {
+                return Err(A::Error::custom(format!("the field {} is there twice", quoted(&key))));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// An object of whole numbers that has each key once.
+struct Numbers(BTreeMap<String, u64>);
+
+impl<'a> Deserialize<'a> for Numbers {
+    fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(NumbersVisitor)
+    }
+}
+
+struct NumbersVisitor;
+
+impl<'a> Visitor<'a> for NumbersVisitor {
+    type Value = Numbers;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object of numbers")
+    }
+
+    fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<Numbers, A::Error> {
+        let mut numbers = BTreeMap::new();
+        while let Some((key, number)) = map.next_entry()? {
+            if numbers.insert(key, number).is_some() {
+                return Err(A::Error::custom("a key is there twice"));
+            }
+        }
+        Ok(Numbers(numbers))
+    }
+}
