@@ -5,6 +5,7 @@ use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use ranked_broker::client::cli::{self, Settings, exit::EXIT_CODES};
+use ranked_broker::client::demo::{self, every::Every};
 use ranked_broker::client::hold::{self, guard::Task, ranks::Ranks};
 use ranked_broker::client::store;
 use ranked_broker::config;
@@ -147,6 +148,27 @@ enum Instead {
         #[arg(last = true, required = true, value_name = "PROGRAM")]
         program: Vec<OsString>,
     },
+    /// Take part in a demonstration: give a harmless order now and then, and obey
+    ///
+    /// Joins the channel (made if it is missing), gives every member ranked below
+    /// a random harmless command now and then, and answers the commands that it
+    /// gets; nothing is ever run. Connects again when the connection is lost, and
+    /// leaves on TERM, INT and HUP.
+    ///
+    /// Try: broker-client demo --members 5
+    #[command(verbatim_doc_comment)]
+    Demo {
+        /// The channel to join
+        #[arg(long, default_value = "demo")]
+        channel: String,
+        /// How long to wait between two orders: a time, or from one to another
+        #[arg(long, value_name = "TIME", default_value = "2s..8s")]
+        every: Every,
+        /// Start so many members, each a process of its own, with a name that
+        /// begins with --name
+        #[arg(long, value_name = "N", value_parser = members)]
+        members: Option<usize>,
+    },
     /// The process between `hold` and its program
     #[command(hide = true)]
     HoldGuard {
@@ -165,6 +187,14 @@ enum Instead {
         #[arg(last = true, required = true)]
         program: Vec<OsString>,
     },
+}
+
+/// Not more than can be looked at.
+fn members(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(number @ 1..=100) => Ok(number),
+        _ => Err("it must be a number from 1 to 100".into()),
+    }
 }
 
 fn time(text: &str) -> Result<Duration, String> {
@@ -204,6 +234,14 @@ fn main() -> ExitCode {
                 program,
             })
         }
+        Some(Instead::Demo { channel, every, members }) => demo::run(demo::Settings {
+            host: arguments.host,
+            port: arguments.port,
+            name: arguments.name,
+            channel,
+            every,
+            members,
+        }),
         Some(Instead::HoldGuard { until, kill_after_ms, program }) => {
             let kill_after = Duration::from_millis(kill_after_ms);
             hold::guard::run(&Task { until, kill_after, program }).unwrap_or_else(|e| {
@@ -218,19 +256,21 @@ fn main() -> ExitCode {
     })
 }
 
-/// The arguments. What says how to talk says nothing to `hold`, and is refused
-/// rather than passed over.
+/// The arguments. What says how to talk says nothing to `hold` and `demo`, and is
+/// refused rather than passed over.
 fn parse() -> Arguments {
     let mut command = Arguments::command();
     let matches = command.get_matches_mut();
-    if matches.subcommand_name().is_some() {
+    if let Some(instead) = matches.subcommand_name() {
         let suited = ["host", "port", "name", "session"];
+        // A demonstration shows what becomes of who is lost.
+        let suited = if instead == "demo" { &suited[..3] } else { &suited };
         let unsuited = command.get_arguments().find(|argument| {
             let id = argument.get_id().as_str();
             !suited.contains(&id) && matches.value_source(id) == Some(ValueSource::CommandLine)
         });
         if let Some(argument) = unsuited {
-            let text = format!("{argument} cannot be used with hold");
+            let text = format!("{argument} cannot be used with {instead}");
             command.error(ErrorKind::ArgumentConflict, text).exit();
         }
     }

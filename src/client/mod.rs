@@ -48,11 +48,13 @@
 //! ranks, and so how to take up one's place again after [`reconnect`]; with a
 //! session, whose [`ticket`] may be kept in a [`store`], nothing is missed
 //! meanwhile. Above them stand the [`Client`] for programs, [`cli`] for people
-//! and scripts, and [`hold`], which runs a program while one holds a rank.
+//! and scripts, [`hold`], which runs a program while one holds a rank, and
+//! [`demo`], members to look at.
 
 pub mod cli;
 pub mod connection;
 mod delivery;
+pub mod demo;
 mod driver;
 pub mod error;
 pub mod event;

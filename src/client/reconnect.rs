@@ -24,6 +24,13 @@ pub struct Backoff {
     next: Duration,
 }
 
+/// A number below `below`, which is not 0, for what must not be the same for all
+/// clients; nothing that anybody must not guess.
+pub(super) fn random(below: u64) -> u64 {
+    // A fresh RandomState hashes with fresh random keys.
+    RandomState::new().build_hasher().finish() % below
+}
+
 impl Default for Backoff {
     /// From a quarter of a second up to half a minute.
     fn default() -> Self {
@@ -47,9 +54,7 @@ impl Backoff {
     pub fn pause(&mut self) -> Duration {
         let full = self.next;
         self.next = full.saturating_mul(2).min(self.max);
-        // A fresh RandomState hashes with fresh random keys.
-        let random = RandomState::new().build_hasher().finish();
-        let thousandths = u32::try_from(random % 501).unwrap_or(0);
+        let thousandths = u32::try_from(random(501)).unwrap_or(0);
         full.saturating_mul(500 + thousandths) / 1000
     }
 

@@ -22,7 +22,7 @@ pub(super) fn this_program() -> io::Result<Command> {
 }
 
 /// How the program is started.
-pub(super) fn command(program: &[OsString]) -> io::Result<Command> {
+pub(in crate::client) fn command(program: &[OsString]) -> io::Result<Command> {
     let mut command = this_program()?;
     command.args(["hold-exec", "--parent", &process::id().to_string(), "--"]).args(program);
     Ok(command)

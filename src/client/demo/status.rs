@@ -1,0 +1,13 @@
+//! What a demonstration says on standard output: one line for each thing that
+//! happens.
+
+use crate::client::cli::words::harmless;
+use anstyle::Style;
+use std::io::{self, Write};
+
+/// Says what has happened to whom. If nobody can read it there is nobody to tell.
+pub(super) fn say(who: &str, what: &str) {
+    let bold = Style::new().bold();
+    let line = format!("{bold}{}{bold:#}: {}\n", harmless(who), harmless(what));
+    let _ = anstream::AutoStream::auto(io::stdout()).write_all(line.as_bytes());
+}
