@@ -12,25 +12,29 @@
 //!
 //! One connection is one client with a session of its own, and one task serves
 //! it: hyper reads and writes, [`routes`] says what an address means, and
-//! [`caller`] asks it.
+//! [`crate::speaker`] asks it.
 
 mod answer;
+mod authority;
 mod body;
-mod caller;
 mod channels;
+mod commands;
 mod exchange;
 mod fields;
 pub mod io;
+mod members;
 mod messages;
 mod origin;
 mod problem;
 mod routes;
+mod views;
 
-use crate::broker::Broker;
+use crate::broker::{Broker, Keys};
 use crate::error::{Close, Code};
+use crate::resident::Residents;
 use crate::runtime;
+use crate::speaker::Speaker;
 use answer::Answer;
-use caller::Caller;
 use exchange::Exchange;
 use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, FutureExt};
 use hyper::body::Incoming;
@@ -46,7 +50,7 @@ use std::convert::Infallible;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -67,6 +71,9 @@ pub struct Http {
     broker: Arc<Broker>,
     origins: Origins,
     share: body::Share,
+    residents: Arc<Residents>,
+    /// What was answered to the keys of guests.
+    guest_keys: Mutex<Keys>,
 }
 
 impl Http {
@@ -74,7 +81,9 @@ impl Http {
     pub fn new(broker: Arc<Broker>) -> Arc<Http> {
         let config = &broker.config;
         let origins = Origins::new(&config.allow_origin, &config.host);
-        Arc::new(Http { origins, broker, share: body::Share::default() })
+        let residents = Residents::new(broker.clone());
+        let (share, guest_keys) = (body::Share::default(), Mutex::default());
+        Arc::new(Http { origins, broker, share, residents, guest_keys })
     }
 }
 
@@ -84,7 +93,7 @@ pub async fn serve<S>(http: Arc<Http>, stream: S, first: Vec<u8>, addr: SocketAd
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let caller = Arc::new(Caller::enter(&http.broker, addr));
+    let caller = Arc::new(Speaker::enter(&http.broker, addr));
     let service = service_fn(|request| {
         let answering = dispatch(http.clone(), caller.clone(), request);
         async { Ok::<_, Infallible>(answering.await) }.boxed()
@@ -138,7 +147,7 @@ async fn linger(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> std::io::
 }
 
 /// Answers a request.
-async fn dispatch(http: Arc<Http>, caller: Arc<Caller>, request: Request<Incoming>) -> Answer {
+async fn dispatch(http: Arc<Http>, caller: Arc<Speaker>, request: Request<Incoming>) -> Answer {
     let (head, body) = request.into_parts();
     let named = http.origins.named(&head.headers).and_then(|o| HeaderValue::from_str(o).ok());
     let shared = (http.clone(), caller.clone());
@@ -167,7 +176,7 @@ fn share_with(origin: HeaderValue, headers: &mut HeaderMap) {
 }
 
 async fn route(
-    (http, caller): (Arc<Http>, Arc<Caller>),
+    (http, caller): (Arc<Http>, Arc<Speaker>),
     head: hyper::http::request::Parts,
     body: Incoming,
 ) -> Result<Answer, Problem> {
@@ -187,9 +196,19 @@ async fn route(
     }
     let exchange = Exchange { http, caller, head, parts, body };
     match act {
-        Act::Ask(verb, status) => exchange.ask(verb, status).await,
+        Act::Ask(verb) => exchange.ask(verb).await,
+        Act::Speak(verb) => members::speak(exchange, verb).await,
         Act::Create => channels::create(exchange).await,
         Act::Publish => messages::publish(exchange).await,
+        Act::Join => members::join(exchange).await,
+        Act::Show => members::show(exchange).await,
+        Act::Renew => members::renew(exchange).await,
+        Act::Leave => members::leave(exchange).await,
+        Act::Yield => members::yield_rank(exchange).await,
+        Act::Command => commands::give(exchange).await,
+        Act::Results => commands::look_up(&exchange),
+        Act::Due => commands::due(exchange).await,
+        Act::Acknowledge => commands::answer(exchange).await,
     }
 }
 

@@ -1,9 +1,5 @@
-//! The client at the other end of one connection, and how its requests are
-//! asked.
-//!
-//! Requests of one connection come one after the other, and the task that
-//! serves the connection asks them, reads its mail, and waits: the lock around
-//! the session is for the compiler, nobody ever waits for it.
+//! One client, and how its requests are asked by those who wait for the answer:
+//! the connection that is the client, or, for a resident, whoever has its token.
 
 use crate::broker::Broker;
 use crate::error::{Close, Code, Fault};
@@ -16,13 +12,38 @@ use crate::wire::json::{self, Rows};
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
-/// The client of one connection.
+/// One client with its session.
 #[derive(Debug)]
-pub struct Caller {
+pub struct Speaker {
     broker: Arc<Broker>,
+    /// Locked for as long as nothing is waited for.
     session: Mutex<Session>,
+    /// Wakes those who wait on its behalf, if they are not the task that reads
+    /// its mail.
+    bell: Option<Bell>,
+}
+
+/// Wakes everyone who waits.
+#[derive(Debug, Default)]
+pub struct Bell(Mutex<Vec<Waker>>);
+
+impl Bell {
+    /// One more waits; before looking whether there is a need to.
+    pub fn wait(&self, cx: &Context<'_>) {
+        let mut wakers = lock(&self.0);
+        if !wakers.iter().any(|waker| waker.will_wake(cx.waker())) {
+            wakers.push(cx.waker().clone());
+        }
+    }
+
+    /// Wakes them.
+    pub fn ring(&self) {
+        for waker in std::mem::take(&mut *lock(&self.0)) {
+            waker.wake();
+        }
+    }
 }
 
 /// What was answered.
@@ -34,7 +55,25 @@ pub enum Reading {
     Rows(Rows, Line),
 }
 
+impl From<Line> for Reading {
+    fn from(line: Line) -> Self {
+        Reading::Reply(line.into())
+    }
+}
+
 impl Reading {
+    /// The view of the roster that it tells of, if it does.
+    pub fn view(&self) -> Option<u64> {
+        match self {
+            Reading::Reply(Reply::Line(last)) => last.number("view"),
+            Reading::Reply(Reply::List(rows, last)) => {
+                let in_rows = || rows.iter().find_map(|row| row.number("view"));
+                last.number("view").or_else(in_rows)
+            }
+            _ => None,
+        }
+    }
+
     /// As a JSON object.
     pub fn object(&self) -> Vec<u8> {
         let mut out = Vec::new();
@@ -46,12 +85,39 @@ impl Reading {
     }
 }
 
-impl Caller {
-    /// Somebody new.
-    pub fn enter(broker: &Arc<Broker>, addr: SocketAddr) -> Caller {
+impl Speaker {
+    /// Somebody new, whose mail is read by the task that asks for it.
+    pub fn enter(broker: &Arc<Broker>, addr: SocketAddr) -> Speaker {
         let client = broker.enter(addr, "http");
         let session = Mutex::new(Session::new(broker.clone(), client));
-        Caller { broker: broker.clone(), session }
+        Speaker { broker: broker.clone(), session, bell: None }
+    }
+
+    /// Somebody new, whose mail is read by a task of its own, which rings the
+    /// bell.
+    pub fn settle(broker: &Arc<Broker>, addr: SocketAddr) -> Speaker {
+        Speaker { bell: Some(Bell::default()), ..Speaker::enter(broker, addr) }
+    }
+
+    /// Wakes those who wait on its behalf.
+    pub fn ring(&self) {
+        if let Some(bell) = &self.bell {
+            bell.ring();
+        }
+    }
+
+    /// Waits until there is something to be had of the session.
+    pub async fn until<T>(&self, mut look: impl FnMut(&mut Session) -> Poll<T>) -> T {
+        poll_fn(|cx| {
+            if let Some(bell) = &self.bell {
+                bell.wait(cx);
+                return look(&mut self.session());
+            }
+            let mut session = self.session();
+            session.register(cx.waker());
+            look(&mut session)
+        })
+        .await
     }
 
     /// The session, for as long as nothing is waited for.
@@ -85,15 +151,27 @@ impl Caller {
                 let _ = self.on_disk(held).await;
                 self.scroll().await
             }
-            (Err(fault), _) if fault.code == Code::Unavailable => Err(fault),
             (reply, held) => {
-                self.on_disk(held).await?;
+                let reply = self.told(reply, held).await?;
                 self.room().await;
                 // Only who asks for it gets none.
-                let none = || Fault::new(Code::Internal, "there is no reply");
-                reply?.map(Reading::Reply).ok_or_else(none)
+                reply.map(Reading::Reply).ok_or_else(no_reply)
             }
         }
+    }
+
+    /// Waits until what an answer tells of is on disk, be it that something
+    /// failed.
+    ///
+    /// # Errors
+    /// The answer's, or [`Code::Unavailable`] if it is not known to be.
+    pub async fn told<T>(&self, answer: Result<T, Fault>, held: Option<Held>) -> Result<T, Fault> {
+        if answer.as_ref().is_err_and(|fault| fault.code == Code::Unavailable) {
+            // It says nothing of the channel.
+            return answer;
+        }
+        self.on_disk(held).await?;
+        answer
     }
 
     /// Waits until something is on disk.
@@ -104,15 +182,12 @@ impl Caller {
         let Some(Held { ticket, .. }) = held else { return Ok(()) };
         let waiter = self.session().waiter();
         ticket.wake_when_settled(&waiter);
-        poll_fn(|cx| {
-            self.session().register(cx.waker());
-            match ticket.outcome() {
-                None => Poll::Pending,
-                Some(Ok(())) => Poll::Ready(Ok(())),
-                Some(Err(reason)) => {
-                    let text = format!("it is not known to be on disk: {reason}");
-                    Poll::Ready(Err(Fault::new(Code::Unavailable, text)))
-                }
+        self.until(|_| match ticket.outcome() {
+            None => Poll::Pending,
+            Some(Ok(())) => Poll::Ready(Ok(())),
+            Some(Err(reason)) => {
+                let text = format!("it is not known to be on disk: {reason}");
+                Poll::Ready(Err(Fault::new(Code::Unavailable, text)))
             }
         })
         .await
@@ -120,25 +195,17 @@ impl Caller {
 
     /// Waits as a publisher has to, while a live member is a whole log behind.
     pub async fn room(&self) {
-        poll_fn(|cx| {
-            let mut session = self.session();
-            session.register(cx.waker());
-            if session.may_read() { Poll::Ready(()) } else { Poll::Pending }
-        })
-        .await;
+        self.until(|session| if session.may_read() { Poll::Ready(()) } else { Poll::Pending })
+            .await;
     }
 
     /// Reads entries from the disk, as many as one answer has.
     async fn scroll(&self) -> Result<Reading, Fault> {
         let mut rows = Rows::default();
         let step = || {
-            poll_fn(|cx| {
-                let mut session = self.session();
-                session.register(cx.waker());
-                match session.scroll() {
-                    Step::Pending => Poll::Pending,
-                    step => Poll::Ready(step),
-                }
+            self.until(|session| match session.scroll() {
+                Step::Pending => Poll::Pending,
+                step => Poll::Ready(step),
             })
         };
         loop {
@@ -157,7 +224,7 @@ impl Caller {
         }
     }
 
-    /// The connection has ended.
+    /// Its connection has ended.
     pub fn end(&self, reason: Close) {
         let mut session = self.session();
         let client = session.client();
@@ -168,4 +235,9 @@ impl Caller {
         );
         session.end(reason, self.broker.now_ms());
     }
+}
+
+/// That a request had no reply, or none that could be understood.
+pub fn no_reply() -> Fault {
+    Fault::new(Code::Internal, "there is no reply")
 }
