@@ -29,6 +29,7 @@
 //! - [`log`]: entries in chunks that never change, and cursors on them.
 //! - [`store`]: what outlives the broker, on disk, by group commit.
 //! - [`roster`]: who holds which rank, and since when; knows nothing else.
+//! - [`events`]: what happens, one line each; how it is logged.
 //! - [`client`]: the other end, for programs and for `broker-client`.
 //! - [`runtime`]: the only file that names the async runtime.
 //!
@@ -54,6 +55,7 @@ pub mod client;
 pub mod config;
 pub mod connection;
 pub mod error;
+pub mod events;
 pub mod frame;
 pub mod http;
 pub mod log;

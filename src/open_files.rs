@@ -22,15 +22,15 @@ pub fn raise() -> Option<u64> {
     getrlimit(Resource::Nofile).current
 }
 
-/// One line that says what to do, if the limit does not allow `max_clients`.
+/// The fields of an event that says what to do, if the limit does not allow
+/// `max_clients`.
 pub fn shortage(limit: Option<u64>, max_clients: usize) -> Option<String> {
     let limit = limit?;
     let needed = u64::try_from(max_clients).unwrap_or(u64::MAX).saturating_add(RESERVE);
     (limit < needed).then(|| {
         format!(
-            "only {limit} files may be open here, but max-clients {max_clients} needs {needed}: \
-             raise the hard limit (`ulimit -Hn`, systemd `LimitNOFILE=`, docker `--ulimit nofile=`) \
-             or lower --max-clients"
+            "open={limit} needed={needed} max-clients={max_clients} advice=\"raise the hard limit \
+             (`ulimit -Hn`, systemd `LimitNOFILE=`, docker `--ulimit nofile=`) or lower --max-clients\""
         )
     })
 }
@@ -50,7 +50,7 @@ mod tests {
     fn a_shortage_is_told_one_past_the_edge() {
         assert_eq!(shortage(Some(132), 100), None);
         let told = shortage(Some(131), 100).unwrap();
-        assert!(told.starts_with("only 131 files may be open here, but max-clients 100 needs 132"));
+        assert!(told.starts_with("open=131 needed=132 max-clients=100 advice="), "{told}");
         assert!(!told.contains('\n'));
         assert_eq!(shortage(None, usize::MAX), None);
         assert!(shortage(Some(u64::MAX - 1), usize::MAX).is_some());

@@ -76,6 +76,7 @@ pub fn run(config: Config) -> Result<(), StartError> {
     runtime::block_on(async {
         let mut signals = Signals::new([Signal::Term, Signal::Int])?;
         let server = Server::start(config)?;
+        log::info!("event=listening addr={} version={}", server.addr, env!("CARGO_PKG_VERSION"));
         announce(server.addr, &server.broker);
         signals.next().await;
         log::info!("event=stopping drain={:?}", server.broker.config.drain);
@@ -219,7 +220,8 @@ async fn accept(
             Err(e) if is_about_one_connection(&e) => {}
             Err(e) => {
                 log::error!(
-                    "event=accept-failed error=\"{e}\" pause={pause:?} advice=\"raise the limit of open files, or lower --max-clients\""
+                    "event=accept-failed error={:?} advice=\"raise the limit of open files, or lower --max-clients\"",
+                    e.to_string()
                 );
                 runtime::sleep(pause).await;
                 pause = (pause * 2).min(PAUSE_MAX);
@@ -257,7 +259,7 @@ fn welcome(
         return;
     }
     broker.stats.refused.add(1);
-    log::debug!("event=refused addr={addr} reason=full");
+    log::info!("event=refused addr={addr} reason=full");
     if let Some(place) = Place::take(refusing, REFUSING_MAX) {
         runtime::spawn(async move {
             connection::refuse(stream).await;

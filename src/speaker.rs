@@ -227,12 +227,6 @@ impl Speaker {
     /// Its connection has ended.
     pub fn end(&self, reason: Close) {
         let mut session = self.session();
-        let client = session.client();
-        log::debug!(
-            "event=closed client={} addr={} reason={reason}",
-            client.name(),
-            client.origin().addr
-        );
         session.end(reason, self.broker.now_ms());
     }
 }

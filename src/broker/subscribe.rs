@@ -213,8 +213,10 @@ impl Broker {
             Err(fault) => {
                 subscriptions.free_slot(slot);
                 log::warn!(
-                    "event=observe-failed client={} channel={name} reason={fault}",
-                    client.name()
+                    "event=observe-failed client={} channel={name} code={} reason={:?}",
+                    client.name(),
+                    fault.code,
+                    fault.message
                 );
             }
         }

@@ -10,6 +10,7 @@
 mod command;
 mod file;
 mod layers;
+mod log_format;
 mod nearest;
 mod settings;
 mod show;
@@ -20,6 +21,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use layers::{ConfigError, Halt, Loaded, Origin, load};
+pub use log_format::LogFormat;
 pub use settings::Setting;
 pub use table::SETTINGS;
 pub use value::{TIME, time};
@@ -76,6 +78,8 @@ pub struct Config {
     pub max_residents: usize,
     /// Web pages of these origins may do what others may not.
     pub allow_origin: Vec<String>,
+    /// In which form events are logged.
+    pub log_format: LogFormat,
 }
 
 impl Default for Config {
@@ -103,6 +107,7 @@ impl Default for Config {
             request_timeout: Duration::ZERO,
             max_residents: 0,
             allow_origin: Vec::new(),
+            log_format: LogFormat::Text,
         };
         for setting in SETTINGS {
             setting.reset(&mut config);
@@ -153,6 +158,7 @@ mod tests {
             request_timeout: Duration::from_secs(30),
             max_residents: 10_000,
             allow_origin: Vec::new(),
+            log_format: LogFormat::Text,
         };
         assert_eq!(Config::default(), expected);
     }

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{Config, value};
+use super::{Config, LogFormat, value};
 
 /// One setting.
 pub struct Setting {
@@ -40,6 +40,10 @@ pub(super) enum Kind {
         /// What one is, for error messages.
         accepts: &'static str,
         check: fn(&str) -> bool,
+    },
+    /// The form of the log; for people by default.
+    LogFormat {
+        field: Field<LogFormat>,
     },
     Count {
         field: Field<usize>,
@@ -90,6 +94,7 @@ impl Setting {
             Kind::Port { .. } => "a whole number from 0 to 65535".into(),
             Kind::Folder { .. } => "the path of a folder, or nothing for none".into(),
             Kind::Words { accepts, .. } => (*accepts).into(),
+            Kind::LogFormat { .. } => LogFormat::ALL.map(LogFormat::as_str).join(", "),
             Kind::Count { bounds, .. } => {
                 format!("{}, from {} to {}", value::COUNT, bounds.start(), bounds.end())
             }
@@ -119,6 +124,7 @@ impl Setting {
                 .as_ref()
                 .map_or(String::new(), |path| path.display().to_string()),
             Kind::Words { field, .. } => (field.get)(config).join(","),
+            Kind::LogFormat { field } => (field.get)(config).as_str().into(),
             Kind::Count { field, .. } => (field.get)(config).to_string(),
             Kind::Size { field, .. } => value::show_size(*(field.get)(config)),
             Kind::Time { field, .. } => value::show_time(*(field.get)(config)),
@@ -127,7 +133,10 @@ impl Setting {
 
     /// Whether a bare number is a value for it in a TOML file.
     pub(super) fn is_numeric(&self) -> bool {
-        !matches!(self.kind, Kind::Host { .. } | Kind::Folder { .. } | Kind::Words { .. })
+        matches!(
+            self.kind,
+            Kind::Port { .. } | Kind::Count { .. } | Kind::Size { .. } | Kind::Time { .. }
+        )
     }
 
     /// Puts its default into the configuration.
@@ -137,6 +146,7 @@ impl Setting {
             Kind::Port { field, default } => (field.put)(config, *default),
             Kind::Folder { field } => (field.put)(config, None),
             Kind::Words { field, .. } => (field.put)(config, Vec::new()),
+            Kind::LogFormat { field } => (field.put)(config, LogFormat::default()),
             Kind::Count { field, default, .. } | Kind::Size { field, default, .. } => {
                 (field.put)(config, *default);
             }
@@ -167,6 +177,10 @@ impl Setting {
                     return Err(self.refusal(text));
                 }
                 (field.put)(config, words);
+            }
+            Kind::LogFormat { field } => {
+                let format = LogFormat::parse(text).ok_or_else(|| self.refusal(text))?;
+                (field.put)(config, format);
             }
             Kind::Count { field, bounds, .. } => {
                 let count = value::count(text).filter(|count| bounds.contains(count));
@@ -233,7 +247,10 @@ mod tests {
         let nano = Duration::from_nanos(1);
         for setting in SETTINGS {
             let (inside, outside) = match &setting.kind {
-                Kind::Host { .. } | Kind::Folder { .. } | Kind::Words { .. } => continue,
+                Kind::Host { .. }
+                | Kind::Folder { .. }
+                | Kind::Words { .. }
+                | Kind::LogFormat { .. } => continue,
                 Kind::Port { .. } => (["0".into(), "65535".into()], ["-1".into(), "65536".into()]),
                 Kind::Count { bounds, .. } | Kind::Size { bounds, .. } => (
                     [bounds.start().to_string(), bounds.end().to_string()],
@@ -268,6 +285,7 @@ mod tests {
             ("idle-timeout", "0", "99ms"),
             ("drain", "0", "61m"),
             ("stall", "1ms", "0"),
+            ("log-format", "json", "JSON"),
         ] {
             assert!(takes(name, good), "{name} {good}");
             assert!(!takes(name, bad), "{name} {bad}");

@@ -235,6 +235,14 @@ pub static SETTINGS: &[Setting] = &[
               browser here could otherwise speak for them.",
         kind: Kind::Words { field: field!(allow_origin), accepts: ORIGIN, check: origin },
     },
+    Setting {
+        name: "log-format",
+        value_name: "FORMAT",
+        help: "Form of the events on standard error: text, logfmt or json",
+        why: "text is for people, the others for programs that collect lines; one event is one \
+              line in each of them.",
+        kind: Kind::LogFormat { field: field!(log_format) },
+    },
 ];
 
 /// Whether this is the origin of web pages: a scheme, a host, and perhaps a

@@ -47,7 +47,7 @@ const TURNS: usize = 16;
 /// Serves a connection until it ends.
 pub async fn serve(broker: Arc<Broker>, http: Arc<Http>, mut stream: TcpStream, addr: SocketAddr) {
     let Some((dialect, first)) = sniff(&mut stream, FIRST_BYTES_TIMEOUT).await else {
-        log::debug!("event=closed addr={addr} reason=silent");
+        log::info!("event=closed addr={addr} reason=silent");
         return;
     };
     if dialect == Dialect::Http {
@@ -353,12 +353,6 @@ impl Connection {
         if std::mem::replace(&mut self.has_ended, true) {
             return;
         }
-        let client = self.session.client();
-        log::debug!(
-            "event=closed client={} addr={} reason={reason}",
-            client.name(),
-            client.origin().addr
-        );
         self.session.end(reason, self.broker.now_ms());
     }
 }

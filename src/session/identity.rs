@@ -170,7 +170,10 @@ impl Session {
     /// It has left that channel, and is told so.
     fn cannot_return(&mut self, place: &Place, fault: &Fault) {
         let channel = place.channel.name().clone();
-        log::info!("event=not-returned client={} channel={channel} reason={fault}", self.name);
+        let (client, Fault { code, message }) = (&self.name, fault);
+        log::info!(
+            "event=not-returned client={client} channel={channel} code={code} reason={message:?}"
+        );
         if self.current.as_ref() == Some(&channel) {
             self.current = None;
         }

@@ -130,9 +130,9 @@ impl Journals {
         let opened = open();
         if opened.is_ok() {
             log::warn!(
-                "event=store-tail-cut file={} bytes={} reason=\"its last commit is not whole, as \
+                "event=store-tail-cut file={:?} bytes={} reason=\"its last commit is not whole, as \
                  after a power failure\" advice=\"if the power has not failed, have the disk looked at\"",
-                path.display(),
+                path.display().to_string(),
                 content.len() - at
             );
             return Some(opened);
@@ -140,8 +140,9 @@ impl Journals {
         let put_back = file.set_len(length).and_then(|()| file.write_all_at(content, 0));
         if let Err(e) = put_back {
             log::error!(
-                "event=store-damaged file={} error=\"cannot put it back: {e}\"",
-                path.display()
+                "event=store-damaged file={:?} error={:?}",
+                path.display().to_string(),
+                format!("cannot put it back: {e}")
             );
         }
         Some(opened)
@@ -178,7 +179,8 @@ impl Journals {
             return Ok(());
         }
         if let Err(e) = fs::write(self.dir.join(CUT), cut) {
-            log::error!("event=store-damaged error=\"cannot keep what was cut off: {e}\"");
+            let error = format!("cannot keep what was cut off: {e}");
+            log::error!("event=store-damaged error={error:?}");
         }
         let gone = last - last_commit - 1;
         let text = format!(

@@ -35,6 +35,8 @@ pub fn explain_panics(dir: PathBuf) {
     let before = panic::take_hook();
     panic::set_hook(Box::new(move |info| match engine_panic(&dir, info) {
         Some(error) => {
+            // What was said before tells how it came to this.
+            log::logger().flush();
             eprintln!("broker: {error}");
             std::process::exit(1);
         }

@@ -26,6 +26,34 @@ pub(crate) fn dependencies(manifest: &str) -> Vec<String> {
     found.flatten().filter_map(toml::Value::as_table).flat_map(toml::Table::keys).cloned().collect()
 }
 
+/// The events that a source file logs, and a complaint about each line that is
+/// none; its tests do not count.
+pub(crate) fn events(path: &str, text: &str) -> (Vec<String>, Vec<String>) {
+    let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or(text);
+    let name = |text: &str| -> String {
+        text.chars().take_while(|c| c.is_ascii_lowercase() || *c == '-').collect()
+    };
+    let logged = code.split("\"event=").skip(1).map(name).collect();
+    let mut complaints = Vec::new();
+    for level in ["error", "warn", "info", "debug", "trace"] {
+        for call in code.split(&format!("log::{level}!(")).skip(1) {
+            if !call.trim_start().starts_with("\"event=") {
+                complaints
+                    .push(format!("{path}: a line for the log that is no `event=`: {call:.40}"));
+            }
+        }
+    }
+    (logged, complaints)
+}
+
+/// The events in the first column of the tables of a document's section.
+pub(crate) fn listed_events(document: &str) -> Vec<String> {
+    let section = document.split("### Events\n").nth(1).unwrap_or_default();
+    let section = section.split("\n#").next().unwrap_or_default();
+    let rows = section.lines().filter_map(|line| line.strip_prefix("| `")?.split('|').next());
+    rows.flat_map(|cell| cell.split(", ")).map(|name| name.trim().replace('`', "")).collect()
+}
+
 /// The codes of `Code::as_str` in `src/error.rs`.
 pub(crate) fn error_codes(source: &str) -> Vec<String> {
     let arms = source.lines().filter_map(|line| line.trim().strip_prefix("Code::"));
@@ -48,6 +76,17 @@ fn dependencies_of_every_kind_are_read() {
     let manifest = "[package]\nname = 'x'\n[dependencies]\na = '1'\n[dev-dependencies.b]\nversion = '1'\n\
                     [target.'cfg(unix)'.dependencies]\nc = '1'\n[lints.rust]\nd = 'warn'\n";
     assert_eq!(dependencies(manifest), ["a", "b", "c"]);
+}
+
+#[test]
+fn events_are_read() {
+    let source = "log::info!(\"event=a-b x={x}\");\nlog::warn!(\n \"event=c\");\n#[cfg(test)]\nmod tests {\n\"event=d\"";
+    assert_eq!(events("f", source), (vec!["a-b".into(), "c".into()], vec![]));
+    let (_, complaints) = events("f", "log::debug!(\"words\")");
+    assert_eq!(complaints, ["f: a line for the log that is no `event=`: \"words\")"]);
+    let document =
+        "| `x` | y |\n### Events\n\n| event |\n| --- |\n| `a`, `b` | c `d` |\n## Next\n| `e` |\n";
+    assert_eq!(listed_events(document), ["a", "b"]);
 }
 
 #[test]

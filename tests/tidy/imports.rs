@@ -52,6 +52,7 @@ const RULES: &[(&str, Reach)] = &[
     ("sync", Only(&[])),
     ("moment", Only(&[])),
     ("config", Only(&[])),
+    ("events", Only(&["config", "sync"])),
     ("open_files", Only(&[])),
     ("runtime", Only(&[])),
 ];

@@ -73,6 +73,26 @@ fn every_setting_is_in_the_readme() {
 }
 
 #[test]
+fn every_event_is_in_the_operations_manual_and_no_other() {
+    let (mut logged, mut complaints) = (Vec::new(), Vec::new());
+    // The client has no log to speak of; its lines are for people.
+    let broker = |path: &str| !path.starts_with("src/client/") && path != "bin/broker-client.rs";
+    for source in sources(Path::new(ROOT), &["src", "bin"]).iter().filter(|s| broker(&s.path)) {
+        let (events, others) = documents::events(&source.path, &document(&source.path));
+        logged.extend(events);
+        complaints.extend(others);
+    }
+    assert!(logged.len() > 10, "read only {logged:?}");
+    let manual = document("docs/operations.md");
+    let listed = documents::listed_events(&manual);
+    let gone = listed.iter().filter(|name| !logged.contains(name));
+    complaints.extend(gone.map(|name| format!("docs/operations.md: nothing logs `{name}`")));
+    let missing = logged.iter().filter(|name| !listed.contains(name));
+    complaints.extend(missing.map(|name| format!("docs/operations.md: `{name}` is not listed")));
+    no_complaints(&complaints);
+}
+
+#[test]
 fn every_error_code_and_verb_is_in_the_protocol() {
     let protocol = document("docs/protocol.md");
     let codes = documents::error_codes(&document("src/error.rs"));
