@@ -85,8 +85,8 @@ impl Mailbox {
         news.extend(inner.news.drain(..));
         let mut mail = inner.mail.take();
         // If the session goes on from another connection, its frames do too.
-        let with_lane = with_lane
-            && mail.as_ref().is_none_or(|mail| mail.close != Some(Close::TakenOver));
+        let with_lane =
+            with_lane && mail.as_ref().is_none_or(|mail| mail.close != Some(Close::TakenOver));
         if !with_lane && let Some(mail) = &mut mail {
             let (lane, lane_bytes) = (std::mem::take(&mut mail.lane), mail.lane_bytes);
             if !lane.is_empty() {
