@@ -8,3 +8,4 @@ pub mod rules;
 pub mod sniff;
 pub mod spoken;
 pub mod text;
+pub mod websocket;

@@ -19,7 +19,7 @@ mod write;
 
 pub use decode::decode;
 pub use encode::{ROWS_BYTES_MAX, Rows, cut, fault, reply};
-pub use entries::form;
+pub use entries::{entry, form};
 pub use frames::frame;
 
 /// Bytes that the `id` of a request has at most: enough for any kind of number
