@@ -16,7 +16,7 @@ mod withheld;
 use crate::broker::Broker;
 use crate::error::Close;
 use crate::frame::Frame;
-use crate::http::{self, Http};
+use crate::http::{self, Http, Upgraded};
 use crate::log::Departure;
 use crate::request::Format;
 use crate::runtime::{self, TcpStream};
@@ -53,29 +53,23 @@ pub async fn serve(broker: Arc<Broker>, http: Arc<Http>, mut stream: TcpStream, 
         log::debug!("event=closed addr={addr} reason=silent");
         return;
     };
-    if dialect == Dialect::Http {
+    let mut connection = if dialect == Dialect::Http {
         // Boxed, so that its size is no burden to connections of other dialects.
-        return Box::pin(http::serve(http, stream, first, addr)).await;
-    }
-    drop(http);
-    let Some(format) = dialect.format() else {
-        log::info!("event=refused addr={addr} dialect={} reason=unserved", dialect.as_str());
-        return say_and_close(stream, &dialect.refusal(false)).await;
+        let upgraded = Box::pin(http::serve(http, stream, first, addr)).await;
+        let Some(Upgraded { stream, session, first }) = upgraded else { return };
+        broker.watch(session.client(), Format::WebSocket.as_str());
+        Connection::new(broker, session, stream, Format::WebSocket, &first)
+    } else {
+        drop(http);
+        let Some(format) = dialect.format() else {
+            log::info!("event=refused addr={addr} dialect={} reason=unserved", dialect.as_str());
+            return say_and_close(stream, &dialect.refusal(false)).await;
+        };
+        let client = broker.enter(addr, format.as_str());
+        let session = Session::new(broker.clone(), client);
+        Connection::new(broker, session, stream, format, &first)
     };
-    speak(broker, stream, addr, format, first).await;
-}
-
-/// Serves a connection that speaks this format until it ends. `first` is what
-/// has been read of it already.
-pub async fn speak(
-    broker: Arc<Broker>,
-    stream: TcpStream,
-    addr: SocketAddr,
-    format: Format,
-    first: Vec<u8>,
-) {
-    let drain = broker.config.drain;
-    let mut connection = Connection::new(broker, stream, addr, format, first);
+    let drain = connection.broker.config.drain;
     let reason = poll_fn(|cx| connection.poll(cx, Connection::turn)).await;
     if reason != Close::Lost || connection.input_ended {
         // Boxed, so that its timer is no burden to connections that live.
@@ -166,19 +160,19 @@ struct Closing {
 type Moved = bool;
 
 impl Connection {
+    /// Of this client, in this format. `first` has been read already.
     fn new(
         broker: Arc<Broker>,
+        session: Session,
         stream: TcpStream,
-        addr: SocketAddr,
         format: Format,
-        first: Vec<u8>,
+        first: &[u8],
     ) -> Self {
-        let client = broker.enter(addr, format.as_str());
         let (mut frames, mut outgoing) =
             (Frames::new(format, broker.config.max_line), Outgoing::new(format));
-        let unfinished = frames.open(&first, &mut Vec::new(), outgoing.answers()).to_vec();
+        let unfinished = frames.open(first, &mut Vec::new(), outgoing.answers()).to_vec();
         Connection {
-            session: Session::new(broker.clone(), client),
+            session,
             broker,
             stream,
             unfinished,

@@ -15,7 +15,8 @@ use crate::sync::lock;
 use crate::wire::json::{self, Rows};
 use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 
 /// The client of one connection.
@@ -23,6 +24,10 @@ use std::task::{Context, Poll};
 pub struct Caller {
     broker: Arc<Broker>,
     session: Mutex<Session>,
+    /// Why the connection is to be closed, once it is.
+    closing: OnceLock<Close>,
+    /// The connection goes on as a WebSocket.
+    is_upgraded: AtomicBool,
 }
 
 /// What was answered.
@@ -49,9 +54,35 @@ impl Reading {
 impl Caller {
     /// Somebody new.
     pub fn enter(broker: &Arc<Broker>, addr: SocketAddr) -> Caller {
-        let client = broker.enter(addr, "http");
-        let session = Mutex::new(Session::new(broker.clone(), client));
-        Caller { broker: broker.clone(), session }
+        // Nobody pings an HTTP client: its silence has limits of its own.
+        let client = broker.enter_unwatched(addr, "http");
+        Caller {
+            broker: broker.clone(),
+            session: Mutex::new(Session::new(broker.clone(), client)),
+            closing: OnceLock::new(),
+            is_upgraded: AtomicBool::new(false),
+        }
+    }
+
+    /// The connection goes on as a WebSocket as soon as that is answered.
+    pub fn upgrade(&self) {
+        self.is_upgraded.store(true, Ordering::Relaxed);
+    }
+
+    /// The session, if the connection goes on as a WebSocket.
+    pub fn into_upgraded(self) -> Option<Session> {
+        let session = self.session.into_inner().unwrap_or_else(PoisonError::into_inner);
+        self.is_upgraded.into_inner().then_some(session)
+    }
+
+    /// Whether it does.
+    pub fn is_upgraded(&self) -> bool {
+        self.is_upgraded.load(Ordering::Relaxed)
+    }
+
+    /// Why the connection is to be closed, once it is.
+    pub fn closing(&self) -> Option<Close> {
+        self.closing.get().copied()
     }
 
     /// The session, for as long as nothing is waited for.
@@ -65,7 +96,9 @@ impl Caller {
         let mut frames: Vec<Frame> = Vec::new();
         let mut session = self.session();
         session.register(cx.waker());
-        session.take_mail(&mut frames, true)
+        let reason = session.take_mail(&mut frames, true)?;
+        self.closing.get_or_init(|| reason);
+        Some(reason)
     }
 
     /// Asks, and waits until what the answer tells of is on disk.

@@ -18,6 +18,7 @@ mod answer;
 mod body;
 mod caller;
 mod channels;
+mod events;
 mod exchange;
 mod fields;
 pub mod io;
@@ -25,10 +26,12 @@ mod messages;
 mod origin;
 mod problem;
 mod routes;
+mod websocket;
 
 use crate::broker::Broker;
 use crate::error::{Close, Code};
 use crate::runtime;
+use crate::session::Session;
 use answer::Answer;
 use caller::Caller;
 use exchange::Exchange;
@@ -78,9 +81,25 @@ impl Http {
     }
 }
 
+/// A connection that goes on as a WebSocket.
+#[derive(Debug)]
+pub struct Upgraded<S> {
+    /// The stream.
+    pub stream: S,
+    /// What has been read of it already.
+    pub first: Vec<u8>,
+    /// The client.
+    pub session: Session,
+}
+
 /// Serves a connection, of which these first bytes have been read, until it
-/// ends.
-pub async fn serve<S>(http: Arc<Http>, stream: S, first: Vec<u8>, addr: SocketAddr)
+/// ends or goes on as a WebSocket.
+pub async fn serve<S>(
+    http: Arc<Http>,
+    stream: S,
+    first: Vec<u8>,
+    addr: SocketAddr,
+) -> Option<Upgraded<S>>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
@@ -98,7 +117,6 @@ where
     // What is under way may end when the broker stops, within this time.
     let mut drain = None;
     let served = poll_fn(|cx| {
-        // Nobody pings an HTTP client: its silence has limits of its own.
         if caller.take_mail(cx) == Some(Close::Shutdown) {
             Pin::new(&mut connection).graceful_shutdown();
             drain = Some(Box::pin(runtime::sleep(http.broker.config.drain)));
@@ -117,10 +135,18 @@ where
         (None, Ok(())) => Close::Quit,
         (None, Err(_)) => Close::Lost,
     };
-    let (mut stream, _) = connection.into_parts().io.into_parts();
+    let http1::Parts { io, read_buf, .. } = connection.into_parts();
+    let (mut stream, unread) = io.into_parts();
+    if served.is_ok() && caller.is_upgraded() {
+        // Nobody else has it: all requests have been answered.
+        let session = Arc::into_inner(caller)?.into_upgraded()?;
+        let first = [&read_buf[..], &unread].concat();
+        return Some(Upgraded { stream, first, session });
+    }
     caller.end(reason);
     // Whether the client stays to the end is its own affair.
     let _ = runtime::timeout(LINGER, linger(&mut stream)).await;
+    None
 }
 
 /// Closes a stream so that the other end gets everything.
@@ -190,6 +216,8 @@ async fn route(
         Act::Ask(verb, status) => exchange.ask(verb, status).await,
         Act::Create => channels::create(exchange).await,
         Act::Publish => messages::publish(exchange).await,
+        Act::Events => events::observe(exchange).await,
+        Act::WebSocket => websocket::upgrade(&exchange),
     }
 }
 

@@ -23,6 +23,10 @@ pub enum Act {
     Create,
     /// Publishes.
     Publish,
+    /// Observes a channel.
+    Events,
+    /// Goes on as a WebSocket.
+    WebSocket,
 }
 
 const fn get(path: &'static str, verb: &'static str) -> Route {
@@ -39,9 +43,11 @@ pub static ROUTES: &[Route] = &[
     get("/v1/channels/{channel}", "info"),
     get("/v1/channels/{channel}/messages", "history"),
     Route { method: Method::POST, path: "/v1/channels/{channel}/messages", act: Act::Publish },
+    Route { method: Method::GET, path: "/v1/channels/{channel}/events", act: Act::Events },
     get("/v1/channels/{channel}/digest", "digest"),
     get("/v1/channels/{channel}/term", "check"),
     get("/v1/channels/{channel}/members", "ranks"),
+    Route { method: Method::GET, path: "/v1/ws", act: Act::WebSocket },
 ];
 
 /// What is at an address.

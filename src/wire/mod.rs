@@ -2,6 +2,7 @@
 //! knows of sockets, channels or time.
 
 pub mod escape;
+pub mod events;
 pub mod json;
 pub mod lines;
 pub mod rules;
