@@ -48,9 +48,7 @@ impl Resident {
             if let Some(reason) = self.state().gone {
                 return Poll::Ready((Close::Quit, reason));
             }
-            // A lease runs out before the silence is too long, and says more.
-            let close = session.take_mail(&mut batch.frames, true);
-            if let Some(close) = close.filter(|close| *close != Close::Timeout) {
+            if let Some(close) = session.take_mail(&mut batch.frames, true) {
                 return Poll::Ready((close, close.as_str()));
             }
             let moved = self.read(&mut session, &mut batch);

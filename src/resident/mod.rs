@@ -202,7 +202,9 @@ impl Residents {
             let text = format!("all {most} seats without a connection are taken");
             return Err(Fault::new(Code::Full, text));
         }
-        let speaker = Speaker::settle(&self.broker, addr);
+        // Its lease is looked at, not its silence.
+        let client = self.broker.enter_unwatched(addr, "http");
+        let speaker = Speaker::with_bell(self.broker.clone(), client);
         let seated = {
             let mut session = speaker.session();
             session.client().be_unwaited();
