@@ -12,13 +12,15 @@
 //!
 //! One connection is one client with a session of its own, and one task serves
 //! it: hyper reads and writes, [`routes`] says what an address means, and
-//! [`crate::speaker`] asks it.
+//! [`caller`] asks it.
 
 mod answer;
 mod authority;
 mod body;
+mod caller;
 mod channels;
 mod commands;
+mod events;
 mod exchange;
 mod fields;
 pub mod io;
@@ -28,13 +30,15 @@ mod origin;
 mod problem;
 mod routes;
 mod views;
+mod websocket;
 
 use crate::broker::{Broker, Keys};
 use crate::error::{Close, Code};
 use crate::resident::Residents;
 use crate::runtime;
-use crate::speaker::Speaker;
+use crate::session::Session;
 use answer::Answer;
+use caller::Caller;
 use exchange::Exchange;
 use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, FutureExt};
 use hyper::body::Incoming;
@@ -87,13 +91,29 @@ impl Http {
     }
 }
 
+/// A connection that goes on as a WebSocket.
+#[derive(Debug)]
+pub struct Upgraded<S> {
+    /// The stream.
+    pub stream: S,
+    /// What has been read of it already.
+    pub first: Vec<u8>,
+    /// The client.
+    pub session: Session,
+}
+
 /// Serves a connection, of which these first bytes have been read, until it
-/// ends.
-pub async fn serve<S>(http: Arc<Http>, stream: S, first: Vec<u8>, addr: SocketAddr)
+/// ends or goes on as a WebSocket.
+pub async fn serve<S>(
+    http: Arc<Http>,
+    stream: S,
+    first: Vec<u8>,
+    addr: SocketAddr,
+) -> Option<Upgraded<S>>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let caller = Arc::new(Speaker::enter(&http.broker, addr));
+    let caller = Arc::new(Caller::enter(&http.broker, addr));
     let service = service_fn(|request| {
         let answering = dispatch(http.clone(), caller.clone(), request);
         async { Ok::<_, Infallible>(answering.await) }.boxed()
@@ -107,7 +127,6 @@ where
     // What is under way may end when the broker stops, within this time.
     let mut drain = None;
     let served = poll_fn(|cx| {
-        // Nobody pings an HTTP client: its silence has limits of its own.
         if caller.take_mail(cx) == Some(Close::Shutdown) {
             Pin::new(&mut connection).graceful_shutdown();
             drain = Some(Box::pin(runtime::sleep(http.broker.config.drain)));
@@ -126,10 +145,18 @@ where
         (None, Ok(())) => Close::Quit,
         (None, Err(_)) => Close::Lost,
     };
-    let (mut stream, _) = connection.into_parts().io.into_parts();
+    let http1::Parts { io, read_buf, .. } = connection.into_parts();
+    let (mut stream, unread) = io.into_parts();
+    if served.is_ok() && caller.is_upgraded() {
+        // Nobody else has it: all requests have been answered.
+        let session = Arc::into_inner(caller)?.into_upgraded()?;
+        let first = [&read_buf[..], &unread].concat();
+        return Some(Upgraded { stream, first, session });
+    }
     caller.end(reason);
     // Whether the client stays to the end is its own affair.
     let _ = runtime::timeout(LINGER, linger(&mut stream)).await;
+    None
 }
 
 /// Closes a stream so that the other end gets everything.
@@ -147,7 +174,7 @@ async fn linger(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> std::io::
 }
 
 /// Answers a request.
-async fn dispatch(http: Arc<Http>, caller: Arc<Speaker>, request: Request<Incoming>) -> Answer {
+async fn dispatch(http: Arc<Http>, caller: Arc<Caller>, request: Request<Incoming>) -> Answer {
     let (head, body) = request.into_parts();
     let named = http.origins.named(&head.headers).and_then(|o| HeaderValue::from_str(o).ok());
     let shared = (http.clone(), caller.clone());
@@ -161,6 +188,9 @@ async fn dispatch(http: Arc<Http>, caller: Arc<Speaker>, request: Request<Incomi
     let headers = answer.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-cache"));
+    if http.broker.is_stopping() {
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     if let Some(origin) = named {
         share_with(origin, headers);
     }
@@ -176,7 +206,7 @@ fn share_with(origin: HeaderValue, headers: &mut HeaderMap) {
 }
 
 async fn route(
-    (http, caller): (Arc<Http>, Arc<Speaker>),
+    (http, caller): (Arc<Http>, Arc<Caller>),
     head: hyper::http::request::Parts,
     body: Incoming,
 ) -> Result<Answer, Problem> {
@@ -209,6 +239,8 @@ async fn route(
         Act::Results => commands::look_up(&exchange),
         Act::Due => commands::due(exchange).await,
         Act::Acknowledge => commands::answer(exchange).await,
+        Act::Events => events::observe(exchange).await,
+        Act::WebSocket => websocket::upgrade(&exchange),
     }
 }
 

@@ -43,6 +43,10 @@ pub enum Act {
     Due,
     /// It answers one.
     Acknowledge,
+    /// Observes a channel.
+    Events,
+    /// Goes on as a WebSocket.
+    WebSocket,
 }
 
 const fn get(path: &'static str, act: Act) -> Route {
@@ -68,6 +72,7 @@ pub static ROUTES: &[Route] = &[
     delete("/v1/channels/{channel}", Act::Speak("drop")),
     get("/v1/channels/{channel}/messages", Act::Ask("history")),
     post("/v1/channels/{channel}/messages", Act::Publish),
+    get("/v1/channels/{channel}/events", Act::Events),
     get("/v1/channels/{channel}/digest", Act::Ask("digest")),
     get("/v1/channels/{channel}/check", Act::Ask("check")),
     get("/v1/channels/{channel}/members", Act::Ask("ranks")),
@@ -82,6 +87,7 @@ pub static ROUTES: &[Route] = &[
     post("/v1/channels/{channel}/commands", Act::Command),
     get("/v1/channels/{channel}/commands/{seq}", Act::Results),
     post("/v1/channels/{channel}/commands/{seq}/ack", Act::Acknowledge),
+    get("/v1/ws", Act::WebSocket),
 ];
 
 /// What is at an address.
