@@ -4,11 +4,13 @@
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap_complete::Shell;
 use ranked_broker::client::cli::{self, Settings, exit::EXIT_CODES};
 use ranked_broker::client::demo::{self, every::Every};
 use ranked_broker::client::hold::{self, guard::Task, ranks::Ranks};
 use ranked_broker::client::store;
 use ranked_broker::config;
+use ranked_broker::manual;
 use ranked_broker::moment::Moment;
 use std::ffi::OsString;
 use std::io::Write;
@@ -103,6 +105,15 @@ struct Arguments {
     /// until that succeeds; unanswered requests are not sent again
     #[arg(long)]
     reconnect: bool,
+    /// Print the man page, or that of hold or demo, and exit
+    #[arg(
+        long, value_name = "COMMAND", num_args = 0..=1, require_equals = true,
+        default_missing_value = ""
+    )]
+    man: Option<String>,
+    /// Print what a shell needs to complete these arguments, and exit
+    #[arg(long, value_name = "SHELL")]
+    completions: Option<Shell>,
     #[command(subcommand)]
     instead: Option<Instead>,
 }
@@ -220,6 +231,11 @@ fn seconds(text: &str) -> Result<Duration, String> {
 fn main() -> ExitCode {
     env_logger::init();
     let mut arguments = parse();
+    if let Some(text) = printed(&arguments) {
+        // Whoever reads it may stop early, as `head` does.
+        let _ = std::io::stdout().write_all(&text);
+        return ExitCode::SUCCESS;
+    }
     ExitCode::from(match arguments.instead.take() {
         None => cli::run(settings(arguments)),
         Some(Instead::Hold { channel, rank, ranks, kill_after, program }) => {
@@ -254,6 +270,20 @@ fn main() -> ExitCode {
             hold::launch::become_program(parent, &program)
         }
     })
+}
+
+/// What is printed instead of all else.
+fn printed(arguments: &Arguments) -> Option<Vec<u8>> {
+    let mut command = Arguments::command();
+    if let Some(shell) = arguments.completions {
+        return Some(manual::completions(command, shell));
+    }
+    let of = arguments.man.as_deref()?;
+    let page = manual::page(command.clone(), Some(of).filter(|of| !of.is_empty()));
+    Some(page.unwrap_or_else(|_| {
+        let text = format!("there is no page for {of:?}, but for hold and demo");
+        command.error(ErrorKind::InvalidValue, text).exit()
+    }))
 }
 
 /// The arguments. What says how to talk says nothing to `hold` and `demo`, and is

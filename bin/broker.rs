@@ -5,9 +5,11 @@ use std::env;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use ranked_broker::{config, events, open_files, server};
+use ranked_broker::{config, events, open_files, service};
 
 fn main() -> ExitCode {
+    // First of all: it changes the environment, and so there may be no threads.
+    let sockets = service::given_sockets();
     let loaded = match config::load(env::args_os(), env::vars_os()) {
         Ok(loaded) => loaded,
         Err(halt) => return halt.report().into(),
@@ -27,7 +29,8 @@ fn main() -> ExitCode {
         let level = if chosen { log::Level::Warn } else { log::Level::Info };
         log::log!(level, "event=few-files {shortage}");
     }
-    let ended = server::run(loaded.config);
+    let read_again = || Ok(config::load(env::args_os(), env::vars_os())?.config);
+    let ended = sockets.and_then(|sockets| service::run(loaded.config, sockets, read_again));
     events::flush();
     match ended {
         Ok(()) => ExitCode::SUCCESS,

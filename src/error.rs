@@ -148,6 +148,8 @@ pub enum Close {
     Timeout,
     /// The broker is stopping.
     Shutdown,
+    /// The broker sends everybody away, and holds their seats.
+    Drain,
     /// A line or a message went past the limit without an end.
     TooLong,
     /// What came is not the protocol that the connection speaks.
@@ -163,13 +165,26 @@ pub enum Close {
     Overflow,
 }
 
+/// When to come back to a broker that sends everybody away: time enough for a
+/// restart, or for others to notice that this one is not to be asked.
+const RETRY_SECS: u64 = 5;
+
 impl Close {
+    /// In how many seconds to come back, if that is known.
+    pub const fn retry_secs(self) -> Option<u64> {
+        match self {
+            Close::Drain => Some(RETRY_SECS),
+            _ => None,
+        }
+    }
+
     /// Every reason.
-    pub const ALL: [Close; 10] = [
+    pub const ALL: [Close; 11] = [
         Close::Quit,
         Close::Lost,
         Close::Timeout,
         Close::Shutdown,
+        Close::Drain,
         Close::TooLong,
         Close::Malformed,
         Close::Binary,
@@ -185,6 +200,7 @@ impl Close {
             Close::Lost => "lost",
             Close::Timeout => "timeout",
             Close::Shutdown => "shutdown",
+            Close::Drain => "drain",
             Close::TooLong => "too-long",
             Close::Malformed => "malformed",
             Close::Binary => "binary",

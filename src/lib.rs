@@ -17,6 +17,7 @@
 //!                  └── control lane: replies, rank, ack, done, ping, tell, bye
 //! ```
 //! - [`config`]: every limit and default, with its unit and reason.
+//! - [`service`]: signals, and what systemd is told.
 //! - [`server`]: builds the parts, takes connections, stops in order.
 //! - [`connection`]: one socket, one task, which reads and writes in turn.
 //! - [`http`]: the same for HTTP/1.1: routes, what they ask, and how it is answered.
@@ -30,6 +31,7 @@
 //! - [`store`]: what outlives the broker, on disk, by group commit.
 //! - [`roster`]: who holds which rank, and since when; knows nothing else.
 //! - [`events`]: what happens, one line each; how it is logged.
+//! - [`figures`], [`metrics`]: what is counted, and how it is shown.
 //! - [`client`]: the other end, for programs and for `broker-client`.
 //! - [`runtime`]: the only file that names the async runtime.
 //!
@@ -56,9 +58,12 @@ pub mod config;
 pub mod connection;
 pub mod error;
 pub mod events;
+pub mod figures;
 pub mod frame;
 pub mod http;
 pub mod log;
+pub mod manual;
+pub mod metrics;
 pub mod moment;
 pub mod open_files;
 pub mod payload;
@@ -68,6 +73,7 @@ pub mod resident;
 pub mod roster;
 pub mod runtime;
 pub mod server;
+pub mod service;
 pub mod session;
 pub mod speaker;
 pub mod store;

@@ -9,6 +9,7 @@ use std::future::Future;
 use std::time::Duration;
 
 pub use async_std::net::{TcpListener, TcpStream};
+pub use async_std::os::unix::net::UnixStream;
 pub use async_std::task::JoinHandle;
 
 /// Runs a future to its end on this thread; the other threads of the executor

@@ -5,14 +5,10 @@ use crate::config::Config;
 use crate::connection;
 use crate::http::Http;
 use crate::runtime::{self, TcpListener, TcpStream};
-use crate::store::{self, OpenError, Recovered};
+use crate::store::OpenError;
 use crate::wire::text::TextEncoder;
-use async_signal::{Signal, Signals};
-use futures::StreamExt;
-use futures::future::{Either, select};
-use std::io::{self, Write};
+use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -50,6 +46,9 @@ pub enum StartError {
     /// The data directory cannot be used.
     #[error(transparent)]
     Data(#[from] OpenError),
+    /// What the service manager has given is no socket to listen on.
+    #[error("cannot use the sockets of the service manager: {0}; see ListenStream= of its unit")]
+    Given(io::Error),
     /// Signals or threads are not to be had.
     #[error("cannot start: {0}")]
     System(#[from] io::Error),
@@ -64,60 +63,8 @@ fn hint(error: &io::Error) -> &'static str {
     }
 }
 
-/// Runs a broker until a signal stops it: SIGINT or SIGTERM once to stop in
-/// order, twice to stop at once.
-///
-/// # Errors
-/// [`StartError`] if it cannot start.
-pub fn run(config: Config) -> Result<(), StartError> {
-    if let Some(dir) = &config.data {
-        store::explain_panics(dir.clone());
-    }
-    runtime::block_on(async {
-        let mut signals = Signals::new([Signal::Term, Signal::Int])?;
-        let server = Server::start(config)?;
-        log::info!("event=listening addr={} version={}", server.addr, env!("CARGO_PKG_VERSION"));
-        announce(server.addr, &server.broker);
-        signals.next().await;
-        log::info!("event=stopping drain={:?}", server.broker.config.drain);
-        let stopping = pin!(server.stop());
-        match select(stopping, signals.next()).await {
-            Either::Left(_) => log::info!("event=stopped"),
-            Either::Right(_) => log::warn!("event=stopped reason=\"second signal\""),
-        }
-        Ok(())
-    })
-}
-
-/// Says where the broker listens, and what it promises.
-fn announce(addr: SocketAddr, broker: &Broker) {
-    let mut out = io::stdout().lock();
-    let version = env!("CARGO_PKG_VERSION");
-    // Nobody has to listen to it.
-    let _ = writeln!(out, "broker {version} listening on {addr}");
-    let _ = writeln!(
-        out,
-        "promises: one order for all members, no loss while you keep up, bounded memory, one commander; {}",
-        what_survives(broker)
-    );
-    let _ = out.flush();
-}
-
-/// What of all this a restart leaves, and what the last one left.
-fn what_survives(broker: &Broker) -> String {
-    let Some(store) = broker.store() else {
-        return "in memory only: nothing survives a restart without --data DIR".into();
-    };
-    let Recovered { channels, entries, sessions, bytes, took, .. } = broker.recovered();
-    format!(
-        "durable channels survive kill -9 and power loss, seqs and terms never go back; found in {} \
-         within {took:.0?}: {} channels, {entries} entries, {sessions} sessions, {bytes} bytes on disk",
-        store.dir().display(),
-        channels.len()
-    )
-}
-
-/// A running broker, for [`run`] and for programs that have one inside.
+/// A running broker, for [`crate::service`] and for programs that have one
+/// inside.
 ///
 /// ```
 /// use ranked_broker::{config::Config, runtime, server::Server};
@@ -134,7 +81,7 @@ pub struct Server {
     pub addr: SocketAddr,
     broker: Arc<Broker>,
     connections: Arc<AtomicUsize>,
-    accepting: runtime::JoinHandle<()>,
+    accepting: Vec<runtime::JoinHandle<()>>,
 }
 
 impl Server {
@@ -143,24 +90,54 @@ impl Server {
     /// # Errors
     /// [`StartError`] if it cannot listen where it should.
     pub fn start(config: Config) -> Result<Server, StartError> {
-        let listener = listen(&config.host, config.port)?;
-        let addr = listener.local_addr()?;
+        Server::start_on(Vec::new(), config, |_| ())
+    }
+
+    /// The same on these sockets, which listen already; on the address of the
+    /// configuration if there are none. `on_tick` is called by the broker's clock
+    /// whenever it has looked what is due, with its time: every second at least.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub fn start_on(
+        sockets: Vec<std::net::TcpListener>,
+        config: Config,
+        on_tick: impl FnMut(u64) + Send + 'static,
+    ) -> Result<Server, StartError> {
+        let mut listeners = Vec::new();
+        for socket in sockets {
+            socket.set_nonblocking(true)?;
+            listeners.push(TcpListener::from(socket));
+        }
+        if listeners.is_empty() {
+            listeners.push(listen(&config.host, config.port)?);
+        }
+        let addr = listeners[0].local_addr()?;
         let broker = Broker::open(config, Box::new(TextEncoder))?;
         let weak = Arc::downgrade(&broker);
-        std::thread::Builder::new().name("clock".into()).spawn(move || Broker::run_clock(&weak))?;
+        let clock = std::thread::Builder::new().name("clock".into());
+        clock.spawn(move || Broker::run_clock(&weak, on_tick))?;
         let connections = Arc::<AtomicUsize>::default();
         let http = Http::new(broker.clone());
-        let accepting = runtime::spawn(accept(listener, broker.clone(), http, connections.clone()));
+        let accept = |listener| accept(listener, broker.clone(), http.clone(), connections.clone());
+        let accepting = listeners.into_iter().map(|l| runtime::spawn(accept(l))).collect();
         Ok(Server { addr, broker, connections, accepting })
+    }
+
+    /// What its connections share.
+    pub fn broker(&self) -> &Arc<Broker> {
+        &self.broker
     }
 
     /// Stops: takes no more connections, says good-bye to all, and gives them
     /// the drain time to read what is due to them.
     pub async fn stop(self) {
-        runtime::cancel(self.accepting).await;
+        for accepting in self.accepting {
+            runtime::cancel(accepting).await;
+        }
         self.broker.stop();
         // Every connection bounds its own parting by the drain time.
-        let deadline = self.broker.config.drain + Duration::from_millis(500);
+        let deadline = self.broker.current().drain + Duration::from_millis(500);
         let gone = async {
             while self.connections.load(Ordering::SeqCst) > 0 {
                 runtime::sleep(Duration::from_millis(5)).await;
@@ -249,7 +226,7 @@ fn welcome(
 ) {
     // Messages are written whole: waiting for more only makes them late.
     let _ = stream.set_nodelay(true);
-    if let Some(place) = Place::take(connections, broker.config.max_clients) {
+    if let Some(place) = Place::take(connections, broker.current().max_clients) {
         broker.stats.connections.add(1);
         let (broker, http) = (broker.clone(), http.clone());
         runtime::spawn(async move {

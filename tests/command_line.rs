@@ -126,3 +126,50 @@ fn too_few_files_for_the_clients_is_one_line_in_the_log() {
     );
     assert!(!log.contains('\u{1b}'), "coloured though it is no terminal: {log}");
 }
+
+#[test]
+fn a_file_can_be_looked_at_without_running() {
+    let output = broker().args(["--check-config", "packaging/broker.toml"]).output().unwrap();
+    assert_eq!(text(&output.stdout), "packaging/broker.toml: 4 settings, nothing wrong\n");
+    assert_eq!(output.status.code(), Some(0));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("broker.toml");
+    std::fs::write(&path, "port = 99999\n\nmax-clinets = 1\n").unwrap();
+    let output = broker().arg("--check-config").arg(&path).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let complaint = text(&output.stderr);
+    let lines: Vec<&str> = complaint.lines().collect();
+    let name = format!("broker: {}", path.display());
+    assert_eq!(lines.len(), 2, "{complaint}");
+    assert!(lines[0].starts_with(&format!("{name}:1: port: \"99999\" is not accepted")));
+    assert!(lines[1].starts_with(&format!("{name}:3: there is no setting \"max-clinets\"")));
+}
+
+/// The pages and completions that the Debian package installs.
+#[test]
+fn pages_and_completions_come_from_the_arguments() {
+    let folder = tempfile::tempdir().unwrap();
+    let programs = std::path::Path::new(env!("CARGO_BIN_EXE_broker")).parent().unwrap();
+    let made =
+        Command::new("packaging/generate").arg(programs).arg(folder.path()).output().unwrap();
+    assert!(made.status.success(), "{}", text(&made.stderr));
+    let read = |path: &str| std::fs::read_to_string(folder.path().join(path)).unwrap();
+    for (page, says) in [
+        ("broker.1", "\\-\\-log\\-format"),
+        ("broker-client.1", "\\-\\-reconnect"),
+        ("broker-client-hold.1", "\\-\\-kill\\-after"),
+        ("broker-client-demo.1", "\\-\\-members"),
+    ] {
+        let page = read(&format!("man/{page}"));
+        assert!(page.contains(".SH NAME") && page.contains(says), "{says}: {page}");
+    }
+    for (program, flag) in [("broker", "log-format"), ("broker-client", "reconnect")] {
+        for script in [format!("{program}.bash"), format!("_{program}"), format!("{program}.fish")]
+        {
+            assert!(read(&format!("completions/{script}")).contains(flag), "{script}");
+        }
+    }
+    let script = folder.path().join("completions/broker.bash");
+    let checked = Command::new("bash").arg("-n").arg(script).status().unwrap();
+    assert!(checked.success());
+}

@@ -1,12 +1,12 @@
 //! What becomes of a client whose connection is lost, and how it comes back.
 
-use super::channel::{Channel, Entrance, Loss, Return};
+use super::channel::{Channel, Entrance, Hold, Loss, Return};
 use super::clock::Timer;
 use super::directory::{Client, Origin};
 use super::member::Member;
 use super::sessions::{Claim, Identity, Kind, Parked, Place};
 use super::{Broker, departure, millis};
-use crate::error::{Close, Fault};
+use crate::error::{Close, Code, Fault};
 use crate::log::Departure;
 use crate::request::{OnClose, Start};
 use crate::sync::lock;
@@ -41,7 +41,12 @@ impl Broker {
         secret: Option<&str>,
         name: Option<&str>,
     ) -> Result<Claim, Fault> {
-        self.sessions.claim(session, secret, name, &client.mailbox)
+        let claim = self.sessions.claim(session, secret, name, &client.mailbox);
+        claim.inspect_err(|fault| {
+            if fault.code == Code::Denied {
+                self.stats.resumes.add("denied", 1);
+            }
+        })
     }
 
     /// How many sessions wait for their clients.
@@ -56,15 +61,21 @@ impl Broker {
             return;
         }
         let why = departure(reason);
-        let may_return = client.identity().is_some() && !self.config.session_grace.is_zero();
-        let lease_over_ms = client.heard_ms() + self.lease_ms() + millis(self.config.guard);
+        let may_return = client.identity().is_some() && !self.current().session_grace.is_zero();
+        // Who is sent away will be sent back, here or to a successor.
+        let is_held = reason == Close::Drain && may_return;
+        let hold = Hold {
+            lease_over_ms: client.heard_ms() + self.lease_ms() + millis(self.config.guard),
+            until_ms: if is_held { now_ms + self.restart_grace_ms() } else { 0 },
+            may_return,
+        };
         let members: Vec<_> = {
             let subscriptions = lock(&client.subscriptions);
             subscriptions.by_channel.iter().map(|(n, m)| (n.clone(), m.clone())).collect()
         };
         for (name, member) in members {
             let Ok(channel) = self.registry.find(&name) else { continue };
-            match channel.lose(&member, why, lease_over_ms, may_return, now_ms) {
+            match channel.lose(&member, why, hold, now_ms) {
                 Loss::Held { until_ms: at_ms } => {
                     let (channel, member) = (Arc::downgrade(&channel), Arc::downgrade(&member));
                     self.clock.set(at_ms, Timer::Seat { channel, member, why, at_ms });
@@ -81,7 +92,7 @@ impl Broker {
     pub fn park(&self, parked: Parked, reason: Close, now_ms: u64) {
         let client = parked.client.clone();
         let held_ms = parked.places.iter().filter_map(|place| place.member.away_until_ms()).max();
-        let grace_ms = now_ms + millis(self.config.session_grace);
+        let grace_ms = now_ms + millis(self.current().session_grace);
         // Who has not introduced itself cannot come back.
         let grace_ms = client.identity().filter(|_| grace_ms > now_ms).map(|_| grace_ms);
         let Some(until_ms) = grace_ms.max(held_ms).filter(|_| !self.is_stopping()) else {
@@ -96,7 +107,7 @@ impl Broker {
         for place in &parked.places {
             place.channel.stop_reading(&place.member);
         }
-        self.directory.note_past(&client, reason);
+        self.note_closed(&client, reason);
         client.go_away();
         let kind = match identity.asked {
             _ if held_ms.is_some() => Kind::Seated,

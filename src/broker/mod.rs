@@ -10,6 +10,7 @@ mod absence;
 pub mod channel;
 mod clock;
 mod directory;
+mod life;
 mod mailbox;
 mod member;
 mod recovery;
@@ -24,7 +25,7 @@ pub use directory::{Client, PATTERNS_MAX, Past};
 pub use mailbox::{Mail, Mailbox};
 pub use member::{Adopted, Member};
 pub use sessions::{Answer, Claim, Identity, Key, Keys, Parked, Place};
-pub use stats::{Counter, Stats};
+pub use stats::{ChannelStats, SILENT, Stats};
 
 use crate::config::Config;
 use crate::error::{Close, Code, Fault};
@@ -35,11 +36,11 @@ use crate::sync::lock;
 use channel::{Channel, Rules};
 use clock::{Clock, Timer};
 use directory::Directory;
+use life::Life;
 use registry::Registry;
 use sessions::Sessions;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// How long the results of a command are waited for, unless it says otherwise.
@@ -59,7 +60,7 @@ pub struct Broker {
     directory: Directory,
     sessions: Sessions,
     clock: Clock,
-    stopping: AtomicBool,
+    life: Life,
     /// What outlives this broker, if anything does.
     store: Option<Store>,
     /// What there was when it began.
@@ -78,22 +79,24 @@ impl Broker {
             Store::open(Options { dir, margin })
         });
         let (store, recovered) = opened.transpose()?.unzip();
+        let stats = Stats::default();
         let rules = Rules {
             encode,
             members_max: config.max_members,
             log_bytes: config.log_bytes,
             stall_ms: millis(config.stall),
             store: store.clone(),
+            stats: stats.channels.clone(),
         };
         let recovered = recovered.unwrap_or_default();
         let broker = Arc::new(Broker {
             registry: Registry::new(config.max_channels, rules),
+            life: Life::new(&config),
             config,
-            stats: Stats::default(),
+            stats,
             directory: Directory::after(recovered.last_client),
             sessions: Sessions::default(),
             clock: Clock::default(),
-            stopping: AtomicBool::new(false),
             store,
             recovered,
         });
@@ -145,13 +148,17 @@ impl Broker {
     /// Someone new, who gets a guest's name, and is closed after a long silence.
     pub fn enter(&self, addr: SocketAddr, dialect: &'static str) -> Arc<Client> {
         let client = self.enter_unwatched(addr, dialect);
+        if let Some(reason) = self.farewell() {
+            client.mailbox.close(reason);
+        }
         self.watch_silence(&client, self.now_ms());
         client
     }
 
-    /// Someone new, who may be silent.
+    /// Someone new, who may be silent, and may ask while the broker drains.
     pub fn enter_unwatched(&self, addr: SocketAddr, dialect: &'static str) -> Arc<Client> {
         let client = self.directory.enter(addr, dialect, self.now_ms());
+        self.stats.opened.add(dialect, 1);
         // Who comes while the broker says good-bye to everybody is told as well.
         if self.is_stopping() {
             client.mailbox.close(Close::Shutdown);
@@ -166,8 +173,8 @@ impl Broker {
         client.heard(now_ms);
         self.watch_silence(client, now_ms);
         // Its mail may have been taken out by whoever served it before.
-        if self.is_stopping() {
-            client.mailbox.close(Close::Shutdown);
+        if let Some(reason) = self.farewell() {
+            client.mailbox.close(reason);
         }
     }
 
@@ -198,7 +205,7 @@ impl Broker {
         }
         client.mailbox.abandon();
         self.directory.forget(client);
-        self.directory.note_past(client, reason);
+        self.note_closed(client, reason);
     }
 
     /// A client leaves every channel, and stays connected.
@@ -239,19 +246,6 @@ impl Broker {
     /// The last so many past connections, oldest first.
     pub fn past(&self, last: usize) -> Vec<Past> {
         self.directory.past(last)
-    }
-
-    /// Tells everyone that the broker is stopping.
-    pub fn stop(&self) {
-        self.stopping.store(true, Ordering::SeqCst);
-        for client in self.directory.everyone() {
-            client.mailbox.close(Close::Shutdown);
-        }
-    }
-
-    /// Whether it is.
-    pub fn is_stopping(&self) -> bool {
-        self.stopping.load(Ordering::SeqCst)
     }
 
     /// A publisher has to wait: see to it that it does not wait for the dead.
@@ -301,12 +295,14 @@ impl Broker {
         }
     }
 
-    /// Does what is due when it is due, until the broker is gone. For a thread
-    /// of its own.
-    pub fn run_clock(broker: &std::sync::Weak<Self>) {
+    /// Does what is due when it is due, until the broker is gone, and calls
+    /// `on_tick` with the time whenever it has looked. For a thread of its own.
+    pub fn run_clock(broker: &std::sync::Weak<Self>, mut on_tick: impl FnMut(u64)) {
         while let Some(broker) = broker.upgrade() {
             broker.clock.sleep(CLOCK_SLEEP_MAX);
-            broker.tick(broker.now_ms());
+            let now_ms = broker.now_ms();
+            broker.tick(now_ms);
+            on_tick(now_ms);
         }
     }
 

@@ -78,7 +78,7 @@ impl Broker {
     }
 
     /// How long members keep their seats after a restart.
-    fn restart_grace_ms(&self) -> u64 {
+    pub(super) fn restart_grace_ms(&self) -> u64 {
         match millis(self.config.restart_grace) {
             0 => self.lease_ms() + millis(self.config.guard),
             grace_ms => grace_ms,
@@ -204,7 +204,7 @@ impl Broker {
             None if identity.asked => Kind::Named,
             None => Kind::MadeUp,
         };
-        let until_ms = held_ms.max(Some(now_ms + millis(self.config.session_grace)));
+        let until_ms = held_ms.max(Some(now_ms + millis(self.current().session_grace)));
         let oldest =
             self.sessions.park(identity.session, Box::new(parked), until_ms.unwrap_or(0), kind);
         if let Some(oldest) = oldest {

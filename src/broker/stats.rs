@@ -1,30 +1,29 @@
-//! The broker's figures. Counted once a batch, never once a message.
+//! The broker's figures. Counted once a batch, never once a message; what can be
+//! counted when somebody asks is not here.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
-/// A figure that only grows.
-#[derive(Debug, Default)]
-pub struct Counter(AtomicU64);
-
-impl Counter {
-    /// So many more.
-    pub fn add(&self, number: u64) {
-        self.0.fetch_add(number, Ordering::Relaxed);
-    }
-
-    /// How many so far.
-    pub fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
+use crate::error::Close;
+use crate::figures::{Busy, Counter, Durations, Labelled, Spread};
+use crate::frame::Outcome;
+use crate::log::Departure;
+use crate::roster::Change;
+use crate::sync::lock;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 /// What has happened since the broker began.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Stats {
     /// Messages taken into a log.
-    pub published: Counter,
+    pub published: Busy,
     /// Entries written to members.
-    pub delivered: Counter,
+    pub delivered: Busy,
+    /// Those of them that are messages.
+    pub delivered_messages: Busy,
+    /// Bytes read from connections.
+    pub bytes_read: Busy,
+    /// Bytes written to connections.
+    pub bytes_written: Busy,
     /// Commands accepted.
     pub commands: Counter,
     /// Gaps that members were told of.
@@ -35,4 +34,165 @@ pub struct Stats {
     pub refused: Counter,
     /// Requests answered `err`.
     pub faults: Counter,
+    /// Connections whose dialect is known, by that.
+    pub opened: Labelled,
+    /// Connections that have ended, by [`Close`], or because they said nothing.
+    pub closed: Labelled,
+    /// What became of those who wanted a session back.
+    pub resumes: Labelled,
+    /// By how many entries members were behind, whenever somebody asked.
+    pub lag: Spread,
+    /// What has happened in channels.
+    pub channels: Arc<ChannelStats>,
+}
+
+/// How connections speak, as `who` shows it. HTTP ends in `other`: a name that
+/// is new here is counted all the same.
+const DIALECTS: [&str; 8] = ["text", "json", "http", "websocket", "resp", "numseq", "tls", "other"];
+
+/// The reason of a connection that never said anything.
+pub const SILENT: &str = "silent";
+
+const LAG_ENDS: &[u64] = &[0, 1, 10, 100, 1_000, 10_000, 100_000, 1_000_000];
+
+impl Default for Stats {
+    fn default() -> Self {
+        Stats {
+            published: Busy::default(),
+            delivered: Busy::default(),
+            delivered_messages: Busy::default(),
+            bytes_read: Busy::default(),
+            bytes_written: Busy::default(),
+            commands: Counter::default(),
+            gaps: Counter::default(),
+            connections: Counter::default(),
+            refused: Counter::default(),
+            faults: Counter::default(),
+            opened: Labelled::new(DIALECTS),
+            closed: Labelled::new(Close::ALL.map(Close::as_str).into_iter().chain([SILENT])),
+            resumes: Labelled::new(["resumed", "gone", "denied"]),
+            lag: Spread::new(LAG_ENDS),
+            channels: Arc::default(),
+        }
+    }
+}
+
+/// What has happened in all channels: rosters and commands.
+#[derive(Debug)]
+pub struct ChannelStats {
+    /// Changes of rosters, by what brought them about.
+    pub changes: Labelled,
+    /// How often rank 0 went from one member to another.
+    pub promotions: Counter,
+    /// How long rank 0 had no member that was here.
+    pub vacancy: Durations,
+    /// Commands that are over, by whether every result was code 0.
+    pub ended: Labelled,
+    /// Results of commands.
+    pub results: Labelled,
+    /// How long commands took, from their seq to their last result.
+    pub command_time: Durations,
+    /// Channels whose rank 0 is not here, by name: since when, in milliseconds of
+    /// the broker's clock.
+    vacant: Mutex<HashMap<Arc<str>, u64>>,
+}
+
+const DEPARTURES: [Departure; 6] = [
+    Departure::Quit,
+    Departure::Lost,
+    Departure::Timeout,
+    Departure::Kicked,
+    Departure::Unsub,
+    Departure::Dropped,
+];
+
+impl Default for ChannelStats {
+    fn default() -> Self {
+        let departures = DEPARTURES.map(Departure::as_str);
+        ChannelStats {
+            changes: Labelled::new(["join", "move"].into_iter().chain(departures)),
+            promotions: Counter::default(),
+            vacancy: Durations::default(),
+            ended: Labelled::new(["ok", "failed"]),
+            results: Labelled::new(["ok", "failed", "timeout", "left"]),
+            command_time: Durations::default(),
+            vacant: Mutex::default(),
+        }
+    }
+}
+
+impl ChannelStats {
+    /// A roster has changed.
+    pub fn changed(&self, change: Change, why: Option<Departure>) {
+        let cause = match change {
+            Change::Join { .. } => "join",
+            Change::Move { .. } => "move",
+            Change::Left { .. } => why.unwrap_or(Departure::Lost).as_str(),
+        };
+        self.changes.add(cause, 1);
+    }
+
+    /// Rank 0 of a channel has its member here again, or another one.
+    pub fn filled(&self, channel: &str, now_ms: u64) {
+        let since_ms = lock(&self.vacant).remove(channel);
+        let vacant_ms = since_ms.map_or(0, |since_ms| now_ms.saturating_sub(since_ms));
+        self.vacancy.note(Duration::from_millis(vacant_ms));
+    }
+
+    /// Rank 0 of a channel has no member that is here.
+    pub fn vacant(&self, channel: &Arc<str>, now_ms: u64) {
+        lock(&self.vacant).entry(channel.clone()).or_insert(now_ms);
+    }
+
+    /// A channel has no members any more, so that nobody misses rank 0.
+    pub fn deserted(&self, channel: &str) {
+        lock(&self.vacant).remove(channel);
+    }
+
+    /// How many channels have a rank 0 that is not here.
+    pub fn vacancies(&self) -> usize {
+        lock(&self.vacant).len()
+    }
+
+    /// A recipient's result of a command is in.
+    pub fn result(&self, outcome: Outcome) {
+        let word = match outcome {
+            Outcome::Code(0) => "ok",
+            Outcome::Code(_) => "failed",
+            Outcome::Timeout => "timeout",
+            Outcome::Left => "left",
+        };
+        self.results.add(word, 1);
+    }
+
+    /// All of them are.
+    pub fn ended(&self, all_ok: bool, took: Duration) {
+        self.ended.add(if all_ok { "ok" } else { "failed" }, 1);
+        self.command_time.note(took);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_vacancy_lasts_from_the_loss_to_the_successor() {
+        let stats = ChannelStats::default();
+        let name: Arc<str> = "ops".into();
+        stats.vacant(&name, 1_000);
+        // The next one in line is not here either.
+        stats.vacant(&name, 2_000);
+        assert_eq!(stats.vacancies(), 1);
+        stats.filled(&name, 4_000);
+        assert_eq!(stats.vacancies(), 0);
+        // A successor that was there at once.
+        stats.filled(&name, 9_000);
+        let (sum_us, steps) = stats.vacancy.0.get();
+        assert_eq!(sum_us, 3_000_000);
+        assert_eq!(steps.iter().map(|(_, count)| count).sum::<u64>(), 2);
+        stats.vacant(&name, 10_000);
+        stats.deserted(&name);
+        assert_eq!(stats.vacancies(), 0);
+    }
 }

@@ -75,7 +75,7 @@ impl Broker {
             }
             present => present.cloned(),
         };
-        let allowed = self.config.max_subscriptions;
+        let allowed = self.current().max_subscriptions;
         if observer.is_none() && subscriptions.by_channel.len() >= allowed {
             let text = format!("you have all your {allowed} subscriptions");
             return Err(Fault::new(Code::TooMany, text));
@@ -141,7 +141,7 @@ impl Broker {
                 let text = format!("a client observes at most {PATTERNS_MAX} patterns");
                 return Err(Fault::new(Code::TooMany, text));
             }
-            let allowed = self.config.max_subscriptions;
+            let allowed = self.current().max_subscriptions;
             let is_new = |name: &str| !subscriptions.by_channel.contains_key(name);
             let new = present.iter().filter(|channel| is_new(channel.name())).count();
             if subscriptions.by_channel.len() + new > allowed {
@@ -197,7 +197,7 @@ impl Broker {
         let mut subscriptions = lock(&client.subscriptions);
         let name = channel.name();
         let is_there = subscriptions.by_channel.get(name).is_some_and(|member| !member.has_left());
-        let is_full = subscriptions.by_channel.len() >= self.config.max_subscriptions;
+        let is_full = subscriptions.by_channel.len() >= self.current().max_subscriptions;
         if is_there || is_full || !subscriptions.matches(name) {
             return;
         }

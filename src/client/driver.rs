@@ -310,8 +310,11 @@ impl Driver {
     async fn take_frame(&mut self, frame: Frame, frames: &mut Delivery) {
         let Some(frame) = self.memory.pass(frame) else { return };
         self.memory.heard(&frame);
-        if matches!(&frame, Frame::Bye { reason } if reason == "taken-over") {
-            self.shared.taken_over();
+        if let Frame::Bye { reason } = &frame {
+            self.backoff.told(reason);
+            if reason == "taken-over" {
+                self.shared.taken_over();
+            }
         }
         let command = match &frame {
             Frame::Result { channel, seq, .. } | Frame::Done { channel, seq, .. } => {

@@ -22,7 +22,12 @@ pub struct Backoff {
     first: Duration,
     max: Duration,
     next: Duration,
+    /// When the broker expects this client back, if it has said so.
+    told: Option<Duration>,
 }
+
+/// The longest time to stay away that a broker is believed.
+const TOLD_MAX: Duration = Duration::from_secs(60);
 
 /// A number below `below`, which is not 0, for what must not be the same for all
 /// clients; nothing that anybody must not guess.
@@ -41,7 +46,7 @@ impl Default for Backoff {
 impl Backoff {
     /// Pauses from about `first` up to `max`.
     pub fn new(first: Duration, max: Duration) -> Self {
-        Backoff { first, max, next: first.min(max) }
+        Backoff { first, max, next: first.min(max), told: None }
     }
 
     /// Pauses up to `max`, but for that the usual ones.
@@ -50,8 +55,19 @@ impl Backoff {
         Backoff::new(Duration::from_millis(250), max)
     }
 
+    /// The broker's last words, which may say when to come back: `drain retry=5`.
+    pub fn told(&mut self, reason: &str) {
+        let secs = reason.split(' ').find_map(|field| field.strip_prefix("retry="));
+        let time = secs.and_then(|secs| secs.parse().ok()).map(Duration::from_secs);
+        self.told = time.map(|time| time.min(TOLD_MAX));
+    }
+
     /// The next pause.
     pub fn pause(&mut self) -> Duration {
+        if let Some(time) = self.told.take() {
+            // Not all at once.
+            return time + time * u32::try_from(random(251)).unwrap_or(0) / 1000;
+        }
         let full = self.next;
         self.next = full.saturating_mul(2).min(self.max);
         let thousandths = u32::try_from(random(501)).unwrap_or(0);
@@ -85,5 +101,18 @@ mod tests {
         let pauses: std::collections::HashSet<Duration> =
             (0..50).map(|_| Backoff::default().pause()).collect();
         assert!(pauses.len() > 10);
+    }
+
+    #[test]
+    fn who_is_told_when_to_come_back_does_so_once() {
+        let mut backoff = Backoff::up_to(Duration::from_secs(1));
+        backoff.told("shutdown");
+        assert!(backoff.pause() <= Duration::from_secs(1));
+        for (secs, least) in [(5, 5), (1_000_000, 60)] {
+            backoff.told(&format!("drain retry={secs}"));
+            let least = Duration::from_secs(least);
+            assert!((least..=least * 5 / 4).contains(&backoff.pause()));
+            assert!(backoff.pause() <= Duration::from_secs(1));
+        }
     }
 }

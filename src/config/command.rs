@@ -29,6 +29,13 @@ pub(super) const CONFIG: &str = "config";
 /// The name of the flag that prints the settings.
 pub(super) const SHOW_CONFIG: &str = "show-config";
 
+/// The name of the flag that looks at a file.
+pub(super) const CHECK_CONFIG: &str = "check-config";
+/// The name of the flag that prints the man page.
+pub(super) const MAN: &str = "man";
+/// The name of the flag that prints completions.
+pub(super) const COMPLETIONS: &str = "completions";
+
 /// The whole command line.
 pub(super) fn command() -> Command {
     Command::new("broker")
@@ -50,6 +57,23 @@ pub(super) fn command() -> Command {
                 .long(SHOW_CONFIG)
                 .action(ArgAction::SetTrue)
                 .help("Print every setting and where it comes from, as a TOML file, and exit"),
+        )
+        .arg(
+            Arg::new(CHECK_CONFIG)
+                .long(CHECK_CONFIG)
+                .value_name("FILE")
+                .value_parser(clap::value_parser!(std::path::PathBuf))
+                .help("Say all that is wrong with a TOML file, line by line, and exit"),
+        )
+        .arg(
+            Arg::new(COMPLETIONS)
+                .long(COMPLETIONS)
+                .value_name("SHELL")
+                .value_parser(clap::value_parser!(clap_complete::Shell))
+                .help("Print what a shell needs to complete these arguments, and exit"),
+        )
+        .arg(
+            Arg::new(MAN).long(MAN).action(ArgAction::SetTrue).help("Print the man page, and exit"),
         )
 }
 

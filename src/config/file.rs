@@ -23,6 +23,14 @@ pub(super) struct Found {
 /// The settings in `text`, in the order in which they stand there. `path` is
 /// what the file is called in errors.
 pub(super) fn parse(path: &Path, text: &str) -> Result<Vec<Found>, ConfigError> {
+    entries(path, text)?.into_iter().collect()
+}
+
+/// The same, with what is wrong at its place.
+pub(super) fn entries(
+    path: &Path,
+    text: &str,
+) -> Result<Vec<Result<Found, ConfigError>>, ConfigError> {
     let origin_of = |span: Range<usize>| Origin::File {
         path: path.to_path_buf(),
         line: line_of(text, span.start),
@@ -39,11 +47,13 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<Vec<Found>, ConfigError> 
         let origin = origin_of(key.span());
         let name: &str = key.get_ref();
         let Some(setting) = SETTINGS.iter().find(|setting| setting.name == name) else {
-            return Err(ConfigError::new(&origin, unknown(name)));
+            found.push(Err(ConfigError::new(&origin, unknown(name))));
+            continue;
         };
-        let text = plain(setting, value.get_ref())
-            .map_err(|message| ConfigError::new(&origin, format!("{name}: {message}")))?;
-        found.push(Found { setting, text, origin });
+        found.push(match plain(setting, value.get_ref()) {
+            Ok(text) => Ok(Found { setting, text, origin }),
+            Err(message) => Err(ConfigError::new(&origin, format!("{name}: {message}"))),
+        });
     }
     Ok(found)
 }

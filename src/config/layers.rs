@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::{fmt, fs};
 
@@ -10,7 +11,8 @@ use clap::parser::ValueSource;
 
 use super::settings::Setting;
 use super::table::SETTINGS;
-use super::{Config, command, file, nearest};
+use super::{Config, check, command, file, nearest};
+use crate::manual;
 
 /// The environment variable that names the file.
 pub(super) const CONFIG_VARIABLE: &str = "BROKER_CONFIG";
@@ -52,6 +54,11 @@ impl fmt::Display for Origin {
 pub struct ConfigError(String);
 
 impl ConfigError {
+    /// An error that no value gave.
+    pub(super) fn plain(message: String) -> Self {
+        ConfigError(message)
+    }
+
     /// An error in the value that `origin` gave.
     pub(super) fn new(origin: &Origin, message: impl fmt::Display) -> Self {
         ConfigError(match origin {
@@ -71,6 +78,16 @@ pub enum Halt {
     /// A value was wrong.
     #[error("broker: {0}")]
     Config(#[from] ConfigError),
+    /// So much is wrong with the file that was to be looked at.
+    #[error("{}", lines(.0))]
+    Wrong(Vec<ConfigError>),
+    /// All that was wanted is this text.
+    #[error("{0}")]
+    Said(String),
+}
+
+fn lines(errors: &[ConfigError]) -> String {
+    errors.iter().map(|error| format!("broker: {error}")).collect::<Vec<_>>().join("\n")
 }
 
 impl Halt {
@@ -83,9 +100,14 @@ impl Halt {
                 let _ = error.print();
                 u8::try_from(error.exit_code()).unwrap_or(2)
             }
-            Halt::Config(_) => {
+            Halt::Config(_) | Halt::Wrong(_) => {
                 eprintln!("{self}");
                 2
+            }
+            Halt::Said(text) => {
+                // Whoever reads it may stop early, as `head` does.
+                let _ = io::stdout().write_all(text.as_bytes());
+                0
             }
         }
     }
@@ -116,15 +138,16 @@ pub fn load(
     environment: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> Result<Loaded, Halt> {
     let matches = command::command().try_get_matches_from(arguments)?;
+    if let Some(halt) = instead(&matches) {
+        return Err(halt);
+    }
     let variables = ours(environment)?;
     let variable = |name: &str| variables.iter().find(|(known, _)| known == name);
 
     let mut loaded = Loaded {
-        config: Config::default(),
         show: matches.get_flag(command::SHOW_CONFIG),
-        origins: BTreeMap::new(),
         file: matches.get_one(command::CONFIG).cloned(),
-        ignored: Vec::new(),
+        ..Loaded::defaults()
     };
     let mut named_by = Origin::Flag(format!("--{}", command::CONFIG));
     if let (None, Some((name, path))) = (&loaded.file, variable(CONFIG_VARIABLE)) {
@@ -157,13 +180,44 @@ pub fn load(
     Ok(loaded)
 }
 
+/// What is done instead of running, and needs no settings.
+fn instead(matches: &ArgMatches) -> Option<Halt> {
+    if let Some(path) = matches.get_one::<PathBuf>(command::CHECK_CONFIG) {
+        return Some(match check::check(path) {
+            Ok(number) => {
+                Halt::Said(format!("{}: {number} settings, nothing wrong\n", printable(path)))
+            }
+            Err(errors) => Halt::Wrong(errors),
+        });
+    }
+    let text = if let Some(shell) = matches.get_one(command::COMPLETIONS) {
+        manual::completions(command::command(), *shell)
+    } else if matches.get_flag(command::MAN) {
+        manual::page(command::command(), None).unwrap_or_default()
+    } else {
+        return None;
+    };
+    Some(Halt::Said(String::from_utf8_lossy(&text).into_owned()))
+}
+
 impl Loaded {
+    /// Every setting at its default.
+    pub(super) fn defaults() -> Loaded {
+        Loaded {
+            config: Config::default(),
+            show: false,
+            origins: BTreeMap::new(),
+            file: None,
+            ignored: Vec::new(),
+        }
+    }
+
     /// Whether somebody set this, rather than leave it at its default.
     pub fn is_chosen(&self, name: &str) -> bool {
         self.origins.contains_key(name)
     }
 
-    fn set(
+    pub(super) fn set(
         &mut self,
         setting: &'static Setting,
         text: &str,
@@ -187,7 +241,7 @@ impl Loaded {
     }
 
     /// What must hold between settings.
-    fn check(&self) -> Result<(), ConfigError> {
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
         let (log, line) = (self.config.log_bytes, self.config.max_line);
         if log >= line {
             return Ok(());
@@ -378,7 +432,7 @@ mod tests {
     fn wrong_arguments_end_with_2_and_help_with_0() {
         let halted = |arguments: &[&str]| match loaded(arguments, &[]).unwrap_err() {
             Halt::CommandLine(error) => error.exit_code(),
-            Halt::Config(_) => 2,
+            _ => 2,
         };
         assert_eq!(halted(&["--help"]), 0);
         assert_eq!(halted(&["--version"]), 0);

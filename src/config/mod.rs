@@ -7,6 +7,7 @@
 //! the file over the default; [`load`] puts the layers together and remembers
 //! where each value came from.
 
+mod check;
 mod command;
 mod file;
 mod layers;
@@ -15,6 +16,7 @@ mod nearest;
 mod settings;
 mod show;
 mod table;
+mod update;
 mod value;
 
 use std::path::PathBuf;
@@ -24,6 +26,7 @@ pub use layers::{ConfigError, Halt, Loaded, Origin, load};
 pub use log_format::LogFormat;
 pub use settings::Setting;
 pub use table::SETTINGS;
+pub use update::Update;
 pub use value::{TIME, time};
 
 /// What a broker is started with.

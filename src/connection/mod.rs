@@ -13,7 +13,7 @@ mod requests;
 mod scratch;
 mod withheld;
 
-use crate::broker::Broker;
+use crate::broker::{Broker, SILENT};
 use crate::error::Close;
 use crate::frame::Frame;
 use crate::http::{self, Http, Upgraded};
@@ -50,7 +50,8 @@ const TURNS: usize = 16;
 /// Serves a connection until it ends.
 pub async fn serve(broker: Arc<Broker>, http: Arc<Http>, mut stream: TcpStream, addr: SocketAddr) {
     let Some((dialect, first)) = sniff(&mut stream, FIRST_BYTES_TIMEOUT).await else {
-        log::info!("event=closed addr={addr} reason=silent");
+        broker.stats.closed.add(SILENT, 1);
+        log::info!("event=closed addr={addr} reason={SILENT}");
         return;
     };
     let mut connection = if dialect == Dialect::Http {
@@ -69,7 +70,7 @@ pub async fn serve(broker: Arc<Broker>, http: Arc<Http>, mut stream: TcpStream, 
         let session = Session::new(broker.clone(), client);
         Connection::new(broker, session, stream, format, &first)
     };
-    let drain = connection.broker.config.drain;
+    let drain = connection.broker.current().drain;
     let reason = poll_fn(|cx| connection.poll(cx, Connection::turn)).await;
     if reason != Close::Lost || connection.input_ended {
         // Boxed, so that its timer is no burden to connections that live.
@@ -269,6 +270,7 @@ impl Connection {
                 self.close(Close::Lost, now_ms);
                 return Poll::Ready(Ok(()));
             }
+            self.broker.stats.bytes_read.add(read as u64);
             filled += read;
         }
         self.session.client().heard(now_ms);

@@ -184,6 +184,7 @@ impl Outgoing {
             _ => 0,
         };
         self.sent(written.min(own));
+        session.note_written(written);
         let cut = session.settle(batch, written.saturating_sub(own), written > 0, now_ms);
         if !cut.is_empty() {
             // Then everything before it is out.

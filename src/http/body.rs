@@ -70,7 +70,7 @@ impl Deref for Held {
 /// 413 for one that is too long, 408 for one that takes too long, 503 while
 /// others send too much, 400 for one that breaks off or breaks the rules.
 pub async fn read(http: &Http, body: &mut Incoming) -> Result<Held, Problem> {
-    let most = http.broker.config.max_body;
+    let most = http.broker.current().max_body;
     let too_long = || {
         let text = format!("a body has at most {most} bytes; see broker --max-body");
         Problem::from(Fault::new(Code::TooLong, text))
@@ -96,7 +96,7 @@ pub async fn read(http: &Http, body: &mut Incoming) -> Result<Held, Problem> {
         }
         Ok(())
     };
-    match runtime::timeout(http.broker.config.request_timeout, reading).await {
+    match runtime::timeout(http.broker.current().request_timeout, reading).await {
         Some(read) => read?,
         None => {
             let text = "the body did not come in time; see broker --request-timeout";

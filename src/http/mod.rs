@@ -23,6 +23,7 @@ mod commands;
 mod events;
 mod exchange;
 mod fields;
+mod health;
 pub mod io;
 mod members;
 mod messages;
@@ -34,6 +35,7 @@ mod websocket;
 
 use crate::broker::{Broker, Keys};
 use crate::error::{Close, Code};
+use crate::metrics::Metrics;
 use crate::resident::Residents;
 use crate::runtime;
 use crate::session::Session;
@@ -78,6 +80,7 @@ pub struct Http {
     residents: Arc<Residents>,
     /// What was answered to the keys of guests.
     guest_keys: Mutex<Keys>,
+    metrics: Metrics,
 }
 
 impl Http {
@@ -87,7 +90,8 @@ impl Http {
         let origins = Origins::new(&config.allow_origin, &config.host);
         let residents = Residents::new(broker.clone());
         let (share, guest_keys) = (body::Share::default(), Mutex::default());
-        Arc::new(Http { origins, broker, share, residents, guest_keys })
+        let metrics = Metrics::new(broker.clone());
+        Arc::new(Http { origins, broker, share, residents, guest_keys, metrics })
     }
 }
 
@@ -120,28 +124,28 @@ where
     });
     let mut connection = http1::Builder::new()
         .timer(Clock)
-        .header_read_timeout(http.broker.config.request_timeout)
+        .header_read_timeout(http.broker.current().request_timeout)
         .max_headers(HEADERS_MAX)
         .max_buf_size(HEAD_BYTES_MAX)
         .serve_connection(Stream::new(stream, first), service);
     // What is under way may end when the broker stops, within this time.
     let mut drain = None;
     let served = poll_fn(|cx| {
-        if caller.take_mail(cx) == Some(Close::Shutdown) {
+        if let Some(reason @ (Close::Shutdown | Close::Drain)) = caller.take_mail(cx) {
             Pin::new(&mut connection).graceful_shutdown();
-            drain = Some(Box::pin(runtime::sleep(http.broker.config.drain)));
+            drain = Some((reason, Box::pin(runtime::sleep(http.broker.current().drain))));
         }
         if let Poll::Ready(served) = connection.poll_without_shutdown(cx) {
             return Poll::Ready(served);
         }
-        match drain.as_mut().map(|drain| drain.as_mut().poll(cx)) {
+        match drain.as_mut().map(|(_, drain)| drain.as_mut().poll(cx)) {
             Some(Poll::Ready(())) => Poll::Ready(Ok(())),
             _ => Poll::Pending,
         }
     })
     .await;
     let reason = match (&drain, &served) {
-        (Some(_), _) => Close::Shutdown,
+        (Some((reason, _)), _) => *reason,
         (None, Ok(())) => Close::Quit,
         (None, Err(_)) => Close::Lost,
     };
@@ -221,6 +225,9 @@ async fn route(
             return Err(Problem::new(StatusCode::NOT_FOUND, Code::UnknownCommand, text));
         }
     };
+    if http.broker.is_draining() && !act.is_for_operators() {
+        return Err(health::draining());
+    }
     if !matches!(*method, Method::GET | Method::HEAD) {
         http.origins.check(&head.headers)?;
     }
@@ -241,6 +248,9 @@ async fn route(
         Act::Acknowledge => commands::answer(exchange).await,
         Act::Events => events::observe(exchange).await,
         Act::WebSocket => websocket::upgrade(&exchange),
+        Act::Live => Ok(health::live()),
+        Act::Metrics => health::metrics(exchange.http).await,
+        Act::Ready => Ok(health::ready(&exchange.http.broker)),
     }
 }
 

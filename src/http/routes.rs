@@ -47,6 +47,20 @@ pub enum Act {
     Events,
     /// Goes on as a WebSocket.
     WebSocket,
+    /// Whether the broker is alive.
+    Live,
+    /// Whether it takes connections.
+    Ready,
+    /// The broker's figures.
+    Metrics,
+}
+
+impl Act {
+    /// Whether it is about the broker and not about channels, and so is done
+    /// even while everybody is sent away.
+    pub const fn is_for_operators(self) -> bool {
+        matches!(self, Act::Live | Act::Ready | Act::Metrics)
+    }
 }
 
 const fn get(path: &'static str, act: Act) -> Route {
@@ -88,6 +102,9 @@ pub static ROUTES: &[Route] = &[
     get("/v1/channels/{channel}/commands/{seq}", Act::Results),
     post("/v1/channels/{channel}/commands/{seq}/ack", Act::Acknowledge),
     get("/v1/ws", Act::WebSocket),
+    get("/livez", Act::Live),
+    get("/readyz", Act::Ready),
+    get("/metrics", Act::Metrics),
 ];
 
 /// What is at an address.

@@ -195,7 +195,7 @@ impl Residents {
         entry: Entry,
         addr: SocketAddr,
     ) -> Result<(Arc<Resident>, Line), Fault> {
-        let most = self.broker.config.max_residents;
+        let most = self.broker.current().max_residents;
         if lock(&self.table).here.len() >= most {
             let text = format!("all {most} seats without a connection are taken");
             return Err(Fault::new(Code::Full, text));

@@ -59,6 +59,7 @@ impl Session {
                 Ok(None)
             }
             Claim::Unknown if secret.is_some() || !hello.seen.is_empty() => {
+                self.broker.stats.resumes.add("gone", 1);
                 let text = format!("session {wanted} is not known here; begin a new one");
                 Err(Fault::new(Code::Gone, text))
             }
@@ -122,6 +123,7 @@ impl Session {
     /// Goes on as the client of a parked session.
     fn resume(&mut self, parked: Parked, hello: &Introduction, now_ms: u64) -> Reply {
         self.broker.resume(&parked, &self.client, now_ms);
+        self.broker.stats.resumes.add("resumed", 1);
         let Parked { client, places, current, quiet: _, commands, keys } = parked;
         self.client = client;
         self.changed_client = true;

@@ -35,6 +35,11 @@ impl Piece {
         }
     }
 
+    /// Whether its entries are messages.
+    fn has_messages(&self) -> bool {
+        matches!(self.chunk.body, Body::Messages { .. })
+    }
+
     /// The chunk that it is a part of.
     pub fn chunk(&self) -> &Arc<Chunk> {
         &self.chunk
@@ -115,7 +120,7 @@ impl Session {
         now_ms: u64,
     ) -> Vec<u8> {
         let mut rest = Vec::new();
-        let mut delivered = 0;
+        let (mut delivered, mut messages) = (0, 0);
         let mut first_unwritten = batch.pieces.len();
         for (at, piece) in batch.pieces.iter().enumerate() {
             let bytes = piece.bytes().len();
@@ -124,7 +129,9 @@ impl Session {
                 break;
             }
             written -= bytes;
-            delivered += piece.chunk.last_seq() + 1 - piece.chunk.seq_at(piece.range.start);
+            let entries = piece.chunk.last_seq() + 1 - piece.chunk.seq_at(piece.range.start);
+            delivered += entries;
+            messages += entries * u64::from(piece.has_messages());
         }
         // Backwards, so that the earliest place of a channel is the one that
         // its cursor ends up at.
@@ -134,7 +141,9 @@ impl Session {
                 let (unwritten, end) = piece.cut(written);
                 rest.extend_from_slice(unwritten);
                 to = end;
-                delivered += piece.chunk.seq_at(to) - piece.chunk.seq_at(piece.range.start);
+                let entries = piece.chunk.seq_at(to) - piece.chunk.seq_at(piece.range.start);
+                delivered += entries;
+                messages += entries * u64::from(piece.has_messages());
             }
             self.go_back(piece, to);
         }
@@ -146,6 +155,7 @@ impl Session {
         }
         batch.pieces.clear();
         self.broker.stats.delivered.add(delivered);
+        self.broker.stats.delivered_messages.add(messages);
         rest
     }
 

@@ -234,8 +234,10 @@ impl Committer {
             return Ok(effects);
         }
         let bytes = batch.bytes() as u64;
+        let began = Instant::now();
         batch.commit()?;
         let figures = &self.shared.figures;
+        figures.commit_time.note(began.elapsed());
         figures.commits.fetch_add(1, Ordering::Relaxed);
         figures.bytes.fetch_add(bytes, Ordering::Relaxed);
         figures.entries.fetch_add(effects.entries, Ordering::Relaxed);

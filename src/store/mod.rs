@@ -50,6 +50,7 @@ pub use recover::{Recovered, RecoveredChannel};
 pub use shelf::{KeyedRecord, MemoryShelf, Shelf};
 pub use ticket::{Outcome, Ticket, Waiter};
 
+use crate::figures::Durations;
 use crate::log::Chunk;
 use crate::sync::lock;
 use committer::Committer;
@@ -204,6 +205,8 @@ pub struct Figures {
     pub bytes: AtomicU64,
     /// Reads for those who are behind.
     pub fetches: AtomicU64,
+    /// How long commits took, the wait for the disk included.
+    pub commit_time: Durations,
 }
 
 pub(crate) struct Shared {

@@ -63,7 +63,13 @@ pub fn frame(frame: &Frame, out: &mut Vec<u8>) {
         Frame::Tell { .. } => (None, "tell"),
         Frame::Broadcast { .. } => (None, "broadcast"),
         Frame::Ping { .. } => (None, "ping"),
-        Frame::Bye { .. } => (None, "bye"),
+        Frame::Bye { reason } => {
+            if let Some(secs) = reason.retry_secs() {
+                // What an EventSource waits before it connects again.
+                out.extend_from_slice(format!("retry: {}\n", secs * 1000).as_bytes());
+            }
+            (None, "bye")
+        }
     };
     begin(id, kind, out);
     json::frame(frame, out);
@@ -113,10 +119,13 @@ mod tests {
         let mut out = Vec::new();
         frame(&Frame::Gap { channel: "c".into(), from: 3, to: 7 }, &mut out);
         frame(&Frame::Bye { reason: Close::Shutdown }, &mut out);
+        frame(&Frame::Bye { reason: Close::Drain }, &mut out);
         assert_eq!(
             String::from_utf8(out).unwrap(),
             "id: 7\nevent: gap\ndata: {\"frame\":\"gap\",\"channel\":\"c\",\"from\":3,\"to\":7}\n\n\
-             event: bye\ndata: {\"frame\":\"bye\",\"reason\":\"shutdown\"}\n\n"
+             event: bye\ndata: {\"frame\":\"bye\",\"reason\":\"shutdown\"}\n\n\
+             retry: 5000\nevent: bye\n\
+             data: {\"frame\":\"bye\",\"reason\":\"drain\",\"retry\":5}\n\n"
         );
     }
 }

@@ -15,7 +15,8 @@ use Reach::{AnyBut, Only};
 
 /// The first that fits counts; modules that are not here may name anything.
 const RULES: &[(&str, Reach)] = &[
-    ("server", AnyBut(&["client"])),
+    ("service", AnyBut(&["client", "connection", "http", "session", "wire"])),
+    ("server", AnyBut(&["client", "service"])),
     ("connection", AnyBut(&["client", "server"])),
     ("http", AnyBut(&["client", "server", "connection"])),
     ("session", AnyBut(&["client", "server", "connection", "http", "wire"])),
@@ -43,15 +44,18 @@ const RULES: &[(&str, Reach)] = &[
     ("reply", Only(&["error", "payload", "request", "frame", "log"])),
     ("frame", Only(&["error", "payload", "request", "reply", "log"])),
     // What is kept, not what it means; others come to it, it calls nobody.
-    ("store", Only(&["log", "roster", "sync"])),
+    ("store", Only(&["figures", "log", "roster", "sync"])),
     // An entry holds a payload, or a change of the roster.
     ("log", Only(&["payload", "roster"])),
     ("roster", Only(&[])),
     ("payload", Only(&[])),
     ("error", Only(&[])),
     ("sync", Only(&[])),
+    ("manual", Only(&[])),
+    ("figures", Only(&[])),
+    ("metrics", Only(&["broker", "figures", "store"])),
     ("moment", Only(&[])),
-    ("config", Only(&[])),
+    ("config", Only(&["manual"])),
     ("events", Only(&["config", "sync"])),
     ("open_files", Only(&[])),
     ("runtime", Only(&[])),

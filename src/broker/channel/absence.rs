@@ -22,6 +22,18 @@ pub enum Loss {
     Nothing,
 }
 
+/// For how long what a lost member has is kept, besides the channel's own rules.
+#[derive(Clone, Copy, Debug)]
+pub struct Hold {
+    /// When its holder cannot believe in its seat any more: how long a `safe`
+    /// channel holds it.
+    pub lease_over_ms: u64,
+    /// How long any channel holds it.
+    pub until_ms: u64,
+    /// It has a session, and so what it has not got is kept.
+    pub may_return: bool,
+}
+
 /// What a member finds that comes back.
 #[derive(Clone, Debug)]
 pub struct Return {
@@ -35,22 +47,14 @@ pub struct Return {
 
 impl Channel {
     /// A member's connection is lost. Its seat is held as long as the channel
-    /// says: for its hold time, and on a `safe` channel until `lease_over_ms`,
-    /// when its holder cannot believe in it any more. What it has not got is
-    /// kept if it has a session, and so `may_return`.
-    pub fn lose(
-        &self,
-        member: &Arc<Member>,
-        why: Departure,
-        lease_over_ms: u64,
-        may_return: bool,
-        now_ms: u64,
-    ) -> Loss {
+    /// says, for its hold time and on a `safe` channel until the lease is over,
+    /// or longer.
+    pub fn lose(&self, member: &Arc<Member>, why: Departure, hold: Hold, now_ms: u64) -> Loss {
         let mut state = self.lock();
         if self.present(&state, member).is_err() || member.away_until_ms().is_some() {
             return Loss::Nothing;
         }
-        if may_return && member.kept().is_none() {
+        if hold.may_return && member.kept().is_none() {
             member.keep_from(Some(member.position()));
         }
         if member.observer {
@@ -59,10 +63,14 @@ impl Channel {
         let held_ms = now_ms + u64::try_from(self.settings().hold.as_millis()).unwrap_or(0);
         let until_ms = match self.settings().on_close {
             OnClose::Fast => held_ms,
-            OnClose::Safe => held_ms.max(lease_over_ms),
+            OnClose::Safe => held_ms.max(hold.lease_over_ms),
         };
+        let until_ms = until_ms.max(hold.until_ms);
         if until_ms > now_ms {
             member.go_away(until_ms);
+            if state.roster.rank(member.key) == Some(0) {
+                self.rules.stats.vacant(&self.name, now_ms);
+            }
             return Loss::Held { until_ms };
         }
         self.give_up(&mut state, member, why, now_ms);
@@ -107,6 +115,9 @@ impl Channel {
         let state = self.lock();
         let seen = seen.min(state.log.head());
         let cursor = state.log.seek(seen + 1);
+        if self.is_absent_top(&state, member) {
+            self.rules.stats.filled(&self.name, now_ms);
+        }
         member.come_back();
         member.has_seen(seen);
         member.keep_from(member.kept().map(|_| cursor.chunk));
@@ -118,6 +129,13 @@ impl Channel {
         let (channel, member, next_seq) = (self.clone(), member.clone(), seen + 1);
         let adopted = Adopted { channel, member, cursor, next_seq, rank };
         Return { adopted, standing, missed }
+    }
+
+    /// Whether this is the member with rank 0, and away.
+    fn is_absent_top(&self, state: &State, member: &Member) -> bool {
+        member.away_until_ms().is_some()
+            && state.roster.rank(member.key) == Some(0)
+            && self.present(state, member).is_ok()
     }
 
     /// The seq of the last entry.

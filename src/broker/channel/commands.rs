@@ -4,11 +4,13 @@
 //! has left, or has run out of time.
 
 use crate::broker::mailbox::Mailbox;
+use crate::broker::stats::ChannelStats;
 use crate::error::{Code, Fault};
 use crate::frame::{Frame, Outcome};
 use crate::roster::Key;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Instant;
 
 /// Results that one channel may wait for at once: what ten commands to a full
 /// channel of a hundred thousand need.
@@ -22,6 +24,8 @@ struct Open {
     awaited: HashMap<Key, u32>,
     sent: u32,
     succeeded: u32,
+    began: Instant,
+    stats: Arc<ChannelStats>,
 }
 
 /// The open commands of one channel, by seq.
@@ -45,10 +49,18 @@ impl Commands {
     }
 
     /// A command has been given. Its recipients are frozen here.
-    pub fn open(&mut self, seq: u64, sender: Arc<Mailbox>, recipients: HashMap<Key, u32>) {
+    pub fn open(
+        &mut self,
+        seq: u64,
+        sender: Arc<Mailbox>,
+        recipients: HashMap<Key, u32>,
+        stats: Arc<ChannelStats>,
+    ) {
         let sent = u32::try_from(recipients.len()).unwrap_or(u32::MAX);
         self.awaited += recipients.len();
-        self.open.insert(seq, Open { sender, awaited: recipients, sent, succeeded: 0 });
+        let began = Instant::now();
+        let open = Open { sender, awaited: recipients, sent, succeeded: 0, began, stats };
+        self.open.insert(seq, open);
     }
 
     /// A recipient has answered.
@@ -119,10 +131,12 @@ impl Commands {
         let Some(rank) = open.awaited.remove(&key) else { return };
         self.awaited -= 1;
         open.succeeded += u32::from(outcome == Outcome::Code(0));
+        open.stats.result(outcome);
         let channel = channel.clone();
         open.sender.post(Frame::Ack { channel: channel.clone(), seq, member, rank, outcome, text });
         if open.awaited.is_empty() {
             let (ok, sent) = (open.succeeded, open.sent);
+            open.stats.ended(ok == sent, open.began.elapsed());
             open.sender.post(Frame::Done { channel, seq, ok, sent });
             self.open.remove(&seq);
         }

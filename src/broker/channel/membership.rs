@@ -256,6 +256,9 @@ impl Channel {
         state.dropped = Some(end);
         let seats = std::mem::take(&mut state.seats);
         self.note_end(&mut state, end);
+        let members = u64::from(state.roster.len());
+        self.rules.stats.changes.add(Departure::Dropped.as_str(), members);
+        self.rules.stats.deserted(&self.name);
         if state.disk.is_some() {
             // They hear of it when it is on disk.
             state.leavers.extend(seats.iter().map(|(_, seat)| seat.member.clone()));
@@ -287,5 +290,26 @@ impl Channel {
         state.note_change(change);
         state.append_one(client.id, Body::Change(change), bytes, now_ms);
         self.relieve(state, None, now_ms);
+        self.count_change(state, change, reason, now_ms);
+    }
+
+    /// Counts a change of the roster, which is there already.
+    fn count_change(&self, state: &State, change: Change, reason: Option<Departure>, now_ms: u64) {
+        let stats = &self.rules.stats;
+        stats.changed(change, reason);
+        let Some(top) = state.roster.at(0) else { return stats.deserted(&self.name) };
+        // The term of rank 0 is the seq at which its member got there.
+        if state.roster.top_term() != Some(state.log.head()) {
+            return;
+        }
+        if !matches!(change, Change::Join { .. }) {
+            stats.promotions.add(1);
+        }
+        let seat = state.seats.get(top as usize);
+        if seat.is_some_and(|seat| seat.member.away_until_ms().is_some()) {
+            stats.vacant(&self.name, now_ms);
+        } else if !matches!(change, Change::Join { .. }) {
+            stats.filled(&self.name, now_ms);
+        }
     }
 }

@@ -13,7 +13,7 @@ mod read;
 mod record;
 mod restart;
 
-pub use absence::{Loss, Return};
+pub use absence::{Hold, Loss, Return};
 pub use append::Appended;
 pub use durable::Behind;
 pub use membership::{Entrance, Role};
@@ -21,6 +21,7 @@ pub use read::{Past, Reading};
 pub use restart::RestoredSeat;
 
 use super::member::Member;
+use super::stats::ChannelStats;
 use crate::error::{Code, Fault, quoted};
 use crate::log::{Encode, MemoryLog};
 use crate::request::Settings;
@@ -48,6 +49,8 @@ pub struct Rules {
     pub stall_ms: u64,
     /// What outlives the broker, if anything does.
     pub store: Option<Store>,
+    /// Where is counted what happens.
+    pub stats: Arc<ChannelStats>,
 }
 
 impl fmt::Debug for Rules {
@@ -234,6 +237,24 @@ impl Channel {
     pub fn top(&self) -> (u64, u64) {
         let state = self.lock();
         (state.roster.top_term().unwrap_or(0), state.roster.view())
+    }
+
+    /// By how many entries each of those is behind who are here.
+    pub fn lags(&self, mut note: impl FnMut(u64)) {
+        let state = self.lock();
+        let head = state.log.head();
+        for (_, seat) in &state.seats {
+            let next = seat.member.position();
+            if seat.member.away_until_ms().is_some() {
+                continue;
+            }
+            note(match state.log.chunk(next) {
+                Some(chunk) => head + 1 - chunk.first_seq,
+                None if next >= state.log.next_chunk() => 0,
+                // What it is to read next is not in memory any more.
+                None => head + 1 - state.log.first_seq(),
+            });
+        }
     }
 
     /// The clients subscribed to this channel.

@@ -157,6 +157,7 @@ impl Session {
                 self.screen.notice(&Error::TakenOver.to_string());
             }
             Frame::Bye { reason } => {
+                self.backoff.told(&reason);
                 self.said_goodbye |= reason == "quit";
                 let quit = self.outbox.waiting(|waiting| waiting.has("quit", &Origin::User));
                 self.user_quit |= quit;

@@ -43,7 +43,13 @@ pub fn frame(frame: &Frame, out: &mut Vec<u8>) {
             Object::begin("frame", "broadcast", out).text("from", from).text("text", text)
         }
         Frame::Ping { number } => Object::begin("frame", "ping", out).number("n", *number),
-        Frame::Bye { reason } => Object::begin("frame", "bye", out).text("reason", reason.as_str()),
+        Frame::Bye { reason } => {
+            let frame = Object::begin("frame", "bye", out).text("reason", reason.as_str());
+            match reason.retry_secs() {
+                Some(secs) => frame.number("retry", secs),
+                None => frame,
+            }
+        }
     }
     .end();
     out.push(b'\n');
@@ -112,6 +118,10 @@ mod tests {
             ),
             (Frame::Ping { number: 5 }, is(r#"{"frame":"ping","n":5}"#)),
             (Frame::Bye { reason: Close::Quit }, is(r#"{"frame":"bye","reason":"quit"}"#)),
+            (
+                Frame::Bye { reason: Close::Drain },
+                is(r#"{"frame":"bye","reason":"drain","retry":5}"#),
+            ),
         ] {
             let mut out = Vec::new();
             frame(&sent, &mut out);

@@ -216,7 +216,12 @@ pub fn frame(frame: &Frame, out: &mut Vec<u8>) {
         Frame::Tell { from, text } => said(out, "tell", from, text),
         Frame::Broadcast { from, text } => said(out, "broadcast", from, text),
         Frame::Ping { number } => words(out, &[&"ping", number]),
-        Frame::Bye { reason } => words(out, &[&"bye", reason]),
+        Frame::Bye { reason } => {
+            words(out, &[&"bye", reason]);
+            if let Some(secs) = reason.retry_secs() {
+                push(out, &format_args!(" retry={secs}"));
+            }
+        }
     }
     out.push(b'\n');
 }
@@ -302,6 +307,7 @@ mod tests {
             (Frame::Broadcast { from: bob, text: "hi".into() }, "broadcast bob hi\n"),
             (Frame::Ping { number: 5 }, "ping 5\n"),
             (Frame::Bye { reason: crate::error::Close::Quit }, "bye quit\n"),
+            (Frame::Bye { reason: crate::error::Close::Drain }, "bye drain retry=5\n"),
         ] {
             assert_eq!(text(|out| frame(&sent, out)), line);
         }

@@ -18,6 +18,7 @@ const fn said(reason: Close) -> (CloseCode, &'static str) {
     match reason {
         Close::Quit | Close::Lost => (CloseCode::Normal, "bye"),
         Close::Shutdown => (CloseCode::Away, "the broker is stopping; come back later"),
+        Close::Drain => (CloseCode::Restart, "this broker is draining; come back in 5 seconds"),
         Close::Malformed => (CloseCode::Protocol, "what came is no WebSocket frame (RFC 6455)"),
         Close::Binary => (CloseCode::Unsupported, "send text messages: JSON, not binary"),
         Close::NotUtf8 => (CloseCode::Invalid, "a text message has to be UTF-8"),

@@ -1,0 +1,82 @@
+//! How a broker's life goes: settings that change, draining, stopping.
+
+use super::{Broker, Client};
+use crate::config::Config;
+use crate::error::Close;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+/// What can change while a broker runs.
+#[derive(Debug)]
+pub(super) struct Life {
+    current: RwLock<Arc<Config>>,
+    draining: AtomicBool,
+    stopping: AtomicBool,
+}
+
+impl Life {
+    pub(super) fn new(config: &Config) -> Life {
+        Life {
+            current: RwLock::new(Arc::new(config.clone())),
+            draining: AtomicBool::new(false),
+            stopping: AtomicBool::new(false),
+        }
+    }
+}
+
+impl Broker {
+    /// The settings that are in force: [`Broker::config`] and what has been
+    /// changed since.
+    pub fn current(&self) -> Arc<Config> {
+        self.life.current.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Other settings come into force, where [`Broker::current`] is asked.
+    pub fn reconfigure(&self, config: Config) {
+        *self.life.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
+    }
+
+    /// Begins to send everybody away, with their seats held, or ends that: whoever
+    /// is connected is told when to come back, and so is whoever comes.
+    pub fn drain(&self, begins: bool) {
+        self.life.draining.store(begins, Ordering::SeqCst);
+        if begins {
+            let everyone = self.directory.everyone();
+            // Who is away has been told, or cannot be.
+            let here = everyone.iter().filter(|client| !client.is_away());
+            here.for_each(|client| client.mailbox.close(Close::Drain));
+        }
+    }
+
+    /// Whether everybody is sent away.
+    pub fn is_draining(&self) -> bool {
+        self.life.draining.load(Ordering::SeqCst)
+    }
+
+    /// Tells everyone that the broker is stopping.
+    pub fn stop(&self) {
+        self.life.stopping.store(true, Ordering::SeqCst);
+        for client in self.directory.everyone() {
+            client.mailbox.close(Close::Shutdown);
+        }
+    }
+
+    /// Whether it is.
+    pub fn is_stopping(&self) -> bool {
+        self.life.stopping.load(Ordering::SeqCst)
+    }
+
+    /// A client's connection has ended.
+    pub(super) fn note_closed(&self, client: &Client, reason: Close) {
+        self.stats.closed.add(reason.as_str(), 1);
+        self.directory.note_past(client, reason);
+    }
+
+    /// Why whoever comes now has to go again.
+    pub(super) fn farewell(&self) -> Option<Close> {
+        if self.is_stopping() {
+            return Some(Close::Shutdown);
+        }
+        self.is_draining().then_some(Close::Drain)
+    }
+}

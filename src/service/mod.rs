@@ -1,0 +1,120 @@
+//! The broker as a service: signals, and what the service manager is told.
+//!
+//! | signal | what it does |
+//! | --- | --- |
+//! | TERM, INT | stops in order; the second one, at once |
+//! | HUP | reads the configuration again ([`reload`]) |
+//! | USR2 | sends everybody away with their seats held, and goes on; the second one ends that |
+//!
+//! [`manager`] speaks to systemd: ready, reloading, stopping, and, fed by
+//! [`pulse`], alive.
+
+mod manager;
+mod pulse;
+mod reload;
+
+use crate::broker::Broker;
+use crate::config::{Config, Halt};
+use crate::error::Close;
+use crate::runtime;
+use crate::server::{Server, StartError};
+use crate::store::{self, Recovered};
+use async_signal::{Signal, Signals};
+use futures::StreamExt;
+use futures::future::{Either, select};
+use sd_notify::NotifyState;
+use std::io::{self, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::pin::pin;
+
+pub use manager::given_sockets;
+
+/// Runs a broker until a signal stops it. It listens on these sockets, or where
+/// the configuration says if there are none; `read_again` gives the
+/// configuration as it is by then.
+///
+/// # Errors
+/// [`StartError`] if it cannot start.
+pub fn run(
+    config: Config,
+    sockets: Vec<TcpListener>,
+    read_again: impl Fn() -> Result<Config, Halt>,
+) -> Result<(), StartError> {
+    if let Some(dir) = &config.data {
+        store::explain_panics(dir.clone());
+    }
+    runtime::block_on(async {
+        let mut signals = Signals::new([Signal::Term, Signal::Int, Signal::Hup, Signal::Usr2])?;
+        let (mut pulse, beats) = pulse::Pulse::new(manager::watchdog())?;
+        let server = Server::start_on(sockets, config, move |now_ms| pulse.tick(now_ms))?;
+        beats.start(server.broker());
+        let (addr, version) = (server.addr, env!("CARGO_PKG_VERSION"));
+        log::info!("event=listening addr={addr} version={version}");
+        announce(addr, server.broker());
+        manager::tell(&[NotifyState::Ready, NotifyState::Status("taking connections")]);
+        loop {
+            match signals.next().await {
+                Some(Ok(Signal::Hup)) => reload::reload(server.broker(), read_again()),
+                Some(Ok(Signal::Usr2)) => drain(server.broker()),
+                _ => break,
+            }
+        }
+        log::info!("event=stopping drain={:?}", server.broker().current().drain);
+        manager::tell(&[NotifyState::Stopping]);
+        let stopping = pin!(server.stop());
+        let again = pin!(stop_signal(&mut signals));
+        match select(stopping, again).await {
+            Either::Left(_) => log::info!("event=stopped"),
+            Either::Right(_) => log::warn!("event=stopped reason=\"second signal\""),
+        }
+        Ok(())
+    })
+}
+
+/// Waits for the signal that stops at once.
+async fn stop_signal(signals: &mut Signals) {
+    while let Some(Ok(Signal::Hup | Signal::Usr2)) = signals.next().await {}
+}
+
+/// Sends everybody away, or ends that.
+fn drain(broker: &Broker) {
+    let begins = !broker.is_draining();
+    let status = if begins {
+        let (clients, secs) = (broker.client_count(), Close::Drain.retry_secs().unwrap_or(0));
+        log::info!("event=draining clients={clients} retry={secs}");
+        "draining: sends everybody away"
+    } else {
+        log::info!("event=drain-ended");
+        "taking connections"
+    };
+    broker.drain(begins);
+    manager::tell(&[NotifyState::Status(status)]);
+}
+
+/// Says where the broker listens, and what it promises.
+fn announce(addr: SocketAddr, broker: &Broker) {
+    let mut out = io::stdout().lock();
+    let version = env!("CARGO_PKG_VERSION");
+    // Nobody has to listen to it.
+    let _ = writeln!(out, "broker {version} listening on {addr}");
+    let _ = writeln!(
+        out,
+        "promises: one order for all members, no loss while you keep up, bounded memory, one commander; {}",
+        what_survives(broker)
+    );
+    let _ = out.flush();
+}
+
+/// What of all this a restart leaves, and what the last one left.
+fn what_survives(broker: &Broker) -> String {
+    let Some(store) = broker.store() else {
+        return "in memory only: nothing survives a restart without --data DIR".into();
+    };
+    let Recovered { channels, entries, sessions, bytes, took, .. } = broker.recovered();
+    format!(
+        "durable channels survive kill -9 and power loss, seqs and terms never go back; found in {} \
+         within {took:.0?}: {} channels, {entries} entries, {sessions} sessions, {bytes} bytes on disk",
+        store.dir().display(),
+        channels.len()
+    )
+}

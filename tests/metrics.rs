@@ -1,0 +1,213 @@
+//! `/metrics`: OpenMetrics text whose figures are what has happened.
+#![allow(clippy::unwrap_used, clippy::expect_used)] // clippy.toml allows it in tests, but not in their helpers
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use support::{Broker, Child, DEADLINE, field, number};
+
+/// A family of figures.
+#[derive(Debug, Default)]
+struct Family {
+    kind: String,
+    unit: String,
+    help: String,
+    /// By name and labels.
+    samples: BTreeMap<String, f64>,
+}
+
+/// What a scrape says, by family; anything that is no OpenMetrics (version 1.0)
+/// fails.
+struct Figures(BTreeMap<String, Family>);
+
+impl Figures {
+    fn scrape(broker: &Broker) -> Figures {
+        let mut stream = TcpStream::connect(broker.addr).unwrap();
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (head, text) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+        let kind = "\r\ncontent-type: application/openmetrics-text; version=1.0.0; charset=utf-8";
+        assert!(head.to_lowercase().contains(kind), "{head}");
+        Figures::parse(text)
+    }
+
+    fn parse(text: &str) -> Figures {
+        let body = text.strip_suffix("# EOF\n").expect("it ends with # EOF");
+        let mut families = BTreeMap::<String, Family>::new();
+        let mut current = String::new();
+        for line in body.lines() {
+            if let Some(meta) = line.strip_prefix("# ") {
+                let mut words = meta.splitn(3, ' ');
+                let (what, name) = (words.next().unwrap(), words.next().unwrap());
+                let rest = words.next().unwrap().to_owned();
+                if name != current {
+                    assert!(!families.contains_key(name), "{name} comes twice");
+                    name.clone_into(&mut current);
+                }
+                let family = families.entry(name.to_owned()).or_default();
+                match what {
+                    "HELP" => family.help = rest,
+                    "TYPE" => family.kind = rest,
+                    "UNIT" => family.unit = rest,
+                    other => panic!("{other} in {line}"),
+                }
+                continue;
+            }
+            let (sample, value) = line.rsplit_once(' ').unwrap();
+            let name = sample.split('{').next().unwrap();
+            let family = families.get_mut(&current).unwrap();
+            let end = name.strip_prefix(&*current).unwrap_or_else(|| panic!("{line} in {current}"));
+            let allowed: &[&str] = match &*family.kind {
+                "counter" => &["_total"],
+                "gauge" => &[""],
+                "histogram" => &["_bucket", "_sum", "_count"],
+                other => panic!("{other}: {line}"),
+            };
+            assert!(allowed.contains(&end), "{line}");
+            let value: f64 = value.parse().unwrap_or_else(|e| panic!("{line}: {e}"));
+            assert!(family.samples.insert(sample.to_owned(), value).is_none(), "{line} again");
+        }
+        for (name, family) in &families {
+            assert!(!family.help.is_empty() && !family.kind.is_empty(), "{name}: {family:?}");
+            assert!(name.ends_with(&family.unit), "{name} ends with its unit: {family:?}");
+            assert!(!name.ends_with("_total"), "{name}");
+        }
+        Figures(families)
+    }
+
+    /// The figure of a sample; 0 if nothing was counted.
+    fn get(&self, sample: &str) -> u64 {
+        let found = self.0.values().find_map(|family| family.samples.get(sample));
+        // All that is asked for is a whole number.
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        found.map_or(0, |value| *value as u64)
+    }
+}
+
+#[test]
+fn the_figures_are_what_has_happened() {
+    let broker = Broker::start();
+    let [mut alice, mut bob, mut carol] = broker.team("ops", ["alice", "bob", "carol"]);
+    for n in 0..10 {
+        alice.ask(&format!("pub ops message {n}"), "ok pub ops *");
+        for member in [&mut alice, &mut bob, &mut carol] {
+            member.expect(&format!("msg ops * alice message {n}"));
+        }
+    }
+    alice.send("/go");
+    alice.expect("ok cmd ops 14 to=2");
+    for (member, code) in [(&mut bob, 0), (&mut carol, 3)] {
+        member.expect("cmd ops 14 alice 0 1 go");
+        member.ask(&format!("ack ops 14 --code {code}"), "ok ack ops 14");
+    }
+    alice.expect("ack ops 14 bob 1 0 ");
+    alice.expect("ack ops 14 carol 2 3 ");
+    alice.expect("done ops 14 1/2");
+    alice.ask("pub nowhere x", "err no-channel *");
+    let mut observer = broker.client("observer");
+    observer.ask("sub ops --observe", "ok sub ops *");
+    alice.send("quit");
+    alice.until("bye quit");
+    alice.expect_end();
+    bob.expect("rank ops 0 15 15");
+    bob.expect("left ops 15 alice 0 reason=quit");
+
+    let figures = Figures::scrape(&broker);
+    for (sample, expected) in [
+        ("broker_messages_received_total", 10),
+        ("broker_messages_delivered_total", 30),
+        ("broker_channels", 1),
+        ("broker_members", 2),
+        ("broker_observers", 1),
+        ("broker_connections{dialect=\"text\"}", 3),
+        ("broker_connections{dialect=\"http\"}", 1),
+        ("broker_connections_opened_total{dialect=\"text\"}", 4),
+        ("broker_connections_closed_total{reason=\"quit\"}", 1),
+        ("broker_connections_closed_total{reason=\"lost\"}", 0),
+        ("broker_roster_changes_total{cause=\"join\"}", 3),
+        ("broker_roster_changes_total{cause=\"quit\"}", 1),
+        ("broker_promotions_total", 1),
+        ("broker_vacancy_seconds_count", 1),
+        ("broker_vacancy_seconds_sum", 0),
+        ("broker_commands_total", 1),
+        ("broker_commands_open", 0),
+        ("broker_commands_ended_total{outcome=\"failed\"}", 1),
+        ("broker_command_results_total{result=\"ok\"}", 1),
+        ("broker_command_results_total{result=\"failed\"}", 1),
+        ("broker_command_duration_seconds_count", 1),
+        ("broker_faults_total", 1),
+        // Two members and an observer, once.
+        ("broker_lag_entries_count", 3),
+    ] {
+        assert_eq!(figures.get(sample), expected, "{sample} in {:#?}", figures.0);
+    }
+    // Ten messages out to three members, and what each of them had said.
+    assert!(figures.get("broker_sent_bytes_total") > 30 * "msg ops 4 alice message 0".len() as u64);
+    assert!(figures.get("broker_received_bytes_total") > 10 * "pub ops message 0".len() as u64);
+    assert!(figures.get("process_resident_memory_bytes") > 1 << 20);
+    assert!(figures.get("broker_entries_delivered_total") > 30 + 2);
+}
+
+/// Names are what clients choose, and there may be any number of them.
+#[test]
+fn no_name_is_a_label() {
+    let broker = Broker::start();
+    let _member = broker.member("somebody-in-particular", "a-certain-channel");
+    let figures = Figures::scrape(&broker);
+    for family in figures.0.values() {
+        for sample in family.samples.keys() {
+            assert!(!sample.contains("particular") && !sample.contains("certain"), "{sample}");
+            let labels = sample.split_once('{').map_or("", |(_, labels)| labels);
+            let label = labels.split('=').next().unwrap();
+            let known = ["", "dialect", "reason", "cause", "outcome", "result", "le"];
+            assert!(known.contains(&label), "{sample}");
+        }
+    }
+}
+
+#[test]
+fn a_vacancy_and_a_resumption_are_counted() {
+    let broker = Broker::with(|config| config.lease = std::time::Duration::from_secs(3600));
+    let mut alice = broker.connect("alice");
+    let hello = alice.ask("hello --name alice", "ok hello *");
+    alice.ask("create ops --on-close safe", "ok create ops");
+    alice.ask("sub ops", "ok sub ops *");
+    let mut bob = broker.member("bob", "ops");
+    alice.expect("join ops 2 bob 1");
+    alice.reset();
+    support::eventually("rank 0 is not here", || {
+        Figures::scrape(&broker).get("broker_vacancies") == 1
+    });
+    assert_eq!(Figures::scrape(&broker).get("broker_vacancy_seconds_count"), 0);
+    let (session, secret) = (field(&hello, "session"), field(&hello, "secret"));
+    let mut alice = broker.connect("alice");
+    alice.ask(&format!("hello --session {session} --secret {secret}"), "ok hello *");
+    let figures = Figures::scrape(&broker);
+    assert_eq!(figures.get("broker_vacancies"), 0);
+    assert_eq!(figures.get("broker_vacancy_seconds_count"), 1);
+    assert_eq!(figures.get("broker_promotions_total"), 0);
+    assert_eq!(figures.get("broker_resumes_total{result=\"resumed\"}"), 1);
+    assert_eq!(figures.get("broker_connections_closed_total{reason=\"lost\"}"), 1);
+    bob.ask("hello --session 00000000-0000-4000-8000-000000000000 --secret x", "err *");
+}
+
+#[test]
+fn commits_are_timed() {
+    let data = tempfile::tempdir().unwrap();
+    let broker = Broker::of(Child::with(&["--data", data.path().to_str().unwrap()]));
+    let mut alice = broker.client("alice");
+    alice.ask("create ops --durable", "ok create ops");
+    let reply = alice.ask("pub ops x", "ok pub ops 1");
+    assert_eq!(number(&reply, 3), 1);
+    let figures = Figures::scrape(&broker);
+    assert_eq!(figures.get("broker_store_up"), 1);
+    assert_eq!(figures.get("broker_store_entries_total"), 1);
+    let commits = figures.get("broker_store_commits_total");
+    assert!(commits > 0);
+    assert_eq!(figures.get("broker_store_commit_duration_seconds_count"), commits);
+}

@@ -1,0 +1,282 @@
+//! The broker as a service: what systemd gives it and is told, and signals.
+#![allow(clippy::unwrap_used, clippy::expect_used)] // clippy.toml allows it in tests, but not in their helpers
+
+mod support;
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixDatagram;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use support::{Broker, Child, Client, DEADLINE, field};
+use tempfile::TempDir;
+
+/// A service manager that hears what a broker tells it.
+struct Manager {
+    folder: TempDir,
+    socket: UnixDatagram,
+}
+
+impl Manager {
+    fn new() -> Manager {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = UnixDatagram::bind(folder.path().join("notify")).unwrap();
+        socket.set_read_timeout(Some(DEADLINE)).unwrap();
+        Manager { folder, socket }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Starts a broker, with more for its environment.
+    fn start(&self, environment: &[&str], settings: &[&str]) -> Child {
+        let notify = format!("NOTIFY_SOCKET={}", self.path("notify").display());
+        Child::under(&[&["env", &notify], environment].concat(), settings)
+    }
+
+    /// The next message.
+    fn next(&self) -> String {
+        let mut bytes = [0; 4096];
+        let length = self.socket.recv(&mut bytes).expect("a message");
+        String::from_utf8(bytes[..length].to_vec()).unwrap()
+    }
+
+    /// Waits for a message with this line.
+    fn expect(&self, line: &str) -> String {
+        loop {
+            let message = self.next();
+            if message.lines().any(|other| other == line) {
+                return message;
+            }
+        }
+    }
+}
+
+/// Sends a request of HTTP and gives the answer.
+fn get(addr: SocketAddr, path: &str) -> String {
+    let mut stream = TcpStream::connect(addr).unwrap();
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {addr}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+/// "READY=1 after listeners and store are open, the watchdog is fed while the
+/// broker's clock, its executor and the thread that commits go on."
+#[test]
+fn systemd_is_told_of_a_whole_life() {
+    let manager = Manager::new();
+    let data = manager.path("data");
+    let data = data.to_str().unwrap();
+    let child = manager.start(&["WATCHDOG_USEC=600000"], &["--data", data]);
+    let ready = manager.next();
+    assert_eq!(ready, "READY=1\nSTATUS=taking connections\n");
+    let mut broker = Broker::of(child);
+    let mut alice = broker.client("alice");
+    alice.ask("create ops --durable", "ok create ops");
+    for _ in 0..3 {
+        manager.expect("WATCHDOG=1");
+    }
+    broker.child().signal("HUP");
+    let reloading = manager.expect("RELOADING=1");
+    assert!(reloading.contains("\nMONOTONIC_USEC="), "{reloading}");
+    manager.expect("READY=1");
+    broker.child().signal("TERM");
+    manager.expect("STOPPING=1");
+    assert!(broker.child().ended().success());
+}
+
+/// "SIGHUP reloads the configuration and keeps the old one on error."
+#[test]
+fn sighup_takes_what_can_change_and_nothing_of_what_is_wrong() {
+    let manager = Manager::new();
+    let file = manager.path("broker.toml");
+    let write = |text: &str| fs::write(&file, text).unwrap();
+    write("max-clients = 100\nlease = \"9s\"\n");
+    let child = manager.start(&[], &["--config", file.to_str().unwrap()]);
+    manager.expect("READY=1");
+    let mut broker = Broker::of(child);
+    let mut alice = broker.client("alice");
+    let reload = |broker: &mut Broker| {
+        broker.child().signal("HUP");
+        manager.expect("RELOADING=1");
+        manager.expect("READY=1");
+    };
+
+    write("max-clients = 1\nlease = \"1s\"\n");
+    reload(&mut broker);
+    let mut bob = broker.connect("bob");
+    bob.send("ping");
+    bob.expect("err full *");
+    // What a client was told holds.
+    alice.ask("ping", "ok ping lease=9000");
+
+    write("max-clients = 100\n\nmax-line = 1\n");
+    reload(&mut broker);
+    let mut bob = broker.connect("bob");
+    bob.send("ping");
+    bob.expect("err full *");
+
+    write("max-clients = 2\nlease = \"9s\"\n");
+    reload(&mut broker);
+    broker.client("bob");
+
+    broker.child().signal("TERM");
+    let log = broker.child().complaint();
+    for line in [
+        "WARN  event=reloaded changed=\"max-clients\" waiting=\"lease\" advice=".to_owned(),
+        format!("ERROR event=reload-failed error=\"broker: {}:3: max-line: ", file.display()),
+        "INFO  event=reloaded changed=\"max-clients\"\n".to_owned(),
+    ] {
+        assert!(log.contains(&line), "{line} in {log}");
+    }
+}
+
+/// A client of this name with a seat in `ops`, and how its session is resumed.
+fn seated(broker: &Broker, name: &str) -> (Client, String) {
+    let mut client = broker.connect(name);
+    let hello = client.ask(&format!("hello --name {name}"), "ok hello *");
+    let (session, secret) = (field(&hello, "session"), field(&hello, "secret"));
+    client.ask("sub ops --create", "ok sub ops *");
+    (client, format!("hello --session {session} --secret {secret}"))
+}
+
+/// "SIGUSR2 drains (readiness false, no new connections, members told when to
+/// come back, seats held) without stopping."
+#[test]
+fn sigusr2_sends_everybody_away_with_their_seats_held() {
+    let mut broker = Broker::process();
+    let addr = broker.addr;
+    let (mut alice, alice_again) = seated(&broker, "alice");
+    let (mut bob, bob_again) = seated(&broker, "bob");
+    alice.expect("join ops 2 bob 1");
+    let mut json = broker.connect("json");
+    json.ask("{\"op\":\"ping\"}", "{\"reply\":\"ping\",\"ok\":true,*");
+    assert!(get(addr, "/readyz").starts_with("HTTP/1.1 200 "));
+
+    broker.child().signal("USR2");
+    for client in [&mut alice, &mut bob] {
+        client.expect("bye drain retry=5");
+        client.expect_end();
+    }
+    json.expect("{\"frame\":\"bye\",\"reason\":\"drain\",\"retry\":5}");
+    let mut newcomer = broker.connect("newcomer");
+    newcomer.send("hello --name newcomer");
+    newcomer.until("bye drain retry=5");
+    newcomer.expect_end();
+    let ready = get(addr, "/readyz");
+    assert!(ready.starts_with("HTTP/1.1 503 ") && ready.ends_with("draining\n"), "{ready}");
+    assert!(get(addr, "/livez").starts_with("HTTP/1.1 200 "));
+    let other = get(addr, "/v1/channels");
+    assert!(other.starts_with("HTTP/1.1 503 "), "{other}");
+    assert!(other.to_lowercase().contains("\r\nretry-after: 5\r\n"), "{other}");
+
+    broker.child().signal("USR2");
+    support::eventually("it is ready again", || get(addr, "/readyz").starts_with("HTTP/1.1 200 "));
+    for (name, again, rank) in [("bob", bob_again, 1), ("alice", alice_again, 0)] {
+        let mut client = broker.connect(name);
+        client.send(&again);
+        let hello = client.until("ok hello *").pop().unwrap();
+        assert_eq!(field(&hello, "resumed"), "yes");
+        assert_eq!(field(&hello, "rank"), rank.to_string());
+    }
+    broker.child().signal("TERM");
+    let log = broker.child().complaint();
+    assert!(log.contains("event=draining clients=3 retry=5"), "{log}");
+    assert!(log.contains("event=drain-ended"), "{log}");
+    assert!(log.contains(" reason=drain "), "{log}");
+}
+
+/// "A drained broker can be stopped, and its successor has the seats."
+#[test]
+fn after_a_drain_a_successor_has_the_seats() {
+    let data = tempfile::tempdir().unwrap();
+    let settings = ["--data", data.path().to_str().unwrap()];
+    let mut first = Broker::of(Child::with(&settings));
+    let (mut alice, again) = seated(&first, "alice");
+    let (mut bob, _) = seated(&first, "bob");
+    first.child().signal("USR2");
+    for client in [&mut alice, &mut bob] {
+        client.until("bye drain retry=5");
+    }
+    first.child().signal("TERM");
+    assert!(first.child().ended().success());
+    let second = Broker::of(Child::with(&settings));
+    let mut alice = second.connect("alice");
+    alice.send(&again);
+    let hello = alice.until("ok hello *").pop().unwrap();
+    assert_eq!(field(&hello, "rank"), "0");
+    alice.send("ranks ops");
+    alice.until("member ops 0 alice * away=no *");
+    alice.expect("member ops 1 bob * away=yes *");
+}
+
+/// "Socket activation": a connection that is made before there is a broker waits
+/// for it.
+#[test]
+fn it_listens_where_systemd_does() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap();
+    let mut early = TcpStream::connect(addr).unwrap();
+    // The socket comes as number 3, and the number of the process is the shell's.
+    let script = "exec 3<&0 </dev/null; LISTEN_PID=$$ LISTEN_FDS=1 exec \"$0\" 127.0.0.1 1";
+    let mut command = Command::new("sh");
+    command.args(["-c", script, env!("CARGO_BIN_EXE_broker")]);
+    command.stdin(Stdio::from(OwnedFd::from(listener))).stdout(Stdio::piped());
+    let mut broker = command.stderr(Stdio::null()).spawn().unwrap();
+    let mut said = String::new();
+    BufReader::new(broker.stdout.take().unwrap()).read_line(&mut said).unwrap();
+    assert!(said.trim_end().ends_with(&format!("listening on {addr}")), "{said}");
+    early.set_read_timeout(Some(DEADLINE)).unwrap();
+    early.write_all(b"ping\n").unwrap();
+    let mut reply = String::new();
+    BufReader::new(&early).read_line(&mut reply).unwrap();
+    assert_eq!(reply, "ok ping lease=8000\n");
+    broker.kill().unwrap();
+    broker.wait().unwrap();
+}
+
+/// "A systemd unit … hardening", which systemd understands.
+#[test]
+fn systemd_takes_the_units() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut paths = Vec::new();
+    for unit in ["ranked-broker.service", "ranked-broker.socket"] {
+        let text = fs::read_to_string(format!("packaging/{unit}")).unwrap();
+        let installed = "ExecStart=/usr/bin/broker ";
+        let here = format!("ExecStart={} ", env!("CARGO_BIN_EXE_broker"));
+        assert!(unit.ends_with(".socket") || text.contains(installed));
+        paths.push(folder.path().join(unit));
+        fs::write(paths.last().unwrap(), text.replace(installed, &here)).unwrap();
+    }
+    let verified =
+        Command::new("systemd-analyze").args(["verify", "--man=no"]).args(&paths).output();
+    let Ok(verified) = verified else {
+        assert!(std::env::var_os("REQUIRE_TEST_TOOLS").is_none(), "systemd-analyze is missing");
+        return;
+    };
+    // It complains of the machine's own units as well.
+    let complaints = String::from_utf8_lossy(&verified.stderr);
+    let ours: Vec<&str> =
+        complaints.lines().filter(|line| line.contains("ranked-broker")).collect();
+    assert!(ours.is_empty(), "{ours:#?}");
+    let offline = ["security", "--offline=yes", "--threshold=20"];
+    let secure = Command::new("systemd-analyze").args(offline).arg(&paths[0]).output().unwrap();
+    assert!(secure.status.success(), "{}", String::from_utf8_lossy(&secure.stdout));
+}
+
+#[test]
+fn what_is_no_socket_is_refused() {
+    let script = "exec 3</dev/null; LISTEN_PID=$$ LISTEN_FDS=1 exec \"$0\"";
+    let mut command = Command::new("sh");
+    command.args(["-c", script, env!("CARGO_BIN_EXE_broker")]);
+    let output = command.output().unwrap();
+    let complaint = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{complaint}");
+    assert!(complaint.contains("broker: cannot use the sockets of the service manager"));
+}
