@@ -6,6 +6,7 @@ mod support;
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::process::{Command, Stdio};
 use support::{Broker, Child, DEADLINE, field, number};
 
 /// A family of figures.
@@ -24,6 +25,10 @@ struct Figures(BTreeMap<String, Family>);
 
 impl Figures {
     fn scrape(broker: &Broker) -> Figures {
+        Figures::parse(&Figures::text(broker))
+    }
+
+    fn text(broker: &Broker) -> String {
         let mut stream = TcpStream::connect(broker.addr).unwrap();
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
         stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
@@ -33,7 +38,7 @@ impl Figures {
         assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
         let kind = "\r\ncontent-type: application/openmetrics-text; version=1.0.0; charset=utf-8";
         assert!(head.to_lowercase().contains(kind), "{head}");
-        Figures::parse(text)
+        text.to_owned()
     }
 
     fn parse(text: &str) -> Figures {
@@ -76,6 +81,10 @@ impl Figures {
             assert!(!family.help.is_empty() && !family.kind.is_empty(), "{name}: {family:?}");
             assert!(name.ends_with(&family.unit), "{name} ends with its unit: {family:?}");
             assert!(!name.ends_with("_total"), "{name}");
+            if family.kind == "histogram" {
+                let last = family.samples[&format!("{name}_bucket{{le=\"+Inf\"}}")];
+                assert_eq!(last.to_bits(), family.samples[&format!("{name}_count")].to_bits());
+            }
         }
         Figures(families)
     }
@@ -153,6 +162,40 @@ fn the_figures_are_what_has_happened() {
     assert!(figures.get("broker_entries_delivered_total") > 30 + 2);
 }
 
+/// "`/metrics` parsed by a real OpenMetrics parser": the one of Prometheus.
+#[test]
+fn the_parser_of_prometheus_takes_it() {
+    const PARSE: &str = "import sys\n\
+        from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse\n\
+        print(*sorted(f'{s.name} {s.value:g}' for f in parse(sys.stdin.read()) for s in f.samples \
+        if not s.labels), sep='\\n')";
+    let data = tempfile::tempdir().unwrap();
+    let broker = Broker::of(Child::with(&["--data", data.path().to_str().unwrap()]));
+    let mut alice = broker.member("alice", "ops");
+    alice.ask("pub ops x", "ok pub ops 2");
+    alice.expect("msg ops 2 alice x");
+    let imports = |python: &&str| {
+        let import = Command::new(python).args(["-c", "import prometheus_client"]).output();
+        import.is_ok_and(|output| output.status.success())
+    };
+    let Some(python) = ["python3", "/usr/bin/python3"].into_iter().find(imports) else {
+        let must = std::env::var_os("REQUIRE_TEST_TOOLS").is_some();
+        assert!(!must, "python3-prometheus-client is missing");
+        return;
+    };
+    let mut command = Command::new(python);
+    command.args(["-c", PARSE]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut parser = command.stderr(Stdio::piped()).spawn().unwrap();
+    parser.stdin.take().unwrap().write_all(Figures::text(&broker).as_bytes()).unwrap();
+    let parsed = parser.wait_with_output().unwrap();
+    let complaint = String::from_utf8_lossy(&parsed.stderr);
+    assert!(parsed.status.success(), "{complaint}");
+    let samples = String::from_utf8(parsed.stdout).unwrap();
+    for sample in ["broker_messages_received_total 1", "broker_members 1", "broker_store_up 1"] {
+        assert!(samples.lines().any(|line| line == sample), "{sample} in {samples}");
+    }
+}
+
 /// Names are what clients choose, and there may be any number of them.
 #[test]
 fn no_name_is_a_label() {
@@ -197,7 +240,7 @@ fn a_vacancy_and_a_resumption_are_counted() {
 }
 
 #[test]
-fn commits_are_timed() {
+fn commits_are_timed_and_the_manual_has_every_metric() {
     let data = tempfile::tempdir().unwrap();
     let broker = Broker::of(Child::with(&["--data", data.path().to_str().unwrap()]));
     let mut alice = broker.client("alice");
@@ -205,6 +248,10 @@ fn commits_are_timed() {
     let reply = alice.ask("pub ops x", "ok pub ops 1");
     assert_eq!(number(&reply, 3), 1);
     let figures = Figures::scrape(&broker);
+    let manual = std::fs::read_to_string("docs/operations.md").unwrap();
+    for name in figures.0.keys() {
+        assert!(manual.contains(&format!("`{name}`")), "docs/operations.md does not have {name}");
+    }
     assert_eq!(figures.get("broker_store_up"), 1);
     assert_eq!(figures.get("broker_store_entries_total"), 1);
     let commits = figures.get("broker_store_commits_total");

@@ -54,6 +54,7 @@ pub async fn serve(broker: Arc<Broker>, http: Arc<Http>, mut stream: TcpStream, 
         log::info!("event=closed addr={addr} reason={SILENT}");
         return;
     };
+    broker.stats.bytes_read.add(first.len() as u64);
     let mut connection = if dialect == Dialect::Http {
         // Boxed, so that its size is no burden to connections of other dialects.
         let upgraded = Box::pin(http::serve(http, stream, first, addr)).await;

@@ -1,13 +1,14 @@
 //! What hyper reads, writes and waits with: a stream of `futures`, and the
 //! runtime's clock.
 
+use crate::broker::Broker;
 use crate::runtime;
 use futures::{AsyncRead, AsyncWrite};
 use hyper::rt::{ReadBufCursor, Sleep, Timer};
 use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -22,12 +23,26 @@ pub struct Stream<S> {
     first: Vec<u8>,
     /// How many of them have been given out.
     given: usize,
+    /// Whose figures its bytes go into.
+    counts: Option<Arc<Broker>>,
 }
 
 impl<S> Stream<S> {
     /// A stream that goes on behind the bytes that were read of it.
     pub fn new(stream: S, first: Vec<u8>) -> Self {
-        Stream { stream, first, given: 0 }
+        Stream { stream, first, given: 0, counts: None }
+    }
+
+    /// Its bytes are counted as those of this broker's connections.
+    #[must_use]
+    pub fn counted(self, broker: Arc<Broker>) -> Self {
+        Stream { counts: Some(broker), ..self }
+    }
+
+    fn count_written(&self, written: &Poll<io::Result<usize>>) {
+        if let (Some(broker), Poll::Ready(Ok(bytes))) = (&self.counts, written) {
+            broker.stats.bytes_written.add(*bytes as u64);
+        }
     }
 
     /// The stream, and which of the bytes nobody has read: for a connection that
@@ -59,6 +74,9 @@ impl<S: AsyncRead + Unpin> hyper::rt::Read for Stream<S> {
         let room = buffer.remaining().min(READ_BYTES);
         let read = ready!(Pin::new(&mut this.stream).poll_read(cx, &mut bytes[..room]))?;
         buffer.put_slice(&bytes[..read]);
+        if let Some(broker) = &this.counts {
+            broker.stats.bytes_read.add(read as u64);
+        }
         Poll::Ready(Ok(()))
     }
 }
@@ -69,7 +87,9 @@ impl<S: AsyncWrite + Unpin> hyper::rt::Write for Stream<S> {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.count_written(&written);
+        written
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -89,7 +109,9 @@ impl<S: AsyncWrite + Unpin> hyper::rt::Write for Stream<S> {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        self.count_written(&written);
+        written
     }
 }
 

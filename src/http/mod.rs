@@ -127,7 +127,7 @@ where
         .header_read_timeout(http.broker.current().request_timeout)
         .max_headers(HEADERS_MAX)
         .max_buf_size(HEAD_BYTES_MAX)
-        .serve_connection(Stream::new(stream, first), service);
+        .serve_connection(Stream::new(stream, first).counted(http.broker.clone()), service);
     // What is under way may end when the broker stops, within this time.
     let mut drain = None;
     let served = poll_fn(|cx| {

@@ -110,7 +110,7 @@ impl Page<'_> {
 
     fn histogram(&mut self, name: Name<'_>, spread: &Spread, per: f64) -> Result<(), Error> {
         let (sum, steps) = spread.get();
-        let end = |end: Option<u64>| end.map_or(f64::MAX, |end| float(end) / per);
+        let end = |end: Option<u64>| end.map_or(f64::INFINITY, |end| float(end) / per);
         let buckets: Vec<(f64, u64)> = steps.iter().map(|(to, count)| (end(*to), *count)).collect();
         let count = buckets.iter().map(|(_, count)| count).sum();
         let Name { name, help, unit } = name;
