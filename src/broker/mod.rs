@@ -118,6 +118,12 @@ impl Broker {
         }
     }
 
+    /// How long after its lease somebody certainly believes in its seats no more,
+    /// in milliseconds.
+    pub fn guard_ms(&self) -> u64 {
+        millis(self.config.guard)
+    }
+
     /// The channel of this name.
     ///
     /// # Errors
@@ -153,10 +159,9 @@ impl Broker {
         client
     }
 
-    /// A client that was not watched goes on in a dialect in which it is.
-    pub fn watch(&self, client: &Arc<Client>, dialect: &'static str) {
+    /// A client that was not watched is closed after a long silence from now on.
+    pub fn watch(&self, client: &Arc<Client>) {
         let now_ms = self.now_ms();
-        client.speaks(dialect);
         client.heard(now_ms);
         self.watch_silence(client, now_ms);
         // Its mail may have been taken out by whoever served it before.

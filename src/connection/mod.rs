@@ -19,7 +19,7 @@ use crate::frame::Frame;
 use crate::http::{self, Http, Upgraded};
 use crate::log::Departure;
 use crate::request::Format;
-use crate::runtime::{self, TcpStream};
+use crate::runtime::{self, EndOutput, TcpStream};
 use crate::session::Session;
 use crate::wire::sniff::Dialect;
 use frames::Frames;
@@ -29,7 +29,7 @@ use requests::Voice;
 use scratch::Scratch;
 use std::future::poll_fn;
 use std::io;
-use std::net::{Shutdown, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -57,7 +57,7 @@ pub async fn serve(broker: Arc<Broker>, http: Arc<Http>, mut stream: TcpStream, 
         // Boxed, so that its size is no burden to connections of other dialects.
         let upgraded = Box::pin(http::serve(http, stream, first, addr)).await;
         let Some(Upgraded { stream, session, first }) = upgraded else { return };
-        broker.watch(session.client(), Format::WebSocket.as_str());
+        broker.watch(session.client());
         Connection::new(broker, session, stream, Format::WebSocket, &first)
     } else {
         drop(http);
@@ -116,7 +116,7 @@ async fn say_and_close(mut stream: TcpStream, bytes: &[u8]) {
 /// Closes a socket so that the other end gets everything: ends the output, then
 /// reads to the end of the input.
 async fn linger(stream: &mut TcpStream) -> io::Result<()> {
-    stream.shutdown(Shutdown::Write)?;
+    stream.end_output()?;
     let mut scrap = [0; 512];
     let mut left = LINGER_BYTES_MAX;
     while left > 0 {

@@ -12,28 +12,32 @@
 //!
 //! One connection is one client with a session of its own, and one task serves
 //! it: hyper reads and writes, [`routes`] says what an address means, and
-//! [`caller`] asks it.
+//! [`crate::speaker`] asks it.
 
 mod answer;
+mod authority;
 mod body;
-mod caller;
 mod channels;
+mod commands;
 mod events;
 mod exchange;
 mod fields;
 pub mod io;
+mod members;
 mod messages;
 mod origin;
 mod problem;
 mod routes;
+mod views;
 mod websocket;
 
-use crate::broker::Broker;
+use crate::broker::{Broker, Keys};
 use crate::error::{Close, Code};
-use crate::runtime;
+use crate::resident::Residents;
+use crate::runtime::{self, EndOutput};
 use crate::session::Session;
+use crate::speaker::Speaker;
 use answer::Answer;
-use caller::Caller;
 use exchange::Exchange;
 use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, FutureExt};
 use hyper::body::Incoming;
@@ -49,7 +53,7 @@ use std::convert::Infallible;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -70,6 +74,9 @@ pub struct Http {
     broker: Arc<Broker>,
     origins: Origins,
     share: body::Share,
+    residents: Arc<Residents>,
+    /// What was answered to the keys of guests.
+    guest_keys: Mutex<Keys>,
 }
 
 impl Http {
@@ -77,7 +84,9 @@ impl Http {
     pub fn new(broker: Arc<Broker>) -> Arc<Http> {
         let config = &broker.config;
         let origins = Origins::new(&config.allow_origin, &config.host);
-        Arc::new(Http { origins, broker, share: body::Share::default() })
+        let residents = Residents::new(broker.clone());
+        let (share, guest_keys) = (body::Share::default(), Mutex::default());
+        Arc::new(Http { origins, broker, share, residents, guest_keys })
     }
 }
 
@@ -101,9 +110,9 @@ pub async fn serve<S>(
     addr: SocketAddr,
 ) -> Option<Upgraded<S>>
 where
-    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    S: AsyncRead + AsyncWrite + EndOutput + Send + Unpin + 'static,
 {
-    let caller = Arc::new(Caller::enter(&http.broker, addr));
+    let caller = Arc::new(Speaker::enter(&http.broker, addr));
     let service = service_fn(|request| {
         let answering = dispatch(http.clone(), caller.clone(), request);
         async { Ok::<_, Infallible>(answering.await) }.boxed()
@@ -137,9 +146,9 @@ where
     };
     let http1::Parts { io, read_buf, .. } = connection.into_parts();
     let (mut stream, unread) = io.into_parts();
-    if served.is_ok() && caller.is_upgraded() {
-        // Nobody else has it: all requests have been answered.
-        let session = Arc::into_inner(caller)?.into_upgraded()?;
+    if served.is_ok() && websocket::is_spoken(&caller) {
+        // Nobody else has it any more: its requests have been answered.
+        let session = Arc::into_inner(caller)?.into_session();
         let first = [&read_buf[..], &unread].concat();
         return Some(Upgraded { stream, first, session });
     }
@@ -150,8 +159,11 @@ where
 }
 
 /// Closes a stream so that the other end gets everything.
-async fn linger(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> std::io::Result<()> {
+async fn linger(
+    stream: &mut (impl AsyncRead + AsyncWrite + EndOutput + Unpin),
+) -> std::io::Result<()> {
     stream.close().await?;
+    stream.end_output()?;
     let mut scrap = [0; 512];
     let mut left = LINGER_BYTES_MAX;
     while left > 0 {
@@ -164,7 +176,7 @@ async fn linger(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> std::io::
 }
 
 /// Answers a request.
-async fn dispatch(http: Arc<Http>, caller: Arc<Caller>, request: Request<Incoming>) -> Answer {
+async fn dispatch(http: Arc<Http>, caller: Arc<Speaker>, request: Request<Incoming>) -> Answer {
     let (head, body) = request.into_parts();
     let named = http.origins.named(&head.headers).and_then(|o| HeaderValue::from_str(o).ok());
     let shared = (http.clone(), caller.clone());
@@ -193,7 +205,7 @@ fn share_with(origin: HeaderValue, headers: &mut HeaderMap) {
 }
 
 async fn route(
-    (http, caller): (Arc<Http>, Arc<Caller>),
+    (http, caller): (Arc<Http>, Arc<Speaker>),
     head: hyper::http::request::Parts,
     body: Incoming,
 ) -> Result<Answer, Problem> {
@@ -213,11 +225,21 @@ async fn route(
     }
     let exchange = Exchange { http, caller, head, parts, body };
     match act {
-        Act::Ask(verb, status) => exchange.ask(verb, status).await,
+        Act::Ask(verb) => exchange.ask(verb).await,
+        Act::Speak(verb) => members::speak(exchange, verb).await,
         Act::Create => channels::create(exchange).await,
         Act::Publish => messages::publish(exchange).await,
         Act::Events => events::observe(exchange).await,
         Act::WebSocket => websocket::upgrade(&exchange),
+        Act::Join => members::join(exchange).await,
+        Act::Show => members::show(exchange).await,
+        Act::Renew => members::renew(exchange).await,
+        Act::Leave => members::leave(exchange).await,
+        Act::Yield => members::yield_rank(exchange).await,
+        Act::Command => commands::give(exchange).await,
+        Act::Results => commands::look_up(&exchange),
+        Act::Due => commands::due(exchange).await,
+        Act::Acknowledge => commands::answer(exchange).await,
     }
 }
 
