@@ -167,8 +167,8 @@ fn what_cannot_be_observed_is_a_problem() {
         let mut client = broker.connect("client");
         let head = format!("{method} {OPS} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
         client.send_bytes(head.as_bytes());
-        let heard = String::from_utf8(client.rest()).unwrap();
-        assert!(matches(answer, &heard), "{heard}");
+        let said = String::from_utf8(client.rest()).unwrap();
+        assert!(matches(answer, &said), "{said}");
     }
     // Whose pages may read it is a setting, and who asks with it is told.
     assert!(
@@ -280,7 +280,9 @@ fn one_order_for_all() {
     let senders = [alice.sender(), bob.sender()].map(|mut sender| {
         std::thread::spawn(move || (0..count).for_each(|n| sender.send(&format!("pub ops {n}"))))
     });
-    senders.into_iter().for_each(|sender| sender.join().unwrap());
+    for sender in senders {
+        sender.join().unwrap();
+    }
     let seen = |client: &mut support::Client| -> Vec<String> {
         let mut lines = Vec::new();
         while lines.len() < 2 * count {
