@@ -1,16 +1,14 @@
 //! One client, and how its requests are asked by those who wait for the answer:
 //! the connection that is the client, or, for a resident, whoever has its token.
 
-use crate::broker::Broker;
-use crate::error::{Close, Code, Fault};
-use crate::frame::Frame;
+use crate::broker::{Broker, Client};
+use crate::error::{Code, Fault};
 use crate::reply::{Line, Reply};
 use crate::request::Request;
 use crate::session::{Held, Session, Step};
 use crate::sync::lock;
 use crate::wire::json::{self, Rows};
 use std::future::poll_fn;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
@@ -86,23 +84,21 @@ impl Reading {
 }
 
 impl Speaker {
-    /// Somebody new, whose mail is read by the task that asks for it.
-    pub fn enter(broker: &Arc<Broker>, addr: SocketAddr) -> Speaker {
-        // Nobody pings it: its silence has limits of its own.
-        let client = broker.enter_unwatched(addr, "http");
+    /// For a client whose mail is read by the task that asks for it.
+    pub fn new(broker: Arc<Broker>, client: Arc<Client>) -> Speaker {
         let session = Mutex::new(Session::new(broker.clone(), client));
-        Speaker { broker: broker.clone(), session, bell: None }
+        Speaker { broker, session, bell: None }
     }
 
-    /// The session, for somebody else to go on with.
+    /// For a client whose mail is read by a task of its own, which rings the
+    /// bell.
+    pub fn with_bell(broker: Arc<Broker>, client: Arc<Client>) -> Speaker {
+        Speaker { bell: Some(Bell::default()), ..Speaker::new(broker, client) }
+    }
+
+    /// The session, when nobody speaks any more.
     pub fn into_session(self) -> Session {
         self.session.into_inner().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Somebody new, whose mail is read by a task of its own, which rings the
-    /// bell.
-    pub fn settle(broker: &Arc<Broker>, addr: SocketAddr) -> Speaker {
-        Speaker { bell: Some(Bell::default()), ..Speaker::enter(broker, addr) }
     }
 
     /// Wakes those who wait on its behalf.
@@ -129,15 +125,6 @@ impl Speaker {
     /// The session, for as long as nothing is waited for.
     pub fn session(&self) -> MutexGuard<'_, Session> {
         lock(&self.session)
-    }
-
-    /// Takes what others have left for this client. It is told nothing unasked,
-    /// but for the reason if the connection is to be closed.
-    pub fn take_mail(&self, cx: &Context<'_>) -> Option<Close> {
-        let mut frames: Vec<Frame> = Vec::new();
-        let mut session = self.session();
-        session.register(cx.waker());
-        session.take_mail(&mut frames, true)
     }
 
     /// Asks, and waits until what the answer tells of is on disk.
@@ -228,18 +215,6 @@ impl Speaker {
                 Step::Done(last) => return last.map(|last| Reading::Rows(rows, last)),
             }
         }
-    }
-
-    /// Its connection has ended.
-    pub fn end(&self, reason: Close) {
-        let mut session = self.session();
-        let client = session.client();
-        log::debug!(
-            "event=closed client={} addr={} reason={reason}",
-            client.name(),
-            client.origin().addr
-        );
-        session.end(reason, self.broker.now_ms());
     }
 }
 

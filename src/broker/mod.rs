@@ -159,9 +159,10 @@ impl Broker {
         client
     }
 
-    /// A client that was not watched is closed after a long silence from now on.
-    pub fn watch(&self, client: &Arc<Client>) {
+    /// A client that was not watched goes on in a dialect in which it is.
+    pub fn watch(&self, client: &Arc<Client>, dialect: &'static str) {
         let now_ms = self.now_ms();
+        client.speaks(dialect);
         client.heard(now_ms);
         self.watch_silence(client, now_ms);
         // Its mail may have been taken out by whoever served it before.

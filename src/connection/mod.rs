@@ -57,7 +57,7 @@ pub async fn serve(broker: Arc<Broker>, http: Arc<Http>, mut stream: TcpStream, 
         // Boxed, so that its size is no burden to connections of other dialects.
         let upgraded = Box::pin(http::serve(http, stream, first, addr)).await;
         let Some(Upgraded { stream, session, first }) = upgraded else { return };
-        broker.watch(session.client());
+        broker.watch(session.client(), Format::WebSocket.as_str());
         Connection::new(broker, session, stream, Format::WebSocket, &first)
     } else {
         drop(http);

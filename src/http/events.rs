@@ -5,15 +5,15 @@
 //! cursor, and the little that hyper has taken.
 
 use super::answer::{self, Answer};
+use super::caller::Caller;
 use super::exchange::Exchange;
 use super::problem::Problem;
 use crate::broker::Broker;
-use crate::error::{Close, Code, Fault};
+use crate::error::{Code, Fault};
 use crate::frame::Frame;
 use crate::request::{Request, Start};
 use crate::runtime;
 use crate::session::Batch;
-use crate::speaker::Speaker;
 use crate::wire::{events, json};
 use bytes::Bytes;
 use http_body_util::BodyExt;
@@ -85,7 +85,7 @@ fn resumed(exchange: &Exchange, last_seq: u64) -> Result<Option<Start>, Fault> {
 /// The body: what the client has to read.
 struct Events {
     broker: Arc<Broker>,
-    caller: Arc<Speaker>,
+    caller: Arc<Caller>,
     is_open: bool,
     has_ended: bool,
     silence: Pin<Box<dyn Future<Output = ()> + Send>>,
@@ -94,7 +94,7 @@ struct Events {
 }
 
 impl Events {
-    fn new(broker: Arc<Broker>, caller: Arc<Speaker>) -> Self {
+    fn new(broker: Arc<Broker>, caller: Arc<Caller>) -> Self {
         let silence = Box::pin(runtime::sleep(SILENCE_MAX));
         Events { broker, caller, is_open: false, has_ended: false, silence, has_spoken: false }
     }
@@ -128,8 +128,8 @@ impl Events {
             out.append(&mut session.settle(&mut batch, taken, taken > 0, now_ms));
         }
         let is_last = !session.has_news() && !session.awaits_disk();
-        if is_last && !self.has_ended && self.broker.is_stopping() {
-            events::frame(&Frame::Bye { reason: Close::Shutdown }, out);
+        if let Some(reason) = self.caller.closing().filter(|_| is_last && !self.has_ended) {
+            events::frame(&Frame::Bye { reason }, out);
             self.has_ended = true;
         }
     }

@@ -1,11 +1,11 @@
 //! One request, on its way to an answer.
 
 use super::answer::Answer;
+use super::caller::Caller;
 use super::fields::Fields;
 use super::problem::Problem;
 use super::{Http, body, views};
 use crate::error::{Code, Fault};
-use crate::speaker::Speaker;
 use crate::wire::json;
 use bytes::Bytes;
 use hyper::StatusCode;
@@ -23,7 +23,7 @@ pub struct Exchange {
     /// What all connections share.
     pub http: Arc<Http>,
     /// Who asks.
-    pub caller: Arc<Speaker>,
+    pub caller: Arc<Caller>,
     /// The request line and the headers.
     pub head: Parts,
     /// The named parts of the path.

@@ -33,7 +33,7 @@ pub async fn publish(mut exchange: Exchange) -> Result<Answer, Problem> {
     let body = exchange.read_body().await?;
     let publisher = Publisher {
         http: &exchange.http,
-        speaker: resident.as_ref().map_or(&exchange.caller, |resident| &resident.speaker),
+        speaker: resident.as_ref().map_or(&**exchange.caller, |resident| &resident.speaker),
         is_guest: resident.is_none(),
         channel: exchange.part("channel"),
     };

@@ -12,11 +12,12 @@
 //!
 //! One connection is one client with a session of its own, and one task serves
 //! it: hyper reads and writes, [`routes`] says what an address means, and
-//! [`crate::speaker`] asks it.
+//! [`caller`] asks it.
 
 mod answer;
 mod authority;
 mod body;
+mod caller;
 mod channels;
 mod commands;
 mod events;
@@ -36,8 +37,8 @@ use crate::error::{Close, Code};
 use crate::resident::Residents;
 use crate::runtime::{self, EndOutput};
 use crate::session::Session;
-use crate::speaker::Speaker;
 use answer::Answer;
+use caller::Caller;
 use exchange::Exchange;
 use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, FutureExt};
 use hyper::body::Incoming;
@@ -112,7 +113,7 @@ pub async fn serve<S>(
 where
     S: AsyncRead + AsyncWrite + EndOutput + Send + Unpin + 'static,
 {
-    let caller = Arc::new(Speaker::enter(&http.broker, addr));
+    let caller = Arc::new(Caller::enter(&http.broker, addr));
     let service = service_fn(|request| {
         let answering = dispatch(http.clone(), caller.clone(), request);
         async { Ok::<_, Infallible>(answering.await) }.boxed()
@@ -146,9 +147,9 @@ where
     };
     let http1::Parts { io, read_buf, .. } = connection.into_parts();
     let (mut stream, unread) = io.into_parts();
-    if served.is_ok() && websocket::is_spoken(&caller) {
-        // Nobody else has it any more: its requests have been answered.
-        let session = Arc::into_inner(caller)?.into_session();
+    if served.is_ok() && caller.is_upgraded() {
+        // Nobody else has it: all requests have been answered.
+        let session = Arc::into_inner(caller)?.into_upgraded()?;
         let first = [&read_buf[..], &unread].concat();
         return Some(Upgraded { stream, first, session });
     }
@@ -176,7 +177,7 @@ async fn linger(
 }
 
 /// Answers a request.
-async fn dispatch(http: Arc<Http>, caller: Arc<Speaker>, request: Request<Incoming>) -> Answer {
+async fn dispatch(http: Arc<Http>, caller: Arc<Caller>, request: Request<Incoming>) -> Answer {
     let (head, body) = request.into_parts();
     let named = http.origins.named(&head.headers).and_then(|o| HeaderValue::from_str(o).ok());
     let shared = (http.clone(), caller.clone());
@@ -190,6 +191,9 @@ async fn dispatch(http: Arc<Http>, caller: Arc<Speaker>, request: Request<Incomi
     let headers = answer.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-cache"));
+    if http.broker.is_stopping() {
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     if let Some(origin) = named {
         share_with(origin, headers);
     }
@@ -205,7 +209,7 @@ fn share_with(origin: HeaderValue, headers: &mut HeaderMap) {
 }
 
 async fn route(
-    (http, caller): (Arc<Http>, Arc<Speaker>),
+    (http, caller): (Arc<Http>, Arc<Caller>),
     head: hyper::http::request::Parts,
     body: Incoming,
 ) -> Result<Answer, Problem> {
@@ -229,8 +233,6 @@ async fn route(
         Act::Speak(verb) => members::speak(exchange, verb).await,
         Act::Create => channels::create(exchange).await,
         Act::Publish => messages::publish(exchange).await,
-        Act::Events => events::observe(exchange).await,
-        Act::WebSocket => websocket::upgrade(&exchange),
         Act::Join => members::join(exchange).await,
         Act::Show => members::show(exchange).await,
         Act::Renew => members::renew(exchange).await,
@@ -240,6 +242,8 @@ async fn route(
         Act::Results => commands::look_up(&exchange),
         Act::Due => commands::due(exchange).await,
         Act::Acknowledge => commands::answer(exchange).await,
+        Act::Events => events::observe(exchange).await,
+        Act::WebSocket => websocket::upgrade(&exchange),
     }
 }
 

@@ -25,10 +25,6 @@ pub enum Act {
     Create,
     /// Publishes.
     Publish,
-    /// Observes a channel.
-    Events,
-    /// Goes on as a WebSocket.
-    WebSocket,
     /// Somebody comes in without a connection.
     Join,
     /// Shows a member.
@@ -47,6 +43,10 @@ pub enum Act {
     Due,
     /// It answers one.
     Acknowledge,
+    /// Observes a channel.
+    Events,
+    /// Goes on as a WebSocket.
+    WebSocket,
 }
 
 const fn get(path: &'static str, act: Act) -> Route {

@@ -4,8 +4,6 @@ use super::answer::{self, Answer};
 use super::exchange::Exchange;
 use super::problem::Problem;
 use crate::error::{Code, Fault};
-use crate::request::Format;
-use crate::speaker::Speaker;
 use hyper::body::Body;
 use hyper::header::{
     CONNECTION, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
@@ -43,16 +41,11 @@ pub fn upgrade(exchange: &Exchange) -> Result<Answer, Problem> {
         let text = "a WebSocket begins with a Sec-WebSocket-Key of 16 bytes and without a body";
         return Err(Fault::new(Code::BadRequest, text).into());
     };
-    exchange.caller.session().client().speaks(Format::WebSocket.as_str());
+    exchange.caller.upgrade();
     let answer = answer::empty(StatusCode::SWITCHING_PROTOCOLS);
     let answer = answer::with(answer, CONNECTION, "Upgrade");
     let answer = answer::with(answer, UPGRADE, "websocket");
     Ok(answer::with(answer, SEC_WEBSOCKET_ACCEPT, &derive_accept_key(key.as_bytes())))
-}
-
-/// Whether that was agreed to.
-pub fn is_spoken(client: &Speaker) -> bool {
-    client.session().client().origin().dialect == Format::WebSocket.as_str()
 }
 
 /// Whether one of the words of a header is this one.
