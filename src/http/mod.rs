@@ -26,6 +26,7 @@ mod fields;
 pub mod io;
 mod members;
 mod messages;
+mod openapi;
 mod origin;
 mod problem;
 mod routes;
@@ -231,6 +232,7 @@ async fn route(
     match act {
         Act::Ask(verb) => exchange.ask(verb).await,
         Act::Speak(verb) => members::speak(exchange, verb).await,
+        Act::Describe => views::json(&exchange, None, openapi::DOCUMENT.trim_end().into()),
         Act::Create => channels::create(exchange).await,
         Act::Publish => messages::publish(exchange).await,
         Act::Join => members::join(exchange).await,
