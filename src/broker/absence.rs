@@ -49,6 +49,11 @@ impl Broker {
         })
     }
 
+    /// Whether a session waits for its client.
+    pub fn is_parked(&self, session: Uuid) -> bool {
+        self.sessions.is_parked(session)
+    }
+
     /// How many sessions wait for their clients.
     pub fn parked_sessions(&self) -> usize {
         self.sessions.parked()

@@ -310,13 +310,8 @@ impl Directory {
 
     /// A client's connection has ended.
     pub fn note_past(&self, client: &Client, reason: Close) {
-        let (name, Origin { addr, since, dialect, .. }) = (client.name(), client.origin());
-        let until = Timestamp::now();
-        let secs = until.duration_since(since).as_secs_f64();
-        log::info!(
-            "event=closed addr={addr} client={name} dialect={dialect} reason={reason} secs={secs:.3}"
-        );
-        let past = Past { name, addr, since, until, reason };
+        let (name, Origin { addr, since, .. }) = (client.name(), client.origin());
+        let past = Past { name, addr, since, until: Timestamp::now(), reason };
         let mut all = lock(&self.past);
         if all.len() == PAST_MAX {
             all.pop_front();

@@ -1,8 +1,10 @@
 //! How a broker's life goes: settings that change, draining, stopping.
 
+use super::directory::Origin;
 use super::{Broker, Client};
 use crate::config::Config;
 use crate::error::Close;
+use jiff::Timestamp;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -68,7 +70,15 @@ impl Broker {
 
     /// A client's connection has ended.
     pub(super) fn note_closed(&self, client: &Client, reason: Close) {
-        self.stats.closed.add(reason.as_str(), 1);
+        // Who never had one tells its own story.
+        if !client.is_unwaited() {
+            self.stats.closed.add(reason.as_str(), 1);
+            let (name, Origin { addr, dialect, since, .. }) = (client.name(), client.origin());
+            let secs = Timestamp::now().duration_since(since).as_secs_f64();
+            log::info!(
+                "event=closed addr={addr} client={name} dialect={dialect} reason={reason} secs={secs:.3}"
+            );
+        }
         self.directory.note_past(client, reason);
     }
 

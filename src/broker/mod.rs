@@ -148,6 +148,7 @@ impl Broker {
     /// Someone new, who gets a guest's name, and is closed after a long silence.
     pub fn enter(&self, addr: SocketAddr, dialect: &'static str) -> Arc<Client> {
         let client = self.enter_unwatched(addr, dialect);
+        self.stats.opened.add(dialect, 1);
         if let Some(reason) = self.farewell() {
             client.mailbox.close(reason);
         }
@@ -158,7 +159,6 @@ impl Broker {
     /// Someone new, who may be silent, and may ask while the broker drains.
     pub fn enter_unwatched(&self, addr: SocketAddr, dialect: &'static str) -> Arc<Client> {
         let client = self.directory.enter(addr, dialect, self.now_ms());
-        self.stats.opened.add(dialect, 1);
         // Who comes while the broker says good-bye to everybody is told as well.
         if self.is_stopping() {
             client.mailbox.close(Close::Shutdown);
@@ -170,6 +170,7 @@ impl Broker {
     pub fn watch(&self, client: &Arc<Client>, dialect: &'static str) {
         let now_ms = self.now_ms();
         client.speaks(dialect);
+        self.stats.opened.add(dialect, 1);
         client.heard(now_ms);
         self.watch_silence(client, now_ms);
         // Its mail may have been taken out by whoever served it before.

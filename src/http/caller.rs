@@ -39,6 +39,7 @@ impl Caller {
     pub fn enter(broker: &Arc<Broker>, addr: SocketAddr) -> Caller {
         // Nobody pings an HTTP client: its silence has limits of its own.
         let client = broker.enter_unwatched(addr, "http");
+        broker.stats.opened.add("http", 1);
         Caller {
             broker: broker.clone(),
             speaker: Speaker::new(broker.clone(), client),
@@ -81,12 +82,6 @@ impl Caller {
     /// The connection has ended.
     pub fn end(&self, reason: Close) {
         let mut session = self.session();
-        let client = session.client();
-        log::debug!(
-            "event=closed client={} addr={} reason={reason}",
-            client.name(),
-            client.origin().addr
-        );
         session.end(reason, self.broker.now_ms());
     }
 }

@@ -27,6 +27,7 @@ mod health;
 pub mod io;
 mod members;
 mod messages;
+mod openapi;
 mod origin;
 mod problem;
 mod routes;
@@ -37,7 +38,7 @@ use crate::broker::{Broker, Keys};
 use crate::error::{Close, Code};
 use crate::metrics::Metrics;
 use crate::resident::Residents;
-use crate::runtime;
+use crate::runtime::{self, EndOutput};
 use crate::session::Session;
 use answer::Answer;
 use caller::Caller;
@@ -115,7 +116,7 @@ pub async fn serve<S>(
     addr: SocketAddr,
 ) -> Option<Upgraded<S>>
 where
-    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    S: AsyncRead + AsyncWrite + EndOutput + Send + Unpin + 'static,
 {
     let caller = Arc::new(Caller::enter(&http.broker, addr));
     let service = service_fn(|request| {
@@ -164,8 +165,11 @@ where
 }
 
 /// Closes a stream so that the other end gets everything.
-async fn linger(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> std::io::Result<()> {
+async fn linger(
+    stream: &mut (impl AsyncRead + AsyncWrite + EndOutput + Unpin),
+) -> std::io::Result<()> {
     stream.close().await?;
+    stream.end_output()?;
     let mut scrap = [0; 512];
     let mut left = LINGER_BYTES_MAX;
     while left > 0 {
@@ -235,6 +239,7 @@ async fn route(
     match act {
         Act::Ask(verb) => exchange.ask(verb).await,
         Act::Speak(verb) => members::speak(exchange, verb).await,
+        Act::Describe => views::json(&exchange, None, openapi::DOCUMENT.trim_end().into()),
         Act::Create => channels::create(exchange).await,
         Act::Publish => messages::publish(exchange).await,
         Act::Join => members::join(exchange).await,

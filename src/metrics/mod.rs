@@ -1,4 +1,4 @@
-//! `/metrics`: the broker's figures as OpenMetrics text.
+//! `/metrics`: the broker's figures as `OpenMetrics` text.
 //!
 //! Nothing is counted for this alone that is not cheap to count: the rest is
 //! looked up when somebody asks ([`scrape`]). No label holds a name that a

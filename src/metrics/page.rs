@@ -1,7 +1,9 @@
 //! Writes families of figures, one after the other.
 
 use crate::figures::Spread;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeGaugeValue, NoLabelSet};
+use prometheus_client::encoding::{
+    DescriptorEncoder, EncodeCounterValue, EncodeGaugeValue, NoLabelSet,
+};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Unit;
 use std::fmt::Error;
@@ -13,14 +15,14 @@ const US: f64 = 1e6;
 #[derive(Clone, Copy)]
 pub(super) struct Name<'a> {
     /// Without its unit, and without `_total`.
-    name: &'a str,
+    stem: &'a str,
     help: &'a str,
     unit: Option<&'a Unit>,
 }
 
 /// A family without a unit.
 pub(super) fn named<'a>(name: &'a str, help: &'a str) -> Name<'a> {
-    Name { name, help, unit: None }
+    Name { stem: name, help, unit: None }
 }
 
 impl<'a> Name<'a> {
@@ -36,22 +38,18 @@ pub(super) struct Page<'a>(pub(super) DescriptorEncoder<'a>);
 impl Page<'_> {
     /// A figure that only grows.
     pub(super) fn counter(&mut self, name: Name<'_>, value: u64) -> Result<(), Error> {
-        self.counter_of(name, value)
+        self.counter_of(name, &value)
     }
 
     /// The same, with a fraction.
     pub(super) fn counter_secs(&mut self, name: Name<'_>, value: f64) -> Result<(), Error> {
-        self.counter_of(name, value)
+        self.counter_of(name, &value)
     }
 
-    fn counter_of(
-        &mut self,
-        name: Name<'_>,
-        value: impl prometheus_client::encoding::EncodeCounterValue,
-    ) -> Result<(), Error> {
-        let Name { name, help, unit } = name;
-        let mut metric = self.0.encode_descriptor(name, help, unit, MetricType::Counter)?;
-        metric.encode_counter::<NoLabelSet, _, u64>(&value, None)
+    fn counter_of(&mut self, name: Name<'_>, value: &impl EncodeCounterValue) -> Result<(), Error> {
+        let Name { stem, help, unit } = name;
+        let mut metric = self.0.encode_descriptor(stem, help, unit, MetricType::Counter)?;
+        metric.encode_counter::<NoLabelSet, _, u64>(value, None)
     }
 
     /// Several that only grow and differ by one word.
@@ -61,8 +59,8 @@ impl Page<'_> {
         label: &'static str,
         values: &[(&'static str, u64)],
     ) -> Result<(), Error> {
-        let Name { name, help, unit } = name;
-        let mut family = self.0.encode_descriptor(name, help, unit, MetricType::Counter)?;
+        let Name { stem, help, unit } = name;
+        let mut family = self.0.encode_descriptor(stem, help, unit, MetricType::Counter)?;
         for (word, value) in values {
             let labels = [(label, *word)];
             let mut metric = family.encode_family(&labels)?;
@@ -75,10 +73,10 @@ impl Page<'_> {
     pub(super) fn gauge(
         &mut self,
         name: Name<'_>,
-        value: impl EncodeGaugeValue,
+        value: impl EncodeGaugeValue + Copy,
     ) -> Result<(), Error> {
-        let Name { name, help, unit } = name;
-        let mut metric = self.0.encode_descriptor(name, help, unit, MetricType::Gauge)?;
+        let Name { stem, help, unit } = name;
+        let mut metric = self.0.encode_descriptor(stem, help, unit, MetricType::Gauge)?;
         metric.encode_gauge(&value)
     }
 
@@ -89,8 +87,8 @@ impl Page<'_> {
         label: &'static str,
         values: &[(&'static str, u64)],
     ) -> Result<(), Error> {
-        let Name { name, help, unit } = name;
-        let mut family = self.0.encode_descriptor(name, help, unit, MetricType::Gauge)?;
+        let Name { stem, help, unit } = name;
+        let mut family = self.0.encode_descriptor(stem, help, unit, MetricType::Gauge)?;
         for (word, value) in values {
             let labels = [(label, *word)];
             family.encode_family(&labels)?.encode_gauge(value)?;
@@ -113,8 +111,8 @@ impl Page<'_> {
         let end = |end: Option<u64>| end.map_or(f64::INFINITY, |end| float(end) / per);
         let buckets: Vec<(f64, u64)> = steps.iter().map(|(to, count)| (end(*to), *count)).collect();
         let count = buckets.iter().map(|(_, count)| count).sum();
-        let Name { name, help, unit } = name;
-        let mut metric = self.0.encode_descriptor(name, help, unit, MetricType::Histogram)?;
+        let Name { stem, help, unit } = name;
+        let mut metric = self.0.encode_descriptor(stem, help, unit, MetricType::Histogram)?;
         metric.encode_histogram::<NoLabelSet>(float(sum) / per, count, &buckets, None)
     }
 }

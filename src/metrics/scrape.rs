@@ -35,12 +35,19 @@ impl Collector for Scrape {
 
 fn connections(page: &mut Page<'_>, broker: &Broker) -> Result<(), Error> {
     let mut here = BTreeMap::new();
+    let mut residents = 0_u64;
     for client in broker.everyone().iter().filter(|client| !client.is_away()) {
-        *here.entry(client.origin().dialect).or_insert(0) += 1;
+        if client.is_unwaited() {
+            residents += 1;
+        } else {
+            *here.entry(client.origin().dialect).or_insert(0) += 1;
+        }
     }
     let here: Vec<(&'static str, u64)> = here.into_iter().collect();
     let stats = &broker.stats;
     page.gauges(named("broker_connections", "Connections by dialect."), "dialect", &here)?;
+    let help = "Members without a connection (over HTTP).";
+    page.gauge(named("broker_residents", help), residents)?;
     let opened = named("broker_connections_opened", "Connections taken, by dialect.");
     page.counters(opened, "dialect", &stats.opened.get())?;
     let closed = named("broker_connections_closed", "Connections that have ended, by reason.");

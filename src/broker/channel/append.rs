@@ -123,8 +123,8 @@ impl Channel {
         let sent = u32::try_from(recipients.len()).unwrap_or(u32::MAX);
         note(seq, sent);
         state.append_one(sender.client.id, body, bytes, now_ms);
-        let stats = self.rules.stats.clone();
-        state.commands.open(seq, sender.client.mailbox.clone(), recipients, stats);
+        let (mailbox, counts) = (sender.client.mailbox.clone(), self.rules.stats.clone());
+        state.commands.open(seq, mailbox, recipients, counts);
         let held_up = self.relieve(&mut state, Some(&sender.client.mailbox), now_ms);
         Ok((Appended { seq, held_up }, sent))
     }

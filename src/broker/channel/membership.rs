@@ -77,7 +77,7 @@ impl Channel {
         let (mut cursor, mut next_seq) = self.entry_point(&state, entrance);
         let observes = entrance.role != Role::Member;
         let joined = state.log.head() + u64::from(!observes);
-        if next_seq == joined && !entrance.returns {
+        if next_seq == joined && !observes && !entrance.returns {
             // Its own `join`, which is about to be appended: the reply tells it.
             (cursor.chunk, next_seq) = (cursor.chunk + 1, joined + 1);
         }
@@ -146,13 +146,22 @@ impl Channel {
         Ok(())
     }
 
-    /// A member removes one of lower rank, which gets to see that.
+    /// A member removes one of lower rank, which gets to see that; with a view,
+    /// only if that is still the roster's.
     ///
     /// # Errors
-    /// [`Code::NotMember`], [`Code::NoMember`] or [`Code::Rank`].
-    pub fn kick(&self, superior: &Member, member: &Member, now_ms: u64) -> Result<(), Fault> {
+    /// [`Code::NotMember`], [`Code::NoMember`], [`Code::Rank`], or
+    /// [`Code::Fenced`] for another view.
+    pub fn kick(
+        &self,
+        superior: &Member,
+        member: &Member,
+        view: Option<u64>,
+        now_ms: u64,
+    ) -> Result<(), Fault> {
         let mut state = self.lock();
         self.present(&state, superior)?;
+        self.must_be_in(&state, view)?;
         self.subordinate(&state, superior, member)?;
         member.end_at(state.log.head() + 1);
         self.remove(&mut state, member, Departure::Kicked, now_ms);
@@ -184,32 +193,44 @@ impl Channel {
         }
     }
 
-    /// A member goes to the bottom.
+    /// A member goes to the bottom; with a view, only if that is still the
+    /// roster's.
     ///
     /// # Errors
-    /// [`Code::NotMember`], also for an observer.
-    pub fn yield_rank(&self, member: &Member, now_ms: u64) -> Result<Standing, Fault> {
+    /// [`Code::NotMember`], also for an observer, [`Code::Fenced`] for another
+    /// view.
+    pub fn yield_rank(
+        &self,
+        member: &Member,
+        view: Option<u64>,
+        now_ms: u64,
+    ) -> Result<Standing, Fault> {
         let mut state = self.lock();
         self.present(&state, member)?;
+        self.must_be_in(&state, view)?;
         let bottom = state.roster.len().saturating_sub(1);
         self.place(&mut state, member, bottom, now_ms)
     }
 
-    /// Rank 0 moves a member to another rank.
+    /// Rank 0 moves a member to another rank; with a view, only if that is still
+    /// the roster's.
     ///
     /// # Errors
     /// [`Code::NotMember`], [`Code::Rank`] for anyone but rank 0,
-    /// [`Code::NoMember`], [`Code::BadRequest`] for a rank that nobody has.
+    /// [`Code::NoMember`], [`Code::BadRequest`] for a rank that nobody has,
+    /// [`Code::Fenced`] for another view.
     pub fn promote(
         &self,
         superior: &Member,
         member: &Member,
         rank: u32,
+        view: Option<u64>,
         now_ms: u64,
     ) -> Result<Standing, Fault> {
         let mut state = self.lock();
         self.present(&state, superior)?;
         self.must_be_top(&state, superior)?;
+        self.must_be_in(&state, view)?;
         if member.observer || self.present(&state, member).is_err() {
             return Err(self.no_member(&member.client.name()));
         }
@@ -243,15 +264,28 @@ impl Channel {
         }
     }
 
+    /// That the roster's view is still this one, if it is to be one.
+    fn must_be_in(&self, state: &State, view: Option<u64>) -> Result<(), Fault> {
+        let now = state.roster.view();
+        match view {
+            Some(view) if view != now => {
+                let text = format!("the view of {} is {now}, not {view}", self.name);
+                Err(Fault::new(Code::Fenced, text))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Rank 0 ends the channel. Everybody still gets what was there before.
     ///
     /// # Errors
     /// [`Code::NoChannel`] if it has ended, [`Code::NotMember`], [`Code::Rank`]
     /// for anyone but rank 0.
-    pub fn end(&self, member: &Member) -> Result<(), Fault> {
+    pub fn end(&self, member: &Member, view: Option<u64>) -> Result<(), Fault> {
         let mut state = self.lock();
         self.present(&state, member)?;
         self.must_be_top(&state, member)?;
+        self.must_be_in(&state, view)?;
         let end = state.log.head() + 1;
         state.dropped = Some(end);
         let seats = std::mem::take(&mut state.seats);
@@ -295,21 +329,21 @@ impl Channel {
 
     /// Counts a change of the roster, which is there already.
     fn count_change(&self, state: &State, change: Change, reason: Option<Departure>, now_ms: u64) {
-        let stats = &self.rules.stats;
-        stats.changed(change, reason);
-        let Some(top) = state.roster.at(0) else { return stats.deserted(&self.name) };
+        let counts = &self.rules.stats;
+        counts.changed(change, reason);
+        let Some(top) = state.roster.at(0) else { return counts.deserted(&self.name) };
         // The term of rank 0 is the seq at which its member got there.
         if state.roster.top_term() != Some(state.log.head()) {
             return;
         }
         if !matches!(change, Change::Join { .. }) {
-            stats.promotions.add(1);
+            counts.promotions.add(1);
         }
         let seat = state.seats.get(top as usize);
         if seat.is_some_and(|seat| seat.member.away_until_ms().is_some()) {
-            stats.vacant(&self.name, now_ms);
+            counts.vacant(&self.name, now_ms);
         } else if !matches!(change, Change::Join { .. }) {
-            stats.filled(&self.name, now_ms);
+            counts.filled(&self.name, now_ms);
         }
     }
 }
