@@ -269,11 +269,6 @@ impl Session {
         Ok(Reply::Published { channel: name, first_seq: appended.seq, count })
     }
 
-    /// So many bytes went out to its client.
-    pub fn note_written(&self, bytes: usize) {
-        self.broker.stats.bytes_written.add(bytes as u64);
-    }
-
     /// Wakes everyone whom the requests since the last call concern.
     pub fn flush(&mut self) {
         for channel in self.touched.drain(..) {

@@ -109,6 +109,11 @@ impl Session {
         }
     }
 
+    /// So many bytes went out to its client.
+    pub fn note_written(&self, bytes: usize) {
+        self.broker.stats.bytes_written.add(bytes as u64);
+    }
+
     /// The socket has taken so many bytes of the pieces, and `wrote` says
     /// whether it took any byte at all. Gives the rest of the entry that was
     /// cut in two, to be written before anything else.
