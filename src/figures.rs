@@ -142,7 +142,7 @@ mod tests {
     fn many_threads_lose_nothing() {
         let busy = Busy::default();
         std::thread::scope(|scope| {
-            for _ in 0..2 * PLACES + 1 {
+            for _ in 0..=2 * PLACES {
                 scope.spawn(|| (0..1_000).for_each(|_| busy.add(3)));
             }
         });

@@ -1,4 +1,4 @@
-//! `/metrics`: OpenMetrics text whose figures are what has happened.
+//! `/metrics`: `OpenMetrics` text whose figures are what has happened.
 #![allow(clippy::unwrap_used, clippy::expect_used)] // clippy.toml allows it in tests, but not in their helpers
 
 mod support;
@@ -19,7 +19,7 @@ struct Family {
     samples: BTreeMap<String, f64>,
 }
 
-/// What a scrape says, by family; anything that is no OpenMetrics (version 1.0)
+/// What a scrape says, by family; anything that is no `OpenMetrics` (version 1.0)
 /// fails.
 struct Figures(BTreeMap<String, Family>);
 
@@ -162,7 +162,7 @@ fn the_figures_are_what_has_happened() {
     assert!(figures.get("broker_entries_delivered_total") > 30 + 2);
 }
 
-/// "`/metrics` parsed by a real OpenMetrics parser": the one of Prometheus.
+/// "`/metrics` parsed by a real `OpenMetrics` parser": the one of Prometheus.
 #[test]
 fn the_parser_of_prometheus_takes_it() {
     const PARSE: &str = "import sys\n\

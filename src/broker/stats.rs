@@ -46,8 +46,8 @@ pub struct Stats {
     pub channels: Arc<ChannelStats>,
 }
 
-/// How connections speak, as `who` shows it. HTTP ends in `other`: a name that
-/// is new here is counted all the same.
+/// How connections speak, as `who` shows it; whatever is new there and not here
+/// counts as `other`.
 const DIALECTS: [&str; 8] = ["text", "json", "http", "websocket", "resp", "numseq", "tls", "other"];
 
 /// The reason of a connection that never said anything.
