@@ -192,6 +192,29 @@ fn sigusr2_sends_everybody_away_with_their_seats_held() {
     assert!(log.contains(" reason=drain "), "{log}");
 }
 
+/// Who comes back without its session has its name at once, and a new place; who
+/// brings it has the old one.
+#[test]
+fn a_seat_that_is_lent_is_no_obstacle_to_its_name() {
+    let mut broker = Broker::process();
+    let (mut alice, _) = seated(&broker, "alice");
+    let (mut bob, bob_again) = seated(&broker, "bob");
+    alice.expect("join ops 2 bob 1");
+    broker.child().signal("USR2");
+    alice.expect("bye drain retry=5");
+    bob.expect("bye drain retry=5");
+    broker.child().signal("USR2");
+    let addr = broker.addr;
+    support::eventually("it is ready again", || get(addr, "/readyz").starts_with("HTTP/1.1 200 "));
+    let mut alice = broker.connect("alice");
+    alice.ask("hello --name alice", "ok hello name=alice * resumed=no *");
+    alice.ask("sub ops", "ok sub ops rank=1 *");
+    let mut bob = broker.connect("bob");
+    bob.send(&bob_again);
+    let hello = bob.until("ok hello *").pop().unwrap();
+    assert_eq!(field(&hello, "rank"), "0");
+}
+
 /// "A drained broker can be stopped, and its successor has the seats."
 #[test]
 fn after_a_drain_a_successor_has_the_seats() {

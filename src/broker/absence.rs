@@ -197,15 +197,16 @@ impl Broker {
     }
 
     /// Somebody wants a name that a client without a connection bears: it may
-    /// have it, unless a seat is held under it. Whether it is free now.
+    /// have it, unless a seat is held under it by the rules of its channel. (Who
+    /// was sent away and comes back without its session is not kept waiting.)
+    /// Whether it is free now.
     pub(super) fn free_name(&self, name: &str, now_ms: u64) -> bool {
         let Ok(client) = self.directory.find(name) else { return true };
         let holds_a_seat = |client: &Client| {
             let subscriptions = lock(&client.subscriptions);
-            subscriptions
-                .by_channel
-                .values()
-                .any(|member| member.away_until_ms().is_some() && !member.has_left())
+            subscriptions.by_channel.values().any(|member| {
+                member.away_until_ms().is_some() && !member.is_lent() && !member.has_left()
+            })
         };
         if !client.is_away() || holds_a_seat(&client) {
             return false;

@@ -48,6 +48,9 @@ pub struct Member {
     kept: AtomicU64,
     /// When its seat is given up, for one whose connection is lost.
     away_until_ms: AtomicU64,
+    /// Its seat is held because its client was sent away, and for no other
+    /// reason.
+    lent: AtomicBool,
     /// It was removed because its connection was lost: its session may bring it
     /// back.
     lost: AtomicBool,
@@ -71,6 +74,7 @@ impl Member {
             seen: AtomicU64::new(joined),
             kept: AtomicU64::new(NOTHING),
             away_until_ms: AtomicU64::new(PRESENT),
+            lent: AtomicBool::new(false),
             lost: AtomicBool::new(false),
         }
     }
@@ -95,9 +99,16 @@ impl Member {
         self.kept.store(chunk.unwrap_or(NOTHING), Ordering::SeqCst);
     }
 
-    /// Its connection is lost, and its seat is held until then.
-    pub(super) fn go_away(&self, until_ms: u64) {
+    /// Its connection is lost, and its seat is held until then: `lent` to it, if
+    /// the channel's rules do not hold it.
+    pub(super) fn go_away(&self, until_ms: u64, lent: bool) {
+        self.lent.store(lent, Ordering::SeqCst);
         self.away_until_ms.store(until_ms, Ordering::SeqCst);
+    }
+
+    /// Whether its seat is held only because its client was sent away.
+    pub fn is_lent(&self) -> bool {
+        self.lent.load(Ordering::SeqCst)
     }
 
     /// It is back in its seat.

@@ -35,13 +35,13 @@ mod tests {
     fn everything_that_is_wrong_is_told_with_its_line() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("broker.toml");
-        fs::write(&path, "port = 1\nmax-line = 1\ndrian = 2\n\nlog-bytes = \"2KiB\"\n").unwrap();
+        fs::write(&path, "port = 1\nmax-line = 1\ndrainn = 2\n\nlog-bytes = \"2KiB\"\n").unwrap();
         let wrong: Vec<String> =
             check(&path).unwrap_err().iter().map(ToString::to_string).collect();
         let name = path.display().to_string();
         let starts = [
             format!("{name}:2: max-line: \"1\" is not accepted: "),
-            format!("{name}:3: there is no setting \"drian\"; did you mean `drain`?"),
+            format!("{name}:3: there is no setting \"drainn\"; did you mean `drain`?"),
             format!(
                 "{name}:5: log-bytes (2048, file {name} line 5) is less than max-line (65536, default)"
             ),

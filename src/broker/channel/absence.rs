@@ -65,9 +65,10 @@ impl Channel {
             OnClose::Fast => held_ms,
             OnClose::Safe => held_ms.max(hold.lease_over_ms),
         };
+        let is_lent = until_ms <= now_ms;
         let until_ms = until_ms.max(hold.until_ms);
         if until_ms > now_ms {
-            member.go_away(until_ms);
+            member.go_away(until_ms, is_lent);
             if state.roster.rank(member.key) == Some(0) {
                 self.rules.stats.vacant(&self.name, now_ms);
             }

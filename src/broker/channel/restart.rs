@@ -77,7 +77,7 @@ impl Channel {
             let key = u32::try_from(state.seats.vacant_key()).unwrap_or(u32::MAX);
             let member = Arc::new(Member::new(client, slot, key, record.joined));
             member.has_seen(seen);
-            member.go_away(until_ms);
+            member.go_away(until_ms, false);
             member.keep_from(Some(state.log.next_chunk()));
             let since = Timestamp::from_millisecond(record.since_unix_ms).unwrap_or_default();
             state.seats.insert(Seat { member: member.clone(), since, holds_up: false });
