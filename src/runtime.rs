@@ -11,10 +11,14 @@ use std::time::Duration;
 pub use async_std::net::{TcpListener, TcpStream};
 pub use async_std::task::JoinHandle;
 
-/// Runs a future to its end on this thread; the other threads of the executor
-/// help with what it spawns.
+/// Runs a future to its end on this thread; what it spawns runs on the
+/// executor's own threads, as many as there are cores.
+///
+/// The runtime's own `block_on` would make this thread one more of them, and
+/// with more threads than cores a message costs a fifth more: they wake each
+/// other and wait for each other.
 pub fn block_on<T>(future: impl Future<Output = T>) -> T {
-    async_std::task::block_on(future)
+    futures::executor::block_on(future)
 }
 
 /// Starts a task. Dropping the handle leaves the task running.
