@@ -48,34 +48,51 @@ const LINGER_BYTES_MAX: usize = 1024 * 1024;
 const TURNS: usize = 16;
 
 /// Serves a connection until it ends.
-pub async fn serve(broker: Arc<Broker>, http: Arc<Http>, mut stream: TcpStream, addr: SocketAddr) {
+pub fn serve(
+    broker: Arc<Broker>,
+    http: Arc<Http>,
+    stream: TcpStream,
+    addr: SocketAddr,
+) -> impl Future<Output = ()> + Send {
+    // What it takes to find the dialect out, and to serve HTTP, is no burden to
+    // the connections that live: it is let go of before the first turn.
+    let opening = Box::pin(open(broker, http, stream, addr));
+    async move {
+        let Some(mut connection) = opening.await else { return };
+        let reason = poll_fn(|cx| connection.poll(cx, Connection::turn)).await;
+        if reason != Close::Lost || connection.input_ended {
+            // Boxed for the same reason.
+            Box::pin(connection.part()).await;
+        }
+        connection.end(reason);
+    }
+}
+
+/// Finds the dialect out. `None` if there is no connection to serve (any more).
+async fn open(
+    broker: Arc<Broker>,
+    http: Arc<Http>,
+    mut stream: TcpStream,
+    addr: SocketAddr,
+) -> Option<Box<Connection>> {
     let Some((dialect, first)) = sniff(&mut stream, FIRST_BYTES_TIMEOUT).await else {
         log::debug!("event=closed addr={addr} reason=silent");
-        return;
+        return None;
     };
-    let mut connection = if dialect == Dialect::Http {
-        // Boxed, so that its size is no burden to connections of other dialects.
-        let upgraded = Box::pin(http::serve(http, stream, first, addr)).await;
-        let Some(Upgraded { stream, session, first }) = upgraded else { return };
+    if dialect == Dialect::Http {
+        let Upgraded { stream, session, first } = http::serve(http, stream, first, addr).await?;
         broker.watch(session.client(), Format::WebSocket.as_str());
-        Connection::new(broker, session, stream, Format::WebSocket, &first)
-    } else {
-        drop(http);
-        let Some(format) = dialect.format() else {
-            log::info!("event=refused addr={addr} dialect={} reason=unserved", dialect.as_str());
-            return say_and_close(stream, &dialect.refusal(false)).await;
-        };
-        let client = broker.enter(addr, format.as_str());
-        let session = Session::new(broker.clone(), client);
-        Connection::new(broker, session, stream, format, &first)
-    };
-    let drain = connection.broker.config.drain;
-    let reason = poll_fn(|cx| connection.poll(cx, Connection::turn)).await;
-    if reason != Close::Lost || connection.input_ended {
-        // Boxed, so that its timer is no burden to connections that live.
-        Box::pin(connection.part(drain)).await;
+        let connection = Connection::new(broker, session, stream, Format::WebSocket, &first);
+        return Some(Box::new(connection));
     }
-    connection.end(reason);
+    let Some(format) = dialect.format() else {
+        log::info!("event=refused addr={addr} dialect={} reason=unserved", dialect.as_str());
+        say_and_close(stream, &dialect.refusal(false)).await;
+        return None;
+    };
+    let client = broker.enter(addr, format.as_str());
+    let session = Session::new(broker.clone(), client);
+    Some(Box::new(Connection::new(broker, session, stream, format, &first)))
 }
 
 /// Refuses a connection, because the broker is full, in its own dialect.
@@ -325,8 +342,9 @@ impl Connection {
         }
     }
 
-    /// Writes what is still due, says good-bye, and closes, within this time.
-    async fn part(&mut self, time: Duration) {
+    /// Writes what is still due, says good-bye, and closes, within the drain time.
+    async fn part(&mut self) {
+        let time = self.broker.config.drain;
         let mut all_out =
             runtime::timeout(time, poll_fn(|cx| self.poll(cx, Self::last_turn))).await;
         if let (None, Some(closing)) = (all_out, &mut self.closing)
