@@ -80,7 +80,9 @@ async fn open(
         return None;
     };
     if dialect == Dialect::Http {
-        let Upgraded { stream, session, first } = http::serve(http, stream, first, addr).await?;
+        // Boxed, because it is many times what the other dialects need here.
+        let upgraded = Box::pin(http::serve(http, stream, first, addr)).await?;
+        let Upgraded { stream, session, first } = upgraded;
         broker.watch(session.client(), Format::WebSocket.as_str());
         let connection = Connection::new(broker, session, stream, Format::WebSocket, &first);
         return Some(Box::new(connection));

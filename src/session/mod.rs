@@ -261,7 +261,8 @@ impl Session {
 
     /// Wakes everyone whom the requests since the last call concern.
     pub fn flush(&mut self) {
-        for channel in self.touched.drain(..) {
+        // Taken as a whole: most who touch a channel once never do again.
+        for channel in std::mem::take(&mut self.touched) {
             channel.wake();
         }
     }
