@@ -7,6 +7,7 @@
 //! connection holds none. Nothing in here waits but [`serve`] itself; a poll
 //! runs from beginning to end on one thread.
 
+mod farewell;
 mod frames;
 mod outgoing;
 mod requests;
@@ -22,14 +23,15 @@ use crate::request::Format;
 use crate::runtime::{self, TcpStream};
 use crate::session::Session;
 use crate::wire::sniff::Dialect;
+use farewell::{LINGER, linger, say_and_close};
 use frames::Frames;
-use futures::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use futures::{AsyncRead, AsyncReadExt};
 use outgoing::Outgoing;
 use requests::Voice;
 use scratch::Scratch;
 use std::future::poll_fn;
 use std::io;
-use std::net::{Shutdown, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -39,11 +41,6 @@ use std::time::Duration;
 const FIRST_BYTES_TIMEOUT: Duration = Duration::from_secs(60);
 /// The same for one that will be refused.
 const REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long to go on reading what a client sends after the good-bye: closing a
-/// socket with unread bytes resets it, and the client might never see the rest.
-const LINGER: Duration = Duration::from_secs(1);
-/// Bytes of that at most.
-const LINGER_BYTES_MAX: usize = 1024 * 1024;
 /// Reads and writes in a row before another connection gets its turn.
 const TURNS: usize = 16;
 
@@ -54,22 +51,28 @@ pub fn serve(
     stream: TcpStream,
     addr: SocketAddr,
 ) -> impl Future<Output = ()> + Send {
-    // What it takes to find the dialect out, and to serve HTTP, is no burden to
-    // the connections that live: it is let go of before the first turn.
-    let opening = Box::pin(open(broker, http, stream, addr));
+    // Boxed, and no `async fn`, which would keep room for its arguments: what the
+    // beginning needs is no burden to connections that live.
+    let beginning = Box::pin(begin(broker, http, stream, addr));
     async move {
-        let Some(mut connection) = opening.await else { return };
-        let reason = poll_fn(|cx| connection.poll(cx, Connection::turn)).await;
-        if reason != Close::Lost || connection.input_ended {
-            // Boxed for the same reason.
-            Box::pin(connection.part()).await;
-        }
-        connection.end(reason);
+        let Some(connection) = beginning.await else { return };
+        run(connection).await;
     }
 }
 
-/// Finds the dialect out. `None` if there is no connection to serve (any more).
-async fn open(
+async fn run(mut connection: Box<Connection>) {
+    let drain = connection.broker.config.drain;
+    let reason = poll_fn(|cx| connection.poll(cx, Connection::turn)).await;
+    if reason != Close::Lost || connection.input_ended {
+        // Boxed, so that its timer is no burden to connections that live.
+        Box::pin(connection.part(drain)).await;
+    }
+    connection.end(reason);
+}
+
+/// Finds out what a connection speaks. One that speaks HTTP is served here, to
+/// its end unless it goes on as a WebSocket.
+async fn begin(
     broker: Arc<Broker>,
     http: Arc<Http>,
     mut stream: TcpStream,
@@ -80,11 +83,10 @@ async fn open(
         return None;
     };
     if dialect == Dialect::Http {
-        // Boxed, because it is many times what the other dialects need here.
-        let upgraded = Box::pin(http::serve(http, stream, first, addr)).await?;
-        let Upgraded { stream, session, first } = upgraded;
+        let upgraded = Box::pin(http::serve(http, stream, first, addr)).await;
+        let Upgraded { stream, session, first } = upgraded?;
         broker.watch(session.client(), Format::WebSocket.as_str());
-        let connection = Connection::new(broker, session, stream, Format::WebSocket, &first);
+        let connection = Connection::new(broker, session, stream, Format::WebSocket, first);
         return Some(Box::new(connection));
     }
     let Some(format) = dialect.format() else {
@@ -94,7 +96,7 @@ async fn open(
     };
     let client = broker.enter(addr, format.as_str());
     let session = Session::new(broker.clone(), client);
-    Some(Box::new(Connection::new(broker, session, stream, format, &first)))
+    Some(Box::new(Connection::new(broker, session, stream, format, first)))
 }
 
 /// Refuses a connection, because the broker is full, in its own dialect.
@@ -121,30 +123,6 @@ async fn sniff(stream: &mut TcpStream, timeout: Duration) -> Option<(Dialect, Ve
         None
     };
     Box::pin(runtime::timeout(timeout, sniffing)).await.flatten()
-}
-
-async fn say_and_close(mut stream: TcpStream, bytes: &[u8]) {
-    let saying = async {
-        stream.write_all(bytes).await?;
-        linger(&mut stream).await
-    };
-    // Whether the refused one heard it is its own affair.
-    let _ = Box::pin(runtime::timeout(LINGER, saying)).await;
-}
-
-/// Closes a socket so that the other end gets everything: ends the output, then
-/// reads to the end of the input.
-async fn linger(stream: &mut TcpStream) -> io::Result<()> {
-    stream.shutdown(Shutdown::Write)?;
-    let mut scrap = [0; 512];
-    let mut left = LINGER_BYTES_MAX;
-    while left > 0 {
-        match stream.read(&mut scrap).await? {
-            0 => break,
-            read => left = left.saturating_sub(read),
-        }
-    }
-    Ok(())
 }
 
 struct Connection {
@@ -185,11 +163,11 @@ impl Connection {
         session: Session,
         stream: TcpStream,
         format: Format,
-        first: &[u8],
+        first: Vec<u8>,
     ) -> Self {
         let (mut frames, mut outgoing) =
             (Frames::new(format, broker.config.max_line), Outgoing::new(format));
-        let unfinished = frames.open(first, &mut Vec::new(), outgoing.answers()).to_vec();
+        let unfinished = frames.begin(first, outgoing.answers());
         Connection {
             session,
             broker,
@@ -344,9 +322,8 @@ impl Connection {
         }
     }
 
-    /// Writes what is still due, says good-bye, and closes, within the drain time.
-    async fn part(&mut self) {
-        let time = self.broker.config.drain;
+    /// Writes what is still due, says good-bye, and closes, within this time.
+    async fn part(&mut self, time: Duration) {
         let mut all_out =
             runtime::timeout(time, poll_fn(|cx| self.poll(cx, Self::last_turn))).await;
         if let (None, Some(closing)) = (all_out, &mut self.closing)
