@@ -29,6 +29,7 @@
 //! - [`store`]: what outlives the broker, on disk, by group commit.
 //! - [`roster`]: who holds which rank, and since when; knows nothing else.
 //! - [`client`]: the other end, for programs and for `broker-client`.
+//! - [`outbound`]: the broker's own HTTP client, for URLs that strangers name.
 //! - [`runtime`]: the only file that names the async runtime.
 //!
 //! Imports point one way, and `tests/tidy` holds them to it: `server →
@@ -57,6 +58,7 @@ pub mod frame;
 pub mod log;
 pub mod moment;
 pub mod open_files;
+pub mod outbound;
 pub mod payload;
 pub mod reply;
 pub mod request;
