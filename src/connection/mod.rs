@@ -15,6 +15,7 @@ mod withheld;
 use crate::broker::Broker;
 use crate::error::Close;
 use crate::frame::Frame;
+use crate::http::{self, Http};
 use crate::log::Departure;
 use crate::runtime::{self, TcpStream};
 use crate::session::Session;
@@ -44,11 +45,16 @@ const LINGER_BYTES_MAX: usize = 1024 * 1024;
 const TURNS: usize = 16;
 
 /// Serves a connection until it ends.
-pub async fn serve(broker: Arc<Broker>, mut stream: TcpStream, addr: SocketAddr) {
+pub async fn serve(broker: Arc<Broker>, http: Arc<Http>, mut stream: TcpStream, addr: SocketAddr) {
     let Some((dialect, first)) = sniff(&mut stream, FIRST_BYTES_TIMEOUT).await else {
         log::debug!("event=closed addr={addr} reason=silent");
         return;
     };
+    if dialect == Dialect::Http {
+        // Boxed, so that its size is no burden to connections of other dialects.
+        return Box::pin(http::serve(http, stream, first, addr)).await;
+    }
+    drop(http);
     let Some(format) = dialect.format() else {
         log::info!("event=refused addr={addr} dialect={} reason=unserved", dialect.as_str());
         return say_and_close(stream, &dialect.refusal(false)).await;
