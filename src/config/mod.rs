@@ -11,6 +11,7 @@ mod command;
 mod file;
 mod layers;
 mod nearest;
+mod setting;
 mod settings;
 mod show;
 mod value;
@@ -19,7 +20,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use layers::{ConfigError, Halt, Loaded, Origin, load};
-pub use settings::{SETTINGS, Setting};
+pub use setting::Setting;
+pub use settings::SETTINGS;
 pub use value::{TIME, time};
 
 /// What a broker is started with.
@@ -65,6 +67,12 @@ pub struct Config {
     /// How long the members from before a restart keep their seats after it.
     /// Zero: lease and guard.
     pub restart_grace: Duration,
+    /// How long one connection of the number-sequence dialect lasts at most.
+    pub numseq_timeout: Duration,
+    /// How long a number sequence is kept after its INIT.
+    pub numseq_retention: Duration,
+    /// Number sequences that are kept at once.
+    pub numseq_clients: usize,
 }
 
 impl Default for Config {
@@ -88,6 +96,9 @@ impl Default for Config {
             data: None,
             data_free: 0,
             restart_grace: Duration::ZERO,
+            numseq_timeout: Duration::ZERO,
+            numseq_retention: Duration::ZERO,
+            numseq_clients: 0,
         };
         for setting in SETTINGS {
             setting.reset(&mut config);
@@ -134,6 +145,9 @@ mod tests {
             data: None,
             data_free: 64 * 1024 * 1024,
             restart_grace: Duration::ZERO,
+            numseq_timeout: Duration::from_secs(1),
+            numseq_retention: Duration::from_secs(30),
+            numseq_clients: 65_536,
         };
         assert_eq!(Config::default(), expected);
     }
