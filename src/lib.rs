@@ -30,6 +30,7 @@
 //! - [`roster`]: who holds which rank, and since when; knows nothing else.
 //! - [`sequence`]: number sequences, made from their seeds.
 //! - [`client`]: the other end, for programs and for `broker-client`.
+//! - [`outbound`]: the broker's own HTTP client, for URLs that strangers name.
 //! - [`runtime`]: the only file that names the async runtime.
 //!
 //! Imports point one way, and `tests/tidy` holds them to it: `server →
@@ -58,6 +59,7 @@ pub mod frame;
 pub mod log;
 pub mod moment;
 pub mod open_files;
+pub mod outbound;
 pub mod payload;
 pub mod reply;
 pub mod request;

@@ -7,6 +7,7 @@
 mod support;
 
 use ranked_broker::config::Config;
+use ranked_broker::log::{Maker, Shape};
 use ranked_broker::payload::Payload;
 use ranked_broker::session::{Batch, Piece, Session};
 use ranked_broker::wire::json;
@@ -428,7 +429,7 @@ fn writes_are_cut_anywhere() {
             }
             assert_eq!(reader.take_mail(&mut batch.frames, true), None);
             reader.gather(&mut batch);
-            reader.transform(&mut batch, json::form);
+            reader.transform(&mut batch, Maker { shape: Shape::Json, make: json::form });
             let bytes = batch.pieces.iter().flat_map(Piece::bytes).copied();
             let bytes: Vec<u8> = bytes.collect();
             let taken = dice.roll(bytes.len() + 1);

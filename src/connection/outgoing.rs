@@ -141,8 +141,8 @@ impl Outgoing {
                 _ => spoken::frame(self.format, &frame, &mut self.control),
             }
         }
-        if let Some(make) = spoken::form(self.format) {
-            session.transform(batch, make);
+        if let Some(maker) = spoken::form(self.format) {
+            session.transform(batch, maker);
         }
         let mut slices = [IoSlice::new(&[]); PIECES_MAX + 2];
         slices[0] = IoSlice::new(&self.rest[self.rest_sent..]);

@@ -1,10 +1,9 @@
 //! Entries, and the chunks they are kept in.
 
-use super::form::Form;
+use super::form::Forms;
 use crate::payload::Payload;
 use crate::roster::Change;
 use std::ops::Range;
-use std::sync::OnceLock;
 
 /// A client's number, never used again while the broker runs.
 pub type ClientId = u64;
@@ -130,8 +129,8 @@ pub struct Chunk {
     pub bytes: Vec<u8>,
     /// Where in `bytes` each entry ends; empty if there is only one.
     pub ends: Vec<u32>,
-    /// The same entries in another dialect's form, once somebody needs it.
-    pub form: OnceLock<Box<Form>>,
+    /// The same entries in other dialects' forms, once somebody needs them.
+    pub forms: Forms,
 }
 
 impl Chunk {
@@ -182,14 +181,13 @@ impl Chunk {
         number(range.start)..number(range.end)
     }
 
-    /// What it takes of the log's bounded memory, in bytes; its other form from
-    /// when the log has counted it.
+    /// What it takes of the log's bounded memory, in bytes; its other forms
+    /// from when the log has counted them.
     pub fn weight(&self) -> usize {
-        let form = self.form.get().filter(|form| form.is_counted());
         size_of::<Self>()
             + self.bytes.capacity()
             + self.ends.capacity() * size_of::<u32>()
-            + form.map_or(0, |form| form.weight())
+            + self.forms.counted_weight()
     }
 
     /// How many entries end at or before this place.
@@ -215,7 +213,7 @@ mod tests {
             at_ms: 0,
             bytes: b"a\nbb\nccc\n".to_vec(),
             ends: vec![2, 5, 9],
-            form: OnceLock::new(),
+            forms: Forms::default(),
         };
         assert_eq!((chunk.entries(), chunk.last_seq()), (3, 9));
         assert_eq!([6, 7, 8, 9, 10, 99].map(|seq| chunk.offset_of(seq)), [0, 0, 2, 5, 9, 9]);

@@ -1,12 +1,72 @@
-//! Entries in another form than the log's own.
+//! Entries in other forms than the log's own.
 //!
 //! A chunk's bytes are the text dialect's. Members who speak otherwise get the
 //! same entries in their own dialect's form, which is made once for all of
 //! them, when the first one needs it, and kept beside the chunk. Who makes it
 //! says how; the log only keeps it.
 
+use super::entry::Chunk;
 use std::ops::Range;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Which other form; each has its place beside a chunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// JSON objects, a line each.
+    Json,
+    /// The same in WebSocket messages.
+    WebSocket,
+    /// The same as Server-Sent Events.
+    Events,
+    /// Pushes of the Redis protocol, version 2.
+    Resp2,
+    /// Version 3.
+    Resp3,
+}
+
+/// How many there are.
+const SHAPES: usize = Shape::Resp3 as usize + 1;
+
+/// How a form is made.
+#[derive(Clone, Copy, Debug)]
+pub struct Maker {
+    /// Which form it is.
+    pub shape: Shape,
+    /// Makes it.
+    pub make: fn(&Chunk) -> Form,
+}
+
+/// The other forms of one chunk: none, as a rule, so that they take no more
+/// than a pointer then.
+#[derive(Debug, Default)]
+pub struct Forms(OnceLock<Box<Table>>);
+
+type Table = [OnceLock<Box<Form>>; SHAPES];
+
+impl Forms {
+    /// The form of this shape, if it was made.
+    pub fn get(&self, shape: Shape) -> Option<&Form> {
+        self.0.get()?.get(shape as usize)?.get().map(|form| &**form)
+    }
+
+    /// Makes a form unless it was made; whether it was not.
+    pub fn make(&self, maker: Maker, chunk: &Chunk) -> bool {
+        let mut is_new = false;
+        self.0.get_or_init(Box::default)[maker.shape as usize].get_or_init(|| {
+            is_new = true;
+            Box::new((maker.make)(chunk))
+        });
+        is_new
+    }
+
+    /// What those take that a log has counted, in bytes.
+    pub(super) fn counted_weight(&self) -> usize {
+        let made = self.0.get().into_iter().flat_map(|forms| forms.iter());
+        let made = made.filter_map(OnceLock::get);
+        made.filter(|form| form.is_counted()).map(|form| form.weight()).sum()
+    }
+}
 
 /// The entries of one chunk in another form: as many, in the same order.
 #[derive(Debug)]
@@ -46,9 +106,9 @@ impl Form {
         self.ends.partition_point(|end| *end as usize <= offset)
     }
 
-    /// What it takes, in bytes.
+    /// What it takes, in bytes, with the table that it is in.
     pub fn weight(&self) -> usize {
-        size_of::<Self>() + self.bytes.len() + size_of_val(&*self.ends)
+        size_of::<Table>() + size_of::<Self>() + self.bytes.len() + size_of_val(&*self.ends)
     }
 
     /// Whether a log has counted it.
@@ -66,6 +126,7 @@ impl Form {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::log::Body;
 
     #[test]
     fn entries_are_found_by_number_and_by_place() {
@@ -75,6 +136,28 @@ mod tests {
         assert_eq!(form.bytes(1..3), b"bccc");
         assert_eq!(form.bytes(0..1), b"aa");
         assert_eq!(form.bytes(3..3), b"");
+    }
+
+    #[test]
+    fn each_shape_is_made_once() {
+        let chunk = Chunk {
+            first_seq: 1,
+            author: 1,
+            body: Body::Messages { json: false },
+            at_ms: 0,
+            bytes: b"x\n".to_vec(),
+            ends: Vec::new(),
+            forms: Forms::default(),
+        };
+        let json = Maker { shape: Shape::Json, make: |_| Form::new(b"{}\n".to_vec(), vec![3]) };
+        let resp = Maker { shape: Shape::Resp2, make: |_| Form::new(b"*0\r\n".to_vec(), vec![4]) };
+        assert!(chunk.forms.get(Shape::Json).is_none());
+        assert!(chunk.forms.make(json, &chunk));
+        assert!(chunk.forms.get(Shape::Resp2).is_none());
+        assert!(chunk.forms.make(resp, &chunk));
+        assert!(!chunk.forms.make(json, &chunk));
+        assert_eq!(chunk.forms.get(Shape::Json).unwrap().bytes(0..1), b"{}\n");
+        assert_eq!(chunk.forms.get(Shape::Resp2).unwrap().bytes(0..1), b"*0\r\n");
     }
 
     #[test]

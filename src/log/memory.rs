@@ -1,6 +1,7 @@
 //! The log in memory: the default home of a channel.
 
 use super::entry::{Body, Chunk};
+use super::form::Shape;
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
@@ -98,10 +99,10 @@ impl MemoryLog {
         }
     }
 
-    /// Counts the other form of the chunk of this number, if that is this chunk
-    /// and it was not counted yet.
-    pub fn count_form(&mut self, number: u64, chunk: &Arc<Chunk>) {
-        let Some(form) = chunk.form.get() else { return };
+    /// Counts a form of the chunk of this number, if that is this chunk and it
+    /// was not counted yet.
+    pub fn count_form(&mut self, number: u64, chunk: &Arc<Chunk>, shape: Shape) {
+        let Some(form) = chunk.forms.get(shape) else { return };
         let is_here = self.chunk(number).is_some_and(|kept| Arc::ptr_eq(kept, chunk));
         if is_here && form.count() {
             self.weight += form.weight();
@@ -130,9 +131,8 @@ impl MemoryLog {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::log::Form;
+    use crate::log::{Form, Forms, Maker};
     use crate::roster::Change;
-    use std::sync::OnceLock;
 
     fn chunk(first_seq: u64, entries: u32, body: Body) -> Chunk {
         Chunk {
@@ -142,7 +142,7 @@ mod tests {
             at_ms: 0,
             bytes: vec![b'\n'; entries as usize],
             ends: (1..=entries).collect(),
-            form: OnceLock::new(),
+            forms: Forms::default(),
         }
     }
 
@@ -173,18 +173,20 @@ mod tests {
         log.append(chunk(2, 1, MESSAGES));
         let before = log.weight();
         let first = log.chunk(0).unwrap().clone();
-        log.count_form(0, &first);
+        log.count_form(0, &first, Shape::Json);
         assert_eq!(log.weight(), before);
-        let form = first.form.get_or_init(|| Box::new(Form::new(b"longer\n".to_vec(), vec![7])));
+        let make = |_: &Chunk| Form::new(b"longer\n".to_vec(), vec![7]);
+        first.forms.make(Maker { shape: Shape::Json, make }, &first);
+        let form = first.forms.get(Shape::Json).unwrap();
         // Of another chunk with the same number, as one read from the disk is.
-        log.count_form(1, &first);
+        log.count_form(1, &first, Shape::Json);
         assert_eq!(log.weight(), before);
         for _ in 0..2 {
-            log.count_form(0, &first);
+            log.count_form(0, &first, Shape::Json);
             assert_eq!(log.weight(), before + form.weight());
         }
         log.drop_first();
-        log.count_form(0, &first);
+        log.count_form(0, &first, Shape::Json);
         log.drop_first();
         assert_eq!(log.weight(), 0);
     }

@@ -15,5 +15,5 @@ mod form;
 mod memory;
 
 pub use entry::{Body, Chunk, ClientId, Command, Departure, Encode, Place};
-pub use form::Form;
+pub use form::{Form, Forms, Maker, Shape};
 pub use memory::{Cursor, MemoryLog};

@@ -163,7 +163,7 @@ impl Subscription {
         self.next_seq = chunk.last_seq() + 1;
         if is_wanted && !range.is_empty() {
             batch.bytes += range.len();
-            batch.pieces.push(Piece { chunk, range, number, slot, rank, in_form: false });
+            batch.pieces.push(Piece { chunk, range, number, slot, rank, shape: None });
         }
     }
 

@@ -1,14 +1,14 @@
 //! What goes out in one write, and what becomes of it.
 //!
 //! A piece is a part of a chunk, straight out of the log: its own bytes, or
-//! those of its other form for a client that speaks another dialect. A cursor is
+//! those of another form for a client that speaks another dialect. A cursor is
 //! a place in the chunk's own bytes whatever the client gets of it; entries are
 //! as many, and in the same order, in both.
 
 use super::Session;
 use crate::broker::channel::{Behind, Reading};
 use crate::frame::Frame;
-use crate::log::{Body, Chunk, Cursor, Form};
+use crate::log::{Body, Chunk, Cursor, Form, Maker, Shape};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -22,8 +22,8 @@ pub struct Piece {
     pub(super) slot: u32,
     /// The member's rank before this chunk.
     pub(super) rank: u32,
-    /// It is written in the chunk's other form.
-    pub(super) in_form: bool,
+    /// The form in which it is written, if that is not the chunk's own.
+    pub(super) shape: Option<Shape>,
 }
 
 impl Piece {
@@ -36,7 +36,7 @@ impl Piece {
     }
 
     fn form(&self) -> Option<&Form> {
-        self.chunk.form.get().filter(|_| self.in_form).map(|form| &**form)
+        self.chunk.forms.get(self.shape?)
     }
 
     /// The rest of the entry of which this many bytes are written, and where in
@@ -83,15 +83,13 @@ impl Batch {
 impl Session {
     /// The pieces are to be written in another form. What is not in it yet is
     /// brought into it, once for everybody, and counts for its log from now on.
-    pub fn transform(&self, batch: &mut Batch, make: fn(&Chunk) -> Form) {
+    pub fn transform(&self, batch: &mut Batch, maker: Maker) {
         for piece in &mut batch.pieces {
-            piece.in_form = true;
-            if piece.chunk.form.get().is_some() {
-                continue;
-            }
-            piece.chunk.form.get_or_init(|| Box::new(make(&piece.chunk)));
-            if let Some(Some(subscription)) = self.subscriptions.get(piece.slot as usize) {
-                subscription.channel.count_form(piece.number, &piece.chunk);
+            piece.shape = Some(maker.shape);
+            let is_new = piece.chunk.forms.make(maker, &piece.chunk);
+            if is_new && let Some(Some(subscription)) = self.subscriptions.get(piece.slot as usize)
+            {
+                subscription.channel.count_form(piece.number, &piece.chunk, maker.shape);
             }
         }
     }

@@ -5,11 +5,10 @@
 //! order as `postcard` writes them. Whoever changes a struct here that has been
 //! released gives it the next version, and goes on reading the one before.
 
-use crate::log::{Body, Chunk, ClientId};
+use crate::log::{Body, Chunk, ClientId, Forms};
 use crate::roster::Change;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize, Serializer};
-use std::sync::OnceLock;
 
 /// A channel's number in the store, never used again for another one.
 pub type ChannelId = u64;
@@ -210,7 +209,7 @@ pub fn decode_chunk(first_seq: u64, bytes: &[u8]) -> Result<StoredChunk, Unreada
         at_ms: 0,
         bytes: record.bytes.to_vec(),
         ends,
-        form: OnceLock::new(),
+        forms: Forms::default(),
     };
     Ok(StoredChunk { number: record.number, unix_ms: record.unix_ms, chunk })
 }
@@ -242,7 +241,7 @@ mod tests {
             at_ms: 5,
             bytes: b"msg a 7 x 1\nmsg a 8 x 2\n".to_vec(),
             ends: vec![12, 24],
-            form: OnceLock::new(),
+            forms: Forms::default(),
         }
     }
 

@@ -1,7 +1,7 @@
 //! The store by itself, with a source that holds what it is told to.
 
 use super::*;
-use crate::log::{Body, Chunk};
+use crate::log::{Body, Chunk, Forms};
 use crate::roster::Change;
 use std::sync::Condvar;
 use std::sync::mpsc;
@@ -71,8 +71,8 @@ impl Fake {
         let ends = if entries == 1 { vec![] } else { (1..=entries).map(|n| n * length).collect() };
         let bytes = line.repeat(entries as usize).into_bytes();
         let body = Body::Messages { json: false };
-        let form = std::sync::OnceLock::new();
-        let chunk = Chunk { first_seq, author: 1, body, at_ms: 0, bytes, ends, form };
+        let forms = Forms::default();
+        let chunk = Chunk { first_seq, author: 1, body, at_ms: 0, bytes, ends, forms };
         lock(&self.state).handover.chunks.push((number, Arc::new(chunk)));
     }
 

@@ -3,7 +3,7 @@
 
 use crate::error::Fault;
 use crate::frame::Frame;
-use crate::log::{Chunk, Form};
+use crate::log::{Maker, Shape};
 use crate::reply::{Line, Reply};
 use crate::request::{Format, Request};
 use crate::wire::{json, text};
@@ -90,10 +90,10 @@ pub fn frame(format: Format, frame: &Frame, out: &mut Vec<u8>) {
 }
 
 /// What makes the entries of a chunk look like this format; `None` if they do.
-pub fn form(format: Format) -> Option<fn(&Chunk) -> Form> {
+pub fn form(format: Format) -> Option<Maker> {
     match format {
         Format::Text => None,
-        Format::Json => Some(json::form),
+        Format::Json => Some(Maker { shape: Shape::Json, make: json::form }),
     }
 }
 

@@ -49,6 +49,8 @@ const RULES: &[(&str, Reach)] = &[
     ("moment", Only(&[])),
     ("config", Only(&[])),
     ("open_files", Only(&[])),
+    // Knows URLs, addresses and bytes, and nothing of channels.
+    ("outbound", Only(&["error", "runtime"])),
     ("runtime", Only(&[])),
 ];
 

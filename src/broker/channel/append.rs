@@ -4,11 +4,10 @@ use super::{Channel, State};
 use crate::broker::directory::Client;
 use crate::broker::member::Member;
 use crate::error::{Code, Fault};
-use crate::log::{Body, Chunk, ClientId, Command, Place};
+use crate::log::{Body, Chunk, ClientId, Command, Forms, Place};
 use crate::payload::Payload;
 use crate::roster::Key;
 use std::collections::HashMap;
-use std::sync::OnceLock;
 
 /// What came of an append.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +60,7 @@ impl Channel {
             at_ms: now_ms,
             bytes,
             ends,
-            form: OnceLock::new(),
+            forms: Forms::default(),
         };
         note(seq);
         state.log.append(chunk);
@@ -181,7 +180,7 @@ impl State {
     /// Appends a single entry.
     pub(super) fn append_one(&mut self, author: ClientId, body: Body, bytes: Vec<u8>, at_ms: u64) {
         let first_seq = self.log.head() + 1;
-        let (ends, form) = (Vec::new(), OnceLock::new());
-        self.log.append(Chunk { first_seq, author, body, at_ms, bytes, ends, form });
+        let (ends, forms) = (Vec::new(), Forms::default());
+        self.log.append(Chunk { first_seq, author, body, at_ms, bytes, ends, forms });
     }
 }

@@ -4,7 +4,7 @@ use super::durable::Behind;
 use super::{Channel, Standing, State};
 use crate::broker::member::Member;
 use crate::error::{Code, Fault};
-use crate::log::{Body, Chunk, Cursor};
+use crate::log::{Body, Chunk, Cursor, Shape};
 use crate::reply::Excerpt;
 use crate::request::Start;
 use crate::roster::Change;
@@ -213,8 +213,8 @@ impl Channel {
 
     /// Counts the other form of a chunk that was just made, if the log still has
     /// that chunk under this number.
-    pub fn count_form(&self, number: u64, chunk: &Arc<Chunk>) {
-        self.lock().log.count_form(number, chunk);
+    pub fn count_form(&self, number: u64, chunk: &Arc<Chunk>, shape: Shape) {
+        self.lock().log.count_form(number, chunk, shape);
     }
 
     /// What the messages of an excerpt carry.

@@ -116,18 +116,17 @@ fn change(kind: &str, rest: &str, out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::log::{Command, Departure, Encode, Place};
+    use crate::log::{Command, Departure, Encode, Forms, Place};
     use crate::payload::Payload;
     use crate::roster::Change;
     use crate::wire::text::TextEncoder;
     use proptest::prelude::*;
     use serde_json::{Value, json};
-    use std::sync::OnceLock;
 
     const PLACE: Place<'_> = Place { channel: "ops", seq: 9 };
 
     fn chunk(body: Body, bytes: Vec<u8>, ends: Vec<u32>) -> Chunk {
-        Chunk { first_seq: 9, author: 1, body, at_ms: 0, bytes, ends, form: OnceLock::new() }
+        Chunk { first_seq: 9, author: 1, body, at_ms: 0, bytes, ends, forms: Forms::default() }
     }
 
     fn messages(payloads: &[Payload<'_>]) -> Chunk {
