@@ -16,6 +16,7 @@ mod settings;
 mod show;
 mod value;
 
+use ipnet::IpNet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -73,6 +74,16 @@ pub struct Config {
     pub numseq_retention: Duration,
     /// Number sequences that are kept at once.
     pub numseq_clients: usize,
+    /// Worker processes at once. Zero: one for each processor.
+    pub workers: usize,
+    /// Jobs that wait for a worker at once.
+    pub job_queue: usize,
+    /// How long a job may run.
+    pub job_timeout: Duration,
+    /// Bytes of memory that a worker process may have.
+    pub job_memory: usize,
+    /// Networks that the job `url` may call though they are not public.
+    pub allow_url: Vec<IpNet>,
 }
 
 impl Default for Config {
@@ -99,6 +110,11 @@ impl Default for Config {
             numseq_timeout: Duration::ZERO,
             numseq_retention: Duration::ZERO,
             numseq_clients: 0,
+            workers: 0,
+            job_queue: 0,
+            job_timeout: Duration::ZERO,
+            job_memory: 0,
+            allow_url: Vec::new(),
         };
         for setting in SETTINGS {
             setting.reset(&mut config);
@@ -148,6 +164,11 @@ mod tests {
             numseq_timeout: Duration::from_secs(1),
             numseq_retention: Duration::from_secs(30),
             numseq_clients: 65_536,
+            workers: 0,
+            job_queue: 1_024,
+            job_timeout: Duration::from_secs(60),
+            job_memory: 512 * 1024 * 1024,
+            allow_url: Vec::new(),
         };
         assert_eq!(Config::default(), expected);
     }

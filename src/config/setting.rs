@@ -1,5 +1,6 @@
 //! One setting: how its value is read, shown, and put where it belongs.
 
+use ipnet::IpNet;
 use std::net::Ipv6Addr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -33,6 +34,10 @@ pub(super) enum Kind {
     /// A folder, or nothing, which is the default.
     Folder {
         field: Field<Option<PathBuf>>,
+    },
+    /// Networks, each as `10.0.0.0/8`; by default none.
+    Networks {
+        field: Field<Vec<IpNet>>,
     },
     Count {
         field: Field<usize>,
@@ -76,12 +81,21 @@ impl Setting {
         matches!(self.kind, Kind::Host { .. } | Kind::Port { .. })
     }
 
+    /// Whether it takes several values: its flag may be repeated, and one value
+    /// may be several with commas between them.
+    pub fn is_list(&self) -> bool {
+        matches!(self.kind, Kind::Networks { .. })
+    }
+
     /// What it accepts, for error messages and help.
     pub fn accepts(&self) -> String {
         match &self.kind {
             Kind::Host { .. } => "an address or a name such as 127.0.0.1, :: or localhost".into(),
             Kind::Port { .. } => "a whole number from 0 to 65535".into(),
             Kind::Folder { .. } => "the path of a folder, or nothing for none".into(),
+            Kind::Networks { .. } => {
+                "networks such as 10.0.0.0/8 or ::1/128, with commas between them".into()
+            }
             Kind::Count { bounds, .. } => {
                 format!("{}, from {} to {}", value::COUNT, bounds.start(), bounds.end())
             }
@@ -110,6 +124,10 @@ impl Setting {
             Kind::Folder { field } => (field.get)(config)
                 .as_ref()
                 .map_or(String::new(), |path| path.display().to_string()),
+            Kind::Networks { field } => {
+                let networks = (field.get)(config).iter().map(IpNet::to_string);
+                networks.collect::<Vec<_>>().join(",")
+            }
             Kind::Count { field, .. } => (field.get)(config).to_string(),
             Kind::Size { field, .. } => value::show_size(*(field.get)(config)),
             Kind::Time { field, .. } => value::show_time(*(field.get)(config)),
@@ -118,7 +136,7 @@ impl Setting {
 
     /// Whether a bare number is a value for it in a TOML file.
     pub(super) fn is_numeric(&self) -> bool {
-        !matches!(self.kind, Kind::Host { .. } | Kind::Folder { .. })
+        !matches!(self.kind, Kind::Host { .. } | Kind::Folder { .. } | Kind::Networks { .. })
     }
 
     /// Puts its default into the configuration.
@@ -127,6 +145,7 @@ impl Setting {
             Kind::Host { field, default } => (field.put)(config, (*default).into()),
             Kind::Port { field, default } => (field.put)(config, *default),
             Kind::Folder { field } => (field.put)(config, None),
+            Kind::Networks { field } => (field.put)(config, Vec::new()),
             Kind::Count { field, default, .. } | Kind::Size { field, default, .. } => {
                 (field.put)(config, *default);
             }
@@ -149,6 +168,11 @@ impl Setting {
             Kind::Folder { field } => {
                 let path = Some(text).filter(|text| !text.is_empty());
                 (field.put)(config, path.map(PathBuf::from));
+            }
+            Kind::Networks { field } => {
+                let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
+                let networks: Option<_> = words.map(network).collect();
+                (field.put)(config, networks.ok_or_else(|| self.refusal(text))?);
             }
             Kind::Count { field, bounds, .. } => {
                 let count = value::count(text).filter(|count| bounds.contains(count));
@@ -179,6 +203,11 @@ impl Setting {
         };
         format!("{text:?} is not accepted{hint}: write {}", self.accepts())
     }
+}
+
+/// A network, or an address alone.
+fn network(word: &str) -> Option<IpNet> {
+    word.parse().ok().or_else(|| Some(IpNet::from(word.parse::<std::net::IpAddr>().ok()?)))
 }
 
 /// An address or a name, without the brackets that an IPv6 address may have.
@@ -215,11 +244,11 @@ mod tests {
         let nano = Duration::from_nanos(1);
         for setting in SETTINGS {
             let (inside, outside) = match &setting.kind {
-                Kind::Host { .. } | Kind::Folder { .. } => continue,
+                Kind::Host { .. } | Kind::Folder { .. } | Kind::Networks { .. } => continue,
                 Kind::Port { .. } => (["0".into(), "65535".into()], ["-1".into(), "65536".into()]),
                 Kind::Count { bounds, .. } | Kind::Size { bounds, .. } => (
                     [bounds.start().to_string(), bounds.end().to_string()],
-                    [(bounds.start() - 1).to_string(), (bounds.end() + 1).to_string()],
+                    [bounds.start().wrapping_sub(1).to_string(), (bounds.end() + 1).to_string()],
                 ),
                 Kind::Time { bounds, .. } => (
                     [value::show_time(*bounds.start()), value::show_time(*bounds.end())],
@@ -261,6 +290,23 @@ mod tests {
         let config = Config::default();
         for setting in SETTINGS {
             assert!(takes(setting.name, &setting.show(&config)), "{}", setting.name);
+        }
+    }
+
+    #[test]
+    fn networks() {
+        let setting = SETTINGS.iter().find(|setting| setting.is_list()).unwrap();
+        let mut config = Config::default();
+        for (text, shown) in [
+            ("10.0.0.0/8, ::1/128", "10.0.0.0/8,::1/128"),
+            ("127.0.0.1,fd00::5", "127.0.0.1/32,fd00::5/128"),
+            ("", ""),
+        ] {
+            assert_eq!(setting.apply(text, &mut config), Ok(()));
+            assert_eq!(setting.show(&config), shown);
+        }
+        for bad in ["10.0.0.0/33", "10.0.0/8", "localhost", "::1/129", "10.0.0.0/8 ::1"] {
+            assert!(!takes(setting.name, bad), "{bad}");
         }
     }
 
