@@ -29,6 +29,7 @@
 //! - [`log`]: entries in chunks that never change, and cursors on them.
 //! - [`store`]: what outlives the broker, on disk, by group commit.
 //! - [`roster`]: who holds which rank, and since when; knows nothing else.
+//! - [`sequence`]: number sequences, made from their seeds.
 //! - [`client`]: the other end, for programs and for `broker-client`.
 //! - [`outbound`]: the broker's own HTTP client, for URLs that strangers name.
 //! - [`runtime`]: the only file that names the async runtime.
@@ -66,6 +67,7 @@ pub mod reply;
 pub mod request;
 pub mod roster;
 pub mod runtime;
+pub mod sequence;
 pub mod server;
 pub mod session;
 pub mod store;

@@ -19,8 +19,8 @@ const DIALECTS: [(&[u8], &str); 11] = [
     (b"OPTIONS * HTTP/1.1\r\n\r\n", "HTTP/1.1 501 *"),
     (b"PATCH / HTTP/1.1\r\n\r\n", "HTTP/1.1 501 *"),
     (b"*1\r\n$4\r\nPING\r\n", "-ERR unavailable *\r\n"),
-    (b"INIT,1,2;", "ERR,unavailable *;"),
-    (b"CONT,1,2;", "ERR,unavailable *;"),
+    (b"INIT,1,2;", "ERR,malformed message: *;"),
+    (b"CONT,1,2;", "ERR,malformed message: *;"),
     (b"\x16\x03\x01\x02\x00\x01\x00", "\x15\x03\x03\x00\x02\x02*"),
 ];
 

@@ -16,6 +16,7 @@ mod show;
 mod table;
 mod value;
 
+use ipnet::IpNet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -74,6 +75,22 @@ pub struct Config {
     pub request_timeout: Duration,
     /// Web pages of these origins may do what others may not.
     pub allow_origin: Vec<String>,
+    /// How long one connection of the number-sequence dialect lasts at most.
+    pub numseq_timeout: Duration,
+    /// How long a number sequence is kept after its INIT.
+    pub numseq_retention: Duration,
+    /// Number sequences that are kept at once.
+    pub numseq_clients: usize,
+    /// Worker processes at once. Zero: one for each processor.
+    pub workers: usize,
+    /// Jobs that wait for a worker at once.
+    pub job_queue: usize,
+    /// How long a job may run.
+    pub job_timeout: Duration,
+    /// Bytes of memory that a worker process may have.
+    pub job_memory: usize,
+    /// Networks that the job `url` may call though they are not public.
+    pub allow_url: Vec<IpNet>,
 }
 
 impl Default for Config {
@@ -100,6 +117,14 @@ impl Default for Config {
             max_body: 0,
             request_timeout: Duration::ZERO,
             allow_origin: Vec::new(),
+            numseq_timeout: Duration::ZERO,
+            numseq_retention: Duration::ZERO,
+            numseq_clients: 0,
+            workers: 0,
+            job_queue: 0,
+            job_timeout: Duration::ZERO,
+            job_memory: 0,
+            allow_url: Vec::new(),
         };
         for setting in SETTINGS {
             setting.reset(&mut config);
@@ -149,6 +174,14 @@ mod tests {
             max_body: 1024 * 1024,
             request_timeout: Duration::from_secs(30),
             allow_origin: Vec::new(),
+            numseq_timeout: Duration::from_secs(1),
+            numseq_retention: Duration::from_secs(30),
+            numseq_clients: 65_536,
+            workers: 0,
+            job_queue: 1_024,
+            job_timeout: Duration::from_secs(60),
+            job_memory: 512 * 1024 * 1024,
+            allow_url: Vec::new(),
         };
         assert_eq!(Config::default(), expected);
     }

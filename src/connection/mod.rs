@@ -7,6 +7,7 @@
 //! connection holds none. Nothing in here waits but [`serve`] itself; a poll
 //! runs from beginning to end on one thread.
 
+mod numseq;
 mod outgoing;
 mod requests;
 mod scratch;
@@ -55,6 +56,9 @@ pub async fn serve(broker: Arc<Broker>, http: Arc<Http>, mut stream: TcpStream, 
         return Box::pin(http::serve(http, stream, first, addr)).await;
     }
     drop(http);
+    if dialect == Dialect::Numseq {
+        return Box::pin(numseq::serve(broker, stream, first, addr)).await;
+    }
     let Some(format) = dialect.format() else {
         log::info!("event=refused addr={addr} dialect={} reason=unserved", dialect.as_str());
         return say_and_close(stream, &dialect.refusal(false)).await;

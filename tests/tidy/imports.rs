@@ -47,6 +47,7 @@ const RULES: &[(&str, Reach)] = &[
     // An entry holds a payload, or a change of the roster.
     ("log", Only(&["payload", "roster"])),
     ("roster", Only(&[])),
+    ("sequence", Only(&[])),
     ("payload", Only(&[])),
     ("error", Only(&[])),
     ("sync", Only(&[])),
