@@ -152,7 +152,7 @@ impl Broker {
         match joined {
             Ok((adopted, standing, _)) => {
                 let name = channel.name().clone();
-                subscriptions.by_channel.insert(name, adopted.member.clone());
+                subscriptions.add(name, adopted.member.clone());
                 let missed = channel.missed_from(adopted.next_seq);
                 Ok(Return { adopted, standing: Some(standing), missed })
             }
@@ -160,6 +160,22 @@ impl Broker {
                 subscriptions.free_slot(slot);
                 subscriptions.by_channel.remove(channel.name());
                 Err(fault)
+            }
+        }
+    }
+
+    /// A client whose seats are away is heard of again, on the session that it
+    /// had all along: it keeps those that were not given up.
+    pub fn keep_seats(&self, client: &Client) {
+        let members: Vec<_> = {
+            let subscriptions = lock(&client.subscriptions);
+            subscriptions.by_channel.iter().map(|(n, m)| (n.clone(), m.clone())).collect()
+        };
+        for (name, member) in members {
+            if member.away_until_ms().is_some()
+                && let Ok(channel) = self.registry.find(&name)
+            {
+                channel.stay(&member);
             }
         }
     }

@@ -15,20 +15,28 @@
 //! [`caller`] asks it.
 
 mod answer;
+mod authority;
 mod body;
 mod caller;
 mod channels;
+mod commands;
+mod events;
 mod exchange;
 mod fields;
 pub mod io;
+mod members;
 mod messages;
 mod origin;
 mod problem;
 mod routes;
+mod views;
+mod websocket;
 
-use crate::broker::Broker;
+use crate::broker::{Broker, Keys};
 use crate::error::{Close, Code};
+use crate::resident::Residents;
 use crate::runtime;
+use crate::session::Session;
 use answer::Answer;
 use caller::Caller;
 use exchange::Exchange;
@@ -46,7 +54,7 @@ use std::convert::Infallible;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -67,6 +75,9 @@ pub struct Http {
     broker: Arc<Broker>,
     origins: Origins,
     share: body::Share,
+    residents: Arc<Residents>,
+    /// What was answered to the keys of guests.
+    guest_keys: Mutex<Keys>,
 }
 
 impl Http {
@@ -74,13 +85,31 @@ impl Http {
     pub fn new(broker: Arc<Broker>) -> Arc<Http> {
         let config = &broker.config;
         let origins = Origins::new(&config.allow_origin, &config.host);
-        Arc::new(Http { origins, broker, share: body::Share::default() })
+        let residents = Residents::new(broker.clone());
+        let (share, guest_keys) = (body::Share::default(), Mutex::default());
+        Arc::new(Http { origins, broker, share, residents, guest_keys })
     }
 }
 
+/// A connection that goes on as a WebSocket.
+#[derive(Debug)]
+pub struct Upgraded<S> {
+    /// The stream.
+    pub stream: S,
+    /// What has been read of it already.
+    pub first: Vec<u8>,
+    /// The client.
+    pub session: Session,
+}
+
 /// Serves a connection, of which these first bytes have been read, until it
-/// ends.
-pub async fn serve<S>(http: Arc<Http>, stream: S, first: Vec<u8>, addr: SocketAddr)
+/// ends or goes on as a WebSocket.
+pub async fn serve<S>(
+    http: Arc<Http>,
+    stream: S,
+    first: Vec<u8>,
+    addr: SocketAddr,
+) -> Option<Upgraded<S>>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
@@ -98,7 +127,6 @@ where
     // What is under way may end when the broker stops, within this time.
     let mut drain = None;
     let served = poll_fn(|cx| {
-        // Nobody pings an HTTP client: its silence has limits of its own.
         if caller.take_mail(cx) == Some(Close::Shutdown) {
             Pin::new(&mut connection).graceful_shutdown();
             drain = Some(Box::pin(runtime::sleep(http.broker.config.drain)));
@@ -117,10 +145,18 @@ where
         (None, Ok(())) => Close::Quit,
         (None, Err(_)) => Close::Lost,
     };
-    let (mut stream, _) = connection.into_parts().io.into_parts();
+    let http1::Parts { io, read_buf, .. } = connection.into_parts();
+    let (mut stream, unread) = io.into_parts();
+    if served.is_ok() && caller.is_upgraded() {
+        // Nobody else has it: all requests have been answered.
+        let session = Arc::into_inner(caller)?.into_upgraded()?;
+        let first = [&read_buf[..], &unread].concat();
+        return Some(Upgraded { stream, first, session });
+    }
     caller.end(reason);
     // Whether the client stays to the end is its own affair.
     let _ = runtime::timeout(LINGER, linger(&mut stream)).await;
+    None
 }
 
 /// Closes a stream so that the other end gets everything.
@@ -187,9 +223,21 @@ async fn route(
     }
     let exchange = Exchange { http, caller, head, parts, body };
     match act {
-        Act::Ask(verb, status) => exchange.ask(verb, status).await,
+        Act::Ask(verb) => exchange.ask(verb).await,
+        Act::Speak(verb) => members::speak(exchange, verb).await,
         Act::Create => channels::create(exchange).await,
         Act::Publish => messages::publish(exchange).await,
+        Act::Join => members::join(exchange).await,
+        Act::Show => members::show(exchange).await,
+        Act::Renew => members::renew(exchange).await,
+        Act::Leave => members::leave(exchange).await,
+        Act::Yield => members::yield_rank(exchange).await,
+        Act::Command => commands::give(exchange).await,
+        Act::Results => commands::look_up(&exchange),
+        Act::Due => commands::due(exchange).await,
+        Act::Acknowledge => commands::answer(exchange).await,
+        Act::Events => events::observe(exchange).await,
+        Act::WebSocket => websocket::upgrade(&exchange),
     }
 }
 

@@ -56,8 +56,8 @@ impl Channel {
         if member.observer {
             return Loss::Nothing;
         }
-        let held_ms = now_ms + u64::try_from(self.settings.hold.as_millis()).unwrap_or(0);
-        let until_ms = match self.settings.on_close {
+        let held_ms = now_ms + u64::try_from(self.settings().hold.as_millis()).unwrap_or(0);
+        let until_ms = match self.settings().on_close {
             OnClose::Fast => held_ms,
             OnClose::Safe => held_ms.max(lease_over_ms),
         };
@@ -78,6 +78,14 @@ impl Channel {
             self.give_up(&mut state, member, why, now_ms);
         }
         is_due
+    }
+
+    /// A member whose seat is held is back in it, unless it was given up.
+    pub fn stay(&self, member: &Member) {
+        let state = self.lock();
+        if self.present(&state, member).is_ok() {
+            member.come_back();
+        }
     }
 
     fn give_up(&self, state: &mut State, member: &Member, why: Departure, now_ms: u64) {

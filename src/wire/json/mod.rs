@@ -19,7 +19,7 @@ mod write;
 
 pub use decode::{ask, decode};
 pub use encode::{ROWS_BYTES_MAX, Rows, cut, fault, object, reply};
-pub use entries::form;
+pub use entries::{entry, form};
 pub use frames::frame;
 pub use write::{Object, string};
 
