@@ -74,4 +74,5 @@ pub mod session;
 pub mod speaker;
 pub mod store;
 pub mod sync;
+pub mod webhook;
 pub mod wire;

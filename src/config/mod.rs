@@ -93,6 +93,10 @@ pub struct Config {
     pub job_memory: usize,
     /// Networks that the job `url` may call though they are not public.
     pub allow_url: Vec<IpNet>,
+    /// Networks that call-backs may go to though they are not public.
+    pub allow_callback: Vec<IpNet>,
+    /// Members with a call-back at once.
+    pub max_callbacks: usize,
 }
 
 impl Default for Config {
@@ -128,6 +132,8 @@ impl Default for Config {
             job_timeout: Duration::ZERO,
             job_memory: 0,
             allow_url: Vec::new(),
+            allow_callback: Vec::new(),
+            max_callbacks: 0,
         };
         for setting in SETTINGS {
             setting.reset(&mut config);
@@ -186,6 +192,8 @@ mod tests {
             job_timeout: Duration::from_secs(60),
             job_memory: 512 * 1024 * 1024,
             allow_url: Vec::new(),
+            allow_callback: Vec::new(),
+            max_callbacks: 1_000,
         };
         assert_eq!(Config::default(), expected);
     }

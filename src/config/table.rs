@@ -319,6 +319,21 @@ pub static SETTINGS: &[Setting] = &[
               loopback, private and link-local addresses.",
         kind: Kind::Networks { field: field!(allow_url) },
     },
+    Setting {
+        name: "allow-callback",
+        value_name: "CIDR",
+        help: "Networks that call-backs may go to though they are not public; may be repeated",
+        why: "By default nobody reaches through the broker what only its machine can reach: \
+              loopback, private and link-local addresses.",
+        kind: Kind::Networks { field: field!(allow_callback) },
+    },
+    Setting {
+        name: "max-callbacks",
+        value_name: "N",
+        help: "Members with a call-back at once",
+        why: "Each has one call under way at most, and so takes a file descriptor now and then.",
+        kind: Kind::Count { field: field!(max_callbacks), default: 1_000, bounds: 0..=100_000 },
+    },
 ];
 
 /// Whether this is the origin of web pages: a scheme, a host, and perhaps a

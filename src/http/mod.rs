@@ -37,6 +37,7 @@ use crate::error::{Close, Code};
 use crate::resident::Residents;
 use crate::runtime;
 use crate::session::Session;
+use crate::webhook::Couriers;
 use answer::Answer;
 use caller::Caller;
 use exchange::Exchange;
@@ -76,6 +77,7 @@ pub struct Http {
     origins: Origins,
     share: body::Share,
     residents: Arc<Residents>,
+    couriers: Couriers,
     /// What was answered to the keys of guests.
     guest_keys: Mutex<Keys>,
 }
@@ -86,8 +88,9 @@ impl Http {
         let config = &broker.config;
         let origins = Origins::new(&config.allow_origin, &config.host);
         let residents = Residents::new(broker.clone());
+        let couriers = Couriers::new(broker.clone());
         let (share, guest_keys) = (body::Share::default(), Mutex::default());
-        Arc::new(Http { origins, broker, share, residents, guest_keys })
+        Arc::new(Http { origins, broker, share, residents, couriers, guest_keys })
     }
 }
 

@@ -155,6 +155,30 @@ impl Resident {
         self.state().gone.is_some()
     }
 
+    /// Why it has gone, if it has.
+    pub fn gone_because(&self) -> Option<&'static str> {
+        self.state().gone
+    }
+
+    /// Takes what it has been sent next.
+    pub fn take_event(&self) -> Option<Event> {
+        let mut state = self.state();
+        let had_room = state.inbox.has_room();
+        let event = state.inbox.take();
+        if !had_room && state.inbox.has_room() {
+            // Its task reads on.
+            self.client.mailbox.wake();
+        }
+        event
+    }
+
+    /// Whether a command waits for its answer.
+    pub fn is_due(&self, seq: u64) -> bool {
+        let Ok(channel) = self.broker.channel(&self.channel) else { return false };
+        let Some(member) = self.client.member(&self.channel) else { return false };
+        channel.commands_due(&member).contains(&seq)
+    }
+
     /// Lets go of the commands that wait for its answer no more.
     pub fn drop_answered(&self) {
         let Ok(channel) = self.broker.channel(&self.channel) else { return };

@@ -13,12 +13,14 @@ mod client;
 mod dialogue;
 mod faults;
 mod page;
+mod receiver;
 
 pub use child::Child;
 pub use client::{Client, Sender, field, number};
 pub use dialogue::Dialogue;
 pub use faults::{Small, inject, with_failures};
 pub use page::{Event, Events, Socket};
+pub use receiver::{Delivery, Receiver};
 
 use ranked_broker::config::Config;
 use ranked_broker::server::Server;
