@@ -31,7 +31,9 @@
 //! - [`roster`]: who holds which rank, and since when; knows nothing else.
 //! - [`sequence`]: number sequences, made from their seeds.
 //! - [`client`]: the other end, for programs and for `broker-client`.
+//! - [`webhook`]: call-backs: tells members without a connection by HTTP requests.
 //! - [`outbound`]: the broker's own HTTP client, for URLs that strangers name.
+//! - [`hyper_io`]: what hyper reads, writes and waits with, at both ends.
 //! - [`runtime`]: the only file that names the async runtime.
 //!
 //! Imports point one way, and `tests/tidy` holds them to it: `server →
@@ -58,6 +60,7 @@ pub mod connection;
 pub mod error;
 pub mod frame;
 pub mod http;
+pub mod hyper_io;
 pub mod log;
 pub mod moment;
 pub mod open_files;

@@ -262,8 +262,10 @@ mod tests {
         let nano = Duration::from_nanos(1);
         for setting in SETTINGS {
             let (inside, outside) = match &setting.kind {
-                Kind::Host { .. } | Kind::Folder { .. } => continue,
-                Kind::Words { .. } | Kind::Networks { .. } => continue,
+                Kind::Host { .. }
+                | Kind::Folder { .. }
+                | Kind::Words { .. }
+                | Kind::Networks { .. } => continue,
                 Kind::Port { .. } => (["0".into(), "65535".into()], ["-1".into(), "65536".into()]),
                 Kind::Count { bounds, .. } | Kind::Size { bounds, .. } => (
                     [bounds.start().to_string(), bounds.end().to_string()],

@@ -23,7 +23,6 @@ mod commands;
 mod events;
 mod exchange;
 mod fields;
-pub mod io;
 mod members;
 mod messages;
 mod origin;
@@ -34,6 +33,7 @@ mod websocket;
 
 use crate::broker::{Broker, Keys};
 use crate::error::{Close, Code};
+use crate::hyper_io::{Clock, Stream};
 use crate::resident::Residents;
 use crate::runtime;
 use crate::session::Session;
@@ -47,7 +47,6 @@ use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, StatusCode, Version};
-use io::{Clock, Stream};
 use origin::Origins;
 use problem::Problem;
 use routes::{Act, Found};
@@ -90,7 +89,7 @@ impl Http {
         let residents = Residents::new(broker.clone());
         let couriers = Couriers::new(broker.clone());
         let (share, guest_keys) = (body::Share::default(), Mutex::default());
-        Arc::new(Http { origins, broker, share, residents, couriers, guest_keys })
+        Arc::new(Http { broker, origins, share, residents, couriers, guest_keys })
     }
 }
 

@@ -3,7 +3,7 @@
 use super::call::{Answer, Call, Limits};
 use super::dial::Duplex;
 use super::error::{Kind, OutboundError};
-use super::io::Io;
+use crate::hyper_io::Stream;
 use bytes::Bytes;
 use futures::future::{Either, select};
 use http_body_util::{BodyExt, Full};
@@ -36,7 +36,7 @@ pub(super) async fn exchange(
         .max_buf_size(limits.head_bytes_max.max(BUFFER_BYTES))
         .max_header_size(limits.head_bytes_max)
         .max_headers(HEADERS_MAX)
-        .handshake(Io(stream));
+        .handshake(Stream::new(stream, Vec::new()));
     let (sender, connection) = shaken.await.map_err(|e| broken(&e))?;
     // The connection moves the bytes, the asking says which. Both are polled
     // here, so that whoever drops this call has ended all of it.

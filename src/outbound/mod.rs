@@ -18,7 +18,6 @@ mod call;
 mod dial;
 mod error;
 mod exchange;
-mod io;
 mod redirect;
 mod resolve;
 pub mod target;
@@ -75,7 +74,10 @@ impl Outbound {
     /// # Errors
     /// [`OutboundError`] says why there is no answer.
     pub async fn send(&self, call: &Call, limits: &Limits) -> Result<Answer, OutboundError> {
-        let answer = runtime::timeout(limits.time, self.follow(call, limits)).await;
+        // Boxed, because it is large, and whoever calls now and then would hold
+        // its memory all the time.
+        let following = Box::pin(self.follow(call, limits));
+        let answer = runtime::timeout(limits.time, following).await;
         answer.unwrap_or_else(|| Err(too_slow(&call.url, limits)))
     }
 

@@ -18,6 +18,7 @@ const RULES: &[(&str, Reach)] = &[
     ("server", AnyBut(&["client"])),
     ("connection", AnyBut(&["client", "server"])),
     ("http", AnyBut(&["client", "server", "connection"])),
+    ("webhook", AnyBut(&["client", "server", "connection", "http"])),
     ("session", AnyBut(&["client", "server", "connection", "http", "wire"])),
     ("broker", AnyBut(&["client", "server", "connection", "http", "session", "wire"])),
     (
@@ -55,7 +56,8 @@ const RULES: &[(&str, Reach)] = &[
     ("config", Only(&[])),
     ("open_files", Only(&[])),
     // Knows URLs, addresses and bytes, and nothing of channels.
-    ("outbound", Only(&["error", "runtime"])),
+    ("outbound", Only(&["error", "hyper_io", "runtime"])),
+    ("hyper_io", Only(&["runtime"])),
     ("runtime", Only(&[])),
 ];
 
