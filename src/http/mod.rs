@@ -190,6 +190,9 @@ async fn dispatch(http: Arc<Http>, caller: Arc<Caller>, request: Request<Incomin
     let headers = answer.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-cache"));
+    if http.broker.is_stopping() {
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     if let Some(origin) = named {
         share_with(origin, headers);
     }

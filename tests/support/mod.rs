@@ -12,6 +12,7 @@ mod child;
 mod client;
 mod dialogue;
 mod faults;
+mod http;
 mod page;
 mod receiver;
 
@@ -19,6 +20,7 @@ pub use child::Child;
 pub use client::{Client, Sender, field, number};
 pub use dialogue::Dialogue;
 pub use faults::{Small, inject, with_failures};
+pub use http::{Answer, Web};
 pub use page::{Event, Events, Socket};
 pub use receiver::{Delivery, Receiver};
 
@@ -70,6 +72,11 @@ impl Broker {
     /// A connection that has said nothing yet. The label is for the dialogue.
     pub fn connect(&self, label: &str) -> Client {
         Client::connect(self.addr, label, self.dialogue.clone())
+    }
+
+    /// Somebody who asks by HTTP.
+    pub fn web(&self) -> Web {
+        Web::of(self.addr, self.dialogue.clone())
     }
 
     /// The same, with as small a receive buffer as the kernel grants, so that
