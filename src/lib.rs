@@ -29,7 +29,11 @@
 //! - [`log`]: entries in chunks that never change, and cursors on them.
 //! - [`store`]: what outlives the broker, on disk, by group commit.
 //! - [`roster`]: who holds which rank, and since when; knows nothing else.
+//! - [`sequence`]: number sequences, made from their seeds.
 //! - [`client`]: the other end, for programs and for `broker-client`.
+//! - [`webhook`]: call-backs: tells members without a connection by HTTP requests.
+//! - [`outbound`]: the broker's own HTTP client, for URLs that strangers name.
+//! - [`hyper_io`]: what hyper reads, writes and waits with, at both ends.
 //! - [`runtime`]: the only file that names the async runtime.
 //!
 //! Imports point one way, and `tests/tidy` holds them to it: `server →
@@ -54,20 +58,25 @@ pub mod client;
 pub mod config;
 pub mod connection;
 pub mod error;
+pub mod farewell;
 pub mod frame;
 pub mod http;
+pub mod hyper_io;
 pub mod log;
 pub mod moment;
 pub mod open_files;
+pub mod outbound;
 pub mod payload;
 pub mod reply;
 pub mod request;
 pub mod resident;
 pub mod roster;
 pub mod runtime;
+pub mod sequence;
 pub mod server;
 pub mod session;
 pub mod speaker;
 pub mod store;
 pub mod sync;
+pub mod webhook;
 pub mod wire;

@@ -10,6 +10,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::{Condvar, Mutex, PoisonError, Weak};
 use std::time::Duration;
+use uuid::Uuid;
 
 /// Something to do when its time has come. Whatever it is about may be gone by
 /// then.
@@ -23,6 +24,8 @@ pub enum Timer {
     Stall(Weak<Channel>),
     /// See whether this client's lease has run out.
     Lease(Weak<Client>),
+    /// Purge the number sequence of this client id.
+    Sequence(Uuid),
     /// Give up the seat of a lost member, unless it came back.
     Seat {
         /// The channel.

@@ -16,6 +16,7 @@ mod recovery;
 mod registry;
 mod remembered;
 mod restart;
+mod sequences;
 mod sessions;
 mod stats;
 mod subscribe;
@@ -23,6 +24,7 @@ mod subscribe;
 pub use directory::{Client, PATTERNS_MAX, Past};
 pub use mailbox::{Mail, Mailbox};
 pub use member::{Adopted, Member};
+pub use sequences::{Kept, Refused};
 pub use sessions::{Answer, Claim, Identity, Key, Keys, Parked, Place};
 pub use stats::{Counter, Stats};
 
@@ -36,6 +38,7 @@ use channel::{Channel, Rules};
 use clock::{Clock, Timer};
 use directory::Directory;
 use registry::Registry;
+use sequences::Sequences;
 use sessions::Sessions;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -58,6 +61,7 @@ pub struct Broker {
     registry: Registry,
     directory: Directory,
     sessions: Sessions,
+    sequences: Sequences,
     clock: Clock,
     stopping: AtomicBool,
     /// What outlives this broker, if anything does.
@@ -92,13 +96,15 @@ impl Broker {
             stats: Stats::default(),
             directory: Directory::after(recovered.last_client),
             sessions: Sessions::default(),
+            sequences: Sequences::from_environment(),
             clock: Clock::default(),
             stopping: AtomicBool::new(false),
             store,
             recovered,
         });
         broker.recover_channels();
-        broker.recover_clients().map_err(|reason| broker.damaged(reason))?;
+        let recovered = broker.recover_clients().and_then(|()| broker.recover_sequences());
+        recovered.map_err(|reason| broker.damaged(reason))?;
         broker.settle_recovery();
         Ok(broker)
     }
@@ -292,6 +298,7 @@ impl Broker {
                         Self::end_hold(&channel, &member, why, at_ms, now_ms);
                     }
                 }
+                Timer::Sequence(id) => self.purge_sequence(id, now_ms),
                 Timer::Silence(client) => {
                     if let Some(client) = client.upgrade() {
                         self.watch_silence(&client, now_ms);

@@ -7,8 +7,8 @@
 //! connection holds none. Nothing in here waits but [`serve`] itself; a poll
 //! runs from beginning to end on one thread.
 
-mod farewell;
 mod frames;
+mod numseq;
 mod outgoing;
 mod requests;
 mod scratch;
@@ -16,6 +16,7 @@ mod withheld;
 
 use crate::broker::Broker;
 use crate::error::Close;
+use crate::farewell::{LINGER, linger, say_and_close};
 use crate::frame::Frame;
 use crate::http::{self, Http, Upgraded};
 use crate::log::Departure;
@@ -23,7 +24,6 @@ use crate::request::Format;
 use crate::runtime::{self, TcpStream};
 use crate::session::Session;
 use crate::wire::sniff::Dialect;
-use farewell::{LINGER, linger, say_and_close};
 use frames::Frames;
 use futures::{AsyncRead, AsyncReadExt};
 use outgoing::Outgoing;
@@ -88,6 +88,10 @@ async fn begin(
         broker.watch(session.client(), Format::WebSocket.as_str());
         let connection = Connection::new(broker, session, stream, Format::WebSocket, first);
         return Some(Box::new(connection));
+    }
+    if dialect == Dialect::Numseq {
+        Box::pin(numseq::serve(broker, stream, first, addr)).await;
+        return None;
     }
     let Some(format) = dialect.format() else {
         log::info!("event=refused addr={addr} dialect={} reason=unserved", dialect.as_str());

@@ -4,11 +4,12 @@ use super::answer::{self, Answer};
 use super::exchange::Exchange;
 use super::problem::Problem;
 use super::views;
-use crate::error::Close;
+use crate::error::{Close, Fault};
 use crate::reply::Line;
-use crate::resident::{Entry, Wants};
+use crate::resident::Entry;
 use crate::session::Held;
 use crate::speaker::Reading;
+use crate::webhook::{Admitted, Callback};
 use crate::wire::rules::bad;
 use hyper::StatusCode;
 use hyper::header::{CACHE_CONTROL, LOCATION};
@@ -23,6 +24,22 @@ struct Joining {
     /// Whether to make the channel if it is missing.
     #[serde(default)]
     create: bool,
+    /// The URL to call with what it is to be told.
+    callback: Option<String>,
+    /// What it is to be told besides.
+    #[serde(default)]
+    events: Vec<String>,
+}
+
+impl Joining {
+    /// Its call-back, if it wants one.
+    fn callback(&self) -> Result<Option<Callback>, Fault> {
+        match &self.callback {
+            Some(url) => Callback::new(url, self.events.iter().map(String::as_str)).map(Some),
+            None if self.events.is_empty() => Ok(None),
+            None => Err(bad("events are for a callback, which is missing")),
+        }
+    }
 }
 
 /// Somebody comes in.
@@ -34,15 +51,22 @@ pub async fn join(mut exchange: Exchange) -> Result<Answer, Problem> {
     let joining: Joining = serde_json::from_slice(&body)
         .map_err(|e| bad(format!("the body must be one JSON object: {e}")))?;
     drop(body);
+    let callback = match joining.callback()? {
+        Some(callback) => Some(exchange.http.couriers.admit(callback).await?),
+        None => None,
+    };
     let entry = Entry {
         channel: exchange.part("channel").to_owned(),
         name: joining.name,
         create: joining.create,
-        wants: Wants::default(),
+        wants: callback.as_ref().map(Admitted::wants).unwrap_or_default(),
     };
     let residents = &exchange.http.residents;
     let addr = exchange.caller.session().client().origin().addr;
     let (resident, reply) = residents.enter(entry, addr).await?;
+    if let Some(callback) = callback {
+        exchange.http.couriers.serve(callback, residents.clone(), resident.clone());
+    }
     let mut line = Line::new("member").at("channel", resident.channel.clone());
     line = line.at("member", resident.name.clone());
     line.fields.extend(reply.fields.into_iter().filter(|field| field.key != "channel"));

@@ -23,7 +23,6 @@ mod commands;
 mod events;
 mod exchange;
 mod fields;
-pub mod io;
 mod members;
 mod messages;
 mod origin;
@@ -34,19 +33,21 @@ mod websocket;
 
 use crate::broker::{Broker, Keys};
 use crate::error::{Close, Code};
+use crate::farewell::{LINGER, linger};
+use crate::hyper_io::{Clock, Stream};
 use crate::resident::Residents;
-use crate::runtime::{self, EndOutput};
+use crate::runtime;
 use crate::session::Session;
+use crate::webhook::Couriers;
 use answer::Answer;
 use caller::Caller;
 use exchange::Exchange;
-use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, FutureExt};
+use futures::{AsyncRead, AsyncWrite, FutureExt};
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, StatusCode, Version};
-use io::{Clock, Stream};
 use origin::Origins;
 use problem::Problem;
 use routes::{Act, Found};
@@ -56,18 +57,11 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
-use std::time::Duration;
 
 /// Headers that a request has at most.
 const HEADERS_MAX: usize = 64;
 /// Bytes of a request's line and headers at most, about: what hyper buffers.
 const HEAD_BYTES_MAX: usize = 32 * 1024;
-/// How long to go on reading what a client sends after the last answer: closing
-/// a socket with unread bytes resets it, and the client might never see that
-/// answer.
-const LINGER: Duration = Duration::from_secs(1);
-/// Bytes of that at most.
-const LINGER_BYTES_MAX: usize = 1024 * 1024;
 
 /// What all HTTP connections of a broker share.
 #[derive(Debug)]
@@ -76,6 +70,7 @@ pub struct Http {
     origins: Origins,
     share: body::Share,
     residents: Arc<Residents>,
+    couriers: Couriers,
     /// What was answered to the keys of guests.
     guest_keys: Mutex<Keys>,
 }
@@ -86,8 +81,9 @@ impl Http {
         let config = &broker.config;
         let origins = Origins::new(&config.allow_origin, &config.host);
         let residents = Residents::new(broker.clone());
+        let couriers = Couriers::new(broker.clone());
         let (share, guest_keys) = (body::Share::default(), Mutex::default());
-        Arc::new(Http { origins, broker, share, residents, guest_keys })
+        Arc::new(Http { broker, origins, share, residents, couriers, guest_keys })
     }
 }
 
@@ -111,7 +107,7 @@ pub async fn serve<S>(
     addr: SocketAddr,
 ) -> Option<Upgraded<S>>
 where
-    S: AsyncRead + AsyncWrite + EndOutput + Send + Unpin + 'static,
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let caller = Arc::new(Caller::enter(&http.broker, addr));
     let service = service_fn(|request| {
@@ -157,23 +153,6 @@ where
     // Whether the client stays to the end is its own affair.
     let _ = runtime::timeout(LINGER, linger(&mut stream)).await;
     None
-}
-
-/// Closes a stream so that the other end gets everything.
-async fn linger(
-    stream: &mut (impl AsyncRead + AsyncWrite + EndOutput + Unpin),
-) -> std::io::Result<()> {
-    stream.close().await?;
-    stream.end_output()?;
-    let mut scrap = [0; 512];
-    let mut left = LINGER_BYTES_MAX;
-    while left > 0 {
-        match stream.read(&mut scrap).await? {
-            0 => break,
-            read => left = left.saturating_sub(read),
-        }
-    }
-    Ok(())
 }
 
 /// Answers a request.

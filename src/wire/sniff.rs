@@ -93,10 +93,13 @@ impl Dialect {
             )
             .into_bytes(),
             Dialect::Http => {
-                let status = if full { "503 Service Unavailable" } else { "501 Not Implemented" };
-                let body = format!("{code}: {message}\n");
+                let (status, title) =
+                    if full { (503, "Service Unavailable") } else { (501, "Not Implemented") };
+                let body = format!(
+                    "{{\"title\":\"{title}\",\"status\":{status},\"code\":\"{code}\",\"detail\":\"{message}\"}}\n"
+                );
                 format!(
-                    "HTTP/1.1 {status}\r\nContent-Type: text/plain\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+                    "HTTP/1.1 {status} {title}\r\nContent-Type: application/problem+json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
                     body.len()
                 )
                 .into_bytes()

@@ -14,6 +14,7 @@ mod dialogue;
 mod faults;
 mod http;
 mod page;
+mod receiver;
 
 pub use child::Child;
 pub use client::{Client, Sender, field, number};
@@ -21,6 +22,7 @@ pub use dialogue::Dialogue;
 pub use faults::{Small, inject, with_failures};
 pub use http::{Answer, Web};
 pub use page::{Event, Events, Socket};
+pub use receiver::{Delivery, Receiver};
 
 use ranked_broker::config::Config;
 use ranked_broker::server::Server;

@@ -18,6 +18,7 @@ const RULES: &[(&str, Reach)] = &[
     ("server", AnyBut(&["client"])),
     ("connection", AnyBut(&["client", "server"])),
     ("http", AnyBut(&["client", "server", "connection"])),
+    ("webhook", AnyBut(&["client", "server", "connection", "http"])),
     ("session", AnyBut(&["client", "server", "connection", "http", "wire"])),
     ("broker", AnyBut(&["client", "server", "connection", "http", "session", "wire"])),
     (
@@ -47,12 +48,17 @@ const RULES: &[(&str, Reach)] = &[
     // An entry holds a payload, or a change of the roster.
     ("log", Only(&["payload", "roster"])),
     ("roster", Only(&[])),
+    ("sequence", Only(&[])),
     ("payload", Only(&[])),
     ("error", Only(&[])),
     ("sync", Only(&[])),
     ("moment", Only(&[])),
     ("config", Only(&[])),
     ("open_files", Only(&[])),
+    // Knows URLs, addresses and bytes, and nothing of channels.
+    ("outbound", Only(&["error", "hyper_io", "runtime"])),
+    ("hyper_io", Only(&["runtime"])),
+    ("farewell", Only(&["runtime"])),
     ("runtime", Only(&[])),
 ];
 

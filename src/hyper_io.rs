@@ -18,7 +18,7 @@ const READ_BYTES: usize = 16 * 1024;
 /// A stream, of which the first bytes may have been read already.
 #[derive(Debug)]
 pub struct Stream<S> {
-    stream: S,
+    inner: S,
     first: Vec<u8>,
     /// How many of them have been given out.
     given: usize,
@@ -27,14 +27,14 @@ pub struct Stream<S> {
 impl<S> Stream<S> {
     /// A stream that goes on behind the bytes that were read of it.
     pub fn new(stream: S, first: Vec<u8>) -> Self {
-        Stream { stream, first, given: 0 }
+        Stream { inner: stream, first, given: 0 }
     }
 
     /// The stream, and which of the bytes nobody has read: for a connection that
     /// goes on in another protocol.
     pub fn into_parts(mut self) -> (S, Vec<u8>) {
         self.first.drain(..self.given);
-        (self.stream, self.first)
+        (self.inner, self.first)
     }
 }
 
@@ -57,7 +57,7 @@ impl<S: AsyncRead + Unpin> hyper::rt::Read for Stream<S> {
         }
         let mut bytes = [0; READ_BYTES];
         let room = buffer.remaining().min(READ_BYTES);
-        let read = ready!(Pin::new(&mut this.stream).poll_read(cx, &mut bytes[..room]))?;
+        let read = ready!(Pin::new(&mut this.inner).poll_read(cx, &mut bytes[..room]))?;
         buffer.put_slice(&bytes[..read]);
         Poll::Ready(Ok(()))
     }
@@ -69,15 +69,15 @@ impl<S: AsyncWrite + Unpin> hyper::rt::Write for Stream<S> {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        Pin::new(&mut self.inner).poll_write(cx, bytes)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        Pin::new(&mut self.inner).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_close(cx)
+        Pin::new(&mut self.inner).poll_close(cx)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -89,7 +89,7 @@ impl<S: AsyncWrite + Unpin> hyper::rt::Write for Stream<S> {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+        Pin::new(&mut self.inner).poll_write_vectored(cx, slices)
     }
 }
 
