@@ -6,12 +6,10 @@ mod support;
 
 use hmac::{Hmac, Mac};
 use ranked_broker::config::Config;
-use serde_json::{Value, json};
+use serde_json::json;
 use sha2::Sha256;
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::time::Duration;
-use support::{Broker, Client, DEADLINE, Delivery, Receiver, eventually};
+use support::{Answer, Broker, Client, DEADLINE, Delivery, Receiver, eventually};
 
 /// A broker that calls 127.0.0.1, and no other address of this machine.
 fn broker() -> Broker {
@@ -31,38 +29,18 @@ fn hasty_broker() -> Broker {
     })
 }
 
-/// Asks by HTTP, for a member if there is a token; the status and the answer.
-#[track_caller]
-fn ask(broker: &Broker, request: &str, token: Option<&str>, body: &Value) -> (u16, Value) {
-    let mut stream = TcpStream::connect(broker.addr).unwrap();
-    stream.set_read_timeout(Some(DEADLINE)).unwrap();
-    let token = token.map(|token| format!("authorization: Bearer {token}\r\n"));
-    let head = format!(
-        "{request} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\ncontent-type: application/json\r\n",
-        broker.addr
-    );
-    let (token, body) = (token.unwrap_or_default(), body.to_string());
-    write!(stream, "{head}{token}content-length: {}\r\n\r\n{body}", body.len()).unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").expect("an answer");
-    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    (status, serde_json::from_str(body).unwrap_or_default())
-}
-
 /// Bob would join `ops` with a call-back.
 #[track_caller]
-fn try_join(broker: &Broker, url: &str, events: &[&str]) -> (u16, Value) {
+fn try_join(broker: &Broker, url: &str, events: &[&str]) -> Answer {
     let body = json!({"name": "bob", "callback": url, "events": events});
-    ask(broker, "POST /v1/channels/ops/members", None, &body)
+    broker.web().post("/v1/channels/ops/members", &body.to_string())
 }
 
 /// Bob joins; his token.
 #[track_caller]
 fn join(broker: &Broker, receiver: &Receiver, events: &[&str]) -> String {
-    let (status, answer) = try_join(broker, &receiver.url(), events);
-    assert_eq!(status, 201, "{answer}");
-    answer["token"].as_str().unwrap().to_string()
+    let joined = try_join(broker, &receiver.url(), events).expect(201, "{*}").json();
+    joined["token"].as_str().unwrap().to_string()
 }
 
 /// Alice has rank 0 in `ops`, and bob a call-back; his token.
@@ -215,9 +193,8 @@ fn a_receiver_may_answer_a_command_later() {
     receiver.expect("cmd").ok();
     alice.expect("ack ops 4 bob 1 0 ");
     alice.expect("done ops 4 1/1");
-    let answer = json!({"code": 7, "text": "slowly"});
-    let path = "POST /v1/channels/ops/commands/3/ack";
-    assert_eq!(ask(&broker, path, Some(&token), &answer).0, 200);
+    let bob = broker.web().as_resident(&token);
+    bob.post("/v1/channels/ops/commands/3/ack", r#"{"code":7,"text":"slowly"}"#).expect(200, "*");
     alice.expect("ack ops 3 bob 1 7 slowly");
 }
 
@@ -271,9 +248,8 @@ fn who_wants_no_more_has_left() {
     receiver.expect("cmd").answer("410 Gone", "", "");
     alice.expect_all(&["ack ops 3 bob 1 left ", "done ops 3 0/1"]);
     alice.expect("left ops 4 bob 1 reason=quit");
-    let (status, problem) =
-        ask(&broker, "POST /v1/channels/ops/members/bob/renew", Some(&token), &json!({}));
-    assert_eq!((status, &problem["code"]), (410, &json!("gone")), "{problem}");
+    let bob = broker.web().as_resident(&token);
+    bob.post("/v1/channels/ops/members/bob/renew", "{}").problem(410, "gone");
 }
 
 #[test]
@@ -297,20 +273,16 @@ fn nobody_is_called_at_an_address_of_this_machine_by_default() {
     let _alice = broker.member("alice", "ops");
     let port = receiver.addr.port();
     for host in ["127.0.0.1", "localhost", "2130706433", "[::ffff:127.0.0.1]", "0", "[::1]"] {
-        let (status, problem) = try_join(&broker, &format!("http://{host}:{port}/"), &[]);
-        assert_eq!((status, &problem["code"]), (403, &json!("denied")), "{host}: {problem}");
-        let detail = problem["detail"].as_str().unwrap();
-        assert!(detail.contains("--allow-callback"), "{detail}");
+        let refused = try_join(&broker, &format!("http://{host}:{port}/"), &[]);
+        refused.problem(403, "denied").expect(403, "*(--allow-callback * would allow it)*");
     }
     for url in ["ftp://example.org/", "http://a:b@example.org/", "nonsense", ""] {
-        let (status, problem) = try_join(&broker, url, &[]);
-        assert_eq!((status, &problem["code"]), (400, &json!("bad-request")), "{url}: {problem}");
+        try_join(&broker, url, &[]).problem(400, "bad-request");
     }
-    assert_eq!(try_join(&broker, "http://8.8.8.8/", &["everything"]).0, 400);
+    try_join(&broker, "http://8.8.8.8/", &["everything"]).problem(400, "bad-request");
     assert_eq!(receiver.connections(), 0);
     // None of them has become a member.
-    let (_, roster) = ask(&broker, "GET /v1/channels/ops/members", None, &json!({}));
-    assert_eq!(roster["count"], 1, "{roster}");
+    broker.web().get("/v1/channels/ops/members").expect(200, r#"{"channel":"ops","count":1,*"#);
 }
 
 #[test]
@@ -337,14 +309,84 @@ fn call_backs_are_bounded_in_number() {
     let _alice = broker.member("alice", "ops");
     let receiver = Receiver::start();
     let token = join(&broker, &receiver, &[]);
-    let other = json!({"name": "carol", "callback": receiver.url()});
-    let join = "POST /v1/channels/ops/members";
-    let (status, problem) = ask(&broker, join, None, &other);
-    assert_eq!((status, &problem["code"]), (503, &json!("full")), "{problem}");
-    assert_eq!(
-        ask(&broker, "DELETE /v1/channels/ops/members/bob", Some(&token), &json!({})).0,
-        204
-    );
+    let other = json!({"name": "carol", "callback": receiver.url()}).to_string();
+    let (web, members) = (broker.web(), "/v1/channels/ops/members");
+    web.post(members, &other).problem(503, "full");
+    web.as_resident(&token).delete("/v1/channels/ops/members/bob").expect(204, "");
     receiver.expect("left").ok();
-    eventually("its place is free again", || ask(&broker, join, None, &other).0 == 201);
+    eventually("its place is free again", || web.post(members, &other).status == 201);
+}
+
+#[test]
+fn a_receiver_that_lets_things_lie_slows_nobody_and_is_told_of_a_gap() {
+    let broker = Broker::with(|config| {
+        allow_this_machine(config);
+        config.log_bytes = 64 * 1024;
+        config.stall = DEADLINE;
+    });
+    let receiver = Receiver::start();
+    let (mut alice, _) = alice_and_bob(&broker, &receiver, &["messages"]);
+    alice.ask("unsub ops", "ok unsub ops");
+    alice.ask("pub ops first", "ok pub ops 4");
+    let first = receiver.expect("rank");
+    // Far more than the log, and what is read ahead; none of it waits for bob.
+    for seq in 5..=1_500 {
+        alice.ask(&format!("pub ops {}", "x".repeat(1_000)), &format!("ok pub ops {seq}"));
+    }
+    first.ok();
+    let (mut next, mut gaps) = (4, 0);
+    while next <= 1_500 {
+        let delivery = receiver.any();
+        let frame = delivery.frame();
+        let (from, to) = match delivery.header("broker-event") {
+            "gap" => (frame["from"].as_u64().unwrap(), frame["to"].as_u64().unwrap()),
+            _ => (frame["seq"].as_u64().unwrap(), frame["seq"].as_u64().unwrap()),
+        };
+        assert_eq!(from, next);
+        gaps += u64::from(to > from);
+        next = to + 1;
+        delivery.ok();
+    }
+    assert!(gaps > 0, "all of it was kept");
+}
+
+#[test]
+fn of_a_durable_channel_is_told_what_is_on_disk() {
+    let (folder, receiver) = (tempfile::tempdir().unwrap(), Receiver::start());
+    let broker = Broker::with(|config| {
+        allow_this_machine(config);
+        config.data = Some(folder.path().to_path_buf());
+    });
+    broker.client("carol").ask("create ops --durable", "ok create ops");
+    let (mut alice, _) = alice_and_bob(&broker, &receiver, &["messages"]);
+    alice.send("pub ops kept");
+    alice.send("/go");
+    receiver.expect("msg").ok();
+    receiver.expect("cmd").answer("200 OK", "", r#"{"text":"gone"}"#);
+    alice.expect_unordered(&[
+        "ok pub ops 3",
+        "msg ops 3 alice kept",
+        "ok cmd ops 4 to=1",
+        "ack ops 4 bob 1 0 gone",
+        "done ops 4 1/1",
+    ]);
+}
+
+#[test]
+fn a_member_with_a_call_back_commands_too() {
+    let (broker, receiver) = (broker(), Receiver::start());
+    let bob = {
+        broker.client("carol").ask("create ops", "ok create ops");
+        broker.web().as_resident(&join(&broker, &receiver, &[]))
+    };
+    let mut alice = broker.member("alice", "ops");
+    let order = std::thread::spawn(move || {
+        bob.post("/v1/channels/ops/commands", r#"{"name":"go","args":[]}"#).expect(200, "*").json()
+    });
+    alice.expect("cmd ops 3 bob 0 1 go");
+    alice.ask("ack ops 3 --code 5 no", "ok ack ops 3");
+    let result = order.join().unwrap();
+    assert_eq!(result["results"][0]["result"], 5, "{result}");
+    alice.ask("quit", "bye quit");
+    drop(receiver);
 }

@@ -103,7 +103,7 @@ impl Desk {
     /// The receiver is there.
     pub(super) fn renew(&self) {
         // If the member has left, the courier learns it by other means.
-        let _ = self.resident.renew();
+        let _ = self.residents.renew(&self.resident);
     }
 
     /// The member wants no more.
