@@ -28,6 +28,8 @@
 //! - [`log`]: entries in chunks that never change, and cursors on them.
 //! - [`store`]: what outlives the broker, on disk, by group commit.
 //! - [`roster`]: who holds which rank, and since when; knows nothing else.
+//! - [`jobs`]: what jobs there are, one file each; [`workers`]: the processes
+//!   that run them.
 //! - [`sequence`]: number sequences, made from their seeds.
 //! - [`client`]: the other end, for programs and for `broker-client`.
 //! - [`outbound`]: the broker's own HTTP client, for URLs that strangers name.
@@ -56,6 +58,7 @@ pub mod config;
 pub mod connection;
 pub mod error;
 pub mod frame;
+pub mod jobs;
 pub mod log;
 pub mod moment;
 pub mod open_files;
@@ -71,3 +74,4 @@ pub mod session;
 pub mod store;
 pub mod sync;
 pub mod wire;
+pub mod workers;

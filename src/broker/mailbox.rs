@@ -112,6 +112,22 @@ impl Mailbox {
         self.put(frame, LANE_BYTES_OPTIONAL)
     }
 
+    /// A frame, long or not, that its sender can keep for later: whether there
+    /// was room, which there is where fewer bytes than these wait.
+    pub fn offer_behind(&self, frame: Frame, bytes: usize) -> bool {
+        let is_busy = {
+            let inner = lock(&self.inner);
+            inner.lane_bytes >= bytes && !inner.abandoned
+        };
+        // One byte less than what closes the connection if it does not fit.
+        !is_busy && self.put(frame, LANE_BYTES_MAX - 1)
+    }
+
+    /// Whether nobody will look any more.
+    pub fn is_abandoned(&self) -> bool {
+        lock(&self.inner).abandoned
+    }
+
     fn put(&self, frame: Frame, bytes_max: usize) -> bool {
         {
             let mut inner = lock(&self.inner);

@@ -137,7 +137,9 @@ impl Outgoing {
         let more_replies = self.release_replies(session);
         for frame in batch.frames.drain(..) {
             match (&mut self.withheld, &frame) {
-                (Some(withheld), Frame::Ack { .. } | Frame::Done { .. }) => withheld.frame(frame),
+                (Some(withheld), Frame::Ack { .. } | Frame::Done { .. } | Frame::Job { .. }) => {
+                    withheld.frame(frame);
+                }
                 _ => spoken::frame(self.format, &frame, &mut self.control),
             }
         }

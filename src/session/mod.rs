@@ -209,6 +209,15 @@ impl Session {
             Request::Kick { channel, member, reason } => {
                 self.kick(&channel, &member, &reason, now_ms)?
             }
+            Request::Job { verb, to, arguments } => {
+                let to = to.as_deref();
+                let job = self.broker.submit_job(&self.client, verb, to, &arguments)?;
+                Line::new("job").at("job", job).into()
+            }
+            Request::Cancel { job } => {
+                self.broker.jobs().cancel(self.client.id, job)?;
+                Line::new("cancel").at("job", job).into()
+            }
             Request::Tell { member, text } => self.tell(&member, text)?,
             Request::Broadcast { text } => self.broadcast(text),
             Request::Ping => {
