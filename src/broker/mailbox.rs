@@ -123,6 +123,11 @@ impl Mailbox {
         !is_busy && self.put(frame, LANE_BYTES_MAX - 1)
     }
 
+    /// Whether such a frame waits here.
+    pub fn holds(&self, is_it: impl Fn(&Frame) -> bool) -> bool {
+        lock(&self.inner).mail.lane.iter().any(is_it)
+    }
+
     /// Whether nobody will look any more.
     pub fn is_abandoned(&self) -> bool {
         lock(&self.inner).abandoned

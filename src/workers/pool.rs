@@ -196,6 +196,11 @@ impl Pool {
         kill(killers);
     }
 
+    /// Whether a client has jobs that wait or run.
+    pub fn has_any(&self, client: ClientId) -> bool {
+        lock(&self.0.state).by_client.contains_key(&client)
+    }
+
     /// The jobs of a client that wait or run.
     pub fn list(&self, client: ClientId) -> Vec<Shown> {
         let state = lock(&self.0.state);
@@ -327,11 +332,7 @@ impl Shared {
         let Some(entry) = state.jobs.get_mut(&job) else { return };
         entry.killer = None;
         if entry.was_tried || entry.is_cancelled {
-            return state.end(
-                job,
-                JobState::Failed,
-                format!("{reason}, and so did the one before"),
-            );
+            return state.end(job, JobState::Failed, format!("{reason} (tried twice)"));
         }
         entry.was_tried = true;
         let client = entry.shown.client;

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 /// Bytes that are read at once.
 const READ_BYTES: usize = 16 * 1024;
-/// Bytes of the last line on its standard error that are kept, for whoever asks
+/// Bytes of its standard error that are kept, the last ones: for whoever asks
 /// why it ended.
 const COMPLAINT_BYTES_MAX: usize = 512;
 /// How long a worker whose output has ended has to end itself: by then it is
@@ -55,6 +55,8 @@ impl Program {
             // that they reserve as memory: one pool of it, and two of them.
             .env("MALLOC_ARENA_MAX", "1")
             .env("ASYNC_STD_THREAD_COUNT", "1")
+            // The last line that it writes is to say why it ended.
+            .env("RUST_BACKTRACE", "0")
             // What a terminal sends to the broker is not meant for it.
             .process_group(0)
             .stdin(Stdio::piped())
@@ -99,7 +101,7 @@ pub struct Process {
     stderr: Option<ChildStderr>,
     messages: Messages,
     /// What it said last on its standard error.
-    complaint: String,
+    complaint: Vec<u8>,
     /// What it said on its standard output was nonsense.
     is_mad: bool,
 }
@@ -122,7 +124,7 @@ impl Process {
             stdout,
             stderr,
             messages: Messages::default(),
-            complaint: String::new(),
+            complaint: Vec::new(),
             is_mad: false,
         })
     }
@@ -211,20 +213,17 @@ impl Process {
         }
     }
 
-    /// Keeps the last line of what it complains of.
+    /// Keeps the last of what it complains of.
     fn note_complaint(&mut self) {
         let mut buffer = [0; COMPLAINT_BYTES_MAX];
-        let read = self.stderr.as_mut().map_or(Ok(0), |stderr| stderr.read(&mut buffer));
-        let Ok(read @ 1..) = read else {
-            self.stderr = None;
-            return;
-        };
-        let text = String::from_utf8_lossy(&buffer[..read]);
-        // A panic is followed by advice for whoever can run it again.
-        let tells = |line: &&str| !line.trim().is_empty() && !line.starts_with("note: ");
-        let Some(last) = text.lines().rfind(tells) else { return };
-        log::warn!("event=worker-said pid={} text={last:?}", self.id);
-        self.complaint = last.to_owned();
+        match self.stderr.as_mut().map(|stderr| stderr.read(&mut buffer)) {
+            Some(Ok(read @ 1..)) => {
+                self.complaint.extend_from_slice(&buffer[..read]);
+                let too_many = self.complaint.len().saturating_sub(COMPLAINT_BYTES_MAX);
+                self.complaint.drain(..too_many);
+            }
+            _ => self.stderr = None,
+        }
     }
 
     /// Ends it; says how it ended. One that was lost may have ended by itself,
@@ -251,9 +250,12 @@ impl Process {
             },
             Err(e) => format!("its worker cannot be waited for: {e}"),
         };
-        match &self.complaint[..] {
-            "" => how,
-            complaint => format!("{how}: {complaint}"),
+        let complaint = String::from_utf8_lossy(&self.complaint);
+        // A panic is followed by advice for whoever can run it again.
+        let tells = |line: &&str| !line.trim().is_empty() && !line.starts_with("note: ");
+        match complaint.lines().rfind(tells) {
+            Some(last) => format!("{how}: {last}"),
+            None => how,
         }
     }
 }

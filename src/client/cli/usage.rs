@@ -124,7 +124,8 @@ mod tests {
         let verbs = verbs();
         assert!(verbs.contains(&"who") && verbs.contains(&"w") && verbs.contains(&"msg"));
         for verb in verbs {
-            let usage = VERBS.iter().find(|usage| usage.verb == verb || also(usage) == Some(verb));
+            let mut usages = jobs::verbs();
+            let usage = usages.find(|usage| usage.verb == verb || also(usage) == Some(verb));
             let usage = usage.unwrap();
             for (option, _) in grammar(verb).unwrap().options {
                 assert!(usage.words.contains(option), "{verb} {option}");
