@@ -52,11 +52,9 @@ impl Job for Size {
     fn run(&self, task: Task, _say: Say<'_>) -> Result<String, String> {
         let allow = task.allow.iter().filter_map(|network| network.parse().ok()).collect();
         let outbound = Outbound::new(Policy { allow, setting: "--allow-url" });
-        let measuring = async {
-            let measured = runtime::timeout(task.time, measure(&outbound, &task)).await;
-            measured.unwrap_or_else(|| Err(format!("no answer within {:?}", task.time)))
-        };
-        runtime::block_on(measuring)
+        let measuring = Box::pin(runtime::timeout(task.time, measure(&outbound, &task)));
+        let measured = runtime::block_on(measuring);
+        measured.unwrap_or_else(|| Err(format!("no answer within {:?}", task.time)))
     }
 }
 

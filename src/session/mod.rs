@@ -9,6 +9,7 @@
 mod deliver;
 mod disk;
 mod identity;
+mod jobs;
 mod keyed;
 mod orders;
 mod pieces;
@@ -209,15 +210,8 @@ impl Session {
             Request::Kick { channel, member, reason } => {
                 self.kick(&channel, &member, &reason, now_ms)?
             }
-            Request::Job { verb, to, arguments } => {
-                let to = to.as_deref();
-                let job = self.broker.submit_job(&self.client, verb, to, &arguments)?;
-                Line::new("job").at("job", job).into()
-            }
-            Request::Cancel { job } => {
-                self.broker.jobs().cancel(self.client.id, job)?;
-                Line::new("cancel").at("job", job).into()
-            }
+            Request::Job { verb, to, arguments } => self.job(verb, to.as_deref(), &arguments)?,
+            Request::Cancel { job } => self.cancel(job)?,
             Request::Tell { member, text } => self.tell(&member, text)?,
             Request::Broadcast { text } => self.broadcast(text),
             Request::Ping => {

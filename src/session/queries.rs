@@ -8,7 +8,6 @@ use crate::jobs;
 use crate::reply::{Line, Reply, Value};
 use crate::request::{Request, Usage};
 use crate::store::{Recovered, Store};
-use crate::workers::Shown;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -121,17 +120,6 @@ impl Session {
         };
         let rows: Vec<Line> = past.iter().map(row).collect();
         let last = Line::new("clients").at("count", rows.len());
-        Reply::List(rows, last)
-    }
-
-    fn jobs(&self) -> Reply {
-        let row = |job: Shown| {
-            let line = Line::new("job").at("job", job.job).at("state", job.state.as_str());
-            line.at("verb", job.verb).with("since", job.since)
-        };
-        let rows: Vec<Line> =
-            self.broker.jobs().list(self.client.id).into_iter().map(row).collect();
-        let last = Line::new("jobs").at("count", rows.len());
         Reply::List(rows, last)
     }
 

@@ -89,7 +89,7 @@ impl Messages {
     ///
     /// # Errors
     /// [`Nonsense`].
-    pub fn next<T: DeserializeOwned>(&mut self) -> Result<Option<T>, Nonsense> {
+    pub fn take<T: DeserializeOwned>(&mut self) -> Result<Option<T>, Nonsense> {
         let bytes = &self.bytes[self.taken..];
         let Some((length, rest)) = bytes.split_first_chunk::<LENGTH_BYTES>() else {
             return Ok(None);
@@ -112,7 +112,9 @@ mod tests {
 
     fn written(messages: &[Report]) -> Vec<u8> {
         let mut out = Vec::new();
-        messages.iter().for_each(|message| write(message, &mut out).unwrap());
+        for message in messages {
+            write(message, &mut out).unwrap();
+        }
         out
     }
 
@@ -120,7 +122,7 @@ mod tests {
         let (mut messages, mut found) = (Messages::default(), Vec::new());
         for piece in bytes.chunks(piece) {
             messages.push(piece);
-            while let Some(message) = messages.next()? {
+            while let Some(message) = messages.take()? {
                 found.push(message);
             }
         }

@@ -327,7 +327,7 @@ impl Shared {
     }
 
     /// Its worker was lost before it began: it waits again, the first time.
-    pub(super) fn lost_before(&self, job: JobId, reason: String) {
+    pub(super) fn lost_before(&self, job: JobId, reason: &str) {
         let mut state = lock(&self.state);
         let Some(entry) = state.jobs.get_mut(&job) else { return };
         entry.killer = None;

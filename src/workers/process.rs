@@ -157,7 +157,7 @@ impl Process {
     /// Listens until it says something, or for so long.
     pub fn hear(&mut self, deadline: Instant) -> Heard {
         loop {
-            match self.messages.next() {
+            match self.messages.take() {
                 Ok(Some(report)) => return Heard::Report(report),
                 Ok(None) => {}
                 Err(_) => {

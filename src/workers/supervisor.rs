@@ -105,7 +105,7 @@ impl Supervisor<'_> {
             Ok(()) => self.hand_over(taken),
             Err(reason) => {
                 log::error!("event=worker-failed reason={reason:?}");
-                self.shared.lost_before(taken.job, reason);
+                self.shared.lost_before(taken.job, &reason);
                 After::Unbegun
             }
         };
@@ -147,7 +147,7 @@ impl Supervisor<'_> {
                     how = format!("its worker did not begin within {BEGIN_TIME:?}");
                 }
                 let was_unwanted = self.shared.is_unwanted(job);
-                self.shared.lost_before(job, how);
+                self.shared.lost_before(job, &how);
                 if was_unwanted { After::Killed } else { After::Unbegun }
             }
         }
@@ -163,7 +163,7 @@ impl Supervisor<'_> {
             match process.hear(deadline) {
                 Heard::Report(report) if report.job == job => match report.news {
                     News::Progress(text) => {
-                        if !self.tell_progress(job, text.into(), deadline) {
+                        if !self.tell_progress(job, &text.into(), deadline) {
                             self.bury(false);
                             self.shared.end(job, JobState::Failed, too_long());
                             return After::Killed;
@@ -202,8 +202,8 @@ impl Supervisor<'_> {
 
     /// Tells of progress as soon as there is room for it: meanwhile nothing is
     /// read from the worker, which waits. Not so if its time is over first.
-    fn tell_progress(&self, job: u64, text: Arc<str>, deadline: Instant) -> bool {
-        while !self.shared.progress(job, &text) {
+    fn tell_progress(&self, job: u64, text: &Arc<str>, deadline: Instant) -> bool {
+        while !self.shared.progress(job, text) {
             if Instant::now() >= deadline {
                 return false;
             }

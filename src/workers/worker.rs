@@ -33,8 +33,7 @@ pub fn run(arguments: &[String]) -> u8 {
     // A thread of its own, because the end of the broker must be noticed while
     // a job runs.
     let hearing = thread::Builder::new().name("orders".into()).spawn(move || {
-        let end = hear(&tx);
-        exit(if end.is_ok() { 0 } else { 1 });
+        exit(i32::from(hear(&tx).is_err()));
     });
     if let Err(e) = hearing {
         eprintln!("cannot hear the broker: {e}");
@@ -95,7 +94,7 @@ fn hear(tx: &Sender<Order>) -> io::Result<()> {
             return Ok(());
         }
         messages.push(&buffer[..read]);
-        while let Some(order) = messages.next().map_err(io::Error::other)? {
+        while let Some(order) = messages.take().map_err(io::Error::other)? {
             tx.send(order).map_err(io::Error::other)?;
         }
     }

@@ -124,7 +124,7 @@ impl Fetch {
                 return Ok(Some(Ended::Refused(text)));
             }
             (Asked::Init, Heard::Err(text)) => {
-                return Ok(Some(Ended::Refused(harmless(&text).into())));
+                return Ok(Some(Ended::Refused(harmless(&text))));
             }
             (Asked::Recv(index), Heard::Numbers(numbers)) => {
                 if !journal.put(index, &numbers)? {

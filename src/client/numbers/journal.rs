@@ -143,17 +143,16 @@ impl Journal {
 
     fn note(&mut self, index: u64, numbers: &[u8]) -> bool {
         let Wanted { count, batch, .. } = self.wanted;
-        let Some(first) = index.checked_mul(batch).filter(|first| *first < count.into()) else {
-            return false;
-        };
-        let length = (u64::from(count) - first).min(batch);
+        let first = index.checked_mul(batch).and_then(|first| u16::try_from(first).ok());
+        let place = usize::try_from(index).ok().and_then(|index| self.has.get_mut(index));
+        let (Some(first), Some(place)) = (first, place) else { return false };
+        let length = u64::from(count - first).min(batch);
         if numbers.len() as u64 != length {
             return false;
         }
-        // Both are less than a count, which fits.
-        let (first, index) = (first as usize, index as usize);
+        let first = usize::from(first);
         self.numbers[first..first + numbers.len()].copy_from_slice(numbers);
-        if !std::mem::replace(&mut self.has[index], true) {
+        if !std::mem::replace(place, true) {
             self.missing -= 1;
         }
         true

@@ -65,7 +65,7 @@ pub fn run(settings: &Settings) -> u8 {
         Ok(journal) => journal,
         Err(reason) => return complain(&reason, FAILED),
     };
-    runtime::block_on(Run::new(settings, journal).to_the_end())
+    runtime::block_on(Run::new(settings, journal).finish())
 }
 
 fn complain(text: &str, code: u8) -> u8 {
@@ -88,7 +88,7 @@ impl<'s> Run<'s> {
         Run { settings, journal, connections: 0, on_terminal, shown: None }
     }
 
-    async fn to_the_end(mut self) -> u8 {
+    async fn finish(mut self) -> u8 {
         let mut backoff = Backoff::new(PAUSE_MIN, PAUSE_MAX);
         let mut moved_at = Instant::now();
         loop {

@@ -146,10 +146,7 @@ fn request<'a>(verb: &'static str, mut fields: Fields<'a>) -> Result<Request<'a>
         "version" => Request::Version,
         "ping" => Request::Ping,
         "quit" => Request::Quit,
-        verb => match jobs::find(verb) {
-            Some(known) => job(known, f)?,
-            None => return Err(rules::unknown(verb)),
-        },
+        verb => job(jobs::find(verb).ok_or_else(|| rules::unknown(verb))?, f)?,
     };
     fields.done(verb)?;
     Ok(request)

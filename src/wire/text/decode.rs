@@ -105,9 +105,10 @@ fn job(job: &'static dyn Registered, words: Vec<String>) -> Result<Request<'stat
     let mut words = Words::sort(verb, words, &known, places)?;
     let mut arguments = Vec::new();
     for parameter in parameters {
-        let given = match parameter.is_word {
-            true => Some(words.need(&parameter.shown())?),
-            false => words.value(parameter.name),
+        let given = if parameter.is_word {
+            Some(words.need(&parameter.shown())?)
+        } else {
+            words.value(parameter.name)
         };
         arguments.extend(given.map(|given| (parameter.name, given)));
     }
