@@ -110,7 +110,7 @@ fn slow_endless_and_broken_answers_have_an_end() {
         }
         "GET /endless HTTP/1.1" => {
             say(stream, "HTTP/1.1 200 OK\r\n\r\n");
-            let block = [b'.'; 256 * 1024];
+            let block = vec![b'.'; 256 * 1024];
             while stream.write_all(&block).is_ok() {}
         }
         "GET /short HTTP/1.1" => say(stream, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello"),

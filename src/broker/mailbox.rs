@@ -127,7 +127,8 @@ impl Mailbox {
     pub fn offer_behind(&self, frame: Frame, bytes: usize) -> bool {
         let is_busy = {
             let inner = lock(&self.inner);
-            inner.lane_bytes >= bytes && !inner.abandoned
+            let lane_bytes = inner.mail.as_ref().map_or(0, |mail| mail.lane_bytes);
+            lane_bytes >= bytes && !inner.abandoned
         };
         // One byte less than what closes the connection if it does not fit.
         !is_busy && self.put(frame, LANE_BYTES_MAX - 1)
@@ -135,7 +136,7 @@ impl Mailbox {
 
     /// Whether such a frame waits here.
     pub fn holds(&self, is_it: impl Fn(&Frame) -> bool) -> bool {
-        lock(&self.inner).mail.lane.iter().any(is_it)
+        lock(&self.inner).mail.as_ref().is_some_and(|mail| mail.lane.iter().any(is_it))
     }
 
     /// Whether nobody will look any more.
