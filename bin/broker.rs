@@ -6,9 +6,15 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use log::Record;
+use ranked_broker::workers::worker;
 use ranked_broker::{config, open_files, server};
 
 fn main() -> ExitCode {
+    let mut arguments = env::args_os().skip(1);
+    if arguments.next().is_some_and(|first| first == worker::ARGUMENT) {
+        let words = arguments.map(|word| word.to_string_lossy().into_owned());
+        return worker::run(&words.collect::<Vec<_>>()).into();
+    }
     let loaded = match config::load(env::args_os(), env::vars_os()) {
         Ok(loaded) => loaded,
         Err(halt) => return halt.report().into(),

@@ -29,6 +29,8 @@
 //! - [`log`]: entries in chunks that never change, and cursors on them.
 //! - [`store`]: what outlives the broker, on disk, by group commit.
 //! - [`roster`]: who holds which rank, and since when; knows nothing else.
+//! - [`jobs`]: what jobs there are, one file each; [`workers`]: the processes
+//!   that run them.
 //! - [`sequence`]: number sequences, made from their seeds.
 //! - [`client`]: the other end, for programs and for `broker-client`.
 //! - [`webhook`]: call-backs: tells members without a connection by HTTP requests.
@@ -62,6 +64,7 @@ pub mod farewell;
 pub mod frame;
 pub mod http;
 pub mod hyper_io;
+pub mod jobs;
 pub mod log;
 pub mod moment;
 pub mod open_files;
@@ -80,3 +83,4 @@ pub mod store;
 pub mod sync;
 pub mod webhook;
 pub mod wire;
+pub mod workers;

@@ -7,6 +7,7 @@ use crate::http::Http;
 use crate::runtime::{self, TcpListener, TcpStream};
 use crate::store::{self, OpenError, Recovered};
 use crate::wire::text::TextEncoder;
+use crate::workers::Program;
 use async_signal::{Signal, Signals};
 use futures::StreamExt;
 use futures::future::{Either, select};
@@ -65,7 +66,9 @@ fn hint(error: &io::Error) -> &'static str {
 }
 
 /// Runs a broker until a signal stops it: SIGINT or SIGTERM once to stop in
-/// order, twice to stop at once.
+/// order, twice to stop at once. For a program that hands
+/// [`ARGUMENT`](crate::workers::worker::ARGUMENT) on to
+/// [`worker::run`](crate::workers::worker::run): it starts itself for its jobs.
 ///
 /// # Errors
 /// [`StartError`] if it cannot start.
@@ -75,7 +78,8 @@ pub fn run(config: Config) -> Result<(), StartError> {
     }
     runtime::block_on(async {
         let mut signals = Signals::new([Signal::Term, Signal::Int])?;
-        let server = Server::start(config)?;
+        let workers = Program::own(config.job_memory as u64)?;
+        let server = Server::start_with(config, Some(workers))?;
         announce(server.addr, &server.broker);
         signals.next().await;
         log::info!("event=stopping drain={:?}", server.broker.config.drain);
@@ -142,9 +146,21 @@ impl Server {
     /// # Errors
     /// [`StartError`] if it cannot listen where it should.
     pub fn start(config: Config) -> Result<Server, StartError> {
+        Server::start_with(config, None)
+    }
+
+    /// The same, with a program that runs jobs: they are answered `err
+    /// unavailable` otherwise.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn start_with(config: Config, workers: Option<Program>) -> Result<Server, StartError> {
         let listener = listen(&config.host, config.port)?;
         let addr = listener.local_addr()?;
         let broker = Broker::open(config, Box::new(TextEncoder))?;
+        if let Some(program) = workers {
+            broker.jobs().employ(program);
+        }
         let weak = Arc::downgrade(&broker);
         std::thread::Builder::new().name("clock".into()).spawn(move || Broker::run_clock(&weak))?;
         let connections = Arc::<AtomicUsize>::default();

@@ -199,7 +199,7 @@ fn every_error_code() {
         ("digest ops 1 2", "gone"),
         ("digest ops 2 1", "bad-request"),
         ("fib 30", "unavailable"),
-        ("jobs", "unavailable"),
+        ("cancel 1", "gone"),
         ("create d --durable", "unavailable"),
     ] {
         alice.ask(request, &format!("err {code} *"));

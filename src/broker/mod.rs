@@ -10,6 +10,7 @@ mod absence;
 pub mod channel;
 mod clock;
 mod directory;
+mod jobs;
 mod mailbox;
 mod member;
 mod recovery;
@@ -34,6 +35,7 @@ use crate::frame::Frame;
 use crate::log::{Departure, Encode};
 use crate::store::{OpenError, Options, Recovered, Store};
 use crate::sync::lock;
+use crate::workers::{self, Pool};
 use channel::{Channel, Rules};
 use clock::{Clock, Timer};
 use directory::Directory;
@@ -62,6 +64,7 @@ pub struct Broker {
     directory: Directory,
     sessions: Sessions,
     sequences: Sequences,
+    jobs: Pool,
     clock: Clock,
     stopping: AtomicBool,
     /// What outlives this broker, if anything does.
@@ -90,6 +93,14 @@ impl Broker {
             store: store.clone(),
         };
         let recovered = recovered.unwrap_or_default();
+        let limits = workers::Limits {
+            workers: match config.workers {
+                0 => std::thread::available_parallelism().map_or(1, usize::from),
+                workers => workers,
+            },
+            queue: config.job_queue,
+            time: config.job_timeout,
+        };
         let broker = Arc::new(Broker {
             registry: Registry::new(config.max_channels, rules),
             config,
@@ -97,6 +108,7 @@ impl Broker {
             directory: Directory::after(recovered.last_client),
             sessions: Sessions::default(),
             sequences: Sequences::from_environment(),
+            jobs: Pool::new(limits),
             clock: Clock::default(),
             stopping: AtomicBool::new(false),
             store,
@@ -203,6 +215,7 @@ impl Broker {
             self.leave_channels(client, departure(reason), now_ms);
         }
         client.mailbox.abandon();
+        self.jobs.abandon(client.id);
         self.directory.forget(client);
         self.directory.note_past(client, reason);
     }
@@ -250,6 +263,8 @@ impl Broker {
     /// Tells everyone that the broker is stopping.
     pub fn stop(&self) {
         self.stopping.store(true, Ordering::SeqCst);
+        // Before the good-bye, which is the last that anybody is told.
+        self.jobs.stop();
         for client in self.directory.everyone() {
             client.mailbox.close(Close::Shutdown);
         }

@@ -42,6 +42,11 @@ impl Kept {
         self.numbers.get_or_init(|| self.seed.numbers(self.count))
     }
 
+    /// What its numbers are made from.
+    pub fn seed(&self) -> Seed {
+        self.seed
+    }
+
     /// Waits until it will survive the broker, if anything does.
     ///
     /// # Errors

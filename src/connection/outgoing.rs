@@ -157,7 +157,9 @@ impl Outgoing {
         for frame in batch.frames.drain(..) {
             match (&mut self.withheld, &frame) {
                 _ if self.is_sealed => {}
-                (Some(withheld), Frame::Ack { .. } | Frame::Done { .. }) => withheld.frame(frame),
+                (Some(withheld), Frame::Ack { .. } | Frame::Done { .. } | Frame::Job { .. }) => {
+                    withheld.frame(frame);
+                }
                 _ => spoken::frame(self.format, &frame, &mut self.control),
             }
         }

@@ -114,6 +114,19 @@ pub enum Body {
     Change(Change),
 }
 
+impl Body {
+    /// What each of the entries is called, in every dialect.
+    pub const fn kind(self) -> &'static str {
+        match self {
+            Body::Messages { .. } => "msg",
+            Body::Command { .. } => "cmd",
+            Body::Change(Change::Join { .. }) => "join",
+            Body::Change(Change::Left { .. }) => "left",
+            Body::Change(Change::Move { .. }) => "move",
+        }
+    }
+}
+
 /// What one append put into the log: consecutive entries of one author.
 #[derive(Debug)]
 pub struct Chunk {

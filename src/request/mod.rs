@@ -192,6 +192,22 @@ pub enum Request<'a> {
         /// What it says.
         text: String,
     },
+    /// Asks for a job.
+    Job {
+        /// Which one.
+        verb: &'static str,
+        /// The member that is to get the result, if not the asker.
+        to: Option<String>,
+        /// What the job is given, by name.
+        arguments: Vec<(&'static str, String)>,
+    },
+    /// Lists one's jobs.
+    Jobs,
+    /// Ends a job.
+    Cancel {
+        /// Its number.
+        job: u64,
+    },
     /// Asks for the broker's figures.
     Stats,
     /// Asks for its version.

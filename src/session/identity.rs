@@ -198,7 +198,10 @@ impl Session {
         let client = std::mem::replace(&mut self.client, self.broker.stranger(origin));
         // What was made up for a client that has nothing to come back to is not
         // worth keeping.
-        let has_nothing = places.is_empty() && self.commands == 0 && self.keys.is_none();
+        let has_jobs = self.broker.jobs().has_any(client.id)
+            || client.mailbox.holds(|f| matches!(f, Frame::Job { .. }));
+        let has_nothing =
+            places.is_empty() && self.commands == 0 && self.keys.is_none() && !has_jobs;
         if has_nothing && !identity.is_some_and(|identity| identity.asked) {
             return self.broker.leave(&client, self.keys.as_deref(), reason, now_ms);
         }

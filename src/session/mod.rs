@@ -9,6 +9,7 @@
 mod deliver;
 mod disk;
 mod identity;
+mod jobs;
 mod keyed;
 mod orders;
 mod pieces;
@@ -208,6 +209,8 @@ impl Session {
             Request::Kick { channel, member, reason } => {
                 self.kick(&channel, &member, &reason, now_ms)?
             }
+            Request::Job { verb, to, arguments } => self.job(verb, to.as_deref(), &arguments)?,
+            Request::Cancel { job } => self.cancel(job)?,
             Request::Tell { member, text } => self.tell(&member, text)?,
             Request::Broadcast { text } => self.broadcast(text),
             Request::Ping => {

@@ -6,11 +6,10 @@ use super::verdict::Outcome;
 use crate::broker::Broker;
 use crate::error::Close;
 use crate::frame::Frame;
-use crate::log::{Body, Chunk};
+
 use crate::reply::Excerpt;
 use crate::request::Request;
 use crate::resident::{Event, Resident, Residents};
-use crate::roster::Change;
 use crate::sync::lock;
 use crate::wire::json::{self, Object};
 use std::sync::{Arc, Mutex};
@@ -126,36 +125,18 @@ fn first_of(excerpt: &mut Excerpt) -> Delivery {
     let mut body = Vec::new();
     json::entry(&chunk, &chunk.bytes[start..end], &mut body);
     let seq = chunk.seq_at(start);
-    Delivery::new(kind(&chunk), Some(seq), body).covering(Some((seq, seq)))
-}
-
-/// What a chunk's entries are called.
-fn kind(chunk: &Chunk) -> &'static str {
-    match chunk.body {
-        Body::Messages { .. } => "msg",
-        Body::Command { .. } => "cmd",
-        Body::Change(Change::Join { .. }) => "join",
-        Body::Change(Change::Left { .. }) => "left",
-        Body::Change(Change::Move { .. }) => "move",
-    }
+    Delivery::new(chunk.body.kind(), Some(seq), body).covering(Some((seq, seq)))
 }
 
 /// A frame for this member alone.
 fn alone(frame: &Frame) -> Delivery {
-    let (kind, covers) = match frame {
-        Frame::Gap { from, to, .. } => ("gap", Some((*from, *to))),
-        Frame::Rank { .. } => ("rank", None),
-        Frame::Left { .. } => ("left", None),
-        Frame::Tell { .. } => ("tell", None),
-        Frame::Broadcast { .. } => ("broadcast", None),
-        Frame::Ack { .. } => ("ack", None),
-        Frame::Done { .. } => ("done", None),
-        Frame::Ping { .. } => ("ping", None),
-        Frame::Bye { .. } => ("bye", None),
+    let covers = match frame {
+        Frame::Gap { from, to, .. } => Some((*from, *to)),
+        _ => None,
     };
     let mut body = Vec::new();
     json::frame(frame, &mut body);
     // A line's end ends no delivery.
     body.pop();
-    Delivery::new(kind, None, body).covering(covers)
+    Delivery::new(frame.kind(), None, body).covering(covers)
 }

@@ -15,6 +15,7 @@ mod faults;
 mod http;
 mod page;
 mod receiver;
+mod web;
 
 pub use child::Child;
 pub use client::{Client, Sender, field, number};
@@ -23,6 +24,7 @@ pub use faults::{Small, inject, with_failures};
 pub use http::{Answer, Web};
 pub use page::{Event, Events, Socket};
 pub use receiver::{Delivery, Receiver};
+pub use web::WebServer;
 
 use ranked_broker::config::Config;
 use ranked_broker::server::Server;

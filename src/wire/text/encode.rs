@@ -215,10 +215,34 @@ pub fn frame(frame: &Frame, out: &mut Vec<u8>) {
         }
         Frame::Tell { from, text } => said(out, "tell", from, text),
         Frame::Broadcast { from, text } => said(out, "broadcast", from, text),
+        Frame::Job { job, state, text, from: _ } => {
+            words(out, &[&"job", job, &state.as_str()]);
+            if !text.is_empty() {
+                out.push(b' ');
+                shortened(text, out);
+            }
+        }
         Frame::Ping { number } => words(out, &[&"ping", number]),
         Frame::Bye { reason } => words(out, &[&"bye", reason]),
     }
     out.push(b'\n');
+}
+
+/// Characters of a job's text that are written at most. It is for people; who
+/// wants all of a million digits speaks JSON.
+const JOB_CHARS_MAX: usize = 1_000;
+/// Of a longer one, these at its beginning and as many at its end.
+const JOB_CHARS_SHOWN: usize = 100;
+
+fn shortened(text: &str, out: &mut Vec<u8>) {
+    let chars = text.chars().count();
+    if chars <= JOB_CHARS_MAX {
+        return escape(text, out);
+    }
+    let place = |at| text.char_indices().nth(at).map_or(text.len(), |(place, _)| place);
+    escape(&text[..place(JOB_CHARS_SHOWN)], out);
+    push(out, &format_args!("…({} more)…", chars - 2 * JOB_CHARS_SHOWN));
+    escape(&text[place(chars - JOB_CHARS_SHOWN)..], out);
 }
 
 fn said(out: &mut Vec<u8>, kind: &str, from: &str, text: &str) {
