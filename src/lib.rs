@@ -29,6 +29,8 @@
 //! - [`store`]: what outlives the broker, on disk, by group commit.
 //! - [`roster`]: who holds which rank, and since when; knows nothing else.
 //! - [`client`]: the other end, for programs and for `broker-client`.
+//! - `bench`: the load generator behind `broker-bench`; knows of the broker only
+//!   what any client does.
 //! - [`runtime`]: the only file that names the async runtime.
 //!
 //! Imports point one way, and `tests/tidy` holds them to it: `server →
@@ -48,6 +50,8 @@
 //! - Every queue, line, list and wait has a limit with a name and a reason.
 #![forbid(unsafe_code)]
 
+#[cfg(target_os = "linux")]
+pub mod bench;
 pub mod broker;
 pub mod client;
 pub mod config;

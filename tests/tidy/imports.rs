@@ -32,6 +32,8 @@ const RULES: &[(&str, Reach)] = &[
             "runtime",
         ]),
     ),
+    // It sees of a broker what any client sees, and measures others too.
+    ("bench", Only(&["open_files"])),
     ("client", AnyBut(&["server", "connection", "session", "broker", "store", "log", "roster"])),
     // What is said in each direction: data, some of which are the log's entries.
     ("request", Only(&["error", "payload", "reply", "frame", "log"])),
