@@ -216,7 +216,7 @@ mod tests {
     fn a_clean_run_is_clean() {
         let mut book = book();
         for id in 0..4 {
-            let stream = if id < 2 { 0 } else { 1 };
+            let stream = u32::from(id >= 2);
             (0..3).for_each(|number| book.message(id, &message(stream, number)));
         }
         assert_eq!(book.faults([3, 3].into_iter()), Faults::default());

@@ -253,8 +253,8 @@ mod tests {
 
     #[test]
     fn figures_have_six_digits() {
-        assert_eq!(rounded(123.456_789), 123.457);
-        assert_eq!(rounded(0.000_123_456_789), 0.000_123_457);
-        assert_eq!(rounded(0.0), 0.0);
+        let shown = |figure: f64| rounded(figure).to_string();
+        let figures = [123.456_789, 0.000_123_456_789, 7_654_321.0, 0.0].map(shown);
+        assert_eq!(figures, ["123.457", "0.000123457", "7654320", "0"]);
     }
 }

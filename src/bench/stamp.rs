@@ -81,7 +81,7 @@ mod tests {
     fn a_stamp_is_letters_and_comes_back() {
         for stamp in [
             Stamp { stream: 0, number: 0 },
-            Stamp { stream: 1, number: 0x0123_4567_89A },
+            Stamp { stream: 1, number: 0x0123_4567_89AB },
             Stamp { stream: 0xF_FFFF, number: (1 << NUMBER_BITS) - 1 },
         ] {
             let mut text = [0; STAMP_BYTES];

@@ -115,11 +115,11 @@ mod tests {
         (0..5).for_each(|member| assert!(model.join(member, member as usize, 1)));
         let mut ranks: Vec<u32> = (0..5).collect();
         assert!(model.leave(1, 1, 2));
-        ranks.iter_mut().for_each(|rank| *rank = after_leave(*rank, 1));
+        ranks = ranks.into_iter().map(|rank| after_leave(rank, 1)).collect();
         for (old, new) in [(0, 3), (3, 1), (2, 2)] {
             let member = model.iter().nth(old as usize).unwrap().1;
             assert!(model.place(member, old as usize, new as usize, 3));
-            ranks.iter_mut().for_each(|rank| *rank = after_move(*rank, old, new));
+            ranks = ranks.into_iter().map(|rank| after_move(rank, old, new)).collect();
             for (rank, member, _) in model.iter() {
                 assert_eq!(ranks[member as usize], rank, "member {member}");
             }
