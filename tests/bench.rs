@@ -148,6 +148,20 @@ fn messages_of_others_are_no_messages_of_ours() {
 }
 
 #[test]
+fn growth_is_told_and_drawn() {
+    let broker = Broker::process();
+    let (host, port) = (broker.addr.ip().to_string(), broker.addr.port().to_string());
+    let folder = tempfile::tempdir().unwrap();
+    let picture = folder.path().join("growth.svg");
+    let args = ["growth", "--seconds", "0.1", "--warm-up", "0", "--svg", picture.to_str().unwrap()];
+    let (code, out, said) = bench(&[&[host.as_str(), &port], &args[..]].concat());
+    assert_eq!((code, said.as_str()), (0, ""), "{out}");
+    let curves = out.lines().filter(|line| line.ends_with(" of linear")).count();
+    let drawn = std::fs::read_to_string(&picture).unwrap().matches("<polyline").count();
+    assert_eq!((curves, drawn), (5, 5), "{out}");
+}
+
+#[test]
 fn people_get_lines_and_wrong_usage_a_hint() {
     let broker = Broker::process();
     let (host, port) = (broker.addr.ip().to_string(), broker.addr.port().to_string());

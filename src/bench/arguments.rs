@@ -1,6 +1,7 @@
 //! The command line of `broker-bench`, and what it starts.
 
 use super::error::{Error, Result};
+use super::growth::{self, Growth};
 use super::peers::{self, Peers};
 use super::process::Process;
 use super::protocol::text::Text;
@@ -76,6 +77,8 @@ enum Task {
     Workload(Workload),
     /// Ranks at size: joins, promotions, a command to all, many leaving at once
     Ranks(Ranks),
+    /// What it costs when members, channels, bytes or messages are doubled
+    Growth(Growth),
     /// The same work for all brokers that are installed, in turn, and a table
     Peers(Peers),
     /// No broker, only a program that copies bytes: the lower bound
@@ -117,6 +120,7 @@ fn carry_out(arguments: Arguments) -> Result<bool> {
             Ok(tell(&bench.run::<Text>(&workload)?, common.json))
         }
         Some(Task::Ranks(ranks)) => Ok(tell(&ranks::run(&bench("ranks")?, &ranks)?, common.json)),
+        Some(Task::Growth(growth)) => growth::run(&mut bench("growth")?, &growth, common.json),
         Some(Task::Peers(peers)) => peers::run(&common, &peers),
         Some(Task::Raw { address }) => raw::serve(address).map(|()| true),
     }

@@ -16,6 +16,7 @@
 //! - [`process`]: CPU time and memory of the broker, as its kernel tells.
 //! - [`report`]: what was found, for programs and for people.
 //! - [`ranks`]: what no other broker has: ranks, at size.
+//! - [`growth`]: what it costs when there is more of something.
 //! - [`peers`]: the same work for several brokers, in turn, and a table.
 //! - [`raw`]: a program that only copies bytes: the lower bound.
 //!
@@ -26,6 +27,7 @@ pub mod arguments;
 pub mod book;
 pub mod error;
 pub mod fleet;
+pub mod growth;
 pub mod net;
 pub mod peers;
 pub mod plan;

@@ -2,7 +2,7 @@
 
 use super::book::Faults;
 use super::process::Usage;
-use super::units::{each, figure, float};
+use super::units::{each, figure, float, grouped};
 use hdrhistogram::Histogram;
 use serde_json::{Map, Number, Value};
 use std::fmt::Write;
@@ -130,11 +130,11 @@ impl Report {
             self.text("complaint", complaint).say(format!("complaint: {complaint}"));
         }
         self.verdict(faults.is_clean() && complaint.is_none(), &if faults.is_clean() {
-            format!("all {} messages arrived, each once, in order", figure(float(delivered)))
+            format!("all {} messages arrived, each once, in order", grouped(delivered))
         } else {
             format!(
                 "of {} messages {} lost, {} out of order or twice, {} at the wrong member, {} damaged",
-                figure(float(delivered + faults.lost)),
+                grouped(delivered + faults.lost),
                 faults.lost,
                 faults.out_of_order,
                 faults.misrouted,
@@ -146,8 +146,7 @@ impl Report {
     /// Whether everything was as it must be, and what to say of it.
     pub fn verdict(&mut self, is_clean: bool, what: &str) -> &mut Self {
         self.is_clean &= is_clean;
-        let is_clean = self.is_clean;
-        self.flag("clean", is_clean);
+        self.flag("clean", self.is_clean);
         self.say(format!("{}: {what}", if is_clean { "verified" } else { "WRONG" }))
     }
 
