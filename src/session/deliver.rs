@@ -40,7 +40,7 @@ pub(super) struct Subscription {
     /// It came with a resumed session: no reply has told it that it joined.
     returns: bool,
     /// What was read from the disk for it.
-    pub(super) part: Option<Part>,
+    pub(super) part: Option<Box<Part>>,
     /// How often something was read from the disk for it: the first time its
     /// rank is to be found there.
     reads: u64,

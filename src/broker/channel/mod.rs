@@ -61,10 +61,11 @@ impl fmt::Debug for Rules {
 pub struct Channel {
     name: Arc<str>,
     rules: Arc<Rules>,
-    settings: Settings,
+    /// How it was made; most are made without settings.
+    settings: Option<Box<Settings>>,
     created: Timestamp,
     /// Its way to the store, if there is one.
-    kept: Option<Kept>,
+    kept: Option<Box<Kept>>,
     gate: Gate,
     /// Something was appended, and somebody is about to call [`Channel::wake`].
     touched: AtomicBool,
@@ -174,6 +175,8 @@ impl Channel {
     ) -> Self {
         let (gate, touched) = (Gate::default(), AtomicBool::new(false));
         let state = Mutex::new(state);
+        let settings = (settings != Settings::default()).then(|| Box::new(settings));
+        let kept = kept.map(Box::new);
         Channel { name, rules, settings, created, kept, gate, touched, state }
     }
 
@@ -184,7 +187,7 @@ impl Channel {
 
     /// How it was made.
     pub fn settings(&self) -> Settings {
-        self.settings
+        self.settings.as_deref().copied().unwrap_or_default()
     }
 
     /// Its figures.
@@ -192,7 +195,7 @@ impl Channel {
         let state = self.lock();
         Summary {
             name: self.name.clone(),
-            settings: self.settings,
+            settings: self.settings(),
             created: self.created,
             members: state.roster.len(),
             observers: state.seats.len() - state.roster.len() as usize,
