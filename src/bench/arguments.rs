@@ -12,9 +12,13 @@ use super::screen::Screen;
 use super::workload::{Bench, Workload, churn, latency, publish, seconds};
 use anstyle::{AnsiColor, Style};
 use clap::{Args, Parser, Subcommand};
-use std::io::Write;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::io::{self, Write};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::process::ExitCode;
+use std::time::Duration;
+
+/// How long one of several addresses is tried.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Measures a broker under load: how much it does, what a message costs it, how
 /// late messages arrive. Checks that all messages arrive, each once, in order.
@@ -167,11 +171,19 @@ fn tell(report: &Report, json: bool) -> bool {
     report.is_clean()
 }
 
+/// Of several addresses, as `localhost` has, the first one where somebody listens.
+fn reached(addresses: &[SocketAddr]) -> io::Result<SocketAddr> {
+    let listens = |to: &&SocketAddr| TcpStream::connect_timeout(to, CONNECT_TIMEOUT).is_ok();
+    let several = addresses.len() > 1;
+    let found = several.then(|| addresses.iter().find(listens)).flatten();
+    let found = found.or(addresses.first()).copied();
+    found.ok_or_else(|| io::Error::other("it has no address"))
+}
+
 impl Common {
     fn bench(&self, host: &str, port: u16, label: &str) -> Result<Bench> {
         let addresses = (host, port).to_socket_addrs();
-        let unknown = || std::io::Error::other("it has no address");
-        let to = addresses.and_then(|mut all| all.next().ok_or_else(unknown));
+        let to = addresses.and_then(|all| reached(&all.collect::<Vec<_>>()));
         let to = to.map_err(|e| Error::Host(host.to_string(), e))?;
         let process = match self.pid {
             Some(pid) => Process::of(pid)?,

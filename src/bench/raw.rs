@@ -8,6 +8,7 @@
 use super::error::{Error, Result};
 use super::net::{Interest, Poller};
 use super::protocol::raw::{ACCEPTED, PUBLISHER, SUBSCRIBER};
+use slab::Slab;
 use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -35,7 +36,7 @@ struct Connection {
 
 struct Fan {
     poller: Poller,
-    connections: Vec<Option<Connection>>,
+    connections: Slab<Connection>,
     channels: HashMap<Vec<u8>, usize>,
     /// The subscribers of each channel.
     subscribers: Vec<Vec<usize>>,
@@ -53,7 +54,7 @@ pub fn serve(address: SocketAddr) -> Result<()> {
     println!("raw listening on {}", listener.local_addr().map_err(system)?);
     let mut fan = Fan {
         poller: Poller::new()?,
-        connections: Vec::new(),
+        connections: Slab::new(),
         channels: HashMap::new(),
         subscribers: Vec::new(),
         chunk: vec![0; CHUNK],
@@ -75,14 +76,14 @@ impl Fan {
         // One that has gone again in the meantime is no loss.
         let Ok((socket, _)) = listener.accept() else { return Ok(()) };
         let _ = socket.set_nodelay(true);
-        let id = self.connections.len();
-        self.poller.add(&socket, id, Interest { read: true, write: false })?;
-        self.connections.push(Some(Connection { socket, part: Part::New(Vec::new()) }));
-        Ok(())
+        let connection = Connection { socket, part: Part::New(Vec::new()) };
+        let id = self.connections.insert(connection);
+        let interest = Interest { read: true, write: false };
+        self.poller.add(&self.connections[id].socket, id, interest)
     }
 
     fn read(&mut self, id: usize) {
-        let Some(Some(connection)) = self.connections.get_mut(id) else { return };
+        let Some(connection) = self.connections.get_mut(id) else { return };
         let bytes = match connection.socket.read(&mut self.chunk) {
             Ok(0) | Err(_) => return self.forget(id),
             Ok(bytes) => bytes,
@@ -91,7 +92,7 @@ impl Fan {
             Part::Subscriber(_) => {}
             Part::Publisher(channel) => {
                 for &subscriber in &self.subscribers[*channel] {
-                    if let Some(Some(to)) = self.connections.get(subscriber) {
+                    if let Some(to) = self.connections.get(subscriber) {
                         // One that is gone is found out when it is read.
                         let _ = (&to.socket).write_all(&self.chunk[..bytes]);
                     }
@@ -117,7 +118,7 @@ impl Fan {
         let fresh = self.channels.len();
         let channel = *self.channels.entry(name.to_vec()).or_insert(fresh);
         self.subscribers.resize_with(self.channels.len(), Vec::new);
-        let Some(Some(connection)) = self.connections.get_mut(id) else { return };
+        let Some(connection) = self.connections.get_mut(id) else { return };
         connection.part = match part {
             PUBLISHER => Part::Publisher(channel),
             SUBSCRIBER => {
@@ -130,8 +131,7 @@ impl Fan {
     }
 
     fn forget(&mut self, id: usize) {
-        let Some(Connection { part, .. }) = self.connections[id].take() else { return };
-        if let Part::Subscriber(channel) = part {
+        if let Part::Subscriber(channel) = self.connections.remove(id).part {
             self.subscribers[channel].retain(|subscriber| *subscriber != id);
         }
     }
