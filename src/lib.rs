@@ -36,6 +36,8 @@
 //! - [`webhook`]: call-backs: tells members without a connection by HTTP requests.
 //! - [`outbound`]: the broker's own HTTP client, for URLs that strangers name.
 //! - [`hyper_io`]: what hyper reads, writes and waits with, at both ends.
+//! - `bench`: the load generator behind `broker-bench`; knows of the broker only
+//!   what any client does.
 //! - [`runtime`]: the only file that names the async runtime.
 //!
 //! Imports point one way, and `tests/tidy` holds them to it: `server →
@@ -55,6 +57,8 @@
 //! - Every queue, line, list and wait has a limit with a name and a reason.
 #![forbid(unsafe_code)]
 
+#[cfg(target_os = "linux")]
+pub mod bench;
 pub mod broker;
 pub mod client;
 pub mod config;

@@ -35,6 +35,8 @@ const RULES: &[(&str, Reach)] = &[
             "runtime",
         ]),
     ),
+    // It sees of a broker what any client sees, and measures others too.
+    ("bench", Only(&["open_files"])),
     (
         "client",
         AnyBut(&["server", "connection", "http", "session", "broker", "store", "log", "roster"]),
