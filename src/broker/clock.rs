@@ -17,6 +17,8 @@ use std::time::Duration;
 pub enum Timer {
     /// See whether anything was heard of this client.
     Silence(Weak<Client>),
+    /// Let this client look whether what it waits for is late.
+    Wake(Weak<Client>),
     /// Give up on a command's missing results.
     Deadline(Weak<Channel>, u64),
     /// See whether the members that hold publishers up have stalled.

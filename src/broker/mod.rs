@@ -237,6 +237,11 @@ impl Broker {
         self.clock.set(at_ms, Timer::Stall(Arc::downgrade(channel)));
     }
 
+    /// A client waits for something, until then: see to it that it looks.
+    pub fn wake_at(&self, client: &Arc<Client>, at_ms: u64) {
+        self.clock.set(at_ms, Timer::Wake(Arc::downgrade(client)));
+    }
+
     /// A command has been given: see to it that it ends.
     pub fn watch_command(&self, channel: &Arc<Channel>, seq: u64, timeout: Duration, now_ms: u64) {
         self.clock.set(now_ms + millis(timeout), Timer::Deadline(Arc::downgrade(channel), seq));
@@ -269,6 +274,11 @@ impl Broker {
                         Self::end_hold(&channel, &member, why, at_ms, now_ms);
                     }
                 }
+                Timer::Wake(client) => {
+                    if let Some(client) = client.upgrade() {
+                        client.mailbox.wake();
+                    }
+                }
                 Timer::Silence(client) => {
                     if let Some(client) = client.upgrade() {
                         self.watch_silence(&client, now_ms);
@@ -294,9 +304,9 @@ impl Broker {
         if idle_ms == 0 {
             return;
         }
-        if client.is_away() {
-            // Nobody is asked, and nobody answers. When it is back, it is asked
-            // again.
+        if client.is_away() || client.is_plain() {
+            // Nobody is asked, and nobody answers. When it is back, or knows
+            // what it is asked, it is asked again.
             self.clock.set(now_ms + idle_ms.div_ceil(2), Timer::Silence(Arc::downgrade(client)));
             return;
         }

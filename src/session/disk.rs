@@ -42,6 +42,10 @@ pub(super) struct Disk {
     waiting: VecDeque<u32>,
     /// Answers, in order; the first is being read.
     pub(super) scrolls: VecDeque<Scroll>,
+    /// The one under way for a look-up.
+    pub(super) lookup: Option<u64>,
+    /// What was read for it.
+    pub(super) looked_up: Option<Fetched>,
 }
 
 impl Subscription {
@@ -202,6 +206,10 @@ impl Session {
             (scroll.asked, scroll.read) = (None, Some(fetched));
             return;
         }
+        if self.disk.lookup == Some(number) {
+            (self.disk.lookup, self.disk.looked_up) = (None, Some(fetched));
+            return;
+        }
         let Some((_, slot)) = self.disk.asked.filter(|(asked, _)| *asked == number) else { return };
         self.disk.asked = None;
         let Some(Some(subscription)) = self.subscriptions.get_mut(slot as usize) else {
@@ -232,5 +240,6 @@ impl Session {
         if let Some(scroll) = self.disk.scrolls.front_mut() {
             scroll.asked = None;
         }
+        self.disk.lookup = None;
     }
 }

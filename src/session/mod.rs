@@ -8,8 +8,10 @@
 
 mod deliver;
 mod disk;
+mod hearing;
 mod identity;
 mod keyed;
+mod lookup;
 mod orders;
 mod pieces;
 mod queries;
@@ -17,10 +19,12 @@ mod scroll;
 mod target;
 
 pub use deliver::PIECES_MAX;
+pub use hearing::{Hearing, Under};
+pub use lookup::{Found, Lookup, Wanted};
 pub use pieces::{Batch, Piece};
 pub use scroll::Step;
 
-use crate::broker::channel::{Channel, not_member};
+use crate::broker::channel::{Appended, Channel, not_member};
 use crate::broker::{Broker, Client, Keys, Mail, Member};
 use crate::error::{Close, Code, Fault};
 use crate::frame::Frame;
@@ -74,6 +78,8 @@ pub struct Session {
     fresh: Vec<u32>,
     /// What is read from the disk for it.
     disk: Disk,
+    /// As what it gets messages.
+    hearing: Hearing,
     /// What the reply to the last request has to wait for.
     held: Option<Held>,
     mail: Mail,
@@ -108,6 +114,7 @@ impl Session {
             changed_client: false,
             fresh: Vec::new(),
             disk: Disk::default(),
+            hearing: Hearing::default(),
             held: None,
             mail: Mail::default(),
         }
@@ -257,7 +264,8 @@ impl Session {
         self.broker.stats.published.add(count);
         let name = channel.name().clone();
         self.note_append(channel, appended.held_up, now_ms);
-        Ok(Reply::Published { channel: name, first_seq: appended.seq, count })
+        let Appended { seq: first_seq, receivers, .. } = appended;
+        Ok(Reply::Published { channel: name, first_seq, count, receivers })
     }
 
     /// Wakes everyone whom the requests since the last call concern.

@@ -4,6 +4,7 @@
 pub mod escape;
 pub mod json;
 pub mod lines;
+pub mod resp;
 pub mod rules;
 pub mod sniff;
 pub mod spoken;
