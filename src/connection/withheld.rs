@@ -85,7 +85,7 @@ impl Withheld {
         let requests = usize::try_from(requests).unwrap_or(usize::MAX);
         let tags: Box<[OwnedTag]> = match format {
             Format::Text => Box::default(),
-            Format::Json | Format::Resp { .. } => {
+            Format::Json | Format::WebSocket | Format::Resp { .. } => {
                 tags.iter().copied().map(OwnedTag::from).collect()
             }
         };

@@ -217,6 +217,8 @@ pub enum Format {
     Text,
     /// One JSON object each.
     Json,
+    /// The same, each in a WebSocket message.
+    WebSocket,
     /// Not lines, but values of the Redis protocol.
     Resp {
         /// Its version.
@@ -241,6 +243,7 @@ impl Format {
         match self {
             Format::Text => "text",
             Format::Json => "json",
+            Format::WebSocket => "websocket",
             Format::Resp { .. } => "resp",
         }
     }
@@ -250,7 +253,8 @@ impl Format {
         matches!(self, Format::Resp { plain: true, .. })
     }
 
-    /// The format of this name; `what` names it in the error.
+    /// The format that a client asks for by this name; `what` names it in the
+    /// error. A WebSocket is asked for by a request of HTTP instead.
     ///
     /// # Errors
     /// [`Code::BadRequest`] if there is none.

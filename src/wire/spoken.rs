@@ -6,7 +6,7 @@ use crate::frame::Frame;
 use crate::log::{Chunk, Form, Maker, Shape};
 use crate::reply::{Excerpt, Line, Reply};
 use crate::request::{Format, Heard, Request};
-use crate::wire::{json, resp, text};
+use crate::wire::{json, resp, text, websocket};
 
 /// What a reply says of its request. The text dialect has no use for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +60,7 @@ pub struct Asked<'a> {
 /// Reads one line, without its end.
 pub fn decode(format: Format, line: &[u8]) -> Asked<'_> {
     match format {
-        Format::Json => json::decode(line),
+        Format::Json | Format::WebSocket => json::decode(line),
         // The Redis protocol has no lines.
         Format::Text | Format::Resp { .. } => {
             Asked { tag: Tag::default(), request: text::decode(line) }
@@ -73,6 +73,7 @@ pub fn reply(format: Format, reply: &Reply, tags: &[Tag<'_>], out: &mut Vec<u8>)
     match format {
         Format::Text => text::reply(reply, out),
         Format::Json => json::reply(reply, tags, out),
+        Format::WebSocket => websocket::lines(out, |out| json::reply(reply, tags, out)),
         Format::Resp { version, .. } => resp::reply(version, reply, tags, out),
     }
 }
@@ -82,6 +83,7 @@ pub fn fault(format: Format, fault: &Fault, tag: Tag<'_>, out: &mut Vec<u8>) {
     match format {
         Format::Text => text::fault(fault, out),
         Format::Json => json::fault(fault, tag, out),
+        Format::WebSocket => websocket::lines(out, |out| json::fault(fault, tag, out)),
         Format::Resp { .. } => resp::fault(fault, out),
     }
 }
@@ -92,6 +94,7 @@ pub fn frame(format: Format, frame: &Frame, out: &mut Vec<u8>) {
     match format {
         Format::Text => text::frame(frame, out),
         Format::Json => json::frame(frame, out),
+        Format::WebSocket => websocket::frame(frame, out),
         Format::Resp { plain: true, .. } => {}
         Format::Resp { version, .. } => resp::frame(version, frame, out),
     }
@@ -111,6 +114,7 @@ pub fn form(format: Format) -> Option<Maker> {
     match format {
         Format::Text => None,
         Format::Json => Some(Maker { shape: Shape::Json, make: json::form }),
+        Format::WebSocket => Some(Maker { shape: Shape::WebSocket, make: websocket::form }),
         Format::Resp { version, .. } => Some(resp::form(version)),
     }
 }
@@ -119,7 +123,7 @@ pub fn form(format: Format) -> Option<Maker> {
 /// format has such.
 pub fn heard_form(format: Format) -> Option<fn(&Chunk, &Heard) -> Form> {
     match format {
-        Format::Text | Format::Json => None,
+        Format::Text | Format::Json | Format::WebSocket => None,
         Format::Resp { version, .. } => Some(resp::heard_form(version)),
     }
 }
@@ -143,7 +147,7 @@ impl Rows {
         if matches!(self, Rows::None) {
             *self = match format {
                 Format::Text => Rows::None,
-                Format::Json => Rows::Json(json::Rows::default()),
+                Format::Json | Format::WebSocket => Rows::Json(json::Rows::default()),
                 Format::Resp { .. } => Rows::Resp(resp::Rows::default()),
             };
         }
@@ -169,6 +173,9 @@ impl Rows {
     /// Appends the last line of an answer that was read piece by piece.
     pub fn last(&self, format: Format, line: Line, tag: Tag<'_>, out: &mut Vec<u8>) {
         match (self, format) {
+            (Rows::Json(rows), Format::WebSocket) if line.kind == "history" => {
+                websocket::lines(out, |out| rows.reply(&line, tag, out));
+            }
             (Rows::Json(rows), _) if line.kind == "history" => rows.reply(&line, tag, out),
             (Rows::Resp(rows), Format::Resp { version, .. }) if line.kind == "history" => {
                 rows.reply(version, &line, out);
