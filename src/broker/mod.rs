@@ -321,9 +321,9 @@ impl Broker {
         if idle_ms == 0 {
             return;
         }
-        if client.is_away() || client.is_plain() {
-            // Nobody is asked, and nobody answers. When it is back, or knows
-            // what it is asked, it is asked again.
+        if client.is_away() {
+            // Nobody is asked, and nobody answers. When it is back, it is asked
+            // again.
             self.clock.set(now_ms + idle_ms.div_ceil(2), Timer::Silence(Arc::downgrade(client)));
             return;
         }

@@ -8,8 +8,10 @@
 //! runs from beginning to end on one thread.
 
 mod frames;
+mod input;
 mod outgoing;
 mod requests;
+mod resp;
 mod scratch;
 mod withheld;
 
@@ -24,8 +26,8 @@ use crate::session::Session;
 use crate::wire::sniff::Dialect;
 use frames::Frames;
 use futures::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use input::Input;
 use outgoing::Outgoing;
-use requests::Voice;
 use scratch::Scratch;
 use std::future::poll_fn;
 use std::io;
@@ -44,6 +46,9 @@ const REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);
 const LINGER: Duration = Duration::from_secs(1);
 /// Bytes of that at most.
 const LINGER_BYTES_MAX: usize = 1024 * 1024;
+/// How long a connection that is not asked for signs of life is silent before
+/// the kernel looks whether the other end is there.
+const PROBE_AFTER: Duration = Duration::from_secs(60);
 /// Reads and writes in a row before another connection gets its turn.
 const TURNS: usize = 16;
 
@@ -65,8 +70,16 @@ pub async fn serve(broker: Arc<Broker>, http: Arc<Http>, mut stream: TcpStream, 
             log::info!("event=refused addr={addr} dialect={} reason=unserved", dialect.as_str());
             return say_and_close(stream, &dialect.refusal(false)).await;
         };
-        let client = broker.enter(addr, format.as_str());
-        let session = Session::new(broker.clone(), client);
+        let session = if format.is_plain() {
+            keep_alive(&stream);
+            let client = broker.enter_unwatched(addr, format.as_str());
+            client.be_plain(true);
+            let mut session = Session::new(broker.clone(), client);
+            session.name_channels();
+            session
+        } else {
+            Session::new(broker.clone(), broker.enter(addr, format.as_str()))
+        };
         Connection::new(broker, session, stream, format, &first)
     };
     let drain = connection.broker.config.drain;
@@ -76,6 +89,15 @@ pub async fn serve(broker: Arc<Broker>, http: Arc<Http>, mut stream: TcpStream, 
         Box::pin(connection.part(drain)).await;
     }
     connection.end(reason);
+}
+
+/// Lets the kernel notice when nobody is there any more, where the broker may
+/// not ask.
+fn keep_alive(stream: &TcpStream) {
+    let probes = socket2::TcpKeepalive::new().with_time(PROBE_AFTER).with_interval(PROBE_AFTER);
+    if let Err(e) = socket2::SockRef::from(stream).set_tcp_keepalive(&probes) {
+        log::warn!("event=keepalive-failed error=\"{e}\"");
+    }
 }
 
 /// Refuses a connection, because the broker is full, in its own dialect.
@@ -137,7 +159,7 @@ struct Connection {
     /// The frames that the lines stand in, in a dialect that has such.
     frames: Frames,
     outgoing: Outgoing,
-    voice: Voice,
+    input: Input,
     /// The client sends no more.
     input_ended: bool,
     /// There was nothing to read; the reactor will wake us.
@@ -178,7 +200,7 @@ impl Connection {
             unfinished,
             frames,
             outgoing,
-            voice: Voice::new(format),
+            input: Input::new(format),
             input_ended: false,
             input_awaited: false,
             closing: None,
@@ -224,9 +246,14 @@ impl Connection {
         if self.session.is_awaiting() {
             moved = self.answer_awaited(cx, now_ms);
         }
+        if self.input.go_on(&mut self.session, &mut self.outgoing, now_ms) {
+            // What the client has said meanwhile is there.
+            (moved, self.input_awaited) = (true, false);
+        }
         if self.closing.is_none()
             && !self.session.is_awaiting()
             && !self.input_awaited
+            && self.input.listens(self.unfinished.len())
             && self.outgoing.has_room()
             && self.session.may_read()
         {
@@ -241,6 +268,9 @@ impl Connection {
             Poll::Ready(Ok(wrote)) => moved |= wrote,
             Poll::Ready(Err(_)) => return Poll::Ready(false),
             Poll::Pending => {}
+        }
+        if self.outgoing.has_missed() {
+            self.close(Close::Overflow, now_ms);
         }
         if self.closing.is_some() {
             return Poll::Ready(false);
@@ -257,11 +287,11 @@ impl Connection {
     ) -> Poll<io::Result<()>> {
         let line_max = self.broker.config.max_line;
         let begun = self.unfinished.len();
-        let (buffer, room) = scratch.read_buffers(line_max);
+        let (buffer, room) = scratch.read_buffers(self.input.unfinished_max(line_max));
         let mut filled = begun;
         // What was sniffed is there already, and may hold whole lines.
         // So may what came behind a `hello` that had to wait.
-        let is_there = begun > 0 && memchr::memchr(b'\n', &self.unfinished).is_some();
+        let is_there = begun > 0 && self.input.has_whole(&self.unfinished, line_max);
         if !is_there && !self.frames.have_ended() {
             let read = ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer[begun..]))?;
             if read == 0 {
@@ -272,6 +302,10 @@ impl Connection {
             filled += read;
         }
         self.session.client().heard(now_ms);
+        if self.input.is_waiting() {
+            self.unfinished.extend_from_slice(&buffer[begun..filled]);
+            return Poll::Ready(Ok(()));
+        }
         let (session, outgoing) = (&mut self.session, &mut self.outgoing);
         let held = std::mem::take(&mut self.unfinished);
         let lines = if is_there {
@@ -280,7 +314,7 @@ impl Connection {
             buffer[..begun].copy_from_slice(&held);
             self.frames.open(&buffer[..filled], room, outgoing.answers())
         };
-        match self.voice.serve(session, lines, line_max, outgoing, now_ms) {
+        match self.input.serve(session, lines, line_max, outgoing, now_ms) {
             Ok(rest) => self.unfinished = rest.to_vec(),
             Err(reason) => self.close(reason, now_ms),
         }
@@ -292,7 +326,7 @@ impl Connection {
     /// Goes on if the session that the client wants has been given up to it.
     fn answer_awaited(&mut self, cx: &mut Context<'_>, now_ms: u64) -> Moved {
         let Some(reply) = self.session.awaited(now_ms) else { return false };
-        self.voice.answer_awaited(reply.map(Some), &mut self.outgoing, &mut self.session);
+        self.input.answer_awaited(reply.map(Some), &mut self.outgoing, &mut self.session);
         self.follow_client(cx);
         true
     }

@@ -152,7 +152,7 @@ impl Session {
     }
 
     /// Who has left still hears what was there under the names that it had.
-    fn renew_patterns(&mut self) {
+    pub(super) fn renew_patterns(&mut self) {
         self.hearing.patterns = lock(&self.client.subscriptions).patterns.len() as u64;
         if !self.hearing.has_names {
             return;

@@ -22,6 +22,8 @@ const WINDOW: u64 = 256;
 pub enum Wanted {
     /// So many of the first ones.
     Oldest(usize),
+    /// The same, or fewer if they would take too much.
+    First(usize),
     /// So many of the last ones; these come first.
     Newest(usize),
     /// Only how many there are.
@@ -43,6 +45,8 @@ pub struct Lookup {
     read: VecDeque<Excerpt>,
     found: Found,
     bytes: usize,
+    /// There is no room for more.
+    is_full: bool,
 }
 
 /// What a look-up has found.
@@ -59,7 +63,18 @@ impl Lookup {
     /// Of a channel's messages from one seq to another.
     pub fn new(channel: Arc<Channel>, from: u64, to: u64, wanted: Wanted) -> Self {
         let (window, read, found) = (None, VecDeque::new(), Found::default());
-        Lookup { channel, wanted, from, to, window, first: 0, read, found, bytes: 0 }
+        Lookup {
+            channel,
+            wanted,
+            from,
+            to,
+            window,
+            first: 0,
+            read,
+            found,
+            bytes: 0,
+            is_full: false,
+        }
     }
 
     /// The channel.
@@ -70,7 +85,10 @@ impl Lookup {
     /// How many more messages are wanted.
     fn left(&self) -> usize {
         match self.wanted {
-            Wanted::Oldest(most) | Wanted::Newest(most) => most - self.found.messages.len(),
+            _ if self.is_full => 0,
+            Wanted::Oldest(most) | Wanted::First(most) | Wanted::Newest(most) => {
+                most.saturating_sub(self.found.messages.len())
+            }
             Wanted::Count => usize::MAX,
         }
     }
@@ -114,7 +132,7 @@ impl Lookup {
         let mut at = range.start;
         while at < range.end {
             if self.read.len() >= self.left() {
-                if let Wanted::Oldest(_) = self.wanted {
+                if !matches!(self.wanted, Wanted::Newest(_)) {
                     return Ok(());
                 }
                 self.bytes -= self.read.pop_front().map_or(0, |first| first.range.len());
@@ -123,6 +141,10 @@ impl Lookup {
             at = range.end;
             self.bytes += range.len();
             if self.bytes > LOOKUP_BYTES_MAX {
+                if let Wanted::First(_) = self.wanted {
+                    self.is_full = true;
+                    return Ok(());
+                }
                 let text = format!("the entries take over {LOOKUP_BYTES_MAX} bytes: ask for fewer");
                 return Err(Fault::new(Code::TooLong, text));
             }

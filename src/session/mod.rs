@@ -120,6 +120,11 @@ impl Session {
         }
     }
 
+    /// What all sessions share.
+    pub fn broker(&self) -> &Arc<Broker> {
+        &self.broker
+    }
+
     /// The client.
     pub fn client(&self) -> &Arc<Client> {
         &self.client

@@ -117,10 +117,8 @@ fn number(digits: &[u8]) -> Option<i64> {
 }
 
 fn too_long(line_max: usize) -> Fault {
-    let text = format!(
-        "a request has at most {} bytes; see broker --max-line",
-        request_max(line_max)
-    );
+    let text =
+        format!("a request has at most {} bytes; see broker --max-line", request_max(line_max));
     Fault::new(Code::TooLong, text)
 }
 

@@ -88,7 +88,7 @@ pub fn reply(version: Resp, reply: &Reply, tags: &[Tag<'_>], out: &mut Vec<u8>) 
         }
         Reply::Published { channel, first_seq, count, receivers } => {
             for (at, seq) in (*first_seq..first_seq + count).enumerate() {
-                match tags.get(at).map_or("", |tag| tag.verb) {
+                match tags.get(at).or(tags.first()).map_or("", |tag| tag.verb) {
                     "publish" => to.number(*receivers),
                     "xadd" => to.bulk(format!("{seq}-0")),
                     _ => to.map(2).bulk("channel").bulk(&**channel).bulk("seq").number(seq),
@@ -149,7 +149,9 @@ fn field(field: &Field, to: &mut Writer<'_>) {
         Value::Time(time) => to.bulk(format!("{time:.0}")),
         Value::Names(names) => {
             to.array(names.len());
-            names.iter().for_each(|name| drop(to.bulk(&**name)));
+            for name in names {
+                to.bulk(&**name);
+            }
             to
         }
     };

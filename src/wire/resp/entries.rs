@@ -40,7 +40,7 @@ fn pushes(chunk: &Chunk, version: Resp, heard: Option<&Heard>) -> Form {
     let mut bytes = Vec::with_capacity(chunk.bytes.len() + entries * EXTRA_BYTES);
     let mut ends = Vec::with_capacity(chunk.ends.len());
     let mut start = 0;
-    let mut add = |line: &[u8], bytes: &mut Vec<u8>| {
+    let add = |line: &[u8], bytes: &mut Vec<u8>| {
         let to = &mut Writer::new(version, bytes);
         match (chunk.body, heard) {
             (Body::Messages { .. }, None) => Message::read(line).by_name(b"message", to),

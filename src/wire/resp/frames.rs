@@ -34,10 +34,18 @@ pub fn frame(version: Resp, frame: &Frame, out: &mut Vec<u8>) {
             };
             to.bulk(reason.as_str());
         }
-        Frame::Tell { from, text } => drop(about(3, "tell", from, to).bulk(&**text)),
-        Frame::Broadcast { from, text } => drop(about(3, "broadcast", from, to).bulk(&**text)),
-        Frame::Ping { number } => drop(to.push(2).bulk("ping").number(*number)),
-        Frame::Bye { reason } => drop(to.push(2).bulk("bye").bulk(reason.as_str())),
+        Frame::Tell { from, text } => {
+            about(3, "tell", from, to).bulk(&**text);
+        }
+        Frame::Broadcast { from, text } => {
+            about(3, "broadcast", from, to).bulk(&**text);
+        }
+        Frame::Ping { number } => {
+            to.push(2).bulk("ping").number(*number);
+        }
+        Frame::Bye { reason } => {
+            to.push(2).bulk("bye").bulk(reason.as_str());
+        }
     }
 }
 
@@ -79,7 +87,10 @@ mod tests {
             (ack(Outcome::Code(-1)), ">7 ack ops :9 bob :1 :-1 a\nb"),
             (ack(Outcome::Timeout), ">7 ack ops :9 bob :1 timeout a\nb"),
             (ack(Outcome::Left), ">7 ack ops :9 bob :1 left a\nb"),
-            (Frame::Done { channel: channel.clone(), seq: 9, ok: 1, sent: 3 }, ">5 done ops :9 :1 :3"),
+            (
+                Frame::Done { channel: channel.clone(), seq: 9, ok: 1, sent: 3 },
+                ">5 done ops :9 :1 :3",
+            ),
             (
                 Frame::Rank { channel: channel.clone(), rank: 0, term: 8, view: 9 },
                 ">5 rank ops :0 :8 :9",
