@@ -12,11 +12,13 @@ mod child;
 mod client;
 mod dialogue;
 mod faults;
+mod resp;
 
 pub use child::Child;
 pub use client::{Client, Sender, field, number};
 pub use dialogue::Dialogue;
 pub use faults::{Small, inject, with_failures};
+pub use resp::{Redis, encoded};
 
 use ranked_broker::config::Config;
 use ranked_broker::server::Server;
@@ -72,6 +74,11 @@ impl Broker {
     /// the broker soon notices that it does not read.
     pub fn connect_narrow(&self, label: &str) -> Client {
         Client::connect_narrow(self.addr, label, self.dialogue.clone())
+    }
+
+    /// A client of the Redis protocol.
+    pub fn redis(&self, label: &str) -> Redis {
+        Redis::new(self.connect(label))
     }
 
     /// A client of this name.
