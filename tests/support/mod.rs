@@ -12,12 +12,14 @@ mod child;
 mod client;
 mod dialogue;
 mod faults;
+mod program;
 mod resp;
 
 pub use child::Child;
 pub use client::{Client, Sender, field, number};
 pub use dialogue::Dialogue;
 pub use faults::{Small, inject, with_failures};
+pub use program::Program;
 pub use resp::{Redis, encoded};
 
 use ranked_broker::config::Config;
@@ -74,6 +76,11 @@ impl Broker {
     /// the broker soon notices that it does not read.
     pub fn connect_narrow(&self, label: &str) -> Client {
         Client::connect_narrow(self.addr, label, self.dialogue.clone())
+    }
+
+    /// A program that takes part.
+    pub fn program(&self, label: &str, command: &mut std::process::Command) -> Program {
+        Program::start(label, command, self.dialogue.clone())
     }
 
     /// A client of the Redis protocol.
