@@ -152,7 +152,7 @@ impl Broker {
         match joined {
             Ok((adopted, standing, _)) => {
                 let name = channel.name().clone();
-                subscriptions.by_channel.insert(name, adopted.member.clone());
+                subscriptions.add(name, adopted.member.clone());
                 let missed = channel.missed_from(adopted.next_seq);
                 Ok(Return { adopted, standing: Some(standing), missed })
             }

@@ -11,7 +11,8 @@ use crate::sync::lock;
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use jiff::Timestamp;
-use std::collections::{HashMap, VecDeque};
+use litemap::LiteMap;
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -26,7 +27,7 @@ pub const PATTERNS_MAX: usize = 64;
 #[derive(Debug, Default)]
 pub struct Subscriptions {
     /// By the channel's name.
-    pub by_channel: HashMap<Arc<str>, Arc<Member>>,
+    pub by_channel: LiteMap<Arc<str>, Arc<Member>>,
     /// The patterns that it observes.
     pub patterns: Vec<Arc<glob::Pattern>>,
     free_slots: Vec<u32>,
@@ -34,6 +35,15 @@ pub struct Subscriptions {
 }
 
 impl Subscriptions {
+    /// A new subscription. Gives an earlier one to the same channel.
+    pub fn add(&mut self, channel: Arc<str>, member: Arc<Member>) -> Option<Arc<Member>> {
+        if self.by_channel.is_empty() {
+            // Most clients have one; the vector would begin with room for four.
+            self.by_channel = LiteMap::with_capacity(1);
+        }
+        self.by_channel.insert(channel, member)
+    }
+
     /// A number for a new subscription.
     pub fn take_slot(&mut self) -> u32 {
         self.free_slots.pop().unwrap_or_else(|| {

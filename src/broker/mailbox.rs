@@ -25,11 +25,9 @@ pub const LANE_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// refused rather than let one client run another's lane over.
 pub const LANE_BYTES_OPTIONAL: usize = 64 * 1024;
 
-/// What waits for a connection.
+/// What waits for a connection, its news aside.
 #[derive(Debug, Default)]
 pub struct Mail {
-    /// Subscriptions whose channel has something new.
-    pub news: Vec<u32>,
     /// Frames, in order.
     pub lane: VecDeque<Frame>,
     /// Subscriptions that the broker made for this client.
@@ -38,14 +36,23 @@ pub struct Mail {
     pub fetched: Vec<(u64, Fetched)>,
     /// That the connection is to be closed, and why.
     pub close: Option<Close>,
+    lane_bytes: usize,
 }
 
 #[derive(Debug, Default)]
 struct Inner {
-    mail: Mail,
-    lane_bytes: usize,
+    /// Subscriptions whose channel has something new.
+    news: Vec<u32>,
+    /// Boxed, because most connections never get any.
+    mail: Option<Box<Mail>>,
     /// Nobody will look any more.
     abandoned: bool,
+}
+
+impl Inner {
+    fn mail(&mut self) -> &mut Mail {
+        self.mail.get_or_insert_default()
+    }
 }
 
 /// The letter box of one connection.
@@ -66,25 +73,28 @@ impl Mailbox {
         self.waker.register(waker);
     }
 
-    /// Takes everything that has come, into the empty `mail`; whether there was
-    /// anything. An owner that cannot pass the control lane on leaves it here
-    /// (`with_lane` false), where it is bounded, and asks again.
-    pub fn take(&self, mail: &mut Mail, with_lane: bool) -> bool {
+    /// Takes everything that has come: the numbers of subscriptions that have
+    /// news go to `news`. An owner that cannot pass the control lane on leaves it
+    /// here (`with_lane` false), where it is bounded, and asks again.
+    pub fn take(&self, news: &mut VecDeque<u32>, with_lane: bool) -> Option<Box<Mail>> {
         let is_dirty = self.dirty.swap(false, Ordering::AcqRel);
         if !(is_dirty || with_lane && self.lane_left.load(Ordering::Relaxed)) {
-            return false;
+            return None;
         }
         let mut inner = lock(&self.inner);
+        news.extend(inner.news.drain(..));
+        let mut mail = inner.mail.take();
         // If the session goes on from another connection, its frames do too.
-        let with_lane = with_lane && inner.mail.close != Some(Close::TakenOver);
-        std::mem::swap(&mut inner.mail, mail);
-        if with_lane {
-            inner.lane_bytes = 0;
-        } else {
-            std::mem::swap(&mut inner.mail.lane, &mut mail.lane);
+        let with_lane =
+            with_lane && mail.as_ref().is_none_or(|mail| mail.close != Some(Close::TakenOver));
+        if !with_lane && let Some(mail) = &mut mail {
+            let (lane, lane_bytes) = (std::mem::take(&mut mail.lane), mail.lane_bytes);
+            if !lane.is_empty() {
+                inner.mail = Some(Box::new(Mail { lane, lane_bytes, ..Mail::default() }));
+            }
         }
-        self.lane_left.store(!inner.mail.lane.is_empty(), Ordering::Relaxed);
-        true
+        self.lane_left.store(inner.mail.is_some(), Ordering::Relaxed);
+        mail
     }
 
     /// Makes the owner look again.
@@ -97,7 +107,7 @@ impl Mailbox {
 
     /// That this subscription's channel has something new.
     pub fn news(&self, slot: u32) {
-        lock(&self.inner).mail.news.push(slot);
+        lock(&self.inner).news.push(slot);
         self.wake();
     }
 
@@ -118,15 +128,16 @@ impl Mailbox {
             if inner.abandoned {
                 return true;
             }
-            let lane_bytes = inner.lane_bytes + frame.weight();
-            if lane_bytes > bytes_max || inner.mail.lane.len() >= LANE_FRAMES_MAX {
+            let mail = inner.mail();
+            let lane_bytes = mail.lane_bytes + frame.weight();
+            if lane_bytes > bytes_max || mail.lane.len() >= LANE_FRAMES_MAX {
                 if bytes_max < LANE_BYTES_MAX {
                     return false;
                 }
-                inner.mail.close.get_or_insert(Close::Overflow);
+                mail.close.get_or_insert(Close::Overflow);
             } else {
-                inner.lane_bytes = lane_bytes;
-                inner.mail.lane.push_back(frame);
+                mail.lane_bytes = lane_bytes;
+                mail.lane.push_back(frame);
             }
         }
         self.wake();
@@ -135,19 +146,19 @@ impl Mailbox {
 
     /// A subscription that the broker made for this client.
     pub fn adopt(&self, adopted: Adopted) {
-        lock(&self.inner).mail.adopted.push(adopted);
+        lock(&self.inner).mail().adopted.push(adopted);
         self.wake();
     }
 
     /// What was read from the disk for this client, by the number that it gave.
     pub fn fetched(&self, number: u64, fetched: Fetched) {
-        lock(&self.inner).mail.fetched.push((number, fetched));
+        lock(&self.inner).mail().fetched.push((number, fetched));
         self.wake();
     }
 
     /// That the connection is to be closed. The first reason counts.
     pub fn close(&self, reason: Close) {
-        lock(&self.inner).mail.close.get_or_insert(reason);
+        lock(&self.inner).mail().close.get_or_insert(reason);
         self.wake();
     }
 
@@ -155,7 +166,9 @@ impl Mailbox {
     pub fn abandon(&self) {
         let mut inner = lock(&self.inner);
         inner.abandoned = true;
-        inner.mail.lane = VecDeque::new();
+        if let Some(mail) = &mut inner.mail {
+            mail.lane = VecDeque::new();
+        }
     }
 }
 
@@ -174,9 +187,7 @@ mod tests {
     }
 
     fn taken(mailbox: &Mailbox) -> Mail {
-        let mut mail = Mail::default();
-        mailbox.take(&mut mail, true);
-        mail
+        mailbox.take(&mut VecDeque::new(), true).map_or_else(Mail::default, |mail| *mail)
     }
 
     #[test]
@@ -196,7 +207,7 @@ mod tests {
         for _ in 0..LANE_FRAMES_MAX {
             mailbox.post(Frame::Ping { number: 1 });
         }
-        let frames = lock(&mailbox.inner).mail.lane.len();
+        let frames = lock(&mailbox.inner).mail().lane.len();
         let full_by_bytes = LANE_BYTES_MAX / size_of::<Frame>();
         assert_eq!(frames, LANE_FRAMES_MAX.min(full_by_bytes));
         mailbox.post(Frame::Ping { number: 1 });
@@ -209,6 +220,6 @@ mod tests {
         mailbox.close(Close::Shutdown);
         mailbox.close(Close::Timeout);
         assert_eq!(taken(&mailbox).close, Some(Close::Shutdown));
-        assert!(!mailbox.take(&mut Mail::default(), true));
+        assert!(mailbox.take(&mut VecDeque::new(), true).is_none());
     }
 }

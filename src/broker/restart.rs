@@ -172,7 +172,7 @@ impl Broker {
             let Some(client) = clients.get_mut(&member.client.id) else { continue };
             let name = channel.name().clone();
             let echo = client.noted.remove(&*name).is_none_or(|place| place.echo);
-            lock(&member.client.subscriptions).by_channel.insert(name, member.clone());
+            lock(&member.client.subscriptions).add(name, member.clone());
             client.held_ms = client.held_ms.max(Some(at_ms));
             let why = Departure::Lost;
             let (of, who) = (Arc::downgrade(channel), Arc::downgrade(&member));
@@ -223,7 +223,7 @@ impl Broker {
         let mut subscriptions = lock(&client.subscriptions);
         let slot = subscriptions.take_slot();
         let member = channel.restore_seatless(client, slot, place, now_ms);
-        subscriptions.by_channel.insert(channel.name().clone(), member.clone());
+        subscriptions.add(channel.name().clone(), member.clone());
         member
     }
 }

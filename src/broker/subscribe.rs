@@ -114,7 +114,7 @@ impl Broker {
         match channel.join(client, slot, entrance, now_ms) {
             Ok((adopted, standing, seq)) => {
                 let (name, member) = (channel.name().clone(), adopted.member.clone());
-                let replaced = subscriptions.by_channel.insert(name, member);
+                let replaced = subscriptions.add(name, member);
                 if let Some(earlier) = &replaced {
                     earlier.notify();
                 }
@@ -242,7 +242,7 @@ impl Broker {
         let entrance = Entrance { role: Role::PatternObserver, keeps, ..Entrance::at(Start::Now) };
         match channel.join(client, slot, entrance, now_ms) {
             Ok((adopted, ..)) => {
-                subscriptions.by_channel.insert(name.clone(), adopted.member.clone());
+                subscriptions.add(name.clone(), adopted.member.clone());
                 self.remember_place(channel, &adopted.member, true);
                 client.mailbox.adopt(adopted);
             }

@@ -41,16 +41,15 @@ pub(super) struct Subscription {
     /// It came with a resumed session: no reply has told it that it joined.
     returns: bool,
     /// What was read from the disk for it.
-    pub(super) part: Option<Part>,
+    pub(super) part: Option<Box<Part>>,
     /// How often something was read from the disk for it: the first time its
     /// rank is to be found there.
     reads: u64,
     /// The reply that tells of it has yet to go out, and comes first.
     pub(super) untold: bool,
-    /// It gets messages and nothing else.
-    pub(super) messages_only: bool,
-    /// As what it gets them, for a client that has several names for a channel.
-    pub(super) heard: Heard,
+    /// As what it gets messages, for a client that has several names for a
+    /// channel; such an observer gets nothing else. Boxed, because most have one.
+    pub(super) heard: Option<Box<Heard>>,
     /// An earlier subscription to the same channel, which is read to its end
     /// first. Not its slot: that may be somebody else's by now.
     after: Option<Arc<Member>>,
@@ -71,8 +70,7 @@ impl Subscription {
             part: None,
             reads: 0,
             untold: false,
-            messages_only: false,
-            heard: Heard::default(),
+            heard: None,
             after: None,
         }
     }
@@ -154,7 +152,7 @@ impl Subscription {
         let is_own = chunk.author == self.member.client.id;
         let is_wanted = match chunk.body {
             Body::Messages { .. } => self.echo || !is_own,
-            _ if self.messages_only => false,
+            _ if self.heard.is_some() && self.member.observer => false,
             // The reply to `sub` has told it.
             Body::Change(_) if is_own && chunk.first_seq == self.member.joined => self.returns,
             Body::Change(change) => {
@@ -263,7 +261,7 @@ impl Session {
     fn finish(&mut self, slot: u32, batch: &mut Batch) {
         let Some(place) = self.subscriptions.get_mut(slot as usize) else { return };
         let Some(subscription) = place.take() else { return };
-        self.hearing.forget(&subscription.heard);
+        self.unlisten(&subscription);
         let Subscription { channel, member, rank, .. } = *subscription;
         self.leaving.retain(|(_, leaving)| !Arc::ptr_eq(leaving, &member));
         let waits =

@@ -48,6 +48,13 @@ pub(super) struct Disk {
     pub(super) looked_up: Option<Fetched>,
 }
 
+impl Disk {
+    /// Whether what is read for a subscription is under way, or still needed.
+    fn is_busy(&self) -> bool {
+        self.asked.is_some() || self.holder.is_some()
+    }
+}
+
 impl Subscription {
     /// Takes from what was read from the disk; whether there is more of it.
     /// `None` if something has to be read first.
@@ -141,57 +148,57 @@ impl Session {
 
     /// A subscription needs entries from the disk.
     pub(super) fn want(&mut self, slot: u32, behind: Behind) {
-        if self.disk.holder == Some(slot) {
-            self.disk.holder = None;
+        let disk = self.disk.get_or_insert_default();
+        if disk.holder == Some(slot) {
+            disk.holder = None;
         }
         // The one that waited longest comes first.
-        let is_first = self.disk.waiting.front().is_none_or(|first| *first == slot);
-        if self.disk.asked.is_some() || self.disk.holder.is_some() || !is_first {
-            if !self.disk.waiting.contains(&slot) {
-                self.disk.waiting.push_back(slot);
+        let is_first = disk.waiting.front().is_none_or(|first| *first == slot);
+        if disk.is_busy() || !is_first {
+            if !disk.waiting.contains(&slot) {
+                disk.waiting.push_back(slot);
             }
             return self.wake_waiting();
         }
-        self.disk.waiting.retain(|waiting| *waiting != slot);
+        disk.waiting.retain(|waiting| *waiting != slot);
         let number = self.fetch(behind);
-        self.disk.asked = Some((number, slot));
+        self.disk.get_or_insert_default().asked = Some((number, slot));
     }
 
     /// Lets the subscription whose turn it is look again.
     fn wake_waiting(&mut self) {
-        if self.disk.asked.is_some() || self.disk.holder.is_some() {
-            return;
-        }
-        while let Some(slot) = self.disk.waiting.front().copied() {
+        let Some(disk) = self.disk.as_mut().filter(|disk| !disk.is_busy()) else { return };
+        while let Some(slot) = disk.waiting.front().copied() {
             if let Some(Some(subscription)) = self.subscriptions.get(slot as usize) {
                 if subscription.member.queue() {
                     self.queue.push_back(slot);
                 }
                 return;
             }
-            self.disk.waiting.pop_front();
+            disk.waiting.pop_front();
         }
     }
 
     /// A subscription needs nothing from the disk any more.
     pub(super) fn release_disk(&mut self, slot: u32) {
-        let Disk { asked, holder, waiting, .. } = &self.disk;
-        if asked.is_none() && holder.is_none() && waiting.is_empty() {
+        let Some(disk) = &mut self.disk else { return };
+        if !disk.is_busy() && disk.waiting.is_empty() {
             return;
         }
-        self.disk.waiting.retain(|waiting| *waiting != slot);
-        if self.disk.holder == Some(slot) {
-            self.disk.holder = None;
+        disk.waiting.retain(|waiting| *waiting != slot);
+        if disk.holder == Some(slot) {
+            disk.holder = None;
         }
-        if self.disk.asked.is_some_and(|(_, of)| of == slot) {
-            self.disk.asked = None;
+        if disk.asked.is_some_and(|(_, of)| of == slot) {
+            disk.asked = None;
         }
         self.wake_waiting();
     }
 
     pub(super) fn fetch(&mut self, behind: Behind) -> u64 {
-        self.disk.last += 1;
-        let (number, mailbox) = (self.disk.last, self.client.mailbox.clone());
+        let disk = self.disk.get_or_insert_default();
+        disk.last += 1;
+        let (number, mailbox) = (disk.last, self.client.mailbox.clone());
         let Behind { channel, from, to, rank } = behind;
         let then = Box::new(move |fetched| mailbox.fetched(number, fetched));
         if let Some(store) = self.broker.store() {
@@ -202,23 +209,24 @@ impl Session {
 
     /// Something has been read.
     pub(super) fn take_fetched(&mut self, number: u64, fetched: Fetched) {
-        if let Some(scroll) = self.disk.scrolls.front_mut().filter(|s| s.asked == Some(number)) {
+        let Some(disk) = &mut self.disk else { return };
+        if let Some(scroll) = disk.scrolls.front_mut().filter(|s| s.asked == Some(number)) {
             (scroll.asked, scroll.read) = (None, Some(fetched));
             return;
         }
-        if self.disk.lookup == Some(number) {
-            (self.disk.lookup, self.disk.looked_up) = (None, Some(fetched));
+        if disk.lookup == Some(number) {
+            (disk.lookup, disk.looked_up) = (None, Some(fetched));
             return;
         }
-        let Some((_, slot)) = self.disk.asked.filter(|(asked, _)| *asked == number) else { return };
-        self.disk.asked = None;
+        let Some((_, slot)) = disk.asked.filter(|(asked, _)| *asked == number) else { return };
+        disk.asked = None;
         let Some(Some(subscription)) = self.subscriptions.get_mut(slot as usize) else {
             return self.wake_waiting();
         };
         // What cannot be read is gone, as far as its reader is concerned.
         let Fetched { chunks, to, rank, .. } = fetched;
-        subscription.part = Some(Part { chunks: chunks.into(), to, rank });
-        self.disk.holder = Some(slot);
+        subscription.part = Some(Box::new(Part { chunks: chunks.into(), to, rank }));
+        disk.holder = Some(slot);
         if subscription.member.queue() {
             self.queue.push_back(slot);
         }
@@ -231,15 +239,17 @@ impl Session {
             let member = &subscription.member;
             subscription.channel.is_kept() && member.has_left() && !member.is_lost()
         };
-        self.disk.asked.is_some() || self.subscriptions.iter().flatten().any(|s| ends(s))
+        let is_read = self.disk.as_ref().is_some_and(|disk| disk.asked.is_some());
+        is_read || self.subscriptions.iter().flatten().any(|s| ends(s))
     }
 
     /// The client has become another one: what is being read for an answer goes
     /// to where nobody looks any more.
     pub(super) fn read_anew(&mut self) {
-        if let Some(scroll) = self.disk.scrolls.front_mut() {
+        let Some(disk) = &mut self.disk else { return };
+        if let Some(scroll) = disk.scrolls.front_mut() {
             scroll.asked = None;
         }
-        self.disk.lookup = None;
+        disk.lookup = None;
     }
 }

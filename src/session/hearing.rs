@@ -4,6 +4,7 @@
 use super::Session;
 use super::deliver::Subscription;
 use super::pieces::Batch;
+use crate::broker::Client;
 use crate::error::Fault;
 use crate::log::{Chunk, Form};
 use crate::reply::Reply;
@@ -20,12 +21,9 @@ pub enum Under {
     Shard,
 }
 
-/// What a client hears, and how often.
-#[derive(Debug, Default)]
+/// How often a client hears what.
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Hearing {
-    /// As an observer it gets messages and nothing else, once for each name that
-    /// it has for them.
-    has_names: bool,
     by_name: u64,
     by_shard: u64,
     patterns: u64,
@@ -42,13 +40,12 @@ impl Hearing {
         self.by_shard
     }
 
-    fn note(&mut self, heard: &Heard) {
+    fn add(&mut self, heard: &Heard) {
         self.by_name += u64::from(heard.by_name);
         self.by_shard += u64::from(heard.by_shard);
     }
 
-    /// A subscription has ended.
-    pub(super) fn forget(&mut self, heard: &Heard) {
+    fn remove(&mut self, heard: &Heard) {
         self.by_name -= u64::from(heard.by_name);
         self.by_shard -= u64::from(heard.by_shard);
     }
@@ -58,31 +55,30 @@ impl Session {
     /// From now on the client's channels have several names, and as an observer
     /// it gets messages and nothing else. To be said before it subscribes.
     pub fn name_channels(&mut self) {
-        self.hearing.has_names = true;
+        self.hearing.get_or_insert_default();
     }
 
-    /// What the client hears.
-    pub fn hearing(&self) -> &Hearing {
-        &self.hearing
+    /// How often the client hears what, if its channels have several names.
+    pub fn hearing(&self) -> Hearing {
+        self.hearing.as_deref().copied().unwrap_or_default()
     }
 
     /// A new subscription is heard under the channel's own name, unless patterns
     /// made it, and those of the patterns that match.
     pub(super) fn listen(&mut self, subscription: &mut Subscription) {
-        if !self.hearing.has_names {
-            return;
-        }
-        let member = &subscription.member;
-        subscription.messages_only = member.observer;
-        subscription.heard.by_name = !member.by_pattern;
-        subscription.heard.patterns = self.matching(subscription.channel.name());
-        self.hearing.note(&subscription.heard);
+        let Some(hearing) = &mut self.hearing else { return };
+        let by_name = !subscription.member.by_pattern;
+        let patterns = matching(&self.client, subscription.channel.name());
+        let heard = Heard { by_name, by_shard: false, patterns };
+        hearing.add(&heard);
+        subscription.heard = Some(Box::new(heard));
     }
 
-    fn matching(&self, channel: &str) -> Box<[Arc<str>]> {
-        let subscriptions = lock(&self.client.subscriptions);
-        let patterns = subscriptions.patterns.iter().filter(|pattern| pattern.matches(channel));
-        patterns.map(|pattern| pattern.as_str().into()).collect()
+    /// A subscription has ended.
+    pub(super) fn unlisten(&mut self, subscription: &Subscription) {
+        if let (Some(hearing), Some(heard)) = (&mut self.hearing, &subscription.heard) {
+            hearing.remove(heard);
+        }
     }
 
     /// Under which names the client hears a channel to which it has subscribed
@@ -90,18 +86,16 @@ impl Session {
     pub fn heard(&self, channel: &str) -> Option<&Heard> {
         let member = self.client.member(channel)?;
         let subscription = self.subscriptions.get(member.slot as usize)?.as_ref()?;
-        let heard = &subscription.heard;
-        (heard.by_name || heard.by_shard).then_some(heard)
+        subscription.heard.as_deref().filter(|heard| heard.by_name || heard.by_shard)
     }
 
     /// The channels that it hears so.
     pub fn all_heard(&self, under: Under) -> Vec<Arc<str>> {
         let is_heard = |subscription: &&Box<Subscription>| {
-            let heard = &subscription.heard;
-            let is_under = match under {
+            let is_under = subscription.heard.as_ref().is_some_and(|heard| match under {
                 Under::Name => heard.by_name,
                 Under::Shard => heard.by_shard,
-            };
+            });
             is_under && !subscription.member.has_left()
         };
         let here = self.subscriptions.iter().flatten().filter(is_heard);
@@ -111,16 +105,19 @@ impl Session {
     /// From now on the client hears a channel, to which it has subscribed by
     /// name, under this name as well, or under this one no more.
     pub fn hear(&mut self, channel: &str, under: Under, is_heard: bool) {
-        let Some(member) = self.client.member(channel) else { return };
-        let Some(Some(subscription)) = self.subscriptions.get_mut(member.slot as usize) else {
+        let (Some(hearing), Some(member)) = (&mut self.hearing, self.client.member(channel)) else {
             return;
         };
-        self.hearing.forget(&subscription.heard);
+        let place = self.subscriptions.get_mut(member.slot as usize);
+        let Some(heard) = place.and_then(Option::as_mut).and_then(|s| s.heard.as_mut()) else {
+            return;
+        };
+        hearing.remove(heard);
         match under {
-            Under::Name => subscription.heard.by_name = is_heard,
-            Under::Shard => subscription.heard.by_shard = is_heard,
+            Under::Name => heard.by_name = is_heard,
+            Under::Shard => heard.by_shard = is_heard,
         }
-        self.hearing.note(&subscription.heard);
+        hearing.add(heard);
     }
 
     /// The patterns that the client observes.
@@ -153,18 +150,13 @@ impl Session {
 
     /// Who has left still hears what was there under the names that it had.
     pub(super) fn renew_patterns(&mut self) {
-        self.hearing.patterns = lock(&self.client.subscriptions).patterns.len() as u64;
-        if !self.hearing.has_names {
-            return;
-        }
-        for slot in 0..self.subscriptions.len() {
-            let Some(subscription) = &self.subscriptions[slot] else { continue };
-            if subscription.member.has_left() {
-                continue;
-            }
-            let matching = self.matching(subscription.channel.name());
-            if let Some(subscription) = &mut self.subscriptions[slot] {
-                subscription.heard.patterns = matching;
+        let Some(hearing) = &mut self.hearing else { return };
+        hearing.patterns = lock(&self.client.subscriptions).patterns.len() as u64;
+        for subscription in self.subscriptions.iter_mut().flatten() {
+            if let Some(heard) = &mut subscription.heard
+                && !subscription.member.has_left()
+            {
+                heard.patterns = matching(&self.client, subscription.channel.name());
             }
         }
     }
@@ -179,12 +171,18 @@ impl Session {
     /// does not hear them as most do.
     pub fn transform_heard(&self, batch: &mut Batch, make: fn(&Chunk, &Heard) -> Form) {
         for piece in &mut batch.pieces {
-            let Some(Some(subscription)) = self.subscriptions.get(piece.slot as usize) else {
-                continue;
-            };
-            if !subscription.heard.is_plain() {
-                piece.own = Some(Box::new(make(&piece.chunk, &subscription.heard)));
+            let place = self.subscriptions.get(piece.slot as usize).and_then(Option::as_ref);
+            let heard = place.and_then(|subscription| subscription.heard.as_ref());
+            if let Some(heard) = heard.filter(|heard| !heard.is_plain()) {
+                piece.own = Some(Box::new(make(&piece.chunk, heard)));
             }
         }
     }
+}
+
+/// The client's patterns that match.
+fn matching(client: &Client, channel: &str) -> Box<[Arc<str>]> {
+    let subscriptions = lock(&client.subscriptions);
+    let patterns = subscriptions.patterns.iter().filter(|pattern| pattern.matches(channel));
+    patterns.map(|pattern| pattern.as_str().into()).collect()
 }

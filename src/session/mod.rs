@@ -25,7 +25,7 @@ pub use pieces::{Batch, Piece};
 pub use scroll::Step;
 
 use crate::broker::channel::{Appended, Channel, not_member};
-use crate::broker::{Broker, Client, Keys, Mail, Member};
+use crate::broker::{Broker, Client, Keys, Member};
 use crate::error::{Close, Code, Fault};
 use crate::frame::Frame;
 use crate::log::Departure;
@@ -76,13 +76,13 @@ pub struct Session {
     changed_client: bool,
     /// The subscriptions that the last request made.
     fresh: Vec<u32>,
-    /// What is read from the disk for it.
-    disk: Disk,
-    /// As what it gets messages.
-    hearing: Hearing,
+    /// What is read from the disk for it. Boxed, like what follows, because most
+    /// sessions never have any.
+    disk: Option<Box<Disk>>,
+    /// As what it gets messages, if it has several names for a channel.
+    hearing: Option<Box<Hearing>>,
     /// What the reply to the last request has to wait for.
-    held: Option<Held>,
-    mail: Mail,
+    held: Option<Box<Held>>,
 }
 
 /// What a reply has to wait for.
@@ -113,10 +113,9 @@ impl Session {
             awaited: None,
             changed_client: false,
             fresh: Vec::new(),
-            disk: Disk::default(),
-            hearing: Hearing::default(),
+            disk: None,
+            hearing: None,
             held: None,
-            mail: Mail::default(),
         }
     }
 
@@ -154,7 +153,7 @@ impl Session {
 
     /// What the reply to the last request has to wait for.
     pub fn take_held(&mut self) -> Option<Held> {
-        self.held.take()
+        self.held.take().map(|held| *held)
     }
 
     /// The reply tells of this channel, and of all that is in it.
@@ -162,7 +161,7 @@ impl Session {
         let Some(ticket) = channel.pending() else { return };
         let number = self.held.as_ref().map_or(0, |held| held.ticket.number());
         if self.held.is_none() || number < ticket.number() {
-            self.held = Some(Held { ticket, requests });
+            self.held = Some(Box::new(Held { ticket, requests }));
         }
     }
 
@@ -304,20 +303,17 @@ impl Session {
     /// gives the reason if the connection is to be closed. Without `with_lane`
     /// the frames stay where they are, for a later call.
     pub fn take_mail(&mut self, frames: &mut Vec<Frame>, with_lane: bool) -> Option<Close> {
-        if !self.client.mailbox.take(&mut self.mail, with_lane) {
-            return None;
-        }
+        let mail = self.client.mailbox.take(&mut self.queue, with_lane)?;
         let is_done = |frame: &&Frame| matches!(frame, Frame::Done { .. });
-        self.commands -= self.mail.lane.iter().filter(is_done).count();
-        frames.extend(self.mail.lane.drain(..));
-        for adopted in std::mem::take(&mut self.mail.adopted) {
+        self.commands -= mail.lane.iter().filter(is_done).count();
+        frames.extend(mail.lane);
+        for adopted in mail.adopted {
             self.install(Subscription::new(adopted, true));
         }
-        self.queue.extend(self.mail.news.drain(..));
-        for (number, fetched) in std::mem::take(&mut self.mail.fetched) {
+        for (number, fetched) in mail.fetched {
             self.take_fetched(number, fetched);
         }
-        self.mail.close.take()
+        mail.close
     }
 
     /// A request was answered `err`.

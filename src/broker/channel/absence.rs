@@ -56,8 +56,8 @@ impl Channel {
         if member.observer {
             return Loss::Nothing;
         }
-        let held_ms = now_ms + u64::try_from(self.settings.hold.as_millis()).unwrap_or(0);
-        let until_ms = match self.settings.on_close {
+        let held_ms = now_ms + u64::try_from(self.settings().hold.as_millis()).unwrap_or(0);
+        let until_ms = match self.settings().on_close {
             OnClose::Fast => held_ms,
             OnClose::Safe => held_ms.max(lease_over_ms),
         };

@@ -220,7 +220,7 @@ impl Kept {
 impl Channel {
     /// Whether its entries are on disk before anybody sees them.
     pub fn is_durable(&self) -> bool {
-        self.settings.durable
+        self.settings.as_ref().is_some_and(|settings| settings.durable)
     }
 
     /// Whether the store knows it.
@@ -250,7 +250,7 @@ impl Channel {
     /// [`Code::Unavailable`].
     pub(super) fn accepts(&self, state: &State) -> Result<(), Fault> {
         let Some(kept) = &self.kept else { return Ok(()) };
-        if self.settings.durable {
+        if self.is_durable() {
             return kept.store.check().map_err(|reason| unavailable(&reason));
         }
         // It asked for more long ago: the store has failed.

@@ -62,7 +62,7 @@ impl Channel {
         self.alive(&state)?;
         self.accepts(&state)?;
         let replaced = entrance.replaces.filter(|old| self.present(&state, old).is_ok());
-        let places = self.settings.members_max.map_or(usize::MAX, |max| max as usize);
+        let places = self.settings().members_max.map_or(usize::MAX, |max| max as usize);
         let places = places.min(self.rules.members_max);
         if state.seats.len() - usize::from(replaced.is_some()) >= places {
             return Err(Fault::new(
@@ -131,7 +131,7 @@ impl Channel {
     /// The first entry of those that this channel keeps for newcomers.
     pub(super) fn first_offered(&self, state: &State) -> u64 {
         let head = state.log.head();
-        state.first_kept().max(head + 1 - self.settings.entries_kept().min(head))
+        state.first_kept().max(head + 1 - self.settings().entries_kept().min(head))
     }
 
     /// A member goes. It still gets what was there before.

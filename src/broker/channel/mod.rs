@@ -63,10 +63,11 @@ impl fmt::Debug for Rules {
 pub struct Channel {
     name: Arc<str>,
     rules: Arc<Rules>,
-    settings: Settings,
+    /// How it was made; most are made without settings.
+    settings: Option<Box<Settings>>,
     created: Timestamp,
     /// Its way to the store, if there is one.
-    kept: Option<Kept>,
+    kept: Option<Box<Kept>>,
     gate: Gate,
     /// Something was appended, and somebody is about to call [`Channel::wake`].
     touched: AtomicBool,
@@ -82,8 +83,8 @@ struct State {
     leavers: Vec<Arc<Member>>,
     commands: Commands,
     pressure: Pressure,
-    /// Clients that wait for news, members or not.
-    waiting: BTreeMap<ClientId, Arc<Mailbox>>,
+    /// Clients that wait for news, members or not. Boxed, because few do.
+    waiting: Option<Box<BTreeMap<ClientId, Arc<Mailbox>>>>,
     /// What of it is on disk, if anything is to be.
     disk: Option<Box<OnDisk>>,
     /// Set once the channel is removed: the seq that ended it.
@@ -178,6 +179,8 @@ impl Channel {
     ) -> Self {
         let (gate, touched) = (Gate::default(), AtomicBool::new(false));
         let state = Mutex::new(state);
+        let settings = (settings != Settings::default()).then(|| Box::new(settings));
+        let kept = kept.map(Box::new);
         Channel { name, rules, settings, created, kept, gate, touched, state }
     }
 
@@ -188,7 +191,7 @@ impl Channel {
 
     /// How it was made.
     pub fn settings(&self) -> Settings {
-        self.settings
+        self.settings.as_deref().copied().unwrap_or_default()
     }
 
     /// Its figures.
@@ -196,7 +199,7 @@ impl Channel {
         let state = self.lock();
         Summary {
             name: self.name.clone(),
-            settings: self.settings,
+            settings: self.settings(),
             created: self.created,
             members: state.roster.len(),
             observers: state.seats.len() - state.roster.len() as usize,
@@ -269,7 +272,7 @@ impl Channel {
         for member in asleep {
             member.client.mailbox.news(member.slot);
         }
-        for mailbox in waiting.into_values() {
+        for mailbox in waiting.iter().flat_map(|waiting| waiting.values()) {
             mailbox.wake();
         }
     }
@@ -277,12 +280,19 @@ impl Channel {
     /// This client, member or not, is woken once when there is news. It looks for
     /// news after this, so that it misses none.
     pub fn wait(&self, client: &super::directory::Client) {
-        self.lock().waiting.insert(client.id, client.mailbox.clone());
+        let mut state = self.lock();
+        state.waiting.get_or_insert_default().insert(client.id, client.mailbox.clone());
     }
 
     /// It waits no more.
     pub fn wait_no_more(&self, client: &super::directory::Client) {
-        self.lock().waiting.remove(&client.id);
+        let waiting = &mut self.lock().waiting;
+        if let Some(clients) = waiting {
+            clients.remove(&client.id);
+            if clients.is_empty() {
+                *waiting = None;
+            }
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

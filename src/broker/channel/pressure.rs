@@ -152,7 +152,7 @@ impl Channel {
 
     /// Whether the first chunk need not be kept for newcomers.
     fn outlives_first(&self, log: &crate::log::MemoryLog, now_ms: u64) -> bool {
-        let settings = &self.settings;
+        let settings = self.settings();
         let Some(first) = log.chunk(log.first_chunk()) else { return false };
         let age = u128::from(now_ms.saturating_sub(first.at_ms));
         log.outlives_first(settings.entries_kept())
@@ -162,7 +162,7 @@ impl Channel {
 
     /// Drops what is too old to be kept.
     pub fn drop_aged(&self, now_ms: u64) {
-        if self.settings.history_age.is_some() && !self.is_durable() {
+        if self.settings().history_age.is_some() && !self.is_durable() {
             self.drop_unneeded(&mut self.lock(), now_ms);
         }
     }

@@ -65,7 +65,7 @@ impl Turn<'_> {
                 self.session.hear(name, other, false);
             }
             self.session.hear(name, under, true);
-            let line = line.with("count", count(self.session.hearing(), kind));
+            let line = line.with("count", count(&self.session.hearing(), kind));
             self.answer(Ok(Some(line.into())), "");
         }
         Ok(())
@@ -158,7 +158,7 @@ impl Turn<'_> {
             }
             End::Left { kind, names } => (*kind, names),
         };
-        let mut left = count(self.session.hearing(), kind);
+        let mut left = count(&self.session.hearing(), kind);
         if names.is_empty() {
             self.say(|to| subscribed(kind, None, left, to));
         }
