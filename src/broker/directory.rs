@@ -107,6 +107,8 @@ pub struct Client {
     lease_watched: AtomicBool,
     /// It knows nothing of this broker's frames.
     plain: AtomicBool,
+    /// Publishers never wait for it.
+    unwaited: AtomicBool,
 }
 
 impl Client {
@@ -122,6 +124,7 @@ impl Client {
             away: AtomicBool::new(false),
             lease_watched: AtomicBool::new(false),
             plain: AtomicBool::new(false),
+            unwaited: AtomicBool::new(false),
         }
     }
 
@@ -180,6 +183,17 @@ impl Client {
     /// It does not know of frames, or knows of them from now on.
     pub fn be_plain(&self, plain: bool) {
         self.plain.store(plain, Ordering::Relaxed);
+    }
+
+    /// From now on publishers never wait for it: it counts as stalled, however
+    /// much it reads.
+    pub fn be_unwaited(&self) {
+        self.unwaited.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether publishers never wait for it.
+    pub fn is_unwaited(&self) -> bool {
+        self.unwaited.load(Ordering::Relaxed)
     }
 
     /// Something has come from it.

@@ -37,6 +37,16 @@ impl Piece {
         }
     }
 
+    /// The chunk that it is a part of.
+    pub fn chunk(&self) -> &Arc<Chunk> {
+        &self.chunk
+    }
+
+    /// Which of the chunk's own bytes.
+    pub fn range(&self) -> Range<usize> {
+        self.range.clone()
+    }
+
     fn form(&self) -> Option<&Form> {
         self.own.as_deref().or_else(|| self.chunk.forms.get(self.shape?))
     }
