@@ -90,7 +90,8 @@ fn talks(broker: &Broker, mut client: Program, name: &str, receivers: u32) {
     text.expect(&format!("msg talk 3 * hello from {name}"));
     client.expect(&format!("published {receivers}"));
     let rest = client.rest();
-    let expected = ["added 1-0 2-0 3-0", "range *1-0*n*0* 3", "error *unknown command*", "rank *", "end"];
+    let expected =
+        ["added 1-0 2-0 3-0", "range *1-0*n*0* 3", "error *unknown command*", "rank *", "end"];
     for pattern in expected {
         assert!(rest.iter().any(|line| support::matches(pattern, line)), "{pattern}: {rest:?}");
     }
@@ -172,7 +173,8 @@ fn the_command_line_of_redis() {
         subscriber.expect("1) \"message\"");
         subscriber.expect("2) \"talk\"");
         subscriber.expect("3) \"hello from text\"");
-        let mut publisher = redis_cli(&broker, &[version, "PUBLISH", "talk", "hello from redis-cli"]);
+        let mut publisher =
+            redis_cli(&broker, &[version, "PUBLISH", "talk", "hello from redis-cli"]);
         publisher.expect("2");
         text.expect("msg talk 3 guest-* hello from redis-cli");
         subscriber.expect("1) \"message\"");
@@ -194,7 +196,10 @@ fn the_command_line_of_redis() {
 
 #[test]
 fn the_benchmark_of_redis() {
-    if !is_there("redis-benchmark (Debian: redis-tools)", run(Command::new("redis-benchmark").arg("-v"))) {
+    if !is_there(
+        "redis-benchmark (Debian: redis-tools)",
+        run(Command::new("redis-benchmark").arg("-v")),
+    ) {
         return;
     }
     let broker = Broker::start();
@@ -245,7 +250,8 @@ fn the_crate_for_rust() {
             text.expect("msg talk 3 guest-* hello from redis");
             let id: String = connection.xadd("log", "*", &[("n", "1")]).await.unwrap();
             assert_eq!(id, "1-0");
-            let range: redis::streams::StreamRangeReply = connection.xrange_all("log").await.unwrap();
+            let range: redis::streams::StreamRangeReply =
+                connection.xrange_all("log").await.unwrap();
             assert_eq!(range.ids[0].get::<u32>("n"), Some(1));
             let options = redis::streams::StreamReadOptions::default().block(50);
             let read: Option<redis::streams::StreamReadReply> =

@@ -111,7 +111,9 @@ fn nothing_comes_after_the_end_of_a_subscription() {
         next[channel] += 1;
     }
     let both = [sub.value(), sub.value()];
-    assert!(both.contains(&"[unsubscribe a :2]".into()) || both.contains(&"[unsubscribe b :2]".into()));
+    assert!(
+        both.contains(&"[unsubscribe a :2]".into()) || both.contains(&"[unsubscribe b :2]".into())
+    );
     sub.expect("[punsubscribe c* :0]");
     sub.expect("end");
     sub.nothing_else();
@@ -148,7 +150,10 @@ fn a_subscriber_of_version_2_does_nothing_else() {
     }
     redis.ask("RESET", "+RESET");
     redis.ask("ECHO hi", "hi");
-    redis.ask("HELLO 3", "{server redis version * proto :3 id * mode standalone role master modules []}");
+    redis.ask(
+        "HELLO 3",
+        "{server redis version * proto :3 id * mode standalone role master modules []}",
+    );
     redis.ask("SUBSCRIBE a", "[subscribe a :1]");
     redis.ask("PING", "+PONG");
     redis.send("PUBLISH a b");
@@ -208,7 +213,8 @@ fn payloads_are_bytes() {
         let head = format!("*3\r\n$7\r\nmessage\r\n$4\r\nnews\r\n${}\r\n", payload.len());
         [head.as_bytes(), payload, b"\r\n"].concat()
     };
-    let expected = [message(b"\x00a\\\r\n\xff\xc3\xa4"), message(b""), b"+OK\r\n".to_vec()].concat();
+    let expected =
+        [message(b"\x00a\\\r\n\xff\xc3\xa4"), message(b""), b"+OK\r\n".to_vec()].concat();
     assert_eq!(heard.escape_ascii().to_string(), expected.escape_ascii().to_string());
 }
 

@@ -125,7 +125,8 @@ fn a_session_is_resumed() {
     let broker = Broker::start();
     let mut bob = broker.member("bob", "ops");
     let mut alice = broker.redis("alice");
-    let hello = alice.ask("SESSION --name alice", "[name alice session * secret * resumed :0 version :1]");
+    let hello =
+        alice.ask("SESSION --name alice", "[name alice session * secret * resumed :0 version :1]");
     alice.ask("RANKED ON", "+OK");
     alice.ask("SUBSCRIBE ops", "[subscribe ops :1]");
     alice.expect("[rank ops :1 :2 :2]");

@@ -9,6 +9,7 @@
 mod deliver;
 mod disk;
 mod hearing;
+mod held;
 mod identity;
 mod keyed;
 mod lookup;
@@ -20,6 +21,7 @@ mod target;
 
 pub use deliver::PIECES_MAX;
 pub use hearing::{Hearing, Under};
+pub use held::Held;
 pub use lookup::{Found, Lookup, Wanted};
 pub use pieces::{Batch, Piece};
 pub use scroll::Step;
@@ -32,7 +34,7 @@ use crate::log::Departure;
 use crate::payload::Payload;
 use crate::reply::{Line, Reply};
 use crate::request::Request;
-use crate::store::{Ticket, Waiter};
+use crate::store::Waiter;
 use deliver::Subscription;
 use disk::Disk;
 use identity::Introduction;
@@ -83,15 +85,6 @@ pub struct Session {
     hearing: Option<Box<Hearing>>,
     /// What the reply to the last request has to wait for.
     held: Option<Box<Held>>,
-}
-
-/// What a reply has to wait for.
-#[derive(Clone, Debug)]
-pub struct Held {
-    /// Until this is on disk.
-    pub ticket: Ticket,
-    /// How many requests it answers.
-    pub requests: u64,
 }
 
 impl Session {
@@ -149,20 +142,6 @@ impl Session {
             self.hold(&channel, 1);
         }
         reply
-    }
-
-    /// What the reply to the last request has to wait for.
-    pub fn take_held(&mut self) -> Option<Held> {
-        self.held.take().map(|held| *held)
-    }
-
-    /// The reply tells of this channel, and of all that is in it.
-    fn hold(&mut self, channel: &Channel, requests: u64) {
-        let Some(ticket) = channel.pending() else { return };
-        let number = self.held.as_ref().map_or(0, |held| held.ticket.number());
-        if self.held.is_none() || number < ticket.number() {
-            self.held = Some(Box::new(Held { ticket, requests }));
-        }
     }
 
     fn answer(&mut self, request: Request<'_>, now_ms: u64) -> Result<Option<Reply>, Fault> {

@@ -12,19 +12,19 @@ mod child;
 mod client;
 mod dialogue;
 mod faults;
-mod program;
-mod resp;
 mod http;
 mod page;
+mod program;
+mod resp;
 
 pub use child::Child;
 pub use client::{Client, Sender, field, number};
 pub use dialogue::Dialogue;
 pub use faults::{Small, inject, with_failures};
-pub use program::Program;
-pub use resp::{Redis, encoded};
 pub use http::{Answer, Web};
 pub use page::{Event, Events, Socket};
+pub use program::Program;
+pub use resp::{Redis, encoded};
 
 use ranked_broker::config::Config;
 use ranked_broker::server::Server;

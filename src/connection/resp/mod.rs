@@ -14,9 +14,11 @@ mod table;
 mod turn;
 
 use super::outgoing::Outgoing;
+use crate::broker::Broker;
 use crate::error::{Close, Code, Fault};
 use crate::reply::Reply;
 use crate::request::{Format, Resp};
+use crate::runtime::TcpStream;
 use crate::session::Session;
 use crate::wire::resp::{Decoded, decode};
 use crate::wire::rules::bad;
@@ -24,7 +26,32 @@ use crate::wire::spoken::Tag;
 use publish::Batch;
 use pubsub::Parting;
 use reading::Reading;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
 use turn::Turn;
+
+/// How long such a connection is silent before the kernel looks whether the other
+/// end is there: the broker may not ask.
+const PROBE_AFTER: Duration = Duration::from_secs(60);
+
+/// The session of a client that has just come.
+pub(super) fn begin(
+    broker: Arc<Broker>,
+    stream: &TcpStream,
+    addr: SocketAddr,
+    format: Format,
+) -> Session {
+    let probes = socket2::TcpKeepalive::new().with_time(PROBE_AFTER).with_interval(PROBE_AFTER);
+    if let Err(e) = socket2::SockRef::from(stream).set_tcp_keepalive(&probes) {
+        log::warn!("event=keepalive-failed addr={addr} error=\"{e}\"");
+    }
+    let client = broker.enter_unwatched(addr, format.as_str());
+    client.be_plain(true);
+    let mut session = Session::new(broker, client);
+    session.name_channels();
+    session
+}
 
 /// How a client speaks.
 pub(super) struct Voice {
