@@ -7,8 +7,7 @@ mod support;
 use support::{Broker, matches};
 
 /// What each dialect's first bytes are answered with, before the end.
-const DIALECTS: [(&[u8], &str); 4] = [
-    (b"*1\r\n$4\r\nPING\r\n", "-ERR unavailable *\r\n"),
+const DIALECTS: [(&[u8], &str); 3] = [
     (b"INIT,1,2;", "ERR,malformed message: *;"),
     (b"CONT,1,2;", "ERR,malformed message: *;"),
     (b"\x16\x03\x01\x02\x00\x01\x00", "\x15\x03\x03\x00\x02\x02*"),
@@ -119,6 +118,17 @@ fn the_json_dialect_is_spoken() {
     );
     bob.expect("{\"frame\":\"bye\",\"reason\":\"full\"}");
     bob.expect_end();
+}
+
+/// A connection that begins with `*` speaks the Redis protocol.
+#[test]
+fn the_redis_protocol_is_spoken() {
+    let broker = Broker::start();
+    let mut alice = broker.connect("alice");
+    for byte in b"*1\r\n$4\r\nPING\r\n" {
+        alice.send_bytes(&[*byte]);
+    }
+    alice.expect("+PONG\r");
 }
 
 /// The choice is for the whole connection: what comes later is only text.

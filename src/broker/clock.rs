@@ -18,6 +18,8 @@ use uuid::Uuid;
 pub enum Timer {
     /// See whether anything was heard of this client.
     Silence(Weak<Client>),
+    /// Let this client look whether what it waits for is late.
+    Wake(Weak<Client>),
     /// Give up on a command's missing results.
     Deadline(Weak<Channel>, u64),
     /// See whether the members that hold publishers up have stalled.

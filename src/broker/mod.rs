@@ -281,6 +281,11 @@ impl Broker {
         self.clock.set(at_ms, Timer::Stall(Arc::downgrade(channel)));
     }
 
+    /// A client waits for something, until then: see to it that it looks.
+    pub fn wake_at(&self, client: &Arc<Client>, at_ms: u64) {
+        self.clock.set(at_ms, Timer::Wake(Arc::downgrade(client)));
+    }
+
     /// A command has been given: see to it that it ends.
     pub fn watch_command(&self, channel: &Arc<Channel>, seq: u64, timeout: Duration, now_ms: u64) {
         self.clock.set(now_ms + millis(timeout), Timer::Deadline(Arc::downgrade(channel), seq));
@@ -314,6 +319,11 @@ impl Broker {
                     }
                 }
                 Timer::Sequence(id) => self.purge_sequence(id, now_ms),
+                Timer::Wake(client) => {
+                    if let Some(client) = client.upgrade() {
+                        client.mailbox.wake();
+                    }
+                }
                 Timer::Silence(client) => {
                     if let Some(client) = client.upgrade() {
                         self.watch_silence(&client, now_ms);

@@ -8,9 +8,11 @@
 //! runs from beginning to end on one thread.
 
 mod frames;
+mod input;
 mod numseq;
 mod outgoing;
 mod requests;
+mod resp;
 mod scratch;
 mod withheld;
 
@@ -26,8 +28,8 @@ use crate::session::Session;
 use crate::wire::sniff::Dialect;
 use frames::Frames;
 use futures::{AsyncRead, AsyncReadExt};
+use input::Input;
 use outgoing::Outgoing;
-use requests::Voice;
 use scratch::Scratch;
 use std::future::poll_fn;
 use std::io;
@@ -98,8 +100,11 @@ async fn begin(
         say_and_close(stream, &dialect.refusal(false)).await;
         return None;
     };
-    let client = broker.enter(addr, format.as_str());
-    let session = Session::new(broker.clone(), client);
+    let session = if format.is_plain() {
+        resp::begin(broker.clone(), &stream, addr, format)
+    } else {
+        Session::new(broker.clone(), broker.enter(addr, format.as_str()))
+    };
     Some(Box::new(Connection::new(broker, session, stream, format, first)))
 }
 
@@ -138,7 +143,7 @@ struct Connection {
     /// The frames that the lines stand in, in a dialect that has such.
     frames: Frames,
     outgoing: Outgoing,
-    voice: Voice,
+    input: Input,
     /// The client sends no more.
     input_ended: bool,
     /// There was nothing to read; the reactor will wake us.
@@ -179,7 +184,7 @@ impl Connection {
             unfinished,
             frames,
             outgoing,
-            voice: Voice::new(format),
+            input: Input::new(format),
             input_ended: false,
             input_awaited: false,
             closing: None,
@@ -225,9 +230,14 @@ impl Connection {
         if self.session.is_awaiting() {
             moved = self.answer_awaited(cx, now_ms);
         }
+        if self.input.go_on(&mut self.session, &mut self.outgoing, now_ms) {
+            // What the client has said meanwhile is there.
+            (moved, self.input_awaited) = (true, false);
+        }
         if self.closing.is_none()
             && !self.session.is_awaiting()
             && !self.input_awaited
+            && self.input.listens(self.unfinished.len())
             && self.outgoing.has_room()
             && self.session.may_read()
         {
@@ -242,6 +252,9 @@ impl Connection {
             Poll::Ready(Ok(wrote)) => moved |= wrote,
             Poll::Ready(Err(_)) => return Poll::Ready(false),
             Poll::Pending => {}
+        }
+        if self.outgoing.has_missed() {
+            self.close(Close::Overflow, now_ms);
         }
         if self.closing.is_some() {
             return Poll::Ready(false);
@@ -258,11 +271,11 @@ impl Connection {
     ) -> Poll<io::Result<()>> {
         let line_max = self.broker.config.max_line;
         let begun = self.unfinished.len();
-        let (buffer, room) = scratch.read_buffers(line_max);
+        let (buffer, room) = scratch.read_buffers(self.input.unfinished_max(line_max));
         let mut filled = begun;
         // What was sniffed is there already, and may hold whole lines.
         // So may what came behind a `hello` that had to wait.
-        let is_there = begun > 0 && memchr::memchr(b'\n', &self.unfinished).is_some();
+        let is_there = begun > 0 && self.input.has_whole(&self.unfinished, line_max);
         if !is_there && !self.frames.have_ended() {
             let read = ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer[begun..]))?;
             if read == 0 {
@@ -273,6 +286,10 @@ impl Connection {
             filled += read;
         }
         self.session.client().heard(now_ms);
+        if self.input.is_waiting() {
+            self.unfinished.extend_from_slice(&buffer[begun..filled]);
+            return Poll::Ready(Ok(()));
+        }
         let (session, outgoing) = (&mut self.session, &mut self.outgoing);
         let held = std::mem::take(&mut self.unfinished);
         let lines = if is_there {
@@ -281,7 +298,7 @@ impl Connection {
             buffer[..begun].copy_from_slice(&held);
             self.frames.open(&buffer[..filled], room, outgoing.answers())
         };
-        match self.voice.serve(session, lines, line_max, outgoing, now_ms) {
+        match self.input.serve(session, lines, line_max, outgoing, now_ms) {
             Ok(rest) => self.unfinished = rest.to_vec(),
             Err(reason) => self.close(reason, now_ms),
         }
@@ -293,7 +310,7 @@ impl Connection {
     /// Goes on if the session that the client wants has been given up to it.
     fn answer_awaited(&mut self, cx: &mut Context<'_>, now_ms: u64) -> Moved {
         let Some(reply) = self.session.awaited(now_ms) else { return false };
-        self.voice.answer_awaited(reply.map(Some), &mut self.outgoing, &mut self.session);
+        self.input.answer_awaited(reply.map(Some), &mut self.outgoing, &mut self.session);
         self.follow_client(cx);
         true
     }

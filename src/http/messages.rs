@@ -109,7 +109,8 @@ impl Publisher<'_> {
         if let Some(Known { seq: first_seq, .. }) = keys.get(&key) {
             let held = channel.pending().map(|ticket| Held { ticket, requests: 1 });
             let channel = key.channel;
-            return (Ok(Some(Reply::Published { channel, first_seq, count: 1 })), held);
+            let known = Reply::Published { channel, first_seq, count: 1, receivers: 0 };
+            return (Ok(Some(known)), held);
         }
         let (reply, held) = handle(publish);
         if let Ok(Some(Reply::Published { first_seq: seq, .. })) = reply {

@@ -82,7 +82,7 @@ pub trait Encode: Send + Sync {
     );
 
     /// What a message carries, as it was published.
-    fn payload(&self, entry: &[u8]) -> String;
+    fn payload(&self, entry: &[u8]) -> Vec<u8>;
 
     /// Appends a change of the roster; `reason` goes with [`Change::Left`].
     fn change(

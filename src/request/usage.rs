@@ -58,6 +58,7 @@ pub const VERBS: &[Usage] = &[
     usage("channels", "", "lists the channels"),
     usage("info", "CH", "one channel with every setting"),
     usage("history", "CH [--from SEQ|first] [--last N]", "what the channel still keeps"),
+    usage("digest", "CH FROM TO", "a checksum of the messages in that range"),
     usage("who", "[CH]", "who is connected (also: w)"),
     usage("clients", "--history [--last N]", "past connections"),
     usage("tell", "MEMBER TEXT…", "a private message (also: msg)"),

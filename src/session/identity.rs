@@ -98,6 +98,13 @@ impl Session {
         std::mem::take(&mut self.changed_client)
     }
 
+    /// The client bears this name if it can.
+    pub fn bear_name(&mut self, name: &str, now_ms: u64) {
+        // What it is called is of no weight to one that has other means to know
+        // itself by.
+        let _ = self.rename(name, now_ms);
+    }
+
     fn rename(&mut self, name: &str, now_ms: u64) -> Result<(), Fault> {
         self.broker.rename(&self.client, name, now_ms)?;
         self.name = self.client.name();
@@ -146,6 +153,7 @@ impl Session {
                 Err(fault) => self.cannot_return(place, &fault),
             }
         }
+        self.renew_patterns();
         let line = self.introduction(true).with("channels", channels).with("missed", missed);
         rank.map_or(line.clone(), |rank| line.with("rank", rank)).into()
     }

@@ -8,9 +8,12 @@
 
 mod deliver;
 mod disk;
+mod hearing;
+mod held;
 mod identity;
 mod jobs;
 mod keyed;
+mod lookup;
 mod orders;
 mod pieces;
 mod queries;
@@ -18,10 +21,13 @@ mod scroll;
 mod target;
 
 pub use deliver::PIECES_MAX;
+pub use hearing::{Hearing, Under};
+pub use held::Held;
+pub use lookup::{Found, Lookup, Wanted};
 pub use pieces::{Batch, Piece};
 pub use scroll::Step;
 
-use crate::broker::channel::{Channel, not_member};
+use crate::broker::channel::{Appended, Channel, not_member};
 use crate::broker::{Broker, Client, Keys, Member};
 use crate::error::{Close, Code, Fault};
 use crate::frame::Frame;
@@ -29,7 +35,7 @@ use crate::log::Departure;
 use crate::payload::Payload;
 use crate::reply::{Line, Reply};
 use crate::request::Request;
-use crate::store::{Ticket, Waiter};
+use crate::store::Waiter;
 use deliver::Subscription;
 use disk::Disk;
 use identity::Introduction;
@@ -76,17 +82,10 @@ pub struct Session {
     /// What is read from the disk for it. Boxed, like what follows, because most
     /// sessions never have any.
     disk: Option<Box<Disk>>,
+    /// As what it gets messages, if it has several names for a channel.
+    hearing: Option<Box<Hearing>>,
     /// What the reply to the last request has to wait for.
     held: Option<Box<Held>>,
-}
-
-/// What a reply has to wait for.
-#[derive(Clone, Debug)]
-pub struct Held {
-    /// Until this is on disk.
-    pub ticket: Ticket,
-    /// How many requests it answers.
-    pub requests: u64,
 }
 
 impl Session {
@@ -109,8 +108,14 @@ impl Session {
             changed_client: false,
             fresh: Vec::new(),
             disk: None,
+            hearing: None,
             held: None,
         }
+    }
+
+    /// What all sessions share.
+    pub fn broker(&self) -> &Arc<Broker> {
+        &self.broker
     }
 
     /// The client.
@@ -138,20 +143,6 @@ impl Session {
             self.hold(&channel, 1);
         }
         reply
-    }
-
-    /// What the reply to the last request has to wait for.
-    pub fn take_held(&mut self) -> Option<Held> {
-        self.held.take().map(|held| *held)
-    }
-
-    /// The reply tells of this channel, and of all that is in it.
-    fn hold(&mut self, channel: &Channel, requests: u64) {
-        let Some(ticket) = channel.pending() else { return };
-        let number = self.held.as_ref().map_or(0, |held| held.ticket.number());
-        if self.held.is_none() || number < ticket.number() {
-            self.held = Some(Box::new(Held { ticket, requests }));
-        }
     }
 
     fn answer(&mut self, request: Request<'_>, now_ms: u64) -> Result<Option<Reply>, Fault> {
@@ -259,7 +250,8 @@ impl Session {
         self.broker.stats.published.add(count);
         let name = channel.name().clone();
         self.note_append(channel, appended.held_up, now_ms);
-        Ok(Reply::Published { channel: name, first_seq: appended.seq, count })
+        let Appended { seq: first_seq, receivers, .. } = appended;
+        Ok(Reply::Published { channel: name, first_seq, count, receivers })
     }
 
     /// Wakes everyone whom the requests since the last call concern.

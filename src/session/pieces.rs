@@ -24,6 +24,8 @@ pub struct Piece {
     pub(super) rank: u32,
     /// The form in which it is written, if that is not the chunk's own.
     pub(super) shape: Option<Shape>,
+    /// A form that this client alone gets.
+    pub(super) own: Option<Box<Form>>,
 }
 
 impl Piece {
@@ -46,7 +48,7 @@ impl Piece {
     }
 
     fn form(&self) -> Option<&Form> {
-        self.chunk.forms.get(self.shape?)
+        self.own.as_deref().or_else(|| self.chunk.forms.get(self.shape?))
     }
 
     /// The rest of the entry of which this many bytes are written, and where in
@@ -94,7 +96,7 @@ impl Session {
     /// The pieces are to be written in another form. What is not in it yet is
     /// brought into it, once for everybody, and counts for its log from now on.
     pub fn transform(&self, batch: &mut Batch, maker: Maker) {
-        for piece in &mut batch.pieces {
+        for piece in batch.pieces.iter_mut().filter(|piece| piece.own.is_none()) {
             piece.shape = Some(maker.shape);
             let is_new = piece.chunk.forms.make(maker, &piece.chunk);
             if is_new && let Some(Some(subscription)) = self.subscriptions.get(piece.slot as usize)

@@ -5,7 +5,7 @@
 //! connection is refused in that dialect's own manner, so that the
 //! program at the other end says something its user understands.
 
-use crate::request::Format;
+use crate::request::{Format, Resp};
 
 /// A way of writing requests, replies and frames on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -58,6 +58,7 @@ impl Dialect {
         match self {
             Dialect::Text => Some(Format::Text),
             Dialect::Json => Some(Format::Json),
+            Dialect::Resp => Some(Format::Resp { version: Resp::Two, plain: true }),
             _ => None,
         }
     }

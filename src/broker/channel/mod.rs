@@ -20,9 +20,10 @@ pub use membership::{Entrance, Role};
 pub use read::{Past, Reading};
 pub use restart::RestoredSeat;
 
+use super::mailbox::Mailbox;
 use super::member::Member;
 use crate::error::{Code, Fault, quoted};
-use crate::log::{Encode, MemoryLog};
+use crate::log::{ClientId, Encode, MemoryLog};
 use crate::request::Settings;
 use crate::roster::{Key, Roster};
 use crate::store::Store;
@@ -32,6 +33,7 @@ use durable::{Kept, OnDisk};
 use jiff::Timestamp;
 use pressure::{Gate, Pressure};
 use slab::Slab;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -81,6 +83,8 @@ struct State {
     leavers: Vec<Arc<Member>>,
     commands: Commands,
     pressure: Pressure,
+    /// Clients that wait for news, members or not. Boxed, because few do.
+    waiting: Option<Box<BTreeMap<ClientId, Arc<Mailbox>>>>,
     /// What of it is on disk, if anything is to be.
     disk: Option<Box<OnDisk>>,
     /// Set once the channel is removed: the seq that ended it.
@@ -247,17 +251,47 @@ impl Channel {
         !self.touched.swap(true, Ordering::SeqCst)
     }
 
-    /// Tells every member that does not know yet that there is news.
+    /// How many members and observers have subscribed to this very channel, and
+    /// not to a pattern that matches.
+    pub fn subscribers(&self) -> usize {
+        let state = self.lock();
+        state.seats.iter().filter(|(_, seat)| !seat.member.by_pattern).count()
+    }
+
+    /// Tells every member that does not know yet that there is news, and whoever
+    /// waits for some.
     pub fn wake(&self) {
         // First this: what is appended from here on is for the next one.
         self.touched.store(false, Ordering::SeqCst);
-        let asleep: Vec<Arc<Member>> = {
-            let state = self.lock();
+        let (asleep, waiting): (Vec<Arc<Member>>, _) = {
+            let mut state = self.lock();
+            let waiting = std::mem::take(&mut state.waiting);
             let seats = state.seats.iter().map(|(_, seat)| &seat.member);
-            seats.filter(|member| member.queue()).cloned().collect()
+            (seats.filter(|member| member.queue()).cloned().collect(), waiting)
         };
         for member in asleep {
             member.client.mailbox.news(member.slot);
+        }
+        for mailbox in waiting.iter().flat_map(|waiting| waiting.values()) {
+            mailbox.wake();
+        }
+    }
+
+    /// This client, member or not, is woken once when there is news. It looks for
+    /// news after this, so that it misses none.
+    pub fn wait(&self, client: &super::directory::Client) {
+        let mut state = self.lock();
+        state.waiting.get_or_insert_default().insert(client.id, client.mailbox.clone());
+    }
+
+    /// It waits no more.
+    pub fn wait_no_more(&self, client: &super::directory::Client) {
+        let waiting = &mut self.lock().waiting;
+        if let Some(clients) = waiting {
+            clients.remove(&client.id);
+            if clients.is_empty() {
+                *waiting = None;
+            }
         }
     }
 

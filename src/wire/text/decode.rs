@@ -32,12 +32,19 @@ pub fn decode(line: &[u8]) -> Result<Option<Request<'_>>, Fault> {
     }
 }
 
-fn request(verb: &str, words: Vec<String>) -> Result<Request<'static>, Fault> {
+/// Reads a request that has been split into words.
+///
+/// # Errors
+/// As [`decode`].
+pub fn request(verb: &str, words: Vec<String>) -> Result<Request<'static>, Fault> {
     if let Some(name) = verb.strip_prefix('/') {
         return command(None, None, None, None, name.to_owned(), words);
     }
     if let Some(known) = jobs::find(verb) {
         return job(known, words);
+    }
+    if verb == "pub" {
+        return publish::of_words(words).map(Request::Pub);
     }
     let sort = |known, places| Words::sort(verb, words, known, places);
     match verb {
