@@ -138,7 +138,7 @@ fn every_code_has_its_status() {
     web.post("/v1/channels", &format!("{{\"channel\":\"{}\"}}", "a".repeat(129)))
         .problem(413, "too-long");
     web.post("/v1/channels", r#"{"channel":"a"}"#).expect(201, "*");
-    web.post("/v1/channels", r#"{"channel":"b"}"#).problem(503, "full");
+    web.post("/v1/channels", r#"{"channel":"b"}"#).problem(409, "full");
     web.post("/v1/channels/ops/messages", r#"{"data":1,"term":9}"#).problem(412, "fenced");
     web.post("/v1/channels/ops/members", r#"{"name":"alice"}"#).problem(409, "name-taken");
     web.get("/v1/channels/ops/members/bob").problem(404, "no-member");

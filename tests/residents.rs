@@ -255,7 +255,7 @@ fn residents_have_a_number() {
     let web = broker.web();
     let (_, alice) = web.join("ops", "alice");
     web.join("ops", "bob");
-    web.post("/v1/channels/ops/members", r#"{"name":"carol"}"#).problem(503, "full");
+    web.post("/v1/channels/ops/members", r#"{"name":"carol"}"#).problem(409, "full");
     alice.delete("/v1/channels/ops/members/alice").expect(204, "");
     web.join("ops", "carol");
 }

@@ -25,6 +25,7 @@ mod exchange;
 mod fields;
 mod members;
 mod messages;
+mod openapi;
 mod origin;
 mod problem;
 mod routes;
@@ -230,6 +231,7 @@ async fn route(
     match act {
         Act::Ask(verb) => exchange.ask(verb).await,
         Act::Speak(verb) => members::speak(exchange, verb).await,
+        Act::Describe => views::json(&exchange, None, openapi::DOCUMENT.trim_end().into()),
         Act::Create => channels::create(exchange).await,
         Act::Publish => messages::publish(exchange).await,
         Act::Join => members::join(exchange).await,

@@ -14,8 +14,15 @@ use xxhash_rust::xxh3::xxh3_64;
 /// # Errors
 /// 400 for a header that is none.
 pub fn answer(exchange: &Exchange, reading: &Reading) -> Result<Answer, Problem> {
-    let object = reading.object();
-    let tag = tag(reading.view(), &object);
+    json(exchange, reading.view(), reading.object())
+}
+
+/// The same for a JSON object, which may tell of this view of a roster.
+///
+/// # Errors
+/// The same.
+pub fn json(exchange: &Exchange, view: Option<u64>, object: Vec<u8>) -> Result<Answer, Problem> {
+    let tag = tag(view, &object);
     let known = exchange.header(&IF_NONE_MATCH)?;
     let answer = if known.is_some_and(|known| names(known, &tag)) {
         answer::empty(StatusCode::NOT_MODIFIED)
