@@ -131,6 +131,19 @@ fn a_seat_that_nobody_comes_back_to() {
 
 /// What a session is subscribed to, how far it is there, what it observes and
 /// what its keys were answered.
+/// Alice observes, hears five messages of Bob's, publishes a sixth and says that
+/// she has seen three.
+fn observe_and_publish(alice: &mut Client, bob: &mut Client) {
+    alice.ask("sub log --observe --no-echo", "ok sub log *");
+    alice.ask("sub --pattern x.*", "ok sub x.* matched=0");
+    for n in 1..=5 {
+        bob.ask(&format!("pub log {n}"), &format!("ok pub log {n}"));
+        alice.expect(&format!("msg log {n} bob {n}"));
+    }
+    alice.ask("pub --key a log mine", "ok pub log 6");
+    alice.ask("seen log 3", "ok seen log 3");
+}
+
 #[test]
 fn a_session_is_the_same_after_a_crash() {
     let dir = tempfile::tempdir().unwrap();
@@ -140,14 +153,7 @@ fn a_session_is_the_same_after_a_crash() {
     let mut alice = first.connect("alice");
     let reply = alice.ask(&format!("hello --name alice --session {SESSION}"), "ok hello *");
     let secret = field(&reply, "secret");
-    alice.ask("sub log --observe --no-echo", "ok sub log *");
-    alice.ask("sub --pattern x.*", "ok sub x.* matched=0");
-    for n in 1..=5 {
-        bob.ask(&format!("pub log {n}"), &format!("ok pub log {n}"));
-        alice.expect(&format!("msg log {n} bob {n}"));
-    }
-    alice.ask("pub --key a log mine", "ok pub log 6");
-    alice.ask("seen log 3", "ok seen log 3");
+    observe_and_publish(&mut alice, &mut bob);
     end(first, "KILL");
 
     let second = broker(&dir, &[]);
@@ -170,14 +176,7 @@ fn positions_patterns_and_keys_survive() {
     bob.ask("create log --durable", "ok create log");
     let mut alice = first.connect("alice");
     alice.ask(&format!("hello --name alice --session {SESSION}"), "ok hello *");
-    alice.ask("sub log --observe --no-echo", "ok sub log *");
-    alice.ask("sub --pattern x.*", "ok sub x.* matched=0");
-    for n in 1..=5 {
-        bob.ask(&format!("pub log {n}"), &format!("ok pub log {n}"));
-        alice.expect(&format!("msg log {n} bob {n}"));
-    }
-    alice.ask("pub --key a log mine", "ok pub log 6");
-    alice.ask("seen log 3", "ok seen log 3");
+    observe_and_publish(&mut alice, &mut bob);
     end(first, "KILL");
 
     let second = broker(&dir, &[]);

@@ -3,6 +3,7 @@
 use super::*;
 use crate::log::{Body, Chunk, Forms};
 use crate::roster::Change;
+use std::path::Path;
 use std::sync::Condvar;
 use std::sync::mpsc;
 
@@ -319,15 +320,20 @@ fn a_hole_is_read_over_and_a_lost_end_refused() {
     assert!(error.contains("channel c should have entries 1 to 10, and has 1 to 9"), "{error}");
 }
 
-#[test]
-fn a_journal_with_a_bad_byte_in_it_is_refused_until_someone_has_seen_that() {
-    let dir = tempfile::tempdir().unwrap();
-    let (store, _) = open(dir.path());
+/// Twenty records, each in a commit of its own.
+fn write_twenty(dir: &Path) {
+    let (store, _) = open(dir);
     for n in 0..20_u8 {
         store.put(Table::Sessions, &[n], vec![n; 100]);
         store.sync().wait().unwrap();
     }
     store.close(vec![]);
+}
+
+#[test]
+fn a_journal_with_a_bad_byte_in_it_is_refused_until_someone_has_seen_that() {
+    let dir = tempfile::tempdir().unwrap();
+    write_twenty(dir.path());
     let path = dir.path().join("0.jnl");
     let mut journal = std::fs::read(&path).unwrap();
     let mark = journal::Journals::mark(10);
@@ -349,12 +355,7 @@ fn a_journal_with_a_bad_byte_in_it_is_refused_until_someone_has_seen_that() {
 #[test]
 fn what_the_engine_would_take_for_whole_is_refused() {
     let dir = tempfile::tempdir().unwrap();
-    let (store, _) = open(dir.path());
-    for n in 0..20_u8 {
-        store.put(Table::Sessions, &[n], vec![n; 100]);
-        store.sync().wait().unwrap();
-    }
-    store.close(vec![]);
+    write_twenty(dir.path());
     let refused = |path: &str, change: &dyn Fn(&mut Vec<u8>), expected: &str| {
         let path = dir.path().join(path);
         let before = std::fs::read(&path).unwrap();
@@ -388,12 +389,7 @@ fn what_the_engine_would_take_for_whole_is_refused() {
 #[test]
 fn a_batch_that_was_half_written_is_no_damage() {
     let dir = tempfile::tempdir().unwrap();
-    let (store, _) = open(dir.path());
-    for n in 0..20_u8 {
-        store.put(Table::Sessions, &[n], vec![n; 100]);
-        store.sync().wait().unwrap();
-    }
-    store.close(vec![]);
+    write_twenty(dir.path());
     let path = dir.path().join("0.jnl");
     let journal = std::fs::read(&path).unwrap();
     let end = journal.iter().rposition(|byte| *byte != 0).unwrap();
