@@ -83,8 +83,10 @@ impl Policy {
         }
         match refused(addr) {
             None => Ok(addr),
+            // Not the address itself: whoever names a host is not to learn where
+            // it is in this network.
             Some((what, net)) => Err(format!(
-                "{addr} is {what}, which this broker calls for nobody ({} {net} would allow it)",
+                "it is at {what}, where this broker calls nobody ({} {net} would allow it)",
                 self.setting
             )),
         }

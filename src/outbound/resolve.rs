@@ -11,9 +11,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use url::{Host, Url};
 
 /// Look-ups under way at once. The system's resolver may keep a thread for
-/// half a minute, whatever the call's own time limit is, and the threads are
-/// shared with everything else that blocks.
-const LOOKUPS_MAX: usize = 32;
+/// half a minute, whatever the call's own time limit is, and the 500 threads
+/// that there are at most are shared with everything else that blocks.
+const LOOKUPS_MAX: usize = 128;
 /// Addresses of one name that are tried at most.
 const ADDRESSES_MAX: usize = 8;
 
@@ -72,7 +72,9 @@ impl Resolver {
         }
         let host = url.host_str().unwrap_or_default();
         Err(match why {
-            Some(why) => OutboundError::new(Kind::Refused, format!("host {host}: {why}")),
+            Some(why) => {
+                OutboundError::new(Kind::Refused, format!("host {host} is not called: {why}"))
+            }
             None => OutboundError::new(Kind::Unresolved, format!("host {host} has no address")),
         })
     }
@@ -134,7 +136,11 @@ mod tests {
         );
         let refused = addresses(&resolver(&["10.0.0.1", "::1"]), "http://a.test/").unwrap_err();
         assert_eq!(refused.kind, Kind::Refused);
-        assert!(refused.message.contains("10.0.0.1 is a private address"), "{refused}");
+        assert!(
+            refused.message.contains("it is at a private address")
+                && !refused.message.contains("10.0.0.1"),
+            "{refused}"
+        );
         let none = addresses(&resolver(&[]), "http://a.test/").unwrap_err();
         assert_eq!(none.kind, Kind::Unresolved);
     }

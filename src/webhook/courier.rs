@@ -34,6 +34,8 @@ const TRY_TIME: Duration = Duration::from_secs(60);
 const PARTING: Duration = Duration::from_secs(5);
 /// The longest call, however long the lease is.
 const CALL_TIME_MAX: Duration = Duration::from_secs(30);
+/// How long the log says no more of one member's failures.
+const COMPLAINT_PAUSE: Duration = Duration::from_secs(60);
 /// Bytes of a result that are read.
 const RESULT_BYTES_MAX: usize = 16 * 1024;
 
@@ -48,9 +50,9 @@ pub(super) struct Courier {
     renewed: Instant,
     /// The last call failed.
     in_doubt: bool,
-    /// Something has failed since the last delivery that was taken, and the log
-    /// has told of it.
-    in_trouble: bool,
+    /// Calls that have failed since the log told of one, and when that was.
+    failures: u64,
+    complained: Option<Instant>,
     /// The receiver has said that it wants no more.
     is_unwanted: bool,
     /// The number of the last `ping`, and how many have failed in a row.
@@ -83,7 +85,8 @@ impl Courier {
             lease,
             renewed: Instant::now(),
             in_doubt: false,
-            in_trouble: false,
+            failures: 0,
+            complained: None,
             is_unwanted: false,
             pings: 0,
             pings_failed: 0,
@@ -118,10 +121,14 @@ impl Courier {
             return self.desk.gap(from, to);
         }
         loop {
-            match runtime::timeout(self.until_ping(), self.desk.next()).await {
-                Some(next) => return next,
-                None => self.ping().await,
+            let until_ping = self.until_ping();
+            // However much there is to tell: what is refused renews nothing.
+            if !until_ping.is_zero()
+                && let Some(next) = runtime::timeout(until_ping, self.desk.next()).await
+            {
+                return next;
             }
+            self.ping().await;
         }
     }
 
@@ -138,7 +145,7 @@ impl Courier {
             match self.call(delivery, attempt).await {
                 Verdict::Done(outcome) => return self.taken(delivery, Some(outcome)).await,
                 Verdict::Accepted => return self.taken(delivery, None).await,
-                Verdict::Unwanted => return self.unwanted(),
+                Verdict::Unwanted => return self.unwanted().await,
                 Verdict::Refused(status) => {
                     let text = format!("it answered {status}");
                     self.note_trouble(delivery.event, &text);
@@ -184,7 +191,7 @@ impl Courier {
                 self.pings_failed = 0;
                 return;
             }
-            Verdict::Unwanted => return self.unwanted(),
+            Verdict::Unwanted => return self.unwanted().await,
             Verdict::Refused(status) => self.note_trouble("ping", &format!("it answered {status}")),
             Verdict::Failed(why) => self.note_trouble("ping", &why),
         }
@@ -212,9 +219,6 @@ impl Courier {
     /// The receiver has it, and has said what came of it unless it will do so
     /// by itself.
     async fn taken(&mut self, delivery: &Delivery, outcome: Option<Outcome>) {
-        if std::mem::take(&mut self.in_trouble) {
-            log::info!("event=callback-well {}", self.to);
-        }
         self.pings_failed = 0;
         self.answered(delivery, outcome).await;
     }
@@ -230,10 +234,12 @@ impl Courier {
         }
     }
 
-    fn unwanted(&mut self) {
+    /// The receiver wants no more, so the member leaves, and this is the end.
+    async fn unwanted(&mut self) {
         log::info!("event=callback-unwanted {}", self.to);
         self.is_unwanted = true;
         self.desk.leave();
+        std::future::pending::<()>().await;
     }
 
     /// The receiver will not be told this; if it is an entry, it will be told
@@ -244,10 +250,17 @@ impl Courier {
         self.lost = Some((first.min(from), last.max(to)));
     }
 
-    /// A call failed. Until something is taken again the log tells it once.
+    /// A call failed. The log tells of the first, and then now and then.
     fn note_trouble(&mut self, event: &str, why: &str) {
-        if !std::mem::replace(&mut self.in_trouble, true) {
-            log::warn!("event=callback-failed {} delivering={event} reason={why:?}", self.to);
+        self.failures += 1;
+        if self.complained.is_some_and(|last| last.elapsed() < COMPLAINT_PAUSE) {
+            return;
         }
+        self.complained = Some(Instant::now());
+        let failures = std::mem::take(&mut self.failures);
+        log::warn!(
+            "event=callback-failed {} failures={failures} delivering={event} reason={why:?}",
+            self.to
+        );
     }
 }
