@@ -72,7 +72,7 @@ fn latency_is_told_from_when_a_message_was_due() {
     assert!(quantile("p50_us") > 0.0 && quantile("p50_us") <= quantile("p99_us"), "{report:#}");
     assert!(quantile("p99_us") <= quantile("max_us"), "{report:#}");
     // All that was due in 0.6 s, whatever the machine was doing.
-    assert!(count(&report, "published") >= 1100, "{report:#}");
+    assert!(count(&report, "published") >= 1200, "{report:#}");
 }
 
 #[test]

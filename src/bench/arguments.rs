@@ -72,7 +72,7 @@ pub struct Common {
     pub seed: u64,
     /// The beginning of the names of all channels [default: one of its own]
     #[arg(long, global = true, value_name = "TEXT")]
-    prefix: Option<String>,
+    pub prefix: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -120,10 +120,13 @@ fn carry_out(arguments: Arguments) -> Result<bool> {
     match task {
         None => tour(&common, bench),
         Some(Task::Workload(workload)) => {
-            let bench = bench("")?;
-            Ok(tell(&bench.run::<Text>(&workload)?, common.json))
+            let report = bench("")?.run::<Text>(&workload)?;
+            Ok(tell(&report, common.json))
         }
-        Some(Task::Ranks(ranks)) => Ok(tell(&ranks::run(&bench("ranks")?, &ranks)?, common.json)),
+        Some(Task::Ranks(ranks)) => {
+            let report = ranks::run(&bench("ranks")?, &ranks)?;
+            Ok(tell(&report, common.json))
+        }
         Some(Task::Growth(growth)) => growth::run(&mut bench("growth")?, &growth, common.json),
         Some(Task::Peers(peers)) => peers::run(&common, &peers),
         Some(Task::Raw { address }) => raw::serve(address).map(|()| true),
@@ -141,10 +144,12 @@ fn tour(common: &Common, bench: impl Fn(&str) -> Result<Bench>) -> Result<bool> 
     ];
     let mut is_clean = true;
     for (name, workload) in workloads {
-        is_clean &= tell(&bench(name)?.run::<Text>(&workload)?, common.json);
+        let report = bench(name)?.run::<Text>(&workload)?;
+        is_clean &= tell(&report, common.json);
     }
     let ranks = Ranks { members: 1000, ..Ranks::default() };
-    Ok(tell(&ranks::run(&bench("ranks")?, &ranks)?, common.json) && is_clean)
+    let report = ranks::run(&bench("ranks")?, &ranks)?;
+    Ok(tell(&report, common.json) && is_clean)
 }
 
 /// Prints, without colour where it is not wanted. Whoever reads it may stop early,
@@ -194,7 +199,8 @@ impl Common {
 
     /// Measurements of this broker.
     pub fn against(&self, to: SocketAddr, process: Process, label: &str) -> Bench {
-        let own = || format!("bench-{:x}-", std::process::id());
+        // A name is in every message: a short one, but no other run's.
+        let own = || format!("b{:x}-", std::process::id());
         Bench {
             to,
             process,

@@ -23,7 +23,8 @@ impl Screen {
         let is_dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
         let is_on = stderr().is_terminal() && !is_dumb;
         let (next, is_drawn) = (Cell::new(0), Cell::new(false));
-        Screen { is_on, label: label.to_string(), next, is_drawn }
+        let label = if label.is_empty() { String::new() } else { format!("{label} ") };
+        Screen { is_on, label, next, is_drawn }
     }
 
     /// `done` of `all` is done, of this step.
@@ -31,6 +32,13 @@ impl Screen {
     pub fn show(&self, step: &str, done: u64, all: u64) {
         if self.is_on {
             self.draw(step, done, all);
+        }
+    }
+
+    /// Leaves the line empty for what is to be said.
+    pub fn clear(&self) {
+        if self.is_drawn.take() {
+            let _ = write!(stderr(), "\r\x1b[K");
         }
     }
 
@@ -46,14 +54,12 @@ impl Screen {
         let full = usize::try_from(whole(share * 30.0)).unwrap_or(0).min(BAR);
         let bar = format!("{}{}", "█".repeat(full), "░".repeat(BAR - full));
         // A terminal that went away is no reason to stop measuring.
-        let _ = write!(stderr(), "\r\x1b[K{} {bar} {:3.0} % {step}", self.label, share * 100.0);
+        let _ = write!(stderr(), "\r\x1b[K{}{bar} {:3.0} % {step}", self.label, share * 100.0);
     }
 }
 
 impl Drop for Screen {
     fn drop(&mut self) {
-        if self.is_drawn.get() {
-            let _ = write!(stderr(), "\r\x1b[K");
-        }
+        self.clear();
     }
 }

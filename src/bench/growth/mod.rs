@@ -138,6 +138,7 @@ pub fn run(bench: &mut Bench, options: &Growth, json: bool) -> Result<bool> {
             bench.bytes = Some(bytes);
             let mut report = bench.run::<Text>(&workload)?;
             is_clean &= report.is_clean();
+            bench.screen.clear();
             for (cost, points) in thing.costs.iter().zip(&mut points) {
                 let many = if cost.is_of_one { float(number) } else { 1.0 };
                 let value = report.get(cost.key).map(|one| one * many / cost.divisor);

@@ -116,6 +116,8 @@ fn one_run(common: &Common, work: &Work, program: &Program, round: u32) -> Resul
     let mut running = Running::start(program, work)?;
     let mut common = common.clone();
     common.size = common.size.or(work.bytes);
+    // It has the broker to itself, and all brokers get the same names.
+    common.prefix.get_or_insert_with(|| "c".to_string());
     let label = format!("{} {round} {}", work.name, program.label);
     let process = Process::of(running.pid())?;
     let bench = common.against(running.address, process, &label);

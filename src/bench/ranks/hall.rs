@@ -200,7 +200,7 @@ impl Hall {
         };
         if !is_right {
             self.wrong(|| {
-                let (verb, name) = (String::from_utf8_lossy(verb), String::from_utf8_lossy(name));
+                let (verb, name) = (verb.escape_ascii(), name.escape_ascii());
                 format!("entry {seq}: {verb} {name} does not fit the roster")
             });
         }
@@ -247,7 +247,7 @@ impl Hall {
         let index = self.index(name) as usize;
         let is_new = self.command.seen.get(index) == Some(&false) && seq == self.command.seq;
         if !is_new {
-            let name = String::from_utf8_lossy(name).into_owned();
+            let name = name.escape_ascii().to_string();
             return self.wrong(|| format!("a second result of command {seq} for {name}"));
         }
         self.command.seen[index] = true;

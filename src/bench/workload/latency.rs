@@ -106,6 +106,8 @@ pub(super) fn open_loop<P: Protocol>(
             traffic.worst_lag = 0;
         }
         if at >= end || !is_flowing {
+            // What was due before the end is owed, however late it is.
+            traffic.keep_rate(schedule, end)?;
             break;
         }
         let next = traffic.keep_rate(schedule, at)?;
