@@ -56,7 +56,14 @@ impl Input {
         !self.is_waiting() || kept < UNHEARD_MAX
     }
 
-    /// Goes on with what the client waits for; whether it waits no more.
+    /// The client waits for nothing any more: it is gone.
+    pub(super) fn stop(&mut self, session: &Session) {
+        if let Input::Resp(voice) = self {
+            voice.stop(session);
+        }
+    }
+
+    /// Goes on with what the client waits for; whether anything has changed.
     pub(super) fn go_on(
         &mut self,
         session: &mut Session,

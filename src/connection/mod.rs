@@ -231,7 +231,7 @@ impl Connection {
             moved = self.answer_awaited(cx, now_ms);
         }
         if self.input.go_on(&mut self.session, &mut self.outgoing, now_ms) {
-            // What the client has said meanwhile is there.
+            // What the client has said meanwhile may be there.
             (moved, self.input_awaited) = (true, false);
         }
         if self.closing.is_none()
@@ -248,11 +248,14 @@ impl Connection {
             }
         }
         self.session.flush();
+        let was_leaving = self.session.is_leaving();
         match self.outgoing.write(cx, &mut self.stream, &mut self.session, scratch, now_ms) {
             Poll::Ready(Ok(wrote)) => moved |= wrote,
             Poll::Ready(Err(_)) => return Poll::Ready(false),
             Poll::Pending => {}
         }
+        // Somebody may wait for that.
+        moved |= was_leaving && !self.session.is_leaving();
         if self.outgoing.has_missed() {
             self.close(Close::Overflow, now_ms);
         }
@@ -402,6 +405,7 @@ impl Connection {
         if std::mem::replace(&mut self.has_ended, true) {
             return;
         }
+        self.input.stop(&self.session);
         let client = self.session.client();
         log::debug!(
             "event=closed client={} addr={} reason={reason}",

@@ -7,8 +7,7 @@ use super::pieces::Batch;
 use crate::broker::Client;
 use crate::error::Fault;
 use crate::log::{Chunk, Form};
-use crate::reply::Reply;
-use crate::request::{Heard, Request};
+use crate::request::Heard;
 use crate::sync::lock;
 use std::sync::Arc;
 
@@ -124,16 +123,6 @@ impl Session {
     pub fn patterns(&self) -> Vec<Arc<str>> {
         let subscriptions = lock(&self.client.subscriptions);
         subscriptions.patterns.iter().map(|pattern| pattern.as_str().into()).collect()
-    }
-
-    /// Observes a pattern.
-    ///
-    /// # Errors
-    /// As [`Session::handle`] for [`Request::SubPattern`].
-    pub fn observe(&mut self, glob: &str, now_ms: u64) -> Result<Option<Reply>, Fault> {
-        let reply = self.handle(Request::SubPattern { glob: glob.to_owned() }, now_ms)?;
-        self.renew_patterns();
-        Ok(reply)
     }
 
     /// Observes a pattern no more. What was there before is still due.

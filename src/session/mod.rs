@@ -174,6 +174,7 @@ impl Session {
             Request::SubPattern { glob } => {
                 let matched = self.broker.observe(&self.client, &glob, now_ms)?;
                 self.broker.remember_session(&self.client, self.current.as_ref());
+                self.renew_patterns();
                 Line::new("sub").at("pattern", glob).with("matched", matched).into()
             }
             Request::Unsub { channel } => self.unsub(&channel, now_ms)?,

@@ -5,7 +5,6 @@ use super::{server, table};
 use crate::broker::Client;
 use crate::error::{Fault, quoted};
 use crate::request::{Request, Resp};
-use crate::session::Under;
 use crate::wire::rules::bad;
 use crate::wire::text;
 use std::fmt::Write;
@@ -24,8 +23,10 @@ impl Turn<'_> {
         if args.len() > 1 {
             return Err(wrong_arity("ping"));
         }
-        // It is a sign of life, whatever it is answered.
-        self.session.handle(Request::Ping, self.now_ms)?;
+        if !self.voice.plain {
+            // Whoever may hold a rank may have a lease.
+            self.session.handle(Request::Ping, self.now_ms)?;
+        }
         let hearing = self.session.hearing();
         let is_subscriber = hearing.subscriptions() + hearing.shards() > 0;
         let as_push = is_subscriber && self.voice.version == Resp::Two;
@@ -146,21 +147,11 @@ impl Turn<'_> {
     }
 
     /// As if newly connected, but for the session that may have been begun.
-    pub(super) fn reset(&mut self) -> Result<(), Fault> {
-        for pattern in self.session.patterns() {
-            self.session.unobserve(&pattern, self.now_ms)?;
-        }
-        for under in [Under::Name, Under::Shard] {
-            for channel in self.session.all_heard(under) {
-                let channel = channel.to_string();
-                self.session.handle(Request::Unsub { channel }, self.now_ms)?;
-            }
-        }
+    pub(super) fn reset(&mut self) {
         (self.voice.version, self.voice.ranked) = (Resp::Two, false);
         self.voice.label = Box::default();
         self.outgoing.muted = false;
-        self.end_with_word("RESET");
-        Ok(())
+        self.leave_all();
     }
 
     pub(super) fn client(&mut self, args: Args<'_, '_>) -> Result<(), Fault> {
@@ -200,7 +191,9 @@ impl Turn<'_> {
                     to.bulk(lines);
                 });
             }
-            (b"REPLY", [word]) if word.eq_ignore_ascii_case(b"SKIP") => self.voice.skips = true,
+            (b"REPLY", [word]) if word.eq_ignore_ascii_case(b"SKIP") => {
+                self.voice.skips = !self.outgoing.muted;
+            }
             (b"REPLY", [word]) => {
                 self.outgoing.muted = !on_or_off("CLIENT REPLY", word)?;
                 self.ok();

@@ -62,11 +62,23 @@ pub(super) struct Voice {
     ranked: bool,
     /// What it calls this connection.
     label: Box<str>,
-    /// It wants no reply to the next request.
+    /// It wants no reply to the next request, or to this one.
     skips: bool,
+    skipping: bool,
     waiting: Option<Waiting>,
     /// When it is looked at again while it waits, if somebody sees to that.
     timer_ms: u64,
+}
+
+/// How far it has come with what a client waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Progress {
+    /// It has to be waited for.
+    None,
+    /// It can go on at once.
+    Some,
+    /// It is over.
+    Done,
 }
 
 /// What a client waits for.
@@ -85,6 +97,7 @@ impl Default for Voice {
             ranked: false,
             label: Box::default(),
             skips: false,
+            skipping: false,
             waiting: None,
             timer_ms: 0,
         }
@@ -106,23 +119,39 @@ impl Voice {
         self.waiting.is_some()
     }
 
-    /// Goes on with what the client waits for; whether it waits no more.
+    /// The client waits for nothing any more: it is gone.
+    pub(super) fn stop(&mut self, session: &Session) {
+        if let Some(Waiting::Reading(reading)) = self.waiting.take() {
+            reading.stop(session);
+        }
+    }
+
+    /// Goes on with what the client waits for; whether anything has changed.
     pub(super) fn go_on(
         &mut self,
         session: &mut Session,
         outgoing: &mut Outgoing,
         now_ms: u64,
     ) -> bool {
-        let Some(mut waiting) = self.waiting.take() else { return true };
+        let Some(mut waiting) = self.waiting.take() else { return false };
         let mut turn = Turn { voice: self, session, outgoing, now_ms };
-        let is_done = match &mut waiting {
+        let progress = match &mut waiting {
             Waiting::Reading(reading) => turn.read_on(reading),
             Waiting::Parting(parting) => turn.part(parting),
         };
-        if !is_done {
+        if progress == Progress::Done {
+            self.unmute(outgoing);
+        } else {
             self.waiting = Some(waiting);
         }
-        is_done
+        progress != Progress::None
+    }
+
+    /// The request that was to have no reply is over.
+    fn unmute(&mut self, outgoing: &mut Outgoing) {
+        if std::mem::take(&mut self.skipping) {
+            outgoing.muted = false;
+        }
     }
 
     /// Answers a request for a session that had to wait.
@@ -135,6 +164,7 @@ impl Voice {
         // The client of a resumed session may have been spoken to otherwise.
         session.client().speaks(self.format().as_str());
         outgoing.answer(reply, self.format(), &[Tag::default()], session);
+        self.unmute(outgoing);
     }
 
     /// Answers all whole requests in `bytes`. Gives what is left over: the

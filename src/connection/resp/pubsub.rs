@@ -1,37 +1,56 @@
 //! Subscriptions, as Redis has them.
 
-use super::Waiting;
 use super::table;
 use super::turn::{Args, Turn, no_such, wrong_arity};
+use super::{Progress, Waiting};
 use crate::error::Fault;
 use crate::reply::{Line, Reply};
 use crate::request::{Request, Start, check_name};
 use crate::session::{Hearing, Under};
 use crate::wire::resp::subscribed;
 use crate::wire::rules::bad;
+use std::collections::VecDeque;
 use std::sync::Arc;
+
+/// Channels and patterns that are left in one go.
+const LEFT_AT_ONCE: usize = 256;
 
 /// A client leaves channels or patterns. It is told so when it has everything
 /// that was there before: what comes after that is none of its business, and in
 /// version 2 could be taken for a reply.
 pub(super) struct Parting {
-    end: End,
+    kind: Kind,
+    todo: VecDeque<Arc<str>>,
+    /// What it has left, and whether it had been there.
+    left: Vec<(Arc<str>, bool)>,
 }
 
-/// What it is told.
-enum End {
-    /// That it has left these; and whether it had been there.
-    Left { kind: &'static str, names: Vec<(Arc<str>, bool)> },
-    /// A word.
-    Word(&'static str),
+/// What it leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Channels(Under),
+    Patterns,
+    /// Everything: `RESET`.
+    All,
 }
 
-/// How many subscriptions of a kind there are.
-fn count(hearing: &Hearing, kind: &str) -> u64 {
-    if kind.starts_with('s') && kind != "subscribe" {
-        hearing.shards()
-    } else {
-        hearing.subscriptions()
+impl Kind {
+    /// As the answer has it.
+    fn as_str(self) -> &'static str {
+        match self {
+            Kind::Channels(Under::Name) => "unsubscribe",
+            Kind::Channels(Under::Shard) => "sunsubscribe",
+            Kind::Patterns => "punsubscribe",
+            Kind::All => "RESET",
+        }
+    }
+}
+
+/// How many subscriptions there are, as Redis counts them: those of shards apart.
+fn count(hearing: Hearing, under: Under) -> u64 {
+    match under {
+        Under::Name => hearing.subscriptions(),
+        Under::Shard => hearing.shards(),
     }
 }
 
@@ -65,7 +84,7 @@ impl Turn<'_> {
                 self.session.hear(name, other, false);
             }
             self.session.hear(name, under, true);
-            let line = line.with("count", count(&self.session.hearing(), kind));
+            let line = line.with("count", count(self.session.hearing(), under));
             self.answer(Ok(Some(line.into())), "");
         }
         Ok(())
@@ -75,7 +94,8 @@ impl Turn<'_> {
     pub(super) fn psubscribe(&mut self, args: Args<'_, '_>) -> Result<(), Fault> {
         for pattern in args.iter().map(|word| table::text(word)).collect::<Result<Vec<_>, _>>()? {
             let is_there = self.session.patterns().iter().any(|known| **known == *pattern);
-            if !is_there && let Err(fault) = self.session.observe(pattern, self.now_ms) {
+            let observe = Request::SubPattern { glob: pattern.to_owned() };
+            if !is_there && let Err(fault) = self.session.handle(observe, self.now_ms) {
                 self.fault(fault);
                 continue;
             }
@@ -86,24 +106,42 @@ impl Turn<'_> {
         Ok(())
     }
 
-    /// `UNSUBSCRIBE [CH…]`, `SUNSUBSCRIBE [CH…]`
+    /// `UNSUBSCRIBE [CH…]`, `SUNSUBSCRIBE [CH…]`, `PUNSUBSCRIBE [PATTERN…]`
     pub(super) fn unsubscribe(&mut self, command: &str, args: Args<'_, '_>) -> Result<(), Fault> {
-        let (kind, under) = match command {
-            "SUNSUBSCRIBE" => ("sunsubscribe", Under::Shard),
-            _ => ("unsubscribe", Under::Name),
+        let kind = match command {
+            "PUNSUBSCRIBE" => Kind::Patterns,
+            "SUNSUBSCRIBE" => Kind::Channels(Under::Shard),
+            _ => Kind::Channels(Under::Name),
         };
-        let mut names: Vec<Arc<str>> =
-            args.iter().map(|name| Ok(table::text(name)?.into())).collect::<Result<_, Fault>>()?;
-        if args.is_empty() {
-            names = self.session.all_heard(under);
-        }
-        let leave = |name: Arc<str>| {
-            let was_there = self.leave(&name, under);
-            (name, was_there)
+        let named = args.iter().map(|name| Ok(table::text(name)?.into()));
+        let todo = match kind {
+            _ if !args.is_empty() => named.collect::<Result<_, Fault>>()?,
+            Kind::Channels(under) => self.session.all_heard(under).into(),
+            _ => self.session.patterns().into(),
         };
-        let names = names.into_iter().map(leave).collect();
-        self.wait(Waiting::Parting(Parting { end: End::Left { kind, names } }));
+        self.wait(Waiting::Parting(Parting { kind, todo, left: Vec::new() }));
         Ok(())
+    }
+
+    /// `RESET`
+    pub(super) fn leave_all(&mut self) {
+        let mut todo = VecDeque::from(self.session.patterns());
+        todo.extend(self.session.all_heard(Under::Name));
+        todo.extend(self.session.all_heard(Under::Shard));
+        self.wait(Waiting::Parting(Parting { kind: Kind::All, todo, left: Vec::new() }));
+    }
+
+    /// Leaves one of them; whether the client had been there.
+    fn leave_one(&mut self, kind: Kind, name: &str) -> bool {
+        match kind {
+            Kind::Channels(under) => self.leave(name, under),
+            Kind::Patterns => self.session.unobserve(name, self.now_ms).is_ok(),
+            Kind::All => {
+                let was_pattern = self.session.unobserve(name, self.now_ms).is_ok();
+                let was_named = self.leave(name, Under::Name);
+                self.leave(name, Under::Shard) || was_named || was_pattern
+            }
+        }
     }
 
     /// A channel is heard under this name no more; whether it was.
@@ -123,52 +161,41 @@ impl Turn<'_> {
         own
     }
 
-    /// `PUNSUBSCRIBE [PATTERN…]`
-    pub(super) fn punsubscribe(&mut self, args: Args<'_, '_>) -> Result<(), Fault> {
-        let mut patterns: Vec<Arc<str>> =
-            args.iter().map(|name| Ok(table::text(name)?.into())).collect::<Result<_, Fault>>()?;
-        if args.is_empty() {
-            patterns = self.session.patterns();
-        }
-        let leave = |pattern: Arc<str>| {
-            let was_there = self.session.unobserve(&pattern, self.now_ms).is_ok();
-            (pattern, was_there)
-        };
-        let names = patterns.into_iter().map(leave).collect();
-        self.wait(Waiting::Parting(Parting { end: End::Left { kind: "punsubscribe", names } }));
-        Ok(())
-    }
-
-    /// Says this word when the client has what was there before.
-    pub(super) fn end_with_word(&mut self, word: &'static str) {
-        self.wait(Waiting::Parting(Parting { end: End::Word(word) }));
-    }
-
-    /// Goes on with leaving; whether that is over.
-    pub(super) fn part(&mut self, parting: &mut Parting) -> bool {
+    /// Goes on with leaving.
+    pub(super) fn part(&mut self, parting: &mut Parting) -> Progress {
         if self.session.is_leaving() {
-            return false;
+            return Progress::None;
         }
-        let (kind, names) = match &parting.end {
-            End::Word(word) => {
+        let Parting { kind, todo, left } = parting;
+        if !todo.is_empty() {
+            for name in todo.drain(..todo.len().min(LEFT_AT_ONCE)) {
+                let was_there = self.leave_one(*kind, &name);
+                left.push((name, was_there));
+            }
+            return Progress::Some;
+        }
+        let word = kind.as_str();
+        let under = match kind {
+            Kind::Channels(under) => *under,
+            Kind::Patterns => Under::Name,
+            Kind::All => {
                 self.say(|to| {
                     to.word(word);
                 });
-                return true;
+                return Progress::Done;
             }
-            End::Left { kind, names } => (*kind, names),
         };
-        let mut left = count(&self.session.hearing(), kind);
-        if names.is_empty() {
-            self.say(|to| subscribed(kind, None, left, to));
+        let mut count = count(self.session.hearing(), under);
+        if left.is_empty() {
+            self.say(|to| subscribed(word, None, count, to));
         }
-        left += names.iter().filter(|(_, was_there)| *was_there).count() as u64;
-        for (name, was_there) in names {
-            left -= u64::from(*was_there);
-            let line = Line::new(kind).at("channel", name.clone()).with("count", left);
+        count += left.iter().filter(|(_, was_there)| *was_there).count() as u64;
+        for (name, was_there) in left.drain(..) {
+            count -= u64::from(was_there);
+            let line = Line::new(word).at("channel", name).with("count", count);
             self.answer(Ok(Some(line.into())), "");
         }
-        true
+        Progress::Done
     }
 
     /// `PUBSUB CHANNELS [PATTERN]`, `NUMSUB [CH…]`, `NUMPAT`, and the same of

@@ -1,12 +1,13 @@
 //! Messages that a client asks for: they are looked up, and if they have yet to
 //! come, waited for.
 
+use super::Progress;
 use super::turn::Turn;
 use crate::error::{Code, Fault};
 use crate::log::Chunk;
 use crate::reply::Excerpt;
 use crate::request::Resp;
-use crate::session::{Found, Lookup, Wanted};
+use crate::session::{Found, Lookup, Session, Wanted};
 use crate::wire::resp::{Writer, stream_entry};
 use std::sync::Arc;
 use std::task::Poll;
@@ -59,31 +60,28 @@ impl Reading {
 }
 
 impl Turn<'_> {
-    /// Goes on with what the client asks for; whether it is answered.
-    pub(super) fn read_on(&mut self, reading: &mut Reading) -> bool {
+    /// Goes on with what the client asks for.
+    pub(super) fn read_on(&mut self, reading: &mut Reading) -> Progress {
         // What the client has published before is there when it knows so.
         if self.outgoing.withholds() {
-            return false;
+            return Progress::None;
         }
-        loop {
-            if reading.is_asleep && !self.has_news(reading) {
-                return self.is_late(reading);
+        if reading.is_asleep && !self.has_news(reading) {
+            return self.sleep(reading);
+        }
+        reading.is_asleep = false;
+        match self.look(reading) {
+            Poll::Pending => Progress::None,
+            Poll::Ready(Err(fault)) => {
+                reading.stop(self.session);
+                self.fault(fault);
+                Progress::Done
             }
-            reading.is_asleep = false;
-            match self.look(reading) {
-                Poll::Pending => return false,
-                Poll::Ready(Err(fault)) => {
-                    self.fault(fault);
-                    return true;
-                }
-                Poll::Ready(Ok(())) => {}
+            Poll::Ready(Ok(())) if reading.count == 0 && reading.waits() => {
+                (reading.at, reading.is_asleep) = (0, true);
+                Progress::Some
             }
-            let waits = matches!(reading.what, What::After { until_ms: Some(_) });
-            if reading.count > 0 || !waits {
-                self.answer_reading(reading);
-                return true;
-            }
-            (reading.at, reading.is_asleep) = (0, true);
+            Poll::Ready(Ok(())) => self.answer_reading(reading),
         }
     }
 
@@ -129,13 +127,14 @@ impl Turn<'_> {
         })
     }
 
-    /// Whether the client has waited long enough: then it is told that nothing
-    /// came.
-    fn is_late(&mut self, reading: &mut Reading) -> bool {
-        let What::After { until_ms: Some(until_ms) } = reading.what else { return false };
+    /// The client goes on waiting, unless it has waited long enough: then it is
+    /// told that nothing came.
+    fn sleep(&mut self, reading: &mut Reading) -> Progress {
+        let What::After { until_ms: Some(until_ms) } = reading.what else {
+            return Progress::None;
+        };
         if self.now_ms >= until_ms {
-            self.answer_reading(reading);
-            return true;
+            return self.answer_reading(reading);
         }
         let look_ms = until_ms.min(self.now_ms + LOOK_MS);
         let is_set = (self.now_ms + 1..=look_ms).contains(&self.voice.timer_ms);
@@ -143,48 +142,42 @@ impl Turn<'_> {
             self.voice.timer_ms = look_ms;
             self.session.broker().wake_at(self.session.client(), look_ms);
         }
-        false
+        Progress::None
     }
 
-    fn answer_reading(&mut self, reading: &mut Reading) {
-        if let What::After { until_ms: Some(_) } = reading.what {
-            for part in &reading.parts {
-                if let Ok(channel) = self.session.broker().channel(&part.channel) {
-                    self.session.wait_no_more(&channel);
-                }
-            }
-        }
+    fn answer_reading(&mut self, reading: &Reading) -> Progress {
+        reading.stop(self.session);
         let (found, count) = (&reading.found, reading.count);
-        match reading.what {
-            What::Length | What::Range if count == 0 => {
-                let is_length = reading.what == What::Length;
-                self.say(|to| {
-                    if is_length {
-                        to.number(0)
-                    } else {
-                        to.array(0)
-                    };
-                });
-            }
-            What::Length | What::Range => self.say(|to| {
-                to.raw(found);
-            }),
-            What::After { .. } if count == 0 => self.say(|to| {
-                to.null_array();
-            }),
-            What::After { .. } if self.voice.version == Resp::Three => {
-                self.say(|to| {
-                    to.map(count).raw(found);
-                });
-            }
-            What::After { .. } => self.say(|to| {
-                to.array(count).raw(found);
-            }),
-        }
+        let has_pairs = self.voice.version == Resp::Three;
+        self.say(|to| {
+            match (reading.what, count) {
+                (What::Length, 0) => to.number(0),
+                (What::Range, 0) => to.array(0),
+                (What::After { .. }, 0) => to.null_array(),
+                (What::Length | What::Range, _) => to.raw(found),
+                (What::After { .. }, _) if has_pairs => to.map(count).raw(found),
+                (What::After { .. }, _) => to.array(count).raw(found),
+            };
+        });
+        Progress::Done
     }
 }
 
 impl Reading {
+    /// Whether it waits for what has yet to come.
+    fn waits(&self) -> bool {
+        matches!(self.what, What::After { until_ms: Some(_) })
+    }
+
+    /// Nobody waits any more.
+    pub(super) fn stop(&self, session: &Session) {
+        for part in self.parts.iter().filter(|_| self.waits()) {
+            if let Ok(channel) = session.broker().channel(&part.channel) {
+                session.wait_no_more(&channel);
+            }
+        }
+    }
+
     /// Takes what was found in the channel that is being read.
     fn take(&mut self, found: &Found, version: Resp) {
         let Found { messages, count } = found;

@@ -39,15 +39,16 @@ impl Turn<'_> {
             return Ok(());
         }
         self.publish(batch);
+        self.voice.skipping = skips;
         self.outgoing.muted |= skips;
-        let done = self.command(words);
-        self.outgoing.muted &= !skips;
-        match done {
-            Err(fault) => self.fault(fault),
-            Ok(Some(reason)) => return Err(reason),
-            Ok(None) => {}
+        let done = self.command(words).unwrap_or_else(|fault| {
+            self.fault(fault);
+            None
+        });
+        if !self.voice.is_waiting() && !self.session.is_awaiting() {
+            self.voice.unmute(self.outgoing);
         }
-        Ok(())
+        done.map_or(Ok(()), Err)
     }
 
     /// Whether the client has subscribed to something with version 2, in which
@@ -90,7 +91,7 @@ impl Turn<'_> {
             "CONFIG" => self.config(args)?,
             "INFO" => self.info(args),
             "RANKED" => self.ranked(args[0])?,
-            "RESET" => self.reset()?,
+            "RESET" => self.reset(),
             "SESSION" => self.introduce(args)?,
             "LEASE" => self.ask(Request::Ping),
             "DESCRIBE" => {
@@ -98,9 +99,10 @@ impl Turn<'_> {
                 self.ask(Request::Info { channel });
             }
             "SUBSCRIBE" | "SSUBSCRIBE" => self.subscribe(command.name, args)?,
-            "UNSUBSCRIBE" | "SUNSUBSCRIBE" => self.unsubscribe(command.name, args)?,
+            "UNSUBSCRIBE" | "SUNSUBSCRIBE" | "PUNSUBSCRIBE" => {
+                self.unsubscribe(command.name, args)?;
+            }
             "PSUBSCRIBE" => self.psubscribe(args)?,
-            "PUNSUBSCRIBE" => self.punsubscribe(args)?,
             "PUBSUB" => self.pubsub(args)?,
             "PUBLISH" | "SPUBLISH" => self.publish_alone(args),
             "XADD" => self.xadd(args)?,
