@@ -102,7 +102,8 @@ impl Dialect {
                 .into_bytes()
             }
             Dialect::Resp => format!("-ERR {code} {message}\r\n").into_bytes(),
-            Dialect::Numseq => format!("ERR,{code} {message};").into_bytes(),
+            // Where a semicolon ends the message.
+            Dialect::Numseq => format!("ERR,{code} {};", message.replace(';', ",")).into_bytes(),
             // A fatal alert (RFC 8446, section 6): record type 21, version 3.3,
             // two bytes: level fatal, description internal_error (there is
             // none that says "no TLS here").

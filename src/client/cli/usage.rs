@@ -120,7 +120,7 @@ mod tests {
 
     #[test]
     fn what_is_offered_is_what_the_broker_serves() {
-        // A list of its own offered cancel, create --durable and sub --hold.
+        // A list of its own once offered what was not served.
         let verbs = verbs();
         assert!(verbs.contains(&"who") && verbs.contains(&"w") && verbs.contains(&"msg"));
         for verb in verbs {
