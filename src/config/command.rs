@@ -2,8 +2,8 @@
 
 use clap::{Arg, ArgAction, Command};
 
-use super::setting::Setting;
-use super::settings::SETTINGS;
+use super::settings::Setting;
+use super::table::SETTINGS;
 use super::{Config, layers};
 
 const EXAMPLES: &str = "\

@@ -10,8 +10,8 @@ use toml::de::{DeTable, DeValue};
 
 use super::layers::{ConfigError, Origin};
 use super::nearest::nearest;
-use super::setting::Setting;
-use super::settings::SETTINGS;
+use super::settings::Setting;
+use super::table::SETTINGS;
 
 /// One value of the file.
 pub(super) struct Found {

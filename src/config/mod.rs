@@ -11,9 +11,9 @@ mod command;
 mod file;
 mod layers;
 mod nearest;
-mod setting;
 mod settings;
 mod show;
+mod table;
 mod value;
 
 use ipnet::IpNet;
@@ -21,8 +21,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use layers::{ConfigError, Halt, Loaded, Origin, load};
-pub use setting::Setting;
-pub use settings::SETTINGS;
+pub use settings::Setting;
+pub use table::SETTINGS;
 pub use value::{TIME, time};
 
 /// What a broker is started with.
@@ -84,6 +84,15 @@ pub struct Config {
     pub job_memory: usize,
     /// Networks that the job `url` may call though they are not public.
     pub allow_url: Vec<IpNet>,
+    /// Bytes of an HTTP request's body.
+    pub max_body: usize,
+    /// How long an HTTP client may take to send a request: its head, and then
+    /// its body.
+    pub request_timeout: Duration,
+    /// Members without a connection.
+    pub max_residents: usize,
+    /// Web pages of these origins may do what others may not.
+    pub allow_origin: Vec<String>,
 }
 
 impl Default for Config {
@@ -115,6 +124,10 @@ impl Default for Config {
             job_timeout: Duration::ZERO,
             job_memory: 0,
             allow_url: Vec::new(),
+            max_body: 0,
+            request_timeout: Duration::ZERO,
+            max_residents: 0,
+            allow_origin: Vec::new(),
         };
         for setting in SETTINGS {
             setting.reset(&mut config);
@@ -169,6 +182,10 @@ mod tests {
             job_timeout: Duration::from_secs(60),
             job_memory: 512 * 1024 * 1024,
             allow_url: Vec::new(),
+            max_body: 1024 * 1024,
+            request_timeout: Duration::from_secs(30),
+            max_residents: 10_000,
+            allow_origin: Vec::new(),
         };
         assert_eq!(Config::default(), expected);
     }

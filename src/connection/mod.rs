@@ -7,6 +7,8 @@
 //! connection holds none. Nothing in here waits but [`serve`] itself; a poll
 //! runs from beginning to end on one thread.
 
+mod farewell;
+mod frames;
 mod numseq;
 mod outgoing;
 mod requests;
@@ -16,17 +18,21 @@ mod withheld;
 use crate::broker::Broker;
 use crate::error::Close;
 use crate::frame::Frame;
+use crate::http::{self, Http, Upgraded};
 use crate::log::Departure;
+use crate::request::Format;
 use crate::runtime::{self, TcpStream};
 use crate::session::Session;
 use crate::wire::sniff::Dialect;
-use futures::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use farewell::{LINGER, linger, say_and_close};
+use frames::Frames;
+use futures::{AsyncRead, AsyncReadExt};
 use outgoing::Outgoing;
 use requests::Voice;
 use scratch::Scratch;
 use std::future::poll_fn;
 use std::io;
-use std::net::{Shutdown, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -36,47 +42,52 @@ use std::time::Duration;
 const FIRST_BYTES_TIMEOUT: Duration = Duration::from_secs(60);
 /// The same for one that will be refused.
 const REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long to go on reading what a client sends after the good-bye: closing a
-/// socket with unread bytes resets it, and the client might never see the rest.
-const LINGER: Duration = Duration::from_secs(1);
-/// Bytes of that at most.
-const LINGER_BYTES_MAX: usize = 1024 * 1024;
 /// Reads and writes in a row before another connection gets its turn.
 const TURNS: usize = 16;
 
 /// Serves a connection until it ends.
-pub async fn serve(broker: Arc<Broker>, mut stream: TcpStream, addr: SocketAddr) {
-    let Some((dialect, first)) = sniff(&mut stream, FIRST_BYTES_TIMEOUT).await else {
-        log::debug!("event=closed addr={addr} reason=silent");
-        return;
-    };
-    if dialect == Dialect::Numseq {
-        return Box::pin(numseq::serve(broker, stream, first, addr)).await;
-    }
-    let Some(format) = dialect.format() else {
-        log::info!("event=refused addr={addr} dialect={} reason=unserved", dialect.as_str());
-        return say_and_close(stream, &dialect.refusal(false)).await;
-    };
-    let client = broker.enter(addr, dialect.as_str());
-    let drain = broker.config.drain;
-    let mut connection = Connection {
-        session: Session::new(broker.clone(), client),
-        broker,
-        stream,
-        unfinished: first,
-        outgoing: Outgoing::new(format),
-        voice: Voice::new(format),
-        input_ended: false,
-        input_awaited: false,
-        closing: None,
-        has_ended: false,
-    };
+pub async fn serve(broker: Arc<Broker>, http: Arc<Http>, stream: TcpStream, addr: SocketAddr) {
+    // Boxed, so that what it needs is no burden to connections that live.
+    let Some(mut connection) = Box::pin(begin(broker, http, stream, addr)).await else { return };
+    let drain = connection.broker.config.drain;
     let reason = poll_fn(|cx| connection.poll(cx, Connection::turn)).await;
     if reason != Close::Lost || connection.input_ended {
         // Boxed, so that its timer is no burden to connections that live.
         Box::pin(connection.part(drain)).await;
     }
     connection.end(reason);
+}
+
+/// Finds out what a connection speaks. One that speaks HTTP is served here, to
+/// its end unless it goes on as a WebSocket.
+async fn begin(
+    broker: Arc<Broker>,
+    http: Arc<Http>,
+    mut stream: TcpStream,
+    addr: SocketAddr,
+) -> Option<Connection> {
+    let Some((dialect, first)) = sniff(&mut stream, FIRST_BYTES_TIMEOUT).await else {
+        log::debug!("event=closed addr={addr} reason=silent");
+        return None;
+    };
+    if dialect == Dialect::Numseq {
+        Box::pin(numseq::serve(broker, stream, first, addr)).await;
+        return None;
+    }
+    if dialect == Dialect::Http {
+        let upgraded = Box::pin(http::serve(http, stream, first, addr)).await;
+        let Upgraded { stream, session, first } = upgraded?;
+        broker.watch(session.client(), Format::WebSocket.as_str());
+        return Some(Connection::new(broker, session, stream, Format::WebSocket, first));
+    }
+    let Some(format) = dialect.format() else {
+        log::info!("event=refused addr={addr} dialect={} reason=unserved", dialect.as_str());
+        say_and_close(stream, &dialect.refusal(false)).await;
+        return None;
+    };
+    let client = broker.enter(addr, format.as_str());
+    let session = Session::new(broker.clone(), client);
+    Some(Connection::new(broker, session, stream, format, first))
 }
 
 /// Refuses a connection, because the broker is full, in its own dialect.
@@ -105,36 +116,14 @@ async fn sniff(stream: &mut TcpStream, timeout: Duration) -> Option<(Dialect, Ve
     Box::pin(runtime::timeout(timeout, sniffing)).await.flatten()
 }
 
-async fn say_and_close(mut stream: TcpStream, bytes: &[u8]) {
-    let saying = async {
-        stream.write_all(bytes).await?;
-        linger(&mut stream).await
-    };
-    // Whether the refused one heard it is its own affair.
-    let _ = Box::pin(runtime::timeout(LINGER, saying)).await;
-}
-
-/// Closes a socket so that the other end gets everything: ends the output, then
-/// reads to the end of the input.
-async fn linger(stream: &mut TcpStream) -> io::Result<()> {
-    stream.shutdown(Shutdown::Write)?;
-    let mut scrap = [0; 512];
-    let mut left = LINGER_BYTES_MAX;
-    while left > 0 {
-        match stream.read(&mut scrap).await? {
-            0 => break,
-            read => left = left.saturating_sub(read),
-        }
-    }
-    Ok(())
-}
-
 struct Connection {
     broker: Arc<Broker>,
     session: Session,
     stream: TcpStream,
     /// The beginning of a line whose end has yet to come.
     unfinished: Vec<u8>,
+    /// The frames that the lines stand in, in a dialect that has such.
+    frames: Frames,
     outgoing: Outgoing,
     voice: Voice,
     /// The client sends no more.
@@ -159,6 +148,32 @@ struct Closing {
 type Moved = bool;
 
 impl Connection {
+    /// Of this client, in this format. `first` has been read already.
+    fn new(
+        broker: Arc<Broker>,
+        session: Session,
+        stream: TcpStream,
+        format: Format,
+        first: Vec<u8>,
+    ) -> Self {
+        let (mut frames, mut outgoing) =
+            (Frames::new(format, broker.config.max_line), Outgoing::new(format));
+        let unfinished = frames.begin(first, outgoing.answers());
+        Connection {
+            session,
+            broker,
+            stream,
+            unfinished,
+            frames,
+            outgoing,
+            voice: Voice::new(format),
+            input_ended: false,
+            input_awaited: false,
+            closing: None,
+            has_ended: false,
+        }
+    }
+
     /// Takes turns until one ends the phase, or there is nothing to do.
     fn poll(
         &mut self,
@@ -230,12 +245,12 @@ impl Connection {
     ) -> Poll<io::Result<()>> {
         let line_max = self.broker.config.max_line;
         let begun = self.unfinished.len();
-        let buffer = scratch.read_buffer(line_max);
+        let (buffer, room) = scratch.read_buffers(line_max);
         let mut filled = begun;
         // What was sniffed is there already, and may hold whole lines.
         // So may what came behind a `hello` that had to wait.
         let is_there = begun > 0 && memchr::memchr(b'\n', &self.unfinished).is_some();
-        if !is_there {
+        if !is_there && !self.frames.have_ended() {
             let read = ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer[begun..]))?;
             if read == 0 {
                 self.input_ended = true;
@@ -244,16 +259,21 @@ impl Connection {
             }
             filled += read;
         }
-        buffer[..begun].copy_from_slice(&self.unfinished);
         self.session.client().heard(now_ms);
-        self.unfinished.clear();
         let (session, outgoing) = (&mut self.session, &mut self.outgoing);
-        match self.voice.serve(session, &buffer[..filled], line_max, outgoing, now_ms) {
-            Ok([]) => self.unfinished = Vec::new(),
-            Ok(rest) => self.unfinished.extend_from_slice(rest),
+        let held = std::mem::take(&mut self.unfinished);
+        let lines = if is_there {
+            &held
+        } else {
+            buffer[..begun].copy_from_slice(&held);
+            self.frames.open(&buffer[..filled], room, outgoing.answers())
+        };
+        match self.voice.serve(session, lines, line_max, outgoing, now_ms) {
+            Ok(rest) => self.unfinished = rest.to_vec(),
             Err(reason) => self.close(reason, now_ms),
         }
         self.follow_client(cx);
+        self.end_with_frames(now_ms);
         Poll::Ready(Ok(()))
     }
 
@@ -316,7 +336,8 @@ impl Connection {
         self.session.take_mail(&mut scratch.batch.frames, self.outgoing.has_room());
         self.session.flush();
         // To whom nothing gets through no log need be offered.
-        let gets_log = !matches!(self.reason(), Close::Overflow | Close::Timeout);
+        let gets_log = !self.outgoing.is_sealed()
+            && !matches!(self.reason(), Close::Overflow | Close::Timeout);
         let waits = self.closing.is_some_and(|closing| closing.waits_for_results)
             && self.session.awaits_results()
             || !self.has_ended

@@ -1,7 +1,7 @@
 //! A connection of the number-sequence dialect: its client knows that it is cut
 //! off soon, and goes on from another one.
 
-use super::{LINGER, linger};
+use super::farewell::say_and_close;
 use crate::broker::{Broker, Kept, Refused};
 use crate::runtime::{self, TcpStream};
 use crate::sequence;
@@ -41,12 +41,7 @@ pub(super) async fn serve(
     };
     log::debug!("event=closed addr={addr} dialect=numseq reason={reason}");
     let last = talk.last_words();
-    let parting = async {
-        stream.write_all(last.as_bytes()).await?;
-        linger(&mut stream).await
-    };
-    // Who is gone need not hear it.
-    let _ = Box::pin(runtime::timeout(LINGER, parting)).await;
+    say_and_close(stream, last.as_bytes()).await;
 }
 
 struct Talk<'b> {

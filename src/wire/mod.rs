@@ -2,6 +2,7 @@
 //! knows of sockets, channels or time.
 
 pub mod escape;
+pub mod events;
 pub mod json;
 pub mod lines;
 pub mod numseq;
@@ -9,3 +10,4 @@ pub mod rules;
 pub mod sniff;
 pub mod spoken;
 pub mod text;
+pub mod websocket;

@@ -1,0 +1,92 @@
+//! The client at the other end of one connection.
+//!
+//! Requests of one connection come one after the other, and the task that
+//! serves the connection asks them, reads its mail, and waits: the lock around
+//! the session is for the compiler, nobody ever waits for it.
+
+use crate::broker::Broker;
+use crate::error::Close;
+use crate::session::Session;
+use crate::speaker::Speaker;
+use std::net::SocketAddr;
+use std::ops::Deref;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::task::Context;
+
+/// The client of one connection.
+#[derive(Debug)]
+pub struct Caller {
+    broker: Arc<Broker>,
+    speaker: Speaker,
+    /// Why the connection is to be closed, once it is.
+    closing: OnceLock<Close>,
+    /// The connection goes on as a WebSocket.
+    is_upgraded: AtomicBool,
+}
+
+/// It speaks for itself.
+impl Deref for Caller {
+    type Target = Speaker;
+
+    fn deref(&self) -> &Speaker {
+        &self.speaker
+    }
+}
+
+impl Caller {
+    /// Somebody new.
+    pub fn enter(broker: &Arc<Broker>, addr: SocketAddr) -> Caller {
+        // Nobody pings an HTTP client: its silence has limits of its own.
+        let client = broker.enter_unwatched(addr, "http");
+        Caller {
+            broker: broker.clone(),
+            speaker: Speaker::new(broker.clone(), client),
+            closing: OnceLock::new(),
+            is_upgraded: AtomicBool::new(false),
+        }
+    }
+
+    /// The connection goes on as a WebSocket as soon as that is answered.
+    pub fn upgrade(&self) {
+        self.is_upgraded.store(true, Ordering::Relaxed);
+    }
+
+    /// The session, if the connection goes on as a WebSocket.
+    pub fn into_upgraded(self) -> Option<Session> {
+        self.is_upgraded.into_inner().then_some(self.speaker.into_session())
+    }
+
+    /// Whether it does.
+    pub fn is_upgraded(&self) -> bool {
+        self.is_upgraded.load(Ordering::Relaxed)
+    }
+
+    /// Why the connection is to be closed, once it is.
+    pub fn closing(&self) -> Option<Close> {
+        self.closing.get().copied()
+    }
+
+    /// Takes what others have left for this client. It is told nothing unasked,
+    /// but for the reason if the connection is to be closed.
+    pub fn take_mail(&self, cx: &Context<'_>) -> Option<Close> {
+        let mut frames = Vec::new();
+        let mut session = self.session();
+        session.register(cx.waker());
+        let reason = session.take_mail(&mut frames, true)?;
+        self.closing.get_or_init(|| reason);
+        Some(reason)
+    }
+
+    /// The connection has ended.
+    pub fn end(&self, reason: Close) {
+        let mut session = self.session();
+        let client = session.client();
+        log::debug!(
+            "event=closed client={} addr={} reason={reason}",
+            client.name(),
+            client.origin().addr
+        );
+        session.end(reason, self.broker.now_ms());
+    }
+}

@@ -1,0 +1,192 @@
+//! What can be asked, and where: the one table of methods and paths.
+
+use hyper::Method;
+
+/// A method on a path.
+#[derive(Debug)]
+pub struct Route {
+    /// The method. `HEAD` goes with `GET`, and `OPTIONS` with everything.
+    pub method: Method,
+    /// The path; `{name}` stands for one part of it.
+    pub path: &'static str,
+    /// What it does.
+    pub act: Act,
+}
+
+/// What a route does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Act {
+    /// A question of the protocol, by its verb: the parts of the path, the query
+    /// and the body are its fields.
+    Ask(&'static str),
+    /// The same, asked by a resident.
+    Speak(&'static str),
+    /// Describes all routes.
+    Describe,
+    /// Makes a channel.
+    Create,
+    /// Publishes.
+    Publish,
+    /// Somebody comes in without a connection.
+    Join,
+    /// Shows a member.
+    Show,
+    /// A resident stays.
+    Renew,
+    /// It goes.
+    Leave,
+    /// It goes to the bottom of the roster.
+    Yield,
+    /// It gives a command.
+    Command,
+    /// It looks what has come of one.
+    Results,
+    /// It looks which wait for its answer.
+    Due,
+    /// It answers one.
+    Acknowledge,
+    /// Observes a channel.
+    Events,
+    /// Goes on as a WebSocket.
+    WebSocket,
+}
+
+const fn get(path: &'static str, act: Act) -> Route {
+    Route { method: Method::GET, path, act }
+}
+
+const fn post(path: &'static str, act: Act) -> Route {
+    Route { method: Method::POST, path, act }
+}
+
+const fn delete(path: &'static str, act: Act) -> Route {
+    Route { method: Method::DELETE, path, act }
+}
+
+/// Every route.
+pub static ROUTES: &[Route] = &[
+    get("/v1/version", Act::Ask("version")),
+    get("/v1/stats", Act::Ask("stats")),
+    get("/v1/openapi.json", Act::Describe),
+    get("/v1/clients", Act::Ask("who")),
+    get("/v1/channels", Act::Ask("channels")),
+    post("/v1/channels", Act::Create),
+    get("/v1/channels/{channel}", Act::Ask("info")),
+    delete("/v1/channels/{channel}", Act::Speak("drop")),
+    get("/v1/channels/{channel}/messages", Act::Ask("history")),
+    post("/v1/channels/{channel}/messages", Act::Publish),
+    get("/v1/channels/{channel}/events", Act::Events),
+    get("/v1/channels/{channel}/digest", Act::Ask("digest")),
+    get("/v1/channels/{channel}/check", Act::Ask("check")),
+    get("/v1/channels/{channel}/members", Act::Ask("ranks")),
+    post("/v1/channels/{channel}/members", Act::Join),
+    get("/v1/channels/{channel}/members/{member}", Act::Show),
+    delete("/v1/channels/{channel}/members/{member}", Act::Leave),
+    post("/v1/channels/{channel}/members/{member}/renew", Act::Renew),
+    post("/v1/channels/{channel}/members/{member}/yield", Act::Yield),
+    post("/v1/channels/{channel}/members/{member}/promote", Act::Speak("promote")),
+    post("/v1/channels/{channel}/members/{member}/kick", Act::Speak("kick")),
+    get("/v1/channels/{channel}/members/{member}/commands", Act::Due),
+    post("/v1/channels/{channel}/commands", Act::Command),
+    get("/v1/channels/{channel}/commands/{seq}", Act::Results),
+    post("/v1/channels/{channel}/commands/{seq}/ack", Act::Acknowledge),
+    get("/v1/ws", Act::WebSocket),
+];
+
+/// What is at an address.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Found {
+    /// This route, with the parts of the path that it names.
+    Route(Act, Vec<(&'static str, String)>),
+    /// The path is there, for these methods.
+    OtherMethods(Vec<Method>),
+    /// Nothing.
+    Nothing,
+}
+
+/// Looks an address up.
+pub fn find(method: &Method, path: &str) -> Found {
+    let wanted = if method == Method::HEAD { &Method::GET } else { method };
+    let mut others = Vec::new();
+    for route in ROUTES {
+        let Some(parts) = parts(route.path, path) else { continue };
+        if route.method == wanted {
+            return Found::Route(route.act, parts);
+        }
+        others.push(route.method.clone());
+        if route.method == Method::GET {
+            others.push(Method::HEAD);
+        }
+    }
+    if others.is_empty() {
+        return Found::Nothing;
+    }
+    others.push(Method::OPTIONS);
+    Found::OtherMethods(others)
+}
+
+/// The named parts of a path, if it is as the pattern says.
+fn parts(pattern: &'static str, path: &str) -> Option<Vec<(&'static str, String)>> {
+    let mut parts = Vec::new();
+    let (mut patterns, mut pieces) = (pattern.split('/'), path.split('/'));
+    loop {
+        match (patterns.next(), pieces.next()) {
+            (None, None) => return Some(parts),
+            (Some(pattern), Some(piece)) => {
+                match pattern.strip_prefix('{').and_then(|name| name.strip_suffix('}')) {
+                    Some(name) if !piece.is_empty() => parts.push((name, decoded(piece)?)),
+                    None if pattern == piece => {}
+                    _ => return None,
+                }
+            }
+            _ => return None,
+        }
+    }
+}
+
+/// A part of a path without its percent signs; `None` if it is no text.
+fn decoded(piece: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(piece.len());
+    let mut rest = piece.as_bytes();
+    while let [first, after @ ..] = rest {
+        let (byte, after) = match (first, after) {
+            (b'%', [high, low, after @ ..]) => {
+                let digit = |byte: &u8| char::from(*byte).to_digit(16);
+                (u8::try_from(digit(high)? * 16 + digit(low)?).ok()?, after)
+            }
+            (b'%', _) => return None,
+            (byte, after) => (*byte, after),
+        };
+        bytes.push(byte);
+        rest = after;
+    }
+    String::from_utf8(bytes).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_taken_apart() {
+        let found = find(&Method::GET, "/v1/channels/a%2Db/messages");
+        let parts = vec![("channel", "a-b".to_owned())];
+        assert_eq!(found, Found::Route(Act::Ask("history"), parts));
+        for path in ["", "/", "*", "/v1", "/v1/channels/", "/v1/channels//messages"] {
+            assert_eq!(find(&Method::GET, path), Found::Nothing, "{path:?}");
+        }
+        for path in ["/v1/channels/%", "/v1/channels/%4", "/v1/channels/%zz", "/v1/channels/%ff"] {
+            assert_eq!(find(&Method::GET, path), Found::Nothing, "{path:?}");
+        }
+        assert_eq!(find(&Method::HEAD, "/v1/stats"), find(&Method::GET, "/v1/stats"));
+    }
+
+    #[test]
+    fn another_method_is_told_of_those_that_there_are() {
+        let methods = vec![Method::GET, Method::HEAD, Method::POST, Method::OPTIONS];
+        for method in [Method::PUT, Method::PATCH, Method::OPTIONS] {
+            let found = find(&method, "/v1/channels");
+            assert_eq!(found, Found::OtherMethods(methods.clone()));
+        }
+    }
+}
