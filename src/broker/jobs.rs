@@ -84,7 +84,8 @@ impl Broker {
         &self.jobs
     }
 
-    /// A client asks for a job, whose result may go to another one.
+    /// A client asks for a job, whose result may go to another one. With a key
+    /// the job is there for whoever has that, whether or not the client stays.
     ///
     /// # Errors
     /// [`Code::NoMember`], [`Code::BadRequest`], [`Code::Busy`]; then there is no
@@ -95,6 +96,7 @@ impl Broker {
         verb: &str,
         to: Option<&str>,
         arguments: &[(&'static str, String)],
+        key: Option<Uuid>,
     ) -> Result<JobId, Fault> {
         let job = jobs::find(verb).ok_or_else(|| {
             Fault::new(Code::UnknownCommand, format!("{} is no job; see: help", quoted(verb)))
@@ -105,9 +107,10 @@ impl Broker {
             return Err(Fault::new(Code::BadRequest, text));
         }
         let task = job.task(Given(arguments), self)?;
-        let for_client_only = to.is_none();
+        let for_client_only = to.is_none() && key.is_none();
         let audience = Arc::new(Concerned { asker: client.clone(), to });
         let verb = job.usage().verb;
-        self.jobs.submit(Submission { client: client.id, verb, task, audience, for_client_only })
+        let client = client.id;
+        self.jobs.submit(Submission { client, verb, task, audience, key, for_client_only })
     }
 }

@@ -24,6 +24,7 @@ mod events;
 mod exchange;
 mod fields;
 pub mod io;
+mod jobs;
 mod members;
 mod messages;
 mod openapi;
@@ -244,6 +245,9 @@ async fn route(
         Act::Results => commands::look_up(&exchange),
         Act::Due => commands::due(exchange).await,
         Act::Acknowledge => commands::answer(exchange).await,
+        Act::Job => jobs::begin(exchange).await,
+        Act::LookAtJob => jobs::look(&exchange),
+        Act::EndJob => jobs::end(&exchange),
         Act::Events => events::observe(exchange).await,
         Act::WebSocket => websocket::upgrade(&exchange),
     }

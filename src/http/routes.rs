@@ -45,6 +45,12 @@ pub enum Act {
     Due,
     /// It answers one.
     Acknowledge,
+    /// Asks for a job.
+    Job,
+    /// Looks what has become of one.
+    LookAtJob,
+    /// Ends one.
+    EndJob,
     /// Observes a channel.
     Events,
     /// Goes on as a WebSocket.
@@ -90,6 +96,10 @@ pub static ROUTES: &[Route] = &[
     post("/v1/channels/{channel}/commands", Act::Command),
     get("/v1/channels/{channel}/commands/{seq}", Act::Results),
     post("/v1/channels/{channel}/commands/{seq}/ack", Act::Acknowledge),
+    get("/v1/jobs", Act::Ask("jobs")),
+    post("/v1/jobs", Act::Job),
+    get("/v1/jobs/{job}", Act::LookAtJob),
+    delete("/v1/jobs/{job}", Act::EndJob),
     get("/v1/ws", Act::WebSocket),
 ];
 

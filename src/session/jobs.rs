@@ -3,7 +3,7 @@
 use super::Session;
 use crate::error::Fault;
 use crate::reply::{Line, Reply};
-use crate::workers::Shown;
+use crate::workers::{Owner, Shown};
 
 impl Session {
     pub(super) fn job(
@@ -12,12 +12,12 @@ impl Session {
         to: Option<&str>,
         arguments: &[(&'static str, String)],
     ) -> Result<Reply, Fault> {
-        let job = self.broker.submit_job(&self.client, verb, to, arguments)?;
+        let job = self.broker.submit_job(&self.client, verb, to, arguments, None)?;
         Ok(Line::new("job").at("job", job).into())
     }
 
     pub(super) fn cancel(&self, job: u64) -> Result<Reply, Fault> {
-        self.broker.jobs().cancel(self.client.id, job)?;
+        self.broker.jobs().cancel(Owner::Client(self.client.id), job)?;
         Ok(Line::new("cancel").at("job", job).into())
     }
 

@@ -31,4 +31,4 @@ mod tests;
 pub use pool::{CLIENT_JOBS_MAX, Limits, Pool};
 pub use process::Program;
 pub use queue::{ClientId, JobId};
-pub use table::{Audience, Shown, Submission};
+pub use table::{Audience, Owner, Shown, Submission};

@@ -8,7 +8,7 @@
 use super::process::{Killer, Program};
 use super::queue::{ClientId, JobId};
 use super::supervisor;
-use super::table::{Entry, Shown, Submission, Table};
+use super::table::{Entry, Owner, Shown, Submission, Table};
 use crate::error::{Code, Fault};
 use crate::frame::JobState;
 use crate::sync::lock;
@@ -105,7 +105,8 @@ impl Pool {
         let text: Arc<str> = format!("{before} before it").into();
         let (verb, since) = (submission.verb, Timestamp::now());
         let audience = submission.audience.clone();
-        let shown = Shown { job, client, verb, state: JobState::Queued, text: text.clone(), since };
+        let (state_now, key) = (JobState::Queued, submission.key);
+        let shown = Shown { job, client, verb, state: state_now, text: text.clone(), since, key };
         let entry =
             Entry { submission, shown, was_tried: false, is_cancelled: false, killer: None };
         state.jobs.insert(job, entry);
@@ -161,17 +162,17 @@ impl Pool {
         Ok(())
     }
 
-    /// A client wants its job to end.
+    /// Somebody wants a job to end.
     ///
     /// # Errors
     /// [`Code::Gone`] for one that has ended or never was, [`Code::Denied`] for
-    /// another client's.
-    pub fn cancel(&self, client: ClientId, job: JobId) -> Result<(), Fault> {
+    /// another's.
+    pub fn cancel(&self, owner: Owner, job: JobId) -> Result<(), Fault> {
         let mut state = lock(&self.0.state);
         let Some(entry) = state.jobs.get_mut(&job) else {
             return Err(Fault::new(Code::Gone, format!("job {job} neither waits nor runs")));
         };
-        if entry.shown.client != client {
+        if !entry.shown.is_of(owner) {
             return Err(Fault::new(Code::Denied, format!("job {job} is not yours")));
         }
         let killer = state.cancel(job);
@@ -208,12 +209,22 @@ impl Pool {
         of_it.map(|entry| entry.shown.clone()).collect()
     }
 
-    /// A client's job, also one of the last that have ended.
-    pub fn find(&self, client: ClientId, job: JobId) -> Option<Shown> {
+    /// A job, also one of the last that have ended.
+    ///
+    /// # Errors
+    /// [`Code::Gone`] for one that is not remembered, [`Code::Denied`] for
+    /// another's.
+    pub fn find(&self, owner: Owner, job: JobId) -> Result<Shown, Fault> {
         let state = lock(&self.0.state);
         let present = state.jobs.get(&job).map(|entry| &entry.shown);
         let found = present.or_else(|| state.ended.iter().find(|ended| ended.job == job));
-        found.filter(|found| found.client == client).cloned()
+        let Some(found) = found else {
+            return Err(Fault::new(Code::Gone, format!("job {job} is not remembered")));
+        };
+        if !found.is_of(owner) {
+            return Err(Fault::new(Code::Denied, format!("job {job} is not yours")));
+        }
+        Ok(found.clone())
     }
 
     /// How many jobs wait, how many run, and how many workers there are.

@@ -6,6 +6,7 @@ use crate::frame::JobState;
 use jiff::Timestamp;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use uuid::Uuid;
 
 /// Results that are kept for those who ask for them later.
 const ENDED_MAX: usize = 256;
@@ -21,6 +22,15 @@ pub trait Audience: Send + Sync {
     fn hears(&self, job: JobId, state: JobState, text: &Arc<str>);
 }
 
+/// Who may look at a job, and end it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// The client that asked for it.
+    Client(ClientId),
+    /// Whoever has its key.
+    Key(Uuid),
+}
+
 /// A job that a client asks for.
 pub struct Submission {
     /// Whose it is.
@@ -31,6 +41,9 @@ pub struct Submission {
     pub task: Vec<u8>,
     /// Who is told of it.
     pub audience: Arc<dyn Audience>,
+    /// Lets whoever has it look at the job, and end it: for a client that does
+    /// not stay.
+    pub key: Option<Uuid>,
     /// Whether it is of use only while its client is there.
     pub for_client_only: bool,
 }
@@ -50,6 +63,17 @@ pub struct Shown {
     pub text: Arc<str>,
     /// Since when it is there.
     pub since: Timestamp,
+    pub(super) key: Option<Uuid>,
+}
+
+impl Shown {
+    /// Whether this is one whose job it is.
+    pub(super) fn is_of(&self, owner: Owner) -> bool {
+        match owner {
+            Owner::Client(client) => self.client == client,
+            Owner::Key(key) => self.key == Some(key),
+        }
+    }
 }
 
 pub(super) struct Entry {

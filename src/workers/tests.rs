@@ -2,14 +2,16 @@
 //! place. Those that do what they should are in `tests/jobs.rs`.
 
 use super::process::Program;
-use super::{Audience, JobId, Limits, Pool, Submission};
+use super::{Audience, JobId, Limits, Owner, Pool, Submission};
 use crate::error::Code;
 use crate::frame::JobState::{self, Cancelled, Done, Failed, Queued, Running};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use uuid::Uuid;
 
 const DEADLINE: Duration = Duration::from_secs(20);
+const KEY: Uuid = Uuid::from_u128(7);
 
 /// What a worker writes when it begins with job 1, when it is done with `x`,
 /// and a word of progress; for `printf`.
@@ -71,7 +73,8 @@ impl Scene {
 
     fn try_submit(&self, client: u64, for_client_only: bool) -> Result<JobId, Code> {
         let (verb, task, audience) = ("fib", Vec::new(), self.notes.clone());
-        let submission = Submission { client, verb, task, audience, for_client_only };
+        let submission =
+            Submission { client, verb, task, audience, key: Some(KEY), for_client_only };
         self.pool.submit(submission).map_err(|fault| fault.code)
     }
 
@@ -169,9 +172,14 @@ fn a_worker_is_kept_for_the_next_job() {
     assert_eq!(news, ["0 before it", "", "x"]);
     assert_eq!(scene.starts(), 1);
     assert_eq!(scene.pool.list(1), []);
-    let found = scene.pool.find(1, job).unwrap();
-    assert_eq!((found.state, &*found.text), (Done, "x"));
-    assert_eq!(scene.pool.find(2, job), None, "it is another's");
+    for owner in [Owner::Client(1), Owner::Key(KEY)] {
+        let found = scene.pool.find(owner, job).unwrap();
+        assert_eq!((found.state, &*found.text), (Done, "x"));
+    }
+    let code = |owner, job| scene.pool.find(owner, job).unwrap_err().code;
+    assert_eq!(code(Owner::Client(2), job), Code::Denied);
+    assert_eq!(code(Owner::Key(Uuid::from_u128(1)), job), Code::Denied);
+    assert_eq!(code(Owner::Client(1), job + 1), Code::Gone);
     assert_eq!(scene.pool.figures(), (0, 0, 1));
 }
 
@@ -192,6 +200,7 @@ fn a_program_that_is_not_there_fails_its_jobs_and_no_more() {
         verb,
         task: task.clone(),
         audience: audience.clone(),
+        key: None,
         for_client_only: true,
     };
     assert_eq!(pool.submit(submission()).unwrap_err().code, Code::Unavailable);
@@ -242,14 +251,15 @@ fn the_queue_has_a_bound_and_so_has_each_client() {
     scene.try_submit(2, true).unwrap();
     assert_eq!(scene.try_submit(3, true), Err(Code::Busy), "that of all");
     assert_eq!(scene.pool.list(1).len(), super::CLIENT_JOBS_MAX);
-    assert_eq!(scene.pool.cancel(1, first + 1), Ok(()));
+    assert_eq!(scene.pool.cancel(Owner::Client(1), first + 1), Ok(()));
     scene.try_submit(3, true).unwrap();
 }
 
 #[test]
 fn jobs_are_cancelled_in_every_state() {
     let scene = Scene::new(&format!("read -r line; printf '{BEGUN}'; exec sleep 60"));
-    let cancel = |client, job| scene.pool.cancel(client, job).map_err(|fault| fault.code);
+    let cancel =
+        |client, job| scene.pool.cancel(Owner::Client(client), job).map_err(|fault| fault.code);
     assert_eq!(cancel(1, 1), Err(Code::Gone), "never there");
     let (given, waiting) = (scene.submit(), scene.submit());
     scene.hear(given, Queued);
@@ -268,7 +278,9 @@ fn jobs_are_cancelled_in_every_state() {
     let running = scene.submit();
     scene.hear(running, Queued);
     scene.hear(running, Running);
-    scene.pool.cancel(1, running).unwrap();
+    let other = Owner::Key(Uuid::from_u128(1));
+    assert_eq!(scene.pool.cancel(other, running).unwrap_err().code, Code::Denied);
+    scene.pool.cancel(Owner::Key(KEY), running).unwrap();
     assert_eq!(scene.hear(running, Cancelled), "");
     assert_eq!(scene.pool.list(1), []);
 }

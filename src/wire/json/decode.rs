@@ -2,7 +2,7 @@
 
 use super::fields::{self, Fields, missing, wrong};
 use super::write;
-use crate::error::{Code, Fault};
+use crate::error::{Code, Fault, quoted};
 use crate::jobs::{self, Registered};
 use crate::payload::Payload;
 use crate::request::{Format, OnClose, Publish, Request, Settings, Start};
@@ -48,6 +48,24 @@ pub fn ask<'a>(verb: &'static str, what: &str, objects: &[&'a [u8]]) -> Result<R
     }
     fields.has_no_address()?;
     request(verb, fields)
+}
+
+/// Reads a request for a job, whose verb is the field `job`.
+///
+/// # Errors
+/// As for a line of the dialect.
+pub fn ask_job<'a>(what: &str, object: &'a [u8]) -> Result<Request<'a>, Fault> {
+    let mut fields = Fields::default();
+    fields.read(what, object)?;
+    fields.has_no_address()?;
+    let verb = fields.need("job")?;
+    let known = jobs::find(&verb).ok_or_else(|| {
+        let verbs: Vec<&str> = jobs::JOBS.iter().map(|job| job.usage().verb).collect();
+        bad(format!("job is one of {}, not {}", verbs.join(", "), quoted(&verb)))
+    })?;
+    let request = job(known, &mut fields)?;
+    fields.done(known.usage().verb)?;
+    Ok(request)
 }
 
 /// Every verb but for the jobs, by the name that its reply has.
