@@ -311,7 +311,7 @@ fn call_backs_are_bounded_in_number() {
     let token = join(&broker, &receiver, &[]);
     let other = json!({"name": "carol", "callback": receiver.url()}).to_string();
     let (web, members) = (broker.web(), "/v1/channels/ops/members");
-    web.post(members, &other).problem(503, "full");
+    web.post(members, &other).problem(409, "full");
     web.as_resident(&token).delete("/v1/channels/ops/members/bob").expect(204, "");
     receiver.expect("left").ok();
     eventually("its place is free again", || web.post(members, &other).status == 201);

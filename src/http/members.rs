@@ -22,21 +22,20 @@ struct Joining {
     /// Its name; a guest's if there is none.
     name: Option<String>,
     /// Whether to make the channel if it is missing.
-    #[serde(default)]
-    create: bool,
+    create: Option<bool>,
     /// The URL to call with what it is to be told.
     callback: Option<String>,
     /// What it is to be told besides.
-    #[serde(default)]
-    events: Vec<String>,
+    events: Option<Vec<String>>,
 }
 
 impl Joining {
     /// Its call-back, if it wants one.
     fn callback(&self) -> Result<Option<Callback>, Fault> {
+        let events = self.events.as_deref().unwrap_or_default();
         match &self.callback {
-            Some(url) => Callback::new(url, self.events.iter().map(String::as_str)).map(Some),
-            None if self.events.is_empty() => Ok(None),
+            Some(url) => Callback::new(url, events.iter().map(String::as_str)).map(Some),
+            None if events.is_empty() => Ok(None),
             None => Err(bad("events are for a callback, which is missing")),
         }
     }
@@ -58,7 +57,7 @@ pub async fn join(mut exchange: Exchange) -> Result<Answer, Problem> {
     let entry = Entry {
         channel: exchange.part("channel").to_owned(),
         name: joining.name,
-        create: joining.create,
+        create: joining.create.unwrap_or_default(),
         wants: callback.as_ref().map(Admitted::wants).unwrap_or_default(),
     };
     let residents = &exchange.http.residents;
