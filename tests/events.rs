@@ -42,6 +42,7 @@ fn an_observer_sees_what_members_see() {
     alice.ask("/say hi", "ok cmd ops 5 to=1");
     events.expect(Some(5), "cmd", r#"{"frame":"cmd",*"name":"say","args":["hi"]}"#);
     alice.ask("yield", "ok yield ops rank=1 *");
+    alice.expect_all(&["rank ops 1 6 6", "move ops 6 alice 0 1"]);
     events.expect(
         Some(6),
         "move",
