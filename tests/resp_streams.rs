@@ -79,6 +79,7 @@ fn only_messages_are_entries() {
     text.ask("create s --history 100", "ok create s");
     text.ask("sub s", "ok sub s rank=0 *");
     text.ask("pub s one", "ok pub s 2");
+    text.expect("msg s 2 text one");
     text.ask("pub --json s {\"n\": [1], \"t\": \"x y\"}", "ok pub s 3");
     text.ask("unsub s", "*");
     let mut redis = broker.redis("redis");
