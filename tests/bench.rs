@@ -5,6 +5,7 @@
 
 mod support;
 
+use expectrl::Expect;
 use serde_json::Value;
 use std::process::{Command, Stdio};
 use support::Broker;
@@ -145,6 +146,32 @@ fn messages_of_others_are_no_messages_of_ours() {
     let (code, out, _) = run.join().unwrap();
     let report: Value = serde_json::from_str(&out).unwrap();
     assert_eq!((code, &report["clean"], &report["damaged"]), (1, &false.into(), &1.into()));
+}
+
+/// What it writes to a terminal.
+fn on_a_terminal(broker: &Broker, no_color: Option<&str>) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_broker-bench"));
+    command.args([broker.addr.ip().to_string(), broker.addr.port().to_string()]);
+    command.args(["publish", "--seconds", "0.5", "--warm-up", "0.1"]);
+    command.env("TERM", "xterm").env_remove("NO_COLOR").env_remove("CI");
+    command.envs(no_color.map(|value| ("NO_COLOR", value)));
+    let mut terminal = expectrl::Session::spawn(command).unwrap();
+    terminal.set_expect_timeout(Some(support::DEADLINE));
+    let all = terminal.expect(expectrl::Eof).unwrap();
+    String::from_utf8(all.get(0).unwrap().to_vec()).unwrap()
+}
+
+#[test]
+fn a_terminal_sees_how_far_it_is_and_colour_if_it_wants() {
+    let broker = Broker::process();
+    let shown = on_a_terminal(&broker, None);
+    let (progress, report) = shown.split_once("publish: ").expect("a report");
+    assert!(progress.contains('█') && progress.contains(" % "), "{shown:?}");
+    assert!(progress.ends_with("\r\u{1b}[K"), "its line is left empty: {shown:?}");
+    assert!(report.contains("\u{1b}[32mverified\u{1b}[0m:"), "{shown:?}");
+
+    let shown = on_a_terminal(&broker, Some("1"));
+    assert!(shown.contains('█') && shown.contains("  verified:"), "{shown:?}");
 }
 
 #[test]

@@ -5,6 +5,7 @@ use super::pool::{Pool, Reader};
 use super::protocol::{Event, Protocol, Role};
 use super::units::{SECOND, nanoseconds, now};
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::time::Duration;
 
 /// Connections in the making at one time: fewer than any backlog.
@@ -228,7 +229,7 @@ impl<P: Protocol> Fleet<P> {
         Ok(happenings > 0)
     }
 
-    /// Takes leave, with nothing left behind of these channels: `channels_of`
+    /// All take leave, with nothing left behind of these channels: `channels_of`
     /// gives those that a connection is in.
     ///
     /// # Errors
@@ -237,22 +238,34 @@ impl<P: Protocol> Fleet<P> {
         &mut self,
         channels_of: impl Fn(usize) -> I,
     ) -> Result<()> {
-        let open: Vec<usize> =
-            (0..self.pool.len()).filter(|id| self.pool.get(*id).is_open()).collect();
-        for &id in &open {
+        for id in 0..self.pool.len() {
             let connection = self.pool.get(id);
+            let many = if connection.is_open() { usize::MAX } else { 0 };
             // Only one of a channel's members may do that, and it knows best.
-            for channel in channels_of(id) {
+            for channel in channels_of(id).take(many) {
                 P::discard(channel, &mut connection.out);
             }
-            P::leave(&mut connection.out);
+        }
+        self.dismiss(0..self.pool.len())
+    }
+
+    /// These take leave, and the broker has seen the last of them.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn dismiss(&mut self, ids: Range<usize>) -> Result<()> {
+        for id in ids.clone() {
+            if !self.pool.is_open(id) {
+                continue;
+            }
+            P::leave(&mut self.pool.get(id).out);
             self.send(id)?;
             if self.pool.get(id).has_sent_all() {
                 self.pool.half_close(id);
             }
         }
         let end = now() + nanoseconds(FAREWELL);
-        while now() < end && open.iter().any(|id| self.pool.get(*id).is_open()) {
+        while now() < end && ids.clone().any(|id| self.pool.is_open(id)) {
             self.poll(Duration::from_millis(100), &mut ())?;
         }
         Ok(())

@@ -101,6 +101,11 @@ impl<C> Pool<C> {
         &mut self.connections[id]
     }
 
+    /// Whether a connection stands.
+    pub fn is_open(&self, id: usize) -> bool {
+        self.connections[id].is_open()
+    }
+
     /// Begins one more; its number. `receive_bytes` as in [`dial`].
     ///
     /// # Errors
