@@ -6,7 +6,7 @@ mod support;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use support::{Broker, Child, Client, WebServer, number};
+use support::{Broker, Child, Client, Site, number};
 
 /// May call 127.0.0.1, and no other address of this machine.
 fn broker(settings: &[&str]) -> Broker {
@@ -30,7 +30,7 @@ fn say(stream: &mut TcpStream, text: &str) {
 
 #[test]
 fn the_size_is_told_or_counted() {
-    let web = WebServer::start(|request, stream| match request {
+    let web = Site::start(|request, stream| match request {
         "HEAD /told HTTP/1.1" => say(stream, "HTTP/1.1 200 OK\r\nContent-Length: 1234567\r\n\r\n"),
         "HEAD /moved HTTP/1.1" => {
             say(stream, "HTTP/1.1 302 Found\r\nLocation: /told\r\nContent-Length: 0\r\n\r\n");
@@ -66,7 +66,7 @@ fn the_size_is_told_or_counted() {
 
 #[test]
 fn what_only_this_machine_can_reach_is_refused_by_whatever_way() {
-    let web = WebServer::start(|request, stream| {
+    let web = Site::start(|request, stream| {
         let to = request.split(' ').nth(1).unwrap_or_default().trim_start_matches('/');
         say(
             stream,
@@ -100,7 +100,7 @@ fn what_only_this_machine_can_reach_is_refused_by_whatever_way() {
 
 #[test]
 fn slow_endless_and_broken_answers_have_an_end() {
-    let web = WebServer::start(|request, stream| match request {
+    let web = Site::start(|request, stream| match request {
         "HEAD /slow HTTP/1.1" => drop(stream.read_to_end(&mut Vec::new())),
         "GET /drip HTTP/1.1" => {
             say(stream, "HTTP/1.1 200 OK\r\n\r\n");

@@ -6,7 +6,7 @@ mod support;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use support::{Broker, Child, Client, WebServer, field, matches, number};
+use support::{Broker, Child, Client, Site, field, matches, number};
 
 fn broker(settings: &[&str]) -> Broker {
     Broker::of(Child::with(settings))
@@ -30,13 +30,13 @@ fn result(client: &mut Client, request: &str) -> String {
 }
 
 /// A job that runs until it is ended: it asks somebody who does not answer.
-fn endless(client: &mut Client, web: &WebServer) -> u64 {
+fn endless(client: &mut Client, web: &Site) -> u64 {
     running(client, &format!("url {}", web.url("/silence")))
 }
 
 /// Says nothing, for ever.
-fn silent() -> WebServer {
-    WebServer::start(|_, stream| drop(stream.read_to_end(&mut Vec::new())))
+fn silent() -> Site {
+    Site::start(|_, stream| drop(stream.read_to_end(&mut Vec::new())))
 }
 
 const ALLOWED: [&str; 2] = ["--allow-url", "127.0.0.1/32"];

@@ -9,7 +9,7 @@ mod support;
 use std::fs;
 use std::io::Read;
 use std::process::Command;
-use support::{Broker, Child, Client, WebServer, eventually, number};
+use support::{Broker, Child, Client, Site, eventually, number};
 
 /// The processes that this one has started.
 fn children(parent: u32) -> Vec<u32> {
@@ -34,12 +34,12 @@ fn signal(pid: u32, name: &str) {
     assert!(status.success(), "kill -s {name} {pid}");
 }
 
-fn silent() -> WebServer {
-    WebServer::start(|_, stream| drop(stream.read_to_end(&mut Vec::new())))
+fn silent() -> Site {
+    Site::start(|_, stream| drop(stream.read_to_end(&mut Vec::new())))
 }
 
 /// A broker with one worker, whose job does not end by itself.
-fn at_work(web: &WebServer, settings: &[&str]) -> (Broker, Client, u32) {
+fn at_work(web: &Site, settings: &[&str]) -> (Broker, Client, u32) {
     let always = ["--allow-url", "127.0.0.1", "--workers", "1"];
     let mut broker = Broker::of(Child::with(&[&always[..], settings].concat()));
     let mut alice = broker.client("alice");

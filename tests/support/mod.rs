@@ -17,7 +17,7 @@ mod page;
 mod program;
 mod receiver;
 mod resp;
-mod web;
+mod site;
 
 pub use child::Child;
 pub use client::{Client, Sender, field, number};
@@ -28,7 +28,7 @@ pub use page::{Event, Events, Socket};
 pub use program::Program;
 pub use receiver::{Delivery, Receiver};
 pub use resp::{Redis, encoded};
-pub use web::WebServer;
+pub use site::Site;
 
 use ranked_broker::config::Config;
 use ranked_broker::server::Server;

@@ -5,15 +5,15 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
 /// Serves until the test ends, each connection on a thread of its own.
-pub struct WebServer {
+pub struct Site {
     pub addr: SocketAddr,
     asked: Arc<Mutex<Vec<String>>>,
 }
 
-impl WebServer {
+impl Site {
     /// `answer` writes what it likes to the request whose first line, such as
     /// `GET /x HTTP/1.1`, it is given. Then the connection is closed.
-    pub fn start(answer: impl Fn(&str, &mut TcpStream) + Send + Sync + 'static) -> WebServer {
+    pub fn start(answer: impl Fn(&str, &mut TcpStream) + Send + Sync + 'static) -> Site {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let addr = listener.local_addr().unwrap();
         let asked = Arc::<Mutex<Vec<String>>>::default();
@@ -24,7 +24,7 @@ impl WebServer {
                 std::thread::spawn(move || serve(stream, &*answer, &notes));
             }
         });
-        WebServer { addr, asked }
+        Site { addr, asked }
     }
 
     /// The first lines of all requests so far, in order.
