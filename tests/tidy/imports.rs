@@ -19,8 +19,25 @@ const RULES: &[(&str, Reach)] = &[
     ("connection", AnyBut(&["client", "server"])),
     ("http", AnyBut(&["client", "server", "connection"])),
     ("webhook", AnyBut(&["client", "server", "connection", "http"])),
-    ("session", AnyBut(&["client", "server", "connection", "http", "wire"])),
-    ("broker", AnyBut(&["client", "server", "connection", "http", "session", "wire"])),
+    ("resident", AnyBut(&["client", "server", "connection", "http"])),
+    ("speaker", AnyBut(&["client", "server", "connection", "http", "resident"])),
+    (
+        "session",
+        AnyBut(&["client", "server", "connection", "http", "resident", "speaker", "wire"]),
+    ),
+    (
+        "broker",
+        AnyBut(&[
+            "client",
+            "server",
+            "connection",
+            "http",
+            "resident",
+            "speaker",
+            "session",
+            "wire",
+        ]),
+    ),
     (
         "wire",
         AnyBut(&[
@@ -28,6 +45,8 @@ const RULES: &[(&str, Reach)] = &[
             "server",
             "connection",
             "http",
+            "resident",
+            "speaker",
             "session",
             "broker",
             "store",
