@@ -3,6 +3,8 @@
 //! into `target/` when a test needs it first. Where that cannot be had, a test
 //! says so aloud, and fails if `REQUIRE_TEST_TOOLS` is set.
 
+#![allow(clippy::unwrap_used)] // clippy.toml allows it in tests, but not in their helpers
+
 mod support;
 
 use futures::StreamExt;

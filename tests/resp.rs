@@ -208,14 +208,14 @@ fn payloads_are_bytes() {
     text.expect("msg news 3 guest-* ");
     drop((text, redis, json));
     raw.send_bytes(&encoded(&[b"QUIT"]));
-    let heard = raw.rest();
+    let all = raw.rest();
     let message = |payload: &[u8]| {
         let head = format!("*3\r\n$7\r\nmessage\r\n$4\r\nnews\r\n${}\r\n", payload.len());
         [head.as_bytes(), payload, b"\r\n"].concat()
     };
     let expected =
         [message(b"\x00a\\\r\n\xff\xc3\xa4"), message(b""), b"+OK\r\n".to_vec()].concat();
-    assert_eq!(heard.escape_ascii().to_string(), expected.escape_ascii().to_string());
+    assert_eq!(all.escape_ascii().to_string(), expected.escape_ascii().to_string());
 }
 
 #[test]

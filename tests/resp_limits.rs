@@ -1,5 +1,7 @@
 //! The Redis protocol: what is too much, and what is none.
 
+#![allow(clippy::unwrap_used)] // clippy.toml allows it in tests, but not in their helpers
+
 mod support;
 
 use std::io::Write;
@@ -88,6 +90,9 @@ fn requests_at_the_limit_and_one_past_it() {
     redis.client.expect_end();
 }
 
+/// Requests behind one that waits.
+const SENT: usize = 2_000;
+
 /// However much is sent behind a request that waits, only so much is kept; and
 /// all of it is answered in the end.
 #[test]
@@ -97,7 +102,6 @@ fn what_comes_behind_a_wait_is_bounded_and_answered() {
     redis.ask("XADD s * a 1", "1-0");
     redis.send("XREAD BLOCK 0 STREAMS s $");
     let mut sender = redis.client.sender();
-    const SENT: usize = 2_000;
     let sending = std::thread::spawn(move || {
         let one = encoded(&[b"ECHO", &vec![b'x'; 10_000]]);
         (0..SENT).for_each(|_| sender.send_bytes(&one));

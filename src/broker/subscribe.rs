@@ -10,6 +10,9 @@ use crate::request::{Settings, Start};
 use crate::sync::lock;
 use std::sync::Arc;
 
+/// Memberships that have ended, each with its channel.
+pub type Leavers = Vec<(Arc<Channel>, Arc<Member>)>;
+
 /// What came of a `sub`.
 #[derive(Clone, Debug)]
 pub struct Subscribed {
@@ -201,7 +204,7 @@ impl Broker {
         client: &Arc<Client>,
         glob: &str,
         now_ms: u64,
-    ) -> Result<Vec<(Arc<Channel>, Arc<Member>)>, Fault> {
+    ) -> Result<Leavers, Fault> {
         let mut ended: Vec<(Arc<str>, Arc<Member>)> = Vec::new();
         {
             let mut subscriptions = lock(&client.subscriptions);

@@ -90,14 +90,14 @@ impl Session {
 
     /// The channels that it hears so.
     pub fn all_heard(&self, under: Under) -> Vec<Arc<str>> {
-        let is_heard = |subscription: &&Box<Subscription>| {
+        let is_heard = |subscription: &Subscription| {
             let is_under = subscription.heard.as_ref().is_some_and(|heard| match under {
                 Under::Name => heard.by_name,
                 Under::Shard => heard.by_shard,
             });
             is_under && !subscription.member.has_left()
         };
-        let here = self.subscriptions.iter().flatten().filter(is_heard);
+        let here = self.subscriptions.iter().flatten().filter(|place| is_heard(place));
         here.map(|subscription| subscription.channel.name().clone()).collect()
     }
 

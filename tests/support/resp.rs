@@ -32,7 +32,7 @@ impl Redis {
         let many = |count: &str| count.parse::<i64>().expect("a length");
         match kind {
             "+" | "-" | ":" | "#" | "_" => line.to_owned(),
-            "$" if rest == "-1" => "nil".into(),
+            "$" | "*" if rest == "-1" => "nil".into(),
             "$" => {
                 let length = usize::try_from(many(rest)).unwrap();
                 let mut text = self.client.line().expect("a bulk string");
@@ -41,7 +41,6 @@ impl Redis {
                 }
                 text[..length].to_owned()
             }
-            "*" if rest == "-1" => "nil".into(),
             "*" | ">" => self.values(many(rest), ["[", "]"]),
             "%" => self.values(2 * many(rest), ["{", "}"]),
             _ => panic!("no value: {line:?}"),

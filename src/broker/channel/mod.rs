@@ -84,12 +84,16 @@ struct State {
     commands: Commands,
     pressure: Pressure,
     /// Clients that wait for news, members or not. Boxed, because few do.
-    waiting: Option<Box<BTreeMap<ClientId, Arc<Mailbox>>>>,
+    waiting: Option<Box<Waiting>>,
     /// What of it is on disk, if anything is to be.
     disk: Option<Box<OnDisk>>,
     /// Set once the channel is removed: the seq that ended it.
     dropped: Option<u64>,
 }
+
+/// Clients that are to be woken when there is news.
+#[derive(Debug, Default)]
+struct Waiting(BTreeMap<ClientId, Arc<Mailbox>>);
 
 #[derive(Debug)]
 struct Seat {
@@ -272,7 +276,7 @@ impl Channel {
         for member in asleep {
             member.client.mailbox.news(member.slot);
         }
-        for mailbox in waiting.iter().flat_map(|waiting| waiting.values()) {
+        for mailbox in waiting.iter().flat_map(|waiting| waiting.0.values()) {
             mailbox.wake();
         }
     }
@@ -281,15 +285,15 @@ impl Channel {
     /// news after this, so that it misses none.
     pub fn wait(&self, client: &super::directory::Client) {
         let mut state = self.lock();
-        state.waiting.get_or_insert_default().insert(client.id, client.mailbox.clone());
+        state.waiting.get_or_insert_default().0.insert(client.id, client.mailbox.clone());
     }
 
     /// It waits no more.
     pub fn wait_no_more(&self, client: &super::directory::Client) {
         let waiting = &mut self.lock().waiting;
         if let Some(clients) = waiting {
-            clients.remove(&client.id);
-            if clients.is_empty() {
+            clients.0.remove(&client.id);
+            if clients.0.is_empty() {
                 *waiting = None;
             }
         }

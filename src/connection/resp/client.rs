@@ -1,7 +1,7 @@
 //! What a client says of itself and its connection.
 
 use super::turn::{Args, Turn, no_such, wrong_arity};
-use super::{server, table};
+use super::{Skip, server, table};
 use crate::broker::Client;
 use crate::error::{Fault, quoted};
 use crate::request::{Request, Resp};
@@ -192,7 +192,9 @@ impl Turn<'_> {
                 });
             }
             (b"REPLY", [word]) if word.eq_ignore_ascii_case(b"SKIP") => {
-                self.voice.skips = !self.outgoing.muted;
+                if !self.outgoing.muted {
+                    self.voice.skip = Skip::Next;
+                }
             }
             (b"REPLY", [word]) => {
                 self.outgoing.muted = !on_or_off("CLIENT REPLY", word)?;

@@ -62,12 +62,19 @@ pub(super) struct Voice {
     ranked: bool,
     /// What it calls this connection.
     label: Box<str>,
-    /// It wants no reply to the next request, or to this one.
-    skips: bool,
-    skipping: bool,
+    /// Whether a request is to have no reply.
+    skip: Skip,
     waiting: Option<Waiting>,
     /// When it is looked at again while it waits, if somebody sees to that.
     timer_ms: u64,
+}
+
+/// Which request is to have no reply: `CLIENT REPLY SKIP`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Skip {
+    No,
+    Next,
+    This,
 }
 
 /// How far it has come with what a client waits for.
@@ -84,7 +91,7 @@ enum Progress {
 /// What a client waits for.
 enum Waiting {
     /// Messages.
-    Reading(Reading),
+    Reading(Box<Reading>),
     /// What was there before it has left.
     Parting(Parting),
 }
@@ -96,8 +103,7 @@ impl Default for Voice {
             plain: true,
             ranked: false,
             label: Box::default(),
-            skips: false,
-            skipping: false,
+            skip: Skip::No,
             waiting: None,
             timer_ms: 0,
         }
@@ -149,8 +155,8 @@ impl Voice {
 
     /// The request that was to have no reply is over.
     fn unmute(&mut self, outgoing: &mut Outgoing) {
-        if std::mem::take(&mut self.skipping) {
-            outgoing.muted = false;
+        if self.skip == Skip::This {
+            (self.skip, outgoing.muted) = (Skip::No, false);
         }
     }
 

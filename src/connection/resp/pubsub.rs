@@ -214,9 +214,9 @@ impl Turn<'_> {
                     .retain(|channel| pattern.matches(channel.name()) && channel.subscribers() > 0);
                 self.say(|to| {
                     to.array(channels.len());
-                    channels.iter().for_each(|channel| {
+                    for channel in &channels {
                         to.bulk(&**channel.name());
-                    });
+                    }
                 });
             }
             (b"NUMSUB" | b"SHARDNUMSUB", names) => self.say(|to| {

@@ -73,7 +73,7 @@ impl Turn<'_> {
     pub(super) fn xlen(&mut self, args: Args<'_, '_>) -> Result<(), Fault> {
         let part = Part { channel: table::text(args[0])?.into(), from: Some(0) };
         let reading = Reading::new(What::Length, vec![part], u64::MAX, Wanted::Count);
-        self.wait(Waiting::Reading(reading));
+        self.wait(Waiting::Reading(Box::new(reading)));
         Ok(())
     }
 
@@ -93,7 +93,8 @@ impl Turn<'_> {
         let (from, to) = (first_at(ends[0])?, last_at(ends[1])?);
         let part = Part { channel: table::text(channel)?.into(), from: Some(from) };
         let wanted = if is_reverse { Wanted::Newest(most) } else { Wanted::Oldest(most) };
-        self.wait(Waiting::Reading(Reading::new(What::Range, vec![part], to, wanted)));
+        let reading = Reading::new(What::Range, vec![part], to, wanted);
+        self.wait(Waiting::Reading(Box::new(reading)));
         Ok(())
     }
 
@@ -136,7 +137,7 @@ impl Turn<'_> {
             parts.iter().try_for_each(|part| self.make_stream(&part.channel))?;
         }
         let reading = Reading::new(What::After { until_ms }, parts, u64::MAX, Wanted::First(most));
-        self.wait(Waiting::Reading(reading));
+        self.wait(Waiting::Reading(Box::new(reading)));
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 
 use super::publish::Batch;
 use super::table::{self, Command};
-use super::{Voice, Waiting};
+use super::{Skip, Voice, Waiting};
 use crate::connection::outgoing::Outgoing;
 use crate::error::{Close, Fault, quoted};
 use crate::reply::Reply;
@@ -34,13 +34,14 @@ impl Turn<'_> {
         words: Args<'_, 'a>,
         batch: &mut Batch<'a>,
     ) -> Result<(), Close> {
-        let skips = std::mem::take(&mut self.voice.skips);
+        let skips = self.voice.skip == Skip::Next;
         if !skips && !self.is_subscriber() && self.batch(words, batch) {
             return Ok(());
         }
         self.publish(batch);
-        self.voice.skipping = skips;
-        self.outgoing.muted |= skips;
+        if skips {
+            (self.voice.skip, self.outgoing.muted) = (Skip::This, true);
+        }
         let done = self.command(words).unwrap_or_else(|fault| {
             self.fault(fault);
             None

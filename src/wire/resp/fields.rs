@@ -16,6 +16,7 @@ use std::fmt;
 const DATA: &[u8] = b"data";
 
 /// What `PUBLISH` gives a message to carry: any bytes.
+#[allow(clippy::needless_bitwise_bool)]
 pub fn payload(bytes: &[u8]) -> Payload<'_> {
     // Every published message passes through here: no early exit, so that the
     // compiler makes vector instructions of it.
@@ -115,9 +116,9 @@ mod tests {
         let mut out = Vec::new();
         let mut to = Writer::new(Resp::Two, &mut out);
         to.array(words.len());
-        words.iter().for_each(|word| {
+        for word in words {
             to.bulk(word);
-        });
+        }
         out
     }
 

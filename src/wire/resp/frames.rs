@@ -114,13 +114,11 @@ mod tests {
             (Frame::Ping { number: 5 }, ">2 ping :5"),
             (Frame::Bye { reason: Close::Quit }, ">2 bye quit"),
         ] {
-            let mut expected = String::new();
-            for value in values.split(' ') {
-                if !value.starts_with(['>', ':', '_']) {
-                    expected += &format!("${}\r\n", value.len());
-                }
-                expected += &format!("{value}\r\n");
-            }
+            let values = values.split(' ').map(|value| match value.as_bytes()[0] {
+                b'>' | b':' | b'_' => format!("{value}\r\n"),
+                _ => format!("${}\r\n{value}\r\n", value.len()),
+            });
+            let expected: String = values.collect();
             let mut out = Vec::new();
             frame(Resp::Three, &sent, &mut out);
             assert_eq!(String::from_utf8(out).unwrap(), expected);
