@@ -139,9 +139,11 @@ impl Run<'_> {
     /// All join, and know it.
     fn join(&mut self) -> Result<()> {
         let memory = self.bench.process.memory();
-        let (members, connected) = (u64::from(self.members), u64::from(self.connected));
-        // Those that stay are spread over all ranks, the chief among them.
-        let stays = move |index: u32| u64::from(index) * connected % members < connected;
+        let members = u64::from(self.members);
+        // After the chief those come whose seats will be held: with nobody there to
+        // be told, their coming costs nothing but itself.
+        let away = self.members - self.connected;
+        let stays = move |index: u32| index == 0 || index > away;
         let step = self.step(|run| {
             run.crowd.join(run.members, stays)?;
             run.crowd.catch_up(&run.channel)?;

@@ -20,8 +20,9 @@ const BYTES: usize = 1024;
 /// The receive buffer of the one that does not read: small, so that the broker
 /// feels it soon.
 const RECEIVE_BYTES: usize = 64 * 1024;
-/// How long nothing may come before the one that reads again has all it gets.
-const QUIET_NS: u64 = SECOND;
+/// How long nothing may come before the one that reads again has all it gets: TCP may
+/// take a second or two to find out that there is room again.
+const QUIET_NS: u64 = 3 * SECOND;
 
 /// `slow`.
 #[derive(Clone, Debug, clap::Args)]
