@@ -178,8 +178,9 @@ fn assert_signed(delivery: &Delivery, token: &str) {
     let signed = format!("{}.{}", delivery.header("broker-timestamp"), delivery.text);
     let mut mac = Hmac::<Sha256>::new_from_slice(token.as_bytes()).unwrap();
     mac.update(signed.as_bytes());
-    let hex: String = mac.finalize().into_bytes().iter().map(|b| format!("{b:02x}")).collect();
-    assert_eq!(delivery.header("broker-signature"), format!("sha256={hex}"));
+    let code = mac.finalize().into_bytes();
+    let hex: Vec<String> = code.iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(delivery.header("broker-signature"), format!("sha256={}", hex.concat()));
 }
 
 #[test]
