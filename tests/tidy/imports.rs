@@ -21,10 +21,7 @@ const RULES: &[(&str, Reach)] = &[
     ("webhook", AnyBut(&["client", "server", "connection", "http"])),
     ("resident", AnyBut(&["client", "server", "connection", "http"])),
     ("speaker", AnyBut(&["client", "server", "connection", "http", "resident"])),
-    (
-        "session",
-        AnyBut(&["client", "server", "connection", "http", "resident", "speaker", "wire"]),
-    ),
+    ("session", AnyBut(&["client", "server", "connection", "http", "resident", "speaker", "wire"])),
     (
         "broker",
         AnyBut(&[
