@@ -148,8 +148,14 @@ pub enum Close {
     Timeout,
     /// The broker is stopping.
     Shutdown,
-    /// A line went past the limit without an end.
+    /// A line or a message went past the limit without an end.
     TooLong,
+    /// What came is not the protocol that the connection speaks.
+    Malformed,
+    /// A WebSocket message was binary; only text is read.
+    Binary,
+    /// A WebSocket message was not UTF-8.
+    NotUtf8,
     /// The session goes on from another connection.
     TakenOver,
     /// The client did not read what was sent to it until its bounded control
@@ -158,6 +164,20 @@ pub enum Close {
 }
 
 impl Close {
+    /// Every reason.
+    pub const ALL: [Close; 10] = [
+        Close::Quit,
+        Close::Lost,
+        Close::Timeout,
+        Close::Shutdown,
+        Close::TooLong,
+        Close::Malformed,
+        Close::Binary,
+        Close::NotUtf8,
+        Close::TakenOver,
+        Close::Overflow,
+    ];
+
     /// The reason as `bye` and `clients --history` show it.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -166,6 +186,9 @@ impl Close {
             Close::Timeout => "timeout",
             Close::Shutdown => "shutdown",
             Close::TooLong => "too-long",
+            Close::Malformed => "malformed",
+            Close::Binary => "binary",
+            Close::NotUtf8 => "not-utf8",
             Close::TakenOver => "taken-over",
             Close::Overflow => "overflow",
         }

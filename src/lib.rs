@@ -19,6 +19,7 @@
 //! - [`config`]: every limit and default, with its unit and reason.
 //! - [`server`]: builds the parts, takes connections, stops in order.
 //! - [`connection`]: one socket, one task, which reads and writes in turn.
+//! - [`http`]: the same for HTTP/1.1: routes, what they ask, and how it is answered.
 //! - [`wire`]: bytes to requests, replies and frames to bytes; pure.
 //! - [`request`], [`reply`], [`frame`], [`payload`], [`error`]: what is said,
 //!   free of any wire format.
@@ -54,6 +55,7 @@ pub mod config;
 pub mod connection;
 pub mod error;
 pub mod frame;
+pub mod http;
 pub mod log;
 pub mod moment;
 pub mod open_files;

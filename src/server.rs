@@ -3,6 +3,7 @@
 use crate::broker::Broker;
 use crate::config::Config;
 use crate::connection;
+use crate::http::Http;
 use crate::runtime::{self, TcpListener, TcpStream};
 use crate::store::{self, OpenError, Recovered};
 use crate::wire::text::TextEncoder;
@@ -147,7 +148,8 @@ impl Server {
         let weak = Arc::downgrade(&broker);
         std::thread::Builder::new().name("clock".into()).spawn(move || Broker::run_clock(&weak))?;
         let connections = Arc::<AtomicUsize>::default();
-        let accepting = runtime::spawn(accept(listener, broker.clone(), connections.clone()));
+        let http = Http::new(broker.clone());
+        let accepting = runtime::spawn(accept(listener, broker.clone(), http, connections.clone()));
         Ok(Server { addr, broker, connections, accepting })
     }
 
@@ -200,14 +202,19 @@ fn bind(addr: SocketAddr) -> io::Result<TcpListener> {
 
 /// Takes connections for ever. Nothing that goes wrong with one of them, and no
 /// shortage of descriptors, ends it.
-async fn accept(listener: TcpListener, broker: Arc<Broker>, connections: Arc<AtomicUsize>) {
+async fn accept(
+    listener: TcpListener,
+    broker: Arc<Broker>,
+    http: Arc<Http>,
+    connections: Arc<AtomicUsize>,
+) {
     let refusing = Arc::<AtomicUsize>::default();
     let mut pause = PAUSE_MIN;
     loop {
         match listener.accept().await {
             Ok((stream, addr)) => {
                 pause = PAUSE_MIN;
-                welcome(stream, addr, &broker, &connections, &refusing);
+                welcome(stream, addr, (&broker, &http), &connections, &refusing);
             }
             Err(e) if is_about_one_connection(&e) => {}
             Err(e) => {
@@ -234,7 +241,7 @@ fn is_about_one_connection(error: &io::Error) -> bool {
 fn welcome(
     stream: TcpStream,
     addr: SocketAddr,
-    broker: &Arc<Broker>,
+    (broker, http): (&Arc<Broker>, &Arc<Http>),
     connections: &Arc<AtomicUsize>,
     refusing: &Arc<AtomicUsize>,
 ) {
@@ -242,9 +249,9 @@ fn welcome(
     let _ = stream.set_nodelay(true);
     if let Some(place) = Place::take(connections, broker.config.max_clients) {
         broker.stats.connections.add(1);
-        let broker = broker.clone();
+        let (broker, http) = (broker.clone(), http.clone());
         runtime::spawn(async move {
-            connection::serve(broker, stream, addr).await;
+            connection::serve(broker, http, stream, addr).await;
             drop(place);
         });
         return;

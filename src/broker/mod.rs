@@ -136,16 +136,33 @@ impl Broker {
         self.registry.len()
     }
 
-    /// Someone new, who gets a guest's name.
+    /// Someone new, who gets a guest's name, and is closed after a long silence.
     pub fn enter(&self, addr: SocketAddr, dialect: &'static str) -> Arc<Client> {
-        let now_ms = self.now_ms();
-        let client = self.directory.enter(addr, dialect, now_ms);
-        self.watch_silence(&client, now_ms);
+        let client = self.enter_unwatched(addr, dialect);
+        self.watch_silence(&client, self.now_ms());
+        client
+    }
+
+    /// Someone new, who may be silent.
+    pub fn enter_unwatched(&self, addr: SocketAddr, dialect: &'static str) -> Arc<Client> {
+        let client = self.directory.enter(addr, dialect, self.now_ms());
         // Who comes while the broker says good-bye to everybody is told as well.
         if self.is_stopping() {
             client.mailbox.close(Close::Shutdown);
         }
         client
+    }
+
+    /// A client that was not watched goes on in a dialect in which it is.
+    pub fn watch(&self, client: &Arc<Client>, dialect: &'static str) {
+        let now_ms = self.now_ms();
+        client.speaks(dialect);
+        client.heard(now_ms);
+        self.watch_silence(client, now_ms);
+        // Its mail may have been taken out by whoever served it before.
+        if self.is_stopping() {
+            client.mailbox.close(Close::Shutdown);
+        }
     }
 
     /// Gives a client another name.

@@ -2,7 +2,8 @@
 
 use clap::{Arg, ArgAction, Command};
 
-use super::settings::{SETTINGS, Setting};
+use super::settings::Setting;
+use super::table::SETTINGS;
 use super::{Config, layers};
 
 const EXAMPLES: &str = "\

@@ -10,7 +10,8 @@ use toml::de::{DeTable, DeValue};
 
 use super::layers::{ConfigError, Origin};
 use super::nearest::nearest;
-use super::settings::{SETTINGS, Setting};
+use super::settings::Setting;
+use super::table::SETTINGS;
 
 /// One value of the file.
 pub(super) struct Found {

@@ -8,7 +8,8 @@ use std::{fmt, fs};
 use clap::ArgMatches;
 use clap::parser::ValueSource;
 
-use super::settings::{SETTINGS, Setting};
+use super::settings::Setting;
+use super::table::SETTINGS;
 use super::{Config, command, file, nearest};
 
 /// The environment variable that names the file.

@@ -13,13 +13,15 @@ mod layers;
 mod nearest;
 mod settings;
 mod show;
+mod table;
 mod value;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 pub use layers::{ConfigError, Halt, Loaded, Origin, load};
-pub use settings::{SETTINGS, Setting};
+pub use settings::Setting;
+pub use table::SETTINGS;
 pub use value::{TIME, time};
 
 /// What a broker is started with.
@@ -65,6 +67,13 @@ pub struct Config {
     /// How long the members from before a restart keep their seats after it.
     /// Zero: lease and guard.
     pub restart_grace: Duration,
+    /// Bytes of an HTTP request's body.
+    pub max_body: usize,
+    /// How long an HTTP client may take to send a request: its head, and then
+    /// its body.
+    pub request_timeout: Duration,
+    /// Web pages of these origins may do what others may not.
+    pub allow_origin: Vec<String>,
 }
 
 impl Default for Config {
@@ -88,6 +97,9 @@ impl Default for Config {
             data: None,
             data_free: 0,
             restart_grace: Duration::ZERO,
+            max_body: 0,
+            request_timeout: Duration::ZERO,
+            allow_origin: Vec::new(),
         };
         for setting in SETTINGS {
             setting.reset(&mut config);
@@ -134,6 +146,9 @@ mod tests {
             data: None,
             data_free: 64 * 1024 * 1024,
             restart_grace: Duration::ZERO,
+            max_body: 1024 * 1024,
+            request_timeout: Duration::from_secs(30),
+            allow_origin: Vec::new(),
         };
         assert_eq!(Config::default(), expected);
     }

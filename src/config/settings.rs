@@ -1,4 +1,4 @@
-//! The table of all settings: the one place to add or change one.
+//! What a setting is, and how a value gets into it.
 
 use std::net::Ipv6Addr;
 use std::ops::RangeInclusive;
@@ -6,11 +6,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{Config, value};
-
-const KIB: usize = 1024;
-const MIB: usize = 1024 * KIB;
-const GIB: usize = 1024 * MIB;
-const HOUR: Duration = Duration::from_secs(3600);
 
 /// One setting.
 pub struct Setting {
@@ -22,11 +17,11 @@ pub struct Setting {
     pub help: &'static str,
     /// Why the default is what it is, and what else is worth knowing.
     pub why: &'static str,
-    kind: Kind,
+    pub(super) kind: Kind,
 }
 
 /// What a value is, what it is by default, what it may be, and where it goes.
-enum Kind {
+pub(super) enum Kind {
     Host {
         field: Field<String>,
         default: &'static str,
@@ -38,6 +33,13 @@ enum Kind {
     /// A folder, or nothing, which is the default.
     Folder {
         field: Field<Option<PathBuf>>,
+    },
+    /// Words with commas between; none by default.
+    Words {
+        field: Field<Vec<String>>,
+        /// What one is, for error messages.
+        accepts: &'static str,
+        check: fn(&str) -> bool,
     },
     Count {
         field: Field<usize>,
@@ -58,205 +60,17 @@ enum Kind {
 }
 
 /// Whether a time may be zero though that is out of its bounds.
-enum Zero {
+pub(super) enum Zero {
     Refused,
     Means(&'static str),
 }
 
 /// A field of [`Config`]. Two functions, because one that takes `&mut` could
 /// not read a configuration that is only borrowed.
-struct Field<T: 'static> {
-    get: fn(&Config) -> &T,
-    put: fn(&mut Config, T),
+pub(super) struct Field<T: 'static> {
+    pub(super) get: fn(&Config) -> &T,
+    pub(super) put: fn(&mut Config, T),
 }
-
-macro_rules! field {
-    ($name:ident) => {
-        Field { get: |config| &config.$name, put: |config, value| config.$name = value }
-    };
-}
-
-/// Every setting, in the order of the help text.
-pub static SETTINGS: &[Setting] = &[
-    Setting {
-        name: "host",
-        value_name: "HOST",
-        help: "Address or name to listen on",
-        why: "By default only this machine can connect: reaching further should be somebody's \
-              decision. 0.0.0.0 is every IPv4 address, :: every address.",
-        kind: Kind::Host { field: field!(host), default: "127.0.0.1" },
-    },
-    Setting {
-        name: "port",
-        value_name: "PORT",
-        help: "TCP port to listen on, 0 to let the system choose",
-        why: "The one that was chosen is printed at the start.",
-        kind: Kind::Port { field: field!(port), default: 7700 },
-    },
-    Setting {
-        name: "max-clients",
-        value_name: "N",
-        help: "Connections at once",
-        why: "One more is answered `err full` and closed. Each takes a file descriptor: the \
-              broker raises its own limit as far as it may, and warns at the start if that is \
-              not far enough.",
-        kind: Kind::Count { field: field!(max_clients), default: 65_536, bounds: 1..=10_000_000 },
-    },
-    Setting {
-        name: "max-line",
-        value_name: "BYTES",
-        help: "Length of a request line, without its end",
-        why: "A message is one line, and an unfinished line is all that a connection may make \
-              the broker keep: 64 KiB holds nearly any event.",
-        kind: Kind::Size { field: field!(max_line), default: 64 * KIB, bounds: 512..=16 * MIB },
-    },
-    Setting {
-        name: "max-channels",
-        value_name: "N",
-        help: "Channels at once",
-        why: "Far more than most brokers need, and an end to a client that makes them in a loop.",
-        kind: Kind::Count {
-            field: field!(max_channels),
-            default: 1_000_000,
-            bounds: 1..=100_000_000,
-        },
-    },
-    Setting {
-        name: "max-members",
-        value_name: "N",
-        help: "Members and observers of one channel, where `create --max` says nothing",
-        why: "Above the default of max-clients, so that it matters only where it is lowered.",
-        kind: Kind::Count { field: field!(max_members), default: 200_000, bounds: 1..=10_000_000 },
-    },
-    Setting {
-        name: "max-subscriptions",
-        value_name: "N",
-        help: "Channels that one client may be subscribed to",
-        why: "Enough for a gateway that stands in for many people; one client alone still \
-              cannot fill the broker.",
-        kind: Kind::Count {
-            field: field!(max_subscriptions),
-            default: 100_000,
-            bounds: 1..=100_000_000,
-        },
-    },
-    Setting {
-        name: "idle-timeout",
-        value_name: "TIME",
-        help: "Close a connection that is silent for this long; 0 is never",
-        why: "After half of it a `ping` is sent, so only a client that does not answer is \
-              closed. Two minutes forgive a short loss of the network, and find a dead peer \
-              long before TCP does.",
-        kind: Kind::Time {
-            field: field!(idle_timeout),
-            default: Duration::from_secs(120),
-            bounds: Duration::from_millis(100)..=Duration::from_secs(30 * 86_400),
-            zero: Zero::Means("never"),
-        },
-    },
-    Setting {
-        name: "stall",
-        value_name: "TIME",
-        help: "A member without progress for this long slows nobody any more",
-        why: "Until then publishers wait for it, so that nothing is lost; a quarter of a second \
-              is longer than most hiccups and short enough for the others to bear.",
-        kind: Kind::Time {
-            field: field!(stall),
-            default: Duration::from_millis(250),
-            bounds: Duration::from_millis(1)..=Duration::from_secs(600),
-            zero: Zero::Refused,
-        },
-    },
-    Setting {
-        name: "log-bytes",
-        value_name: "BYTES",
-        help: "Memory for the entries of one channel: its history and what slow members lag by",
-        why: "Used only as far as there are entries. 4 MiB is some 30,000 short messages; at \
-              least max-line.",
-        kind: Kind::Size { field: field!(log_bytes), default: 4 * MIB, bounds: KIB..=GIB },
-    },
-    Setting {
-        name: "drain",
-        value_name: "TIME",
-        help: "How long clients may read what is due to them when the broker stops; 0 is not at all",
-        why: "Half of the ten seconds that container runtimes give a process before they kill it.",
-        kind: Kind::Time {
-            field: field!(drain),
-            default: Duration::from_secs(5),
-            bounds: Duration::from_millis(1)..=HOUR,
-            zero: Zero::Means("not at all"),
-        },
-    },
-    Setting {
-        name: "session-grace",
-        value_name: "TIME",
-        help: "How long the session of a lost connection can be resumed; 0 is not at all",
-        why: "Long enough for a restart of the client or a change of network; until then what it \
-              has not got is kept for it, within log-bytes.",
-        kind: Kind::Time {
-            field: field!(session_grace),
-            default: Duration::from_secs(30),
-            bounds: Duration::from_millis(1)..=Duration::from_secs(86_400),
-            zero: Zero::Means("not at all"),
-        },
-    },
-    Setting {
-        name: "lease",
-        value_name: "TIME",
-        help: "How long a client may believe in its seats after a `ping` that was answered",
-        why: "On a `safe` channel nobody is promoted before: a shorter one fails over sooner, a \
-              longer one forgives longer pauses of the network.",
-        kind: Kind::Time {
-            field: field!(lease),
-            default: Duration::from_secs(8),
-            bounds: Duration::from_millis(100)..=HOUR,
-            zero: Zero::Refused,
-        },
-    },
-    Setting {
-        name: "guard",
-        value_name: "TIME",
-        help: "How long after a lost member's lease the next in line of a `safe` channel is promoted",
-        why: "For clocks that do not run equally fast, and for a holder that takes a moment to stop.",
-        kind: Kind::Time {
-            field: field!(guard),
-            default: Duration::from_secs(2),
-            bounds: Duration::from_millis(1)..=HOUR,
-            zero: Zero::Refused,
-        },
-    },
-    Setting {
-        name: "data",
-        value_name: "DIR",
-        help: "Folder to keep durable channels, rosters and sessions in; made if missing",
-        why: "By default nothing is written anywhere. One broker at a time may use a folder.",
-        kind: Kind::Folder { field: field!(data) },
-    },
-    Setting {
-        name: "data-free",
-        value_name: "SIZE",
-        help: "Bytes that stay free on the disk of --data, or a tenth of it if that is less",
-        why: "With less than that, durable channels take nothing more, and what was accepted still \
-              has a place to go.",
-        kind: Kind::Size {
-            field: field!(data_free),
-            default: 64 * 1024 * 1024,
-            bounds: 1024..=1 << 40,
-        },
-    },
-    Setting {
-        name: "restart-grace",
-        value_name: "TIME",
-        help: "How long members keep their seats after a restart with --data; 0 is lease and guard",
-        why: "A restart should not reshuffle the ranks: whoever comes back in time is where it was.",
-        kind: Kind::Time {
-            field: field!(restart_grace),
-            default: Duration::ZERO,
-            bounds: Duration::from_millis(1)..=HOUR,
-            zero: Zero::Means("lease and guard"),
-        },
-    },
-];
 
 impl Setting {
     /// Its environment variable: `BROKER_` and the name in upper snake case.
@@ -275,6 +89,7 @@ impl Setting {
             Kind::Host { .. } => "an address or a name such as 127.0.0.1, :: or localhost".into(),
             Kind::Port { .. } => "a whole number from 0 to 65535".into(),
             Kind::Folder { .. } => "the path of a folder, or nothing for none".into(),
+            Kind::Words { accepts, .. } => (*accepts).into(),
             Kind::Count { bounds, .. } => {
                 format!("{}, from {} to {}", value::COUNT, bounds.start(), bounds.end())
             }
@@ -303,6 +118,7 @@ impl Setting {
             Kind::Folder { field } => (field.get)(config)
                 .as_ref()
                 .map_or(String::new(), |path| path.display().to_string()),
+            Kind::Words { field, .. } => (field.get)(config).join(","),
             Kind::Count { field, .. } => (field.get)(config).to_string(),
             Kind::Size { field, .. } => value::show_size(*(field.get)(config)),
             Kind::Time { field, .. } => value::show_time(*(field.get)(config)),
@@ -311,7 +127,7 @@ impl Setting {
 
     /// Whether a bare number is a value for it in a TOML file.
     pub(super) fn is_numeric(&self) -> bool {
-        !matches!(self.kind, Kind::Host { .. } | Kind::Folder { .. })
+        !matches!(self.kind, Kind::Host { .. } | Kind::Folder { .. } | Kind::Words { .. })
     }
 
     /// Puts its default into the configuration.
@@ -320,6 +136,7 @@ impl Setting {
             Kind::Host { field, default } => (field.put)(config, (*default).into()),
             Kind::Port { field, default } => (field.put)(config, *default),
             Kind::Folder { field } => (field.put)(config, None),
+            Kind::Words { field, .. } => (field.put)(config, Vec::new()),
             Kind::Count { field, default, .. } | Kind::Size { field, default, .. } => {
                 (field.put)(config, *default);
             }
@@ -342,6 +159,14 @@ impl Setting {
             Kind::Folder { field } => {
                 let path = Some(text).filter(|text| !text.is_empty());
                 (field.put)(config, path.map(PathBuf::from));
+            }
+            Kind::Words { field, check, .. } => {
+                let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
+                let words: Vec<String> = words.map(str::to_owned).collect();
+                if !words.iter().all(|word| check(word)) {
+                    return Err(self.refusal(text));
+                }
+                (field.put)(config, words);
             }
             Kind::Count { field, bounds, .. } => {
                 let count = value::count(text).filter(|count| bounds.contains(count));
@@ -393,6 +218,7 @@ fn host(text: &str) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::SETTINGS;
 
     fn takes(name: &str, text: &str) -> bool {
         let setting = SETTINGS.iter().find(|setting| setting.name == name).unwrap();
@@ -407,7 +233,7 @@ mod tests {
         let nano = Duration::from_nanos(1);
         for setting in SETTINGS {
             let (inside, outside) = match &setting.kind {
-                Kind::Host { .. } | Kind::Folder { .. } => continue,
+                Kind::Host { .. } | Kind::Folder { .. } | Kind::Words { .. } => continue,
                 Kind::Port { .. } => (["0".into(), "65535".into()], ["-1".into(), "65536".into()]),
                 Kind::Count { bounds, .. } | Kind::Size { bounds, .. } => (
                     [bounds.start().to_string(), bounds.end().to_string()],

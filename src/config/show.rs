@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use super::layers::{Loaded, printable};
-use super::settings::SETTINGS;
+use super::table::SETTINGS;
 
 impl Loaded {
     /// Every setting with its origin as a comment; a valid TOML file.

@@ -7,6 +7,7 @@
 //! connection holds none. Nothing in here waits but [`serve`] itself; a poll
 //! runs from beginning to end on one thread.
 
+mod frames;
 mod outgoing;
 mod requests;
 mod scratch;
@@ -15,10 +16,13 @@ mod withheld;
 use crate::broker::Broker;
 use crate::error::Close;
 use crate::frame::Frame;
+use crate::http::{self, Http, Upgraded};
 use crate::log::Departure;
+use crate::request::Format;
 use crate::runtime::{self, TcpStream};
 use crate::session::Session;
 use crate::wire::sniff::Dialect;
+use frames::Frames;
 use futures::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use outgoing::Outgoing;
 use requests::Voice;
@@ -44,29 +48,28 @@ const LINGER_BYTES_MAX: usize = 1024 * 1024;
 const TURNS: usize = 16;
 
 /// Serves a connection until it ends.
-pub async fn serve(broker: Arc<Broker>, mut stream: TcpStream, addr: SocketAddr) {
+pub async fn serve(broker: Arc<Broker>, http: Arc<Http>, mut stream: TcpStream, addr: SocketAddr) {
     let Some((dialect, first)) = sniff(&mut stream, FIRST_BYTES_TIMEOUT).await else {
         log::debug!("event=closed addr={addr} reason=silent");
         return;
     };
-    let Some(format) = dialect.format() else {
-        log::info!("event=refused addr={addr} dialect={} reason=unserved", dialect.as_str());
-        return say_and_close(stream, &dialect.refusal(false)).await;
+    let mut connection = if dialect == Dialect::Http {
+        // Boxed, so that its size is no burden to connections of other dialects.
+        let upgraded = Box::pin(http::serve(http, stream, first, addr)).await;
+        let Some(Upgraded { stream, session, first }) = upgraded else { return };
+        broker.watch(session.client(), Format::WebSocket.as_str());
+        Connection::new(broker, session, stream, Format::WebSocket, &first)
+    } else {
+        drop(http);
+        let Some(format) = dialect.format() else {
+            log::info!("event=refused addr={addr} dialect={} reason=unserved", dialect.as_str());
+            return say_and_close(stream, &dialect.refusal(false)).await;
+        };
+        let client = broker.enter(addr, format.as_str());
+        let session = Session::new(broker.clone(), client);
+        Connection::new(broker, session, stream, format, &first)
     };
-    let client = broker.enter(addr, dialect.as_str());
-    let drain = broker.config.drain;
-    let mut connection = Connection {
-        session: Session::new(broker.clone(), client),
-        broker,
-        stream,
-        unfinished: first,
-        outgoing: Outgoing::new(format),
-        voice: Voice::new(format),
-        input_ended: false,
-        input_awaited: false,
-        closing: None,
-        has_ended: false,
-    };
+    let drain = connection.broker.config.drain;
     let reason = poll_fn(|cx| connection.poll(cx, Connection::turn)).await;
     if reason != Close::Lost || connection.input_ended {
         // Boxed, so that its timer is no burden to connections that live.
@@ -131,6 +134,8 @@ struct Connection {
     stream: TcpStream,
     /// The beginning of a line whose end has yet to come.
     unfinished: Vec<u8>,
+    /// The frames that the lines stand in, in a dialect that has such.
+    frames: Frames,
     outgoing: Outgoing,
     voice: Voice,
     /// The client sends no more.
@@ -155,6 +160,32 @@ struct Closing {
 type Moved = bool;
 
 impl Connection {
+    /// Of this client, in this format. `first` has been read already.
+    fn new(
+        broker: Arc<Broker>,
+        session: Session,
+        stream: TcpStream,
+        format: Format,
+        first: &[u8],
+    ) -> Self {
+        let (mut frames, mut outgoing) =
+            (Frames::new(format, broker.config.max_line), Outgoing::new(format));
+        let unfinished = frames.open(first, &mut Vec::new(), outgoing.answers()).to_vec();
+        Connection {
+            session,
+            broker,
+            stream,
+            unfinished,
+            frames,
+            outgoing,
+            voice: Voice::new(format),
+            input_ended: false,
+            input_awaited: false,
+            closing: None,
+            has_ended: false,
+        }
+    }
+
     /// Takes turns until one ends the phase, or there is nothing to do.
     fn poll(
         &mut self,
@@ -226,12 +257,12 @@ impl Connection {
     ) -> Poll<io::Result<()>> {
         let line_max = self.broker.config.max_line;
         let begun = self.unfinished.len();
-        let buffer = scratch.read_buffer(line_max);
+        let (buffer, room) = scratch.read_buffers(line_max);
         let mut filled = begun;
         // What was sniffed is there already, and may hold whole lines.
         // So may what came behind a `hello` that had to wait.
         let is_there = begun > 0 && memchr::memchr(b'\n', &self.unfinished).is_some();
-        if !is_there {
+        if !is_there && !self.frames.have_ended() {
             let read = ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer[begun..]))?;
             if read == 0 {
                 self.input_ended = true;
@@ -240,16 +271,21 @@ impl Connection {
             }
             filled += read;
         }
-        buffer[..begun].copy_from_slice(&self.unfinished);
         self.session.client().heard(now_ms);
-        self.unfinished.clear();
         let (session, outgoing) = (&mut self.session, &mut self.outgoing);
-        match self.voice.serve(session, &buffer[..filled], line_max, outgoing, now_ms) {
-            Ok([]) => self.unfinished = Vec::new(),
-            Ok(rest) => self.unfinished.extend_from_slice(rest),
+        let held = std::mem::take(&mut self.unfinished);
+        let lines = if is_there {
+            &held
+        } else {
+            buffer[..begun].copy_from_slice(&held);
+            self.frames.open(&buffer[..filled], room, outgoing.answers())
+        };
+        match self.voice.serve(session, lines, line_max, outgoing, now_ms) {
+            Ok(rest) => self.unfinished = rest.to_vec(),
             Err(reason) => self.close(reason, now_ms),
         }
         self.follow_client(cx);
+        self.end_with_frames(now_ms);
         Poll::Ready(Ok(()))
     }
 
@@ -312,7 +348,8 @@ impl Connection {
         self.session.take_mail(&mut scratch.batch.frames, self.outgoing.has_room());
         self.session.flush();
         // To whom nothing gets through no log need be offered.
-        let gets_log = !matches!(self.reason(), Close::Overflow | Close::Timeout);
+        let gets_log = !self.outgoing.is_sealed()
+            && !matches!(self.reason(), Close::Overflow | Close::Timeout);
         let waits = self.closing.is_some_and(|closing| closing.waits_for_results)
             && self.session.awaits_results()
             || !self.has_ended

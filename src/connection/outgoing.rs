@@ -33,6 +33,8 @@ pub(super) struct Outgoing {
     withheld: Option<Box<Withheld>>,
     /// The format of what goes out: that of the last reply that did.
     format: Format,
+    /// Nothing comes after what is in `control`.
+    is_sealed: bool,
 }
 
 impl Outgoing {
@@ -44,6 +46,22 @@ impl Outgoing {
     /// A frame that comes after everything else.
     pub(super) fn frame(&mut self, frame: &Frame) {
         spoken::frame(self.format, frame, &mut self.control);
+    }
+
+    /// Where to put what is to be answered at once, written already.
+    pub(super) fn answers(&mut self) -> &mut Vec<u8> {
+        &mut self.control
+    }
+
+    /// The last word is among the answers: nothing may follow it.
+    pub(super) fn seal(&mut self) {
+        self.is_sealed = true;
+        self.withheld = None;
+    }
+
+    /// Whether nothing may follow.
+    pub(super) fn is_sealed(&self) -> bool {
+        self.is_sealed
     }
 
     /// The reply to a request, or to several, each with its tag. It waits if
@@ -114,7 +132,8 @@ impl Outgoing {
     pub(super) fn release(&mut self) {
         if !self.has_unsent() {
             let withheld = self.withheld.take();
-            *self = Outgoing { withheld, ..Outgoing::new(self.format) };
+            let is_sealed = self.is_sealed;
+            *self = Outgoing { withheld, is_sealed, ..Outgoing::new(self.format) };
         }
     }
 
@@ -130,13 +149,14 @@ impl Outgoing {
     ) -> Poll<io::Result<bool>> {
         let batch = &mut scratch.batch;
         // Reading the log makes frames too: a rank, a gap.
-        if session.has_news() && self.unsent_replies() < UNSENT_MAX {
+        if session.has_news() && self.unsent_replies() < UNSENT_MAX && !self.is_sealed {
             session.gather(batch);
         }
         // After that: whatever can be read now, its own reply can be written.
         let more_replies = self.release_replies(session);
         for frame in batch.frames.drain(..) {
             match (&mut self.withheld, &frame) {
+                _ if self.is_sealed => {}
                 (Some(withheld), Frame::Ack { .. } | Frame::Done { .. }) => withheld.frame(frame),
                 _ => spoken::frame(self.format, &frame, &mut self.control),
             }
@@ -155,7 +175,7 @@ impl Outgoing {
             // Nothing to write, but cursors may have passed what is not for us,
             // and there may be more behind it that is.
             session.settle(batch, 0, false, now_ms);
-            return Poll::Ready(Ok(more_replies || session.has_news()));
+            return Poll::Ready(Ok(more_replies || session.has_news() && !self.is_sealed));
         }
         let slices = &slices[..2 + batch.pieces.len()];
         let result = Pin::new(stream).poll_write_vectored(cx, slices);

@@ -54,7 +54,9 @@ impl Voice {
         outgoing: &mut Outgoing,
         session: &mut Session,
     ) {
-        if let (Ok(_), Some(format)) = (&reply, format) {
+        if let (Ok(_), Some(format)) = (&reply, format)
+            && self.format != Format::WebSocket
+        {
             self.format = format;
         }
         // A session that is resumed may have been spoken to otherwise.
@@ -100,7 +102,13 @@ impl Voice {
                         Request::Hello { format, .. } => Some(*format),
                         _ => None,
                     };
-                    let reply = session.handle(request, now_ms);
+                    let reply = match hello {
+                        // Its lines stand in frames, and stay there.
+                        Some(Some(Format::Text)) if self.format == Format::WebSocket => {
+                            Err(Fault::new(Code::BadRequest, "a WebSocket speaks JSON only"))
+                        }
+                        _ => session.handle(request, now_ms),
+                    };
                     let Some(format) = hello else {
                         outgoing.answer(reply, self.format, &[tag], session);
                         if is_quit {

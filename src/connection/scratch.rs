@@ -13,18 +13,22 @@ pub(super) struct Scratch {
     /// What goes out.
     pub(super) batch: Batch,
     read: Vec<u8>,
+    /// The lines in it, where they stand in frames there.
+    lines: Vec<u8>,
 }
 
 impl Scratch {
     /// Room for an unfinished line of up to `line_max` bytes, and for what
     /// comes after it.
-    pub(super) fn read_buffer(&mut self, line_max: usize) -> &mut [u8] {
+    /// Beside it an empty one, for lines that are to be found in it.
+    pub(super) fn read_buffers(&mut self, line_max: usize) -> (&mut [u8], &mut Vec<u8>) {
         // Two more: a line's end may be CR LF.
         let len = line_max + 2 + READ_BYTES;
         if self.read.len() < len {
             self.read.resize(len, 0);
         }
-        &mut self.read
+        self.lines.clear();
+        (&mut self.read, &mut self.lines)
     }
 }
 

@@ -9,7 +9,7 @@ use crate::frame::Frame;
 use crate::reply::Reply;
 use crate::request::Format;
 use crate::session::{Held, Session, Step};
-use crate::wire::json::{self, Rows};
+use crate::wire::json::{Rows, cut};
 use crate::wire::spoken::{self, OwnedTag, Tag};
 use crate::wire::text;
 use std::collections::VecDeque;
@@ -84,7 +84,7 @@ impl Withheld {
         let requests = usize::try_from(requests).unwrap_or(usize::MAX);
         let tags: Box<[OwnedTag]> = match format {
             Format::Text => Box::default(),
-            Format::Json => tags.iter().copied().map(OwnedTag::from).collect(),
+            Format::Json | Format::WebSocket => tags.iter().copied().map(OwnedTag::from).collect(),
         };
         let weight = ITEM_BYTES
             .saturating_add(own + requests.saturating_mul(REQUEST_BYTES))
@@ -208,12 +208,12 @@ fn read_on(
             text::entries(&read, out);
             return Read::Some;
         }
-        (Step::Rows(read), Format::Json) => {
+        (Step::Rows(read), Format::Json | Format::WebSocket) => {
             if rows.add(&read) {
                 return Read::Some;
             }
             let channel = session.cut_scroll().unwrap_or_default();
-            rows.reply(&json::cut(&channel), tag, out);
+            spoken::last(format, rows, cut(&channel), tag, out);
         }
         (Step::Done(Ok(last)), _) => spoken::last(format, rows, last, tag, out),
         (Step::Done(Err(fault)), _) => {

@@ -215,6 +215,8 @@ pub enum Format {
     Text,
     /// One JSON object each.
     Json,
+    /// The same, each in a WebSocket message.
+    WebSocket,
 }
 
 impl Format {
@@ -223,10 +225,12 @@ impl Format {
         match self {
             Format::Text => "text",
             Format::Json => "json",
+            Format::WebSocket => "websocket",
         }
     }
 
-    /// The format of this name; `what` names it in the error.
+    /// The format that a client asks for by this name; `what` names it in the
+    /// error. A WebSocket is asked for by a request of HTTP instead.
     ///
     /// # Errors
     /// [`Code::BadRequest`] if there is none.

@@ -2,9 +2,11 @@
 //! knows of sockets, channels or time.
 
 pub mod escape;
+pub mod events;
 pub mod json;
 pub mod lines;
 pub mod rules;
 pub mod sniff;
 pub mod spoken;
 pub mod text;
+pub mod websocket;

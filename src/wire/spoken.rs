@@ -1,4 +1,4 @@
-//! What a connection that speaks in lines says and hears, whichever of the two
+//! What a connection that speaks in lines says and hears, whichever of the
 //! formats they have. It has one at a time, and may change it.
 
 use crate::error::Fault;
@@ -6,7 +6,7 @@ use crate::frame::Frame;
 use crate::log::{Maker, Shape};
 use crate::reply::{Line, Reply};
 use crate::request::{Format, Request};
-use crate::wire::{json, text};
+use crate::wire::{json, text, websocket};
 
 /// What a reply says of its request. The text dialect has no use for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +61,7 @@ pub struct Asked<'a> {
 pub fn decode(format: Format, line: &[u8]) -> Asked<'_> {
     match format {
         Format::Text => Asked { tag: Tag::default(), request: text::decode(line) },
-        Format::Json => json::decode(line),
+        Format::Json | Format::WebSocket => json::decode(line),
     }
 }
 
@@ -70,6 +70,7 @@ pub fn reply(format: Format, reply: &Reply, tags: &[Tag<'_>], out: &mut Vec<u8>)
     match format {
         Format::Text => text::reply(reply, out),
         Format::Json => json::reply(reply, tags, out),
+        Format::WebSocket => websocket::lines(out, |out| json::reply(reply, tags, out)),
     }
 }
 
@@ -78,6 +79,7 @@ pub fn fault(format: Format, fault: &Fault, tag: Tag<'_>, out: &mut Vec<u8>) {
     match format {
         Format::Text => text::fault(fault, out),
         Format::Json => json::fault(fault, tag, out),
+        Format::WebSocket => websocket::lines(out, |out| json::fault(fault, tag, out)),
     }
 }
 
@@ -86,6 +88,7 @@ pub fn frame(format: Format, frame: &Frame, out: &mut Vec<u8>) {
     match format {
         Format::Text => text::frame(frame, out),
         Format::Json => json::frame(frame, out),
+        Format::WebSocket => websocket::frame(frame, out),
     }
 }
 
@@ -94,6 +97,7 @@ pub fn form(format: Format) -> Option<Maker> {
     match format {
         Format::Text => None,
         Format::Json => Some(Maker { shape: Shape::Json, make: json::form }),
+        Format::WebSocket => Some(Maker { shape: Shape::WebSocket, make: websocket::form }),
     }
 }
 
@@ -101,6 +105,9 @@ pub fn form(format: Format) -> Option<Maker> {
 pub fn last(format: Format, rows: &json::Rows, line: Line, tag: Tag<'_>, out: &mut Vec<u8>) {
     match format {
         Format::Json if line.kind == "history" => rows.reply(&line, tag, out),
+        Format::WebSocket if line.kind == "history" => {
+            websocket::lines(out, |out| rows.reply(&line, tag, out));
+        }
         _ => reply(format, &line.into(), &[tag], out),
     }
 }

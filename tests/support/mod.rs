@@ -12,11 +12,13 @@ mod child;
 mod client;
 mod dialogue;
 mod faults;
+mod page;
 
 pub use child::Child;
 pub use client::{Client, Sender, field, number};
 pub use dialogue::Dialogue;
 pub use faults::{Small, inject, with_failures};
+pub use page::{Event, Events, Socket};
 
 use ranked_broker::config::Config;
 use ranked_broker::server::Server;

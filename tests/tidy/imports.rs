@@ -1,6 +1,6 @@
 //! The direction of imports.
 //!
-//! `server → connection → session → broker → log, roster`, and beside it
+//! `server → connection → http → session → broker → log, roster`, and beside it
 //! `connection → wire → request, reply, frame`. What is below knows nothing of
 //! what is above, so that it can be tested, and read, without it.
 
@@ -17,14 +17,16 @@ use Reach::{AnyBut, Only};
 const RULES: &[(&str, Reach)] = &[
     ("server", AnyBut(&["client"])),
     ("connection", AnyBut(&["client", "server"])),
-    ("session", AnyBut(&["client", "server", "connection", "wire"])),
-    ("broker", AnyBut(&["client", "server", "connection", "session", "wire"])),
+    ("http", AnyBut(&["client", "server", "connection"])),
+    ("session", AnyBut(&["client", "server", "connection", "http", "wire"])),
+    ("broker", AnyBut(&["client", "server", "connection", "http", "session", "wire"])),
     (
         "wire",
         AnyBut(&[
             "client",
             "server",
             "connection",
+            "http",
             "session",
             "broker",
             "store",
@@ -32,7 +34,10 @@ const RULES: &[(&str, Reach)] = &[
             "runtime",
         ]),
     ),
-    ("client", AnyBut(&["server", "connection", "session", "broker", "store", "log", "roster"])),
+    (
+        "client",
+        AnyBut(&["server", "connection", "http", "session", "broker", "store", "log", "roster"]),
+    ),
     // What is said in each direction: data, some of which are the log's entries.
     ("request", Only(&["error", "payload", "reply", "frame", "log"])),
     ("reply", Only(&["error", "payload", "request", "frame", "log"])),

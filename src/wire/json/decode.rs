@@ -20,7 +20,7 @@ pub fn decode(line: &[u8]) -> Asked<'_> {
         return Asked { tag, request: Ok(None) };
     }
     let mut fields = Fields::default();
-    let read = fields.read(line);
+    let read = fields.read("a line", line);
     let (op, id) = (fields.op(), fields.id());
     let verb = op.as_ref().ok().and_then(|op| verb(op));
     tag.verb = verb.unwrap_or(tag.verb);
@@ -33,6 +33,20 @@ pub fn decode(line: &[u8]) -> Asked<'_> {
         None => Err(rules::unknown(&op)),
     });
     Asked { tag, request }
+}
+
+/// Reads a request whose verb is known by other means, as by an HTTP route: its
+/// fields are those of all these objects together.
+///
+/// # Errors
+/// As for a line of the dialect.
+pub fn ask<'a>(verb: &'static str, objects: &[&'a [u8]]) -> Result<Request<'a>, Fault> {
+    let mut fields = Fields::default();
+    for object in objects {
+        fields.read("the body", object)?;
+    }
+    fields.has_no_address()?;
+    request(verb, fields)
 }
 
 /// Every verb, by the name that its reply has.

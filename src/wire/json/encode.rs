@@ -52,6 +52,16 @@ impl Rows {
     /// Appends the reply that has them for its rows.
     pub fn reply(&self, last: &Line, tag: Tag<'_>, out: &mut Vec<u8>) {
         begin(last.kind, out);
+        self.fields(last, out);
+        end(tag, out);
+    }
+
+    /// Appends the same as an object of its own, as [`object`] does.
+    pub fn object(&self, last: &Line, out: &mut Vec<u8>) {
+        braced(out, |out| self.fields(last, out));
+    }
+
+    fn fields(&self, last: &Line, out: &mut Vec<u8>) {
         fields(last.fields.iter().filter(|field| field.key != "count"), out);
         key("count", out);
         write::number(self.count, out);
@@ -63,7 +73,6 @@ impl Rows {
         out.push(b'[');
         out.extend_from_slice(&self.bytes);
         out.push(b']');
-        end(tag, out);
     }
 }
 
@@ -84,21 +93,7 @@ pub fn reply(reply: &Reply, tags: &[Tag<'_>], out: &mut Vec<u8>) {
         }
         Reply::List(rows, last) => {
             begin(last.kind, out);
-            fields(&last.fields, out);
-            key("rows", out);
-            out.push(b'[');
-            for (at, row) in rows.iter().enumerate() {
-                let begin = out.len();
-                fields(&row.fields, out);
-                if row.fields.is_empty() {
-                    out.push(b'{');
-                } else {
-                    // The comma before the first field.
-                    out[begin] = b'{';
-                }
-                out.extend_from_slice(if at + 1 < rows.len() { b"}," } else { b"}" });
-            }
-            out.push(b']');
+            list(rows, last, out);
             end(tag, out);
         }
         Reply::Entries(excerpts, last) => {
@@ -119,6 +114,56 @@ pub fn reply(reply: &Reply, tags: &[Tag<'_>], out: &mut Vec<u8>) {
         // is the `bye` that comes last of all.
         Reply::Scroll | Reply::Quit => {}
     }
+}
+
+/// Appends what a reply says as an object of its own, without what tells one
+/// line from another: for an answer that is known by other means, as in HTTP.
+/// A list of one thing, which was asked for by its name, is that thing.
+pub fn object(reply: &Reply, out: &mut Vec<u8>) {
+    match reply {
+        Reply::Line(last) => braced(out, |out| fields(&last.fields, out)),
+        Reply::List(rows, last) if last.kind == "info" => {
+            braced(out, |out| fields(rows.iter().flat_map(|row| &row.fields), out));
+        }
+        Reply::List(rows, last) => braced(out, |out| list(rows, last, out)),
+        Reply::Entries(excerpts, last) => {
+            let mut rows = Rows::default();
+            rows.add(excerpts);
+            rows.object(last, out);
+        }
+        Reply::Published { channel, first_seq, .. } => braced(out, |out| {
+            key("channel", out);
+            write::string(channel, out);
+            key("seq", out);
+            write::number(*first_seq, out);
+        }),
+        Reply::Scroll | Reply::Quit => {}
+    }
+}
+
+/// Appends an object; the fields are written each with a comma before it.
+fn braced(out: &mut Vec<u8>, fields: impl FnOnce(&mut Vec<u8>)) {
+    let begin = out.len();
+    fields(out);
+    match out.get_mut(begin) {
+        Some(comma) => *comma = b'{',
+        None => out.push(b'{'),
+    }
+    out.push(b'}');
+}
+
+/// The fields of a list, with its rows as one of them.
+fn list(rows: &[Line], last: &Line, out: &mut Vec<u8>) {
+    fields(&last.fields, out);
+    key("rows", out);
+    out.push(b'[');
+    for (at, row) in rows.iter().enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        braced(out, |out| fields(&row.fields, out));
+    }
+    out.push(b']');
 }
 
 /// Appends the reply to a request that failed.

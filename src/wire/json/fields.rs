@@ -23,18 +23,30 @@ pub struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// Reads an object. What was read before a fault is there, so that its
-    /// reply can bear the id.
+    /// Reads an object; `what` names it. What was read before a fault is there,
+    /// so that its reply can bear the id.
     ///
     /// # Errors
     /// [`Code::BadRequest`] for what is no JSON object, or has a field twice.
-    pub fn read(&mut self, line: &'a [u8]) -> Result<(), Fault> {
+    pub fn read(&mut self, what: &str, line: &'a [u8]) -> Result<(), Fault> {
         let mut reader = serde_json::Deserializer::from_slice(line);
         let read = Object(self).deserialize(&mut reader).and_then(|()| reader.end());
         read.map_err(|e| match std::str::from_utf8(line) {
-            Ok(_) => bad(format!("a line must be one JSON object: {e}")),
-            Err(_) => bad("a line must be UTF-8"),
+            Ok(_) => bad(format!("{what} must be one JSON object: {e}")),
+            Err(_) => bad(format!("{what} must be UTF-8")),
         })
+    }
+
+    /// That it says neither what is asked nor how to call the reply: both are
+    /// known by other means.
+    ///
+    /// # Errors
+    /// [`Code::BadRequest`] if it does.
+    pub fn has_no_address(&self) -> Result<(), Fault> {
+        match (self.op, self.id) {
+            (None, None) => Ok(()),
+            _ => Err(bad("op and id have no place here: the address says what is asked")),
+        }
     }
 
     /// What is asked.

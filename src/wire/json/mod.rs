@@ -17,10 +17,11 @@ mod fields;
 mod frames;
 mod write;
 
-pub use decode::decode;
-pub use encode::{ROWS_BYTES_MAX, Rows, cut, fault, reply};
-pub use entries::form;
+pub use decode::{ask, decode};
+pub use encode::{ROWS_BYTES_MAX, Rows, cut, fault, object, reply};
+pub use entries::{entry, form};
 pub use frames::frame;
+pub use write::{Object, string};
 
 /// Bytes that the `id` of a request has at most: enough for any kind of number
 /// that programs give to their requests, and little to keep until the reply.

@@ -1,0 +1,57 @@
+//! Lines that stand in the frames of a WebSocket.
+
+use super::Connection;
+use crate::error::Close;
+use crate::request::Format;
+use crate::wire::websocket::{Decoder, End};
+
+/// What finds the lines in what comes. Boxed, because most connections send
+/// lines as such.
+pub(super) struct Frames(Option<Box<Decoder>>);
+
+impl Frames {
+    /// For what comes in this format, with messages of at most so many bytes.
+    pub(super) fn new(format: Format, message_max: usize) -> Self {
+        let is_framed = format == Format::WebSocket;
+        Frames(is_framed.then(|| Box::new(Decoder::new(message_max))))
+    }
+
+    /// Whether nothing more is read.
+    pub(super) fn have_ended(&self) -> bool {
+        self.end().is_some()
+    }
+
+    fn end(&self) -> Option<End> {
+        self.0.as_ref().and_then(|decoder| decoder.end())
+    }
+
+    /// The lines in these bytes, for which `room` is lent. What has to be
+    /// answered at once is answered to `answers`.
+    pub(super) fn open<'a>(
+        &mut self,
+        bytes: &'a [u8],
+        room: &'a mut Vec<u8>,
+        answers: &mut Vec<u8>,
+    ) -> &'a [u8] {
+        let Some(decoder) = &mut self.0 else { return bytes };
+        decoder.take(bytes, room, answers);
+        room
+    }
+}
+
+impl Connection {
+    /// If the frames have ended, and all before that is answered, the
+    /// connection does.
+    pub(super) fn end_with_frames(&mut self, now_ms: u64) {
+        match self.frames.end().filter(|_| self.unfinished.is_empty()) {
+            None => {}
+            Some(End::Refused(reason)) => self.close(reason, now_ms),
+            Some(End::Closed) => {
+                self.close(Close::Lost, now_ms);
+                // What the client said last has been answered in kind.
+                self.outgoing.seal();
+                self.input_ended = true;
+            }
+        }
+    }
+}

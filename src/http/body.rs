@@ -1,0 +1,107 @@
+//! Reading what a client sends: within a size, a time, and a share of memory.
+
+use super::Http;
+use super::problem::Problem;
+use crate::error::{Code, Fault};
+use crate::runtime;
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
+use hyper::StatusCode;
+use hyper::body::{Body as _, Incoming};
+use std::ops::Deref;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Bytes of bodies that all connections together have under way at most: what
+/// one of them sends is bounded by a setting, and so is their number, but not
+/// the product of the two.
+const ALL_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// How many bytes of bodies are under way.
+#[derive(Debug, Default)]
+pub struct Share(Arc<AtomicUsize>);
+
+/// A body, for as long as somebody needs it.
+#[derive(Debug)]
+pub struct Held {
+    bytes: Bytes,
+    _taken: Taken,
+}
+
+/// Bytes of the share that are given back in the end.
+#[derive(Debug, Default)]
+struct Taken {
+    all: Arc<AtomicUsize>,
+    bytes: usize,
+}
+
+impl Taken {
+    /// Takes more; whether there was that much.
+    fn take(&mut self, bytes: usize) -> bool {
+        self.bytes += bytes;
+        self.all.fetch_add(bytes, Ordering::SeqCst) + bytes <= ALL_BYTES_MAX
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        self.all.fetch_sub(self.bytes, Ordering::SeqCst);
+    }
+}
+
+impl Held {
+    /// One that nobody has sent.
+    pub fn of(bytes: Bytes) -> Held {
+        Held { bytes, _taken: Taken::default() }
+    }
+}
+
+impl Deref for Held {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// Reads a body to its end.
+///
+/// # Errors
+/// 413 for one that is too long, 408 for one that takes too long, 503 while
+/// others send too much, 400 for one that breaks off or breaks the rules.
+pub async fn read(http: &Http, body: &mut Incoming) -> Result<Held, Problem> {
+    let most = http.broker.config.max_body;
+    let too_long = || {
+        let text = format!("a body has at most {most} bytes; see broker --max-body");
+        Problem::from(Fault::new(Code::TooLong, text))
+    };
+    if body.size_hint().lower() > most as u64 {
+        return Err(too_long());
+    }
+    let mut taken = Taken { all: http.share.0.clone(), bytes: 0 };
+    let mut bytes = BytesMut::new();
+    let reading = async {
+        while let Some(frame) = body.frame().await {
+            let broken = |e| Fault::new(Code::BadRequest, format!("the body cannot be read: {e}"));
+            // What is not data are trailers, which say nothing to us.
+            let Ok(data) = frame.map_err(broken)?.into_data() else { continue };
+            if bytes.len() + data.len() > most {
+                return Err(too_long());
+            }
+            if !taken.take(data.len()) {
+                let text = "too much is being sent to this broker at once; try again";
+                return Err(Fault::new(Code::Busy, text).into());
+            }
+            bytes.extend_from_slice(&data);
+        }
+        Ok(())
+    };
+    match runtime::timeout(http.broker.config.request_timeout, reading).await {
+        Some(read) => read?,
+        None => {
+            let text = "the body did not come in time; see broker --request-timeout";
+            return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, Code::BadRequest, text));
+        }
+    }
+    Ok(Held { bytes: bytes.freeze(), _taken: taken })
+}

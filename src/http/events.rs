@@ -1,0 +1,176 @@
+//! Server-Sent Events: a channel as an answer that does not end.
+//!
+//! The client of the connection observes the channel, and the body of the
+//! answer is read from the log as hyper asks for it: who does not read holds a
+//! cursor, and the little that hyper has taken.
+
+use super::answer::{self, Answer};
+use super::caller::Caller;
+use super::exchange::Exchange;
+use super::problem::Problem;
+use crate::broker::Broker;
+use crate::error::{Code, Fault};
+use crate::frame::Frame;
+use crate::request::{Request, Start};
+use crate::runtime;
+use crate::session::Batch;
+use crate::wire::{events, json};
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use hyper::body::Body;
+use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::{Method, Response, StatusCode};
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+/// The last event that a client has, when it comes back.
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+/// What every stream begins with: how soon a browser is to come back when it has
+/// lost the connection, in milliseconds.
+const OPENING: &[u8] = b"retry: 2000\n\n";
+/// After so long a silence a comment is sent, so that whoever is between here
+/// and the client keeps the connection, and one that is dead is noticed.
+const SILENCE_MAX: Duration = Duration::from_secs(15);
+const COMMENT: &[u8] = b": still here\n\n";
+/// Bytes that hyper is given at once, about: so much, and what hyper itself
+/// holds, is kept for a client that does not read.
+const PART_BYTES: usize = 32 * 1024;
+/// Looks at the log in a row before another connection gets its turn.
+const TURNS: usize = 16;
+
+/// Observes a channel, from now on or from where the client says.
+///
+/// # Errors
+/// As for `sub`.
+pub async fn observe(exchange: Exchange) -> Result<Answer, Problem> {
+    let address = exchange.address();
+    let Request::Sub { channel, start, .. } = json::ask("sub", &[&address])? else {
+        return Err(Fault::new(Code::BadRequest, "one channel, with from or last").into());
+    };
+    let broker = &exchange.http.broker;
+    let start = resumed(&exchange, broker.channel(&channel)?.last_seq())?.unwrap_or(start);
+    let body = if exchange.head.method == Method::HEAD {
+        http_body_util::Empty::new().boxed_unsync()
+    } else {
+        let request = Request::Sub { channel, start, create: false, echo: true, observe: true };
+        exchange.caller.ask(request).await?;
+        exchange.caller.session().client().speaks("events");
+        Events::new(broker.clone(), exchange.caller.clone()).boxed_unsync()
+    };
+    let mut answer = Response::new(body);
+    let kind = HeaderValue::from_static("text/event-stream");
+    answer.headers_mut().insert(CONTENT_TYPE, kind);
+    *answer.status_mut() = StatusCode::OK;
+    // Some proxies collect an answer before they pass it on.
+    Ok(answer::with(answer, HeaderName::from_static("x-accel-buffering"), "no"))
+}
+
+/// Where a client goes on that has lost its connection. One that has more than
+/// there is has seen an earlier channel of this name, and nothing of this one.
+fn resumed(exchange: &Exchange, last_seq: u64) -> Result<Option<Start>, Fault> {
+    let Some(id) = exchange.header(&LAST_EVENT_ID)?.filter(|id| !id.is_empty()) else {
+        return Ok(None);
+    };
+    match id.parse::<u64>() {
+        Ok(seq) if seq <= last_seq => Ok(Some(Start::Seq(seq + 1))),
+        Ok(_) => Ok(Some(Start::First)),
+        Err(_) => Err(Fault::new(Code::BadRequest, "Last-Event-ID is the seq of an entry")),
+    }
+}
+
+/// The body: what the client has to read.
+struct Events {
+    broker: Arc<Broker>,
+    caller: Arc<Caller>,
+    is_open: bool,
+    has_ended: bool,
+    silence: Pin<Box<dyn Future<Output = ()> + Send>>,
+    /// Something was sent since the silence was measured last.
+    has_spoken: bool,
+}
+
+impl Events {
+    fn new(broker: Arc<Broker>, caller: Arc<Caller>) -> Self {
+        let silence = Box::pin(runtime::sleep(SILENCE_MAX));
+        Events { broker, caller, is_open: false, has_ended: false, silence, has_spoken: false }
+    }
+
+    /// Reads on; what is to be sent goes to `out`.
+    fn read(&mut self, cx: &Context<'_>, out: &mut Vec<u8>) {
+        let mut session = self.caller.session();
+        session.register(cx.waker());
+        let (mut batch, now_ms) = (Batch::default(), self.broker.now_ms());
+        let mut turns = 0;
+        while session.has_news() && out.len() < PART_BYTES && !self.has_ended {
+            if turns == TURNS {
+                cx.waker().wake_by_ref();
+                return;
+            }
+            turns += 1;
+            session.gather(&mut batch);
+            for frame in batch.frames.drain(..) {
+                events::frame(&frame, out);
+                // The channel was dropped.
+                self.has_ended |= matches!(frame, Frame::Left { .. });
+            }
+            session.transform(&mut batch, events::MAKER);
+            let mut taken = 0;
+            for piece in &batch.pieces {
+                let bytes = piece.bytes();
+                let room = PART_BYTES.saturating_sub(out.len());
+                out.extend_from_slice(&bytes[..bytes.len().min(room)]);
+                taken += bytes.len().min(room);
+            }
+            out.append(&mut session.settle(&mut batch, taken, taken > 0, now_ms));
+        }
+        let is_last = !session.has_news() && !session.awaits_disk();
+        if let Some(reason) = self.caller.closing().filter(|_| is_last && !self.has_ended) {
+            events::frame(&Frame::Bye { reason }, out);
+            self.has_ended = true;
+        }
+    }
+
+    /// Whether nothing was sent for too long.
+    fn is_silent(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut is_silent = false;
+        while self.silence.as_mut().poll(cx).is_ready() {
+            is_silent |= !std::mem::take(&mut self.has_spoken);
+            self.silence = Box::pin(runtime::sleep(SILENCE_MAX));
+        }
+        is_silent
+    }
+}
+
+impl Body for Events {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<hyper::body::Frame<Bytes>, Infallible>>> {
+        let mut out = Vec::new();
+        if !std::mem::replace(&mut self.is_open, true) {
+            out.extend_from_slice(OPENING);
+        }
+        if !self.has_ended {
+            self.read(cx, &mut out);
+        }
+        if self.is_silent(cx) && out.is_empty() {
+            out.extend_from_slice(COMMENT);
+        }
+        if !out.is_empty() {
+            self.has_spoken = true;
+            return Poll::Ready(Some(Ok(hyper::body::Frame::data(out.into()))));
+        }
+        if self.has_ended { Poll::Ready(None) } else { Poll::Pending }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.has_ended
+    }
+}

@@ -1,0 +1,263 @@
+//! HTTP/1.1: everything that a channel can do, under `/v1`, for `curl`, web
+//! pages and programs without a client of their own.
+//!
+//! ```text
+//! POST /v1/channels/news/messages   {"data": {"a": 1}}
+//! 201 Created                       {"channel":"news","seq":7}
+//! ```
+//!
+//! Whatever the address and the body say are the fields that the same request
+//! has in the JSON dialect, and so are those of the answer. What fails is
+//! answered as `application/problem+json` with the protocol's code.
+//!
+//! One connection is one client with a session of its own, and one task serves
+//! it: hyper reads and writes, [`routes`] says what an address means, and
+//! [`caller`] asks it.
+
+mod answer;
+mod body;
+mod caller;
+mod channels;
+mod events;
+mod exchange;
+mod fields;
+pub mod io;
+mod messages;
+mod origin;
+mod problem;
+mod routes;
+mod websocket;
+
+use crate::broker::Broker;
+use crate::error::{Close, Code};
+use crate::runtime;
+use crate::session::Session;
+use answer::Answer;
+use caller::Caller;
+use exchange::Exchange;
+use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, FutureExt};
+use hyper::body::Incoming;
+use hyper::header::{self, HeaderMap, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, StatusCode, Version};
+use io::{Clock, Stream};
+use origin::Origins;
+use problem::Problem;
+use routes::{Act, Found};
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+/// Headers that a request has at most.
+const HEADERS_MAX: usize = 64;
+/// Bytes of a request's line and headers at most, about: what hyper buffers.
+const HEAD_BYTES_MAX: usize = 32 * 1024;
+/// How long to go on reading what a client sends after the last answer: closing
+/// a socket with unread bytes resets it, and the client might never see that
+/// answer.
+const LINGER: Duration = Duration::from_secs(1);
+/// Bytes of that at most.
+const LINGER_BYTES_MAX: usize = 1024 * 1024;
+
+/// What all HTTP connections of a broker share.
+#[derive(Debug)]
+pub struct Http {
+    broker: Arc<Broker>,
+    origins: Origins,
+    share: body::Share,
+}
+
+impl Http {
+    /// For this broker.
+    pub fn new(broker: Arc<Broker>) -> Arc<Http> {
+        let config = &broker.config;
+        let origins = Origins::new(&config.allow_origin, &config.host);
+        Arc::new(Http { origins, broker, share: body::Share::default() })
+    }
+}
+
+/// A connection that goes on as a WebSocket.
+#[derive(Debug)]
+pub struct Upgraded<S> {
+    /// The stream.
+    pub stream: S,
+    /// What has been read of it already.
+    pub first: Vec<u8>,
+    /// The client.
+    pub session: Session,
+}
+
+/// Serves a connection, of which these first bytes have been read, until it
+/// ends or goes on as a WebSocket.
+pub async fn serve<S>(
+    http: Arc<Http>,
+    stream: S,
+    first: Vec<u8>,
+    addr: SocketAddr,
+) -> Option<Upgraded<S>>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let caller = Arc::new(Caller::enter(&http.broker, addr));
+    let service = service_fn(|request| {
+        let answering = dispatch(http.clone(), caller.clone(), request);
+        async { Ok::<_, Infallible>(answering.await) }.boxed()
+    });
+    let mut connection = http1::Builder::new()
+        .timer(Clock)
+        .header_read_timeout(http.broker.config.request_timeout)
+        .max_headers(HEADERS_MAX)
+        .max_buf_size(HEAD_BYTES_MAX)
+        .serve_connection(Stream::new(stream, first), service);
+    // What is under way may end when the broker stops, within this time.
+    let mut drain = None;
+    let served = poll_fn(|cx| {
+        if caller.take_mail(cx) == Some(Close::Shutdown) {
+            Pin::new(&mut connection).graceful_shutdown();
+            drain = Some(Box::pin(runtime::sleep(http.broker.config.drain)));
+        }
+        if let Poll::Ready(served) = connection.poll_without_shutdown(cx) {
+            return Poll::Ready(served);
+        }
+        match drain.as_mut().map(|drain| drain.as_mut().poll(cx)) {
+            Some(Poll::Ready(())) => Poll::Ready(Ok(())),
+            _ => Poll::Pending,
+        }
+    })
+    .await;
+    let reason = match (&drain, &served) {
+        (Some(_), _) => Close::Shutdown,
+        (None, Ok(())) => Close::Quit,
+        (None, Err(_)) => Close::Lost,
+    };
+    let http1::Parts { io, read_buf, .. } = connection.into_parts();
+    let (mut stream, unread) = io.into_parts();
+    if served.is_ok() && caller.is_upgraded() {
+        // Nobody else has it: all requests have been answered.
+        let session = Arc::into_inner(caller)?.into_upgraded()?;
+        let first = [&read_buf[..], &unread].concat();
+        return Some(Upgraded { stream, first, session });
+    }
+    caller.end(reason);
+    // Whether the client stays to the end is its own affair.
+    let _ = runtime::timeout(LINGER, linger(&mut stream)).await;
+    None
+}
+
+/// Closes a stream so that the other end gets everything.
+async fn linger(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> std::io::Result<()> {
+    stream.close().await?;
+    let mut scrap = [0; 512];
+    let mut left = LINGER_BYTES_MAX;
+    while left > 0 {
+        match stream.read(&mut scrap).await? {
+            0 => break,
+            read => left = left.saturating_sub(read),
+        }
+    }
+    Ok(())
+}
+
+/// Answers a request.
+async fn dispatch(http: Arc<Http>, caller: Arc<Caller>, request: Request<Incoming>) -> Answer {
+    let (head, body) = request.into_parts();
+    let named = http.origins.named(&head.headers).and_then(|o| HeaderValue::from_str(o).ok());
+    let shared = (http.clone(), caller.clone());
+    let mut answer = match route(shared, head, body).await {
+        Ok(answer) => answer,
+        Err(problem) => {
+            caller.session().note_fault();
+            problem.answer()
+        }
+    };
+    let headers = answer.headers_mut();
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-cache"));
+    if let Some(origin) = named {
+        share_with(origin, headers);
+    }
+    answer
+}
+
+/// Lets the pages of this origin read the answer.
+fn share_with(origin: HeaderValue, headers: &mut HeaderMap) {
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+    headers.append(header::VARY, HeaderValue::from_static("Origin"));
+    let exposed = HeaderValue::from_static("ETag, Location, Retry-After");
+    headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
+}
+
+async fn route(
+    (http, caller): (Arc<Http>, Arc<Caller>),
+    head: hyper::http::request::Parts,
+    body: Incoming,
+) -> Result<Answer, Problem> {
+    has_one_host(head.version, &head.headers)?;
+    let (method, path) = (&head.method, head.uri.path());
+    let (act, parts) = match routes::find(method, path) {
+        Found::Route(act, parts) => (act, parts),
+        Found::OtherMethods(methods) => return other_method(method, &methods, &head.headers),
+        Found::Nothing => {
+            let shown = crate::error::quoted(path);
+            let text = format!("there is nothing at {shown}; see /v1/openapi.json");
+            return Err(Problem::new(StatusCode::NOT_FOUND, Code::UnknownCommand, text));
+        }
+    };
+    if !matches!(*method, Method::GET | Method::HEAD) {
+        http.origins.check(&head.headers)?;
+    }
+    let exchange = Exchange { http, caller, head, parts, body };
+    match act {
+        Act::Ask(verb, status) => exchange.ask(verb, status).await,
+        Act::Create => channels::create(exchange).await,
+        Act::Publish => messages::publish(exchange).await,
+        Act::Events => events::observe(exchange).await,
+        Act::WebSocket => websocket::upgrade(&exchange),
+    }
+}
+
+/// A request of HTTP/1.1 says for whom it is, once.
+fn has_one_host(version: Version, headers: &HeaderMap) -> Result<(), Problem> {
+    match headers.get_all(header::HOST).iter().count() {
+        1 => Ok(()),
+        0 if version < Version::HTTP_11 => Ok(()),
+        count => {
+            let text = format!("a request has one Host, not {count}");
+            Err(Problem::new(StatusCode::BAD_REQUEST, Code::BadRequest, text))
+        }
+    }
+}
+
+/// The path is there, but not for this method; or somebody asks for which.
+fn other_method(
+    method: &Method,
+    methods: &[Method],
+    headers: &HeaderMap,
+) -> Result<Answer, Problem> {
+    let names: Vec<&str> = methods.iter().map(Method::as_str).collect();
+    let allow = names.join(", ");
+    if method == Method::OPTIONS {
+        let mut answer = answer::with(answer::empty(StatusCode::NO_CONTENT), header::ALLOW, &allow);
+        // A browser asks before it sends for a page. Whose page it is, and so
+        // whether it may, the answer says by another header.
+        if headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD) {
+            answer = answer::with(answer, header::ACCESS_CONTROL_ALLOW_METHODS, &allow);
+            let wanted =
+                "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Prefer";
+            answer = answer::with(answer, header::ACCESS_CONTROL_ALLOW_HEADERS, wanted);
+        }
+        return Ok(answer);
+    }
+    let text = format!("{method} does nothing here; what does: {allow}");
+    let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, Code::UnknownCommand, text);
+    // Names of methods are fit for a header.
+    Err(match HeaderValue::from_str(&allow) {
+        Ok(allow) => problem.with(header::ALLOW, allow),
+        Err(_) => problem,
+    })
+}

@@ -1,0 +1,130 @@
+//! Whose web pages may do what.
+//!
+//! A browser sends requests for any page that it shows, also to this machine,
+//! and says in `Origin` for which. A program that is no browser says nothing
+//! there, and has no need to be asked.
+
+use super::problem::Problem;
+use crate::error::Code;
+use hyper::StatusCode;
+use hyper::header::{HOST, HeaderMap, ORIGIN};
+use std::net::IpAddr;
+
+/// Whose pages may change something, or talk by WebSocket.
+#[derive(Debug)]
+pub struct Origins {
+    /// Those that are allowed by name, in lower case.
+    allowed: Vec<String>,
+    /// The name under which the broker was asked to listen.
+    host: String,
+}
+
+impl Origins {
+    /// These, and the broker's own pages.
+    pub fn new(allowed: &[String], host: &str) -> Origins {
+        let allowed = allowed.iter().map(|origin| origin.to_ascii_lowercase()).collect();
+        Origins { allowed, host: host.to_ascii_lowercase() }
+    }
+
+    /// The origin of a request, if it is one that is allowed by name: its pages
+    /// may read the answers, too.
+    pub fn named<'h>(&self, headers: &'h HeaderMap) -> Option<&'h str> {
+        let origin = headers.get(ORIGIN)?.to_str().ok()?;
+        self.allowed.contains(&origin.to_ascii_lowercase()).then_some(origin)
+    }
+
+    /// That a request may change something: it comes from no page, from one of
+    /// the broker's own, or from one that is allowed.
+    ///
+    /// # Errors
+    /// 403 otherwise.
+    pub fn check(&self, headers: &HeaderMap) -> Result<(), Problem> {
+        let mut origins = headers.get_all(ORIGIN).iter();
+        let Some(origin) = origins.next() else { return Ok(()) };
+        if origins.next().is_none() && (self.named(headers).is_some() || self.is_own(headers)) {
+            return Ok(());
+        }
+        let shown = crate::error::quoted(&String::from_utf8_lossy(origin.as_bytes()));
+        let text = format!("pages from {shown} may change nothing here; see broker --allow-origin");
+        Err(Problem::new(StatusCode::FORBIDDEN, Code::Denied, text))
+    }
+
+    /// Whether the page comes from where the request goes, and that is no name
+    /// that somebody else could have pointed here: an address, this machine, or
+    /// the name that the broker listens on.
+    fn is_own(&self, headers: &HeaderMap) -> bool {
+        let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+        let (Some(origin), Some(host)) = (text(ORIGIN), text(HOST)) else { return false };
+        let (default_port, origin) = match origin.split_once("://") {
+            Some(("http", rest)) => (80, rest),
+            Some(("https", rest)) => (443, rest),
+            _ => return false,
+        };
+        let place = |place| port_apart(place, default_port);
+        let (Some((name, port)), Some(host)) = (place(origin), place(host)) else { return false };
+        let name = name.to_ascii_lowercase();
+        let is_address = name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
+        (host.0.eq_ignore_ascii_case(&name) && host.1 == port)
+            && (is_address || name == "localhost" || name == self.host)
+    }
+}
+
+/// A host and its port.
+fn port_apart(place: &str, default: u16) -> Option<(&str, u16)> {
+    match place.rsplit_once(':') {
+        // The colons of an address are within brackets.
+        Some((host, port)) if !port.ends_with(']') => Some((host, port.parse().ok()?)),
+        _ => Some((place, default)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hyper::header::HeaderValue;
+
+    fn is_allowed(origin: &str, host: &str) -> bool {
+        let origins = Origins::new(&["https://App.example:8443".into()], "broker.example");
+        let mut headers = HeaderMap::new();
+        headers.insert(ORIGIN, HeaderValue::from_str(origin).unwrap());
+        headers.insert(HOST, HeaderValue::from_str(host).unwrap());
+        origins.check(&headers).is_ok()
+    }
+
+    #[test]
+    fn pages_of_the_broker_and_of_those_who_are_named() {
+        for (origin, host) in [
+            ("http://127.0.0.1:7700", "127.0.0.1:7700"),
+            ("http://localhost:7700", "LOCALHOST:7700"),
+            ("http://[::1]:7700", "[::1]:7700"),
+            ("http://[::1]", "[::1]"),
+            ("http://127.0.0.1", "127.0.0.1:80"),
+            ("https://broker.example", "broker.example"),
+            ("https://app.example:8443", "127.0.0.1:7700"),
+            ("https://APP.example:8443", "evil.example"),
+        ] {
+            assert!(is_allowed(origin, host), "{origin} {host}");
+        }
+        for (origin, host) in [
+            ("null", "127.0.0.1:7700"),
+            ("", "127.0.0.1:7700"),
+            ("http://127.0.0.1:80", "127.0.0.1:7700"),
+            ("http://127.0.0.1:7700", "localhost:7700"),
+            // A name of theirs that leads here: the page is from where it asks.
+            ("http://evil.example:7700", "evil.example:7700"),
+            ("http://localhost.evil.example", "localhost.evil.example"),
+            ("https://app.example", "127.0.0.1:7700"),
+            ("http://app.example:8443", "127.0.0.1:7700"),
+            ("https://app.example:8443.evil.example", "127.0.0.1:7700"),
+            ("file://", "127.0.0.1:7700"),
+            ("http://127.0.0.1:x", "127.0.0.1:x"),
+        ] {
+            assert!(!is_allowed(origin, host), "{origin} {host}");
+        }
+        let mut twice = HeaderMap::new();
+        twice.append(ORIGIN, HeaderValue::from_static("https://app.example:8443"));
+        twice.append(ORIGIN, HeaderValue::from_static("http://evil.example"));
+        assert!(Origins::new(&["https://app.example:8443".into()], "").check(&twice).is_err());
+        assert!(Origins::new(&[], "").check(&HeaderMap::new()).is_ok());
+    }
+}

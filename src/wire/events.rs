@@ -1,0 +1,122 @@
+//! The JSON dialect's frames as Server-Sent Events, for browsers and `curl`.
+//!
+//! ```text
+//! id: 43
+//! event: msg
+//! data: {"frame":"msg","channel":"news","seq":43,"from":"alice","data":{"a":1}}
+//! ```
+//!
+//! The id is the seq, which a client that comes back names as the last one that
+//! it has. No line of a frame holds a line's end, so each is one field.
+
+use super::json;
+use crate::frame::Frame;
+use crate::log::{Body, Chunk, Form, Maker, Shape};
+use crate::roster::Change;
+
+/// What makes the entries of a chunk events.
+pub const MAKER: Maker = Maker { shape: Shape::Events, make: form };
+
+/// What an event has beside the text line of its entry, in bytes, about.
+const EXTRA_BYTES: usize = 90;
+
+/// A chunk's entries as events.
+fn form(chunk: &Chunk) -> Form {
+    let entries = chunk.ends.len().max(1);
+    let mut bytes = Vec::with_capacity(chunk.bytes.len() + entries * EXTRA_BYTES);
+    let mut ends = Vec::with_capacity(chunk.ends.len());
+    let mut start = 0;
+    let whole = chunk.ends.is_empty().then_some(chunk.bytes.len());
+    let stops = chunk.ends.iter().map(|end| *end as usize).chain(whole);
+    for (seq, end) in (chunk.first_seq..).zip(stops) {
+        let line = chunk.bytes.get(start..end).unwrap_or_default();
+        begin(Some(seq), kind(chunk.body), &mut bytes);
+        json::entry(chunk, line, &mut bytes);
+        bytes.extend_from_slice(b"\n\n");
+        // A few times what a text chunk has, which is far below 4 GiB.
+        ends.push(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
+        start = end;
+    }
+    Form::new(bytes, ends)
+}
+
+/// Which event an entry is.
+const fn kind(body: Body) -> &'static str {
+    match body {
+        Body::Messages { .. } => "msg",
+        Body::Command { .. } => "cmd",
+        Body::Change(Change::Join { .. }) => "join",
+        Body::Change(Change::Left { .. }) => "left",
+        Body::Change(Change::Move { .. }) => "move",
+    }
+}
+
+/// Appends a frame for this client alone.
+pub fn frame(frame: &Frame, out: &mut Vec<u8>) {
+    let (id, kind) = match frame {
+        // What is gone is past: a client that comes back need not be told twice.
+        Frame::Gap { to, .. } => (Some(*to), "gap"),
+        Frame::Left { seq, .. } => (Some(*seq), "left"),
+        Frame::Ack { .. } => (None, "ack"),
+        Frame::Done { .. } => (None, "done"),
+        Frame::Rank { .. } => (None, "rank"),
+        Frame::Tell { .. } => (None, "tell"),
+        Frame::Broadcast { .. } => (None, "broadcast"),
+        Frame::Ping { .. } => (None, "ping"),
+        Frame::Bye { .. } => (None, "bye"),
+    };
+    begin(id, kind, out);
+    json::frame(frame, out);
+    out.push(b'\n');
+}
+
+fn begin(id: Option<u64>, kind: &str, out: &mut Vec<u8>) {
+    if let Some(id) = id {
+        out.extend_from_slice(b"id: ");
+        out.extend_from_slice(itoa::Buffer::new().format(id).as_bytes());
+        out.push(b'\n');
+    }
+    out.extend_from_slice(b"event: ");
+    out.extend_from_slice(kind.as_bytes());
+    out.extend_from_slice(b"\ndata: ");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Close;
+    use crate::log::{Encode, Forms, Place};
+    use crate::payload::Payload;
+    use crate::wire::text::TextEncoder;
+
+    #[test]
+    fn each_entry_is_an_event_with_its_seq() {
+        let payloads = [Payload::Text("one\ntwo".into()), Payload::Plain(b"three")];
+        let (mut bytes, mut ends) = (Vec::new(), Vec::new());
+        let place = Place { channel: "c", seq: 9 };
+        TextEncoder.messages(place, "bob", &payloads, &mut bytes, &mut ends);
+        let (body, forms) = (Body::Messages { json: false }, Forms::default());
+        let chunk = Chunk { first_seq: 9, author: 1, body, at_ms: 0, bytes, ends, forms };
+        let form = form(&chunk);
+        let event = |seq, data| {
+            format!(
+                "id: {seq}\nevent: msg\ndata: {{\"frame\":\"msg\",\"channel\":\"c\",\"seq\":{seq},\
+                 \"from\":\"bob\",\"data\":\"{data}\"}}\n\n"
+            )
+        };
+        assert_eq!(String::from_utf8_lossy(form.bytes(0..1)), event(9, "one\\ntwo"));
+        assert_eq!(String::from_utf8_lossy(form.bytes(1..2)), event(10, "three"));
+    }
+
+    #[test]
+    fn frames_are_events_too() {
+        let mut out = Vec::new();
+        frame(&Frame::Gap { channel: "c".into(), from: 3, to: 7 }, &mut out);
+        frame(&Frame::Bye { reason: Close::Shutdown }, &mut out);
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "id: 7\nevent: gap\ndata: {\"frame\":\"gap\",\"channel\":\"c\",\"from\":3,\"to\":7}\n\n\
+             event: bye\ndata: {\"frame\":\"bye\",\"reason\":\"shutdown\"}\n\n"
+        );
+    }
+}

@@ -1,0 +1,192 @@
+//! Frames to lines.
+
+use crate::error::Close;
+use std::io::{self, Cursor, Read, Write};
+use tungstenite::error::Error;
+use tungstenite::protocol::frame::FrameHeader;
+use tungstenite::protocol::frame::coding::{Data, OpCode};
+use tungstenite::protocol::{Message, Role, WebSocketConfig, WebSocketContext};
+
+/// Bytes that are taken over at once: enough for most requests, and little to
+/// ask for each time.
+const READ_BYTES: usize = 4 * 1024;
+
+/// How the input of a WebSocket has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The client has closed it, and has its answer: nothing may follow that.
+    Closed,
+    /// What came is refused: the broker is to close it, for this reason.
+    Refused(Close),
+}
+
+/// The input of one WebSocket. It holds what has come of a frame or a message
+/// that is not whole yet, and nothing else.
+#[derive(Debug)]
+pub struct Decoder {
+    message_max: usize,
+    /// The beginning of a frame.
+    begun: Vec<u8>,
+    /// What knows of the message whose next fragment has yet to come.
+    open: Option<Box<WebSocketContext>>,
+    end: Option<End>,
+}
+
+/// What is whole of some bytes.
+struct Whole {
+    /// So many of them.
+    bytes: usize,
+    /// After them a message goes on whose beginning is among them, or came
+    /// before.
+    is_open: bool,
+    /// What comes then is refused.
+    end: Option<End>,
+}
+
+impl Decoder {
+    /// Messages are at most so long, in bytes, and so is what is kept of one.
+    pub fn new(message_max: usize) -> Self {
+        Decoder { message_max, begun: Vec::new(), open: None, end: None }
+    }
+
+    /// How the input has ended, if it has. What came before that is to be
+    /// answered all the same.
+    pub fn end(&self) -> Option<End> {
+        self.end
+    }
+
+    /// Takes what came next. Whole messages are appended to `lines`, each with
+    /// a line's end; what has to be answered at once (a ping, a close) is
+    /// answered to `answers`.
+    pub fn take(&mut self, bytes: &[u8], lines: &mut Vec<u8>, answers: &mut Vec<u8>) {
+        if self.end.is_some() {
+            return;
+        }
+        let mut begun = std::mem::take(&mut self.begun);
+        let bytes = if begun.is_empty() {
+            bytes
+        } else {
+            begun.extend_from_slice(bytes);
+            &begun
+        };
+        let whole = self.whole(bytes);
+        let (now, later) = bytes.split_at(whole.bytes);
+        self.end = self.serve(now, whole.is_open, lines, answers).or(whole.end);
+        if self.end.is_some() {
+            self.open = None;
+        } else if now.is_empty() {
+            // One byte after the other must not copy them all each time.
+            self.begun = if begun.is_empty() { later.to_vec() } else { begun };
+        } else {
+            self.begun = later.to_vec();
+        }
+    }
+
+    /// Looks how many of these bytes are whole frames. Whatever is not needed
+    /// in full to be refused is refused here, before it is kept.
+    fn whole(&self, bytes: &[u8]) -> Whole {
+        let mut whole = Whole { bytes: 0, is_open: self.open.is_some(), end: None };
+        loop {
+            let mut cursor = Cursor::new(&bytes[whole.bytes..]);
+            let refused = match FrameHeader::parse(&mut cursor) {
+                Ok(None) => return whole,
+                Err(_) => Close::Malformed,
+                Ok(Some((_, len))) if len > self.message_max as u64 => Close::TooLong,
+                Ok(Some((header, _))) if header.opcode == OpCode::Data(Data::Binary) => {
+                    Close::Binary
+                }
+                Ok(Some((header, len))) => {
+                    // Neither is more than there is of either.
+                    let end = cursor.position().saturating_add(len);
+                    let end = usize::try_from(end).unwrap_or(usize::MAX);
+                    if end > bytes.len() - whole.bytes {
+                        return whole;
+                    }
+                    whole.bytes += end;
+                    if matches!(header.opcode, OpCode::Data(_)) {
+                        whole.is_open = !header.is_final;
+                    }
+                    continue;
+                }
+            };
+            whole.end = Some(End::Refused(refused));
+            return whole;
+        }
+    }
+
+    /// Takes whole frames; how the input has ended with them, if it has.
+    fn serve(
+        &mut self,
+        frames: &[u8],
+        stays_open: bool,
+        lines: &mut Vec<u8>,
+        answers: &mut Vec<u8>,
+    ) -> Option<End> {
+        if frames.is_empty() {
+            return None;
+        }
+        let mut context = self.open.take().unwrap_or_else(|| Box::new(self.context()));
+        let mut wire = Wire { frames, answers };
+        loop {
+            match context.read(&mut wire) {
+                Ok(Message::Text(text)) => {
+                    lines.extend_from_slice(text.as_bytes());
+                    lines.push(b'\n');
+                }
+                Ok(Message::Close(_)) => {
+                    // The answer is written, and then this says that all is over.
+                    let _ = context.flush(&mut wire);
+                    return Some(End::Closed);
+                }
+                Ok(Message::Binary(_)) => return Some(End::Refused(Close::Binary)),
+                Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => {}
+                // There is no more.
+                Err(Error::Io(_)) => break,
+                Err(Error::Utf8(_)) => return Some(End::Refused(Close::NotUtf8)),
+                Err(Error::Capacity(_)) => return Some(End::Refused(Close::TooLong)),
+                Err(_) => return Some(End::Refused(Close::Malformed)),
+            }
+        }
+        self.open = stays_open.then_some(context);
+        None
+    }
+
+    fn context(&self) -> WebSocketContext {
+        let config = WebSocketConfig::default()
+            .read_buffer_size(READ_BYTES)
+            .write_buffer_size(0)
+            .max_message_size(Some(self.message_max))
+            .max_frame_size(Some(self.message_max));
+        WebSocketContext::new(Role::Server, Some(config))
+    }
+}
+
+/// What tungstenite takes for the socket: it reads what is there, and its
+/// answers are kept until they can be written.
+struct Wire<'a> {
+    frames: &'a [u8],
+    answers: &'a mut Vec<u8>,
+}
+
+impl Read for Wire<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.frames.is_empty() {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        self.frames.read(buffer)
+    }
+}
+
+impl Write for Wire<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.answers.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+#[path = "decode_tests.rs"]
+mod tests;
