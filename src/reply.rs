@@ -119,6 +119,17 @@ impl Line {
     }
 }
 
+impl Line {
+    /// The number that the field of this name holds, if there is one.
+    pub fn number(&self, key: &str) -> Option<u64> {
+        let field = self.fields.iter().find(|field| field.key == key)?;
+        match field.value {
+            Value::Number(number) => Some(number),
+            _ => None,
+        }
+    }
+}
+
 /// Entries of a log: a part of a chunk that begins and ends between entries.
 #[derive(Clone, Debug)]
 pub struct Excerpt {

@@ -164,6 +164,22 @@ impl Broker {
         }
     }
 
+    /// A client whose seats are away is heard of again, on the session that it
+    /// had all along: it keeps those that were not given up.
+    pub fn keep_seats(&self, client: &Client) {
+        let members: Vec<_> = {
+            let subscriptions = lock(&client.subscriptions);
+            subscriptions.by_channel.iter().map(|(n, m)| (n.clone(), m.clone())).collect()
+        };
+        for (name, member) in members {
+            if member.away_until_ms().is_some()
+                && let Ok(channel) = self.registry.find(&name)
+            {
+                channel.stay(&member);
+            }
+        }
+    }
+
     /// Somebody wants a name that a client without a connection bears: it may
     /// have it, unless a seat is held under it. Whether it is free now.
     pub(super) fn free_name(&self, name: &str, now_ms: u64) -> bool {

@@ -105,6 +105,8 @@ pub struct Client {
     away: AtomicBool,
     /// Somebody looks whether its lease has run out.
     lease_watched: AtomicBool,
+    /// Publishers never wait for it.
+    unwaited: AtomicBool,
 }
 
 impl Client {
@@ -119,6 +121,7 @@ impl Client {
             heard_ms: AtomicU64::new(origin.since_ms),
             away: AtomicBool::new(false),
             lease_watched: AtomicBool::new(false),
+            unwaited: AtomicBool::new(false),
         }
     }
 
@@ -166,6 +169,17 @@ impl Client {
     /// Somebody is to look whether its lease has run out; whether nobody does.
     pub(super) fn watch_lease(&self) -> bool {
         !self.lease_watched.swap(true, Ordering::Relaxed)
+    }
+
+    /// From now on publishers never wait for it: it counts as stalled, however
+    /// much it reads.
+    pub fn be_unwaited(&self) {
+        self.unwaited.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether publishers never wait for it.
+    pub fn is_unwaited(&self) -> bool {
+        self.unwaited.load(Ordering::Relaxed)
     }
 
     /// Something has come from it.

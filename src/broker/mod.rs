@@ -118,6 +118,12 @@ impl Broker {
         }
     }
 
+    /// How long after its lease somebody certainly believes in its seats no more,
+    /// in milliseconds.
+    pub fn guard_ms(&self) -> u64 {
+        millis(self.config.guard)
+    }
+
     /// The channel of this name.
     ///
     /// # Errors

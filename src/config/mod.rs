@@ -72,6 +72,8 @@ pub struct Config {
     /// How long an HTTP client may take to send a request: its head, and then
     /// its body.
     pub request_timeout: Duration,
+    /// Members without a connection.
+    pub max_residents: usize,
     /// Web pages of these origins may do what others may not.
     pub allow_origin: Vec<String>,
 }
@@ -99,6 +101,7 @@ impl Default for Config {
             restart_grace: Duration::ZERO,
             max_body: 0,
             request_timeout: Duration::ZERO,
+            max_residents: 0,
             allow_origin: Vec::new(),
         };
         for setting in SETTINGS {
@@ -148,6 +151,7 @@ mod tests {
             restart_grace: Duration::ZERO,
             max_body: 1024 * 1024,
             request_timeout: Duration::from_secs(30),
+            max_residents: 10_000,
             allow_origin: Vec::new(),
         };
         assert_eq!(Config::default(), expected);

@@ -220,6 +220,14 @@ pub static SETTINGS: &[Setting] = &[
         },
     },
     Setting {
+        name: "max-residents",
+        value_name: "N",
+        help: "Members without a connection at once",
+        why: "Each is some KiB of memory until its lease runs out, and costs whoever makes it \
+              nothing.",
+        kind: Kind::Count { field: field!(max_residents), default: 10_000, bounds: 1..=1_000_000 },
+    },
+    Setting {
         name: "allow-origin",
         value_name: "ORIGINS",
         help: "Web pages that may change something, such as https://app.example, with commas between",

@@ -15,7 +15,7 @@ use hyper::header::LOCATION;
 /// As for `create`.
 pub async fn create(mut exchange: Exchange) -> Result<Answer, Problem> {
     let (address, body) = (exchange.address(), exchange.read_object().await?);
-    let request = json::ask("create", &[&address, &body])?;
+    let request = json::ask("create", "the body", &[&address, &body])?;
     let location = match &request {
         Request::Create { channel, .. } => format!("/v1/channels/{channel}"),
         _ => String::new(),

@@ -48,7 +48,7 @@ const TURNS: usize = 16;
 /// As for `sub`.
 pub async fn observe(exchange: Exchange) -> Result<Answer, Problem> {
     let address = exchange.address();
-    let Request::Sub { channel, start, .. } = json::ask("sub", &[&address])? else {
+    let Request::Sub { channel, start, .. } = json::ask("sub", "the address", &[&address])? else {
         return Err(Fault::new(Code::BadRequest, "one channel, with from or last").into());
     };
     let broker = &exchange.http.broker;

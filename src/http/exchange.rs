@@ -1,10 +1,10 @@
 //! One request, on its way to an answer.
 
-use super::answer::{self, Answer};
+use super::answer::Answer;
 use super::caller::Caller;
 use super::fields::Fields;
 use super::problem::Problem;
-use super::{Http, body};
+use super::{Http, body, views};
 use crate::error::{Code, Fault};
 use crate::wire::json;
 use bytes::Bytes;
@@ -13,6 +13,10 @@ use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderName};
 use hyper::http::request::Parts;
 use std::sync::Arc;
+
+/// The key of a message or a command, as a header: what the field `key` is in a
+/// body.
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// One request.
 pub struct Exchange {
@@ -74,6 +78,19 @@ impl Exchange {
         fields.end()
     }
 
+    /// The key by which a repetition is known, if the header has one, as a JSON
+    /// object.
+    ///
+    /// # Errors
+    /// [`Code::BadRequest`] for a header that is none.
+    pub fn key(&self) -> Result<Vec<u8>, Fault> {
+        let mut fields = Fields::default();
+        if let Some(key) = self.header(&IDEMPOTENCY_KEY)? {
+            fields.text("key", key);
+        }
+        Ok(fields.end())
+    }
+
     /// Reads the body, which is the exchange's last part.
     ///
     /// # Errors
@@ -100,11 +117,11 @@ impl Exchange {
     ///
     /// # Errors
     /// As for the verb.
-    pub async fn ask(mut self, verb: &'static str, status: StatusCode) -> Result<Answer, Problem> {
+    pub async fn ask(mut self, verb: &'static str) -> Result<Answer, Problem> {
         let (address, body) = (self.address(), self.read_object().await?);
-        let request = json::ask(verb, &[&address, &body])?;
+        let request = json::ask(verb, "the body", &[&address, &body])?;
         let reading = self.caller.ask(request).await?;
-        Ok(answer::json(status, reading.object()))
+        views::answer(&self, &reading)
     }
 }
 

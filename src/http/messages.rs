@@ -1,65 +1,69 @@
 //! Publishing: one message, or many as lines, each of them a message of its own.
 
+use super::Http;
 use super::answer::{self, Answer};
 use super::exchange::{Exchange, unread};
 use super::fields::Fields;
 use super::problem::Problem;
+use crate::broker::{Answer as Known, Key};
 use crate::error::{Code, Fault};
 use crate::payload::Payload;
 use crate::reply::Reply;
 use crate::request::{Publish, Request};
-use crate::session::Held;
+use crate::session::{Held, Session};
+use crate::speaker::{self, Reading, Speaker};
+use crate::sync::lock;
 use crate::wire::json::{self, Object};
-use crate::wire::rules;
+use crate::wire::rules::bad;
 use hyper::StatusCode;
-use hyper::header::HeaderName;
-
-/// The key of a message, as a header: what the field `key` is in a body.
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// Messages that one body holds at most: as many as the shortest lines of a
 /// mebibyte make, so that it matters only where `--max-body` is raised, and what
 /// is kept for their answers has a limit of its own.
 const MESSAGES_MAX: usize = 100_000;
 
-/// Publishes what the body says.
+/// Publishes what the body says: as the resident whose token the request has,
+/// or as the guest that the connection is.
 ///
 /// # Errors
 /// As for `pub`; 415 for a body of a kind that is not read.
 pub async fn publish(mut exchange: Exchange) -> Result<Answer, Problem> {
-    let (kind, key) = (exchange.kind()?, exchange.header(&IDEMPOTENCY_KEY)?.map(str::to_owned));
-    let address = exchange.address();
-    let mut header = Fields::default();
-    if let Some(key) = &key {
-        header.text("key", key);
-    }
-    let header = header.end();
+    let (kind, address, key) = (exchange.kind()?, exchange.address(), exchange.key()?);
+    let resident = exchange.resident()?;
     let body = exchange.read_body().await?;
-    let request = match kind.as_deref() {
-        Some("application/json") => json::ask("pub", &[&address, &header, &body])?,
-        Some("text/plain") => {
-            let mut data = Fields::default();
-            data.text("data", text(&body)?);
-            let data = data.end();
-            return one(&exchange, json::ask("pub", &[&address, &header, &data])?).await;
-        }
-        Some("application/x-ndjson") if key.is_some() => {
-            let text = "each line has a key of its own: the header would be for all of them";
-            return Err(Fault::new(Code::BadRequest, text).into());
-        }
-        Some("application/x-ndjson") => return many(&exchange, &address, &body).await,
-        _ => return Err(unread("application/json, text/plain or application/x-ndjson")),
+    let publisher = Publisher {
+        http: &exchange.http,
+        speaker: resident.as_ref().map_or(&**exchange.caller, |resident| &resident.speaker),
+        is_guest: resident.is_none(),
+        channel: exchange.part("channel"),
     };
-    one(&exchange, request).await
+    match kind.as_deref() {
+        Some("application/json") => publisher.one(&[&address, &key, &body]).await,
+        Some("text/plain") => {
+            let text = std::str::from_utf8(&body).map_err(|_| bad("the body must be UTF-8"))?;
+            let mut data = Fields::default();
+            data.text("data", text);
+            publisher.one(&[&address, &key, &data.end()]).await
+        }
+        Some("application/x-ndjson") if key != b"{}" => {
+            let text = "each line has a key of its own: the header would be for all of them";
+            Err(bad(text).into())
+        }
+        Some("application/x-ndjson") => publisher.many(&address, &body).await,
+        _ => Err(unread("application/json, text/plain or application/x-ndjson")),
+    }
 }
 
-/// Publishes one message.
-async fn one(exchange: &Exchange, request: Request<'_>) -> Result<Answer, Problem> {
-    if let Request::Pub(publish) = &request {
-        fits(exchange, &publish.payload)?;
-    }
-    let reading = exchange.caller.ask(request).await?;
-    Ok(answer::json(StatusCode::CREATED, reading.object()))
+/// What a request was answered.
+type Replied = Result<Option<Reply>, Fault>;
+
+/// Who publishes, and where.
+struct Publisher<'e> {
+    http: &'e Http,
+    speaker: &'e Speaker,
+    /// It is known by nothing that the next request would have, too.
+    is_guest: bool,
+    channel: &'e str,
 }
 
 /// What became of some lines.
@@ -70,138 +74,159 @@ struct Outcome {
     held: Option<Held>,
 }
 
-/// Publishes many messages. Those that follow each other and are of one kind are
-/// one append; each is answered by itself, and one that fails leaves the others
-/// alone.
-async fn many(exchange: &Exchange, address: &[u8], body: &[u8]) -> Result<Answer, Problem> {
-    let lines = body.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
-    let lines: Vec<&[u8]> = lines.filter(|line| !line.is_empty()).take(MESSAGES_MAX + 1).collect();
-    if lines.len() > MESSAGES_MAX {
-        let text = format!("a body has at most {MESSAGES_MAX} messages");
-        return Err(Fault::new(Code::TooMany, text).into());
-    }
-    let channel = exchange.part("channel");
-    let mut outcomes: Vec<Outcome> = Vec::new();
-    let mut run: Vec<Payload<'_>> = Vec::new();
-    for line in lines {
-        let publish = message(exchange, address, line);
-        let continues = |publish: &Publish<'_>| {
-            publish.term.is_none()
-                && publish.key.is_none()
-                && run.first().is_none_or(|first| first.is_json() == publish.payload.is_json())
+impl Publisher<'_> {
+    /// Publishes one message.
+    async fn one(&self, objects: &[&[u8]]) -> Result<Answer, Problem> {
+        let publish = self.message("the body", objects)?;
+        let (reply, held) = {
+            let mut session = self.speaker.session();
+            let (reply, held) = self.put(&mut session, publish);
+            session.flush();
+            (reply, held)
         };
-        match publish {
-            Ok(publish) if continues(&publish) => run.push(publish.payload),
-            publish => {
-                append(exchange, channel, &mut run, &mut outcomes);
-                match publish {
-                    Ok(publish) if publish.term.is_none() && publish.key.is_none() => {
-                        run.push(publish.payload);
-                    }
-                    Ok(publish) => {
-                        let mut session = exchange.caller.session();
-                        let now_ms = exchange.http.broker.now_ms();
-                        let reply = session.handle(Request::Pub(publish), now_ms);
-                        outcomes.push(outcome(reply, 1, session.take_held()));
-                    }
-                    Err(fault) => {
-                        outcomes.push(Outcome { lines: 1, first_seq: Err(fault), held: None });
-                    }
+        let reply = self.speaker.told(reply, held).await?.ok_or_else(speaker::no_reply)?;
+        self.speaker.room().await;
+        Ok(answer::json(StatusCode::CREATED, Reading::Reply(reply).object()))
+    }
+
+    /// Publishes a message by itself; the reply, and what that waits for. A
+    /// guest's key is looked up among those of all guests: its session ends with
+    /// the connection, and a repetition often comes on another one.
+    fn put(&self, session: &mut Session, mut publish: Publish<'_>) -> (Replied, Option<Held>) {
+        let now_ms = self.http.broker.now_ms();
+        let mut handle = |publish| {
+            let reply = session.handle(Request::Pub(publish), now_ms);
+            (reply, session.take_held())
+        };
+        let Some(word) = publish.key.take_if(|_| self.is_guest) else { return handle(publish) };
+        let channel = match self.http.broker.channel(self.channel) {
+            Ok(channel) => channel,
+            Err(fault) => return (Err(fault), None),
+        };
+        let key = Key { channel: channel.name().clone(), word, is_command: false };
+        // To the end, so that of two at once one is the repetition.
+        let mut keys = lock(&self.http.guest_keys);
+        if let Some(Known { seq: first_seq, .. }) = keys.get(&key) {
+            let held = channel.pending().map(|ticket| Held { ticket, requests: 1 });
+            let channel = key.channel;
+            return (Ok(Some(Reply::Published { channel, first_seq, count: 1 })), held);
+        }
+        let (reply, held) = handle(publish);
+        if let Ok(Some(Reply::Published { first_seq: seq, .. })) = reply {
+            keys.put(key, Known { seq, to: None });
+        }
+        (reply, held)
+    }
+
+    /// Publishes many messages. Those that follow each other and are of one kind
+    /// are one append; each is answered by itself, and one that fails leaves the
+    /// others alone.
+    async fn many(&self, address: &[u8], body: &[u8]) -> Result<Answer, Problem> {
+        let lines = body.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+        let lines: Vec<&[u8]> =
+            lines.filter(|line| !line.is_empty()).take(MESSAGES_MAX + 1).collect();
+        if lines.len() > MESSAGES_MAX {
+            let text = format!("a body has at most {MESSAGES_MAX} messages");
+            return Err(Fault::new(Code::TooMany, text).into());
+        }
+        let mut outcomes: Vec<Outcome> = Vec::new();
+        let mut run: Vec<Payload<'_>> = Vec::new();
+        for line in lines {
+            let publish = self.message("a line", &[address, line]);
+            let is_plain = publish.as_ref().is_ok_and(|p| p.term.is_none() && p.key.is_none());
+            let continues = |payload: &Payload<'_>| {
+                run.first().is_none_or(|first| first.is_json() == payload.is_json())
+            };
+            if !is_plain || !publish.as_ref().is_ok_and(|publish| continues(&publish.payload)) {
+                self.append(&mut run, &mut outcomes);
+            }
+            match publish {
+                Ok(publish) if is_plain => run.push(publish.payload),
+                Ok(publish) => {
+                    let mut session = self.speaker.session();
+                    let (reply, held) = self.put(&mut session, publish);
+                    outcomes.push(outcome(reply, 1, held));
                 }
+                Err(fault) => outcomes.push(outcome(Err(fault), 1, None)),
             }
         }
+        self.append(&mut run, &mut outcomes);
+        self.speaker.session().flush();
+        let rows = self.rows(outcomes).await;
+        self.speaker.room().await;
+        Ok(answer::json(StatusCode::OK, rows))
     }
-    append(exchange, channel, &mut run, &mut outcomes);
-    exchange.caller.session().flush();
-    let rows = rows(exchange, channel, outcomes).await;
-    exchange.caller.room().await;
-    Ok(answer::json(StatusCode::OK, rows))
+
+    /// The message that these objects say; `what` names the last of them.
+    fn message<'a>(&self, what: &str, objects: &[&'a [u8]]) -> Result<Publish<'a>, Fault> {
+        let Request::Pub(publish) = json::ask("pub", what, objects)? else {
+            return Err(Fault::new(Code::Internal, "it is no message"));
+        };
+        // Longer ones could not be published in the other dialects either.
+        let (bytes, most) = (publish.payload.as_bytes().len(), self.http.broker.config.max_line);
+        if bytes > most {
+            let text =
+                format!("a message has at most {most} bytes, not {bytes}; see broker --max-line");
+            return Err(Fault::new(Code::TooLong, text));
+        }
+        Ok(publish)
+    }
+
+    /// Publishes messages that follow each other.
+    fn append(&self, run: &mut Vec<Payload<'_>>, outcomes: &mut Vec<Outcome>) {
+        if run.is_empty() {
+            return;
+        }
+        let mut session = self.speaker.session();
+        let reply = session.publish(self.channel, None, run, self.http.broker.now_ms());
+        outcomes.push(outcome(reply, run.len() as u64, session.take_held()));
+        run.clear();
+    }
+
+    /// The answer to many lines: a row for each, when all are on disk that have
+    /// to be.
+    async fn rows(&self, outcomes: Vec<Outcome>) -> Vec<u8> {
+        let (mut rows, mut count, mut failed) = (Vec::new(), 0_u64, 0_u64);
+        for Outcome { lines, first_seq, held } in outcomes {
+            let first_seq = self.speaker.told(first_seq, held).await;
+            for at in 0..lines {
+                if count > 0 {
+                    rows.push(b',');
+                }
+                count += 1;
+                failed += u64::from(first_seq.is_err());
+                row(&first_seq, at, &mut rows);
+            }
+        }
+        let mut out = Vec::new();
+        let object = Object::begin("channel", self.channel, &mut out).number("count", count);
+        object.number("failed", failed);
+        out.extend_from_slice(b",\"rows\":[");
+        out.append(&mut rows);
+        out.extend_from_slice(b"]}");
+        out
+    }
 }
 
-/// The message that a line says.
-fn message<'a>(
-    exchange: &Exchange,
-    address: &'a [u8],
-    line: &'a [u8],
-) -> Result<Publish<'a>, Fault> {
-    match json::ask("pub", &[address, line])? {
-        Request::Pub(publish) => fits(exchange, &publish.payload).map(|()| publish),
-        _ => Err(Fault::new(Code::Internal, "it is no message")),
+/// What became of a line: the `at`th of those that were one append.
+fn row(first_seq: &Result<u64, Fault>, at: u64, out: &mut Vec<u8>) {
+    match first_seq {
+        Ok(seq) => {
+            out.extend_from_slice(format!("{{\"ok\":true,\"seq\":{}}}", seq + at).as_bytes())
+        }
+        Err(fault) => {
+            out.extend_from_slice(b"{\"ok\":false,\"error\":");
+            let error = Object::begin("code", fault.code.as_str(), out);
+            error.text("message", &fault.message).end();
+            out.push(b'}');
+        }
     }
 }
 
-/// Publishes messages that follow each other.
-fn append(
-    exchange: &Exchange,
-    channel: &str,
-    run: &mut Vec<Payload<'_>>,
-    outcomes: &mut Vec<Outcome>,
-) {
-    if run.is_empty() {
-        return;
-    }
-    let mut session = exchange.caller.session();
-    let reply = session.publish(channel, None, run, exchange.http.broker.now_ms());
-    outcomes.push(outcome(reply, run.len() as u64, session.take_held()));
-    run.clear();
-}
-
-fn outcome(reply: Result<Option<Reply>, Fault>, lines: u64, held: Option<Held>) -> Outcome {
+fn outcome(reply: Replied, lines: u64, held: Option<Held>) -> Outcome {
     let first_seq = reply.and_then(|reply| match reply {
         Some(Reply::Published { first_seq, .. }) => Ok(first_seq),
-        _ => Err(Fault::new(Code::Internal, "there is no reply")),
+        _ => Err(speaker::no_reply()),
     });
     Outcome { lines, first_seq, held }
-}
-
-/// The answer to many lines: a row for each, when all are on disk that have to
-/// be.
-async fn rows(exchange: &Exchange, channel: &str, outcomes: Vec<Outcome>) -> Vec<u8> {
-    let (mut rows, mut count, mut failed) = (Vec::new(), 0_u64, 0_u64);
-    for Outcome { lines, first_seq, held } in outcomes {
-        let first_seq = match (first_seq, exchange.caller.on_disk(held).await) {
-            (Err(fault), _) | (Ok(_), Err(fault)) => Err(fault),
-            (Ok(seq), Ok(())) => Ok(seq),
-        };
-        for at in 0..lines {
-            if count > 0 {
-                rows.push(b',');
-            }
-            count += 1;
-            match &first_seq {
-                Ok(seq) => {
-                    rows.extend_from_slice(
-                        format!("{{\"ok\":true,\"seq\":{}}}", seq + at).as_bytes(),
-                    );
-                }
-                Err(fault) => {
-                    failed += 1;
-                    rows.extend_from_slice(b"{\"ok\":false,\"error\":");
-                    let error = Object::begin("code", fault.code.as_str(), &mut rows);
-                    error.text("message", &fault.message).end();
-                    rows.push(b'}');
-                }
-            }
-        }
-    }
-    let mut out = Vec::new();
-    Object::begin("channel", channel, &mut out).number("count", count).number("failed", failed);
-    out.extend_from_slice(b",\"rows\":[");
-    out.append(&mut rows);
-    out.extend_from_slice(b"]}");
-    out
-}
-
-/// That a message is no longer than one of the other dialects.
-fn fits(exchange: &Exchange, payload: &Payload<'_>) -> Result<(), Fault> {
-    let (bytes, most) = (payload.as_bytes().len(), exchange.http.broker.config.max_line);
-    if bytes <= most {
-        return Ok(());
-    }
-    let text = format!("a message has at most {most} bytes, not {bytes}; see broker --max-line");
-    Err(Fault::new(Code::TooLong, text))
-}
-
-fn text(body: &[u8]) -> Result<&str, Fault> {
-    std::str::from_utf8(body).map_err(|_| rules::bad("the body must be UTF-8"))
 }

@@ -15,21 +15,26 @@
 //! [`caller`] asks it.
 
 mod answer;
+mod authority;
 mod body;
 mod caller;
 mod channels;
+mod commands;
 mod events;
 mod exchange;
 mod fields;
 pub mod io;
+mod members;
 mod messages;
 mod origin;
 mod problem;
 mod routes;
+mod views;
 mod websocket;
 
-use crate::broker::Broker;
+use crate::broker::{Broker, Keys};
 use crate::error::{Close, Code};
+use crate::resident::Residents;
 use crate::runtime;
 use crate::session::Session;
 use answer::Answer;
@@ -49,7 +54,7 @@ use std::convert::Infallible;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -70,6 +75,9 @@ pub struct Http {
     broker: Arc<Broker>,
     origins: Origins,
     share: body::Share,
+    residents: Arc<Residents>,
+    /// What was answered to the keys of guests.
+    guest_keys: Mutex<Keys>,
 }
 
 impl Http {
@@ -77,7 +85,9 @@ impl Http {
     pub fn new(broker: Arc<Broker>) -> Arc<Http> {
         let config = &broker.config;
         let origins = Origins::new(&config.allow_origin, &config.host);
-        Arc::new(Http { origins, broker, share: body::Share::default() })
+        let residents = Residents::new(broker.clone());
+        let (share, guest_keys) = (body::Share::default(), Mutex::default());
+        Arc::new(Http { origins, broker, share, residents, guest_keys })
     }
 }
 
@@ -213,9 +223,19 @@ async fn route(
     }
     let exchange = Exchange { http, caller, head, parts, body };
     match act {
-        Act::Ask(verb, status) => exchange.ask(verb, status).await,
+        Act::Ask(verb) => exchange.ask(verb).await,
+        Act::Speak(verb) => members::speak(exchange, verb).await,
         Act::Create => channels::create(exchange).await,
         Act::Publish => messages::publish(exchange).await,
+        Act::Join => members::join(exchange).await,
+        Act::Show => members::show(exchange).await,
+        Act::Renew => members::renew(exchange).await,
+        Act::Leave => members::leave(exchange).await,
+        Act::Yield => members::yield_rank(exchange).await,
+        Act::Command => commands::give(exchange).await,
+        Act::Results => commands::look_up(&exchange),
+        Act::Due => commands::due(exchange).await,
+        Act::Acknowledge => commands::answer(exchange).await,
         Act::Events => events::observe(exchange).await,
         Act::WebSocket => websocket::upgrade(&exchange),
     }

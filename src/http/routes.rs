@@ -1,6 +1,6 @@
 //! What can be asked, and where: the one table of methods and paths.
 
-use hyper::{Method, StatusCode};
+use hyper::Method;
 
 /// A method on a path.
 #[derive(Debug)]
@@ -16,38 +16,78 @@ pub struct Route {
 /// What a route does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Act {
-    /// A request of the protocol, by its verb, with this status if it succeeds:
-    /// the parts of the path, the query and the body are its fields.
-    Ask(&'static str, StatusCode),
+    /// A question of the protocol, by its verb: the parts of the path, the query
+    /// and the body are its fields.
+    Ask(&'static str),
+    /// The same, asked by a resident.
+    Speak(&'static str),
     /// Makes a channel.
     Create,
     /// Publishes.
     Publish,
+    /// Somebody comes in without a connection.
+    Join,
+    /// Shows a member.
+    Show,
+    /// A resident stays.
+    Renew,
+    /// It goes.
+    Leave,
+    /// It goes to the bottom of the roster.
+    Yield,
+    /// It gives a command.
+    Command,
+    /// It looks what has come of one.
+    Results,
+    /// It looks which wait for its answer.
+    Due,
+    /// It answers one.
+    Acknowledge,
     /// Observes a channel.
     Events,
     /// Goes on as a WebSocket.
     WebSocket,
 }
 
-const fn get(path: &'static str, verb: &'static str) -> Route {
-    Route { method: Method::GET, path, act: Act::Ask(verb, StatusCode::OK) }
+const fn get(path: &'static str, act: Act) -> Route {
+    Route { method: Method::GET, path, act }
+}
+
+const fn post(path: &'static str, act: Act) -> Route {
+    Route { method: Method::POST, path, act }
+}
+
+const fn delete(path: &'static str, act: Act) -> Route {
+    Route { method: Method::DELETE, path, act }
 }
 
 /// Every route.
 pub static ROUTES: &[Route] = &[
-    get("/v1/version", "version"),
-    get("/v1/stats", "stats"),
-    get("/v1/clients", "who"),
-    get("/v1/channels", "channels"),
-    Route { method: Method::POST, path: "/v1/channels", act: Act::Create },
-    get("/v1/channels/{channel}", "info"),
-    get("/v1/channels/{channel}/messages", "history"),
-    Route { method: Method::POST, path: "/v1/channels/{channel}/messages", act: Act::Publish },
-    Route { method: Method::GET, path: "/v1/channels/{channel}/events", act: Act::Events },
-    get("/v1/channels/{channel}/digest", "digest"),
-    get("/v1/channels/{channel}/term", "check"),
-    get("/v1/channels/{channel}/members", "ranks"),
-    Route { method: Method::GET, path: "/v1/ws", act: Act::WebSocket },
+    get("/v1/version", Act::Ask("version")),
+    get("/v1/stats", Act::Ask("stats")),
+    get("/v1/clients", Act::Ask("who")),
+    get("/v1/channels", Act::Ask("channels")),
+    post("/v1/channels", Act::Create),
+    get("/v1/channels/{channel}", Act::Ask("info")),
+    delete("/v1/channels/{channel}", Act::Speak("drop")),
+    get("/v1/channels/{channel}/messages", Act::Ask("history")),
+    post("/v1/channels/{channel}/messages", Act::Publish),
+    get("/v1/channels/{channel}/events", Act::Events),
+    get("/v1/channels/{channel}/digest", Act::Ask("digest")),
+    get("/v1/channels/{channel}/check", Act::Ask("check")),
+    get("/v1/channels/{channel}/members", Act::Ask("ranks")),
+    post("/v1/channels/{channel}/members", Act::Join),
+    get("/v1/channels/{channel}/members/{member}", Act::Show),
+    delete("/v1/channels/{channel}/members/{member}", Act::Leave),
+    post("/v1/channels/{channel}/members/{member}/renew", Act::Renew),
+    post("/v1/channels/{channel}/members/{member}/yield", Act::Yield),
+    post("/v1/channels/{channel}/members/{member}/promote", Act::Speak("promote")),
+    post("/v1/channels/{channel}/members/{member}/kick", Act::Speak("kick")),
+    get("/v1/channels/{channel}/members/{member}/commands", Act::Due),
+    post("/v1/channels/{channel}/commands", Act::Command),
+    get("/v1/channels/{channel}/commands/{seq}", Act::Results),
+    post("/v1/channels/{channel}/commands/{seq}/ack", Act::Acknowledge),
+    get("/v1/ws", Act::WebSocket),
 ];
 
 /// What is at an address.
@@ -128,7 +168,7 @@ mod tests {
     fn paths_are_taken_apart() {
         let found = find(&Method::GET, "/v1/channels/a%2Db/messages");
         let parts = vec![("channel", "a-b".to_owned())];
-        assert_eq!(found, Found::Route(Act::Ask("history", StatusCode::OK), parts));
+        assert_eq!(found, Found::Route(Act::Ask("history"), parts));
         for path in ["", "/", "*", "/v1", "/v1/channels/", "/v1/channels//messages"] {
             assert_eq!(find(&Method::GET, path), Found::Nothing, "{path:?}");
         }

@@ -332,13 +332,23 @@ impl Session {
         self.queue.extend(here.filter(|(_, place)| place.is_some()).map(|(slot, _)| slot));
     }
 
+    /// Whether it has a subscription, be it one that has ended and still has
+    /// something to read.
+    pub fn is_subscribed(&self) -> bool {
+        self.subscriptions.iter().any(Option::is_some)
+    }
+
+    /// The client goes for good: nothing is kept for it to come back to.
+    pub fn leave(&mut self, reason: Close, now_ms: u64) {
+        self.flush();
+        self.broker.leave(&self.client, self.keys.as_deref(), reason, now_ms);
+    }
+
     /// The connection has ended.
     pub fn end(&mut self, reason: Close, now_ms: u64) {
         self.flush();
         match reason {
-            Close::Quit | Close::Shutdown => {
-                self.broker.leave(&self.client, self.keys.as_deref(), reason, now_ms);
-            }
+            Close::Quit | Close::Shutdown => self.leave(reason, now_ms),
             Close::TakenOver => self.park(reason, now_ms),
             _ => {
                 self.lose(reason, now_ms);

@@ -35,6 +35,16 @@ impl Piece {
         }
     }
 
+    /// The chunk that it is a part of.
+    pub fn chunk(&self) -> &Arc<Chunk> {
+        &self.chunk
+    }
+
+    /// Which of the chunk's own bytes.
+    pub fn range(&self) -> Range<usize> {
+        self.range.clone()
+    }
+
     fn form(&self) -> Option<&Form> {
         self.chunk.forms.get(self.shape?)
     }

@@ -80,6 +80,14 @@ impl Channel {
         is_due
     }
 
+    /// A member whose seat is held is back in it, unless it was given up.
+    pub fn stay(&self, member: &Member) {
+        let state = self.lock();
+        if self.present(&state, member).is_ok() {
+            member.come_back();
+        }
+    }
+
     fn give_up(&self, state: &mut State, member: &Member, why: Departure, now_ms: u64) {
         member.lose();
         member.end_at(state.log.head());

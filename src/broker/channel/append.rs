@@ -164,6 +164,13 @@ impl Channel {
         state.commands.answer(&self.name, seq, who, code, text)
     }
 
+    /// The commands, by seq, that wait for a member's answer.
+    pub fn commands_due(&self, member: &Member) -> Vec<u64> {
+        let state = self.lock();
+        let is_here = self.present(&state, member).is_ok();
+        state.commands.due_to(member.key).filter(|_| is_here).collect()
+    }
+
     /// A command's time is up: whoever has not answered will be told so.
     pub fn expire(&self, seq: u64) {
         let mut state = self.lock();

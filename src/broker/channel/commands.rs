@@ -95,6 +95,12 @@ impl Commands {
         }
     }
 
+    /// The commands, by seq, that wait for this member's answer.
+    pub fn due_to(&self, key: Key) -> impl Iterator<Item = u64> {
+        let due = self.open.iter().filter(move |(_, open)| open.awaited.contains_key(&key));
+        due.map(|(seq, _)| *seq)
+    }
+
     /// How many commands are open.
     pub fn len(&self) -> usize {
         self.open.len()

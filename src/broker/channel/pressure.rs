@@ -174,7 +174,7 @@ impl Channel {
             return false;
         }
         // Its new place is among fresh entries; that makes it no fresher.
-        if member.is_left_behind() {
+        if member.is_left_behind() || member.client.is_unwaited() {
             return true;
         }
         // What is gone already cannot be waited for.

@@ -36,14 +36,14 @@ pub fn decode(line: &[u8]) -> Asked<'_> {
 }
 
 /// Reads a request whose verb is known by other means, as by an HTTP route: its
-/// fields are those of all these objects together.
+/// fields are those of all these objects together. `what` names them.
 ///
 /// # Errors
 /// As for a line of the dialect.
-pub fn ask<'a>(verb: &'static str, objects: &[&'a [u8]]) -> Result<Request<'a>, Fault> {
+pub fn ask<'a>(verb: &'static str, what: &str, objects: &[&'a [u8]]) -> Result<Request<'a>, Fault> {
     let mut fields = Fields::default();
     for object in objects {
-        fields.read("the body", object)?;
+        fields.read(what, object)?;
     }
     fields.has_no_address()?;
     request(verb, fields)

@@ -1,0 +1,77 @@
+//! Who speaks for a resident: whoever has its token.
+
+use super::exchange::Exchange;
+use super::problem::Problem;
+use crate::error::{Code, Fault};
+use crate::resident::{Absent, Resident};
+use hyper::StatusCode;
+use hyper::header::{AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};
+use std::sync::Arc;
+
+impl Exchange {
+    /// The resident whose token the request has; its lease begins anew.
+    ///
+    /// # Errors
+    /// 401 for a token that is none, 410 for a resident that has gone.
+    pub fn resident(&self) -> Result<Option<Arc<Resident>>, Problem> {
+        let Some(header) = self.header(&AUTHORIZATION)? else { return Ok(None) };
+        let token = header.split_once(' ').filter(|(kind, _)| kind.eq_ignore_ascii_case("bearer"));
+        let token = token.and_then(|(_, token)| token.trim().parse().ok());
+        let token = token.ok_or_else(|| unknown("Authorization must be Bearer and a token"))?;
+        let resident = self.http.residents.find(&token)?;
+        resident.renew()?;
+        Ok(Some(resident))
+    }
+
+    /// The same, for what only a member of this channel may do.
+    ///
+    /// # Errors
+    /// The same; 401 without a token, 403 for one of another channel.
+    pub fn member(&self) -> Result<Arc<Resident>, Problem> {
+        let text = "this needs the token of a member without a connection, as Authorization: \
+                    Bearer TOKEN; POST to …/members gives one";
+        let resident = self.resident()?.ok_or_else(|| unknown(text))?;
+        let channel = self.part("channel");
+        if *resident.channel == *channel {
+            return Ok(resident);
+        }
+        // That the channel is not there says more.
+        self.http.broker.channel(channel)?;
+        let text =
+            format!("{} is a member of {}, not of {channel}", resident.name, resident.channel);
+        Err(Fault::new(Code::NotMember, text).into())
+    }
+
+    /// The same, for what a member may do for itself alone.
+    ///
+    /// # Errors
+    /// The same; 403 for the token of somebody else.
+    pub fn own(&self) -> Result<Arc<Resident>, Problem> {
+        let resident = self.member()?;
+        let wanted = self.part("member");
+        if *resident.name == *wanted {
+            return Ok(resident);
+        }
+        let shown = crate::error::quoted(wanted);
+        let text = format!("this is the token of {}, not of {shown}", resident.name);
+        Err(Fault::new(Code::Denied, text).into())
+    }
+}
+
+/// 401, and how to do better.
+fn unknown(text: &str) -> Problem {
+    Problem::new(StatusCode::UNAUTHORIZED, Code::Denied, text)
+        .with(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
+}
+
+impl From<Absent> for Problem {
+    fn from(absent: Absent) -> Self {
+        match absent {
+            Absent::Unknown => unknown("nobody has this token"),
+            Absent::Gone { channel, name, reason } => {
+                let text = format!("{name} is no member of {channel} any more: {reason}");
+                Problem::from(Fault::new(Code::Gone, text)).saying("reason", reason)
+            }
+        }
+    }
+}

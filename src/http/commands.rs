@@ -1,0 +1,165 @@
+//! Commands of residents and for residents.
+
+use super::answer::{self, Answer};
+use super::exchange::Exchange;
+use super::problem::Problem;
+use crate::error::{Code, Fault};
+use crate::frame::Outcome;
+use crate::resident::{Given, Resident};
+use crate::runtime;
+use crate::wire::json::{self, Object};
+use crate::wire::rules::bad;
+use hyper::StatusCode;
+use hyper::header::{HeaderName, LOCATION};
+use std::task::Poll;
+use std::time::Duration;
+
+/// The header by which a client says that it will not wait (RFC 7240).
+const PREFER: HeaderName = HeaderName::from_static("prefer");
+const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
+/// The wish itself.
+const RESPOND_ASYNC: &str = "respond-async";
+
+/// The longest that somebody may wait for commands, in seconds: below the times
+/// after which things between here and there give a silent connection up.
+const WAIT_SECONDS_MAX: u64 = 60;
+
+/// A resident gives a command, and waits for all results unless it would rather
+/// not.
+///
+/// # Errors
+/// As for `cmd`; 401 without a token.
+pub async fn give(mut exchange: Exchange) -> Result<Answer, Problem> {
+    let resident = exchange.member()?;
+    let wishes = exchange.head.headers.get_all(PREFER).iter();
+    let mut wishes = wishes.filter_map(|wishes| wishes.to_str().ok()).flat_map(|w| w.split(','));
+    let is_patient = !wishes.any(|wish| wish.trim().eq_ignore_ascii_case(RESPOND_ASYNC));
+    let (address, key) = (exchange.address(), exchange.key()?);
+    let body = exchange.read_object().await?;
+    let request = json::ask("cmd", "the body", &[&address, &key, &body])?;
+    let seq = resident.command(request).await?;
+    drop(body);
+    if is_patient {
+        let over = |_: &mut _| if resident.is_over(seq) { Poll::Ready(()) } else { Poll::Pending };
+        resident.speaker.until(over).await;
+        return Ok(answer::json(StatusCode::OK, results(&resident, seq)?));
+    }
+    let answer = answer::json(StatusCode::ACCEPTED, results(&resident, seq)?);
+    let answer = answer::with(answer, PREFERENCE_APPLIED, RESPOND_ASYNC);
+    let location = format!("/v1/channels/{}/commands/{seq}", resident.channel);
+    Ok(answer::with(answer, LOCATION, &location))
+}
+
+/// What has come of a command, for whoever gave it.
+///
+/// # Errors
+/// 410 for a command that is not remembered, 401 without a token.
+pub fn look_up(exchange: &Exchange) -> Result<Answer, Problem> {
+    let resident = exchange.member()?;
+    Ok(answer::json(StatusCode::OK, results(&resident, seq(exchange)?)?))
+}
+
+/// The commands that wait for a resident's answer; at once, or when there is
+/// one.
+///
+/// # Errors
+/// 401 without its token, 410 when it has gone.
+pub async fn due(exchange: Exchange) -> Result<Answer, Problem> {
+    let resident = exchange.own()?;
+    let rows = || {
+        resident.drop_answered();
+        rows(&resident)
+    };
+    let wait = wait(&exchange)?;
+    if !wait.is_zero() {
+        let waiting = resident.speaker.until(|_| {
+            if rows().is_some() || resident.has_gone() { Poll::Ready(()) } else { Poll::Pending }
+        });
+        runtime::timeout(wait, waiting).await;
+        // It may have gone meanwhile; if not, it has been here all the time.
+        resident.renew()?;
+    }
+    let (count, mut rows) = rows().unwrap_or_default();
+    let mut out = Vec::new();
+    Object::begin("channel", &resident.channel, &mut out)
+        .text("member", &resident.name)
+        .number("count", count);
+    out.extend_from_slice(b",\"rows\":[");
+    out.append(&mut rows);
+    out.extend_from_slice(b"]}");
+    Ok(answer::json(StatusCode::OK, out))
+}
+
+/// How long somebody would wait.
+fn wait(exchange: &Exchange) -> Result<Duration, Fault> {
+    let query = exchange.head.uri.query().unwrap_or_default();
+    let mut wait = 0;
+    for (key, value) in url::form_urlencoded::parse(query.as_bytes()) {
+        let seconds = value.parse().ok().filter(|seconds| *seconds <= WAIT_SECONDS_MAX);
+        wait = seconds.filter(|_| key == "wait").ok_or_else(|| {
+            bad(format!("the query is wait, and up to {WAIT_SECONDS_MAX} whole seconds"))
+        })?;
+    }
+    Ok(Duration::from_secs(wait))
+}
+
+/// The commands that wait for an answer, if there are any, and how many.
+fn rows(resident: &Resident) -> Option<(u64, Vec<u8>)> {
+    let (mut count, mut rows) = (0, Vec::new());
+    for chunk in resident.state().inbox.commands() {
+        if count > 0 {
+            rows.push(b',');
+        }
+        count += 1;
+        json::entry(chunk, &chunk.bytes, &mut rows);
+    }
+    (count > 0).then_some((count, rows))
+}
+
+/// A resident answers a command.
+///
+/// # Errors
+/// As for `ack`; 401 without its token.
+pub async fn answer(mut exchange: Exchange) -> Result<Answer, Problem> {
+    let resident = exchange.member()?;
+    let (address, body) = (exchange.address(), exchange.read_object().await?);
+    let reading = resident.speaker.ask(json::ask("ack", "the body", &[&address, &body])?).await?;
+    resident.drop_answered();
+    Ok(answer::json(StatusCode::OK, reading.object()))
+}
+
+/// The command that the path names.
+fn seq(exchange: &Exchange) -> Result<u64, Fault> {
+    let seq = exchange.part("seq");
+    seq.parse().map_err(|_| bad(format!("{} is no seq", crate::error::quoted(seq))))
+}
+
+/// What has come of a command so far.
+fn results(resident: &Resident, seq: u64) -> Result<Vec<u8>, Fault> {
+    let Some(given) = resident.given(seq) else {
+        let text = format!("command {seq} is not remembered, or {} never gave it", resident.name);
+        return Err(Fault::new(Code::Gone, text));
+    };
+    let Given { to, ok, results, .. } = given;
+    let mut out = Vec::new();
+    let object = Object::begin("channel", &resident.channel, &mut out).number("seq", seq);
+    match ok {
+        Some(ok) => object.number("to", to).number("ok", ok),
+        None => object.number("to", to).null("ok"),
+    };
+    out.extend_from_slice(b",\"results\":[");
+    for (at, answered) in results.iter().enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        let row = Object::begin("member", &answered.member, &mut out).number("rank", answered.rank);
+        let row = match answered.outcome {
+            Outcome::Code(code) => row.number("result", code),
+            Outcome::Timeout => row.text("result", "timeout"),
+            Outcome::Left => row.text("result", "left"),
+        };
+        row.text("text", &answered.text).end();
+    }
+    out.extend_from_slice(b"]}");
+    Ok(out)
+}

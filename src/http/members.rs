@@ -1,0 +1,133 @@
+//! Members without a connection: coming, staying and going.
+
+use super::answer::{self, Answer};
+use super::exchange::Exchange;
+use super::problem::Problem;
+use super::views;
+use crate::error::Close;
+use crate::reply::Line;
+use crate::resident::{Entry, Wants};
+use crate::session::Held;
+use crate::speaker::Reading;
+use crate::wire::rules::bad;
+use hyper::StatusCode;
+use hyper::header::{CACHE_CONTROL, LOCATION};
+use serde::Deserialize;
+
+/// What somebody says who comes in.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Joining {
+    /// Its name; a guest's if there is none.
+    name: Option<String>,
+    /// Whether to make the channel if it is missing.
+    #[serde(default)]
+    create: bool,
+}
+
+/// Somebody comes in.
+///
+/// # Errors
+/// As for `hello` and `sub`.
+pub async fn join(mut exchange: Exchange) -> Result<Answer, Problem> {
+    let body = exchange.read_object().await?;
+    let joining: Joining = serde_json::from_slice(&body)
+        .map_err(|e| bad(format!("the body must be one JSON object: {e}")))?;
+    drop(body);
+    let entry = Entry {
+        channel: exchange.part("channel").to_owned(),
+        name: joining.name,
+        create: joining.create,
+        wants: Wants::default(),
+    };
+    let residents = &exchange.http.residents;
+    let addr = exchange.caller.session().client().origin().addr;
+    let (resident, reply) = residents.enter(entry, addr).await?;
+    let mut line = Line::new("member").at("channel", resident.channel.clone());
+    line = line.at("member", resident.name.clone());
+    line.fields.extend(reply.fields.into_iter().filter(|field| field.key != "channel"));
+    let line = line
+        .with("lease", exchange.http.broker.lease_ms())
+        .with("token", resident.token.to_string());
+    let answer = answer::json(StatusCode::CREATED, Reading::from(line).object());
+    let location = format!("/v1/channels/{}/members/{}", resident.channel, resident.name);
+    // What has a secret in it is nothing to keep.
+    Ok(answer::with(answer::with(answer, LOCATION, &location), CACHE_CONTROL, "no-store"))
+}
+
+/// A member, and where it stands.
+///
+/// # Errors
+/// 404 for one that is none, 410 for a resident that has gone.
+pub async fn show(exchange: Exchange) -> Result<Answer, Problem> {
+    let line = standing(&exchange).await?;
+    views::answer(&exchange, &Reading::from(line))
+}
+
+/// A resident stays.
+///
+/// # Errors
+/// 401 without its token, 410 if it has gone.
+pub async fn renew(exchange: Exchange) -> Result<Answer, Problem> {
+    exchange.own()?;
+    let line = standing(&exchange).await?.with("lease", exchange.http.broker.lease_ms());
+    Ok(answer::json(StatusCode::OK, Reading::from(line).object()))
+}
+
+/// A resident goes.
+///
+/// # Errors
+/// 401 without its token, 410 if it has gone.
+pub async fn leave(exchange: Exchange) -> Result<Answer, Problem> {
+    let resident = exchange.own()?;
+    exchange.http.residents.end(&resident, Close::Quit, Close::Quit.as_str());
+    let channel = exchange.http.broker.channel(&resident.channel);
+    // Where it is on disk that it came, it has to be there that it went.
+    let ticket = channel.ok().and_then(|channel| channel.pending());
+    exchange.caller.on_disk(ticket.map(|ticket| Held { ticket, requests: 1 })).await?;
+    Ok(answer::empty(StatusCode::NO_CONTENT))
+}
+
+/// Where the member stands that the path names.
+async fn standing(exchange: &Exchange) -> Result<Line, Problem> {
+    let (name, called) = (exchange.part("channel"), exchange.part("member"));
+    let broker = &exchange.http.broker;
+    let channel = broker.channel(name)?;
+    let member = broker.client(called).ok().and_then(|client| client.member(name));
+    let Some(member) = member.filter(|member| !member.observer) else {
+        return Err(match exchange.http.residents.gone(name, called) {
+            Some(gone) => gone.into(),
+            None => Problem::from(channel.no_member(called)),
+        });
+    };
+    let standing = channel.standing(&member)?;
+    let held = channel.pending().map(|ticket| Held { ticket, requests: 1 });
+    exchange.caller.on_disk(held).await?;
+    let line = Line::new("member").at("channel", name).at("member", called);
+    let line = line.with("rank", standing.rank).with("term", standing.term);
+    let line = line.with("view", standing.view).with("members", standing.members);
+    Ok(line.with("away", member.away_until_ms().is_some()))
+}
+
+/// A request that a resident makes as itself.
+///
+/// # Errors
+/// As for the verb; 401 without a token.
+pub async fn speak(mut exchange: Exchange, verb: &'static str) -> Result<Answer, Problem> {
+    let resident = exchange.member()?;
+    let (address, body) = (exchange.address(), exchange.read_object().await?);
+    let request = crate::wire::json::ask(verb, "the body", &[&address, &body])?;
+    let reading = resident.speaker.ask(request).await?;
+    Ok(answer::json(StatusCode::OK, reading.object()))
+}
+
+/// A resident goes to the bottom of the roster.
+///
+/// # Errors
+/// As for `yield`; 401 without its token.
+pub async fn yield_rank(exchange: Exchange) -> Result<Answer, Problem> {
+    let resident = exchange.own()?;
+    let channel = Some(resident.channel.to_string());
+    let reading = resident.speaker.ask(crate::request::Request::Yield { channel }).await?;
+    Ok(answer::json(StatusCode::OK, reading.object()))
+}

@@ -1,0 +1,63 @@
+//! Answers that may be asked for again: with a tag by which a client knows
+//! whether there is anything new.
+
+use super::answer::{self, Answer};
+use super::exchange::Exchange;
+use super::problem::Problem;
+use crate::speaker::Reading;
+use hyper::StatusCode;
+use hyper::header::{ETAG, IF_NONE_MATCH};
+use xxhash_rust::xxh3::xxh3_64;
+
+/// The answer, or that it is what the client has.
+///
+/// # Errors
+/// 400 for a header that is none.
+pub fn answer(exchange: &Exchange, reading: &Reading) -> Result<Answer, Problem> {
+    let object = reading.object();
+    let tag = tag(reading.view(), &object);
+    let known = exchange.header(&IF_NONE_MATCH)?;
+    let answer = if known.is_some_and(|known| names(known, &tag)) {
+        answer::empty(StatusCode::NOT_MODIFIED)
+    } else {
+        answer::json(StatusCode::OK, object)
+    };
+    Ok(answer::with(answer, ETAG, &tag))
+}
+
+/// The tag of an answer: the view of the roster, if it tells of one, and what
+/// else there is in it.
+fn tag(view: Option<u64>, object: &[u8]) -> String {
+    let content = xxh3_64(object);
+    match view {
+        Some(view) => format!("\"{view}-{content:016x}\""),
+        None => format!("\"{content:016x}\""),
+    }
+}
+
+/// Whether a list of tags has this one. A weak one is as good here.
+fn names(list: &str, tag: &str) -> bool {
+    let tags = list.split(',').map(str::trim);
+    list.trim() == "*"
+        || tags.map(|one| one.strip_prefix("W/").unwrap_or(one)).any(|one| one == tag)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_is_the_view_and_the_content() {
+        let (one, other) = (tag(Some(18), b"{}"), tag(Some(18), b"{ }"));
+        assert!(one.starts_with("\"18-") && one.ends_with('"'), "{one}");
+        assert_ne!(one, other);
+        assert_eq!(one, tag(Some(18), b"{}"));
+        assert_ne!(tag(None, b"{}"), one);
+        for list in [one.clone(), format!("\"x\", {one}"), format!("W/{one}"), "*".into()] {
+            assert!(names(&list, &one), "{list}");
+        }
+        for list in ["", "\"18\"", "18", "\"*\""] {
+            assert!(!names(list, &one), "{list}");
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! One client, and how its requests are asked by those who wait for the answer:
+//! the connection that is the client, or, for a resident, whoever has its token.
+
+use crate::broker::{Broker, Client};
+use crate::error::{Code, Fault};
+use crate::reply::{Line, Reply};
+use crate::request::Request;
+use crate::session::{Held, Session, Step};
+use crate::sync::lock;
+use crate::wire::json::{self, Rows};
+use std::future::poll_fn;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+/// One client with its session.
+#[derive(Debug)]
+pub struct Speaker {
+    broker: Arc<Broker>,
+    /// Locked for as long as nothing is waited for.
+    session: Mutex<Session>,
+    /// Wakes those who wait on its behalf, if they are not the task that reads
+    /// its mail.
+    bell: Option<Bell>,
+}
+
+/// Wakes everyone who waits.
+#[derive(Debug, Default)]
+pub struct Bell(Mutex<Vec<Waker>>);
+
+impl Bell {
+    /// One more waits; before looking whether there is a need to.
+    pub fn wait(&self, cx: &Context<'_>) {
+        let mut wakers = lock(&self.0);
+        if !wakers.iter().any(|waker| waker.will_wake(cx.waker())) {
+            wakers.push(cx.waker().clone());
+        }
+    }
+
+    /// Wakes them.
+    pub fn ring(&self) {
+        for waker in std::mem::take(&mut *lock(&self.0)) {
+            waker.wake();
+        }
+    }
+}
+
+/// What was answered.
+#[derive(Debug)]
+pub enum Reading {
+    /// This.
+    Reply(Reply),
+    /// Entries that were read from the disk, and the last line.
+    Rows(Rows, Line),
+}
+
+impl From<Line> for Reading {
+    fn from(line: Line) -> Self {
+        Reading::Reply(line.into())
+    }
+}
+
+impl Reading {
+    /// The view of the roster that it tells of, if it does.
+    pub fn view(&self) -> Option<u64> {
+        match self {
+            Reading::Reply(Reply::Line(last)) => last.number("view"),
+            Reading::Reply(Reply::List(rows, last)) => {
+                let in_rows = || rows.iter().find_map(|row| row.number("view"));
+                last.number("view").or_else(in_rows)
+            }
+            _ => None,
+        }
+    }
+
+    /// As a JSON object.
+    pub fn object(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        match self {
+            Reading::Reply(reply) => json::object(reply, &mut out),
+            Reading::Rows(rows, last) => rows.object(last, &mut out),
+        }
+        out
+    }
+}
+
+impl Speaker {
+    /// For a client whose mail is read by the task that asks for it.
+    pub fn new(broker: Arc<Broker>, client: Arc<Client>) -> Speaker {
+        let session = Mutex::new(Session::new(broker.clone(), client));
+        Speaker { broker, session, bell: None }
+    }
+
+    /// For a client whose mail is read by a task of its own, which rings the
+    /// bell.
+    pub fn with_bell(broker: Arc<Broker>, client: Arc<Client>) -> Speaker {
+        Speaker { bell: Some(Bell::default()), ..Speaker::new(broker, client) }
+    }
+
+    /// The session, when nobody speaks any more.
+    pub fn into_session(self) -> Session {
+        self.session.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Wakes those who wait on its behalf.
+    pub fn ring(&self) {
+        if let Some(bell) = &self.bell {
+            bell.ring();
+        }
+    }
+
+    /// Waits until there is something to be had of the session.
+    pub async fn until<T>(&self, mut look: impl FnMut(&mut Session) -> Poll<T>) -> T {
+        poll_fn(|cx| {
+            if let Some(bell) = &self.bell {
+                bell.wait(cx);
+                return look(&mut self.session());
+            }
+            let mut session = self.session();
+            session.register(cx.waker());
+            look(&mut session)
+        })
+        .await
+    }
+
+    /// The session, for as long as nothing is waited for.
+    pub fn session(&self) -> MutexGuard<'_, Session> {
+        lock(&self.session)
+    }
+
+    /// Asks, and waits until what the answer tells of is on disk.
+    ///
+    /// # Errors
+    /// As for the request; [`Code::Unavailable`] if the disk fails.
+    pub async fn ask(&self, request: Request<'_>) -> Result<Reading, Fault> {
+        let (reply, held) = {
+            let mut session = self.session();
+            let reply = session.handle(request, self.broker.now_ms());
+            session.flush();
+            (reply, session.take_held())
+        };
+        match (reply, held) {
+            (Ok(Some(Reply::Scroll)), held) => {
+                // It tells of nothing but what is on disk.
+                let _ = self.on_disk(held).await;
+                self.scroll().await
+            }
+            (reply, held) => {
+                let reply = self.told(reply, held).await?;
+                self.room().await;
+                // Only who asks for it gets none.
+                reply.map(Reading::Reply).ok_or_else(no_reply)
+            }
+        }
+    }
+
+    /// Waits until what an answer tells of is on disk, be it that something
+    /// failed.
+    ///
+    /// # Errors
+    /// The answer's, or [`Code::Unavailable`] if it is not known to be.
+    pub async fn told<T>(&self, answer: Result<T, Fault>, held: Option<Held>) -> Result<T, Fault> {
+        if answer.as_ref().is_err_and(|fault| fault.code == Code::Unavailable) {
+            // It says nothing of the channel.
+            return answer;
+        }
+        self.on_disk(held).await?;
+        answer
+    }
+
+    /// Waits until something is on disk.
+    ///
+    /// # Errors
+    /// [`Code::Unavailable`] if it is not known to be.
+    pub async fn on_disk(&self, held: Option<Held>) -> Result<(), Fault> {
+        let Some(Held { ticket, .. }) = held else { return Ok(()) };
+        let waiter = self.session().waiter();
+        ticket.wake_when_settled(&waiter);
+        self.until(|_| match ticket.outcome() {
+            None => Poll::Pending,
+            Some(Ok(())) => Poll::Ready(Ok(())),
+            Some(Err(reason)) => {
+                let text = format!("it is not known to be on disk: {reason}");
+                Poll::Ready(Err(Fault::new(Code::Unavailable, text)))
+            }
+        })
+        .await
+    }
+
+    /// Waits as a publisher has to, while a live member is a whole log behind.
+    pub async fn room(&self) {
+        self.until(|session| if session.may_read() { Poll::Ready(()) } else { Poll::Pending })
+            .await;
+    }
+
+    /// Reads entries from the disk, as many as one answer has.
+    async fn scroll(&self) -> Result<Reading, Fault> {
+        let mut rows = Rows::default();
+        let step = || {
+            self.until(|session| match session.scroll() {
+                Step::Pending => Poll::Pending,
+                step => Poll::Ready(step),
+            })
+        };
+        loop {
+            match step().await {
+                Step::Pending => {}
+                Step::Rows(read) if rows.add(&read) => {}
+                Step::Rows(_) => {
+                    let channel = self.session().cut_scroll().unwrap_or_default();
+                    return Ok(Reading::Rows(rows, json::cut(&channel)));
+                }
+                Step::Done(last) if last.as_ref().is_ok_and(|last| last.kind != "history") => {
+                    return last.map(|last| Reading::Reply(last.into()));
+                }
+                Step::Done(last) => return last.map(|last| Reading::Rows(rows, last)),
+            }
+        }
+    }
+}
+
+/// That a request had no reply, or none that could be understood.
+pub fn no_reply() -> Fault {
+    Fault::new(Code::Internal, "there is no reply")
+}
