@@ -20,6 +20,7 @@
 //! - [`server`]: builds the parts, takes connections, stops in order.
 //! - [`connection`]: one socket, one task, which reads and writes in turn.
 //! - [`http`]: the same for HTTP/1.1: routes, what they ask, and how it is answered.
+//! - [`page`]: what a person looks at in a browser; files, served by [`http`].
 //! - [`wire`]: bytes to requests, replies and frames to bytes; pure.
 //! - [`request`], [`reply`], [`frame`], [`payload`], [`error`]: what is said,
 //!   free of any wire format.
@@ -59,7 +60,9 @@ pub mod http;
 pub mod log;
 pub mod moment;
 pub mod open_files;
+pub mod page;
 pub mod payload;
+pub mod process;
 pub mod reply;
 pub mod request;
 pub mod resident;

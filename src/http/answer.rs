@@ -14,7 +14,16 @@ pub type Answer = Response<Body>;
 
 /// An answer whose body is there.
 pub fn whole(status: StatusCode, kind: &'static str, body: Vec<u8>) -> Answer {
-    let mut answer = Response::new(Full::new(Bytes::from(body)).boxed_unsync());
+    of(status, kind, Bytes::from(body))
+}
+
+/// An answer whose body is a part of the program.
+pub fn constant(status: StatusCode, kind: &'static str, body: &'static [u8]) -> Answer {
+    of(status, kind, Bytes::from_static(body))
+}
+
+fn of(status: StatusCode, kind: &'static str, body: Bytes) -> Answer {
+    let mut answer = Response::new(Full::new(body).boxed_unsync());
     *answer.status_mut() = status;
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     answer

@@ -27,6 +27,7 @@ pub mod io;
 mod members;
 mod messages;
 mod origin;
+mod page;
 mod problem;
 mod routes;
 mod views;
@@ -238,6 +239,8 @@ async fn route(
         Act::Acknowledge => commands::answer(exchange).await,
         Act::Events => events::observe(exchange).await,
         Act::WebSocket => websocket::upgrade(&exchange),
+        Act::Index => page::index(&exchange),
+        Act::Asset(folder) => page::asset(&exchange, folder),
     }
 }
 

@@ -53,6 +53,8 @@ const RULES: &[(&str, Reach)] = &[
     ("moment", Only(&[])),
     ("config", Only(&[])),
     ("open_files", Only(&[])),
+    ("page", Only(&[])),
+    ("process", Only(&[])),
     ("runtime", Only(&[])),
 ];
 
