@@ -32,7 +32,7 @@ function Given({ command }) {
     <ul class="results">
       ${all.slice(0, 50).map(([member, result]) => {
         const [kind, word] = state(result, done);
-        return html`<li key=${member} class=${`result ${kind}`}><bdi class="name">${member}</bdi> <span class="outcome">${word}</span>
+        return html`<li key=${member} class=${`result ${kind}`}><bdi class="name">${member}</bdi> <span class="outcome">${word}</span>${" "}
           ${result?.text && html`<bdi class="text">${visible(result.text.slice(0, 200))}</bdi>`}</li>`;
       })}
     </ul>

@@ -24,7 +24,7 @@ function Message({ entry }) {
 
 function Command({ entry }) {
   const { from, from_rank: rank, name, args } = entry;
-  return html`<bdi class="from">${from}</bdi> <span class="tag">rank ${rank} commands</span>
+  return html`<bdi class="from">${from}</bdi> <span class="tag">rank ${rank} commands</span>${" "}
     <span class="said order"><${Text} text=${["/" + name, ...args].join(" ")} /></span>`;
 }
 
@@ -51,7 +51,7 @@ export function Stream({ watch }) {
   const [behind, setBehind] = useState(null);
   const last = entries.at(-1)?.seq ?? 0;
   const keepEnd = () => {
-    if (isAtEnd.current) list.current.scrollTop = list.current.scrollHeight;
+    if (isAtEnd.current && list.current) list.current.scrollTop = list.current.scrollHeight;
   };
   useLayoutEffect(keepEnd, [last]);
   // What is below may grow, and leave less room.
@@ -75,8 +75,8 @@ export function Stream({ watch }) {
         ? html`<span class="tag warn">too fast to read</span> a few of ${short(rate)}/s`
         : `${short(rate)}/s`}</p>
     </div>
-    <div class="stream">
-      <ol ref=${list} role="log" aria-live="off" tabindex="0" aria-label="Entries, latest last" onScroll=${onScroll}>
+    <div class="stream" data-mode=${mode}>
+      <ol ref=${list} tabindex="0" aria-label="Entries, latest last" onScroll=${onScroll}>
         ${entries.map((entry) => html`<${Entry} key=${entry.seq} entry=${entry} change=${changes.get(entry.seq)} />`)}
       </ol>
       ${behind !== null && html`<button type="button" class="latest" onClick=${toEnd}>

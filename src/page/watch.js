@@ -101,10 +101,9 @@ export class Watch {
         this.mode = "sampled";
       } else {
         const from = known.next ?? (this.#next || undefined);
-        this.#arrived = 0;
-        this.mode = "live";
         await this.link.ask({ op: "sub", channel, observe: true, from });
-        if (isOver()) this.link.ask({ op: "unsub", channel }).catch(() => {});
+        if (isOver()) return this.link.ask({ op: "unsub", channel }).catch(() => {});
+        [this.mode, this.#arrived] = ["live", 0];
       }
     } catch (fault) {
       if (isOver()) return;
