@@ -26,9 +26,19 @@ function Rung({ row, rank, isSelf, now }) {
     </span>
     <span class="facts">
       <span>term <b>${term === null ? "?" : whole(term)}</b></span>
-      <span class="since">${since ? `here for ${span(now - since)}` : "just came"}</span>
+      <span class="since">${since ? `here for ${span(now - since, 0)}` : "just came"}</span>
     </span>
   </li>`;
+}
+
+/** Lets the ladder grow and shrink no faster than its rungs move. */
+function resize(list, last) {
+  const height = list.offsetHeight;
+  if (last.current && last.current !== height) {
+    const heights = [last.current, height].map((px) => ({ height: `calc(${px}px + 2 * var(--rim))` }));
+    animate(list.parentElement, heights, MOVE);
+  }
+  last.current = height;
 }
 
 /** Moves what has another place than at the last look, and sees off what is gone. */
@@ -39,6 +49,7 @@ function move(list, places) {
     if (rungs.has(member)) continue;
     places.delete(member);
     const leaver = rung.cloneNode(true);
+    for (const tag of leaver.querySelectorAll(".tag")) tag.remove();
     leaver.classList.add("leaver");
     leaver.setAttribute("aria-hidden", "true");
     leaver.style.top = `${top}px`;
@@ -65,6 +76,7 @@ function move(list, places) {
 function Rungs({ rows, self, channel }) {
   const list = useRef(null);
   const places = useRef(new Map());
+  const height = useRef(0);
   const of = useRef(channel);
   // Chromium 156 forgets that a rung looks otherwise now if it is moved the newer way.
   useLayoutEffect(() => { list.current.moveBefore = undefined; }, []);
@@ -72,7 +84,9 @@ function Rungs({ rows, self, channel }) {
     if (of.current !== channel) {
       of.current = channel;
       places.current.clear();
+      height.current = 0;
     }
+    resize(list.current, height);
     move(list.current, places.current);
   });
   const now = Date.now();

@@ -5,7 +5,7 @@ import { told } from "./roster.js";
 import { clock, span } from "./words.js";
 
 /** How far the line goes back, at least and at most, in milliseconds. */
-const LINE_MS_MIN = 15_000;
+const LINE_MS_MIN = 10_000;
 const LINE_MS_MAX = 900_000;
 /** Changes that are listed. */
 const CHANGES_SHOWN = 40;
@@ -35,7 +35,10 @@ function Line({ roster }) {
   const vacantMs = vacant.reduce((sum, { from: begin, to }) => sum + (to ?? now) - Math.max(begin, from), 0);
   const holders = shown.length - vacant.length;
   const words = `Rank 0 over ${span(now - Math.max(first, from))}: ${shown.map(title).join(", then ")}`;
-  const summary = `${holders === 1 ? "one holder" : `${holders} reigns`}${vacant.length ? `, vacant for ${span(vacantMs)}` : ", never vacant"}`;
+  const summary = [
+    holders > 0 && (holders === 1 ? "one holder" : `${holders} reigns`),
+    vacant.length ? `vacant for ${span(vacantMs)}` : "never vacant",
+  ].filter(Boolean).join(", ");
   return html`<div class="head"><h3>Rank 0</h3><p class="faint">${reigns.length > 0 && summary}</p></div>
     <div class="line">
       <div class="reigns" role="img" aria-label=${words}>

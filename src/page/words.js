@@ -38,10 +38,10 @@ export function bytes(number) {
   return `${at && shown < 100 ? shown.toFixed(1) : Math.round(shown)} ${units[at]}`;
 }
 
-/** A time span in few characters; from milliseconds. */
-export function span(ms) {
-  const secs = ms / 1000;
-  if (secs < 9.95) return `${Math.max(secs, 0).toFixed(1)} s`;
+/** A time span in few characters, a short one with so many digits; from milliseconds. */
+export function span(ms, digits = 1) {
+  const secs = Math.max(ms / 1000, 0);
+  if (secs < 9.95) return `${secs.toFixed(digits)} s`;
   if (secs < 90) return `${Math.round(secs)} s`;
   if (secs < 5_400) return `${Math.round(secs / 60)} min`;
   if (secs < 129_600) return `${Math.round(secs / 3600)} h`;

@@ -29,7 +29,7 @@ assert.equal(payload("text"), "text");
 assert.equal(payload({ a: [1] }), '{"a":[1]}');
 assert.deepEqual([0, 9.64, 12.4, 1_234, 5e6].map(short), ["0", "9.6", "12", "1.2K", "5M"]);
 assert.deepEqual([0, 1023, 1024, 8.5 * 2 ** 20].map(bytes), ["0 B", "1023 B", "1.0 KiB", "8.5 MiB"]);
-assert.deepEqual([900, 12_000, 600_000, 2e8].map(span), ["0.9 s", "12 s", "10 min", "2 d"]);
+assert.deepEqual([900, 12_000, 600_000, 2e8].map((ms) => span(ms)), ["0.9 s", "12 s", "10 min", "2 d"]);
 
 // A roster is the fold of its entries, and the fold can be undone.
 const dice = (() => {
