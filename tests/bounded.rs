@@ -17,7 +17,7 @@ fn max_clients() {
             "{\"op\":\"ping\"}\n",
             "{*\"ok\":false,\"error\":{\"code\":\"full\",*}}\n{\"frame\":\"bye\",\"reason\":\"full\"}\n",
         ),
-        ("GET / HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 503 *\r\n*\r\n\r\nfull*"),
+        ("GET / HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 503 *\r\n*\r\n\r\n{*\"code\":\"full\",*}*"),
         ("*1\r\n$4\r\nPING\r\n", "-ERR full *\r\n"),
         ("INIT,x\n", "ERR,full *;"),
     ] {

@@ -7,6 +7,7 @@ use crate::reply::Reply;
 use crate::request::{Format, Publish, Request};
 use crate::session::Session;
 use crate::wire::lines::{Lines, TooLong};
+use crate::wire::sniff;
 use crate::wire::spoken::{self, Asked, OwnedTag, Tag};
 use std::borrow::Cow;
 
@@ -81,6 +82,9 @@ impl Voice {
         let mut lines = Lines::new(bytes, line_max);
         while let Some(line) = lines.next() {
             let Asked { tag, request } = match line {
+                Ok(line) if self.is_http(line) => {
+                    Asked { tag: Tag::default(), request: Err(not_http()) }
+                }
                 Ok(line) => spoken::decode(self.format, line),
                 Err(TooLong) => Asked { tag: Tag::default(), request: Err(too_long(line_max)) },
             };
@@ -127,6 +131,9 @@ impl Voice {
                 Err(fault) => {
                     batch.publish(session, outgoing, now_ms);
                     outgoing.answer(Err(fault), self.format, &[tag], session);
+                    if line.is_ok_and(|line| self.is_http(line)) {
+                        return Err(Close::Malformed);
+                    }
                 }
             }
         }
@@ -135,6 +142,11 @@ impl Voice {
             outgoing.answer(Err(too_long(line_max)), self.format, &[], session);
             Close::TooLong
         })
+    }
+
+    /// Whether this is a line of an HTTP request.
+    fn is_http(&self, line: &[u8]) -> bool {
+        self.format == Format::Text && sniff::is_http(line)
     }
 }
 
@@ -182,6 +194,10 @@ impl<'a> Batch<'a> {
         self.payloads.clear();
         self.tags.clear();
     }
+}
+
+fn not_http() -> Fault {
+    Fault::new(Code::BadRequest, "this is HTTP with a method that is not served: nothing is done")
 }
 
 fn too_long(line_max: usize) -> Fault {

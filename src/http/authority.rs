@@ -2,7 +2,7 @@
 
 use super::exchange::Exchange;
 use super::problem::Problem;
-use crate::error::{Code, Fault};
+use crate::error::{Close, Code, Fault};
 use crate::resident::{Absent, Resident};
 use hyper::StatusCode;
 use hyper::header::{AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};
@@ -18,9 +18,7 @@ impl Exchange {
         let token = header.split_once(' ').filter(|(kind, _)| kind.eq_ignore_ascii_case("bearer"));
         let token = token.and_then(|(_, token)| token.trim().parse().ok());
         let token = token.ok_or_else(|| unknown("Authorization must be Bearer and a token"))?;
-        let resident = self.http.residents.find(&token)?;
-        resident.renew()?;
-        Ok(Some(resident))
+        Ok(Some(self.http.residents.find(&token)?))
     }
 
     /// The same, for what only a member of this channel may do.
@@ -68,6 +66,9 @@ impl From<Absent> for Problem {
     fn from(absent: Absent) -> Self {
         match absent {
             Absent::Unknown => unknown("nobody has this token"),
+            Absent::Gone { reason, .. } if reason == Close::Shutdown.as_str() => {
+                Fault::new(Code::Unavailable, "this broker is stopping").into()
+            }
             Absent::Gone { channel, name, reason } => {
                 let text = format!("{name} is no member of {channel} any more: {reason}");
                 Problem::from(Fault::new(Code::Gone, text)).saying("reason", reason)

@@ -40,8 +40,13 @@ pub async fn give(mut exchange: Exchange) -> Result<Answer, Problem> {
     let seq = resident.command(request).await?;
     drop(body);
     if is_patient {
-        let over = |_: &mut _| if resident.is_over(seq) { Poll::Ready(()) } else { Poll::Pending };
-        resident.speaker.until(over).await;
+        let is_settled = || resident.is_over(seq) || resident.has_gone();
+        let look = |_: &mut _| if is_settled() { Poll::Ready(()) } else { Poll::Pending };
+        resident.speaker.until(look).await;
+        if !resident.is_over(seq) {
+            // It has gone, and nobody collects the results any more.
+            exchange.http.residents.renew(&resident)?;
+        }
         return Ok(answer::json(StatusCode::OK, results(&resident, seq)?));
     }
     let answer = answer::json(StatusCode::ACCEPTED, results(&resident, seq)?);
@@ -77,7 +82,7 @@ pub async fn due(exchange: Exchange) -> Result<Answer, Problem> {
         });
         runtime::timeout(wait, waiting).await;
         // It may have gone meanwhile; if not, it has been here all the time.
-        resident.renew()?;
+        exchange.http.residents.renew(&resident)?;
     }
     let (count, mut rows) = rows().unwrap_or_default();
     let mut out = Vec::new();

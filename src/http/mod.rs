@@ -26,6 +26,7 @@ mod fields;
 pub mod io;
 mod members;
 mod messages;
+mod openapi;
 mod origin;
 mod page;
 mod problem;
@@ -189,6 +190,9 @@ async fn dispatch(http: Arc<Http>, caller: Arc<Caller>, request: Request<Incomin
     let headers = answer.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-cache"));
+    if http.broker.is_stopping() {
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     if let Some(origin) = named {
         share_with(origin, headers);
     }
@@ -226,6 +230,7 @@ async fn route(
     match act {
         Act::Ask(verb) => exchange.ask(verb).await,
         Act::Speak(verb) => members::speak(exchange, verb).await,
+        Act::Describe => views::json(&exchange, None, openapi::DOCUMENT.trim_end().into()),
         Act::Create => channels::create(exchange).await,
         Act::Publish => messages::publish(exchange).await,
         Act::Join => members::join(exchange).await,

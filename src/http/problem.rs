@@ -72,13 +72,14 @@ pub const fn status(code: Code) -> StatusCode {
     match code {
         Code::BadRequest => StatusCode::BAD_REQUEST,
         Code::UnknownCommand | Code::NoChannel | Code::NoMember => StatusCode::NOT_FOUND,
-        Code::Exists | Code::AlreadyMember | Code::NameTaken => StatusCode::CONFLICT,
+        // It is nobody's fault, and may be otherwise tomorrow.
+        Code::Exists | Code::AlreadyMember | Code::NameTaken | Code::Full => StatusCode::CONFLICT,
         Code::NotMember | Code::Rank | Code::Denied => StatusCode::FORBIDDEN,
         Code::Fenced => StatusCode::PRECONDITION_FAILED,
         Code::TooLong => StatusCode::PAYLOAD_TOO_LARGE,
         Code::TooMany => StatusCode::TOO_MANY_REQUESTS,
         Code::Gone => StatusCode::GONE,
-        Code::Full | Code::Unavailable | Code::Busy => StatusCode::SERVICE_UNAVAILABLE,
+        Code::Unavailable | Code::Busy => StatusCode::SERVICE_UNAVAILABLE,
         Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }

@@ -21,6 +21,8 @@ pub enum Act {
     Ask(&'static str),
     /// The same, asked by a resident.
     Speak(&'static str),
+    /// Describes all routes.
+    Describe,
     /// Makes a channel.
     Create,
     /// Publishes.
@@ -69,6 +71,7 @@ const fn delete(path: &'static str, act: Act) -> Route {
 pub static ROUTES: &[Route] = &[
     get("/v1/version", Act::Ask("version")),
     get("/v1/stats", Act::Ask("stats")),
+    get("/v1/openapi.json", Act::Describe),
     get("/v1/clients", Act::Ask("who")),
     get("/v1/channels", Act::Ask("channels")),
     post("/v1/channels", Act::Create),

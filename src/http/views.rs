@@ -14,15 +14,22 @@ use xxhash_rust::xxh3::xxh3_64;
 /// # Errors
 /// 400 for a header that is none.
 pub fn answer(exchange: &Exchange, reading: &Reading) -> Result<Answer, Problem> {
-    let object = reading.object();
-    let tag = tag(reading.view(), &object);
+    json(exchange, reading.view(), reading.object())
+}
+
+/// The same for a JSON object, which may tell of this view of a roster.
+///
+/// # Errors
+/// The same.
+pub fn json(exchange: &Exchange, view: Option<u64>, object: Vec<u8>) -> Result<Answer, Problem> {
+    let tag = tag(view, &object);
     tagged(exchange, &tag, || answer::json(StatusCode::OK, object))
 }
 
-/// The same, for anything that has a tag.
+/// The same for anything that has a tag.
 ///
 /// # Errors
-/// 400 for a header that is none.
+/// The same.
 pub fn tagged(
     exchange: &Exchange,
     tag: &str,

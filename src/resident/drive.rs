@@ -4,11 +4,12 @@
 use super::{Resident, Residents};
 use crate::error::Close;
 use crate::frame::Frame;
-use crate::log::{Body, Chunk};
+use crate::log::{Body, Chunk, Departure};
 use crate::reply::Excerpt;
 use crate::roster::Change;
 use crate::runtime;
 use crate::session::{Batch, Session};
+use crate::sync::lock;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -20,7 +21,7 @@ const TURNS: usize = 16;
 const HOLD_LOOK_MS: u64 = 20;
 
 /// How a resident ends: its connection, if it had one, and as others are told.
-type End = (Close, &'static str);
+pub(super) type End = (Close, &'static str);
 
 /// Drives a resident until it has gone.
 pub(super) async fn run(residents: Arc<Residents>, resident: Arc<Resident>) {
@@ -53,8 +54,7 @@ impl Resident {
             }
             let moved = self.read(&mut session, &mut batch);
             if !session.is_subscribed() {
-                let reason = self.state().left.unwrap_or(Close::Lost.as_str());
-                return Poll::Ready((Close::Quit, reason));
+                return Poll::Ready(self.read_end(&mut session));
             }
             if !moved {
                 drop(session);
@@ -66,6 +66,27 @@ impl Resident {
         self.speaker.ring();
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    /// Its seat is gone: reads what is still due to it, and says why it left.
+    pub(super) fn read_end(&self, session: &mut Session) -> End {
+        let mut batch = Batch::default();
+        // It is over, whatever else it is told.
+        let _ = session.take_mail(&mut batch.frames, true);
+        while self.read(session, &mut batch) {}
+        let is_lost = || {
+            let subscriptions = lock(&self.client.subscriptions);
+            subscriptions.by_channel.get(&self.channel).is_some_and(|member| member.is_lost())
+        };
+        match self.state().left {
+            Some(reason) => (Close::Quit, reason),
+            None if is_lost() => (Close::Timeout, Close::Timeout.as_str()),
+            // What says so has yet to be on disk.
+            None if self.broker.channel(&self.channel).is_ok() => {
+                (Close::Quit, Departure::Kicked.as_str())
+            }
+            None => (Close::Quit, Departure::Dropped.as_str()),
+        }
     }
 
     /// Reads once; whether there was anything.
@@ -111,7 +132,7 @@ impl Resident {
         let is_own = chunk.author == self.client.id;
         // Whoever leaves of its own accord does not get to see it.
         matches!(chunk.body, Body::Change(Change::Left { .. }) if is_own)
-            .then_some(crate::log::Departure::Kicked.as_str())
+            .then_some(Departure::Kicked.as_str())
     }
 
     /// In how many milliseconds its lease is to be looked at.
@@ -119,7 +140,10 @@ impl Resident {
         let now_ms = self.broker.now_ms();
         let member = self.client.member(&self.channel);
         let at_ms = match member.and_then(|member| member.away_until_ms()) {
-            Some(held_ms) => held_ms.max(now_ms) + HOLD_LOOK_MS,
+            // It may be back meanwhile, and then lose its seat again.
+            Some(held_ms) => {
+                (held_ms.max(now_ms) + HOLD_LOOK_MS).min(now_ms + self.broker.lease_ms())
+            }
             None => self.client.heard_ms() + self.broker.lease_ms() + self.broker.guard_ms(),
         };
         at_ms.saturating_sub(now_ms).max(1)

@@ -23,6 +23,7 @@ use crate::runtime;
 use crate::session::Held;
 use crate::speaker::Speaker;
 use crate::sync::lock;
+use drive::End;
 use given::AllGiven;
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
@@ -98,21 +99,18 @@ impl Resident {
     }
 
     /// Somebody has asked on its behalf: its lease begins anew, and it keeps its
-    /// seat, if that was held.
-    ///
-    /// # Errors
-    /// [`Absent::Gone`].
-    pub fn renew(&self) -> Result<(), Absent> {
+    /// seat, if that was held. The end, if it has none any more.
+    fn renew(&self) -> Result<(), End> {
         // Within the session, so that it is not given up at the same time.
-        let _session = self.speaker.session();
+        let mut session = self.speaker.session();
         if let Some(reason) = self.state().gone {
-            return Err(self.absent(reason));
+            return Err((Close::Quit, reason));
         }
         self.client.heard(self.broker.now_ms());
         self.broker.keep_seats(&self.client);
         match self.client.member(&self.channel) {
             Some(_) => Ok(()),
-            None => Err(self.absent(self.state().left.unwrap_or("lost"))),
+            None => Err(self.read_end(&mut session)),
         }
     }
 
@@ -243,18 +241,31 @@ impl Residents {
         }
     }
 
-    /// The resident with this token.
+    /// The resident with this token. Its lease begins anew.
     ///
     /// # Errors
     /// [`Absent`].
     pub fn find(&self, token: &Token) -> Result<Arc<Resident>, Absent> {
         let table = lock(&self.table);
         let here = table.here.get(&token.session).filter(|resident| resident.token == *token);
-        if let Some(resident) = here {
-            return Ok(resident.clone());
+        if let Some(resident) = here.cloned() {
+            drop(table);
+            return self.renew(&resident).map(|()| resident);
         }
         let gone = table.gone.iter().rev().find(|(known, _)| known == token);
         Err(gone.map_or(Absent::Unknown, |(_, absent)| absent.clone()))
+    }
+
+    /// A resident's lease begins anew.
+    ///
+    /// # Errors
+    /// [`Absent`] if it has gone.
+    pub fn renew(&self, resident: &Arc<Resident>) -> Result<(), Absent> {
+        resident.renew().map_err(|(close, reason)| {
+            // Whoever hears of it may come in anew at once.
+            self.end(resident, close, reason);
+            resident.absent(reason)
+        })
     }
 
     /// The last resident of this name that has gone from this channel.

@@ -93,10 +93,13 @@ impl Dialect {
             )
             .into_bytes(),
             Dialect::Http => {
-                let status = if full { "503 Service Unavailable" } else { "501 Not Implemented" };
-                let body = format!("{code}: {message}\n");
+                let (status, title) =
+                    if full { (503, "Service Unavailable") } else { (501, "Not Implemented") };
+                let body = format!(
+                    "{{\"title\":\"{title}\",\"status\":{status},\"code\":\"{code}\",\"detail\":\"{message}\"}}\n"
+                );
                 format!(
-                    "HTTP/1.1 {status}\r\nContent-Type: text/plain\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+                    "HTTP/1.1 {status} {title}\r\nContent-Type: application/problem+json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
                     body.len()
                 )
                 .into_bytes()
@@ -109,6 +112,21 @@ impl Dialect {
             Dialect::Tls => vec![21, 3, 3, 0, 2, 2, 80],
         }
     }
+}
+
+/// Whether a line of the text dialect is the first of an HTTP request, or says
+/// for whom one is. Its method is then one that the first bytes of a connection
+/// do not tell, and whatever comes in its body is nothing that anybody here has
+/// asked for: a browser sends what a web page tells it to.
+pub fn is_http(line: &[u8]) -> bool {
+    let is_host = line.get(..5).is_some_and(|begin| begin.eq_ignore_ascii_case(b"host:"));
+    let versions: [&[u8]; 2] = [b" HTTP/1.1", b" HTTP/1.0"];
+    let Some(rest) = versions.iter().find_map(|version| line.strip_suffix(*version)) else {
+        return is_host;
+    };
+    let mut words = rest.split(|byte| *byte == b' ');
+    let is_target = |word: &[u8]| [&b"/"[..], b"http"].iter().any(|begin| word.starts_with(begin));
+    is_host || words.nth(1).is_some_and(is_target) && words.next().is_none()
 }
 
 #[cfg(test)]
@@ -144,6 +162,18 @@ mod tests {
             ("\u{fe}\u{ff}", Dialect::Text),
         ] {
             assert_eq!(sniffed(opening.as_bytes()).map(|s| s.1), Some(dialect), "{opening:?}");
+        }
+    }
+
+    #[test]
+    fn a_request_whatever_its_method() {
+        for line in
+            ["FOO / HTTP/1.1", "broadcast /x HTTP/1.0", "* http://a/ HTTP/1.1", "HOST: a", "host:"]
+        {
+            assert!(is_http(line.as_bytes()), "{line}");
+        }
+        for line in ["broadcast see /x HTTP/1.1", "pub n HTTP/1.1", "hosts", "/go HTTP/1.1", ""] {
+            assert!(!is_http(line.as_bytes()), "{line}");
         }
     }
 

@@ -12,12 +12,14 @@ mod child;
 mod client;
 mod dialogue;
 mod faults;
+mod http;
 mod page;
 
 pub use child::Child;
 pub use client::{Client, Sender, field, number};
 pub use dialogue::Dialogue;
 pub use faults::{Small, inject, with_failures};
+pub use http::{Answer, Web};
 pub use page::{Event, Events, Socket};
 
 use ranked_broker::config::Config;
@@ -68,6 +70,11 @@ impl Broker {
     /// A connection that has said nothing yet. The label is for the dialogue.
     pub fn connect(&self, label: &str) -> Client {
         Client::connect(self.addr, label, self.dialogue.clone())
+    }
+
+    /// Somebody who asks by HTTP.
+    pub fn web(&self) -> Web {
+        Web::of(self.addr, self.dialogue.clone())
     }
 
     /// The same, with as small a receive buffer as the kernel grants, so that

@@ -1,0 +1,334 @@
+//! Limits of HTTP, at their edge and past it; and what strangers try.
+
+// Clippy takes only what is marked #[test] for a test.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod support;
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+use support::{Answer, Broker, Client, Web, matches};
+
+const MESSAGES: &str = "/v1/channels/ops/messages";
+
+/// Sends these bytes, and gives all answers up to the end of the connection.
+fn answers(web: &Web, bytes: &[u8]) -> Vec<Answer> {
+    let mut stream = web.connect();
+    // Whoever is refused in the middle may hear of it first.
+    let _ = stream.write_all(bytes);
+    std::iter::from_fn(|| Answer::read(&mut stream, "POST")).collect()
+}
+
+/// The statuses that each of these is answered with, all at the same time:
+/// whoever does not close has to wait for the broker to.
+fn statuses(web: &Web, requests: &[Vec<u8>]) -> Vec<Vec<u16>> {
+    std::thread::scope(|scope| {
+        let mut asked = Vec::new();
+        for request in requests {
+            asked.push(scope.spawn(|| answers(web, request)));
+        }
+        let heard = asked.into_iter().map(|asked| asked.join().unwrap());
+        heard.map(|heard| heard.iter().map(|answer| answer.status).collect()).collect()
+    })
+}
+
+/// Whether the connection ends without another answer.
+fn ends(stream: &mut TcpStream) -> bool {
+    stream.set_read_timeout(Some(support::DEADLINE)).unwrap();
+    matches!(stream.read(&mut [0]), Ok(0) | Err(_))
+}
+
+/// A broker that soon ends a connection on which nothing more comes.
+fn hasty() -> Broker {
+    Broker::with(|config| config.request_timeout = Duration::from_millis(200))
+}
+
+/// A channel whose only member watches.
+fn watched(broker: &Broker) -> (Web, Client) {
+    (broker.web(), broker.member("alice", "ops"))
+}
+
+#[test]
+fn a_body_at_the_limit_and_past_it() {
+    let broker = Broker::with(|config| {
+        config.max_body = 1_000;
+        config.max_line = 900;
+    });
+    let (web, mut alice) = watched(&broker);
+    let body = |bytes: usize| format!("{{\"data\":\"a\"}}{}", " ".repeat(bytes - 12));
+    web.post(MESSAGES, &body(1_000)).expect(201, "*");
+    let answer = web.post(MESSAGES, &body(1_001)).problem(413, "too-long");
+    answer.expect(413, "*--max-body*");
+    let text =
+        |bytes| web.ask("POST", MESSAGES, Some(("text/plain", "b".repeat(bytes).as_bytes())));
+    text(900).expect(201, "*");
+    text(901).problem(413, "too-long").expect(413, "*--max-line*");
+    // One that announces too much is not read, and one that announces nothing
+    // is read no further.
+    let start = format!("POST {MESSAGES} HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\n");
+    let mut stream = web.connect();
+    stream
+        .write_all(
+            format!("{start}Content-Length: 99999999999\r\nExpect: 100-continue\r\n\r\n")
+                .as_bytes(),
+        )
+        .unwrap();
+    Answer::read(&mut stream, "POST").unwrap().problem(413, "too-long");
+    assert!(ends(&mut stream));
+    let mut stream = web.connect();
+    stream.write_all(format!("{start}Transfer-Encoding: chunked\r\n\r\n").as_bytes()).unwrap();
+    for _ in 0..11 {
+        let _ = stream.write_all(format!("64\r\n{}\r\n", "c".repeat(100)).as_bytes());
+    }
+    Answer::read(&mut stream, "POST").unwrap().problem(413, "too-long");
+    alice.expect_all(&["msg ops 2 guest-* a", "msg ops 3 guest-* bbb*"]);
+    alice.nothing_else();
+}
+
+#[test]
+fn a_head_past_the_limit() {
+    let broker = hasty();
+    let (web, _alice) = watched(&broker);
+    web.with("X-Long", &"x".repeat(20_000)).get("/v1/version").expect(200, "*");
+    let many = |count: usize| "X: y\r\n".repeat(count);
+    for (head, status) in [
+        (format!("GET /v1/version HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n", "x".repeat(70_000)), 431),
+        (format!("GET /v1/version HTTP/1.1\r\nHost: x\r\n{}\r\n", many(64)), 431),
+        (format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "x".repeat(70_000)), 431),
+    ] {
+        assert_eq!(statuses(&web, &[head.into_bytes()]), [[status]]);
+    }
+}
+
+/// Whoever sends slowly is cut off, in the head as in the body, and so is who
+/// says nothing between two requests.
+#[test]
+fn who_is_slow_is_cut_off() {
+    let broker = hasty();
+    let (web, _alice) = watched(&broker);
+    let mut silent = web.connect();
+    web.ask_on(&mut silent, "GET", "/v1/version", None).expect(200, "*");
+    let mut head = web.connect();
+    head.write_all(b"GET /v1/version HTTP/1.1\r\nHost: x\r\nX-Slow").unwrap();
+    let mut body = web.connect();
+    let start = format!("POST {MESSAGES} HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\n");
+    body.write_all(format!("{start}Content-Length: 9\r\n\r\nhalf").as_bytes()).unwrap();
+    Answer::read(&mut body, "POST").unwrap().problem(408, "bad-request");
+    assert!(ends(&mut body) && ends(&mut head) && ends(&mut silent));
+    // However steadily it sends.
+    let mut steady = web.connect();
+    steady.write_all(format!("{start}Content-Length: 1000000\r\n\r\n").as_bytes()).unwrap();
+    let mut sender = steady.try_clone().unwrap();
+    let sending = std::thread::spawn(move || while sender.write_all(b"x").is_ok() {});
+    Answer::read(&mut steady, "POST").unwrap().problem(408, "bad-request");
+    steady.shutdown(std::net::Shutdown::Both).unwrap();
+    sending.join().unwrap();
+}
+
+/// No two readers of a request may come to different ends of it: what could be
+/// read so is refused, or the last thing that is read on its connection.
+#[test]
+fn nothing_is_smuggled_in() {
+    let broker = hasty();
+    let (web, mut alice) = watched(&broker);
+    let inner = format!(
+        "POST {MESSAGES} HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nContent-Length: 8\r\n\r\nsmuggled"
+    );
+    let start = format!("POST {MESSAGES} HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\n");
+    let length = inner.len();
+    let cases = [
+        // Two lengths, or a length and chunks.
+        ("Content-Length: 1\r\nContent-Length: 2\r\n".to_owned(), format!("a{inner}")),
+        ("Content-Length: 1, 2\r\n".into(), format!("a{inner}")),
+        ("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n".into(), format!("0\r\n\r\n{inner}")),
+        ("Transfer-Encoding: chunked\r\nContent-Length: 5\r\n".into(), format!("0\r\n\r\n{inner}")),
+        // Lengths that are none.
+        ("Content-Length: +1\r\n".into(), format!("a{inner}")),
+        ("Content-Length: -1\r\n".into(), format!("a{inner}")),
+        ("Content-Length: 0x1\r\n".into(), format!("a{inner}")),
+        ("Content-Length: 99999999999999999999\r\n".into(), format!("a{inner}")),
+        // Codings that are not the last, or not the only one.
+        ("Transfer-Encoding: chunked, identity\r\n".into(), format!("0\r\n\r\n{inner}")),
+        ("Transfer-Encoding: identity\r\n".into(), inner.clone()),
+        ("Transfer-Encoding: xchunked\r\n".into(), format!("0\r\n\r\n{inner}")),
+        // Headers that others would read differently.
+        ("Transfer-Encoding : chunked\r\n".into(), format!("0\r\n\r\n{inner}")),
+        (" Content-Length: 1\r\n".into(), format!("a{inner}")),
+        ("X: y\r\n Content-Length: 1\r\n".into(), format!("a{inner}")),
+        ("X: y\r\n\tTransfer-Encoding: chunked\r\n".into(), format!("0\r\n\r\n{inner}")),
+        ("X: y\0\r\n".into(), inner.clone()),
+        ("Content-Length: 1\rX: y\r\n".into(), format!("a{inner}")),
+        // Chunks whose sizes are none.
+        ("Transfer-Encoding: chunked\r\n".into(), format!("0x0\r\n\r\n{inner}")),
+        ("Transfer-Encoding: chunked\r\n".into(), format!("-1\r\n\r\n{inner}")),
+        ("Transfer-Encoding: chunked\r\n".into(), format!("fffffffffffffffff\r\n\r\n{inner}")),
+        ("Transfer-Encoding: chunked\r\n".into(), format!("1\r\nab\r\n0\r\n\r\n{inner}")),
+        // A length for what has none is what it is: the body.
+        (format!("Content-Length: {length}\r\n"), inner.clone()),
+    ];
+    let requests: Vec<Vec<u8>> = cases
+        .iter()
+        .map(|(headers, body)| format!("{start}{headers}\r\n{body}").into_bytes())
+        .collect();
+    for ((headers, _), statuses) in cases.iter().zip(statuses(&web, &requests)) {
+        let is_refused = statuses.len() <= 1 && statuses.iter().all(|status| *status == 400);
+        // What has two ends by the rules is read by chunks, and then no further.
+        let is_last = statuses == [201];
+        assert!(is_refused || is_last, "{headers:?}: {statuses:?}");
+    }
+    alice.send("ping");
+    let lines = alice.until("ok ping *");
+    assert!(lines.iter().all(|line| !matches("msg * smuggled", line)), "{lines:?}");
+    alice.nothing_else();
+}
+
+#[test]
+fn a_request_says_once_for_whom_it_is() {
+    let broker = hasty();
+    let (web, _alice) = watched(&broker);
+    let cases = [
+        ("GET /v1/version HTTP/1.1\r\n", 400),
+        ("GET /v1/version HTTP/1.1\r\nHost: a\r\nHost: b\r\n", 400),
+        ("GET /v1/version HTTP/1.1\r\nHost: a\r\n", 200),
+        ("GET http://b/v1/version HTTP/1.1\r\nHost: a\r\n", 200),
+        ("GET /v1/version HTTP/1.0\r\n", 200),
+        ("OPTIONS * HTTP/1.1\r\nHost: a\r\n", 404),
+        ("GET v1/version HTTP/1.1\r\nHost: a\r\n", 400),
+        ("GET /v1/version HTTP/3.0\r\nHost: a\r\n", 400),
+        ("GET  HTTP/1.1\r\nHost: a\r\n", 400),
+    ];
+    let requests: Vec<Vec<u8>> =
+        cases.iter().map(|(head, _)| format!("{head}\r\n").into_bytes()).collect();
+    for ((head, status), statuses) in cases.iter().zip(statuses(&web, &requests)) {
+        assert_eq!(statuses.first(), Some(status), "{head:?}");
+    }
+}
+
+/// What a page of somebody else's makes a browser send reaches nothing, neither
+/// as HTTP nor as lines of text.
+#[test]
+fn a_page_of_a_stranger_changes_nothing() {
+    let broker = Broker::start();
+    let (web, mut alice) = watched(&broker);
+    let lines = "\r\nhello --name page\r\nsub ops\r\npub ops hacked\r\n{\"op\":\"pub\",\"channel\":\"ops\",\"data\":1}\r\n";
+    // A form, with lines of the text dialect for its body.
+    for path in ["/", "/pub ops hacked", MESSAGES] {
+        web.ask("POST", &path.replace(' ', "%20"), Some(("text/plain", lines.as_bytes())));
+        let page = web.with("Origin", "http://evil.example");
+        let answer =
+            page.ask("POST", &path.replace(' ', "%20"), Some(("text/plain", lines.as_bytes())));
+        assert!(matches!(answer.status, 403 | 404), "{answer:?}");
+    }
+    alice.expect(r"msg ops 2 guest-* \r\nhello --name page\r\n*");
+    alice.nothing_else();
+    // A method that is none of those by which HTTP is known, which a page may use
+    // where the browser takes it for one of the broker's own.
+    let long = format!("FOO /{} HTTP/1.1\r\nHost: x\r\n", "x".repeat(70_000));
+    for head in ["FOO / HTTP/1.1\r\n", "broadcast /x HTTP/1.1\r\n", "foo\r\nhost: x\r\n", &long] {
+        let mut stream = web.connect();
+        let _ = stream.write_all(format!("{head}A: b\r\n{lines}").as_bytes());
+        let mut heard = String::new();
+        stream.read_to_string(&mut heard).unwrap();
+        assert!(heard.ends_with("bye malformed\n"), "{heard}");
+    }
+    alice.nothing_else();
+    let here = format!("http://{}", broker.addr);
+    let port = broker.addr.port();
+    for origin in
+        ["http://evil.example", "null", "http://127.0.0.1", "https://127.0.0.1:1", "", "file://"]
+    {
+        let page = web.with("Origin", origin);
+        page.post(MESSAGES, "{\"data\":1}").problem(403, "denied");
+        page.post("/v1/channels", "{\"channel\":\"a\"}").problem(403, "denied");
+        page.post("/v1/channels/ops/members", "{}").problem(403, "denied");
+        page.delete("/v1/channels/ops").problem(403, "denied");
+        let answer = page.get("/v1/channels").expect(200, "*");
+        assert_eq!(answer.header("access-control-allow-origin"), None, "which no page may read");
+    }
+    // A name of the stranger's that leads here.
+    let start = format!(
+        "POST {MESSAGES} HTTP/1.1\r\nHost: evil.example:{port}\r\nOrigin: http://evil.example:{port}\r\n"
+    );
+    let request = format!(
+        "{start}Content-Type: text/plain\r\nContent-Length: 1\r\nConnection: close\r\n\r\nx"
+    );
+    answers(&web, request.as_bytes()).remove(0).problem(403, "denied");
+    alice.nothing_else();
+    web.with("Origin", &here).post(MESSAGES, "{\"data\":\"own\"}").expect(201, "*");
+    alice.expect("msg ops 3 guest-* own");
+}
+
+#[test]
+fn pages_that_are_allowed() {
+    let broker = Broker::with(|config| config.allow_origin = vec!["https://app.example".into()]);
+    let (web, mut alice) = watched(&broker);
+    let page = web.with("Origin", "https://app.example");
+    let answer = page.post(MESSAGES, "{\"data\":\"hi\"}").expect(201, "*");
+    assert_eq!(answer.header("access-control-allow-origin"), Some("https://app.example"));
+    assert_eq!(answer.header("vary"), Some("Origin"));
+    assert_eq!(answer.header("access-control-allow-credentials"), None);
+    alice.expect("msg ops 2 guest-* hi");
+    let asks = page
+        .with("Access-Control-Request-Method", "POST")
+        .with("Access-Control-Request-Headers", "content-type");
+    let answer = asks.ask("OPTIONS", MESSAGES, None).expect(204, "");
+    assert_eq!(answer.header("access-control-allow-origin"), Some("https://app.example"));
+    assert!(answer.header("access-control-allow-methods").unwrap().contains("POST"));
+    assert!(answer.header("access-control-allow-headers").unwrap().contains("Content-Type"));
+    // Problems may be read as well.
+    let answer = page.get("/v1/nix").problem(404, "unknown-command");
+    assert_eq!(answer.header("access-control-allow-origin"), Some("https://app.example"));
+    web.with("Origin", "https://other.example")
+        .post(MESSAGES, "{\"data\":1}")
+        .problem(403, "denied");
+}
+
+/// "A connection beyond `--max-clients`" is told so, as a problem.
+#[test]
+fn a_broker_that_is_full() {
+    let broker = Broker::with(|config| config.max_clients = 1);
+    let (web, _alice) = watched(&broker);
+    let answer = web.get("/v1/version").problem(503, "full");
+    assert_eq!(answer.header("connection"), Some("close"));
+}
+
+/// What all together send at once is bounded, and so is what the broker keeps of
+/// it; whoever comes too much is told so.
+#[test]
+#[cfg(target_os = "linux")]
+fn bodies_under_way_are_bounded_together() {
+    const MIB: usize = 1024 * 1024;
+    const CLIENTS: usize = 120;
+    let mut broker = Broker::process();
+    let web = broker.web();
+    web.post("/v1/channels", r#"{"channel":"ops"}"#).expect(201, "*");
+    let id = broker.child().id();
+    let resident_kib = || {
+        let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap().to_owned();
+        line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap()
+    };
+    let before = resident_kib();
+    let start = format!("POST {MESSAGES} HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\n");
+    let start = format!("{start}Content-Length: {MIB}\r\n\r\n{}", "x".repeat(MIB - 1));
+    let mut clients: Vec<TcpStream> = (0..CLIENTS).map(|_| web.connect()).collect();
+    for client in &mut clients {
+        // One that is refused is read no further.
+        client.set_write_timeout(Some(Duration::from_secs(1))).unwrap();
+        let _ = client.write_all(start.as_bytes());
+    }
+    let mut waiting: Vec<&mut TcpStream> = clients.iter_mut().collect();
+    support::eventually("those for whom there is no room are told to come again", || {
+        waiting.retain_mut(|client| {
+            client.set_read_timeout(Some(Duration::from_millis(1))).unwrap();
+            let mut begin = [0; 12];
+            !(client.read_exact(&mut begin).is_ok() && begin.ends_with(b"503"))
+        });
+        waiting.len() <= 64
+    });
+    let grown = (resident_kib() - before) / 1024;
+    assert!(grown < 150, "{grown} MiB for {CLIENTS} times one");
+    drop(clients);
+    web.get("/v1/version").expect(200, "*");
+}
