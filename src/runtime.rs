@@ -6,10 +6,28 @@
 //! above it speaks `futures` traits only. `docs/decisions/runtime.md` has more.
 
 use std::future::Future;
+use std::io;
+use std::net::Shutdown;
 use std::time::Duration;
 
 pub use async_std::net::{TcpListener, TcpStream};
 pub use async_std::task::JoinHandle;
+
+/// A stream whose output can be ended while its input is still read. Its
+/// `poll_close` alone does not tell the other end on this runtime.
+pub trait EndOutput {
+    /// The other end reads to the end of what was written.
+    ///
+    /// # Errors
+    /// If the connection has ended already.
+    fn end_output(&self) -> io::Result<()>;
+}
+
+impl EndOutput for TcpStream {
+    fn end_output(&self) -> io::Result<()> {
+        self.shutdown(Shutdown::Write)
+    }
+}
 
 /// Runs a future to its end on this thread; the other threads of the executor
 /// help with what it spawns.

@@ -71,3 +71,26 @@ fn an_observer_joins_only_after_it_has_left() {
     alice.expect("join ops 2 olga 1");
     alice.nothing_else();
 }
+
+/// An observer's coming is no entry: it begins with the last one there is, if it
+/// asks for that.
+#[test]
+fn an_observer_begins_with_the_last_entry() {
+    let broker = Broker::start();
+    let mut alice = broker.member("alice", "ops");
+    alice.ask("create news --history 5", "ok create news");
+    for seq in 1..=3 {
+        alice.ask(&format!("pub news {seq}"), &format!("ok pub news {seq}"));
+    }
+    for (start, first) in [("--from 3", 3), ("--last 1", 3), ("--from 2", 2), ("--from first", 1)] {
+        let mut olga = broker.client("olga");
+        olga.ask(&format!("sub news --observe {start}"), "ok sub news * seq=3 *");
+        for seq in first..=3 {
+            olga.expect(&format!("msg news {seq} alice {seq}"));
+        }
+        olga.nothing_else();
+    }
+    let mut olga = broker.client("olga");
+    olga.ask("sub news --observe --from now", "ok sub news * seq=3 *");
+    olga.nothing_else();
+}

@@ -301,7 +301,7 @@ fn a_session_is_resumed_in_another_dialect() {
 #[test]
 fn memory_stays_flat() {
     let mut broker = Broker::of(Child::with(&["--max-line", "65536"]));
-    let (mut flood, most) = (Vec::new(), frame(MORE, false, &[b'x'; 30_000]));
+    let (mut flood, most) = (Vec::new(), frame(MORE, false, &vec![b'x'; 30_000]));
     let header = [0x81, 0xff, 0, 0, 0, 0, 0x3f, 0xff, 0xff, 0xff, 1, 2, 3, 4];
     let before = resident(&mut broker);
     for _ in 0..20 {
@@ -311,7 +311,7 @@ fn memory_stays_flat() {
         // A frame of almost all that is allowed, without its end, and fragments
         // without one.
         let mut page = broker.socket("page");
-        page.send_bytes(&frame(TEXT, false, &[b'x'; 30_000]));
+        page.send_bytes(&frame(TEXT, false, &vec![b'x'; 30_000]));
         let (begin, end) = most.split_at(29_000);
         page.send_bytes(begin);
         flood.push((page, end));

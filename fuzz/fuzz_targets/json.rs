@@ -4,7 +4,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use ranked_broker::error::Fault;
-use ranked_broker::log::{Body, Chunk, Encode, Place};
+use ranked_broker::log::{Body, Chunk, Encode, Forms, Place};
 use ranked_broker::payload::Payload;
 use ranked_broker::request::Request;
 use ranked_broker::wire::json;
@@ -12,7 +12,6 @@ use ranked_broker::wire::spoken::{Asked, Tag};
 use ranked_broker::wire::text::TextEncoder;
 use serde_json::value::RawValue;
 use std::collections::HashMap;
-use std::sync::OnceLock;
 
 fuzz_target!(|bytes: &[u8]| {
     for line in bytes.split(|byte| *byte == b'\n') {
@@ -42,8 +41,8 @@ fn published(payload: Payload<'_>) {
         assert!(!was.contains(|c: char| c.is_control() || c == '\\'), "{was:?}");
     }
     TextEncoder.messages(place, "n", &[payload], &mut bytes, &mut ends);
-    let (body, form) = (Body::Messages { json: is_json }, OnceLock::new());
-    let chunk = Chunk { first_seq: 1, author: 1, body, at_ms: 0, bytes, ends: Vec::new(), form };
+    let (body, forms) = (Body::Messages { json: is_json }, Forms::default());
+    let chunk = Chunk { first_seq: 1, author: 1, body, at_ms: 0, bytes, ends: Vec::new(), forms };
     let form = json::form(&chunk);
     let fields = object(form.bytes(0..1));
     let data = fields["data"].get();

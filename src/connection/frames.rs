@@ -25,6 +25,14 @@ impl Frames {
         self.0.as_ref().and_then(|decoder| decoder.end())
     }
 
+    /// The lines in the first bytes.
+    pub(super) fn begin(&mut self, first: Vec<u8>, answers: &mut Vec<u8>) -> Vec<u8> {
+        let Some(decoder) = &mut self.0 else { return first };
+        let mut lines = Vec::new();
+        decoder.take(&first, &mut lines, answers);
+        lines
+    }
+
     /// The lines in these bytes, for which `room` is lent. What has to be
     /// answered at once is answered to `answers`.
     pub(super) fn open<'a>(

@@ -7,6 +7,7 @@
 //! connection holds none. Nothing in here waits but [`serve`] itself; a poll
 //! runs from beginning to end on one thread.
 
+mod farewell;
 mod frames;
 mod outgoing;
 mod requests;
@@ -22,14 +23,15 @@ use crate::request::Format;
 use crate::runtime::{self, TcpStream};
 use crate::session::Session;
 use crate::wire::sniff::Dialect;
+use farewell::{LINGER, linger, say_and_close};
 use frames::Frames;
-use futures::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use futures::{AsyncRead, AsyncReadExt};
 use outgoing::Outgoing;
 use requests::Voice;
 use scratch::Scratch;
 use std::future::poll_fn;
 use std::io;
-use std::net::{Shutdown, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -39,36 +41,13 @@ use std::time::Duration;
 const FIRST_BYTES_TIMEOUT: Duration = Duration::from_secs(60);
 /// The same for one that will be refused.
 const REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long to go on reading what a client sends after the good-bye: closing a
-/// socket with unread bytes resets it, and the client might never see the rest.
-const LINGER: Duration = Duration::from_secs(1);
-/// Bytes of that at most.
-const LINGER_BYTES_MAX: usize = 1024 * 1024;
 /// Reads and writes in a row before another connection gets its turn.
 const TURNS: usize = 16;
 
 /// Serves a connection until it ends.
-pub async fn serve(broker: Arc<Broker>, http: Arc<Http>, mut stream: TcpStream, addr: SocketAddr) {
-    let Some((dialect, first)) = sniff(&mut stream, FIRST_BYTES_TIMEOUT).await else {
-        log::debug!("event=closed addr={addr} reason=silent");
-        return;
-    };
-    let mut connection = if dialect == Dialect::Http {
-        // Boxed, so that its size is no burden to connections of other dialects.
-        let upgraded = Box::pin(http::serve(http, stream, first, addr)).await;
-        let Some(Upgraded { stream, session, first }) = upgraded else { return };
-        broker.watch(session.client(), Format::WebSocket.as_str());
-        Connection::new(broker, session, stream, Format::WebSocket, &first)
-    } else {
-        drop(http);
-        let Some(format) = dialect.format() else {
-            log::info!("event=refused addr={addr} dialect={} reason=unserved", dialect.as_str());
-            return say_and_close(stream, &dialect.refusal(false)).await;
-        };
-        let client = broker.enter(addr, format.as_str());
-        let session = Session::new(broker.clone(), client);
-        Connection::new(broker, session, stream, format, &first)
-    };
+pub async fn serve(broker: Arc<Broker>, http: Arc<Http>, stream: TcpStream, addr: SocketAddr) {
+    // Boxed, so that what it needs is no burden to connections that live.
+    let Some(mut connection) = Box::pin(begin(broker, http, stream, addr)).await else { return };
     let drain = connection.broker.config.drain;
     let reason = poll_fn(|cx| connection.poll(cx, Connection::turn)).await;
     if reason != Close::Lost || connection.input_ended {
@@ -76,6 +55,34 @@ pub async fn serve(broker: Arc<Broker>, http: Arc<Http>, mut stream: TcpStream, 
         Box::pin(connection.part(drain)).await;
     }
     connection.end(reason);
+}
+
+/// Finds out what a connection speaks. One that speaks HTTP is served here, to
+/// its end unless it goes on as a WebSocket.
+async fn begin(
+    broker: Arc<Broker>,
+    http: Arc<Http>,
+    mut stream: TcpStream,
+    addr: SocketAddr,
+) -> Option<Connection> {
+    let Some((dialect, first)) = sniff(&mut stream, FIRST_BYTES_TIMEOUT).await else {
+        log::debug!("event=closed addr={addr} reason=silent");
+        return None;
+    };
+    if dialect == Dialect::Http {
+        let upgraded = Box::pin(http::serve(http, stream, first, addr)).await;
+        let Upgraded { stream, session, first } = upgraded?;
+        broker.watch(session.client(), Format::WebSocket.as_str());
+        return Some(Connection::new(broker, session, stream, Format::WebSocket, first));
+    }
+    let Some(format) = dialect.format() else {
+        log::info!("event=refused addr={addr} dialect={} reason=unserved", dialect.as_str());
+        say_and_close(stream, &dialect.refusal(false)).await;
+        return None;
+    };
+    let client = broker.enter(addr, format.as_str());
+    let session = Session::new(broker.clone(), client);
+    Some(Connection::new(broker, session, stream, format, first))
 }
 
 /// Refuses a connection, because the broker is full, in its own dialect.
@@ -102,30 +109,6 @@ async fn sniff(stream: &mut TcpStream, timeout: Duration) -> Option<(Dialect, Ve
         None
     };
     Box::pin(runtime::timeout(timeout, sniffing)).await.flatten()
-}
-
-async fn say_and_close(mut stream: TcpStream, bytes: &[u8]) {
-    let saying = async {
-        stream.write_all(bytes).await?;
-        linger(&mut stream).await
-    };
-    // Whether the refused one heard it is its own affair.
-    let _ = Box::pin(runtime::timeout(LINGER, saying)).await;
-}
-
-/// Closes a socket so that the other end gets everything: ends the output, then
-/// reads to the end of the input.
-async fn linger(stream: &mut TcpStream) -> io::Result<()> {
-    stream.shutdown(Shutdown::Write)?;
-    let mut scrap = [0; 512];
-    let mut left = LINGER_BYTES_MAX;
-    while left > 0 {
-        match stream.read(&mut scrap).await? {
-            0 => break,
-            read => left = left.saturating_sub(read),
-        }
-    }
-    Ok(())
 }
 
 struct Connection {
@@ -166,11 +149,11 @@ impl Connection {
         session: Session,
         stream: TcpStream,
         format: Format,
-        first: &[u8],
+        first: Vec<u8>,
     ) -> Self {
         let (mut frames, mut outgoing) =
             (Frames::new(format, broker.config.max_line), Outgoing::new(format));
-        let unfinished = frames.open(first, &mut Vec::new(), outgoing.answers()).to_vec();
+        let unfinished = frames.begin(first, outgoing.answers());
         Connection {
             session,
             broker,

@@ -37,7 +37,7 @@ mod websocket;
 use crate::broker::{Broker, Keys};
 use crate::error::{Close, Code};
 use crate::resident::Residents;
-use crate::runtime;
+use crate::runtime::{self, EndOutput};
 use crate::session::Session;
 use answer::Answer;
 use caller::Caller;
@@ -113,7 +113,7 @@ pub async fn serve<S>(
     addr: SocketAddr,
 ) -> Option<Upgraded<S>>
 where
-    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    S: AsyncRead + AsyncWrite + EndOutput + Send + Unpin + 'static,
 {
     let caller = Arc::new(Caller::enter(&http.broker, addr));
     let service = service_fn(|request| {
@@ -162,8 +162,11 @@ where
 }
 
 /// Closes a stream so that the other end gets everything.
-async fn linger(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> std::io::Result<()> {
+async fn linger(
+    stream: &mut (impl AsyncRead + AsyncWrite + EndOutput + Unpin),
+) -> std::io::Result<()> {
     stream.close().await?;
+    stream.end_output()?;
     let mut scrap = [0; 512];
     let mut left = LINGER_BYTES_MAX;
     while left > 0 {

@@ -218,7 +218,8 @@ impl Events {
                     assert!(data.is_none(), "an event has one line of data");
                     data = Some(text.to_owned());
                 }
-                Some(("", _)) => {}
+                // A comment, and how soon to come back.
+                Some(("" | "retry", _)) => {}
                 _ if line.is_empty() => {
                     if let Some(data) = data.take() {
                         return Some((id, kind, data));

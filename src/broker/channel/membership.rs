@@ -77,7 +77,7 @@ impl Channel {
         let (mut cursor, mut next_seq) = self.entry_point(&state, entrance);
         let observes = entrance.role != Role::Member;
         let joined = state.log.head() + u64::from(!observes);
-        if next_seq == joined && !entrance.returns {
+        if next_seq == joined && !observes && !entrance.returns {
             // Its own `join`, which is about to be appended: the reply tells it.
             (cursor.chunk, next_seq) = (cursor.chunk + 1, joined + 1);
         }
