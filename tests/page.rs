@@ -111,6 +111,37 @@ fn what_is_too_fast_to_read_is_shown_in_parts() {
 }
 
 #[test]
+fn a_channel_is_made_and_dropped_and_a_member_removed() {
+    check("from_nothing_to_nothing");
+}
+
+#[test]
+fn its_files_are_there_to_be_kept_and_checked() {
+    let broker = Broker::start();
+    let web = broker.web();
+    let page = web.get("/");
+    assert_eq!((page.status, page.header("content-type")), (200, Some("text/html; charset=utf-8")));
+    assert!(page.body.starts_with("<!doctype html>"), "{}", page.body);
+    let policy = page.header("content-security-policy").expect("a policy").to_owned();
+    assert!(policy.starts_with("default-src 'none'; ") && !policy.contains("unsafe"), "{policy}");
+    for (header, value) in [("x-content-type-options", "nosniff"), ("cache-control", "no-cache")] {
+        assert_eq!(page.header(header), Some(value));
+    }
+    let tag = page.header("etag").expect("a tag").to_owned();
+    let again = web.with("If-None-Match", &tag).get("/");
+    assert_eq!((again.status, again.body.as_str()), (304, ""));
+    let head = web.ask("HEAD", "/", None);
+    assert_eq!((head.status, head.header("etag")), (200, Some(tag.as_str())));
+    // Whatever the page names is there.
+    let named = page.body.split('"').filter(|text| text.starts_with("/page/"));
+    assert_eq!(named.map(|path| web.get(path).status).collect::<Vec<_>>(), [200; 5]);
+    for path in ["/page/nothing.js", "/page/vendor/main.js", "/page/..%2Fmod.rs", "/page/mod.rs"] {
+        web.get(path).problem(404, "unknown-command");
+    }
+    web.post("/", "{}").problem(405, "unknown-command");
+}
+
+#[test]
 fn its_words_and_its_roster_without_a_browser() {
     run("words.mjs", &[]);
 }

@@ -8,8 +8,8 @@ const RUNGS_MAX = 100;
 /** What is further behind than this is worth a word, in entries. */
 const BEHIND_MIN = 100;
 /** Those below wait a moment, so that one sees whose place it is that they take. */
-const MOVE = { duration: 560, delay: 160, fill: "backwards", easing: "cubic-bezier(.22, .8, .24, 1)" };
-const LEAVE = { duration: 480, easing: "cubic-bezier(.5, 0, .8, .4)", fill: "forwards" };
+const MOVE = { duration: 560, delay: 240, fill: "backwards", easing: "cubic-bezier(.22, .8, .24, 1)" };
+const LEAVE = { duration: 420, easing: "cubic-bezier(.5, 0, .8, .6)", fill: "forwards" };
 const COME = { duration: 420, easing: "ease-out" };
 
 function Rung({ row, rank, isSelf, now }) {
@@ -53,7 +53,7 @@ function move(list, places) {
     leaver.classList.add("leaver");
     leaver.setAttribute("aria-hidden", "true");
     leaver.style.top = `${top}px`;
-    const gone = animate(leaver, [{}, { transform: "translateX(3rem)", opacity: 0 }], LEAVE);
+    const gone = animate(leaver, [{}, { transform: "translateX(40%)", opacity: 0 }], LEAVE);
     if (!gone) continue;
     list.parentElement.append(leaver);
     gone.onfinish = () => leaver.remove();
@@ -139,7 +139,7 @@ export function Ladder({ watch, self, actions }) {
   const summary = channels?.get(chosen);
   return html`<div class="head">
       <h2><bdi>${chosen}</bdi></h2>
-      <p class="faint">${!missing && `${count(rows.length, "member")} · view ${whole(roster.view)} · ${whole(summary?.seq ?? 0)} entries${summary?.durable ? " · durable" : ""}`}</p>
+      <p class="faint">${!missing && `${count(rows.length, "member")} · view ${whole(roster.view)} · ${whole(Math.max(summary?.seq ?? 0, roster.view))} entries${summary?.durable ? " · durable" : ""}`}</p>
     </div>
     ${self.isIn(chosen)
       ? html`<${Standing} self=${self} channel=${chosen} actions=${actions} />`

@@ -43,7 +43,7 @@ function tell(text) {
   note = text;
   announce(text);
   clearTimeout(noteTimer);
-  noteTimer = setTimeout(() => tell(""), text ? NOTE_MS : 2 ** 30);
+  if (text) noteTimer = setTimeout(() => tell(""), NOTE_MS);
   changed();
 }
 
@@ -66,7 +66,7 @@ async function attempt(work) {
 
 const actions = {
   choose: (channel) => {
-    history.replaceState(null, "", `#${encodeURIComponent(channel)}`);
+    history.replaceState(null, "", `#${channel}`);
     watch.choose(channel);
   },
   create: (channel) => attempt(async () => {
@@ -90,6 +90,12 @@ const STATUS = {
   ended: "ended",
 };
 
+/** Leads to the box to write in. The address stays what it is: it names the channel. */
+function toComposer(event) {
+  event.preventDefault();
+  document.getElementById("composer")?.focus();
+}
+
 function Header() {
   const { stats, status, reason, version } = watch;
   const why = status !== "open" && reason ? ` (${reason})` : "";
@@ -105,10 +111,17 @@ function Header() {
   </header>`;
 }
 
+/** What may be wrong if there was no connection yet. A browser tells a page nothing of it. */
+function Refused() {
+  return html`<section class="sheet refused"><h2>No connection yet</h2>
+    <p class="empty">The page goes on trying. If the broker runs, it may not know this page by its name: then start it with
+      ${" "}<code>--allow-origin ${location.origin}</code>, or open the page by the broker's address.</p></section>`;
+}
+
 function Page() {
   const { chosen } = watch;
   return html`
-    <a class="skip" href="#composer">Skip to writing</a>
+    <a class="skip" href="#composer" onClick=${toComposer}>Skip to writing</a>
     <${Header} />
     <main>
       <${Channels} watch=${watch} actions=${actions} />
@@ -121,16 +134,19 @@ function Page() {
           <${Stream} key=${chosen} watch=${watch} />
           <${Composer} key=${`composer ${chosen}`} watch=${watch} self=${self} actions=${actions} />
         </section>`}
+      ${!watch.channels && watch.status === "lost" && html`<${Refused} />`}
       <${Plots} watch=${watch} />
     </main>
     ${note && html`<p class="note">${note}
       <button type="button" aria-label="Close" onClick=${() => tell("")}>×</button></p>`}`;
 }
 
-/** The channel that the address names, or the first that there is. */
+/** The channel that the address names; names are letters, digits and few signs. */
+const named = () => location.hash.slice(1).replace(/[^A-Za-z0-9._-]/g, "");
+
+/** That channel, or the one with the most members. */
 function settle() {
-  const named = decodeURIComponent(location.hash.slice(1));
-  if (named && named !== "composer") watch.choose(named);
+  if (named()) watch.choose(named());
   else if (!watch.chosen && watch.channels?.size) {
     const [first] = [...watch.channels.values()].sort((a, b) => b.members - a.members);
     watch.choose(first.channel);
@@ -147,14 +163,8 @@ function draw() {
 
 addEventListener("hashchange", changed);
 addEventListener("keydown", (event) => {
-  const isTyping = /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName);
-  if (event.key === "/" && !isTyping && !event.ctrlKey && !event.metaKey && !event.altKey) {
-    const box = document.getElementById("composer");
-    if (box) {
-      event.preventDefault();
-      box.focus();
-    }
-  }
+  const isTyping = /^(INPUT|SELECT)$/.test(event.target.tagName);
+  if (event.key === "/" && !isTyping && !event.ctrlKey && !event.metaKey && !event.altKey) toComposer(event);
 });
 page.textContent = "";
 draw();

@@ -49,7 +49,7 @@ function options(width, { show, key }) {
 function usePlot(place, figure, samples, shown) {
   const plot = useRef(null);
   useEffect(() => {
-    const light = matchMedia("(prefers-color-scheme: dark)");
+    const dark = matchMedia("(prefers-color-scheme: dark)");
     const redraw = () => plot.current?.redraw(false);
     const setting = options(place.current.clientWidth, figure);
     setting.hooks = { setCursor: [({ cursor, data }) => {
@@ -60,10 +60,10 @@ function usePlot(place, figure, samples, shown) {
     plot.current = new uPlot(setting, [[], []], place.current);
     const sizes = new ResizeObserver(([{ contentRect }]) => plot.current.setSize({ width: contentRect.width, height: HEIGHT }));
     sizes.observe(place.current);
-    light.addEventListener("change", redraw);
+    dark.addEventListener("change", redraw);
     return () => {
       sizes.disconnect();
-      light.removeEventListener("change", redraw);
+      dark.removeEventListener("change", redraw);
       plot.current.destroy();
     };
   }, []);

@@ -3,6 +3,8 @@
 /** Changes and reigns that are remembered. */
 const CHANGES_MAX = 200;
 const REIGNS_MAX = 120;
+/** Members up to which each change is folded at once; the roster of more is asked for instead. */
+const FOLDED_MAX = 2_000;
 
 /** Whether an entry changes the roster. */
 export const isChange = ({ frame }) => frame === "join" || frame === "left" || frame === "move";
@@ -72,10 +74,10 @@ export class Roster {
   /** Goes on with an entry that has come. */
   apply(entry, now) {
     if (!isChange(entry)) return null;
-    const isNews = entry.seq > this.view;
+    if (this.changes.some((known) => known.entry.seq === entry.seq)) return null;
+    const isNews = entry.seq > this.view && this.rows.length <= FOLDED_MAX;
     const rows = isNews ? after(this.rows, entry) : this.rows;
     const change = meaning(isNews ? this.rows : before(rows, entry), rows, entry, now);
-    if (this.changes.some((known) => known.entry.seq === entry.seq)) return null;
     this.changes = [...this.changes, change].slice(-CHANGES_MAX);
     if (isNews) {
       this.rows = rows;
@@ -116,9 +118,14 @@ export class Roster {
 
 function meaning(earlier, later, entry, at) {
   const [was, top] = [earlier[0]?.member ?? null, later[0]?.member ?? null];
-  const place = new Map(earlier.map(({ member }, rank) => [member, rank]));
-  const rose = later.filter(({ member }, rank) => place.has(member) && place.get(member) > rank);
-  return { entry, at, top, isNewTop: top !== was, rose: rose.length };
+  return { entry, at, top, isNewTop: top !== was, rose: rose(entry, later.length) };
+}
+
+/** How many members have a higher rank after an entry, of those that are left. */
+function rose(entry, members) {
+  if (entry.frame === "join") return 0;
+  if (entry.frame === "left") return Math.max(members - entry.rank, 0);
+  return entry.new < entry.old ? 1 : entry.new - entry.old;
 }
 
 const REASONS = {

@@ -91,9 +91,14 @@ export class Self {
       return;
     }
     await this.#link.ask({ op: "hello", ...this.#identity });
-    for (const channel of this.ranks.keys()) {
-      const { rank, term } = await this.#link.ask({ op: "rank", channel });
-      this.ranks.set(channel, { rank, term });
+    for (const channel of [...this.ranks.keys()]) {
+      try {
+        const { rank, term } = await this.#link.ask({ op: "rank", channel });
+        this.ranks.set(channel, { rank, term });
+      } catch (fault) {
+        if (fault.code === "lost") throw fault;
+        this.#gone(channel, fault.message);
+      }
     }
   }
 

@@ -188,8 +188,9 @@ export class Watch {
       this.on.changed();
     }
     clearTimeout(this.#timer);
-    // A list of many channels costs both sides something.
-    const every = Math.max(document.hidden ? TICK_HIDDEN_MS : TICK_MS, this.channels.size / 2);
+    // Long lists cost both sides something.
+    const rows = this.channels.size + this.roster.rows.length;
+    const every = Math.max(document.hidden ? TICK_HIDDEN_MS : TICK_MS, rows / 2);
     this.#timer = setTimeout(() => this.#tick(), Math.max(every - (performance.now() - began), 100));
   }
 

@@ -332,3 +332,35 @@ export async function too_fast_to_read(address) {
     assert.ok(seqs.every((seq, at) => at === 0 || seq > seqs[at - 1]), "in order, each once");
   });
 }
+
+export async function from_nothing_to_nothing(address) {
+  const alice = await Member.enter(address, "alice");
+  await with_page(address, {}, async (page) => {
+    await shows(page, ".channels", "There is no channel yet");
+    await page.getByLabel("Name of a new channel").fill("not a name");
+    await page.getByRole("button", { name: "Create" }).click();
+    await shows(page, ".note", "name");
+    await page.getByLabel("Name of a new channel").fill("first");
+    await page.keyboard.press("Enter");
+    await shows(page, ".channel", "Nobody is here. Who joins first is in command.");
+    assert.equal(new URL(page.url()).hash, "#first");
+    await alice.ask("sub first", /^ok sub first rank=0/);
+    await ladder(page, "alice");
+    // Two cannot have one name, and one can ask again.
+    await page.getByLabel("Your name").fill("alice");
+    await page.getByRole("button", { name: "Join" }).click();
+    await shows(page, ".note", "alice");
+    await joinAs(page, "yuki");
+    await alice.ask("kick first yuki enough", /^ok kick/);
+    await shows(page, ".note", "You are no longer a member of first: somebody above removed you.");
+    await ladder(page, "alice");
+    await shows(page, ".change", "yuki left rank 1: it was removed");
+    await alice.ask("drop first", /^ok drop/);
+    await shows(page, ".channel", "There is no channel of this name");
+    await ladder(page);
+    await alice.ask("sub first --create", /^ok sub/);
+    await ladder(page, "alice");
+    await alice.ask("pub first again", /^ok pub/);
+    await shows(page, ".entry.msg", "again");
+  });
+}

@@ -43,9 +43,21 @@ await shows(page, ".entry.cmd", "rotate-logs");
 await sleep(3_000);
 await picture("page");
 crew.alice.kill();
-await page.locator(".leaver").waitFor({ state: "attached" });
-await sleep(120);
+// Holds the moment in which one is half gone and the others are on their way.
+await page.evaluate(() => new Promise((resolve) => {
+  const look = () => {
+    const leaver = document.querySelector(".leaver");
+    if (!leaver) return requestAnimationFrame(look);
+    for (const one of document.getAnimations()) {
+      one.pause();
+      one.currentTime = one.effect.target === leaver ? 250 : 340;
+    }
+    resolve();
+  };
+  look();
+}));
 await picture("page-kill");
+await page.evaluate(() => document.getAnimations().forEach((one) => one.finish()));
 await ladder(page, "bob", "carol", "dave", "erin");
 await sleep(7_000);
 crew.bob.send("yield");
