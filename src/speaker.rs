@@ -132,9 +132,18 @@ impl Speaker {
     /// # Errors
     /// As for the request; [`Code::Unavailable`] if the disk fails.
     pub async fn ask(&self, request: Request<'_>) -> Result<Reading, Fault> {
+        self.ask_in(None, request).await
+    }
+
+    /// The same, but a roster is changed, or a channel dropped, only if its view
+    /// is still this one, if there is one.
+    ///
+    /// # Errors
+    /// The same, and [`Code::Fenced`].
+    pub async fn ask_in(&self, view: Option<u64>, request: Request<'_>) -> Result<Reading, Fault> {
         let (reply, held) = {
             let mut session = self.session();
-            let reply = session.handle(request, self.broker.now_ms());
+            let reply = session.handle_in(view, request, self.broker.now_ms());
             session.flush();
             (reply, session.take_held())
         };

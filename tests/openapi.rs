@@ -29,10 +29,12 @@ fn schemathesis() -> Option<PathBuf> {
 fn the_document_is_true() {
     let Some(schemathesis) = schemathesis() else { return };
     // Whoever fuzzes renews no lease.
-    let broker = Broker::of(Child::with(&["--lease", "1h", "--idle-timeout", "0"]));
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let settings = ["--lease", "1h", "--idle-timeout", "0", "--data", data.to_str().unwrap()];
+    let broker = Broker::of(Child::with(&settings));
     let (joined, _) = broker.web().join("ops", "alice");
     let config = format!("{}/tests/schemathesis.toml", env!("CARGO_MANIFEST_DIR"));
-    let folder = tempfile::tempdir().unwrap();
     let done = Command::new(schemathesis)
         .args(["--config-file", &config, "run", "--no-color"])
         .arg(format!("http://{}/v1/openapi.json", broker.addr))

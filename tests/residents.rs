@@ -8,7 +8,7 @@ mod support;
 
 use serde_json::json;
 use std::time::Duration;
-use support::{Broker, eventually};
+use support::{Broker, Child, Web, eventually};
 
 /// A broker whose leases run out soon.
 fn hasty() -> Broker {
@@ -273,4 +273,71 @@ fn who_cannot_come_in_leaves_nothing_behind() {
     web.get("/v1/clients").expect(200, r#"{"count":2,"rows":[*"alice"*]}"#);
     // Without a name it is a guest.
     web.post("/v1/channels/ops/members", "").expect(201, r#"{*"member":"guest-*","rank":1,*}"#);
+}
+
+/// `If-Match`: done only in the view that its sender knows.
+#[test]
+fn an_order_for_one_view_only() {
+    let broker = Broker::start();
+    let web = broker.web();
+    let (_, alice) = web.join("ops", "alice");
+    let (_, bob) = web.join("ops", "bob");
+    let tag = |path: &str| web.get(path).header("etag").unwrap().to_owned();
+    let old = tag("/v1/channels/ops/members");
+    web.join("ops", "carol");
+    let promote = "/v1/channels/ops/members/carol/promote";
+    let kick = "/v1/channels/ops/members/bob/kick";
+    for stale in [old.as_str(), "\"2\"", "\"0-0\"", "W/\"3\""] {
+        let late = alice.with("If-Match", stale);
+        late.post(promote, "{}").problem(412, "fenced");
+        late.post(kick, "{}").problem(412, "fenced");
+        late.delete("/v1/channels/ops").problem(412, "fenced");
+        late.post("/v1/channels/ops/members/alice/yield", "").problem(412, "fenced");
+    }
+    for wrong in ["3", "", "\"x\"", "\"-3\""] {
+        alice.with("If-Match", wrong).post(kick, "{}").problem(400, "bad-request");
+    }
+    // Of the member or of the channel, it is the same view.
+    for path in ["/v1/channels/ops", "/v1/channels/ops/members/bob", "/v1/channels/ops/members"] {
+        assert!(tag(path).starts_with("\"3-"), "{}", tag(path));
+    }
+    alice
+        .with("If-Match", &tag("/v1/channels/ops/members/bob"))
+        .post(promote, "{}")
+        .expect(200, "*");
+    alice.with("If-Match", "*").post("/v1/channels/ops/members/alice/yield", "").expect(200, "*");
+    bob.with("If-Match", "\"4\"").delete("/v1/channels/ops").problem(403, "rank");
+}
+
+/// "One commander … across a restart": a resident keeps its seat as anyone does,
+/// and its token speaks for it.
+#[test]
+fn a_resident_is_there_after_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().to_str().unwrap();
+    let settings = ["--data", data, "--restart-grace", "1m"];
+    let mut broker = Broker::of(Child::with(&settings));
+    let web = broker.web();
+    let (_, alice) = web.join("ops", "alice");
+    let (_, bob) = web.join("ops", "bob");
+    bob.post("/v1/channels/ops/messages", r#"{"data":1,"key":"k"}"#).expect(201, r#"{*"seq":3}"#);
+    let addr = |web: &Web, broker: &Broker| Web { addr: broker.addr, ..web.clone() };
+    broker.child().kill();
+    let mut broker = Broker::of(Child::with(&settings));
+    let (alice, bob) = (addr(&alice, &broker), addr(&bob, &broker));
+    let renew = "/v1/channels/ops/members/bob/renew";
+    let back = bob.ask("POST", renew, None).expect(200, r#"{*"rank":1,"term":2,*"away":false,*}"#);
+    assert_eq!(back.json()["view"], 2);
+    alice
+        .post("/v1/channels/ops/commands", r#"{"name":"go","timeout":0.1}"#)
+        .expect(200, r#"{*"to":1,"ok":0,"results":[{"member":"bob",*"timeout"*}]}"#);
+    // In order, too.
+    broker.child().signal("TERM");
+    assert!(broker.child().ended().success());
+    let broker = Broker::of(Child::with(&settings));
+    let bob = addr(&bob, &broker);
+    bob.ask("POST", renew, None).expect(200, r#"{*"rank":1,"term":2,*"away":false,*}"#);
+    // Somebody else's token, or half of one, brings nobody back.
+    let nobody = broker.web().as_resident(&"0".repeat(64));
+    nobody.ask("POST", renew, None).problem(401, "denied");
 }

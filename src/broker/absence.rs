@@ -44,6 +44,11 @@ impl Broker {
         self.sessions.claim(session, secret, name, &client.mailbox)
     }
 
+    /// Whether a session waits for its client.
+    pub fn is_parked(&self, session: Uuid) -> bool {
+        self.sessions.is_parked(session)
+    }
+
     /// How many sessions wait for their clients.
     pub fn parked_sessions(&self) -> usize {
         self.sessions.parked()

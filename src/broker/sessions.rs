@@ -353,6 +353,11 @@ impl Sessions {
         }
     }
 
+    /// Whether this one waits for its client.
+    pub fn is_parked(&self, session: Uuid) -> bool {
+        matches!(lock(&self.table).sessions.get(&session), Some(State::Parked { .. }))
+    }
+
     /// How many sessions wait for their clients.
     pub fn parked(&self) -> usize {
         lock(&self.table).parked

@@ -38,14 +38,21 @@ impl Broker {
         self.registry.create(name, settings, introduce).map(drop)
     }
 
-    /// Removes a channel, by order of its rank 0. Gives what is left of it.
+    /// Removes a channel, by order of its rank 0; with a view, only if that is
+    /// still the roster's. Gives what is left of it.
     ///
     /// # Errors
-    /// [`Code::NoChannel`], [`Code::NotMember`], [`Code::Rank`].
-    pub fn drop_channel(&self, client: &Client, name: &str) -> Result<Arc<Channel>, Fault> {
+    /// [`Code::NoChannel`], [`Code::NotMember`], [`Code::Rank`],
+    /// [`Code::Fenced`] for another view.
+    pub fn drop_channel(
+        &self,
+        client: &Client,
+        name: &str,
+        view: Option<u64>,
+    ) -> Result<Arc<Channel>, Fault> {
         let channel = self.channel(name)?;
         let member = client.member(name).ok_or_else(|| not_member(name))?;
-        channel.end(&member)?;
+        channel.end(&member, view)?;
         self.registry.remove(&channel);
         Ok(channel)
     }

@@ -18,7 +18,8 @@ impl Exchange {
         let token = header.split_once(' ').filter(|(kind, _)| kind.eq_ignore_ascii_case("bearer"));
         let token = token.and_then(|(_, token)| token.trim().parse().ok());
         let token = token.ok_or_else(|| unknown("Authorization must be Bearer and a token"))?;
-        Ok(Some(self.http.residents.find(&token)?))
+        let addr = self.caller.session().client().origin().addr;
+        Ok(Some(self.http.residents.find(&token, addr)?))
     }
 
     /// The same, for what only a member of this channel may do.

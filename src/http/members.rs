@@ -6,9 +6,11 @@ use super::problem::Problem;
 use super::views;
 use crate::error::Close;
 use crate::reply::Line;
+use crate::request::Request;
 use crate::resident::{Entry, Wants};
 use crate::session::Held;
 use crate::speaker::Reading;
+use crate::wire::json;
 use crate::wire::rules::bad;
 use hyper::StatusCode;
 use hyper::header::{CACHE_CONTROL, LOCATION};
@@ -116,8 +118,8 @@ async fn standing(exchange: &Exchange) -> Result<Line, Problem> {
 pub async fn speak(mut exchange: Exchange, verb: &'static str) -> Result<Answer, Problem> {
     let resident = exchange.member()?;
     let (address, body) = (exchange.address(), exchange.read_object().await?);
-    let request = crate::wire::json::ask(verb, "the body", &[&address, &body])?;
-    let reading = resident.speaker.ask(request).await?;
+    let request = json::ask(verb, "the body", &[&address, &body])?;
+    let reading = resident.speaker.ask_in(views::expected(&exchange)?, request).await?;
     Ok(answer::json(StatusCode::OK, reading.object()))
 }
 
@@ -128,6 +130,7 @@ pub async fn speak(mut exchange: Exchange, verb: &'static str) -> Result<Answer,
 pub async fn yield_rank(exchange: Exchange) -> Result<Answer, Problem> {
     let resident = exchange.own()?;
     let channel = Some(resident.channel.to_string());
-    let reading = resident.speaker.ask(crate::request::Request::Yield { channel }).await?;
+    let view = views::expected(&exchange)?;
+    let reading = resident.speaker.ask_in(view, Request::Yield { channel }).await?;
     Ok(answer::json(StatusCode::OK, reading.object()))
 }

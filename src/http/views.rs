@@ -4,9 +4,11 @@
 use super::answer::{self, Answer};
 use super::exchange::Exchange;
 use super::problem::Problem;
+use crate::error::{Code, Fault};
 use crate::speaker::Reading;
+use crate::wire::rules::bad;
 use hyper::StatusCode;
-use hyper::header::{ETAG, IF_NONE_MATCH};
+use hyper::header::{ETAG, IF_MATCH, IF_NONE_MATCH};
 use xxhash_rust::xxh3::xxh3_64;
 
 /// The answer, or that it is what the client has.
@@ -52,6 +54,22 @@ pub fn tag(view: Option<u64>, object: &[u8]) -> String {
         Some(view) => format!("\"{view}-{content:016x}\""),
         None => format!("\"{content:016x}\""),
     }
+}
+
+/// The view in which alone a request is to be done: that of the tag of a roster,
+/// a channel or a member. What else was in the answer with that tag does not
+/// count.
+///
+/// # Errors
+/// 400 for what is no such tag; 412 for a weak one, which says too little.
+pub fn expected(exchange: &Exchange) -> Result<Option<u64>, Problem> {
+    let Some(tag) = exchange.header(&IF_MATCH)?.filter(|tag| *tag != "*") else { return Ok(None) };
+    if tag.starts_with("W/") {
+        return Err(Fault::new(Code::Fenced, "a weak tag is not enough to change something").into());
+    }
+    let view = tag.strip_prefix('"').and_then(|tag| tag.split(['-', '"']).next()?.parse().ok());
+    let wrong = || bad("If-Match is the ETag of a roster, a channel or a member, one, or *");
+    Ok(Some(view.ok_or_else(wrong)?))
 }
 
 /// Whether a list of tags has this one. A weak one is as good here.

@@ -179,6 +179,12 @@ impl Session {
         self.client.mailbox.post(left);
     }
 
+    /// The client goes for good: nothing is kept for it to come back to.
+    pub fn leave(&mut self, reason: Close, now_ms: u64) {
+        self.flush();
+        self.broker.leave(&self.client, self.keys.as_deref(), reason, now_ms);
+    }
+
     /// The connection is lost, or given up: what can be kept is kept for the
     /// client to come back to.
     pub(super) fn park(&mut self, reason: Close, now_ms: u64) {

@@ -117,21 +117,26 @@ impl Session {
         &self.client
     }
 
-    /// Answers a request. `None` if its reply is to be left out. Messages go to
-    /// [`Session::publish`].
+    /// Answers a request, as [`Session::handle`] does. With a view, a roster is
+    /// changed, and a channel dropped, only if that is still its view.
     ///
     /// # Errors
-    /// A fault with its code; then nothing has changed.
-    pub fn handle(&mut self, request: Request<'_>, now_ms: u64) -> Result<Option<Reply>, Fault> {
+    /// The same, and [`Code::Fenced`] for another view.
+    pub fn handle_in(
+        &mut self,
+        view: Option<u64>,
+        request: Request<'_>,
+        now_ms: u64,
+    ) -> Result<Option<Reply>, Fault> {
         if self.broker.store().is_none() {
-            return self.answer(request, now_ms);
+            return self.answer(view, request, now_ms);
         }
         let name = match Target::of(&request) {
             Target::Nothing => None,
             Target::Current => self.current.clone(),
             Target::Named(name) => Some(Arc::from(name)),
         };
-        let reply = self.answer(request, now_ms);
+        let reply = self.answer(view, request, now_ms);
         // Whatever it tells of that channel has to be on disk.
         if let Some(Ok(channel)) = name.map(|name| self.broker.channel(&name)) {
             self.hold(&channel, 1);
@@ -153,7 +158,12 @@ impl Session {
         }
     }
 
-    fn answer(&mut self, request: Request<'_>, now_ms: u64) -> Result<Option<Reply>, Fault> {
+    fn answer(
+        &mut self,
+        view: Option<u64>,
+        request: Request<'_>,
+        now_ms: u64,
+    ) -> Result<Option<Reply>, Fault> {
         let reply = match request {
             Request::Hello { name, quiet, session, secret, seen, format: _ } => {
                 return self.hello(Introduction { name, quiet, session, secret, seen }, now_ms);
@@ -172,7 +182,7 @@ impl Session {
                 Line::new("create").at("channel", channel).into()
             }
             Request::Drop { channel } => {
-                let dropped = self.broker.drop_channel(&self.client, &channel)?;
+                let dropped = self.broker.drop_channel(&self.client, &channel, view)?;
                 self.hold(&dropped, 1);
                 Line::new("drop").at("channel", channel).into()
             }
@@ -201,12 +211,12 @@ impl Session {
                 }
                 Line::new("ack").at("channel", channel).at("seq", seq).into()
             }
-            Request::Yield { channel } => self.yield_rank(channel, now_ms)?,
+            Request::Yield { channel } => self.yield_rank(channel, view, now_ms)?,
             Request::Promote { channel, member, rank } => {
-                self.promote(&channel, &member, rank, now_ms)?
+                self.promote(&channel, (&member, rank), view, now_ms)?
             }
             Request::Kick { channel, member, reason } => {
-                self.kick(&channel, &member, &reason, now_ms)?
+                self.kick(&channel, (&member, &reason), view, now_ms)?
             }
             Request::Tell { member, text } => self.tell(&member, text)?,
             Request::Broadcast { text } => self.broadcast(text),
@@ -336,12 +346,6 @@ impl Session {
     /// something to read.
     pub fn is_subscribed(&self) -> bool {
         self.subscriptions.iter().any(Option::is_some)
-    }
-
-    /// The client goes for good: nothing is kept for it to come back to.
-    pub fn leave(&mut self, reason: Close, now_ms: u64) {
-        self.flush();
-        self.broker.leave(&self.client, self.keys.as_deref(), reason, now_ms);
     }
 
     /// The connection has ended.

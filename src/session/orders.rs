@@ -7,11 +7,20 @@ use crate::error::{Code, Fault};
 use crate::frame::Frame;
 use crate::log::Command;
 use crate::reply::{Line, Reply};
-use crate::request::{Settings, Start};
+use crate::request::{Request, Settings, Start};
 use std::sync::Arc;
 use std::time::Duration;
 
 impl Session {
+    /// Answers a request. `None` if its reply is to be left out. Messages go to
+    /// [`Session::publish`].
+    ///
+    /// # Errors
+    /// A fault with its code; then nothing has changed.
+    pub fn handle(&mut self, request: Request<'_>, now_ms: u64) -> Result<Option<Reply>, Fault> {
+        self.handle_in(None, request, now_ms)
+    }
+
     pub(super) fn sub(
         &mut self,
         name: &str,
@@ -115,10 +124,15 @@ impl Session {
         channel.answer(&member, seq, code, text)
     }
 
-    pub(super) fn yield_rank(&mut self, name: Option<String>, now_ms: u64) -> Result<Reply, Fault> {
+    pub(super) fn yield_rank(
+        &mut self,
+        name: Option<String>,
+        view: Option<u64>,
+        now_ms: u64,
+    ) -> Result<Reply, Fault> {
         let name = self.named(name)?;
         let (channel, member) = self.membership(&name)?;
-        let standing = channel.yield_rank(&member, now_ms)?;
+        let standing = channel.yield_rank(&member, view, now_ms)?;
         self.touch(channel);
         let line = Line::new("yield").at("channel", name);
         Ok(line.with("rank", standing.rank).with("view", standing.view).into())
@@ -127,13 +141,13 @@ impl Session {
     pub(super) fn promote(
         &mut self,
         name: &str,
-        member: &str,
-        rank: u32,
+        (member, rank): (&str, u32),
+        view: Option<u64>,
         now_ms: u64,
     ) -> Result<Reply, Fault> {
         let (channel, superior) = self.membership(name)?;
         let promoted = self.other_member(&channel, member)?;
-        let standing = channel.promote(&superior, &promoted, rank, now_ms)?;
+        let standing = channel.promote(&superior, &promoted, rank, view, now_ms)?;
         self.touch(channel);
         let line = Line::new("promote").at("channel", name).at("member", member);
         Ok(line.with("rank", standing.rank).with("view", standing.view).into())
@@ -142,13 +156,13 @@ impl Session {
     pub(super) fn kick(
         &mut self,
         name: &str,
-        member: &str,
-        reason: &str,
+        (member, reason): (&str, &str),
+        view: Option<u64>,
         now_ms: u64,
     ) -> Result<Reply, Fault> {
         let (channel, superior) = self.membership(name)?;
         let kicked = self.other_member(&channel, member)?;
-        channel.kick(&superior, &kicked, now_ms)?;
+        channel.kick(&superior, &kicked, view, now_ms)?;
         self.broker.forget_place(&kicked.client, name);
         log::info!(
             "event=kicked channel={name} member={member} by={} reason={reason:?}",

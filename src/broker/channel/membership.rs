@@ -146,13 +146,22 @@ impl Channel {
         Ok(())
     }
 
-    /// A member removes one of lower rank, which gets to see that.
+    /// A member removes one of lower rank, which gets to see that; with a view,
+    /// only if that is still the roster's.
     ///
     /// # Errors
-    /// [`Code::NotMember`], [`Code::NoMember`] or [`Code::Rank`].
-    pub fn kick(&self, superior: &Member, member: &Member, now_ms: u64) -> Result<(), Fault> {
+    /// [`Code::NotMember`], [`Code::NoMember`], [`Code::Rank`], or
+    /// [`Code::Fenced`] for another view.
+    pub fn kick(
+        &self,
+        superior: &Member,
+        member: &Member,
+        view: Option<u64>,
+        now_ms: u64,
+    ) -> Result<(), Fault> {
         let mut state = self.lock();
         self.present(&state, superior)?;
+        self.must_be_in(&state, view)?;
         self.subordinate(&state, superior, member)?;
         member.end_at(state.log.head() + 1);
         self.remove(&mut state, member, Departure::Kicked, now_ms);
@@ -184,32 +193,44 @@ impl Channel {
         }
     }
 
-    /// A member goes to the bottom.
+    /// A member goes to the bottom; with a view, only if that is still the
+    /// roster's.
     ///
     /// # Errors
-    /// [`Code::NotMember`], also for an observer.
-    pub fn yield_rank(&self, member: &Member, now_ms: u64) -> Result<Standing, Fault> {
+    /// [`Code::NotMember`], also for an observer, [`Code::Fenced`] for another
+    /// view.
+    pub fn yield_rank(
+        &self,
+        member: &Member,
+        view: Option<u64>,
+        now_ms: u64,
+    ) -> Result<Standing, Fault> {
         let mut state = self.lock();
         self.present(&state, member)?;
+        self.must_be_in(&state, view)?;
         let bottom = state.roster.len().saturating_sub(1);
         self.place(&mut state, member, bottom, now_ms)
     }
 
-    /// Rank 0 moves a member to another rank.
+    /// Rank 0 moves a member to another rank; with a view, only if that is still
+    /// the roster's.
     ///
     /// # Errors
     /// [`Code::NotMember`], [`Code::Rank`] for anyone but rank 0,
-    /// [`Code::NoMember`], [`Code::BadRequest`] for a rank that nobody has.
+    /// [`Code::NoMember`], [`Code::BadRequest`] for a rank that nobody has,
+    /// [`Code::Fenced`] for another view.
     pub fn promote(
         &self,
         superior: &Member,
         member: &Member,
         rank: u32,
+        view: Option<u64>,
         now_ms: u64,
     ) -> Result<Standing, Fault> {
         let mut state = self.lock();
         self.present(&state, superior)?;
         self.must_be_top(&state, superior)?;
+        self.must_be_in(&state, view)?;
         if member.observer || self.present(&state, member).is_err() {
             return Err(self.no_member(&member.client.name()));
         }
@@ -243,15 +264,28 @@ impl Channel {
         }
     }
 
+    /// That the roster's view is still this one, if it is to be one.
+    fn must_be_in(&self, state: &State, view: Option<u64>) -> Result<(), Fault> {
+        let now = state.roster.view();
+        match view {
+            Some(view) if view != now => {
+                let text = format!("the view of {} is {now}, not {view}", self.name);
+                Err(Fault::new(Code::Fenced, text))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Rank 0 ends the channel. Everybody still gets what was there before.
     ///
     /// # Errors
     /// [`Code::NoChannel`] if it has ended, [`Code::NotMember`], [`Code::Rank`]
     /// for anyone but rank 0.
-    pub fn end(&self, member: &Member) -> Result<(), Fault> {
+    pub fn end(&self, member: &Member, view: Option<u64>) -> Result<(), Fault> {
         let mut state = self.lock();
         self.present(&state, member)?;
         self.must_be_top(&state, member)?;
+        self.must_be_in(&state, view)?;
         let end = state.log.head() + 1;
         state.dropped = Some(end);
         let seats = std::mem::take(&mut state.seats);

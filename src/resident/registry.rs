@@ -1,0 +1,269 @@
+//! All residents of a broker, by their tokens.
+
+use super::drive;
+use super::{Inbox, Resident, State, Token, Wants};
+use crate::broker::{Broker, Identity};
+use crate::error::{Close, Code, Fault};
+use crate::reply::{Line, Reply};
+use crate::request::{Request, Start};
+use crate::runtime;
+use crate::session::{Held, Session};
+use crate::speaker::Speaker;
+use crate::sync::lock;
+use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use uuid::Uuid;
+
+/// Residents that are remembered after they have gone, so that whoever comes
+/// late is told why.
+const GONE_MAX: usize = 1_000;
+
+/// How somebody comes in.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// The channel.
+    pub channel: String,
+    /// The name; a guest's if there is none.
+    pub name: Option<String>,
+    /// Whether to make the channel if it is missing.
+    pub create: bool,
+    /// What it takes, besides commands.
+    pub wants: Wants,
+}
+
+/// A resident that is not here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Absent {
+    /// There is none with this token.
+    Unknown,
+    /// It has gone, for this reason.
+    Gone {
+        /// The channel.
+        channel: Arc<str>,
+        /// Its name.
+        name: Arc<str>,
+        /// Why.
+        reason: &'static str,
+    },
+}
+
+/// All residents of a broker.
+#[derive(Debug)]
+pub struct Residents {
+    broker: Arc<Broker>,
+    table: Mutex<Table>,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    here: HashMap<Uuid, Arc<Resident>>,
+    /// Those that have gone, oldest first, with their tokens.
+    gone: VecDeque<(Token, Absent)>,
+}
+
+impl Residents {
+    /// None yet.
+    pub fn new(broker: Arc<Broker>) -> Arc<Residents> {
+        Arc::new(Residents { broker, table: Mutex::default() })
+    }
+
+    /// Somebody comes in; gives the resident and the reply to its `sub`.
+    ///
+    /// # Errors
+    /// As for `hello` and `sub`; [`Code::Full`] if there are too many.
+    pub async fn enter(
+        self: &Arc<Self>,
+        entry: Entry,
+        addr: SocketAddr,
+    ) -> Result<(Arc<Resident>, Line), Fault> {
+        let most = self.broker.config.max_residents;
+        if lock(&self.table).here.len() >= most {
+            let text = format!("all {most} seats without a connection are taken");
+            return Err(Fault::new(Code::Full, text));
+        }
+        // Its lease is looked at, not its silence.
+        let client = self.broker.enter_unwatched(addr, "http");
+        let speaker = Speaker::with_bell(self.broker.clone(), client);
+        let seated = {
+            let mut session = speaker.session();
+            session.client().be_unwaited();
+            seat(&mut session, &entry, self.broker.now_ms())
+        };
+        let (reply, held) = match seated {
+            Ok(seated) => seated,
+            Err(fault) => {
+                speaker.session().leave(Close::Quit, self.broker.now_ms());
+                return Err(fault);
+            }
+        };
+        let resident = self.settle(speaker, entry.channel.into(), entry.wants);
+        if let Err(fault) = resident.speaker.on_disk(held).await {
+            self.end(&resident, Close::Quit, "lost");
+            return Err(fault);
+        }
+        Ok((resident, reply))
+    }
+
+    /// Somebody has come in, and is driven from now on.
+    fn settle(
+        self: &Arc<Self>,
+        speaker: Speaker,
+        channel: Arc<str>,
+        wants: Wants,
+    ) -> Arc<Resident> {
+        let client = speaker.session().client().clone();
+        // It has said hello.
+        let identity = client.identity().unwrap_or_else(|| Identity::new(None));
+        let state = State { inbox: Inbox::new(wants), ..State::default() };
+        let resident = Arc::new(Resident {
+            channel,
+            name: client.name(),
+            token: Token { session: identity.session, secret: identity.secret },
+            speaker,
+            client,
+            broker: self.broker.clone(),
+            state: Mutex::new(state),
+        });
+        lock(&self.table).here.insert(resident.token.session, resident.clone());
+        runtime::spawn(drive::run(self.clone(), resident.clone()));
+        resident
+    }
+
+    /// The resident with this token, for somebody who asks from there. Its lease
+    /// begins anew.
+    ///
+    /// # Errors
+    /// [`Absent`].
+    pub fn find(
+        self: &Arc<Self>,
+        token: &Token,
+        addr: SocketAddr,
+    ) -> Result<Arc<Resident>, Absent> {
+        let known = {
+            let table = lock(&self.table);
+            let here = table.here.get(&token.session).filter(|resident| resident.token == *token);
+            let gone = || table.gone.iter().rev().find(|(known, _)| known == token);
+            match (here, gone) {
+                (Some(resident), _) => Some(Ok(resident.clone())),
+                (None, gone) => gone().map(|(_, absent)| Err(absent.clone())),
+            }
+        };
+        match known {
+            Some(Ok(resident)) => self.renew(&resident).map(|()| resident),
+            Some(Err(absent)) => Err(absent),
+            None => self.revive(token, addr).ok_or(Absent::Unknown),
+        }
+    }
+
+    /// A resident from before a restart of the broker, if its seat is still kept.
+    fn revive(self: &Arc<Self>, token: &Token, addr: SocketAddr) -> Option<Arc<Resident>> {
+        if !self.broker.is_parked(token.session) {
+            return None;
+        }
+        let client = self.broker.enter_unwatched(addr, "http");
+        let speaker = Speaker::with_bell(self.broker.clone(), client);
+        let channel = {
+            let mut session = speaker.session();
+            let channel = resume(&mut session, token, self.broker.now_ms());
+            if channel.is_none() {
+                session.end(Close::Lost, self.broker.now_ms());
+            }
+            channel?
+        };
+        let resident = self.settle(speaker, channel, Wants::default());
+        log::info!("event=resident-back channel={} member={}", resident.channel, resident.name);
+        Some(resident)
+    }
+
+    /// A resident's lease begins anew.
+    ///
+    /// # Errors
+    /// [`Absent`] if it has gone.
+    pub fn renew(&self, resident: &Arc<Resident>) -> Result<(), Absent> {
+        resident.renew().map_err(|(close, reason)| {
+            // Whoever hears of it may come in anew at once.
+            self.end(resident, close, reason);
+            resident.absent(reason)
+        })
+    }
+
+    /// The last resident of this name that has gone from this channel.
+    pub fn gone(&self, of: &str, called: &str) -> Option<Absent> {
+        let table = lock(&self.table);
+        let gone = table.gone.iter().rev().map(|(_, absent)| absent);
+        let mut gone = gone.filter(|absent| {
+            matches!(absent, Absent::Gone { channel, name, .. } if **channel == *of && **name == *called)
+        });
+        gone.next().cloned()
+    }
+
+    /// A resident goes. Once is enough.
+    pub fn end(&self, resident: &Arc<Resident>, close: Close, reason: &'static str) {
+        {
+            let mut session = resident.speaker.session();
+            if resident.state().gone.replace(reason).is_some() {
+                return;
+            }
+            let now_ms = self.broker.now_ms();
+            match close {
+                // Somebody else has its session now.
+                Close::TakenOver => session.end(close, now_ms),
+                _ => session.leave(close, now_ms),
+            }
+        }
+        log::info!(
+            "event=resident-gone channel={} member={} reason={reason}",
+            resident.channel,
+            resident.name
+        );
+        let mut table = lock(&self.table);
+        table.here.remove(&resident.token.session);
+        if table.gone.len() == GONE_MAX {
+            table.gone.pop_front();
+        }
+        table.gone.push_back((resident.token, resident.absent(reason)));
+        drop(table);
+        // Its task, and those who wait on its behalf.
+        resident.client.mailbox.wake();
+        resident.speaker.ring();
+    }
+}
+
+/// Introduces a client, and has it join.
+fn seat(session: &mut Session, entry: &Entry, now_ms: u64) -> Result<(Line, Option<Held>), Fault> {
+    session.handle(hello(entry.name.clone(), None), now_ms)?;
+    let (channel, create) = (entry.channel.clone(), entry.create);
+    let sub = Request::Sub { channel, start: Start::Now, create, echo: true, observe: false };
+    let reply = session.handle(sub, now_ms)?;
+    let fresh = session.take_fresh();
+    session.announce(&fresh, true);
+    session.flush();
+    match reply {
+        Some(Reply::Line(line)) => Ok((line, session.take_held())),
+        _ => Err(crate::speaker::no_reply()),
+    }
+}
+
+/// Goes on with a session that was parked; the channel that it is a member of,
+/// if that is one.
+fn resume(session: &mut Session, token: &Token, now_ms: u64) -> Option<Arc<str>> {
+    session.handle(hello(None, Some(token)), now_ms).ok().flatten()?;
+    session.client().be_unwaited();
+    let fresh = session.take_fresh();
+    session.announce(&fresh, true);
+    session.flush();
+    let subscriptions = lock(&session.client().subscriptions);
+    let mut here = subscriptions
+        .by_channel
+        .iter()
+        .filter(|(_, member)| !member.has_left() && !member.observer);
+    let (channel, _) = here.next()?;
+    here.next().is_none().then(|| channel.clone())
+}
+
+fn hello(name: Option<String>, token: Option<&Token>) -> Request<'static> {
+    let session = token.map(|token| token.session);
+    let secret = token.map(|token| token.secret.simple().to_string());
+    Request::Hello { name, quiet: false, format: None, session, secret, seen: Vec::new() }
+}
