@@ -106,6 +106,11 @@ fn it_comes_back_after_a_lost_connection() {
 }
 
 #[test]
+fn what_is_gone_is_told() {
+    check("what_is_gone_is_told");
+}
+
+#[test]
 fn what_is_too_fast_to_read_is_shown_in_parts() {
     check("too_fast_to_read");
 }

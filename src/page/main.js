@@ -50,6 +50,7 @@ function tell(text) {
 const self = new Self({ changed, tell });
 const watch = new Watch({
   changed,
+  tell,
   change: (change) => announce(`${change.entry.member} ${told(change).filter(Boolean).join(": ")}`),
 });
 

@@ -33,7 +33,11 @@ function Change({ entry, change }) {
   return html`<bdi class="from">${entry.member}</bdi> <span class="said">${what}${meant ? ` · ${meant}` : ""}</span>`;
 }
 
-const KINDS = { msg: Message, cmd: Command, join: Change, left: Change, move: Change };
+function Gap({ entry: { from, to } }) {
+  return html`<span class="said">${from === to ? `entry ${from} is` : `entries ${from} to ${to} are`} gone: the channel does not keep that much</span>`;
+}
+
+const KINDS = { gap: Gap, msg: Message, cmd: Command, join: Change, left: Change, move: Change };
 
 function Entry({ entry, change }) {
   const Kind = KINDS[entry.frame];

@@ -36,8 +36,13 @@ export class Watch {
   #slowTicks = 0;
   #round = 0; // of observing: replies to an earlier one are of no interest
   #next = 0; // the seq that comes next, as far as is known
+  #timer = 0; // of the next tick
+  #last = null; // the figures of the last tick, and when that was
 
-  /** `changed()` is called whenever there is something new, `change(change)` for each of the roster. */
+  /**
+   * `changed()` is called whenever there is something new, `change(change)` for each of the
+   * roster, `tell(text)` says something to the user.
+   */
   constructor(on) {
     this.on = on;
     this.link = new Link({
@@ -66,7 +71,6 @@ export class Watch {
 
   async #open() {
     this.version = (await this.link.ask({ op: "version" })).broker;
-    this.channels = null;
     this.#last = null;
   }
 
@@ -109,7 +113,7 @@ export class Watch {
       if (isOver()) return;
       this.mode = "off";
       this.missing = fault.code === "no-channel";
-      if (!this.missing && fault.code !== "lost") this.reason = fault.message;
+      if (!this.missing && fault.code !== "lost") this.on.tell(fault.message);
     }
     this.on.changed();
   }
@@ -135,7 +139,7 @@ export class Watch {
 
   #frame(frame) {
     if (frame.channel !== this.chosen) return;
-    if (frame.frame === "gap") return this.#resume();
+    if (frame.frame === "gap") return this.#gap(frame);
     // A channel that is dropped tells each who was there, without a name's place.
     if (frame.frame === "left" && frame.reason === "dropped") return this.#dropped(frame);
     if (frame.seq === undefined || this.mode !== "live" || frame.seq < this.#next) return;
@@ -155,10 +159,11 @@ export class Watch {
     this.entries = [...this.entries, ...fresh].slice(-ENTRIES_MAX);
   }
 
-  /** Some entries are gone that it was to get: begins anew behind them. */
-  #resume() {
-    this.#unsub(this.chosen);
-    this.#observe();
+  /** Some entries are gone that it was to get; perhaps some of them changed the roster. */
+  #gap(frame) {
+    this.#add([{ ...frame, seq: frame.to }]);
+    this.#look(this.chosen).catch(() => {});
+    this.on.changed();
   }
 
   #dropped() {
@@ -172,9 +177,6 @@ export class Watch {
     this.mode = "sampled";
     this.#slowTicks = 0;
   }
-
-  #timer = 0;
-  #last = null;
 
   async #tick() {
     clearTimeout(this.#timer);

@@ -288,6 +288,7 @@ export async function comes_back(address) {
     wire.cut();
     await shows(page, ".status", "coming back");
     await alice.ask("pub ops meanwhile", /^ok pub/);
+    wire.mend();
     await shows(page, ".status", "live");
     await shows(page, ".entry.msg", "meanwhile");
     await alice.ask("pub ops after", /^ok pub/);
@@ -303,6 +304,30 @@ export async function comes_back(address) {
     // Only the lost connection was worth a word.
     assert.deepEqual(opened.complaints.filter((one) => !one.includes("WebSocket")), []);
     await opened.close();
+  } finally {
+    wire.close();
+  }
+}
+
+export async function what_is_gone_is_told(address) {
+  const wire = await Wire.to(address);
+  const alice = await Member.join(address, "alice", "plain");
+  try {
+    const { page, close } = await open(wire.address, { hash: "#plain" });
+    await page.locator('.stream[data-mode="live"]').waitFor();
+    await alice.ask("pub plain before", /^ok pub plain 2/);
+    await shows(page, ".entry.msg", "before");
+    wire.cut();
+    await shows(page, ".status", "coming back");
+    await alice.ask("pub plain nobody keeps this", /^ok pub plain 3/);
+    await Member.join(address, "bob", "plain");
+    wire.mend();
+    await page.locator('.stream[data-mode="live"]').waitFor();
+    await ladder(page, "alice", "bob");
+    await alice.ask("pub plain after", /^ok pub plain 5/);
+    await shows(page, ".entry.msg", "after");
+    await shows(page, ".entry.gap", "entries 3 to 4 are gone");
+    await close();
   } finally {
     wire.close();
   }

@@ -92,11 +92,13 @@ export class Member {
 export class Wire {
   #sockets = new Set();
   #server;
+  #isCut = false;
 
   static async to(address) {
     const wire = new Wire();
     const [host, port] = address.split(":");
     wire.#server = createServer((near) => {
+      if (wire.#isCut) return near.destroy();
       const far = connect(Number(port), host);
       for (const [one, other] of [[near, far], [far, near]]) {
         wire.#sockets.add(one);
@@ -113,9 +115,14 @@ export class Wire {
     return wire;
   }
 
-  /** Cuts what goes through it, now; what comes next goes through again. */
+  /** Cuts what goes through it; until it is mended nothing else does. */
   cut() {
+    this.#isCut = true;
     for (const socket of this.#sockets) socket.destroy();
+  }
+
+  mend() {
+    this.#isCut = false;
   }
 
   close() {
