@@ -21,6 +21,8 @@
 //! - [`connection`]: one socket, one task, which reads and writes in turn.
 //! - [`http`]: the same for HTTP/1.1: routes, what they ask, and how it is answered.
 //! - [`page`]: what a person looks at in a browser; files, served by [`http`].
+//! - [`resident`]: members without a connection, each with a task of its own.
+//! - [`speaker`]: a session that several may ask through, and wait.
 //! - [`wire`]: bytes to requests, replies and frames to bytes; pure.
 //! - [`request`], [`reply`], [`frame`], [`payload`], [`error`]: what is said,
 //!   free of any wire format.
@@ -34,8 +36,8 @@
 //! - [`runtime`]: the only file that names the async runtime.
 //!
 //! Imports point one way, and `tests/tidy` holds them to it: `server →
-//! connection → session → broker → store → log, roster`; `connection → wire → request,
-//! reply, frame`.
+//! connection → http → resident → speaker → session → broker → store → log,
+//! roster`; `connection → wire → request, reply, frame`.
 //!
 //! # What always holds
 //! - An entry's seq and its place in the log are one step, under the channel's

@@ -38,10 +38,11 @@ fn an_observer_sees_what_members_see() {
     page.expect(frame);
     page.ask(r#"{"op":"pub","channel":"ops","data":{"a": 1.50}}"#, r#"{"reply":"pub",*"#);
     events.expect(Some(4), "msg", r#"{"frame":"msg",*"from":"page","data":{"a": 1.50}}"#);
-    alice.ask("/say hi", "msg ops 3 *");
-    alice.until("ok cmd ops 5 to=1");
+    alice.expect_all(&["msg ops 3 *", "msg ops 4 page *"]);
+    alice.ask("/say hi", "ok cmd ops 5 to=1");
     events.expect(Some(5), "cmd", r#"{"frame":"cmd",*"name":"say","args":["hi"]}"#);
     alice.ask("yield", "ok yield ops rank=1 *");
+    alice.expect_all(&["rank ops 1 6 6", "move ops 6 alice 0 1"]);
     events.expect(
         Some(6),
         "move",

@@ -8,7 +8,7 @@ mod support;
 
 use serde_json::json;
 use std::time::Duration;
-use support::{Broker, Child, Web, eventually};
+use support::{Broker, Child, eventually};
 
 /// A broker whose leases run out soon.
 fn hasty() -> Broker {
@@ -321,10 +321,9 @@ fn a_resident_is_there_after_a_restart() {
     let (_, alice) = web.join("ops", "alice");
     let (_, bob) = web.join("ops", "bob");
     bob.post("/v1/channels/ops/messages", r#"{"data":1,"key":"k"}"#).expect(201, r#"{*"seq":3}"#);
-    let addr = |web: &Web, broker: &Broker| Web { addr: broker.addr, ..web.clone() };
     broker.child().kill();
     let mut broker = Broker::of(Child::with(&settings));
-    let (alice, bob) = (addr(&alice, &broker), addr(&bob, &broker));
+    let (alice, bob) = (alice.at(broker.addr), bob.at(broker.addr));
     let renew = "/v1/channels/ops/members/bob/renew";
     let back = bob.ask("POST", renew, None).expect(200, r#"{*"rank":1,"term":2,*"away":false,*}"#);
     assert_eq!(back.json()["view"], 2);
@@ -335,7 +334,7 @@ fn a_resident_is_there_after_a_restart() {
     broker.child().signal("TERM");
     assert!(broker.child().ended().success());
     let broker = Broker::of(Child::with(&settings));
-    let bob = addr(&bob, &broker);
+    let bob = bob.at(broker.addr);
     bob.ask("POST", renew, None).expect(200, r#"{*"rank":1,"term":2,*"away":false,*}"#);
     // Somebody else's token, or half of one, brings nobody back.
     let nobody = broker.web().as_resident(&"0".repeat(64));

@@ -98,6 +98,11 @@ impl Web {
         Web { headers, ..self.clone() }
     }
 
+    /// The same, of a broker that has another address now.
+    pub fn at(&self, addr: SocketAddr) -> Web {
+        Web { addr, ..self.clone() }
+    }
+
     /// The same, as the resident with this token.
     pub fn as_resident(&self, token: &str) -> Web {
         self.with("Authorization", &format!("Bearer {token}"))

@@ -18,8 +18,25 @@ const RULES: &[(&str, Reach)] = &[
     ("server", AnyBut(&["client"])),
     ("connection", AnyBut(&["client", "server"])),
     ("http", AnyBut(&["client", "server", "connection"])),
-    ("session", AnyBut(&["client", "server", "connection", "http", "wire"])),
-    ("broker", AnyBut(&["client", "server", "connection", "http", "session", "wire"])),
+    ("resident", AnyBut(&["client", "server", "connection", "http"])),
+    ("speaker", AnyBut(&["client", "server", "connection", "http", "resident"])),
+    (
+        "session",
+        AnyBut(&["client", "server", "connection", "http", "resident", "speaker", "wire"]),
+    ),
+    (
+        "broker",
+        AnyBut(&[
+            "client",
+            "server",
+            "connection",
+            "http",
+            "resident",
+            "speaker",
+            "session",
+            "wire",
+        ]),
+    ),
     (
         "wire",
         AnyBut(&[
@@ -27,6 +44,8 @@ const RULES: &[(&str, Reach)] = &[
             "server",
             "connection",
             "http",
+            "resident",
+            "speaker",
             "session",
             "broker",
             "store",
