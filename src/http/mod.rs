@@ -28,6 +28,7 @@ mod members;
 mod messages;
 mod openapi;
 mod origin;
+mod part;
 mod problem;
 mod routes;
 mod views;
