@@ -29,6 +29,7 @@ mod messages;
 mod openapi;
 mod origin;
 mod page;
+mod part;
 mod problem;
 mod routes;
 mod views;

@@ -37,7 +37,7 @@ pub fn asset(exchange: &Exchange, folder: Option<&str>) -> Result<Answer, Proble
 
 fn file(exchange: &Exchange, file: &File) -> Result<Answer, Problem> {
     let tag = views::tag(None, file.bytes);
-    let whole = || answer::constant(StatusCode::OK, file.kind, file.bytes);
+    let whole = || answer::whole(StatusCode::OK, file.kind, file.bytes);
     let answer = views::tagged(exchange, &tag, whole)?;
     let answer = answer::with(answer, CONTENT_SECURITY_POLICY, page::POLICY);
     let answer = answer::with(answer, REFERRER_POLICY, "no-referrer");

@@ -13,7 +13,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 /// A part of a chunk to be written.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Piece {
     pub(super) chunk: Arc<Chunk>,
     /// Which of the chunk's own bytes; from entry to entry.

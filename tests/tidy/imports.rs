@@ -20,10 +20,7 @@ const RULES: &[(&str, Reach)] = &[
     ("http", AnyBut(&["client", "server", "connection"])),
     ("resident", AnyBut(&["client", "server", "connection", "http"])),
     ("speaker", AnyBut(&["client", "server", "connection", "http", "resident"])),
-    (
-        "session",
-        AnyBut(&["client", "server", "connection", "http", "resident", "speaker", "wire"]),
-    ),
+    ("session", AnyBut(&["client", "server", "connection", "http", "resident", "speaker", "wire"])),
     (
         "broker",
         AnyBut(&[
