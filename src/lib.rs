@@ -20,6 +20,7 @@
 //! - [`server`]: builds the parts, takes connections, stops in order.
 //! - [`connection`]: one socket, one task, which reads and writes in turn.
 //! - [`http`]: the same for HTTP/1.1: routes, what they ask, and how it is answered.
+//! - [`page`]: what a person looks at in a browser; files, served by [`http`].
 //! - [`resident`]: members without a connection, each with a task of its own.
 //! - [`speaker`]: a session that several may ask through, and wait.
 //! - [`wire`]: bytes to requests, replies and frames to bytes; pure.
@@ -75,7 +76,9 @@ pub mod log;
 pub mod moment;
 pub mod open_files;
 pub mod outbound;
+pub mod page;
 pub mod payload;
+pub mod process;
 pub mod reply;
 pub mod request;
 pub mod resident;

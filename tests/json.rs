@@ -150,7 +150,7 @@ const REQUESTS: &[(&str, &str)] = &[
     ),
     (
         r#"{"op":"ranks","channel":"ops"}"#,
-        r#"{"reply":"ranks","ok":true,"channel":"ops","count":1,"view":1,"rows":[{"channel":"ops","rank":0,"member":"alice","term":1,"away":false,"since":"20*Z"}]}"#,
+        r#"{"reply":"ranks","ok":true,"channel":"ops","count":1,"view":1,"rows":[{"channel":"ops","rank":0,"member":"alice","term":1,"away":false,"since":"20*Z","behind":0}]}"#,
     ),
     (
         r#"{"op":"promote","channel":"ops","member":"alice"}"#,

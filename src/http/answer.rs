@@ -13,8 +13,8 @@ pub type Body = UnsyncBoxBody<Part, Infallible>;
 pub type Answer = Response<Body>;
 
 /// An answer whose body is there.
-pub fn whole(status: StatusCode, kind: &'static str, body: Vec<u8>) -> Answer {
-    let mut answer = Response::new(Full::new(Part::from(body)).boxed_unsync());
+pub fn whole(status: StatusCode, kind: &'static str, body: impl Into<Part>) -> Answer {
+    let mut answer = Response::new(Full::new(body.into()).boxed_unsync());
     *answer.status_mut() = status;
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     answer

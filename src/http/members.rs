@@ -7,7 +7,7 @@ use super::views;
 use crate::error::{Close, Fault};
 use crate::reply::Line;
 use crate::request::Request;
-use crate::resident::{Entry, Wants};
+use crate::resident::Entry;
 use crate::session::Held;
 use crate::speaker::Reading;
 use crate::webhook::{Admitted, Callback};

@@ -28,6 +28,7 @@ mod members;
 mod messages;
 mod openapi;
 mod origin;
+mod page;
 mod part;
 mod problem;
 mod routes;
@@ -230,6 +231,8 @@ async fn route(
         Act::EndJob => jobs::end(&exchange),
         Act::Events => events::observe(exchange).await,
         Act::WebSocket => websocket::upgrade(&exchange),
+        Act::Index => page::index(&exchange),
+        Act::Asset(folder) => page::asset(&exchange, folder),
     }
 }
 

@@ -37,6 +37,13 @@ impl From<Vec<u8>> for Part {
     }
 }
 
+/// What is in the program already.
+impl From<&'static [u8]> for Part {
+    fn from(own: &'static [u8]) -> Part {
+        Part { own: Bytes::from_static(own), ..Part::default() }
+    }
+}
+
 impl Buf for Part {
     fn remaining(&self) -> usize {
         self.own.len() + self.left

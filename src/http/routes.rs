@@ -55,6 +55,10 @@ pub enum Act {
     Events,
     /// Goes on as a WebSocket.
     WebSocket,
+    /// The page for people.
+    Index,
+    /// A file that it is made of, in this folder of them.
+    Asset(Option<&'static str>),
 }
 
 const fn get(path: &'static str, act: Act) -> Route {
@@ -101,6 +105,9 @@ pub static ROUTES: &[Route] = &[
     get("/v1/jobs/{job}", Act::LookAtJob),
     delete("/v1/jobs/{job}", Act::EndJob),
     get("/v1/ws", Act::WebSocket),
+    get("/", Act::Index),
+    get("/page/{file}", Act::Asset(None)),
+    get("/page/vendor/{file}", Act::Asset(Some("vendor"))),
 ];
 
 /// What is at an address.
@@ -182,7 +189,9 @@ mod tests {
         let found = find(&Method::GET, "/v1/channels/a%2Db/messages");
         let parts = vec![("channel", "a-b".to_owned())];
         assert_eq!(found, Found::Route(Act::Ask("history"), parts));
-        for path in ["", "/", "*", "/v1", "/v1/channels/", "/v1/channels//messages"] {
+        for path in
+            ["", "*", "/page/", "/page/x/y", "/v1", "/v1/channels/", "/v1/channels//messages"]
+        {
             assert_eq!(find(&Method::GET, path), Found::Nothing, "{path:?}");
         }
         for path in ["/v1/channels/%", "/v1/channels/%4", "/v1/channels/%zz", "/v1/channels/%ff"] {

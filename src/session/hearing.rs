@@ -163,7 +163,7 @@ impl Session {
             let place = self.subscriptions.get(piece.slot as usize).and_then(Option::as_ref);
             let heard = place.and_then(|subscription| subscription.heard.as_ref());
             if let Some(heard) = heard.filter(|heard| !heard.is_plain()) {
-                piece.own = Some(Box::new(make(&piece.chunk, heard)));
+                piece.own = Some(Arc::new(make(&piece.chunk, heard)));
             }
         }
     }

@@ -25,7 +25,7 @@ pub struct Piece {
     /// The form in which it is written, if that is not the chunk's own.
     pub(super) shape: Option<Shape>,
     /// A form that this client alone gets.
-    pub(super) own: Option<Box<Form>>,
+    pub(super) own: Option<Arc<Form>>,
 }
 
 impl Piece {

@@ -5,6 +5,7 @@ use crate::broker::Client;
 use crate::broker::channel::Summary;
 use crate::error::{Code, Fault, quoted};
 use crate::jobs;
+use crate::process;
 use crate::reply::{Line, Reply, Value};
 use crate::request::{Request, Usage};
 use crate::store::{Recovered, Store};
@@ -50,7 +51,8 @@ impl Session {
         let row = |(rank, member): (u64, &crate::broker::channel::Ranked)| {
             let line = Line::new("member").at("channel", name.clone()).at("rank", rank);
             let line = line.at("member", member.name.clone()).with("term", member.term);
-            line.with("away", member.away).with("since", member.since)
+            let line = line.with("away", member.away).with("since", member.since);
+            line.with("behind", member.behind)
         };
         let rows = (0..).zip(&ranks).map(row).collect();
         let last = Line::new("ranks").at("channel", name.clone()).at("count", ranks.len());
@@ -141,6 +143,10 @@ impl Session {
             .with("jobs-waiting", waiting)
             .with("jobs-running", running)
             .with("workers", workers);
+        let line = match process::memory_bytes() {
+            Some(bytes) => line.with("memory-bytes", bytes),
+            None => line,
+        };
         match self.broker.store() {
             Some(store) => with_store(line, store, self.broker.recovered()).into(),
             None => line.into(),

@@ -80,6 +80,8 @@ const RULES: &[(&str, Reach)] = &[
     ("outbound", Only(&["error", "hyper_io", "runtime"])),
     ("hyper_io", Only(&["runtime"])),
     ("farewell", Only(&["runtime"])),
+    ("page", Only(&[])),
+    ("process", Only(&[])),
     ("runtime", Only(&[])),
 ];
 

@@ -153,6 +153,9 @@ pub struct Ranked {
     pub away: bool,
     /// Since when a member.
     pub since: Timestamp,
+    /// Entries that have yet to be written to its connection, of those that are
+    /// in memory; none if it is away.
+    pub behind: u64,
 }
 
 impl Channel {
@@ -232,8 +235,10 @@ impl Channel {
         let state = self.lock();
         let row = |(key, term)| {
             let seat = state.seats.get(key as usize)?;
-            let away = seat.member.away_until_ms().is_some();
-            Some(Ranked { name: seat.member.client.name(), term, away, since: seat.since })
+            let (member, since) = (&seat.member, seat.since);
+            let away = member.away_until_ms().is_some();
+            let behind = state.unwritten(member.position());
+            Some(Ranked { name: member.client.name(), term, away, since, behind })
         };
         (state.roster.iter().filter_map(row).collect(), state.roster.view())
     }
@@ -323,6 +328,16 @@ impl Channel {
 }
 
 impl State {
+    /// How many entries that may be seen are in memory from a position on.
+    fn unwritten(&self, position: u64) -> u64 {
+        let (end, last) = self.visible();
+        if position >= end {
+            return 0;
+        }
+        let first = self.log.chunk(position).map_or(self.log.first_seq(), |c| c.first_seq);
+        (last + 1).saturating_sub(first)
+    }
+
     fn standing(&self, key: Key) -> Option<Standing> {
         Some(Standing {
             rank: self.roster.rank(key)?,
