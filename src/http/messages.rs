@@ -201,10 +201,7 @@ impl Publisher<'_> {
         }
         let mut out = Vec::new();
         let object = Object::begin("channel", self.channel, &mut out).number("count", count);
-        object.number("failed", failed);
-        out.extend_from_slice(b",\"rows\":[");
-        out.append(&mut rows);
-        out.extend_from_slice(b"]}");
+        object.number("failed", failed).end_with_rows(&rows);
         out
     }
 }
@@ -213,7 +210,7 @@ impl Publisher<'_> {
 fn row(first_seq: &Result<u64, Fault>, at: u64, out: &mut Vec<u8>) {
     match first_seq {
         Ok(seq) => {
-            out.extend_from_slice(format!("{{\"ok\":true,\"seq\":{}}}", seq + at).as_bytes())
+            out.extend_from_slice(format!("{{\"ok\":true,\"seq\":{}}}", seq + at).as_bytes());
         }
         Err(fault) => {
             out.extend_from_slice(b"{\"ok\":false,\"error\":");

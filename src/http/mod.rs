@@ -11,8 +11,8 @@
 //! answered as `application/problem+json` with the protocol's code.
 //!
 //! One connection is one client with a session of its own, and one task serves
-//! it: hyper reads and writes, [`routes`] says what an address means, and
-//! [`caller`] asks it.
+//! it: hyper reads and writes, `routes` says what an address means, and
+//! `caller` asks it.
 
 mod answer;
 mod authority;

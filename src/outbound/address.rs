@@ -3,7 +3,7 @@
 //! Whoever may name a URL that the broker calls could otherwise reach, through
 //! it, what only the broker's machine can reach: services on loopback, hosts of
 //! the private network, the metadata service of a cloud (169.254.169.254).
-//! These rules are pure; [`dial`](super::dial) connects to nothing else than
+//! These rules are pure; `dial` connects to nothing else than
 //! what they let through.
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};

@@ -3,11 +3,11 @@
 //!
 //! Whoever names a URL decides whom the broker talks to. So a call
 //! 1. takes `http` and `https` URLs only ([`target`]),
-//! 2. looks the name up once ([`resolve`]) and judges every address by
+//! 2. looks the name up once (`resolve`) and judges every address by
 //!    [`address`]'s rules,
-//! 3. connects to *that* address ([`dial`]): a name that leads elsewhere a
+//! 3. connects to *that* address (`dial`): a name that leads elsewhere a
 //!    moment later is not asked again, and no proxy comes in between,
-//! 4. does all of this again for each redirect ([`redirect`]),
+//! 4. does all of this again for each redirect (`redirect`),
 //! 5. and has an end: a time for the whole, and a number of bytes for the head
 //!    and the body of the answer ([`Limits`]).
 //!

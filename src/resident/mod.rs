@@ -63,7 +63,10 @@ impl Resident {
     }
 
     /// Somebody has asked on its behalf: its lease begins anew, and it keeps its
-    /// seat, if that was held. The end, if it has none any more.
+    /// seat, if that was held.
+    ///
+    /// # Errors
+    /// Its end, if it has no seat any more.
     pub fn renew(&self) -> Result<(), End> {
         // Within the session, so that it is not given up at the same time.
         let mut session = self.speaker.session();
@@ -81,7 +84,7 @@ impl Resident {
     /// Gives a command; its seq, and what its reply has to wait for.
     ///
     /// # Errors
-    /// As for `cmd`; [`Code::Busy`] while too many of its commands are open.
+    /// As for `cmd`; `Code::Busy` while too many of its commands are open.
     pub async fn command(&self, request: Request<'_>) -> Result<u64, Fault> {
         let (reply, held) = {
             let mut session = self.speaker.session();

@@ -191,7 +191,7 @@ impl Session {
     /// disk.
     ///
     /// # Errors
-    /// [`Code::TooLong`] for more than [`LOOKUP_BYTES_MAX`],
+    /// [`Code::TooLong`] for more than `LOOKUP_BYTES_MAX`,
     /// [`Code::Unavailable`] if the disk cannot be read.
     pub fn look_up(&mut self, lookup: &mut Lookup) -> Poll<Result<Found, Fault>> {
         while !lookup.is_done() {
