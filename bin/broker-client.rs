@@ -8,6 +8,7 @@ use clap_complete::Shell;
 use ranked_broker::client::cli::{self, Settings, exit::EXIT_CODES};
 use ranked_broker::client::demo::{self, every::Every};
 use ranked_broker::client::hold::{self, guard::Task, ranks::Ranks};
+use ranked_broker::client::numbers;
 use ranked_broker::client::store;
 use ranked_broker::config;
 use ranked_broker::manual;
@@ -17,6 +18,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
+use uuid::Uuid;
 
 /// Talks to a ranked-broker: publishes, subscribes, commands and obeys.
 ///
@@ -105,7 +107,7 @@ struct Arguments {
     /// until that succeeds; unanswered requests are not sent again
     #[arg(long)]
     reconnect: bool,
-    /// Print the man page, or that of hold or demo, and exit
+    /// Print the man page, or that of hold, demo or numbers, and exit
     #[arg(
         long, value_name = "COMMAND", num_args = 0..=1, require_equals = true,
         default_missing_value = ""
@@ -179,6 +181,39 @@ enum Instead {
         /// begins with --name
         #[arg(long, value_name = "N", value_parser = members)]
         members: Option<usize>,
+    },
+    /// Fetch a number sequence, and verify it
+    ///
+    /// COUNT numbers from 0 to 100, in batches, over as many connections as it
+    /// takes: each lasts a second at most. What has come is kept under
+    /// $XDG_STATE_HOME (~/.local/state), so that --continue goes on where this
+    /// program was ended; the broker keeps a sequence for half a minute.
+    ///
+    /// Prints sum and checksum. Exit codes: 0 only if the checksum held, 1 if it
+    /// did not or the broker refused, 2 wrong usage, 3 no broker.
+    ///
+    /// Try: broker-client numbers 10000
+    #[command(
+        verbatim_doc_comment,
+        override_usage = "broker-client [HOST] [PORT] numbers COUNT [--client-id UUID] [--batch N]\n       \
+                          broker-client [HOST] [PORT] numbers --continue"
+    )]
+    Numbers {
+        /// How many numbers, up to 65535
+        #[arg(required_unless_present = "resume")]
+        count: Option<u16>,
+        /// By which id the broker is to know the sequence; otherwise a random one
+        #[arg(long, value_name = "UUID", conflicts_with = "resume")]
+        client_id: Option<Uuid>,
+        /// How many numbers in a batch
+        #[arg(
+            long, value_name = "N", default_value_t = 100, conflicts_with = "resume",
+            value_parser = clap::value_parser!(u64).range(1..)
+        )]
+        batch: u64,
+        /// Go on with the sequence that was not finished
+        #[arg(long = "continue", conflicts_with = "count")]
+        resume: bool,
     },
     /// The process between `hold` and its program
     #[command(hide = true)]
@@ -258,6 +293,11 @@ fn main() -> ExitCode {
             every,
             members,
         }),
+        Some(Instead::Numbers { count, client_id, batch, resume: _ }) => {
+            let Arguments { host, port, .. } = arguments;
+            let new = count.map(|count| numbers::New { count, batch, id: client_id });
+            numbers::run(&numbers::Settings { host, port, new })
+        }
         Some(Instead::HoldGuard { until, kill_after_ms, program }) => {
             let kill_after = Duration::from_millis(kill_after_ms);
             hold::guard::run(&Task { until, kill_after, program }).unwrap_or_else(|e| {
@@ -281,20 +321,23 @@ fn printed(arguments: &Arguments) -> Option<Vec<u8>> {
     let of = arguments.man.as_deref()?;
     let page = manual::page(command.clone(), Some(of).filter(|of| !of.is_empty()));
     Some(page.unwrap_or_else(|_| {
-        let text = format!("there is no page for {of:?}, but for hold and demo");
+        let text = format!("there is no page for {of:?}, but for hold, demo and numbers");
         command.error(ErrorKind::InvalidValue, text).exit()
     }))
 }
 
-/// The arguments. What says how to talk says nothing to `hold` and `demo`, and is
-/// refused rather than passed over.
+/// The arguments. What says how to talk says nothing to what is done instead, and
+/// is refused rather than passed over.
 fn parse() -> Arguments {
     let mut command = Arguments::command();
     let matches = command.get_matches_mut();
     if let Some(instead) = matches.subcommand_name() {
-        let suited = ["host", "port", "name", "session"];
-        // A demonstration shows what becomes of who is lost.
-        let suited = if instead == "demo" { &suited[..3] } else { &suited };
+        let suited = match instead {
+            "numbers" => &["host", "port"][..],
+            // A demonstration shows what becomes of who is lost.
+            "demo" => &["host", "port", "name"],
+            _ => &["host", "port", "name", "session"],
+        };
         let unsuited = command.get_arguments().find(|argument| {
             let id = argument.get_id().as_str();
             !suited.contains(&id) && matches.value_source(id) == Some(ValueSource::CommandLine)

@@ -5,9 +5,15 @@ use std::env;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use ranked_broker::workers::worker;
 use ranked_broker::{config, events, open_files, service};
 
 fn main() -> ExitCode {
+    let mut arguments = env::args_os().skip(1);
+    if arguments.next().is_some_and(|first| first == worker::ARGUMENT) {
+        let words = arguments.map(|word| word.to_string_lossy().into_owned());
+        return worker::run(&words.collect::<Vec<_>>()).into();
+    }
     // First of all: it changes the environment, and so there may be no threads.
     let sockets = service::given_sockets();
     let loaded = match config::load(env::args_os(), env::vars_os()) {

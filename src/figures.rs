@@ -56,6 +56,15 @@ impl Busy {
     }
 }
 
+/// What goes through connections.
+#[derive(Debug, Default)]
+pub struct Traffic {
+    /// Bytes read.
+    pub read: Busy,
+    /// Bytes written.
+    pub written: Busy,
+}
+
 /// Figures that differ by one word, each of which is known from the start.
 #[derive(Debug)]
 pub struct Labelled(Vec<(&'static str, Counter)>);

@@ -18,6 +18,34 @@ pub enum Outcome {
     Left,
 }
 
+/// What has become of a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JobState {
+    /// It waits for a worker.
+    Queued,
+    /// A worker has it.
+    Running,
+    /// It has come to a result.
+    Done,
+    /// It has not.
+    Failed,
+    /// Its client did not want it any more.
+    Cancelled,
+}
+
+impl JobState {
+    /// As the wire says it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            JobState::Queued => "queued",
+            JobState::Running => "running",
+            JobState::Done => "done",
+            JobState::Failed => "failed",
+            JobState::Cancelled => "cancelled",
+        }
+    }
+}
+
 /// A frame on a connection's control lane.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Frame {
@@ -94,6 +122,17 @@ pub enum Frame {
         /// What it says.
         text: Arc<str>,
     },
+    /// What has become of a job, how far it is, or what came of it.
+    Job {
+        /// Its number.
+        job: u64,
+        /// What has become of it.
+        state: JobState,
+        /// More about it: the result, once there is one.
+        text: Arc<str>,
+        /// Who asked for it, if it was somebody else.
+        from: Option<Arc<str>>,
+    },
     /// Are you there?
     Ping {
         /// To be answered with the same number.
@@ -107,11 +146,29 @@ pub enum Frame {
 }
 
 impl Frame {
+    /// Its name in every dialect.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Frame::Ack { .. } => "ack",
+            Frame::Done { .. } => "done",
+            Frame::Rank { .. } => "rank",
+            Frame::Gap { .. } => "gap",
+            Frame::Left { .. } => "left",
+            Frame::Tell { .. } => "tell",
+            Frame::Broadcast { .. } => "broadcast",
+            Frame::Job { .. } => "job",
+            Frame::Ping { .. } => "ping",
+            Frame::Bye { .. } => "bye",
+        }
+    }
+
     /// What it takes of a control lane's bounded memory, in bytes.
     pub fn weight(&self) -> usize {
         let text = match self {
             Frame::Ack { text, .. } => text.len(),
-            Frame::Tell { text, .. } | Frame::Broadcast { text, .. } => text.len(),
+            Frame::Tell { text, .. } | Frame::Broadcast { text, .. } | Frame::Job { text, .. } => {
+                text.len()
+            }
             _ => 0,
         };
         size_of::<Self>() + text

@@ -21,6 +21,7 @@
 //! - [`server`]: builds the parts, takes connections, stops in order.
 //! - [`connection`]: one socket, one task, which reads and writes in turn.
 //! - [`http`]: the same for HTTP/1.1: routes, what they ask, and how it is answered.
+//! - [`page`]: what a person looks at in a browser; files, served by [`http`].
 //! - [`resident`]: members without a connection, each with a task of its own.
 //! - [`speaker`]: a session that several may ask through, and wait.
 //! - [`wire`]: bytes to requests, replies and frames to bytes; pure.
@@ -32,9 +33,17 @@
 //! - [`log`]: entries in chunks that never change, and cursors on them.
 //! - [`store`]: what outlives the broker, on disk, by group commit.
 //! - [`roster`]: who holds which rank, and since when; knows nothing else.
+//! - [`jobs`]: what jobs there are, one file each; [`workers`]: the processes
+//!   that run them.
+//! - [`sequence`]: number sequences, made from their seeds.
 //! - [`events`]: what happens, one line each; how it is logged.
 //! - [`figures`], [`metrics`]: what is counted, and how it is shown.
 //! - [`client`]: the other end, for programs and for `broker-client`.
+//! - [`webhook`]: call-backs: tells members without a connection by HTTP requests.
+//! - [`outbound`]: the broker's own HTTP client, for URLs that strangers name.
+//! - [`hyper_io`]: what hyper reads, writes and waits with, at both ends.
+//! - `bench`: the load generator behind `broker-bench`; knows of the broker only
+//!   what any client does.
 //! - [`runtime`]: the only file that names the async runtime.
 //!
 //! Imports point one way, and `tests/tidy` holds them to it: `server →
@@ -54,30 +63,41 @@
 //! - Every queue, line, list and wait has a limit with a name and a reason.
 #![forbid(unsafe_code)]
 
+#[cfg(target_os = "linux")]
+pub mod bench;
 pub mod broker;
 pub mod client;
 pub mod config;
 pub mod connection;
 pub mod error;
 pub mod events;
+pub mod farewell;
 pub mod figures;
 pub mod frame;
 pub mod http;
+pub mod hyper_io;
+pub mod jobs;
 pub mod log;
 pub mod manual;
 pub mod metrics;
 pub mod moment;
 pub mod open_files;
+pub mod outbound;
+pub mod page;
 pub mod payload;
+pub mod process;
 pub mod reply;
 pub mod request;
 pub mod resident;
 pub mod roster;
 pub mod runtime;
+pub mod sequence;
 pub mod server;
 pub mod service;
 pub mod session;
 pub mod speaker;
 pub mod store;
 pub mod sync;
+pub mod webhook;
 pub mod wire;
+pub mod workers;

@@ -13,13 +13,15 @@ pub enum Payload<'a> {
     Text(Cow<'a, str>),
     /// A JSON value, as its publisher wrote it.
     Json(Cow<'a, str>),
+    /// Bytes that are no UTF-8.
+    Bytes(&'a [u8]),
 }
 
 impl Payload<'_> {
-    /// The text as it was published.
+    /// What was published.
     pub fn as_bytes(&self) -> &[u8] {
         match self {
-            Payload::Plain(text) => text,
+            Payload::Plain(text) | Payload::Bytes(text) => text,
             Payload::Text(text) | Payload::Json(text) => text.as_bytes(),
         }
     }

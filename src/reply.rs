@@ -139,6 +139,14 @@ pub struct Excerpt {
     pub range: Range<usize>,
 }
 
+impl Excerpt {
+    /// What a chunk has from one seq to another.
+    pub fn cut(chunk: &Arc<Chunk>, from: u64, to: u64) -> Self {
+        let range = chunk.offset_of(from)..chunk.offset_of(to.saturating_add(1));
+        Excerpt { chunk: chunk.clone(), range }
+    }
+}
+
 /// The answer to a request that succeeded.
 #[derive(Clone, Debug)]
 pub enum Reply {
@@ -159,6 +167,8 @@ pub enum Reply {
         first_seq: u64,
         /// How many there were, each of them a request of its own.
         count: u64,
+        /// How many clients get them.
+        receivers: usize,
     },
     /// The connection is to be closed when everything due to it is out.
     Quit,

@@ -5,35 +5,120 @@
 //! blocking) it is a thin layer over; a later move is this one file. Everything
 //! above it speaks `futures` traits only. `docs/decisions/runtime.md` has more.
 
+use async_std::net::ToSocketAddrs;
+use futures::{AsyncRead, AsyncWrite};
 use std::future::Future;
-use std::io;
-use std::net::Shutdown;
+use std::io::{self, IoSlice};
+use std::net::{Shutdown, SocketAddr};
+use std::ops::Deref;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-pub use async_std::net::{TcpListener, TcpStream};
 pub use async_std::os::unix::net::UnixStream;
 pub use async_std::task::JoinHandle;
 
-/// A stream whose output can be ended while its input is still read. Its
-/// `poll_close` alone does not tell the other end on this runtime.
-pub trait EndOutput {
-    /// The other end reads to the end of what was written.
+/// A socket that connections come to.
+#[derive(Debug)]
+pub struct TcpListener(async_std::net::TcpListener);
+
+/// A connection. Closing it ends its output and leaves its input open, which is
+/// what whoever speaks HTTP or TLS over it counts on; the runtime's own only
+/// flushes, and the other end would wait.
+#[derive(Clone, Debug)]
+pub struct TcpStream(async_std::net::TcpStream);
+
+impl TcpListener {
+    /// The next connection, and where it comes from.
     ///
     /// # Errors
-    /// If the connection has ended already.
-    fn end_output(&self) -> io::Result<()>;
-}
+    /// The system's.
+    pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        let (stream, addr) = self.0.accept().await?;
+        Ok((TcpStream(stream), addr))
+    }
 
-impl EndOutput for TcpStream {
-    fn end_output(&self) -> io::Result<()> {
-        self.shutdown(Shutdown::Write)
+    /// Where it listens.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.0.local_addr()
     }
 }
 
-/// Runs a future to its end on this thread; the other threads of the executor
-/// help with what it spawns.
+impl From<std::net::TcpListener> for TcpListener {
+    fn from(listener: std::net::TcpListener) -> Self {
+        TcpListener(listener.into())
+    }
+}
+
+impl TcpStream {
+    /// Connects to the first of these addresses that takes it.
+    ///
+    /// # Errors
+    /// The system's.
+    pub async fn connect(addrs: impl ToSocketAddrs) -> io::Result<TcpStream> {
+        async_std::net::TcpStream::connect(addrs).await.map(TcpStream)
+    }
+}
+
+impl Deref for TcpStream {
+    type Target = async_std::net::TcpStream;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl AsyncRead for TcpStream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for TcpStream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write_vectored(cx, slices)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.0.shutdown(Shutdown::Write) {
+            // The other end was faster.
+            Err(e) if e.kind() == io::ErrorKind::NotConnected => Poll::Ready(Ok(())),
+            done => Poll::Ready(done),
+        }
+    }
+}
+
+/// Runs a future to its end on this thread; what it spawns runs on the
+/// executor's own threads, as many as there are cores.
+///
+/// The runtime's own `block_on` would make this thread one more of them, and
+/// with more threads than cores a message costs a fifth more: they wake each
+/// other and wait for each other.
 pub fn block_on<T>(future: impl Future<Output = T>) -> T {
-    async_std::task::block_on(future)
+    futures::executor::block_on(future)
 }
 
 /// Starts a task. Dropping the handle leaves the task running.

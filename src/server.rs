@@ -7,6 +7,7 @@ use crate::http::Http;
 use crate::runtime::{self, TcpListener, TcpStream};
 use crate::store::OpenError;
 use crate::wire::text::TextEncoder;
+use crate::workers::Program;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
@@ -90,7 +91,16 @@ impl Server {
     /// # Errors
     /// [`StartError`] if it cannot listen where it should.
     pub fn start(config: Config) -> Result<Server, StartError> {
-        Server::start_on(Vec::new(), config, |_| ())
+        Server::start_with(config, None)
+    }
+
+    /// The same, with a program that runs jobs: they are answered `err
+    /// unavailable` otherwise.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn start_with(config: Config, workers: Option<Program>) -> Result<Server, StartError> {
+        Server::start_on(Vec::new(), config, workers, |_| ())
     }
 
     /// The same on these sockets, which listen already; on the address of the
@@ -102,6 +112,7 @@ impl Server {
     pub fn start_on(
         sockets: Vec<std::net::TcpListener>,
         config: Config,
+        workers: Option<Program>,
         on_tick: impl FnMut(u64) + Send + 'static,
     ) -> Result<Server, StartError> {
         let mut listeners = Vec::new();
@@ -114,6 +125,9 @@ impl Server {
         }
         let addr = listeners[0].local_addr()?;
         let broker = Broker::open(config, Box::new(TextEncoder))?;
+        if let Some(program) = workers {
+            broker.jobs().employ(program);
+        }
         let weak = Arc::downgrade(&broker);
         let clock = std::thread::Builder::new().name("clock".into());
         clock.spawn(move || Broker::run_clock(&weak, on_tick))?;

@@ -7,10 +7,9 @@ mod support;
 use support::{Broker, matches};
 
 /// What each dialect's first bytes are answered with, before the end.
-const DIALECTS: [(&[u8], &str); 4] = [
-    (b"*1\r\n$4\r\nPING\r\n", "-ERR unavailable *\r\n"),
-    (b"INIT,1,2;", "ERR,unavailable *;"),
-    (b"CONT,1,2;", "ERR,unavailable *;"),
+const DIALECTS: [(&[u8], &str); 3] = [
+    (b"INIT,1,2;", "ERR,malformed message: *;"),
+    (b"CONT,1,2;", "ERR,malformed message: *;"),
     (b"\x16\x03\x01\x02\x00\x01\x00", "\x15\x03\x03\x00\x02\x02*"),
 ];
 
@@ -40,7 +39,7 @@ fn a_web_page_reaches_nothing() {
     let body = "sub ops\npub ops gotcha\nkick ops alice\n";
     page.send_bytes(format!("POST / HTTP/1.0\r\nHost: x\r\n\r\n{body}").as_bytes());
     let heard = String::from_utf8(page.rest()).expect("UTF-8");
-    assert!(matches("HTTP/1.* 404 *", &heard), "{heard:?}");
+    assert!(matches("HTTP/1.* 405 *", &heard), "{heard:?}");
     alice.nothing_else();
 }
 
@@ -76,7 +75,7 @@ fn what_only_looks_like_another_dialect_is_text() {
         ("GET\n", "err unknown-command *"),
         ("PUTTING it\n", "err unknown-command *"),
         ("INITIAL\n", "err unknown-command *"),
-        ("get / HTTP/1.1\n", "err unknown-command *"),
+        ("get /\n", "err unknown-command *"),
         ("\n\nping\n", "ok ping *"),
         (" {}\n", "err unknown-command *"),
         ("# GET / HTTP/1.1\nping\n", "ok ping *"),
@@ -119,6 +118,17 @@ fn the_json_dialect_is_spoken() {
     );
     bob.expect("{\"frame\":\"bye\",\"reason\":\"full\"}");
     bob.expect_end();
+}
+
+/// A connection that begins with `*` speaks the Redis protocol.
+#[test]
+fn the_redis_protocol_is_spoken() {
+    let broker = Broker::start();
+    let mut alice = broker.connect("alice");
+    for byte in b"*1\r\n$4\r\nPING\r\n" {
+        alice.send_bytes(&[*byte]);
+    }
+    alice.expect("+PONG\r");
 }
 
 /// The choice is for the whole connection: what comes later is only text.

@@ -218,14 +218,14 @@ fn a_page_of_a_stranger_changes_nothing() {
         let page = web.with("Origin", "http://evil.example");
         let answer =
             page.ask("POST", &path.replace(' ', "%20"), Some(("text/plain", lines.as_bytes())));
-        assert!(matches!(answer.status, 403 | 404), "{answer:?}");
+        assert!(matches!(answer.status, 403..=405), "{answer:?}");
     }
     alice.expect(r"msg ops 2 guest-* \r\nhello --name page\r\n*");
     alice.nothing_else();
     // A method that is none of those by which HTTP is known, which a page may use
     // where the browser takes it for one of the broker's own.
     let long = format!("FOO /{} HTTP/1.1\r\nHost: x\r\n", "x".repeat(70_000));
-    for head in ["FOO / HTTP/1.1\r\n", "broadcast /x HTTP/1.1\r\n", "foo\r\nhost: x\r\n", &long] {
+    for head in ["FOO / HTTP/1.1\r\n", "broadcast /x HTTP/1.1\r\n", "host: x\r\n", &long] {
         let mut stream = web.connect();
         let _ = stream.write_all(format!("{head}A: b\r\n{lines}").as_bytes());
         let mut heard = String::new();

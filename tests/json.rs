@@ -150,7 +150,7 @@ const REQUESTS: &[(&str, &str)] = &[
     ),
     (
         r#"{"op":"ranks","channel":"ops"}"#,
-        r#"{"reply":"ranks","ok":true,"channel":"ops","count":1,"view":1,"rows":[{"channel":"ops","rank":0,"member":"alice","term":1,"away":false,"since":"20*Z"}]}"#,
+        r#"{"reply":"ranks","ok":true,"channel":"ops","count":1,"view":1,"rows":[{"channel":"ops","rank":0,"member":"alice","term":1,"away":false,"since":"20*Z","behind":0}]}"#,
     ),
     (
         r#"{"op":"promote","channel":"ops","member":"alice"}"#,
@@ -235,7 +235,7 @@ fn every_error_is_answered_and_changes_nothing() {
         (deep.as_str(), "pub", "bad-request", true),
         (&long, "error", "too-long", false),
         (r#"{"op":"fly","id":1}"#, "error", "unknown-command", true),
-        (r#"{"op":"jobs","id":1}"#, "error", "unavailable", true),
+        (r#"{"op":"fib","id":1,"n":1}"#, "fib", "unavailable", true),
         (r#"{"op":"pub","id":1,"channel":"ops","data":1,"data":2}"#, "pub", "bad-request", true),
         (r#"{"op":"pub","id":1,"channel":"ops","data":1,"term":1e99}"#, "pub", "bad-request", true),
         (r#"{"op":"pub","id":1,"channel":"ops","data":1,"colour":2}"#, "pub", "bad-request", true),

@@ -83,14 +83,14 @@ fn an_observer_begins_with_the_last_entry() {
         alice.ask(&format!("pub news {seq}"), &format!("ok pub news {seq}"));
     }
     for (start, first) in [("--from 3", 3), ("--last 1", 3), ("--from 2", 2), ("--from first", 1)] {
-        let mut olga = broker.client("olga");
+        let mut olga = broker.connect("olga");
         olga.ask(&format!("sub news --observe {start}"), "ok sub news * seq=3 *");
         for seq in first..=3 {
             olga.expect(&format!("msg news {seq} alice {seq}"));
         }
         olga.nothing_else();
     }
-    let mut olga = broker.client("olga");
+    let mut olga = broker.connect("olga");
     olga.ask("sub news --observe --from now", "ok sub news * seq=3 *");
     olga.nothing_else();
 }

@@ -28,10 +28,11 @@ fn schemathesis() -> Option<PathBuf> {
 #[test]
 fn the_document_is_true() {
     let Some(schemathesis) = schemathesis() else { return };
-    // Whoever fuzzes renews no lease.
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
-    let settings = ["--lease", "1h", "--idle-timeout", "0", "--data", data.to_str().unwrap()];
+    // Whoever fuzzes renews no lease, and makes durable channels.
+    let data = data.to_str().unwrap();
+    let settings = ["--lease", "1h", "--idle-timeout", "0", "--data", data];
     let broker = Broker::of(Child::with(&settings));
     let (joined, _) = broker.web().join("ops", "alice");
     let config = format!("{}/tests/schemathesis.toml", env!("CARGO_MANIFEST_DIR"));

@@ -167,9 +167,9 @@ fn view_and_term_are_seqs() {
         client.expect("join ops 6 dave 2");
         client.send("ranks ops");
         client.expect_all(&[
-            "member ops 0 alice term=1 away=no since=20*T*Z",
-            "member ops 1 carol term=5 away=no since=20*T*Z",
-            "member ops 2 dave term=6 away=no since=20*T*Z",
+            "member ops 0 alice term=1 away=no since=20*T*Z behind=*",
+            "member ops 1 carol term=5 away=no since=20*T*Z behind=*",
+            "member ops 2 dave term=6 away=no since=20*T*Z behind=*",
             "ok ranks ops 3 view=6",
         ]);
         client.nothing_else();

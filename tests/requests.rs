@@ -85,8 +85,8 @@ fn every_list_and_its_rows() {
         (
             "ranks ops",
             &[
-                "member ops 0 alice term=1 away=no since=20*Z",
-                "member ops 1 bob term=2 away=no since=20*Z",
+                "member ops 0 alice term=1 away=no since=20*Z behind=*",
+                "member ops 1 bob term=2 away=no since=20*Z behind=*",
             ],
             "ok ranks ops 2 view=2",
         ),
@@ -199,7 +199,7 @@ fn every_error_code() {
         ("digest ops 1 2", "gone"),
         ("digest ops 2 1", "bad-request"),
         ("fib 30", "unavailable"),
-        ("jobs", "unavailable"),
+        ("cancel 1", "gone"),
         ("create d --durable", "unavailable"),
     ] {
         alice.ask(request, &format!("err {code} *"));

@@ -246,7 +246,9 @@ fn a_resident_slows_nobody() {
         alice.expect("msg ops * alice x*");
     }
     let due = bob.get("/v1/channels/ops/members/bob/commands").expect(200, "*").json();
-    assert_eq!(due["count"], 1_000);
+    // It reads by the chunk, and a chunk may hold the last one and the next.
+    let count = due["count"].as_u64().unwrap();
+    assert!((1_000..1_010).contains(&count), "{count} of 1,100 commands were read");
 }
 
 #[test]
@@ -318,9 +320,12 @@ fn a_resident_is_there_after_a_restart() {
     let settings = ["--data", data, "--restart-grace", "1m"];
     let mut broker = Broker::of(Child::with(&settings));
     let web = broker.web();
+    web.post("/v1/channels", r#"{"channel":"ops","durable":true}"#).expect(201, "*");
     let (_, alice) = web.join("ops", "alice");
     let (_, bob) = web.join("ops", "bob");
     bob.post("/v1/channels/ops/messages", r#"{"data":1,"key":"k"}"#).expect(201, r#"{*"seq":3}"#);
+    // Its answer waits for the disk, and so for all that was noted before.
+    web.post("/v1/channels", r#"{"channel":"settled"}"#).expect(201, "*");
     broker.child().kill();
     let mut broker = Broker::of(Child::with(&settings));
     let (alice, bob) = (alice.at(broker.addr), bob.at(broker.addr));

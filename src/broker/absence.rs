@@ -250,6 +250,7 @@ impl Broker {
         self.forget_session(&parked.client, parked.keys.as_deref());
         self.leave_channels(&parked.client, Departure::Lost, now_ms);
         parked.client.mailbox.abandon();
+        self.jobs.abandon(parked.client.id);
         self.directory.forget(&parked.client);
     }
 

@@ -10,6 +10,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::{Condvar, Mutex, PoisonError, Weak};
 use std::time::Duration;
+use uuid::Uuid;
 
 /// Something to do when its time has come. Whatever it is about may be gone by
 /// then.
@@ -17,12 +18,16 @@ use std::time::Duration;
 pub enum Timer {
     /// See whether anything was heard of this client.
     Silence(Weak<Client>),
+    /// Let this client look whether what it waits for is late.
+    Wake(Weak<Client>),
     /// Give up on a command's missing results.
     Deadline(Weak<Channel>, u64),
     /// See whether the members that hold publishers up have stalled.
     Stall(Weak<Channel>),
     /// See whether this client's lease has run out.
     Lease(Weak<Client>),
+    /// Purge the number sequence of this client id.
+    Sequence(Uuid),
     /// Give up the seat of a lost member, unless it came back.
     Seat {
         /// The channel.

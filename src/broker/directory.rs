@@ -105,6 +105,8 @@ pub struct Client {
     away: AtomicBool,
     /// Somebody looks whether its lease has run out.
     lease_watched: AtomicBool,
+    /// It knows nothing of this broker's frames.
+    plain: AtomicBool,
     /// Publishers never wait for it.
     unwaited: AtomicBool,
 }
@@ -121,6 +123,7 @@ impl Client {
             heard_ms: AtomicU64::new(origin.since_ms),
             away: AtomicBool::new(false),
             lease_watched: AtomicBool::new(false),
+            plain: AtomicBool::new(false),
             unwaited: AtomicBool::new(false),
         }
     }
@@ -169,6 +172,17 @@ impl Client {
     /// Somebody is to look whether its lease has run out; whether nobody does.
     pub(super) fn watch_lease(&self) -> bool {
         !self.lease_watched.swap(true, Ordering::Relaxed)
+    }
+
+    /// Whether it knows nothing of this broker's frames: a client of another
+    /// protocol, which is told only what that protocol has.
+    pub fn is_plain(&self) -> bool {
+        self.plain.load(Ordering::Relaxed)
+    }
+
+    /// It does not know of frames, or knows of them from now on.
+    pub fn be_plain(&self, plain: bool) {
+        self.plain.store(plain, Ordering::Relaxed);
     }
 
     /// From now on publishers never wait for it: it counts as stalled, however

@@ -58,6 +58,8 @@ impl Broker {
     /// Tells everyone that the broker is stopping.
     pub fn stop(&self) {
         self.life.stopping.store(true, Ordering::SeqCst);
+        // Before the good-bye, which is the last that anybody is told.
+        self.jobs.stop();
         for client in self.directory.everyone() {
             client.mailbox.close(Close::Shutdown);
         }
@@ -83,7 +85,7 @@ impl Broker {
     }
 
     /// Why whoever comes now has to go again.
-    pub(super) fn farewell(&self) -> Option<Close> {
+    pub fn farewell(&self) -> Option<Close> {
         if self.is_stopping() {
             return Some(Close::Shutdown);
         }

@@ -122,6 +122,28 @@ impl Mailbox {
         self.put(frame, LANE_BYTES_OPTIONAL)
     }
 
+    /// A frame, long or not, that its sender can keep for later: whether there
+    /// was room, which there is where fewer bytes than these wait.
+    pub fn offer_behind(&self, frame: Frame, bytes: usize) -> bool {
+        let is_busy = {
+            let inner = lock(&self.inner);
+            let lane_bytes = inner.mail.as_ref().map_or(0, |mail| mail.lane_bytes);
+            lane_bytes >= bytes && !inner.abandoned
+        };
+        // One byte less than what closes the connection if it does not fit.
+        !is_busy && self.put(frame, LANE_BYTES_MAX - 1)
+    }
+
+    /// Whether such a frame waits here.
+    pub fn holds(&self, is_it: impl Fn(&Frame) -> bool) -> bool {
+        lock(&self.inner).mail.as_ref().is_some_and(|mail| mail.lane.iter().any(is_it))
+    }
+
+    /// Whether nobody will look any more.
+    pub fn is_abandoned(&self) -> bool {
+        lock(&self.inner).abandoned
+    }
+
     fn put(&self, frame: Frame, bytes_max: usize) -> bool {
         {
             let mut inner = lock(&self.inner);

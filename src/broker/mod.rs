@@ -10,6 +10,7 @@ mod absence;
 pub mod channel;
 mod clock;
 mod directory;
+mod jobs;
 mod life;
 mod mailbox;
 mod member;
@@ -17,6 +18,7 @@ mod recovery;
 mod registry;
 mod remembered;
 mod restart;
+mod sequences;
 mod sessions;
 mod stats;
 mod subscribe;
@@ -24,6 +26,7 @@ mod subscribe;
 pub use directory::{Client, PATTERNS_MAX, Past};
 pub use mailbox::{Mail, Mailbox};
 pub use member::{Adopted, Member};
+pub use sequences::{Kept, Refused};
 pub use sessions::{Answer, Claim, Identity, Key, Keys, Parked, Place};
 pub use stats::{ChannelStats, SILENT, Stats};
 
@@ -33,11 +36,13 @@ use crate::frame::Frame;
 use crate::log::{Departure, Encode};
 use crate::store::{OpenError, Options, Recovered, Store};
 use crate::sync::lock;
+use crate::workers::{self, Pool};
 use channel::{Channel, Rules};
 use clock::{Clock, Timer};
 use directory::Directory;
 use life::Life;
 use registry::Registry;
+use sequences::Sequences;
 use sessions::Sessions;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -59,6 +64,8 @@ pub struct Broker {
     registry: Registry,
     directory: Directory,
     sessions: Sessions,
+    sequences: Sequences,
+    jobs: Pool,
     clock: Clock,
     life: Life,
     /// What outlives this broker, if anything does.
@@ -89,6 +96,14 @@ impl Broker {
             stats: stats.channels.clone(),
         };
         let recovered = recovered.unwrap_or_default();
+        let limits = workers::Limits {
+            workers: match config.workers {
+                0 => std::thread::available_parallelism().map_or(1, usize::from),
+                workers => workers,
+            },
+            queue: config.job_queue,
+            time: config.job_timeout,
+        };
         let broker = Arc::new(Broker {
             registry: Registry::new(config.max_channels, rules),
             life: Life::new(&config),
@@ -96,12 +111,15 @@ impl Broker {
             stats,
             directory: Directory::after(recovered.last_client),
             sessions: Sessions::default(),
+            sequences: Sequences::from_environment(),
+            jobs: Pool::new(limits),
             clock: Clock::default(),
             store,
             recovered,
         });
         broker.recover_channels();
-        broker.recover_clients().map_err(|reason| broker.damaged(reason))?;
+        let recovered = broker.recover_clients().and_then(|()| broker.recover_sequences());
+        recovered.map_err(|reason| broker.damaged(reason))?;
         broker.settle_recovery();
         Ok(broker)
     }
@@ -205,6 +223,7 @@ impl Broker {
             self.leave_channels(client, departure(reason), now_ms);
         }
         client.mailbox.abandon();
+        self.jobs.abandon(client.id);
         self.directory.forget(client);
         self.note_closed(client, reason);
     }
@@ -255,6 +274,11 @@ impl Broker {
         self.clock.set(at_ms, Timer::Stall(Arc::downgrade(channel)));
     }
 
+    /// A client waits for something, until then: see to it that it looks.
+    pub fn wake_at(&self, client: &Arc<Client>, at_ms: u64) {
+        self.clock.set(at_ms, Timer::Wake(Arc::downgrade(client)));
+    }
+
     /// A command has been given: see to it that it ends.
     pub fn watch_command(&self, channel: &Arc<Channel>, seq: u64, timeout: Duration, now_ms: u64) {
         self.clock.set(now_ms + millis(timeout), Timer::Deadline(Arc::downgrade(channel), seq));
@@ -285,6 +309,12 @@ impl Broker {
                 Timer::Seat { channel, member, why, at_ms } => {
                     if let (Some(channel), Some(member)) = (channel.upgrade(), member.upgrade()) {
                         Self::end_hold(&channel, &member, why, at_ms, now_ms);
+                    }
+                }
+                Timer::Sequence(id) => self.purge_sequence(id, now_ms),
+                Timer::Wake(client) => {
+                    if let Some(client) = client.upgrade() {
+                        client.mailbox.wake();
                     }
                 }
                 Timer::Silence(client) => {

@@ -131,7 +131,8 @@ impl Registry {
         observers.retain(|known| known.upgrade().is_some_and(|known| known.id != client.id));
     }
 
-    fn pattern_observers(&self) -> Vec<Arc<Client>> {
+    /// The clients that observe patterns.
+    pub fn pattern_observers(&self) -> Vec<Arc<Client>> {
         let observers = self.observers.read().unwrap_or_else(PoisonError::into_inner);
         observers.iter().filter_map(Weak::upgrade).collect()
     }

@@ -26,7 +26,7 @@ struct Returning {
 }
 
 impl Broker {
-    fn records(&self) -> Option<&dyn Shelf> {
+    pub(super) fn records(&self) -> Option<&dyn Shelf> {
         self.store().map(|store| store as &dyn Shelf)
     }
 

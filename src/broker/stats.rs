@@ -2,7 +2,7 @@
 //! counted when somebody asks is not here.
 
 use crate::error::Close;
-use crate::figures::{Busy, Counter, Durations, Labelled, Spread};
+use crate::figures::{Busy, Counter, Durations, Labelled, Spread, Traffic};
 use crate::frame::Outcome;
 use crate::log::Departure;
 use crate::roster::Change;
@@ -20,10 +20,8 @@ pub struct Stats {
     pub delivered: Busy,
     /// Those of them that are messages.
     pub delivered_messages: Busy,
-    /// Bytes read from connections.
-    pub bytes_read: Busy,
-    /// Bytes written to connections.
-    pub bytes_written: Busy,
+    /// Bytes of connections.
+    pub traffic: Arc<Traffic>,
     /// Commands accepted.
     pub commands: Counter,
     /// Gaps that members were told of.
@@ -40,6 +38,8 @@ pub struct Stats {
     pub closed: Labelled,
     /// What became of those who wanted a session back.
     pub resumes: Labelled,
+    /// Attempts to deliver something by a call-back, by what came of them.
+    pub deliveries: Labelled,
     /// By how many entries members were behind, whenever somebody asked.
     pub lag: Spread,
     /// What has happened in channels.
@@ -53,6 +53,10 @@ const DIALECTS: [&str; 8] = ["text", "json", "http", "websocket", "resp", "numse
 /// The reason of a connection that never said anything.
 pub const SILENT: &str = "silent";
 
+/// Why connections of the number-sequence dialect end, besides `lost`: the
+/// client has what it wanted, or its time was up.
+const NUMSEQ: [&str; 2] = ["done", "time"];
+
 const LAG_ENDS: &[u64] = &[0, 1, 10, 100, 1_000, 10_000, 100_000, 1_000_000];
 
 impl Default for Stats {
@@ -61,16 +65,18 @@ impl Default for Stats {
             published: Busy::default(),
             delivered: Busy::default(),
             delivered_messages: Busy::default(),
-            bytes_read: Busy::default(),
-            bytes_written: Busy::default(),
+            traffic: Arc::default(),
             commands: Counter::default(),
             gaps: Counter::default(),
             connections: Counter::default(),
             refused: Counter::default(),
             faults: Counter::default(),
             opened: Labelled::new(DIALECTS),
-            closed: Labelled::new(Close::ALL.map(Close::as_str).into_iter().chain([SILENT])),
+            closed: Labelled::new(
+                Close::ALL.map(Close::as_str).into_iter().chain(NUMSEQ).chain([SILENT]),
+            ),
             resumes: Labelled::new(["resumed", "gone", "denied"]),
+            deliveries: Labelled::new(["done", "accepted", "refused", "unwanted", "failed"]),
             lag: Spread::new(LAG_ENDS),
             channels: Arc::default(),
         }

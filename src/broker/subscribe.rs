@@ -10,6 +10,9 @@ use crate::request::{Settings, Start};
 use crate::sync::lock;
 use std::sync::Arc;
 
+/// Memberships that have ended, each with its channel.
+pub type Leavers = Vec<(Arc<Channel>, Arc<Member>)>;
+
 /// What came of a `sub`.
 #[derive(Clone, Debug)]
 pub struct Subscribed {
@@ -36,6 +39,33 @@ impl Broker {
             self.observe_if_matching(client, channel, now_ms);
         };
         self.registry.create(name, settings, introduce).map(drop)
+    }
+
+    /// Makes a channel if a client observes a pattern that matches its name: a
+    /// message to it has somebody who gets it then. Whether there is one now.
+    ///
+    /// # Errors
+    /// As [`Broker::create`].
+    pub fn create_if_observed(&self, name: &str, now_ms: u64) -> Result<bool, Fault> {
+        crate::request::check_name(name)?;
+        let observers = self.registry.pattern_observers();
+        if !observers.iter().any(|client| lock(&client.subscriptions).matches(name)) {
+            return Ok(false);
+        }
+        match self.create(name, Settings::default(), now_ms) {
+            Err(fault) if fault.code == Code::Exists => Ok(true),
+            done => done.map(|()| true),
+        }
+    }
+
+    /// How many different patterns are observed.
+    pub fn pattern_count(&self) -> usize {
+        let mut patterns = std::collections::HashSet::new();
+        for client in self.registry.pattern_observers() {
+            let subscriptions = lock(&client.subscriptions);
+            patterns.extend(subscriptions.patterns.iter().map(|p| p.as_str().to_owned()));
+        }
+        patterns.len()
     }
 
     /// Removes a channel, by order of its rank 0; with a view, only if that is
@@ -164,11 +194,17 @@ impl Broker {
         Ok(matching().inspect(|channel| self.observe_if_matching(client, channel, now_ms)).count())
     }
 
-    /// A client observes a pattern no more.
+    /// A client observes a pattern no more. Gives the memberships that have ended
+    /// with that, which may still have something to read.
     ///
     /// # Errors
     /// [`Code::NotMember`] if it did not.
-    pub fn unobserve(&self, client: &Arc<Client>, glob: &str, now_ms: u64) -> Result<(), Fault> {
+    pub fn unobserve(
+        &self,
+        client: &Arc<Client>,
+        glob: &str,
+        now_ms: u64,
+    ) -> Result<Leavers, Fault> {
         let mut ended: Vec<(Arc<str>, Arc<Member>)> = Vec::new();
         {
             let mut subscriptions = lock(&client.subscriptions);
@@ -187,15 +223,18 @@ impl Broker {
             });
         }
         // The registry comes before a client's subscriptions in the lock order.
+        let mut leaving = Vec::new();
         for (name, member) in ended {
-            if let Ok(channel) = self.channel(&name) {
-                // It may have been dropped meanwhile: all the same.
-                let _ = channel.leave(&member, Departure::Unsub, now_ms);
+            // It may have been dropped meanwhile: all the same.
+            if let Ok(channel) = self.channel(&name)
+                && channel.leave(&member, Departure::Unsub, now_ms).is_ok()
+            {
+                leaving.push((channel, member.clone()));
             }
             self.forget_place(client, &name);
             member.notify();
         }
-        Ok(())
+        Ok(leaving)
     }
 
     /// Makes a client an observer of a channel if one of its patterns matches

@@ -99,8 +99,8 @@ impl<T: Send + 'static> Connection<T> {
     /// What was read is kept in the same step, so nothing is lost if this is
     /// dropped.
     pub async fn fill(&mut self) -> io::Result<bool> {
-        let (mut stream, chunk) = (&self.stream, &mut self.chunk);
-        let count = poll_fn(|cx| Pin::new(&mut stream).poll_read(cx, chunk)).await?;
+        let (stream, chunk) = (&mut self.stream, &mut self.chunk);
+        let count = poll_fn(|cx| Pin::new(&mut *stream).poll_read(cx, chunk)).await?;
         self.splitter.push(&self.chunk[..count]);
         if self.splitter.is_too_long() {
             let text = "a line without an end came; is that a broker?";

@@ -2,6 +2,7 @@
 //! any byte.
 
 use crate::error::Code;
+use crate::jobs;
 use std::collections::VecDeque;
 use std::ops::Range;
 
@@ -107,8 +108,8 @@ pub fn reply_verb(verb: &str) -> &str {
     match verb {
         "w" => "who",
         "msg" => "tell",
-        "fib" | "url" | "numbers" => "job",
         verb if verb.starts_with('/') => "cmd",
+        verb if jobs::find(verb).is_some() => "job",
         verb => verb,
     }
 }

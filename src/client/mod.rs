@@ -62,6 +62,7 @@ mod handle;
 pub mod hold;
 pub mod line;
 pub mod memory;
+pub mod numbers;
 mod options;
 pub mod outbox;
 mod progress;

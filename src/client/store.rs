@@ -59,12 +59,7 @@ impl Store {
     /// # Errors
     /// When there is no place for it, or another process has it.
     pub fn open(host: &str, port: u16, name: &str) -> Result<Store, StoreError> {
-        let set = |variable| std::env::var_os(variable).map(PathBuf::from);
-        let absolute = |variable| set(variable).filter(|path| path.is_absolute());
-        let state = absolute("XDG_STATE_HOME")
-            .or_else(|| Some(absolute("HOME")?.join(".local").join("state")))
-            .ok_or(StoreError::NoPlace)?;
-        Store::open_in(&state.join("ranked-broker"), host, port, name)
+        Store::open_in(&state_folder().ok_or(StoreError::NoPlace)?, host, port, name)
     }
 
     fn open_in(folder: &Path, host: &str, port: u16, name: &str) -> Result<Store, StoreError> {
@@ -124,9 +119,19 @@ impl Store {
     }
 }
 
+/// Where this program keeps what outlives it; `None` if neither
+/// `$XDG_STATE_HOME` nor `$HOME` says.
+pub(super) fn state_folder() -> Option<PathBuf> {
+    let set = |variable| std::env::var_os(variable).map(PathBuf::from);
+    let absolute = |variable| set(variable).filter(|path| path.is_absolute());
+    let state = absolute("XDG_STATE_HOME")
+        .or_else(|| Some(absolute("HOME")?.join(".local").join("state")))?;
+    Some(state.join("ranked-broker"))
+}
+
 /// The text as a part of a file name: all but letters, digits, `-` and `_` as
 /// `%XX`, so that no name can lead elsewhere or be taken for another one.
-fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
     let escaped = |b: u8| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") };
     text.bytes().map(escaped).collect()

@@ -84,6 +84,7 @@ fn argument(setting: &'static Setting) -> Arg {
         .value_name(setting.value_name)
         .help(format!("{} {known}", setting.help))
         .long_help(format!("{}. {}\n{known}", setting.help, setting.why));
+    let argument = if setting.is_list() { argument.action(ArgAction::Append) } else { argument };
     if setting.is_positional() { argument } else { argument.long(setting.name) }
 }
 

@@ -69,6 +69,10 @@ fn plain(setting: &Setting, value: &DeValue<'_>) -> Result<String, String> {
             Ok(decimal.map_or_else(|_| number.to_string(), |decimal| decimal.to_string()))
         }
         DeValue::Float(number) if setting.is_numeric() => Ok(number.as_str().to_string()),
+        DeValue::Array(values) if setting.is_list() => {
+            let words = values.iter().map(|value| plain(setting, value.get_ref()));
+            Ok(words.collect::<Result<Vec<_>, _>>()?.join(","))
+        }
         other => Err(format!("{} is not accepted: write {}", article(other), setting.accepts())),
     }
 }

@@ -172,7 +172,7 @@ pub fn load(
             } else {
                 format!("--{}", setting.name)
             };
-            loaded.set(setting, text, Origin::Flag(flag))?;
+            loaded.set(setting, &text, Origin::Flag(flag))?;
         }
     }
     loaded.ignored = strangers(&variables)?;
@@ -260,9 +260,11 @@ impl Loaded {
     }
 }
 
-fn given<'a>(matches: &'a ArgMatches, setting: &Setting) -> Option<&'a String> {
+fn given(matches: &ArgMatches, setting: &Setting) -> Option<String> {
     let source = matches.value_source(setting.name);
-    matches.get_one(setting.name).filter(|_| source == Some(ValueSource::CommandLine))
+    let words = matches.get_many::<String>(setting.name);
+    let words = words.filter(|_| source == Some(ValueSource::CommandLine))?;
+    Some(words.cloned().collect::<Vec<_>>().join(","))
 }
 
 /// The variables that begin like ours and are not empty.
@@ -426,6 +428,25 @@ mod tests {
         assert!(short.starts_with("--log-bytes: log-bytes (65535, flag --log-bytes) is less"));
         assert!(short.contains("max-line (65536, environment BROKER_MAX_LINE)"), "{short}");
         assert!(error(&["--max-line", "8MiB"], &[]).starts_with("--max-line: log-bytes (4194304"));
+    }
+
+    #[test]
+    fn a_list_may_be_repeated_and_in_a_file_be_an_array() {
+        let shown = |loaded: Loaded| {
+            let networks = loaded.config.allow_url.iter().map(ToString::to_string);
+            networks.collect::<Vec<_>>()
+        };
+        let expected = ["127.0.0.0/8", "::1/128"];
+        let flags = ["--allow-url", "127.0.0.0/8", "--allow-url", "::1"];
+        assert_eq!(shown(loaded(&flags, &[]).unwrap()), expected);
+        let environment = [("BROKER_ALLOW_URL", "127.0.0.0/8,::1/128")];
+        assert_eq!(shown(loaded(&[], &environment).unwrap()), expected);
+        for text in ["allow-url = ['127.0.0.0/8', '::1']", "allow-url = '127.0.0.0/8,::1'"] {
+            let (_folder, path) = file(text);
+            assert_eq!(shown(loaded(&["--config", &path], &[]).unwrap()), expected);
+        }
+        let (_folder, path) = file("allow-url = [1]");
+        assert!(error(&["--config", &path], &[]).contains("an integer is not accepted"));
     }
 
     #[test]

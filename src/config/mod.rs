@@ -19,6 +19,7 @@ mod table;
 mod update;
 mod value;
 
+use ipnet::IpNet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -81,6 +82,26 @@ pub struct Config {
     pub max_residents: usize,
     /// Web pages of these origins may do what others may not.
     pub allow_origin: Vec<String>,
+    /// How long one connection of the number-sequence dialect lasts at most.
+    pub numseq_timeout: Duration,
+    /// How long a number sequence is kept after its INIT.
+    pub numseq_retention: Duration,
+    /// Number sequences that are kept at once.
+    pub numseq_clients: usize,
+    /// Worker processes at once. Zero: one for each processor.
+    pub workers: usize,
+    /// Jobs that wait for a worker at once.
+    pub job_queue: usize,
+    /// How long a job may run.
+    pub job_timeout: Duration,
+    /// Bytes of memory that a worker process may have.
+    pub job_memory: usize,
+    /// Networks that the job `url` may call though they are not public.
+    pub allow_url: Vec<IpNet>,
+    /// Networks that call-backs may go to though they are not public.
+    pub allow_callback: Vec<IpNet>,
+    /// Members with a call-back at once.
+    pub max_callbacks: usize,
     /// In which form events are logged.
     pub log_format: LogFormat,
 }
@@ -110,6 +131,16 @@ impl Default for Config {
             request_timeout: Duration::ZERO,
             max_residents: 0,
             allow_origin: Vec::new(),
+            numseq_timeout: Duration::ZERO,
+            numseq_retention: Duration::ZERO,
+            numseq_clients: 0,
+            workers: 0,
+            job_queue: 0,
+            job_timeout: Duration::ZERO,
+            job_memory: 0,
+            allow_url: Vec::new(),
+            allow_callback: Vec::new(),
+            max_callbacks: 0,
             log_format: LogFormat::Text,
         };
         for setting in SETTINGS {
@@ -161,6 +192,16 @@ mod tests {
             request_timeout: Duration::from_secs(30),
             max_residents: 10_000,
             allow_origin: Vec::new(),
+            numseq_timeout: Duration::from_secs(1),
+            numseq_retention: Duration::from_secs(30),
+            numseq_clients: 65_536,
+            workers: 0,
+            job_queue: 1_024,
+            job_timeout: Duration::from_secs(60),
+            job_memory: 512 * 1024 * 1024,
+            allow_url: Vec::new(),
+            allow_callback: Vec::new(),
+            max_callbacks: 1_000,
             log_format: LogFormat::Text,
         };
         assert_eq!(Config::default(), expected);

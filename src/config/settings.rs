@@ -1,5 +1,6 @@
 //! What a setting is, and how a value gets into it.
 
+use ipnet::IpNet;
 use std::net::Ipv6Addr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -45,6 +46,10 @@ pub(super) enum Kind {
     LogFormat {
         field: Field<LogFormat>,
     },
+    /// Networks, each as `10.0.0.0/8`; by default none.
+    Networks {
+        field: Field<Vec<IpNet>>,
+    },
     Count {
         field: Field<usize>,
         default: usize,
@@ -87,6 +92,12 @@ impl Setting {
         matches!(self.kind, Kind::Host { .. } | Kind::Port { .. })
     }
 
+    /// Whether it takes several values: its flag may be repeated, and one value
+    /// may be several with commas between them.
+    pub fn is_list(&self) -> bool {
+        matches!(self.kind, Kind::Words { .. } | Kind::Networks { .. })
+    }
+
     /// What it accepts, for error messages and help.
     pub fn accepts(&self) -> String {
         match &self.kind {
@@ -95,6 +106,9 @@ impl Setting {
             Kind::Folder { .. } => "the path of a folder, or nothing for none".into(),
             Kind::Words { accepts, .. } => (*accepts).into(),
             Kind::LogFormat { .. } => LogFormat::ALL.map(LogFormat::as_str).join(", "),
+            Kind::Networks { .. } => {
+                "networks such as 10.0.0.0/8 or ::1/128, with commas between them".into()
+            }
             Kind::Count { bounds, .. } => {
                 format!("{}, from {} to {}", value::COUNT, bounds.start(), bounds.end())
             }
@@ -125,6 +139,10 @@ impl Setting {
                 .map_or(String::new(), |path| path.display().to_string()),
             Kind::Words { field, .. } => (field.get)(config).join(","),
             Kind::LogFormat { field } => (field.get)(config).as_str().into(),
+            Kind::Networks { field } => {
+                let networks = (field.get)(config).iter().map(IpNet::to_string);
+                networks.collect::<Vec<_>>().join(",")
+            }
             Kind::Count { field, .. } => (field.get)(config).to_string(),
             Kind::Size { field, .. } => value::show_size(*(field.get)(config)),
             Kind::Time { field, .. } => value::show_time(*(field.get)(config)),
@@ -147,6 +165,7 @@ impl Setting {
             Kind::Folder { field } => (field.put)(config, None),
             Kind::Words { field, .. } => (field.put)(config, Vec::new()),
             Kind::LogFormat { field } => (field.put)(config, LogFormat::default()),
+            Kind::Networks { field } => (field.put)(config, Vec::new()),
             Kind::Count { field, default, .. } | Kind::Size { field, default, .. } => {
                 (field.put)(config, *default);
             }
@@ -182,6 +201,11 @@ impl Setting {
                 let format = LogFormat::parse(text).ok_or_else(|| self.refusal(text))?;
                 (field.put)(config, format);
             }
+            Kind::Networks { field } => {
+                let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
+                let networks: Option<_> = words.map(network).collect();
+                (field.put)(config, networks.ok_or_else(|| self.refusal(text))?);
+            }
             Kind::Count { field, bounds, .. } => {
                 let count = value::count(text).filter(|count| bounds.contains(count));
                 (field.put)(config, count.ok_or_else(|| self.refusal(text))?);
@@ -211,6 +235,11 @@ impl Setting {
         };
         format!("{text:?} is not accepted{hint}: write {}", self.accepts())
     }
+}
+
+/// A network, or an address alone.
+fn network(word: &str) -> Option<IpNet> {
+    word.parse().ok().or_else(|| Some(IpNet::from(word.parse::<std::net::IpAddr>().ok()?)))
 }
 
 /// An address or a name, without the brackets that an IPv6 address may have.
@@ -250,11 +279,12 @@ mod tests {
                 Kind::Host { .. }
                 | Kind::Folder { .. }
                 | Kind::Words { .. }
+                | Kind::Networks { .. }
                 | Kind::LogFormat { .. } => continue,
                 Kind::Port { .. } => (["0".into(), "65535".into()], ["-1".into(), "65536".into()]),
                 Kind::Count { bounds, .. } | Kind::Size { bounds, .. } => (
                     [bounds.start().to_string(), bounds.end().to_string()],
-                    [(bounds.start() - 1).to_string(), (bounds.end() + 1).to_string()],
+                    [bounds.start().wrapping_sub(1).to_string(), (bounds.end() + 1).to_string()],
                 ),
                 Kind::Time { bounds, .. } => (
                     [value::show_time(*bounds.start()), value::show_time(*bounds.end())],
@@ -320,5 +350,22 @@ mod tests {
             "\"soon\" is not accepted: write a time such as 250ms, 5s, 2m, 1h or 7d, or a plain \
              number of seconds such as 1.5; from 1ms to 10m"
         );
+    }
+
+    #[test]
+    fn networks() {
+        let setting = SETTINGS.iter().find(|setting| setting.name == "allow-url").unwrap();
+        let mut config = Config::default();
+        for (text, shown) in [
+            ("10.0.0.0/8, ::1/128", "10.0.0.0/8,::1/128"),
+            ("127.0.0.1,fd00::5", "127.0.0.1/32,fd00::5/128"),
+            ("", ""),
+        ] {
+            assert_eq!(setting.apply(text, &mut config), Ok(()));
+            assert_eq!(setting.show(&config), shown);
+        }
+        for bad in ["10.0.0.0/33", "10.0.0/8", "localhost", "::1/129", "10.0.0.0/8 ::1"] {
+            assert!(!takes(setting.name, bad), "{bad}");
+        }
     }
 }

@@ -8,6 +8,7 @@ const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 const GIB: usize = 1024 * MIB;
 const HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(86_400);
 
 /// What a value of `allow-origin` is, for error messages.
 const ORIGIN: &str = "origins such as https://app.example or http://localhost:3000, with commas \
@@ -234,6 +235,104 @@ pub static SETTINGS: &[Setting] = &[
         why: "By default only pages from the broker itself: any other that somebody opens in a \
               browser here could otherwise speak for them.",
         kind: Kind::Words { field: field!(allow_origin), accepts: ORIGIN, check: origin },
+    },
+    Setting {
+        name: "numseq-timeout",
+        value_name: "TIME",
+        help: "How long one connection of the number-sequence dialect lasts at most",
+        why: "What the dialect promises: its clients are made to be cut off, and go on with CONT.",
+        kind: Kind::Time {
+            field: field!(numseq_timeout),
+            default: Duration::from_secs(1),
+            bounds: Duration::from_millis(10)..=HOUR,
+            zero: Zero::Refused,
+        },
+    },
+    Setting {
+        name: "numseq-retention",
+        value_name: "TIME",
+        help: "How long a number sequence is kept after its INIT",
+        why: "Half a minute is enough to come back many times, and then the client id is free.",
+        kind: Kind::Time {
+            field: field!(numseq_retention),
+            default: Duration::from_secs(30),
+            bounds: Duration::from_millis(100)..=DAY,
+            zero: Zero::Refused,
+        },
+    },
+    Setting {
+        name: "numseq-clients",
+        value_name: "N",
+        help: "Client ids of number sequences that are kept at once",
+        why: "One more is answered ERR. Few bytes each until somebody reads the numbers.",
+        kind: Kind::Count {
+            field: field!(numseq_clients),
+            default: 65_536,
+            bounds: 1..=10_000_000,
+        },
+    },
+    Setting {
+        name: "workers",
+        value_name: "N",
+        help: "Worker processes for jobs at once; 0 is one for each processor",
+        why: "They are started when there are jobs for them, and end when there have been none for \
+              a minute.",
+        kind: Kind::Count { field: field!(workers), default: 0, bounds: 0..=1_024 },
+    },
+    Setting {
+        name: "job-queue",
+        value_name: "N",
+        help: "Jobs that wait for a worker at once",
+        why: "One more is answered `err busy`. A client has 64 jobs at most of these, so that no \
+              one fills it alone.",
+        kind: Kind::Count { field: field!(job_queue), default: 1_024, bounds: 1..=1_000_000 },
+    },
+    Setting {
+        name: "job-timeout",
+        value_name: "TIME",
+        help: "How long a job may run",
+        why: "Then its worker is killed, and the job has failed. The longest `fib` takes seconds.",
+        kind: Kind::Time {
+            field: field!(job_timeout),
+            default: Duration::from_secs(60),
+            bounds: Duration::from_millis(10)..=DAY,
+            zero: Zero::Refused,
+        },
+    },
+    Setting {
+        name: "job-memory",
+        value_name: "SIZE",
+        help: "Memory of a worker process, as the system counts addresses",
+        why: "A job that wants more has failed, and nothing else has. The program itself takes \
+              some 20 MiB of it.",
+        kind: Kind::Size {
+            field: field!(job_memory),
+            default: 512 * MIB,
+            bounds: 64 * MIB..=1 << 40,
+        },
+    },
+    Setting {
+        name: "allow-url",
+        value_name: "CIDR",
+        help: "Networks that the job `url` may call though they are not public; may be repeated",
+        why: "By default nobody reaches through the broker what only its machine can reach: \
+              loopback, private and link-local addresses.",
+        kind: Kind::Networks { field: field!(allow_url) },
+    },
+    Setting {
+        name: "allow-callback",
+        value_name: "CIDR",
+        help: "Networks that call-backs may go to though they are not public; may be repeated",
+        why: "By default nobody reaches through the broker what only its machine can reach: \
+              loopback, private and link-local addresses.",
+        kind: Kind::Networks { field: field!(allow_callback) },
+    },
+    Setting {
+        name: "max-callbacks",
+        value_name: "N",
+        help: "Members with a call-back at once",
+        why: "Each has one call under way at most, and so takes a file descriptor now and then.",
+        kind: Kind::Count { field: field!(max_callbacks), default: 1_000, bounds: 0..=100_000 },
     },
     Setting {
         name: "log-format",

@@ -7,27 +7,31 @@
 //! connection holds none. Nothing in here waits but [`serve`] itself; a poll
 //! runs from beginning to end on one thread.
 
-mod farewell;
 mod frames;
+mod input;
+mod numseq;
+mod opening;
 mod outgoing;
 mod requests;
+mod resp;
 mod scratch;
 mod withheld;
 
-use crate::broker::{Broker, SILENT};
+use crate::broker::Broker;
 use crate::error::Close;
+use crate::farewell::{LINGER, linger};
 use crate::frame::Frame;
-use crate::http::{self, Http, Upgraded};
+use crate::http::Http;
 use crate::log::Departure;
 use crate::request::Format;
 use crate::runtime::{self, TcpStream};
 use crate::session::Session;
-use crate::wire::sniff::Dialect;
-use farewell::{LINGER, linger, say_and_close};
 use frames::Frames;
-use futures::{AsyncRead, AsyncReadExt};
+use futures::AsyncRead;
+use input::Input;
+use opening::begin;
+pub use opening::refuse;
 use outgoing::Outgoing;
-use requests::Voice;
 use scratch::Scratch;
 use std::future::poll_fn;
 use std::io;
@@ -37,17 +41,26 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-/// How long a connection may stay silent before its dialect is known.
-const FIRST_BYTES_TIMEOUT: Duration = Duration::from_secs(60);
-/// The same for one that will be refused.
-const REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);
 /// Reads and writes in a row before another connection gets its turn.
 const TURNS: usize = 16;
 
 /// Serves a connection until it ends.
-pub async fn serve(broker: Arc<Broker>, http: Arc<Http>, stream: TcpStream, addr: SocketAddr) {
-    // Boxed, so that what it needs is no burden to connections that live.
-    let Some(mut connection) = Box::pin(begin(broker, http, stream, addr)).await else { return };
+pub fn serve(
+    broker: Arc<Broker>,
+    http: Arc<Http>,
+    stream: TcpStream,
+    addr: SocketAddr,
+) -> impl Future<Output = ()> + Send {
+    // Boxed, and no `async fn`, which would keep room for its arguments: what the
+    // beginning needs is no burden to connections that live.
+    let beginning = Box::pin(begin(broker, http, stream, addr));
+    async move {
+        let Some(connection) = beginning.await else { return };
+        run(connection).await;
+    }
+}
+
+async fn run(mut connection: Box<Connection>) {
     let reason = poll_fn(|cx| connection.poll(cx, Connection::turn)).await;
     if reason != Close::Lost || connection.input_ended {
         let drain = connection.broker.current().drain;
@@ -55,62 +68,6 @@ pub async fn serve(broker: Arc<Broker>, http: Arc<Http>, stream: TcpStream, addr
         Box::pin(connection.part(drain)).await;
     }
     connection.end(reason);
-}
-
-/// Finds out what a connection speaks. One that speaks HTTP is served here, to
-/// its end unless it goes on as a WebSocket.
-async fn begin(
-    broker: Arc<Broker>,
-    http: Arc<Http>,
-    mut stream: TcpStream,
-    addr: SocketAddr,
-) -> Option<Connection> {
-    let Some((dialect, first)) = sniff(&mut stream, FIRST_BYTES_TIMEOUT).await else {
-        broker.stats.closed.add(SILENT, 1);
-        log::info!("event=closed addr={addr} reason={SILENT}");
-        return None;
-    };
-    broker.stats.bytes_read.add(first.len() as u64);
-    if dialect == Dialect::Http {
-        let upgraded = Box::pin(http::serve(http, stream, first, addr)).await;
-        let Upgraded { stream, session, first } = upgraded?;
-        broker.watch(session.client(), Format::WebSocket.as_str());
-        return Some(Connection::new(broker, session, stream, Format::WebSocket, first));
-    }
-    let Some(format) = dialect.format() else {
-        log::info!("event=refused addr={addr} dialect={} reason=unserved", dialect.as_str());
-        say_and_close(stream, &dialect.refusal(false)).await;
-        return None;
-    };
-    let client = broker.enter(addr, format.as_str());
-    let session = Session::new(broker.clone(), client);
-    Some(Connection::new(broker, session, stream, format, first))
-}
-
-/// Refuses a connection, because the broker is full, in its own dialect.
-pub async fn refuse(mut stream: TcpStream) {
-    let dialect = sniff(&mut stream, REFUSAL_TIMEOUT).await.map_or(Dialect::Text, |(d, _)| d);
-    say_and_close(stream, &dialect.refusal(true)).await;
-}
-
-/// Reads until the dialect is known. `None` if the client closes first, or is
-/// silent for too long.
-async fn sniff(stream: &mut TcpStream, timeout: Duration) -> Option<(Dialect, Vec<u8>)> {
-    let sniffing = async {
-        let mut first = [0; 16];
-        let mut len = 0;
-        while len < first.len() {
-            match stream.read(&mut first[len..]).await {
-                Ok(read @ 1..) => len += read,
-                _ => return None,
-            }
-            if let Some(dialect) = Dialect::sniff(&first[..len]) {
-                return Some((dialect, first[..len].to_vec()));
-            }
-        }
-        None
-    };
-    Box::pin(runtime::timeout(timeout, sniffing)).await.flatten()
 }
 
 struct Connection {
@@ -122,7 +79,7 @@ struct Connection {
     /// The frames that the lines stand in, in a dialect that has such.
     frames: Frames,
     outgoing: Outgoing,
-    voice: Voice,
+    input: Input,
     /// The client sends no more.
     input_ended: bool,
     /// There was nothing to read; the reactor will wake us.
@@ -163,7 +120,7 @@ impl Connection {
             unfinished,
             frames,
             outgoing,
-            voice: Voice::new(format),
+            input: Input::new(format),
             input_ended: false,
             input_awaited: false,
             closing: None,
@@ -209,9 +166,14 @@ impl Connection {
         if self.session.is_awaiting() {
             moved = self.answer_awaited(cx, now_ms);
         }
+        if self.input.go_on(&mut self.session, &mut self.outgoing, now_ms) {
+            // What the client has said meanwhile may be there.
+            (moved, self.input_awaited) = (true, false);
+        }
         if self.closing.is_none()
             && !self.session.is_awaiting()
             && !self.input_awaited
+            && self.input.listens(self.unfinished.len())
             && self.outgoing.has_room()
             && self.session.may_read()
         {
@@ -222,10 +184,16 @@ impl Connection {
             }
         }
         self.session.flush();
+        let was_leaving = self.session.is_leaving();
         match self.outgoing.write(cx, &mut self.stream, &mut self.session, scratch, now_ms) {
             Poll::Ready(Ok(wrote)) => moved |= wrote,
             Poll::Ready(Err(_)) => return Poll::Ready(false),
             Poll::Pending => {}
+        }
+        // Somebody may wait for that.
+        moved |= was_leaving && !self.session.is_leaving();
+        if self.outgoing.has_missed() {
+            self.close(Close::Overflow, now_ms);
         }
         if self.closing.is_some() {
             return Poll::Ready(false);
@@ -242,11 +210,11 @@ impl Connection {
     ) -> Poll<io::Result<()>> {
         let line_max = self.broker.config.max_line;
         let begun = self.unfinished.len();
-        let (buffer, room) = scratch.read_buffers(line_max);
+        let (buffer, room) = scratch.read_buffers(self.input.unfinished_max(line_max));
         let mut filled = begun;
         // What was sniffed is there already, and may hold whole lines.
         // So may what came behind a `hello` that had to wait.
-        let is_there = begun > 0 && memchr::memchr(b'\n', &self.unfinished).is_some();
+        let is_there = begun > 0 && self.input.has_whole(&self.unfinished, line_max);
         if !is_there && !self.frames.have_ended() {
             let read = ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer[begun..]))?;
             if read == 0 {
@@ -254,10 +222,14 @@ impl Connection {
                 self.close(Close::Lost, now_ms);
                 return Poll::Ready(Ok(()));
             }
-            self.broker.stats.bytes_read.add(read as u64);
+            self.broker.stats.traffic.read.add(read as u64);
             filled += read;
         }
         self.session.client().heard(now_ms);
+        if self.input.is_waiting() {
+            self.unfinished.extend_from_slice(&buffer[begun..filled]);
+            return Poll::Ready(Ok(()));
+        }
         let (session, outgoing) = (&mut self.session, &mut self.outgoing);
         let held = std::mem::take(&mut self.unfinished);
         let lines = if is_there {
@@ -266,7 +238,7 @@ impl Connection {
             buffer[..begun].copy_from_slice(&held);
             self.frames.open(&buffer[..filled], room, outgoing.answers())
         };
-        match self.voice.serve(session, lines, line_max, outgoing, now_ms) {
+        match self.input.serve(session, lines, line_max, outgoing, now_ms) {
             Ok(rest) => self.unfinished = rest.to_vec(),
             Err(reason) => self.close(reason, now_ms),
         }
@@ -278,7 +250,7 @@ impl Connection {
     /// Goes on if the session that the client wants has been given up to it.
     fn answer_awaited(&mut self, cx: &mut Context<'_>, now_ms: u64) -> Moved {
         let Some(reply) = self.session.awaited(now_ms) else { return false };
-        self.voice.answer_awaited(reply.map(Some), &mut self.outgoing, &mut self.session);
+        self.input.answer_awaited(reply.map(Some), &mut self.outgoing, &mut self.session);
         self.follow_client(cx);
         true
     }
@@ -370,6 +342,7 @@ impl Connection {
         if std::mem::replace(&mut self.has_ended, true) {
             return;
         }
+        self.input.stop(&self.session);
         self.session.end(reason, self.broker.now_ms());
     }
 }

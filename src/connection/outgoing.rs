@@ -33,6 +33,10 @@ pub(super) struct Outgoing {
     withheld: Option<Box<Withheld>>,
     /// The format of what goes out: that of the last reply that did.
     format: Format,
+    /// The client wants no replies.
+    pub(super) muted: bool,
+    /// A gap was due to a client that cannot be told of one.
+    missed: bool,
     /// Nothing comes after what is in `control`.
     is_sealed: bool,
 }
@@ -76,6 +80,12 @@ impl Outgoing {
     ) {
         let mut held = session.take_held();
         let fresh = session.take_fresh();
+        if self.muted {
+            if reply.is_err() {
+                session.note_fault();
+            }
+            return session.announce(&fresh, true);
+        }
         match (&mut held, &reply) {
             // It says nothing of the channel.
             (held, Err(fault)) if fault.code == Code::Unavailable => *held = None,
@@ -99,6 +109,25 @@ impl Outgoing {
                 spoken::fault(format, &fault, tag, &mut self.control);
             }
         }
+    }
+
+    /// A reply that is written already and waits for nothing but those before
+    /// it.
+    pub(super) fn ready(&mut self, bytes: &[u8], format: Format) {
+        match &mut self.withheld {
+            _ if self.muted => {}
+            Some(withheld) => withheld.ready(bytes, format),
+            None => {
+                self.format = format;
+                self.control.extend_from_slice(bytes);
+            }
+        }
+    }
+
+    /// Whether the client has missed something and does not know: it only knows
+    /// what Redis would tell it, and Redis would have closed the connection.
+    pub(super) fn has_missed(&self) -> bool {
+        self.missed
     }
 
     /// Whether a reply waits.
@@ -131,9 +160,7 @@ impl Outgoing {
     /// Lets go of buffers that are empty, before the connection goes to sleep.
     pub(super) fn release(&mut self) {
         if !self.has_unsent() {
-            let withheld = self.withheld.take();
-            let is_sealed = self.is_sealed;
-            *self = Outgoing { withheld, is_sealed, ..Outgoing::new(self.format) };
+            (self.rest, self.control) = (Vec::new(), Vec::new());
         }
     }
 
@@ -157,9 +184,19 @@ impl Outgoing {
         for frame in batch.frames.drain(..) {
             match (&mut self.withheld, &frame) {
                 _ if self.is_sealed => {}
-                (Some(withheld), Frame::Ack { .. } | Frame::Done { .. }) => withheld.frame(frame),
+                (Some(withheld), Frame::Ack { .. } | Frame::Done { .. } | Frame::Job { .. }) => {
+                    withheld.frame(frame);
+                }
+                (_, Frame::Gap { .. }) if self.format.is_plain() => self.missed = true,
+                (_, Frame::Left { channel, .. }) if self.format.is_plain() => {
+                    let count = session.hearing().subscriptions();
+                    spoken::unsubscribed(self.format, channel, count, &mut self.control);
+                }
                 _ => spoken::frame(self.format, &frame, &mut self.control),
             }
+        }
+        if let Some(make) = spoken::heard_form(self.format) {
+            session.transform_heard(batch, make);
         }
         if let Some(maker) = spoken::form(self.format) {
             session.transform(batch, maker);
@@ -171,7 +208,7 @@ impl Outgoing {
         for (slice, piece) in slices[2..].iter_mut().zip(&batch.pieces) {
             *slice = IoSlice::new(piece.bytes());
         }
-        if own == 0 && batch.pieces.is_empty() {
+        if own == 0 && batch.pieces.iter().all(|piece| piece.bytes().is_empty()) {
             // Nothing to write, but cursors may have passed what is not for us,
             // and there may be more behind it that is.
             session.settle(batch, 0, false, now_ms);

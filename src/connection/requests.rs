@@ -18,6 +18,9 @@ pub(super) struct Voice {
     pub(super) format: Format,
     /// Its `hello` has to wait for another connection.
     awaited: Option<Box<Awaited>>,
+    /// It has said a line that is none of HTTP: what looks like HTTP from then on
+    /// is a line like any other.
+    has_begun: bool,
 }
 
 /// What the reply to a `hello` that waits will need.
@@ -30,7 +33,7 @@ struct Awaited {
 impl Voice {
     /// Of a client that speaks so from the first byte on.
     pub(super) fn new(format: Format) -> Self {
-        Voice { format, awaited: None }
+        Voice { format, ..Voice::default() }
     }
 
     /// Answers a `hello` that had to wait.
@@ -82,10 +85,15 @@ impl Voice {
         let mut lines = Lines::new(bytes, line_max);
         while let Some(line) = lines.next() {
             let Asked { tag, request } = match line {
-                Ok(line) if self.is_http(line) => {
-                    Asked { tag: Tag::default(), request: Err(not_http()) }
+                Ok(line) if !self.has_begun && self.is_http(line) => {
+                    batch.publish(session, outgoing, now_ms);
+                    outgoing.answer(Err(not_http()), self.format, &[], session);
+                    return Err(Close::Malformed);
                 }
-                Ok(line) => spoken::decode(self.format, line),
+                Ok(line) => {
+                    self.has_begun = true;
+                    spoken::decode(self.format, line)
+                }
                 Err(TooLong) => Asked { tag: Tag::default(), request: Err(too_long(line_max)) },
             };
             match request {
@@ -131,9 +139,6 @@ impl Voice {
                 Err(fault) => {
                     batch.publish(session, outgoing, now_ms);
                     outgoing.answer(Err(fault), self.format, &[tag], session);
-                    if line.is_ok_and(|line| self.is_http(line)) {
-                        return Err(Close::Malformed);
-                    }
                 }
             }
         }
@@ -197,7 +202,8 @@ impl<'a> Batch<'a> {
 }
 
 fn not_http() -> Fault {
-    Fault::new(Code::BadRequest, "this is HTTP with a method that is not served: nothing is done")
+    let text = "this begins like HTTP with a method that is not served: nothing is done";
+    Fault::new(Code::UnknownCommand, text)
 }
 
 fn too_long(line_max: usize) -> Fault {

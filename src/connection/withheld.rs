@@ -9,9 +9,8 @@ use crate::frame::Frame;
 use crate::reply::Reply;
 use crate::request::Format;
 use crate::session::{Held, Session, Step};
-use crate::wire::json::{Rows, cut};
-use crate::wire::spoken::{self, OwnedTag, Tag};
-use crate::wire::text;
+use crate::wire::json;
+use crate::wire::spoken::{self, OwnedTag, Rows, Tag};
 use std::collections::VecDeque;
 
 /// What a reply that waits takes besides what it says, in bytes, about.
@@ -24,6 +23,8 @@ const ROW_BYTES: usize = 512;
 enum Due {
     Reply(Result<Option<Reply>, Fault>),
     Frame(Frame),
+    /// It is written already.
+    Ready(Box<[u8]>),
 }
 
 struct Item {
@@ -84,7 +85,9 @@ impl Withheld {
         let requests = usize::try_from(requests).unwrap_or(usize::MAX);
         let tags: Box<[OwnedTag]> = match format {
             Format::Text => Box::default(),
-            Format::Json | Format::WebSocket => tags.iter().copied().map(OwnedTag::from).collect(),
+            Format::Json | Format::WebSocket | Format::Resp { .. } => {
+                tags.iter().copied().map(OwnedTag::from).collect()
+            }
         };
         let weight = ITEM_BYTES
             .saturating_add(own + requests.saturating_mul(REQUEST_BYTES))
@@ -99,6 +102,13 @@ impl Withheld {
         let (weight, due) = (ITEM_BYTES + frame.weight(), Due::Frame(frame));
         let (fresh, tags) = (Vec::new(), Box::default());
         self.push(Item { held: None, answers: 1, due, fresh, format: None, tags, weight });
+    }
+
+    /// What is written already, and must not overtake the replies before it.
+    pub(super) fn ready(&mut self, bytes: &[u8], format: Format) {
+        let (due, format) = (Due::Ready(bytes.into()), Some(format));
+        let (fresh, tags, weight) = (Vec::new(), Box::default(), ITEM_BYTES + bytes.len());
+        self.push(Item { held: None, answers: 1, due, fresh, format, tags, weight });
     }
 
     fn push(&mut self, item: Item) {
@@ -148,6 +158,7 @@ impl Withheld {
             let tag = front.tags.first().map_or_else(Tag::default, OwnedTag::tag);
             match &front.due {
                 Due::Frame(frame) => spoken::frame(*format, frame, out),
+                Due::Ready(bytes) => out.extend_from_slice(bytes),
                 Due::Reply(Ok(None)) => {}
                 Due::Reply(Err(fault)) => {
                     for at in 0..front.answers {
@@ -202,21 +213,17 @@ fn read_on(
     tag: Tag<'_>,
     out: &mut Vec<u8>,
 ) -> Read {
-    match (session.scroll(), format) {
-        (Step::Pending, _) => return Read::Nothing,
-        (Step::Rows(read), Format::Text) => {
-            text::entries(&read, out);
-            return Read::Some;
-        }
-        (Step::Rows(read), Format::Json | Format::WebSocket) => {
-            if rows.add(&read) {
+    match session.scroll() {
+        Step::Pending => return Read::Nothing,
+        Step::Rows(read) => {
+            if rows.add(format, &read, out) {
                 return Read::Some;
             }
             let channel = session.cut_scroll().unwrap_or_default();
-            spoken::last(format, rows, cut(&channel), tag, out);
+            rows.last(format, json::cut(&channel), tag, out);
         }
-        (Step::Done(Ok(last)), _) => spoken::last(format, rows, last, tag, out),
-        (Step::Done(Err(fault)), _) => {
+        Step::Done(Ok(last)) => rows.last(format, last, tag, out),
+        Step::Done(Err(fault)) => {
             session.note_fault();
             spoken::fault(format, &fault, tag, out);
         }

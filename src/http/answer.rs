@@ -1,6 +1,6 @@
 //! Answers, and what their bodies are made of.
 
-use bytes::Bytes;
+use super::part::Part;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
@@ -8,13 +8,13 @@ use hyper::{Response, StatusCode};
 use std::convert::Infallible;
 
 /// The body of an answer: bytes, or a stream of them.
-pub type Body = UnsyncBoxBody<Bytes, Infallible>;
+pub type Body = UnsyncBoxBody<Part, Infallible>;
 /// The answer to a request.
 pub type Answer = Response<Body>;
 
 /// An answer whose body is there.
-pub fn whole(status: StatusCode, kind: &'static str, body: Vec<u8>) -> Answer {
-    let mut answer = Response::new(Full::new(Bytes::from(body)).boxed_unsync());
+pub fn whole(status: StatusCode, kind: &'static str, body: impl Into<Part>) -> Answer {
+    let mut answer = Response::new(Full::new(body.into()).boxed_unsync());
     *answer.status_mut() = status;
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     answer

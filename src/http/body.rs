@@ -96,12 +96,10 @@ pub async fn read(http: &Http, body: &mut Incoming) -> Result<Held, Problem> {
         }
         Ok(())
     };
-    match runtime::timeout(http.broker.current().request_timeout, reading).await {
-        Some(read) => read?,
-        None => {
-            let text = "the body did not come in time; see broker --request-timeout";
-            return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, Code::BadRequest, text));
-        }
-    }
+    let Some(read) = runtime::timeout(http.broker.current().request_timeout, reading).await else {
+        let text = "the body did not come in time; see broker --request-timeout";
+        return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, Code::BadRequest, text));
+    };
+    read?;
     Ok(Held { bytes: bytes.freeze(), _taken: taken })
 }

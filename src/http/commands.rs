@@ -84,14 +84,12 @@ pub async fn due(exchange: Exchange) -> Result<Answer, Problem> {
         // It may have gone meanwhile; if not, it has been here all the time.
         exchange.http.residents.renew(&resident)?;
     }
-    let (count, mut rows) = rows().unwrap_or_default();
+    let (count, rows) = rows().unwrap_or_default();
     let mut out = Vec::new();
     Object::begin("channel", &resident.channel, &mut out)
         .text("member", &resident.name)
-        .number("count", count);
-    out.extend_from_slice(b",\"rows\":[");
-    out.append(&mut rows);
-    out.extend_from_slice(b"]}");
+        .number("count", count)
+        .end_with_rows(&rows);
     Ok(answer::json(StatusCode::OK, out))
 }
 

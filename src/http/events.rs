@@ -7,15 +7,16 @@
 use super::answer::{self, Answer};
 use super::caller::Caller;
 use super::exchange::Exchange;
+use super::part::Part;
 use super::problem::Problem;
 use crate::broker::Broker;
 use crate::error::{Code, Fault};
 use crate::frame::Frame;
 use crate::request::{Request, Start};
 use crate::runtime;
-use crate::session::Batch;
+use crate::session::{Batch, Piece};
 use crate::wire::{events, json};
-use bytes::Bytes;
+use bytes::Buf;
 use http_body_util::BodyExt;
 use hyper::body::Body;
 use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
@@ -36,9 +37,9 @@ const OPENING: &[u8] = b"retry: 2000\n\n";
 /// and the client keeps the connection, and one that is dead is noticed.
 const SILENCE_MAX: Duration = Duration::from_secs(15);
 const COMMENT: &[u8] = b": still here\n\n";
-/// Bytes that hyper is given at once, about: so much, and what hyper itself
-/// holds, is kept for a client that does not read.
-const PART_BYTES: usize = 32 * 1024;
+/// Bytes that hyper is given at once, up to the end of the chunk of the log that
+/// they are in: so much is kept for a client that does not read.
+const PART_BYTES: usize = 64 * 1024;
 /// Looks at the log in a row before another connection gets its turn.
 const TURNS: usize = 16;
 
@@ -99,39 +100,41 @@ impl Events {
         Events { broker, caller, is_open: false, has_ended: false, silence, has_spoken: false }
     }
 
-    /// Reads on; what is to be sent goes to `out`.
-    fn read(&mut self, cx: &Context<'_>, out: &mut Vec<u8>) {
+    /// Reads on, and puts what is to be sent behind `own`.
+    fn read(&mut self, cx: &Context<'_>, mut own: Vec<u8>) -> Part {
         let mut session = self.caller.session();
         session.register(cx.waker());
         let (mut batch, now_ms) = (Batch::default(), self.broker.now_ms());
-        let mut turns = 0;
-        while session.has_news() && out.len() < PART_BYTES && !self.has_ended {
-            if turns == TURNS {
-                cx.waker().wake_by_ref();
-                return;
+        for _ in 0..TURNS {
+            if !session.has_news() {
+                break;
             }
-            turns += 1;
             session.gather(&mut batch);
             for frame in batch.frames.drain(..) {
-                events::frame(&frame, out);
+                events::frame(&frame, &mut own);
                 // The channel was dropped.
                 self.has_ended |= matches!(frame, Frame::Left { .. });
             }
             session.transform(&mut batch, events::MAKER);
-            let mut taken = 0;
-            for piece in &batch.pieces {
-                let bytes = piece.bytes();
-                let room = PART_BYTES.saturating_sub(out.len());
-                out.extend_from_slice(&bytes[..bytes.len().min(room)]);
-                taken += bytes.len().min(room);
+            let mut bytes = 0;
+            let first = batch.pieces.iter().take_while(|piece| {
+                let is_taken = bytes < PART_BYTES;
+                bytes += if is_taken { piece.bytes().len() } else { 0 };
+                is_taken
+            });
+            let pieces: Vec<Piece> = first.cloned().collect();
+            session.settle(&mut batch, bytes, bytes > 0, now_ms);
+            if bytes > 0 || self.has_ended {
+                return Part::new(own, pieces);
             }
-            out.append(&mut session.settle(&mut batch, taken, taken > 0, now_ms));
         }
-        let is_last = !session.has_news() && !session.awaits_disk();
-        if let Some(reason) = self.caller.closing().filter(|_| is_last && !self.has_ended) {
-            events::frame(&Frame::Bye { reason }, out);
+        if session.has_news() {
+            cx.waker().wake_by_ref();
+        } else if let Some(reason) = self.caller.closing().filter(|_| !session.awaits_disk()) {
+            events::frame(&Frame::Bye { reason }, &mut own);
             self.has_ended = true;
         }
+        own.into()
     }
 
     /// Whether nothing was sent for too long.
@@ -146,28 +149,26 @@ impl Events {
 }
 
 impl Body for Events {
-    type Data = Bytes;
+    type Data = Part;
     type Error = Infallible;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<hyper::body::Frame<Bytes>, Infallible>>> {
-        let mut out = Vec::new();
-        if !std::mem::replace(&mut self.is_open, true) {
-            out.extend_from_slice(OPENING);
+    ) -> Poll<Option<Result<hyper::body::Frame<Part>, Infallible>>> {
+        if self.has_ended {
+            return Poll::Ready(None);
         }
-        if !self.has_ended {
-            self.read(cx, &mut out);
+        let is_open = std::mem::replace(&mut self.is_open, true);
+        let mut part = self.read(cx, if is_open { Vec::new() } else { OPENING.to_vec() });
+        if self.is_silent(cx) && !part.has_remaining() {
+            part = COMMENT.to_vec().into();
         }
-        if self.is_silent(cx) && out.is_empty() {
-            out.extend_from_slice(COMMENT);
-        }
-        if !out.is_empty() {
+        if part.has_remaining() {
             self.has_spoken = true;
-            return Poll::Ready(Some(Ok(hyper::body::Frame::data(out.into()))));
+            return Poll::Ready(Some(Ok(hyper::body::Frame::data(part))));
         }
-        if self.has_ended { Poll::Ready(None) } else { Poll::Pending }
+        Poll::Pending
     }
 
     fn is_end_stream(&self) -> bool {

@@ -4,12 +4,13 @@ use super::answer::{self, Answer};
 use super::exchange::Exchange;
 use super::problem::Problem;
 use super::views;
-use crate::error::Close;
+use crate::error::{Close, Fault};
 use crate::reply::Line;
 use crate::request::Request;
-use crate::resident::{Entry, Wants};
+use crate::resident::Entry;
 use crate::session::Held;
 use crate::speaker::Reading;
+use crate::webhook::{Admitted, Callback};
 use crate::wire::json;
 use crate::wire::rules::bad;
 use hyper::StatusCode;
@@ -23,8 +24,23 @@ struct Joining {
     /// Its name; a guest's if there is none.
     name: Option<String>,
     /// Whether to make the channel if it is missing.
-    #[serde(default)]
-    create: bool,
+    create: Option<bool>,
+    /// The URL to call with what it is to be told.
+    callback: Option<String>,
+    /// What it is to be told besides.
+    events: Option<Vec<String>>,
+}
+
+impl Joining {
+    /// Its call-back, if it wants one.
+    fn callback(&self) -> Result<Option<Callback>, Fault> {
+        let events = self.events.as_deref().unwrap_or_default();
+        match &self.callback {
+            Some(url) => Callback::new(url, events.iter().map(String::as_str)).map(Some),
+            None if events.is_empty() => Ok(None),
+            None => Err(bad("events are for a callback, which is missing")),
+        }
+    }
 }
 
 /// Somebody comes in.
@@ -36,15 +52,22 @@ pub async fn join(mut exchange: Exchange) -> Result<Answer, Problem> {
     let joining: Joining = serde_json::from_slice(&body)
         .map_err(|e| bad(format!("the body must be one JSON object: {e}")))?;
     drop(body);
+    let callback = match joining.callback()? {
+        Some(callback) => Some(exchange.http.couriers.admit(callback).await?),
+        None => None,
+    };
     let entry = Entry {
         channel: exchange.part("channel").to_owned(),
         name: joining.name,
-        create: joining.create,
-        wants: Wants::default(),
+        create: joining.create.unwrap_or_default(),
+        wants: callback.as_ref().map(Admitted::wants).unwrap_or_default(),
     };
     let residents = &exchange.http.residents;
     let addr = exchange.caller.session().client().origin().addr;
     let (resident, reply) = residents.enter(entry, addr).await?;
+    if let Some(callback) = callback {
+        exchange.http.couriers.serve(callback, residents.clone(), resident.clone());
+    }
     let mut line = Line::new("member").at("channel", resident.channel.clone());
     line = line.at("member", resident.name.clone());
     line.fields.extend(reply.fields.into_iter().filter(|field| field.key != "channel"));

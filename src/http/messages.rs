@@ -109,7 +109,8 @@ impl Publisher<'_> {
         if let Some(Known { seq: first_seq, .. }) = keys.get(&key) {
             let held = channel.pending().map(|ticket| Held { ticket, requests: 1 });
             let channel = key.channel;
-            return (Ok(Some(Reply::Published { channel, first_seq, count: 1 })), held);
+            let known = Reply::Published { channel, first_seq, count: 1, receivers: 0 };
+            return (Ok(Some(known)), held);
         }
         let (reply, held) = handle(publish);
         if let Ok(Some(Reply::Published { first_seq: seq, .. })) = reply {
@@ -200,10 +201,7 @@ impl Publisher<'_> {
         }
         let mut out = Vec::new();
         let object = Object::begin("channel", self.channel, &mut out).number("count", count);
-        object.number("failed", failed);
-        out.extend_from_slice(b",\"rows\":[");
-        out.append(&mut rows);
-        out.extend_from_slice(b"]}");
+        object.number("failed", failed).end_with_rows(&rows);
         out
     }
 }
@@ -212,7 +210,7 @@ impl Publisher<'_> {
 fn row(first_seq: &Result<u64, Fault>, at: u64, out: &mut Vec<u8>) {
     match first_seq {
         Ok(seq) => {
-            out.extend_from_slice(format!("{{\"ok\":true,\"seq\":{}}}", seq + at).as_bytes())
+            out.extend_from_slice(format!("{{\"ok\":true,\"seq\":{}}}", seq + at).as_bytes());
         }
         Err(fault) => {
             out.extend_from_slice(b"{\"ok\":false,\"error\":");

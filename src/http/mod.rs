@@ -11,8 +11,8 @@
 //! answered as `application/problem+json` with the protocol's code.
 //!
 //! One connection is one client with a session of its own, and one task serves
-//! it: hyper reads and writes, [`routes`] says what an address means, and
-//! [`caller`] asks it.
+//! it: hyper reads and writes, `routes` says what an address means, and
+//! `caller` asks it.
 
 mod answer;
 mod authority;
@@ -24,11 +24,13 @@ mod events;
 mod exchange;
 mod fields;
 mod health;
-pub mod io;
+mod jobs;
 mod members;
 mod messages;
 mod openapi;
 mod origin;
+mod page;
+mod part;
 mod problem;
 mod routes;
 mod views;
@@ -36,20 +38,22 @@ mod websocket;
 
 use crate::broker::{Broker, Keys};
 use crate::error::{Close, Code};
+use crate::farewell::{LINGER, linger};
+use crate::hyper_io::{Clock, Stream};
 use crate::metrics::Metrics;
 use crate::resident::Residents;
-use crate::runtime::{self, EndOutput};
+use crate::runtime;
 use crate::session::Session;
+use crate::webhook::Couriers;
 use answer::Answer;
 use caller::Caller;
 use exchange::Exchange;
-use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, FutureExt};
+use futures::{AsyncRead, AsyncWrite, FutureExt};
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, StatusCode, Version};
-use io::{Clock, Stream};
 use origin::Origins;
 use problem::Problem;
 use routes::{Act, Found};
@@ -59,18 +63,11 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
-use std::time::Duration;
 
 /// Headers that a request has at most.
 const HEADERS_MAX: usize = 64;
 /// Bytes of a request's line and headers at most, about: what hyper buffers.
 const HEAD_BYTES_MAX: usize = 32 * 1024;
-/// How long to go on reading what a client sends after the last answer: closing
-/// a socket with unread bytes resets it, and the client might never see that
-/// answer.
-const LINGER: Duration = Duration::from_secs(1);
-/// Bytes of that at most.
-const LINGER_BYTES_MAX: usize = 1024 * 1024;
 
 /// What all HTTP connections of a broker share.
 #[derive(Debug)]
@@ -79,6 +76,7 @@ pub struct Http {
     origins: Origins,
     share: body::Share,
     residents: Arc<Residents>,
+    couriers: Couriers,
     /// What was answered to the keys of guests.
     guest_keys: Mutex<Keys>,
     metrics: Metrics,
@@ -90,9 +88,10 @@ impl Http {
         let config = &broker.config;
         let origins = Origins::new(&config.allow_origin, &config.host);
         let residents = Residents::new(broker.clone());
+        let couriers = Couriers::new(broker.clone());
         let (share, guest_keys) = (body::Share::default(), Mutex::default());
         let metrics = Metrics::new(broker.clone());
-        Arc::new(Http { origins, broker, share, residents, guest_keys, metrics })
+        Arc::new(Http { broker, origins, share, residents, couriers, guest_keys, metrics })
     }
 }
 
@@ -116,7 +115,7 @@ pub async fn serve<S>(
     addr: SocketAddr,
 ) -> Option<Upgraded<S>>
 where
-    S: AsyncRead + AsyncWrite + EndOutput + Send + Unpin + 'static,
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let caller = Arc::new(Caller::enter(&http.broker, addr));
     let service = service_fn(|request| {
@@ -128,7 +127,10 @@ where
         .header_read_timeout(http.broker.current().request_timeout)
         .max_headers(HEADERS_MAX)
         .max_buf_size(HEAD_BYTES_MAX)
-        .serve_connection(Stream::new(stream, first).counted(http.broker.clone()), service);
+        .serve_connection(
+            Stream::new(stream, first).counted(http.broker.stats.traffic.clone()),
+            service,
+        );
     // What is under way may end when the broker stops, within this time.
     let mut drain = None;
     let served = poll_fn(|cx| {
@@ -162,23 +164,6 @@ where
     // Whether the client stays to the end is its own affair.
     let _ = runtime::timeout(LINGER, linger(&mut stream)).await;
     None
-}
-
-/// Closes a stream so that the other end gets everything.
-async fn linger(
-    stream: &mut (impl AsyncRead + AsyncWrite + EndOutput + Unpin),
-) -> std::io::Result<()> {
-    stream.close().await?;
-    stream.end_output()?;
-    let mut scrap = [0; 512];
-    let mut left = LINGER_BYTES_MAX;
-    while left > 0 {
-        match stream.read(&mut scrap).await? {
-            0 => break,
-            read => left = left.saturating_sub(read),
-        }
-    }
-    Ok(())
 }
 
 /// Answers a request.
@@ -251,11 +236,16 @@ async fn route(
         Act::Results => commands::look_up(&exchange),
         Act::Due => commands::due(exchange).await,
         Act::Acknowledge => commands::answer(exchange).await,
+        Act::Job => jobs::begin(exchange).await,
+        Act::LookAtJob => jobs::look(&exchange),
+        Act::EndJob => jobs::end(&exchange),
         Act::Events => events::observe(exchange).await,
         Act::WebSocket => websocket::upgrade(&exchange),
         Act::Live => Ok(health::live()),
         Act::Metrics => health::metrics(exchange.http).await,
         Act::Ready => Ok(health::ready(&exchange.http.broker)),
+        Act::Index => page::index(&exchange),
+        Act::Asset(folder) => page::asset(&exchange, folder),
     }
 }
 

@@ -45,6 +45,12 @@ pub enum Act {
     Due,
     /// It answers one.
     Acknowledge,
+    /// Asks for a job.
+    Job,
+    /// Looks what has become of one.
+    LookAtJob,
+    /// Ends one.
+    EndJob,
     /// Observes a channel.
     Events,
     /// Goes on as a WebSocket.
@@ -55,6 +61,10 @@ pub enum Act {
     Ready,
     /// The broker's figures.
     Metrics,
+    /// The page for people.
+    Index,
+    /// A file that it is made of, in this folder of them.
+    Asset(Option<&'static str>),
 }
 
 impl Act {
@@ -104,10 +114,17 @@ pub static ROUTES: &[Route] = &[
     post("/v1/channels/{channel}/commands", Act::Command),
     get("/v1/channels/{channel}/commands/{seq}", Act::Results),
     post("/v1/channels/{channel}/commands/{seq}/ack", Act::Acknowledge),
+    get("/v1/jobs", Act::Ask("jobs")),
+    post("/v1/jobs", Act::Job),
+    get("/v1/jobs/{job}", Act::LookAtJob),
+    delete("/v1/jobs/{job}", Act::EndJob),
     get("/v1/ws", Act::WebSocket),
     get("/livez", Act::Live),
     get("/readyz", Act::Ready),
     get("/metrics", Act::Metrics),
+    get("/", Act::Index),
+    get("/page/{file}", Act::Asset(None)),
+    get("/page/vendor/{file}", Act::Asset(Some("vendor"))),
 ];
 
 /// What is at an address.
@@ -189,7 +206,9 @@ mod tests {
         let found = find(&Method::GET, "/v1/channels/a%2Db/messages");
         let parts = vec![("channel", "a-b".to_owned())];
         assert_eq!(found, Found::Route(Act::Ask("history"), parts));
-        for path in ["", "/", "*", "/v1", "/v1/channels/", "/v1/channels//messages"] {
+        for path in
+            ["", "*", "/page/", "/page/x/y", "/v1", "/v1/channels/", "/v1/channels//messages"]
+        {
             assert_eq!(find(&Method::GET, path), Found::Nothing, "{path:?}");
         }
         for path in ["/v1/channels/%", "/v1/channels/%4", "/v1/channels/%zz", "/v1/channels/%ff"] {

@@ -25,18 +25,30 @@ pub fn answer(exchange: &Exchange, reading: &Reading) -> Result<Answer, Problem>
 /// The same.
 pub fn json(exchange: &Exchange, view: Option<u64>, object: Vec<u8>) -> Result<Answer, Problem> {
     let tag = tag(view, &object);
+    tagged(exchange, &tag, || answer::json(StatusCode::OK, object))
+}
+
+/// The same for anything that has a tag.
+///
+/// # Errors
+/// The same.
+pub fn tagged(
+    exchange: &Exchange,
+    tag: &str,
+    whole: impl FnOnce() -> Answer,
+) -> Result<Answer, Problem> {
     let known = exchange.header(&IF_NONE_MATCH)?;
-    let answer = if known.is_some_and(|known| names(known, &tag)) {
+    let answer = if known.is_some_and(|known| names(known, tag)) {
         answer::empty(StatusCode::NOT_MODIFIED)
     } else {
-        answer::json(StatusCode::OK, object)
+        whole()
     };
-    Ok(answer::with(answer, ETAG, &tag))
+    Ok(answer::with(answer, ETAG, tag))
 }
 
 /// The tag of an answer: the view of the roster, if it tells of one, and what
 /// else there is in it.
-fn tag(view: Option<u64>, object: &[u8]) -> String {
+pub fn tag(view: Option<u64>, object: &[u8]) -> String {
     let content = xxh3_64(object);
     match view {
         Some(view) => format!("\"{view}-{content:016x}\""),

@@ -82,7 +82,7 @@ pub trait Encode: Send + Sync {
     );
 
     /// What a message carries, as it was published.
-    fn payload(&self, entry: &[u8]) -> String;
+    fn payload(&self, entry: &[u8]) -> Vec<u8>;
 
     /// Appends a change of the roster; `reason` goes with [`Change::Left`].
     fn change(
@@ -112,6 +112,19 @@ pub enum Body {
     },
     /// One change of the roster.
     Change(Change),
+}
+
+impl Body {
+    /// What each of the entries is called, in every dialect.
+    pub const fn kind(self) -> &'static str {
+        match self {
+            Body::Messages { .. } => "msg",
+            Body::Command { .. } => "cmd",
+            Body::Change(Change::Join { .. }) => "join",
+            Body::Change(Change::Left { .. }) => "left",
+            Body::Change(Change::Move { .. }) => "move",
+        }
+    }
 }
 
 /// What one append put into the log: consecutive entries of one author.

@@ -2,6 +2,7 @@
 //! knows.
 
 use super::page::{Page, float, named};
+use crate::process;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::registry::Unit;
@@ -18,7 +19,7 @@ impl Collector for Process {
         let mut page = Page(encoder);
         let name = named("process_cpu", "Time that processors have worked for this process.");
         page.counter_secs(name.of(&Unit::Seconds), cpu_secs())?;
-        if let Some(bytes) = status("VmRSS:").map(|kib| kib * 1024) {
+        if let Some(bytes) = process::memory_bytes() {
             let name = named("process_resident_memory", "Memory that the process takes.");
             page.gauge(name.of(&Unit::Bytes), bytes)?;
         }

@@ -23,6 +23,7 @@ impl Collector for Scrape {
         rosters(&mut page, broker)?;
         commands(&mut page, broker)?;
         sessions(&mut page, broker)?;
+        work(&mut page, broker)?;
         if let Some(store) = broker.store() {
             storage(&mut page, store)?;
         }
@@ -55,9 +56,9 @@ fn connections(page: &mut Page<'_>, broker: &Broker) -> Result<(), Error> {
     let refused = named("broker_connections_refused", "Connections beyond --max-clients.");
     page.counter(refused, stats.refused.get())?;
     let help = "Bytes of requests, as far as they were read.";
-    page.counter(named("broker_received", help).of(&Unit::Bytes), stats.bytes_read.get())?;
+    page.counter(named("broker_received", help).of(&Unit::Bytes), stats.traffic.read.get())?;
     let help = "Bytes of replies, frames and entries, as far as they were written.";
-    page.counter(named("broker_sent", help).of(&Unit::Bytes), stats.bytes_written.get())
+    page.counter(named("broker_sent", help).of(&Unit::Bytes), stats.traffic.written.get())
 }
 
 fn messages(page: &mut Page<'_>, broker: &Broker) -> Result<(), Error> {
@@ -128,6 +129,15 @@ fn sessions(page: &mut Page<'_>, broker: &Broker) -> Result<(), Error> {
     page.gauge(named("broker_sessions_away", help), number(broker.parked_sessions()))?;
     let help = "What became of clients that wanted their session back.";
     page.counters(named("broker_resumes", help), "result", &broker.stats.resumes.get())
+}
+
+fn work(page: &mut Page<'_>, broker: &Broker) -> Result<(), Error> {
+    let help = "Attempts to deliver something by a call-back, by what came of them.";
+    page.counters(named("broker_deliveries", help), "result", &broker.stats.deliveries.get())?;
+    let (waiting, running, workers) = broker.jobs().figures();
+    page.gauge(named("broker_jobs_waiting", "Jobs that wait for a worker."), number(waiting))?;
+    page.gauge(named("broker_jobs_running", "Jobs that run."), number(running))?;
+    page.gauge(named("broker_workers", "Worker processes, about."), number(workers))
 }
 
 fn storage(page: &mut Page<'_>, store: &Store) -> Result<(), Error> {

@@ -1,7 +1,9 @@
 //! What a client may ask, free of any wire format.
 
+mod heard;
 mod usage;
 
+pub use heard::Heard;
 pub use usage::{Usage, VERBS};
 
 use crate::error::{Code, Fault, quoted};
@@ -192,6 +194,22 @@ pub enum Request<'a> {
         /// What it says.
         text: String,
     },
+    /// Asks for a job.
+    Job {
+        /// Which one.
+        verb: &'static str,
+        /// The member that is to get the result, if not the asker.
+        to: Option<String>,
+        /// What the job is given, by name.
+        arguments: Vec<(&'static str, String)>,
+    },
+    /// Lists one's jobs.
+    Jobs,
+    /// Ends a job.
+    Cancel {
+        /// Its number.
+        job: u64,
+    },
     /// Asks for the broker's figures.
     Stats,
     /// Asks for its version.
@@ -217,6 +235,22 @@ pub enum Format {
     Json,
     /// The same, each in a WebSocket message.
     WebSocket,
+    /// Not lines, but values of the Redis protocol.
+    Resp {
+        /// Its version.
+        version: Resp,
+        /// The client knows only what Redis itself would tell it.
+        plain: bool,
+    },
+}
+
+/// A version of the Redis protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resp {
+    /// Version 2, with which every connection begins.
+    Two,
+    /// Version 3, which has maps, and pushes that cannot be taken for replies.
+    Three,
 }
 
 impl Format {
@@ -226,7 +260,13 @@ impl Format {
             Format::Text => "text",
             Format::Json => "json",
             Format::WebSocket => "websocket",
+            Format::Resp { .. } => "resp",
         }
+    }
+
+    /// Whether the client knows only what Redis itself would tell it.
+    pub const fn is_plain(self) -> bool {
+        matches!(self, Format::Resp { plain: true, .. })
     }
 
     /// The format that a client asks for by this name; `what` names it in the

@@ -15,7 +15,7 @@ const fn usage(verb: &'static str, words: &'static str, does: &'static str) -> U
     Usage { verb, words, does }
 }
 
-/// Every verb that this broker answers, in the order of `help`.
+/// Every verb that this broker answers but for the jobs, in the order of `help`.
 pub const VERBS: &[Usage] = &[
     usage(
         "hello",
@@ -58,10 +58,13 @@ pub const VERBS: &[Usage] = &[
     usage("channels", "", "lists the channels"),
     usage("info", "CH", "one channel with every setting"),
     usage("history", "CH [--from SEQ|first] [--last N]", "what the channel still keeps"),
+    usage("digest", "CH FROM TO", "a checksum of the messages in that range"),
     usage("who", "[CH]", "who is connected (also: w)"),
     usage("clients", "--history [--last N]", "past connections"),
     usage("tell", "MEMBER TEXT…", "a private message (also: msg)"),
     usage("broadcast", "TEXT…", "to every connected client but yourself"),
+    usage("jobs", "", "your jobs that wait or run"),
+    usage("cancel", "JOB", "ends a job"),
     usage("stats", "", "figures of the broker"),
     usage("version", "", "versions of broker and protocol"),
     usage("help", "[VERB]", "this list"),

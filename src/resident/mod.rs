@@ -63,8 +63,11 @@ impl Resident {
     }
 
     /// Somebody has asked on its behalf: its lease begins anew, and it keeps its
-    /// seat, if that was held. The end, if it has none any more.
-    fn renew(&self) -> Result<(), End> {
+    /// seat, if that was held.
+    ///
+    /// # Errors
+    /// Its end, if it has no seat any more.
+    pub fn renew(&self) -> Result<(), End> {
         // Within the session, so that it is not given up at the same time.
         let mut session = self.speaker.session();
         if let Some(reason) = self.state().gone {
@@ -81,7 +84,7 @@ impl Resident {
     /// Gives a command; its seq, and what its reply has to wait for.
     ///
     /// # Errors
-    /// As for `cmd`; [`Code::Busy`] while too many of its commands are open.
+    /// As for `cmd`; `Code::Busy` while too many of its commands are open.
     pub async fn command(&self, request: Request<'_>) -> Result<u64, Fault> {
         let (reply, held) = {
             let mut session = self.speaker.session();
@@ -115,6 +118,30 @@ impl Resident {
     /// Whether it has gone.
     pub fn has_gone(&self) -> bool {
         self.state().gone.is_some()
+    }
+
+    /// Why it has gone, if it has.
+    pub fn gone_because(&self) -> Option<&'static str> {
+        self.state().gone
+    }
+
+    /// Takes what it has been sent next.
+    pub fn take_event(&self) -> Option<Event> {
+        let mut state = self.state();
+        let had_room = state.inbox.has_room();
+        let event = state.inbox.take();
+        if !had_room && state.inbox.has_room() {
+            // Its task reads on.
+            self.client.mailbox.wake();
+        }
+        event
+    }
+
+    /// Whether a command waits for its answer.
+    pub fn is_due(&self, seq: u64) -> bool {
+        let Ok(channel) = self.broker.channel(&self.channel) else { return false };
+        let Some(member) = self.client.member(&self.channel) else { return false };
+        channel.commands_due(&member).contains(&seq)
     }
 
     /// Lets go of the commands that wait for its answer no more.

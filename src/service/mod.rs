@@ -19,6 +19,7 @@ use crate::error::Close;
 use crate::runtime;
 use crate::server::{Server, StartError};
 use crate::store::{self, Recovered};
+use crate::workers::Program;
 use async_signal::{Signal, Signals};
 use futures::StreamExt;
 use futures::future::{Either, select};
@@ -29,7 +30,10 @@ use std::pin::pin;
 
 pub use manager::given_sockets;
 
-/// Runs a broker until a signal stops it. It listens on these sockets, or where
+/// Runs a broker until a signal stops it. For a program that hands
+/// [`ARGUMENT`](crate::workers::worker::ARGUMENT) on to
+/// [`worker::run`](crate::workers::worker::run): it starts itself for its jobs.
+/// It listens on these sockets, or where
 /// the configuration says if there are none; `read_again` gives the
 /// configuration as it is by then.
 ///
@@ -46,7 +50,9 @@ pub fn run(
     runtime::block_on(async {
         let mut signals = Signals::new([Signal::Term, Signal::Int, Signal::Hup, Signal::Usr2])?;
         let (mut pulse, beats) = pulse::Pulse::new(manager::watchdog())?;
-        let server = Server::start_on(sockets, config, move |now_ms| pulse.tick(now_ms))?;
+        let workers = Program::own(config.job_memory as u64)?;
+        let on_tick = move |now_ms| pulse.tick(now_ms);
+        let server = Server::start_on(sockets, config, Some(workers), on_tick)?;
         beats.start(server.broker());
         let (addr, version) = (server.addr, env!("CARGO_PKG_VERSION"));
         log::info!("event=listening addr={addr} version={version}");

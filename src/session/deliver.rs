@@ -12,6 +12,7 @@ use crate::broker::channel::{Channel, Standing};
 use crate::broker::{Adopted, Member};
 use crate::frame::Frame;
 use crate::log::{Body, Chunk, Cursor, Departure};
+use crate::request::Heard;
 use std::sync::Arc;
 
 /// Pieces of one write: the kernel takes 1,024 at most, and more than this make
@@ -46,6 +47,9 @@ pub(super) struct Subscription {
     reads: u64,
     /// The reply that tells of it has yet to go out, and comes first.
     pub(super) untold: bool,
+    /// As what it gets messages, for a client that has several names for a
+    /// channel; such an observer gets nothing else. Boxed, because most have one.
+    pub(super) heard: Option<Box<Heard>>,
     /// An earlier subscription to the same channel, which is read to its end
     /// first. Not its slot: that may be somebody else's by now.
     after: Option<Arc<Member>>,
@@ -66,6 +70,7 @@ impl Subscription {
             part: None,
             reads: 0,
             untold: false,
+            heard: None,
             after: None,
         }
     }
@@ -147,6 +152,7 @@ impl Subscription {
         let is_own = chunk.author == self.member.client.id;
         let is_wanted = match chunk.body {
             Body::Messages { .. } => self.echo || !is_own,
+            _ if self.heard.is_some() && self.member.observer => false,
             // The reply to `sub` has told it.
             Body::Change(_) if is_own && chunk.first_seq == self.member.joined => self.returns,
             Body::Change(change) => {
@@ -163,7 +169,7 @@ impl Subscription {
         self.next_seq = chunk.last_seq() + 1;
         if is_wanted && !range.is_empty() {
             batch.bytes += range.len();
-            batch.pieces.push(Piece { chunk, range, number, slot, rank, shape: None });
+            batch.pieces.push(Piece { chunk, range, number, slot, rank, shape: None, own: None });
         }
     }
 
@@ -184,6 +190,7 @@ impl Session {
         });
         let after = earlier.map(|(_, earlier)| earlier.clone());
         subscription.after = after.filter(|_| !member.has_left());
+        self.listen(&mut subscription);
         let slot = subscription.member.slot;
         if self.subscriptions.len() <= slot as usize {
             self.subscriptions.resize_with(slot as usize + 1, || None);
@@ -254,6 +261,7 @@ impl Session {
     fn finish(&mut self, slot: u32, batch: &mut Batch) {
         let Some(place) = self.subscriptions.get_mut(slot as usize) else { return };
         let Some(subscription) = place.take() else { return };
+        self.unlisten(&subscription);
         let Subscription { channel, member, rank, .. } = *subscription;
         self.leaving.retain(|(_, leaving)| !Arc::ptr_eq(leaving, &member));
         let waits =

@@ -42,6 +42,10 @@ pub(super) struct Disk {
     waiting: VecDeque<u32>,
     /// Answers, in order; the first is being read.
     pub(super) scrolls: VecDeque<Scroll>,
+    /// The one under way for a look-up.
+    pub(super) lookup: Option<u64>,
+    /// What was read for it.
+    pub(super) looked_up: Option<Fetched>,
 }
 
 impl Disk {
@@ -210,6 +214,10 @@ impl Session {
             (scroll.asked, scroll.read) = (None, Some(fetched));
             return;
         }
+        if disk.lookup == Some(number) {
+            (disk.lookup, disk.looked_up) = (None, Some(fetched));
+            return;
+        }
         let Some((_, slot)) = disk.asked.filter(|(asked, _)| *asked == number) else { return };
         disk.asked = None;
         let Some(Some(subscription)) = self.subscriptions.get_mut(slot as usize) else {
@@ -238,8 +246,10 @@ impl Session {
     /// The client has become another one: what is being read for an answer goes
     /// to where nobody looks any more.
     pub(super) fn read_anew(&mut self) {
-        if let Some(scroll) = self.disk.as_mut().and_then(|disk| disk.scrolls.front_mut()) {
+        let Some(disk) = &mut self.disk else { return };
+        if let Some(scroll) = disk.scrolls.front_mut() {
             scroll.asked = None;
         }
+        disk.lookup = None;
     }
 }

@@ -99,6 +99,13 @@ impl Session {
         std::mem::take(&mut self.changed_client)
     }
 
+    /// The client bears this name if it can.
+    pub fn bear_name(&mut self, name: &str, now_ms: u64) {
+        // What it is called is of no weight to one that has other means to know
+        // itself by.
+        let _ = self.rename(name, now_ms);
+    }
+
     fn rename(&mut self, name: &str, now_ms: u64) -> Result<(), Fault> {
         self.broker.rename(&self.client, name, now_ms)?;
         self.name = self.client.name();
@@ -148,6 +155,7 @@ impl Session {
                 Err(fault) => self.cannot_return(place, &fault),
             }
         }
+        self.renew_patterns();
         let line = self.introduction(true).with("channels", channels).with("missed", missed);
         rank.map_or(line.clone(), |rank| line.with("rank", rank)).into()
     }
@@ -209,7 +217,10 @@ impl Session {
         let client = std::mem::replace(&mut self.client, self.broker.stranger(origin));
         // What was made up for a client that has nothing to come back to is not
         // worth keeping.
-        let has_nothing = places.is_empty() && self.commands == 0 && self.keys.is_none();
+        let has_jobs = self.broker.jobs().has_any(client.id)
+            || client.mailbox.holds(|f| matches!(f, Frame::Job { .. }));
+        let has_nothing =
+            places.is_empty() && self.commands == 0 && self.keys.is_none() && !has_jobs;
         if has_nothing && !identity.is_some_and(|identity| identity.asked) {
             return self.broker.leave(&client, self.keys.as_deref(), reason, now_ms);
         }

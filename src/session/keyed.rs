@@ -23,7 +23,7 @@ impl Session {
         let key = self.key(&channel, key, false)?;
         let channel = key.channel.clone();
         if let Some(Answer { seq: first_seq, .. }) = self.answered(&key) {
-            let reply = Reply::Published { channel, first_seq, count: 1 };
+            let reply = Reply::Published { channel, first_seq, count: 1, receivers: 0 };
             return Ok((!self.quiet).then_some(reply));
         }
         let (broker, client) = (self.broker.clone(), self.client.clone());

@@ -8,8 +8,12 @@
 
 mod deliver;
 mod disk;
+mod hearing;
+mod held;
 mod identity;
+mod jobs;
 mod keyed;
+mod lookup;
 mod orders;
 mod pieces;
 mod queries;
@@ -17,10 +21,13 @@ mod scroll;
 mod target;
 
 pub use deliver::PIECES_MAX;
+pub use hearing::{Hearing, Under};
+pub use held::Held;
+pub use lookup::{Found, Lookup, Wanted};
 pub use pieces::{Batch, Piece};
 pub use scroll::Step;
 
-use crate::broker::channel::{Channel, not_member};
+use crate::broker::channel::{Appended, Channel, not_member};
 use crate::broker::{Broker, Client, Keys, Member};
 use crate::error::{Close, Code, Fault};
 use crate::frame::Frame;
@@ -28,7 +35,7 @@ use crate::log::Departure;
 use crate::payload::Payload;
 use crate::reply::{Line, Reply};
 use crate::request::Request;
-use crate::store::{Ticket, Waiter};
+use crate::store::Waiter;
 use deliver::Subscription;
 use disk::Disk;
 use identity::Introduction;
@@ -75,17 +82,10 @@ pub struct Session {
     /// What is read from the disk for it. Boxed, like what follows, because most
     /// sessions never have any.
     disk: Option<Box<Disk>>,
+    /// As what it gets messages, if it has several names for a channel.
+    hearing: Option<Box<Hearing>>,
     /// What the reply to the last request has to wait for.
     held: Option<Box<Held>>,
-}
-
-/// What a reply has to wait for.
-#[derive(Clone, Debug)]
-pub struct Held {
-    /// Until this is on disk.
-    pub ticket: Ticket,
-    /// How many requests it answers.
-    pub requests: u64,
 }
 
 impl Session {
@@ -108,8 +108,14 @@ impl Session {
             changed_client: false,
             fresh: Vec::new(),
             disk: None,
+            hearing: None,
             held: None,
         }
+    }
+
+    /// What all sessions share.
+    pub fn broker(&self) -> &Arc<Broker> {
+        &self.broker
     }
 
     /// The client.
@@ -142,20 +148,6 @@ impl Session {
             self.hold(&channel, 1);
         }
         reply
-    }
-
-    /// What the reply to the last request has to wait for.
-    pub fn take_held(&mut self) -> Option<Held> {
-        self.held.take().map(|held| *held)
-    }
-
-    /// The reply tells of this channel, and of all that is in it.
-    fn hold(&mut self, channel: &Channel, requests: u64) {
-        let Some(ticket) = channel.pending() else { return };
-        let number = self.held.as_ref().map_or(0, |held| held.ticket.number());
-        if self.held.is_none() || number < ticket.number() {
-            self.held = Some(Box::new(Held { ticket, requests }));
-        }
     }
 
     fn answer(
@@ -192,6 +184,7 @@ impl Session {
             Request::SubPattern { glob } => {
                 let matched = self.broker.observe(&self.client, &glob, now_ms)?;
                 self.broker.remember_session(&self.client, self.current.as_ref());
+                self.renew_patterns();
                 Line::new("sub").at("pattern", glob).with("matched", matched).into()
             }
             Request::Unsub { channel } => self.unsub(&channel, now_ms)?,
@@ -218,6 +211,8 @@ impl Session {
             Request::Kick { channel, member, reason } => {
                 self.kick(&channel, (&member, &reason), view, now_ms)?
             }
+            Request::Job { verb, to, arguments } => self.job(verb, to.as_deref(), &arguments)?,
+            Request::Cancel { job } => self.cancel(job)?,
             Request::Tell { member, text } => self.tell(&member, text)?,
             Request::Broadcast { text } => self.broadcast(text),
             Request::Ping => {
@@ -266,12 +261,14 @@ impl Session {
         self.broker.stats.published.add(count);
         let name = channel.name().clone();
         self.note_append(channel, appended.held_up, now_ms);
-        Ok(Reply::Published { channel: name, first_seq: appended.seq, count })
+        let Appended { seq: first_seq, receivers, .. } = appended;
+        Ok(Reply::Published { channel: name, first_seq, count, receivers })
     }
 
     /// Wakes everyone whom the requests since the last call concern.
     pub fn flush(&mut self) {
-        for channel in self.touched.drain(..) {
+        // Taken as a whole: most who touch a channel once never do again.
+        for channel in std::mem::take(&mut self.touched) {
             channel.wake();
         }
     }

@@ -61,7 +61,7 @@ impl Session {
     pub(super) fn unsub(&mut self, name: &str, now_ms: u64) -> Result<Reply, Fault> {
         let line = Line::new("unsub").at("channel", name);
         if name.contains(['*', '?', '[']) {
-            self.broker.unobserve(&self.client, name, now_ms)?;
+            self.unobserve(name, now_ms)?;
             return Ok(line.into());
         }
         match self.broker.unsubscribe(&self.client, name, now_ms) {
@@ -70,10 +70,7 @@ impl Session {
                 self.touch(channel);
             }
             // A pattern may have no special character in it.
-            Err(fault) => match self.broker.unobserve(&self.client, name, now_ms) {
-                Ok(()) => {}
-                Err(_) => return Err(fault),
-            },
+            Err(fault) => self.unobserve(name, now_ms).map_err(|_| fault)?,
         }
         if self.current.as_deref() == Some(name) {
             self.current = None;
@@ -174,6 +171,10 @@ impl Session {
 
     pub(super) fn tell(&self, member: &str, text: String) -> Result<Reply, Fault> {
         let client = self.broker.client(member)?;
+        if client.is_plain() {
+            let text = format!("{member} is a Redis client, which hears nothing but messages");
+            return Err(Fault::new(Code::Denied, text));
+        }
         if !client.mailbox.offer(Frame::Tell { from: self.name.clone(), text: text.into() }) {
             let text = format!("{member} does not read what it is told; try again later");
             return Err(Fault::new(Code::Busy, text));
@@ -185,6 +186,7 @@ impl Session {
         let text: Arc<str> = text.into();
         let others = self.broker.everyone();
         let others = others.iter().filter(|client| client.id != self.client.id);
+        let others = others.filter(|client| !client.is_plain());
         let frame = || Frame::Broadcast { from: self.name.clone(), text: text.clone() };
         let reached = others.filter(|client| client.mailbox.offer(frame())).count();
         Line::new("broadcast").at("count", reached).into()

@@ -13,7 +13,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 /// A part of a chunk to be written.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Piece {
     pub(super) chunk: Arc<Chunk>,
     /// Which of the chunk's own bytes; from entry to entry.
@@ -24,6 +24,8 @@ pub struct Piece {
     pub(super) rank: u32,
     /// The form in which it is written, if that is not the chunk's own.
     pub(super) shape: Option<Shape>,
+    /// A form that this client alone gets.
+    pub(super) own: Option<Arc<Form>>,
 }
 
 impl Piece {
@@ -51,7 +53,7 @@ impl Piece {
     }
 
     fn form(&self) -> Option<&Form> {
-        self.chunk.forms.get(self.shape?)
+        self.own.as_deref().or_else(|| self.chunk.forms.get(self.shape?))
     }
 
     /// The rest of the entry of which this many bytes are written, and where in
@@ -99,7 +101,7 @@ impl Session {
     /// The pieces are to be written in another form. What is not in it yet is
     /// brought into it, once for everybody, and counts for its log from now on.
     pub fn transform(&self, batch: &mut Batch, maker: Maker) {
-        for piece in &mut batch.pieces {
+        for piece in batch.pieces.iter_mut().filter(|piece| piece.own.is_none()) {
             piece.shape = Some(maker.shape);
             let is_new = piece.chunk.forms.make(maker, &piece.chunk);
             if is_new && let Some(Some(subscription)) = self.subscriptions.get(piece.slot as usize)
@@ -111,7 +113,7 @@ impl Session {
 
     /// So many bytes went out to its client.
     pub fn note_written(&self, bytes: usize) {
-        self.broker.stats.bytes_written.add(bytes as u64);
+        self.broker.stats.traffic.written.add(bytes as u64);
     }
 
     /// The socket has taken so many bytes of the pieces, and `wrote` says

@@ -4,8 +4,10 @@ use super::{PROTOCOL_VERSION, Session};
 use crate::broker::Client;
 use crate::broker::channel::Summary;
 use crate::error::{Code, Fault, quoted};
+use crate::jobs;
+use crate::process;
 use crate::reply::{Line, Reply, Value};
-use crate::request::{Request, VERBS};
+use crate::request::{Request, Usage};
 use crate::store::{Recovered, Store};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,6 +25,7 @@ impl Session {
             Request::Info { channel } => self.info(&channel),
             Request::Who { channel } => self.who(channel.as_deref(), now_ms),
             Request::Clients { last } => Ok(self.past_clients(last)),
+            Request::Jobs => Ok(self.jobs()),
             Request::Stats => Ok(self.stats(now_ms)),
             Request::Version => {
                 let line = Line::new("version").with("broker", env!("CARGO_PKG_VERSION"));
@@ -48,7 +51,8 @@ impl Session {
         let row = |(rank, member): (u64, &crate::broker::channel::Ranked)| {
             let line = Line::new("member").at("channel", name.clone()).at("rank", rank);
             let line = line.at("member", member.name.clone()).with("term", member.term);
-            line.with("away", member.away).with("since", member.since)
+            let line = line.with("away", member.away).with("since", member.since);
+            line.with("behind", member.behind)
         };
         let rows = (0..).zip(&ranks).map(row).collect();
         let last = Line::new("ranks").at("channel", name.clone()).at("count", ranks.len());
@@ -123,6 +127,7 @@ impl Session {
 
     fn stats(&self, now_ms: u64) -> Reply {
         let stats = &self.broker.stats;
+        let (waiting, running, workers) = self.broker.jobs().figures();
         let line = Line::new("stats")
             .with("uptime", now_ms / 1_000)
             .with("clients", self.broker.client_count())
@@ -134,7 +139,14 @@ impl Session {
             .with("delivered", stats.delivered.get())
             .with("commands", stats.commands.get())
             .with("gaps", stats.gaps.get())
-            .with("faults", stats.faults.get());
+            .with("faults", stats.faults.get())
+            .with("jobs-waiting", waiting)
+            .with("jobs-running", running)
+            .with("workers", workers);
+        let line = match process::memory_bytes() {
+            Some(bytes) => line.with("memory-bytes", bytes),
+            None => line,
+        };
         match self.broker.store() {
             Some(store) => with_store(line, store, self.broker.recovered()).into(),
             None => line.into(),
@@ -199,13 +211,13 @@ fn present(client: &Arc<Client>, now_ms: u64) -> Line {
 }
 
 fn help(verb: Option<&str>) -> Result<Reply, Fault> {
-    let asked = |usage: &&crate::request::Usage| verb.is_none_or(|verb| usage.verb == verb);
-    let row = |usage: &crate::request::Usage| {
+    let asked = |usage: &Usage| verb.is_none_or(|verb| usage.verb == verb);
+    let row = |usage: Usage| {
         let words = if usage.words.is_empty() { "-" } else { usage.words };
         let text = format!("{} {words} : {}", usage.verb, usage.does).replace(" - :", " :");
         Line::new("help").at("text", text)
     };
-    let rows: Vec<Line> = VERBS.iter().filter(asked).map(row).collect();
+    let rows: Vec<Line> = jobs::verbs().filter(asked).map(row).collect();
     if rows.is_empty() {
         let text = format!("{} is no verb; see: help", quoted(verb.unwrap_or_default()));
         return Err(Fault::new(Code::UnknownCommand, text));

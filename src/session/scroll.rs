@@ -207,7 +207,7 @@ impl Sum {
                 }
                 *next = first_seq + entries(&excerpt);
                 for payload in channel.payloads(&excerpt) {
-                    sha256.update(payload.as_bytes());
+                    sha256.update(payload);
                     sha256.update(b"\n");
                     *count += 1;
                 }

@@ -45,6 +45,9 @@ impl<'a> Target<'a> {
             | Request::Clients { .. }
             | Request::Tell { .. }
             | Request::Broadcast { .. }
+            | Request::Job { .. }
+            | Request::Jobs
+            | Request::Cancel { .. }
             | Request::Stats
             | Request::Version
             | Request::Help { .. }

@@ -1,9 +1,12 @@
 //! How others wait for a commit: a ticket for all that goes into it.
 
 use crate::sync::lock;
+use futures::task::AtomicWaker;
 use std::fmt;
+use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
+use std::task::Poll;
 
 /// Somebody who is told when a ticket is settled.
 pub trait Waiter: Send + Sync {
@@ -96,6 +99,28 @@ impl Ticket {
         }
         // Nobody is woken before there is an outcome.
         self.outcome().cloned().unwrap_or(Ok(()))
+    }
+
+    /// The same, for tasks.
+    ///
+    /// # Errors
+    /// Why it failed.
+    pub async fn on_disk(&self) -> Outcome {
+        #[derive(Default)]
+        struct Task(AtomicWaker);
+        impl Waiter for Task {
+            fn wake(&self) {
+                self.0.wake();
+            }
+        }
+        let task = Arc::<Task>::default();
+        let waiter: Arc<dyn Waiter> = task.clone();
+        self.wake_when_settled(&waiter);
+        poll_fn(|cx| {
+            task.0.register(cx.waker());
+            self.outcome().cloned().map_or(Poll::Pending, Poll::Ready)
+        })
+        .await
     }
 
     /// Nothing more goes into it.

@@ -31,11 +31,27 @@ pub fn escape(text: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(&text.as_bytes()[plain_from..]);
 }
 
+/// Appends bytes of which some may not be UTF-8: those are escaped, too.
+pub fn escape_bytes(bytes: &[u8], out: &mut Vec<u8>) {
+    for chunk in bytes.utf8_chunks() {
+        escape(chunk.valid(), out);
+        for byte in chunk.invalid() {
+            out.extend_from_slice(&[b'\\', b'x', hex(byte >> 4), hex(byte & 15)]);
+        }
+    }
+}
+
 /// The text that [`escape`] was given. A backslash that begins none of the
 /// escapes stands for itself; bytes that are not UTF-8 become U+FFFD.
 pub fn unescape(line: &str) -> String {
+    let out = unescape_bytes(line.as_bytes());
+    String::from_utf8(out).unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned())
+}
+
+/// The bytes that [`escape_bytes`] was given.
+pub fn unescape_bytes(line: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(line.len());
-    let mut rest = line.as_bytes();
+    let mut rest = line;
     while let Some(at) = memchr::memchr(b'\\', rest) {
         out.extend_from_slice(&rest[..at]);
         let (byte, taken) = match &rest[at + 1..] {
@@ -53,7 +69,7 @@ pub fn unescape(line: &str) -> String {
         rest = &rest[at + taken..];
     }
     out.extend_from_slice(rest);
-    String::from_utf8(out).unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned())
+    out
 }
 
 const fn hex(nibble: u8) -> u8 {
@@ -93,6 +109,14 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn bytes_come_back_whole_and_on_one_line(bytes in any::<Vec<u8>>()) {
+            let mut line = Vec::new();
+            escape_bytes(&bytes, &mut line);
+            prop_assert!(!std::str::from_utf8(&line).unwrap().chars().any(char::is_control));
+            prop_assert_eq!(unescape_bytes(&line), bytes);
+        }
+
         #[test]
         fn comes_back_whole_and_on_one_line(text in any::<String>()) {
             let line = escaped(&text);

@@ -11,8 +11,7 @@
 
 use super::json;
 use crate::frame::Frame;
-use crate::log::{Body, Chunk, Form, Maker, Shape};
-use crate::roster::Change;
+use crate::log::{Chunk, Form, Maker, Shape};
 
 /// What makes the entries of a chunk events.
 pub const MAKER: Maker = Maker { shape: Shape::Events, make: form };
@@ -30,7 +29,7 @@ fn form(chunk: &Chunk) -> Form {
     let stops = chunk.ends.iter().map(|end| *end as usize).chain(whole);
     for (seq, end) in (chunk.first_seq..).zip(stops) {
         let line = chunk.bytes.get(start..end).unwrap_or_default();
-        begin(Some(seq), kind(chunk.body), &mut bytes);
+        begin(Some(seq), chunk.body.kind(), &mut bytes);
         json::entry(chunk, line, &mut bytes);
         bytes.extend_from_slice(b"\n\n");
         // A few times what a text chunk has, which is far below 4 GiB.
@@ -40,38 +39,21 @@ fn form(chunk: &Chunk) -> Form {
     Form::new(bytes, ends)
 }
 
-/// Which event an entry is.
-const fn kind(body: Body) -> &'static str {
-    match body {
-        Body::Messages { .. } => "msg",
-        Body::Command { .. } => "cmd",
-        Body::Change(Change::Join { .. }) => "join",
-        Body::Change(Change::Left { .. }) => "left",
-        Body::Change(Change::Move { .. }) => "move",
-    }
-}
-
 /// Appends a frame for this client alone.
 pub fn frame(frame: &Frame, out: &mut Vec<u8>) {
-    let (id, kind) = match frame {
+    let id = match frame {
         // What is gone is past: a client that comes back need not be told twice.
-        Frame::Gap { to, .. } => (Some(*to), "gap"),
-        Frame::Left { seq, .. } => (Some(*seq), "left"),
-        Frame::Ack { .. } => (None, "ack"),
-        Frame::Done { .. } => (None, "done"),
-        Frame::Rank { .. } => (None, "rank"),
-        Frame::Tell { .. } => (None, "tell"),
-        Frame::Broadcast { .. } => (None, "broadcast"),
-        Frame::Ping { .. } => (None, "ping"),
+        Frame::Gap { to: seq, .. } | Frame::Left { seq, .. } => Some(*seq),
         Frame::Bye { reason } => {
             if let Some(secs) = reason.retry_secs() {
                 // What an EventSource waits before it connects again.
                 out.extend_from_slice(format!("retry: {}\n", secs * 1000).as_bytes());
             }
-            (None, "bye")
+            None
         }
+        _ => None,
     };
-    begin(id, kind, out);
+    begin(id, frame.kind(), out);
     json::frame(frame, out);
     out.push(b'\n');
 }
@@ -91,7 +73,7 @@ fn begin(id: Option<u64>, kind: &str, out: &mut Vec<u8>) {
 mod tests {
     use super::*;
     use crate::error::Close;
-    use crate::log::{Encode, Forms, Place};
+    use crate::log::{Body, Encode, Forms, Place};
     use crate::payload::Payload;
     use crate::wire::text::TextEncoder;
 

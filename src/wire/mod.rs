@@ -5,6 +5,8 @@ pub mod escape;
 pub mod events;
 pub mod json;
 pub mod lines;
+pub mod numseq;
+pub mod resp;
 pub mod rules;
 pub mod sniff;
 pub mod spoken;

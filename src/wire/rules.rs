@@ -15,19 +15,13 @@ pub const AGE_SECONDS_MAX: f64 = 10.0 * 365.0 * 24.0 * 3600.0;
 /// `serde_json` reads them, and less than any other reader that we know.
 pub const NESTING_MAX: usize = 128;
 
-/// Requests of the protocol that this broker does not serve yet.
-pub const NOT_YET: [&str; 5] = ["fib", "url", "numbers", "jobs", "cancel"];
-
 /// A request that the broker cannot read.
 pub fn bad(text: impl Into<String>) -> Fault {
     Fault::new(Code::BadRequest, text)
 }
 
-/// The answer to a verb that is none, or that is none yet.
+/// The answer to a verb that is none.
 pub fn unknown(verb: &str) -> Fault {
-    if NOT_YET.contains(&verb) {
-        return Fault::new(Code::Unavailable, format!("{verb} is not served by this version"));
-    }
     Fault::new(Code::UnknownCommand, format!("{} is no verb; see: help", quoted(verb)))
 }
 

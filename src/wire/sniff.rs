@@ -5,7 +5,7 @@
 //! connection is refused in that dialect's own manner, so that the
 //! program at the other end says something its user understands.
 
-use crate::request::Format;
+use crate::request::{Format, Resp};
 
 /// A way of writing requests, replies and frames on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -58,6 +58,7 @@ impl Dialect {
         match self {
             Dialect::Text => Some(Format::Text),
             Dialect::Json => Some(Format::Json),
+            Dialect::Resp => Some(Format::Resp { version: Resp::Two, plain: true }),
             _ => None,
         }
     }
@@ -105,7 +106,8 @@ impl Dialect {
                 .into_bytes()
             }
             Dialect::Resp => format!("-ERR {code} {message}\r\n").into_bytes(),
-            Dialect::Numseq => format!("ERR,{code} {message};").into_bytes(),
+            // Where a semicolon ends the message.
+            Dialect::Numseq => format!("ERR,{code} {};", message.replace(';', ",")).into_bytes(),
             // A fatal alert (RFC 8446, section 6): record type 21, version 3.3,
             // two bytes: level fatal, description internal_error (there is
             // none that says "no TLS here").

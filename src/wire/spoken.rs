@@ -1,12 +1,12 @@
-//! What a connection that speaks in lines says and hears, whichever of the
-//! formats they have. It has one at a time, and may change it.
+//! What a connection says and hears, whichever format that has. It has one at a
+//! time, and may change it.
 
 use crate::error::Fault;
 use crate::frame::Frame;
-use crate::log::{Maker, Shape};
-use crate::reply::{Line, Reply};
-use crate::request::{Format, Request};
-use crate::wire::{json, text, websocket};
+use crate::log::{Chunk, Form, Maker, Shape};
+use crate::reply::{Excerpt, Line, Reply};
+use crate::request::{Format, Heard, Request};
+use crate::wire::{json, resp, text, websocket};
 
 /// What a reply says of its request. The text dialect has no use for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,8 +60,11 @@ pub struct Asked<'a> {
 /// Reads one line, without its end.
 pub fn decode(format: Format, line: &[u8]) -> Asked<'_> {
     match format {
-        Format::Text => Asked { tag: Tag::default(), request: text::decode(line) },
         Format::Json | Format::WebSocket => json::decode(line),
+        // The Redis protocol has no lines.
+        Format::Text | Format::Resp { .. } => {
+            Asked { tag: Tag::default(), request: text::decode(line) }
+        }
     }
 }
 
@@ -71,6 +74,7 @@ pub fn reply(format: Format, reply: &Reply, tags: &[Tag<'_>], out: &mut Vec<u8>)
         Format::Text => text::reply(reply, out),
         Format::Json => json::reply(reply, tags, out),
         Format::WebSocket => websocket::lines(out, |out| json::reply(reply, tags, out)),
+        Format::Resp { version, .. } => resp::reply(version, reply, tags, out),
     }
 }
 
@@ -80,15 +84,28 @@ pub fn fault(format: Format, fault: &Fault, tag: Tag<'_>, out: &mut Vec<u8>) {
         Format::Text => text::fault(fault, out),
         Format::Json => json::fault(fault, tag, out),
         Format::WebSocket => websocket::lines(out, |out| json::fault(fault, tag, out)),
+        Format::Resp { .. } => resp::fault(fault, out),
     }
 }
 
-/// Appends a frame of the control lane.
+/// Appends a frame of the control lane. A client that knows only what Redis
+/// would tell it gets none.
 pub fn frame(format: Format, frame: &Frame, out: &mut Vec<u8>) {
     match format {
         Format::Text => text::frame(frame, out),
         Format::Json => json::frame(frame, out),
         Format::WebSocket => websocket::frame(frame, out),
+        Format::Resp { plain: true, .. } => {}
+        Format::Resp { version, .. } => resp::frame(version, frame, out),
+    }
+}
+
+/// Appends that a client which knows only what Redis would tell it is subscribed
+/// to a channel no more, and to how many it still is.
+pub fn unsubscribed(format: Format, channel: &str, count: u64, out: &mut Vec<u8>) {
+    if let Format::Resp { version, .. } = format {
+        let to = &mut resp::Writer::new(version, out);
+        resp::subscribed("unsubscribe", Some(channel), count, to);
     }
 }
 
@@ -98,16 +115,72 @@ pub fn form(format: Format) -> Option<Maker> {
         Format::Text => None,
         Format::Json => Some(Maker { shape: Shape::Json, make: json::form }),
         Format::WebSocket => Some(Maker { shape: Shape::WebSocket, make: websocket::form }),
+        Format::Resp { version, .. } => Some(resp::form(version)),
     }
 }
 
-/// Appends the last line of an answer that was read piece by piece.
-pub fn last(format: Format, rows: &json::Rows, line: Line, tag: Tag<'_>, out: &mut Vec<u8>) {
+/// What does that for a client that hears messages under several names, if the
+/// format has such.
+pub fn heard_form(format: Format) -> Option<fn(&Chunk, &Heard) -> Form> {
     match format {
-        Format::Json if line.kind == "history" => rows.reply(&line, tag, out),
-        Format::WebSocket if line.kind == "history" => {
-            websocket::lines(out, |out| rows.reply(&line, tag, out));
+        Format::Text | Format::Json | Format::WebSocket => None,
+        Format::Resp { version, .. } => Some(resp::heard_form(version)),
+    }
+}
+
+/// Entries that are read piece by piece, for a reply.
+#[derive(Debug, Default)]
+pub enum Rows {
+    /// None have been read, or they need not be kept.
+    #[default]
+    None,
+    /// For a line of JSON.
+    Json(json::Rows),
+    /// For a value of the Redis protocol.
+    Resp(resp::Rows),
+}
+
+impl Rows {
+    /// Adds entries, or appends them to what goes out; whether there is room for
+    /// more.
+    pub fn add(&mut self, format: Format, excerpts: &[Excerpt], out: &mut Vec<u8>) -> bool {
+        if matches!(self, Rows::None) {
+            *self = match format {
+                Format::Text => Rows::None,
+                Format::Json | Format::WebSocket => Rows::Json(json::Rows::default()),
+                Format::Resp { .. } => Rows::Resp(resp::Rows::default()),
+            };
         }
-        _ => reply(format, &line.into(), &[tag], out),
+        match (self, format) {
+            (Rows::Json(rows), _) => rows.add(excerpts),
+            (Rows::Resp(rows), Format::Resp { version, .. }) => rows.add(version, excerpts),
+            _ => {
+                text::entries(excerpts, out);
+                true
+            }
+        }
+    }
+
+    /// What they take, in bytes.
+    pub fn weight(&self) -> usize {
+        match self {
+            Rows::None => 0,
+            Rows::Json(rows) => rows.weight(),
+            Rows::Resp(rows) => rows.weight(),
+        }
+    }
+
+    /// Appends the last line of an answer that was read piece by piece.
+    pub fn last(&self, format: Format, line: Line, tag: Tag<'_>, out: &mut Vec<u8>) {
+        match (self, format) {
+            (Rows::Json(rows), Format::WebSocket) if line.kind == "history" => {
+                websocket::lines(out, |out| rows.reply(&line, tag, out));
+            }
+            (Rows::Json(rows), _) if line.kind == "history" => rows.reply(&line, tag, out),
+            (Rows::Resp(rows), Format::Resp { version, .. }) if line.kind == "history" => {
+                rows.reply(version, &line, out);
+            }
+            _ => reply(format, &line.into(), &[tag], out),
+        }
     }
 }

@@ -30,6 +30,15 @@ impl Child {
         child
     }
 
+    /// With these settings, and this in its environment.
+    pub fn with_environment(settings: &[&str], environment: &[(&str, &str)]) -> Child {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_broker"));
+        command.args(["127.0.0.1", "0"]).args(settings).envs(environment.iter().copied());
+        let mut child = Child::spawn(command);
+        child.listen();
+        child
+    }
+
     /// Under a program such as `fiu-run`, with these settings.
     pub fn under(program: &[&str], settings: &[&str]) -> Child {
         let mut command = Command::new(program[0]);

@@ -14,6 +14,10 @@ mod dialogue;
 mod faults;
 mod http;
 mod page;
+mod program;
+mod receiver;
+mod resp;
+mod site;
 
 pub use child::Child;
 pub use client::{Client, Sender, field, number};
@@ -21,6 +25,10 @@ pub use dialogue::Dialogue;
 pub use faults::{Small, inject, with_failures};
 pub use http::{Answer, Web};
 pub use page::{Event, Events, Socket};
+pub use program::Program;
+pub use receiver::{Delivery, Receiver};
+pub use resp::{Redis, encoded};
+pub use site::Site;
 
 use ranked_broker::config::Config;
 use ranked_broker::server::Server;
@@ -81,6 +89,16 @@ impl Broker {
     /// the broker soon notices that it does not read.
     pub fn connect_narrow(&self, label: &str) -> Client {
         Client::connect_narrow(self.addr, label, self.dialogue.clone())
+    }
+
+    /// A program that takes part.
+    pub fn program(&self, label: &str, command: &mut std::process::Command) -> Program {
+        Program::start(label, command, self.dialogue.clone())
+    }
+
+    /// A client of the Redis protocol.
+    pub fn redis(&self, label: &str) -> Redis {
+        Redis::new(self.connect(label))
     }
 
     /// A client of this name.

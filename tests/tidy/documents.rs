@@ -60,6 +60,22 @@ pub(crate) fn error_codes(source: &str) -> Vec<String> {
     arms.filter_map(|arm| Some(arm.split_once("=> \"")?.1.split_once('"')?.0.to_string())).collect()
 }
 
+/// The tests that a document names as `file::test`.
+pub(crate) fn tests_named(document: &str) -> Vec<(&str, &str)> {
+    let quoted = document.split('`').skip(1).step_by(2);
+    let is_word = |word: &str| word.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    quoted
+        .filter_map(|text| text.split_once("::"))
+        .filter(|(file, test)| is_word(file) && is_word(test))
+        .collect()
+}
+
+#[test]
+fn tests_are_found_and_nothing_else() {
+    let document = "| it is so. | `a_b::c_1` | and `x y::z`, `--flag`, `d::e` |";
+    assert_eq!(tests_named(document), [("a_b", "c_1"), ("d", "e")]);
+}
+
 #[test]
 fn a_word_in_passing_and_a_part_of_a_longer_one_do_not_count() {
     let terms = || ["rank", "--stall", "sub"].map(String::from);

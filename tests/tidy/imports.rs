@@ -19,6 +19,7 @@ const RULES: &[(&str, Reach)] = &[
     ("server", AnyBut(&["client", "service"])),
     ("connection", AnyBut(&["client", "server"])),
     ("http", AnyBut(&["client", "server", "connection"])),
+    ("webhook", AnyBut(&["client", "server", "connection", "http"])),
     ("resident", AnyBut(&["client", "server", "connection", "http"])),
     ("speaker", AnyBut(&["client", "server", "connection", "http", "resident"])),
     ("session", AnyBut(&["client", "server", "connection", "http", "resident", "speaker", "wire"])),
@@ -51,10 +52,15 @@ const RULES: &[(&str, Reach)] = &[
             "runtime",
         ]),
     ),
+    // It sees of a broker what any client sees, and measures others too.
+    ("bench", Only(&["open_files"])),
     (
         "client",
         AnyBut(&["server", "connection", "http", "session", "broker", "store", "log", "roster"]),
     ),
+    // Those who run jobs do not know what they are for, nor the other way round.
+    ("workers", Only(&["error", "frame", "jobs", "sync"])),
+    ("jobs", Only(&["error", "outbound", "request", "runtime", "sequence"])),
     // What is said in each direction: data, some of which are the log's entries.
     ("request", Only(&["error", "payload", "reply", "frame", "log"])),
     ("reply", Only(&["error", "payload", "request", "frame", "log"])),
@@ -64,16 +70,23 @@ const RULES: &[(&str, Reach)] = &[
     // An entry holds a payload, or a change of the roster.
     ("log", Only(&["payload", "roster"])),
     ("roster", Only(&[])),
+    ("sequence", Only(&[])),
     ("payload", Only(&[])),
     ("error", Only(&[])),
     ("sync", Only(&[])),
     ("manual", Only(&[])),
     ("figures", Only(&[])),
-    ("metrics", Only(&["broker", "figures", "store"])),
+    ("metrics", Only(&["broker", "figures", "process", "store"])),
     ("moment", Only(&[])),
     ("config", Only(&["manual"])),
     ("events", Only(&["config", "sync"])),
     ("open_files", Only(&[])),
+    // Knows URLs, addresses and bytes, and nothing of channels.
+    ("outbound", Only(&["error", "hyper_io", "runtime"])),
+    ("hyper_io", Only(&["runtime"])),
+    ("farewell", Only(&["runtime"])),
+    ("page", Only(&[])),
+    ("process", Only(&[])),
     ("runtime", Only(&[])),
 ];
 

@@ -101,3 +101,17 @@ fn every_error_code_and_verb_is_in_the_protocol() {
     let verbs = VERBS.iter().map(|usage| usage.verb.to_string());
     no_complaints(&documents::missing("docs/protocol.md", &protocol, verbs));
 }
+
+#[test]
+fn every_promise_names_a_test_that_exists() {
+    let guarantees = document("docs/guarantees.md");
+    let tests = documents::tests_named(&guarantees);
+    assert!(tests.len() > 20, "read only {tests:?}");
+    let missing = tests.iter().filter(|(file, test)| {
+        let source = document(&format!("tests/{file}.rs"));
+        !source.contains(&format!("#[test]\nfn {test}("))
+    });
+    let complaints =
+        missing.map(|(file, test)| format!("docs/guarantees.md: no test {file}::{test}"));
+    no_complaints(&complaints.collect::<Vec<_>>());
+}

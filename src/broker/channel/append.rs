@@ -17,6 +17,8 @@ pub struct Appended {
     /// A live member is a whole log behind: read no more from this publisher
     /// until [`Channel::is_held_up`] says otherwise.
     pub held_up: bool,
+    /// How many members and observers the channel has.
+    pub receivers: usize,
 }
 
 impl Channel {
@@ -64,7 +66,9 @@ impl Channel {
         };
         note(seq);
         state.log.append(chunk);
-        Ok(Appended { seq, held_up: self.relieve(&mut state, Some(&author.mailbox), now_ms) })
+        let receivers = state.seats.len();
+        let held_up = self.relieve(&mut state, Some(&author.mailbox), now_ms);
+        Ok(Appended { seq, held_up, receivers })
     }
 
     fn fence(&self, state: &State, term: u64) -> Result<(), Fault> {
@@ -126,7 +130,7 @@ impl Channel {
         let (mailbox, counts) = (sender.client.mailbox.clone(), self.rules.stats.clone());
         state.commands.open(seq, mailbox, recipients, counts);
         let held_up = self.relieve(&mut state, Some(&sender.client.mailbox), now_ms);
-        Ok((Appended { seq, held_up }, sent))
+        Ok((Appended { seq, held_up, receivers: state.seats.len() }, sent))
     }
 
     /// A member with its rank, if `superior` outranks it.

@@ -20,10 +20,11 @@ pub use membership::{Entrance, Role};
 pub use read::{Past, Reading};
 pub use restart::RestoredSeat;
 
+use super::mailbox::Mailbox;
 use super::member::Member;
 use super::stats::ChannelStats;
 use crate::error::{Code, Fault, quoted};
-use crate::log::{Encode, MemoryLog};
+use crate::log::{ClientId, Encode, MemoryLog};
 use crate::request::Settings;
 use crate::roster::{Key, Roster};
 use crate::store::Store;
@@ -33,6 +34,7 @@ use durable::{Kept, OnDisk};
 use jiff::Timestamp;
 use pressure::{Gate, Pressure};
 use slab::Slab;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -84,11 +86,17 @@ struct State {
     leavers: Vec<Arc<Member>>,
     commands: Commands,
     pressure: Pressure,
+    /// Clients that wait for news, members or not. Boxed, because few do.
+    waiting: Option<Box<Waiting>>,
     /// What of it is on disk, if anything is to be.
     disk: Option<Box<OnDisk>>,
     /// Set once the channel is removed: the seq that ended it.
     dropped: Option<u64>,
 }
+
+/// Clients that are to be woken when there is news.
+#[derive(Debug, Default)]
+struct Waiting(BTreeMap<ClientId, Arc<Mailbox>>);
 
 #[derive(Debug)]
 struct Seat {
@@ -148,6 +156,9 @@ pub struct Ranked {
     pub away: bool,
     /// Since when a member.
     pub since: Timestamp,
+    /// Entries that have yet to be written to its connection, of those that are
+    /// in memory; none if it is away.
+    pub behind: u64,
 }
 
 impl Channel {
@@ -227,8 +238,10 @@ impl Channel {
         let state = self.lock();
         let row = |(key, term)| {
             let seat = state.seats.get(key as usize)?;
-            let away = seat.member.away_until_ms().is_some();
-            Some(Ranked { name: seat.member.client.name(), term, away, since: seat.since })
+            let (member, since) = (&seat.member, seat.since);
+            let away = member.away_until_ms().is_some();
+            let behind = state.unwritten(member.position());
+            Some(Ranked { name: member.client.name(), term, away, since, behind })
         };
         (state.roster.iter().filter_map(row).collect(), state.roster.view())
     }
@@ -268,17 +281,47 @@ impl Channel {
         !self.touched.swap(true, Ordering::SeqCst)
     }
 
-    /// Tells every member that does not know yet that there is news.
+    /// How many members and observers have subscribed to this very channel, and
+    /// not to a pattern that matches.
+    pub fn subscribers(&self) -> usize {
+        let state = self.lock();
+        state.seats.iter().filter(|(_, seat)| !seat.member.by_pattern).count()
+    }
+
+    /// Tells every member that does not know yet that there is news, and whoever
+    /// waits for some.
     pub fn wake(&self) {
         // First this: what is appended from here on is for the next one.
         self.touched.store(false, Ordering::SeqCst);
-        let asleep: Vec<Arc<Member>> = {
-            let state = self.lock();
+        let (asleep, waiting): (Vec<Arc<Member>>, _) = {
+            let mut state = self.lock();
+            let waiting = std::mem::take(&mut state.waiting);
             let seats = state.seats.iter().map(|(_, seat)| &seat.member);
-            seats.filter(|member| member.queue()).cloned().collect()
+            (seats.filter(|member| member.queue()).cloned().collect(), waiting)
         };
         for member in asleep {
             member.client.mailbox.news(member.slot);
+        }
+        for mailbox in waiting.iter().flat_map(|waiting| waiting.0.values()) {
+            mailbox.wake();
+        }
+    }
+
+    /// This client, member or not, is woken once when there is news. It looks for
+    /// news after this, so that it misses none.
+    pub fn wait(&self, client: &super::directory::Client) {
+        let mut state = self.lock();
+        state.waiting.get_or_insert_default().0.insert(client.id, client.mailbox.clone());
+    }
+
+    /// It waits no more.
+    pub fn wait_no_more(&self, client: &super::directory::Client) {
+        let waiting = &mut self.lock().waiting;
+        if let Some(clients) = waiting {
+            clients.0.remove(&client.id);
+            if clients.0.is_empty() {
+                *waiting = None;
+            }
         }
     }
 
@@ -306,6 +349,16 @@ impl Channel {
 }
 
 impl State {
+    /// How many entries that may be seen are in memory from a position on.
+    fn unwritten(&self, position: u64) -> u64 {
+        let (end, last) = self.visible();
+        if position >= end {
+            return 0;
+        }
+        let first = self.log.chunk(position).map_or(self.log.first_seq(), |c| c.first_seq);
+        (last + 1).saturating_sub(first)
+    }
+
     fn standing(&self, key: Key) -> Option<Standing> {
         Some(Standing {
             rank: self.roster.rank(key)?,

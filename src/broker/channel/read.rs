@@ -177,6 +177,29 @@ impl Channel {
         Past::Here(rows)
     }
 
+    /// What is kept of the entries from one seq to another, and the seqs of the
+    /// first and the last one that can be there.
+    pub fn between(&self, from: u64, to: u64) -> (Past, u64, u64) {
+        let state = self.lock();
+        let (end, head) = state.visible();
+        let (from, to) = (from.max(self.first_offered(&state)), to.min(head));
+        if from > to {
+            return (Past::Here(Vec::new()), from, to);
+        }
+        if let Some(mut behind) = self.id().and_then(|id| state.behind(id, from)) {
+            behind.to = to;
+            return (Past::OnDisk(behind), from, to);
+        }
+        let chunks = (state.log.seek(from).chunk..end).filter_map(|number| state.log.chunk(number));
+        let chunks = chunks.take_while(|chunk| chunk.first_seq <= to);
+        (Past::Here(chunks.map(|chunk| Excerpt::cut(chunk, from, to)).collect()), from, to)
+    }
+
+    /// The seq of the last entry that can be seen.
+    pub fn head(&self) -> u64 {
+        self.lock().visible().1
+    }
+
     /// The entries from one seq to another, which are all to be there. Those
     /// that have not come yet are not among them.
     ///
@@ -204,11 +227,7 @@ impl Channel {
         }
         let chunks = (state.log.seek(from).chunk..end).filter_map(|number| state.log.chunk(number));
         let chunks = chunks.take_while(|chunk| chunk.first_seq <= to);
-        let cut = |chunk: &Arc<Chunk>| {
-            let range = chunk.offset_of(from)..chunk.offset_of(to + 1);
-            Excerpt { chunk: chunk.clone(), range }
-        };
-        Ok((Past::Here(chunks.map(cut).collect()), to))
+        Ok((Past::Here(chunks.map(|chunk| Excerpt::cut(chunk, from, to)).collect()), to))
     }
 
     /// Counts the other form of a chunk that was just made, if the log still has
@@ -218,7 +237,7 @@ impl Channel {
     }
 
     /// What the messages of an excerpt carry.
-    pub fn payloads(&self, excerpt: &Excerpt) -> Vec<String> {
+    pub fn payloads(&self, excerpt: &Excerpt) -> Vec<Vec<u8>> {
         let Excerpt { chunk, range } = excerpt;
         let mut payloads = Vec::new();
         let mut at = range.start;

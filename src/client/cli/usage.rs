@@ -1,7 +1,8 @@
 //! What can stand where in a request, read from the usage texts of
-//! [`VERBS`]: what this version does not serve is not offered.
+//! [`jobs::verbs`]: what this version does not serve is not offered.
 
-use crate::request::{Usage, VERBS};
+use crate::jobs;
+use crate::request::Usage;
 
 /// What a word of a request is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,16 +29,16 @@ pub struct Grammar {
 /// Every verb that the broker answers and that stands for itself, in order,
 /// other names of the same included.
 pub fn verbs() -> Vec<&'static str> {
-    let usages = VERBS.iter().filter(|usage| !usage.verb.starts_with('/'));
+    let usages = jobs::verbs().filter(|usage| !usage.verb.starts_with('/'));
     let mut verbs: Vec<_> =
-        usages.flat_map(|usage| [Some(usage.verb), also(usage)]).flatten().collect();
+        usages.flat_map(|usage| [Some(usage.verb), also(&usage)]).flatten().collect();
     verbs.sort_unstable();
     verbs
 }
 
 /// How requests of this verb are built.
 pub fn grammar(verb: &str) -> Option<Grammar> {
-    let mut usages = VERBS.iter();
+    let mut usages = jobs::verbs();
     let usage = usages.find(|usage| usage.verb == verb || also(usage) == Some(verb))?;
     Some(parse(usage.words))
 }
@@ -119,11 +120,12 @@ mod tests {
 
     #[test]
     fn what_is_offered_is_what_the_broker_serves() {
-        // A list of its own offered cancel, create --durable and sub --hold.
+        // A list of its own once offered what was not served.
         let verbs = verbs();
         assert!(verbs.contains(&"who") && verbs.contains(&"w") && verbs.contains(&"msg"));
         for verb in verbs {
-            let usage = VERBS.iter().find(|usage| usage.verb == verb || also(usage) == Some(verb));
+            let mut usages = jobs::verbs();
+            let usage = usages.find(|usage| usage.verb == verb || also(usage) == Some(verb));
             let usage = usage.unwrap();
             for (option, _) in grammar(verb).unwrap().options {
                 assert!(usage.words.contains(option), "{verb} {option}");

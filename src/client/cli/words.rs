@@ -78,7 +78,8 @@ pub fn say(line: &str, palette: Palette) -> String {
             format!("{} tells everyone: {}", paint(palette.name, &harmless(from)), harmless(text))
         }
         Frame::Job { id, state, text } => {
-            format!("job {} is {}: {}", harmless(id), harmless(state), harmless(text))
+            let colon = if text.is_empty() { "" } else { ": " };
+            format!("job {} is {}{colon}{}", harmless(id), harmless(state), harmless(text))
         }
         Frame::Bye { reason } => {
             paint(palette.bad, &format!("the broker closes the connection: {}", harmless(reason)))

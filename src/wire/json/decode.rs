@@ -2,7 +2,8 @@
 
 use super::fields::{self, Fields, missing, wrong};
 use super::write;
-use crate::error::{Code, Fault};
+use crate::error::{Code, Fault, quoted};
+use crate::jobs::{self, Registered};
 use crate::payload::Payload;
 use crate::request::{Format, OnClose, Publish, Request, Settings, Start};
 use crate::wire::rules::{self, AGE_SECONDS_MAX, SECONDS_MAX, bad};
@@ -49,8 +50,26 @@ pub fn ask<'a>(verb: &'static str, what: &str, objects: &[&'a [u8]]) -> Result<R
     request(verb, fields)
 }
 
-/// Every verb, by the name that its reply has.
-const OPS: [&str; 29] = [
+/// Reads a request for a job, whose verb is the field `job`.
+///
+/// # Errors
+/// As for a line of the dialect.
+pub fn ask_job<'a>(what: &str, object: &'a [u8]) -> Result<Request<'a>, Fault> {
+    let mut fields = Fields::default();
+    fields.read(what, object)?;
+    fields.has_no_address()?;
+    let verb = fields.need("job")?;
+    let known = jobs::find(&verb).ok_or_else(|| {
+        let verbs: Vec<&str> = jobs::JOBS.iter().map(|job| job.usage().verb).collect();
+        bad(format!("job is one of {}, not {}", verbs.join(", "), quoted(&verb)))
+    })?;
+    let request = job(known, &mut fields)?;
+    fields.done(known.usage().verb)?;
+    Ok(request)
+}
+
+/// Every verb but for the jobs, by the name that its reply has.
+const OPS: [&str; 31] = [
     "pub",
     "ack",
     "seen",
@@ -77,6 +96,8 @@ const OPS: [&str; 29] = [
     "clients",
     "tell",
     "broadcast",
+    "jobs",
+    "cancel",
     "stats",
     "version",
     "help",
@@ -89,7 +110,7 @@ fn verb(op: &str) -> Option<&'static str> {
         "quit" => return Some("quit"),
         op => op,
     };
-    OPS.into_iter().find(|verb| *verb == op)
+    OPS.into_iter().find(|verb| *verb == op).or_else(|| Some(jobs::find(op)?.usage().verb))
 }
 
 fn request<'a>(verb: &'static str, mut fields: Fields<'a>) -> Result<Request<'a>, Fault> {
@@ -151,11 +172,13 @@ fn request<'a>(verb: &'static str, mut fields: Fields<'a>) -> Result<Request<'a>
         "broadcast" => Request::Broadcast { text: f.need("text")? },
         "help" => Request::Help { verb: f.string("verb")? },
         "channels" => Request::Channels,
+        "jobs" => Request::Jobs,
+        "cancel" => Request::Cancel { job: f.need_number("job")? },
         "stats" => Request::Stats,
         "version" => Request::Version,
         "ping" => Request::Ping,
         "quit" => Request::Quit,
-        verb => return Err(rules::unknown(verb)),
+        verb => job(jobs::find(verb).ok_or_else(|| rules::unknown(verb))?, f)?,
     };
     fields.done(verb)?;
     Ok(request)
@@ -265,6 +288,19 @@ fn cmd<'a>(f: &mut Fields<'a>) -> Result<Request<'a>, Fault> {
     let key = f.string("key")?.map(|key| rules::key("key", key)).transpose()?;
     let (name, args) = (f.need("name")?, f.texts("args")?);
     rules::command(channel, to, timeout, key, name, args)
+}
+
+fn job<'a>(job: &'static dyn Registered, f: &mut Fields<'a>) -> Result<Request<'a>, Fault> {
+    let to = if job.goes_to_others() { f.string("to")? } else { None };
+    let mut arguments = Vec::new();
+    for parameter in job.parameters() {
+        let given = f.word(parameter.name)?;
+        if parameter.is_word && given.is_none() {
+            return Err(missing(parameter.name));
+        }
+        arguments.extend(given.map(|given| (parameter.name, given)));
+    }
+    Ok(Request::Job { verb: job.usage().verb, to, arguments })
 }
 
 fn clients<'a>(f: &mut Fields<'a>) -> Result<Request<'a>, Fault> {

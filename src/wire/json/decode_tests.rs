@@ -152,7 +152,9 @@ fn the_id_is_any_value_and_bounded() {
 /// Lines, their verb, and the code and text of their fault. All have the id 1.
 const FAULTS: &[(&str, &str, Code, &str)] = &[
     (r#"{"op":"fly","id":1}"#, "error", Code::UnknownCommand, "\"fly\" is no verb"),
-    (r#"{"op":"fib","id":1}"#, "error", Code::Unavailable, "fib is not served"),
+    (r#"{"op":"fib","id":1}"#, "fib", Code::BadRequest, "n is missing"),
+    (r#"{"op":"fib","id":1,"n":{}}"#, "fib", Code::BadRequest, "n must be a string or a number"),
+    (r#"{"op":"numbers","id":1,"count":1,"to":"b"}"#, "numbers", Code::BadRequest, "\"to\""),
     (r#"{"id":1}"#, "error", Code::BadRequest, "op is missing"),
     (r#"{"op":5,"id":1}"#, "error", Code::BadRequest, "op must be a string, not \"5\""),
     (r#"{"id":1,"op":"ping","op":"ping"}"#, "ping", Code::BadRequest, "\"op\" is there twice"),

@@ -101,7 +101,7 @@ pub fn reply(reply: &Reply, tags: &[Tag<'_>], out: &mut Vec<u8>) {
             rows.add(excerpts);
             rows.reply(last, tag, out);
         }
-        Reply::Published { channel, first_seq, count } => {
+        Reply::Published { channel, first_seq, count, .. } => {
             for (at, seq) in (*first_seq..first_seq + count).enumerate() {
                 out.extend_from_slice(b"{\"reply\":\"pub\",\"ok\":true,\"channel\":");
                 write::string(channel, out);

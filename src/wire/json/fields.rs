@@ -98,6 +98,21 @@ impl<'a> Fields<'a> {
         Ok(self.text(key)?.map(Cow::into_owned))
     }
 
+    /// Takes a text or a number, as a text.
+    ///
+    /// # Errors
+    /// [`Code::BadRequest`] if it is neither.
+    pub fn word(&mut self, key: &str) -> Result<Option<String>, Fault> {
+        let Some(value) = self.take(key) else { return Ok(None) };
+        match value.get() {
+            quoted if quoted.starts_with('"') => Ok(Some(text(key, value)?.into_owned())),
+            number if number.starts_with(|c: char| c == '-' || c.is_ascii_digit()) => {
+                Ok(Some(number.to_owned()))
+            }
+            other => Err(wrong(key, "a string or a number", other)),
+        }
+    }
+
     /// Takes a text that must be there.
     ///
     /// # Errors

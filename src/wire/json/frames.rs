@@ -42,6 +42,14 @@ pub fn frame(frame: &Frame, out: &mut Vec<u8>) {
         Frame::Broadcast { from, text } => {
             Object::begin("frame", "broadcast", out).text("from", from).text("text", text)
         }
+        Frame::Job { job, state, text, from } => {
+            let frame = Object::begin("frame", "job", out).number("job", *job);
+            let frame = frame.text("state", state.as_str()).text("text", text);
+            match from {
+                Some(from) => frame.text("from", from),
+                None => frame,
+            }
+        }
         Frame::Ping { number } => Object::begin("frame", "ping", out).number("n", *number),
         Frame::Bye { reason } => {
             let frame = Object::begin("frame", "bye", out).text("reason", reason.as_str());

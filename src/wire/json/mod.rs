@@ -17,7 +17,7 @@ mod fields;
 mod frames;
 mod write;
 
-pub use decode::{ask, decode};
+pub use decode::{ask, ask_job, decode};
 pub use encode::{ROWS_BYTES_MAX, Rows, cut, fault, object, reply};
 pub use entries::{entry, form};
 pub use frames::frame;

@@ -43,6 +43,7 @@ impl<'o> Object<'o> {
     }
 
     /// With one more field, a text.
+    #[must_use]
     pub fn text(self, key: &str, text: &str) -> Self {
         self::key(key, self.0);
         string(text, self.0);
@@ -50,6 +51,7 @@ impl<'o> Object<'o> {
     }
 
     /// With one more field, a number.
+    #[must_use]
     pub fn number(self, key: &str, number: impl itoa::Integer) -> Self {
         self::key(key, self.0);
         self::number(number, self.0);
@@ -57,10 +59,18 @@ impl<'o> Object<'o> {
     }
 
     /// With one more field, that is `null`.
+    #[must_use]
     pub fn null(self, key: &str) -> Self {
         self::key(key, self.0);
         self.0.extend_from_slice(b"null");
         self
+    }
+
+    /// Its end, with these JSON values, parted by commas, as its rows.
+    pub fn end_with_rows(self, rows: &[u8]) {
+        self.0.extend_from_slice(b",\"rows\":[");
+        self.0.extend_from_slice(rows);
+        self.0.extend_from_slice(b"]}");
     }
 
     /// Its end.

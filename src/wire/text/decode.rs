@@ -3,6 +3,7 @@
 use super::options::{Known, Words, flag, key, not_yet, number, value, values};
 use super::{publish, words};
 use crate::error::{Fault, quoted};
+use crate::jobs::{self, Registered};
 use crate::request::{Format, OnClose, Request, Settings, Start};
 use crate::wire::rules::{self, AGE_SECONDS_MAX, SECONDS_MAX, bad, command, seconds};
 use std::time::Duration;
@@ -31,9 +32,19 @@ pub fn decode(line: &[u8]) -> Result<Option<Request<'_>>, Fault> {
     }
 }
 
-fn request(verb: &str, words: Vec<String>) -> Result<Request<'static>, Fault> {
+/// Reads a request that has been split into words.
+///
+/// # Errors
+/// As [`decode`].
+pub fn request(verb: &str, words: Vec<String>) -> Result<Request<'static>, Fault> {
     if let Some(name) = verb.strip_prefix('/') {
         return command(None, None, None, None, name.to_owned(), words);
+    }
+    if let Some(known) = jobs::find(verb) {
+        return job(known, words);
+    }
+    if verb == "pub" {
+        return publish::of_words(words).map(Request::Pub);
     }
     let sort = |known, places| Words::sort(verb, words, known, places);
     match verb {
@@ -84,8 +95,38 @@ fn request(verb: &str, words: Vec<String>) -> Result<Request<'static>, Fault> {
                 _ => Request::Quit,
             })
         }
+        "jobs" => sort(&[], 0)?.done().map(|()| Request::Jobs),
+        "cancel" => cancel(sort(&[], 1)?),
         _ => Err(rules::unknown(verb)),
     }
+}
+
+/// Each job has its own options and words; some take `--to MEMBER`.
+fn job(job: &'static dyn Registered, words: Vec<String>) -> Result<Request<'static>, Fault> {
+    let parameters = job.parameters();
+    let to = job.goes_to_others().then(|| value("to"));
+    let options = parameters.iter().filter(|parameter| !parameter.is_word);
+    let known: Vec<Known> = options.map(|parameter| value(parameter.name)).chain(to).collect();
+    let places = parameters.iter().filter(|parameter| parameter.is_word).count();
+    let verb = job.usage().verb;
+    let mut words = Words::sort(verb, words, &known, places)?;
+    let mut arguments = Vec::new();
+    for parameter in parameters {
+        let given = if parameter.is_word {
+            Some(words.need(&parameter.shown())?)
+        } else {
+            words.value(parameter.name)
+        };
+        arguments.extend(given.map(|given| (parameter.name, given)));
+    }
+    words.done()?;
+    Ok(Request::Job { verb, to: words.value("to"), arguments })
+}
+
+fn cancel(mut words: Words) -> Result<Request<'static>, Fault> {
+    let job = number("JOB", &words.need("JOB")?)?;
+    words.done()?;
+    Ok(Request::Cancel { job })
 }
 
 const HELLO_OPTIONS: &[Known] = &[

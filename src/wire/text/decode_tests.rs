@@ -150,8 +150,28 @@ fn what_cannot_be_read_is_said_to_be_so() {
 
 #[test]
 fn what_is_not_served_yet_is_said_to_be_so() {
-    for line in ["hello --token t", "fib 3", "url http://a", "numbers 5", "jobs", "cancel 1"] {
-        assert_eq!(code(line), Code::Unavailable, "{line:?}");
+    assert_eq!(code("hello --token t"), Code::Unavailable);
+}
+
+#[test]
+fn jobs_have_their_own_words_and_options() {
+    let job = |verb, to: Option<&str>, arguments: &[(&'static str, &str)]| Request::Job {
+        verb,
+        to: to.map(str::to_owned),
+        arguments: arguments.iter().map(|(name, text)| (*name, (*text).to_owned())).collect(),
+    };
+    assert_eq!(one("fib 3"), job("fib", None, &[("n", "3")]));
+    assert_eq!(one("fib --to bob 3"), job("fib", Some("bob"), &[("n", "3")]));
+    assert_eq!(one("fib 3 --to=bob"), job("fib", Some("bob"), &[("n", "3")]));
+    assert_eq!(one("url 'http://a/b c'"), job("url", None, &[("url", "http://a/b c")]));
+    assert_eq!(one("numbers 5"), job("numbers", None, &[("count", "5")]));
+    let both = job("numbers", None, &[("count", "5"), ("batch", "2")]);
+    assert_eq!(one("numbers --batch 2 5"), both);
+    assert_eq!((one("jobs"), one("cancel 7")), (Request::Jobs, Request::Cancel { job: 7 }));
+    for line in
+        ["fib", "fib 1 2", "fib --to", "numbers 5 --to bob", "url", "jobs 1", "cancel", "cancel x"]
+    {
+        assert_eq!(code(line), Code::BadRequest, "{line:?}");
     }
 }
 

@@ -6,7 +6,7 @@ use crate::log::{Command, Departure, Encode, Place};
 use crate::payload::Payload;
 use crate::reply::{Excerpt, Line, Reply, Value};
 use crate::roster::Change;
-use crate::wire::escape::{escape, unescape};
+use crate::wire::escape::{escape, escape_bytes, unescape_bytes};
 use std::fmt::Display;
 
 /// How entries look in the text dialect.
@@ -35,6 +35,7 @@ impl Encode for TextEncoder {
             match payload {
                 Payload::Plain(text) => bytes.extend_from_slice(text),
                 Payload::Text(text) | Payload::Json(text) => escape(text, bytes),
+                Payload::Bytes(payload) => escape_bytes(payload, bytes),
             }
             bytes.push(b'\n');
             // One read's worth of lines: far below 4 GiB.
@@ -61,11 +62,11 @@ impl Encode for TextEncoder {
         bytes.push(b'\n');
     }
 
-    fn payload(&self, entry: &[u8]) -> String {
+    fn payload(&self, entry: &[u8]) -> Vec<u8> {
         let line = entry.strip_suffix(b"\n").unwrap_or(entry);
         // msg CH SEQ FROM PAYLOAD
         let payload = line.splitn(5, |byte| *byte == b' ').nth(4).unwrap_or_default();
-        unescape(&String::from_utf8_lossy(payload))
+        unescape_bytes(payload)
     }
 
     fn change(
@@ -138,7 +139,7 @@ pub fn reply(reply: &Reply, out: &mut Vec<u8>) {
             entries(excerpts, out);
             ok(last, out);
         }
-        Reply::Published { channel, first_seq, count } => {
+        Reply::Published { channel, first_seq, count, .. } => {
             let mut seq_text = itoa::Buffer::new();
             for seq in *first_seq..first_seq + count {
                 for part in ["ok pub ", channel, " ", seq_text.format(seq), "\n"] {
@@ -215,6 +216,13 @@ pub fn frame(frame: &Frame, out: &mut Vec<u8>) {
         }
         Frame::Tell { from, text } => said(out, "tell", from, text),
         Frame::Broadcast { from, text } => said(out, "broadcast", from, text),
+        Frame::Job { job, state, text, from: _ } => {
+            words(out, &[&"job", job, &state.as_str()]);
+            if !text.is_empty() {
+                out.push(b' ');
+                shortened(text, out);
+            }
+        }
         Frame::Ping { number } => words(out, &[&"ping", number]),
         Frame::Bye { reason } => {
             words(out, &[&"bye", reason]);
@@ -224,6 +232,23 @@ pub fn frame(frame: &Frame, out: &mut Vec<u8>) {
         }
     }
     out.push(b'\n');
+}
+
+/// Characters of a job's text that are written at most. It is for people; who
+/// wants all of a million digits speaks JSON.
+const JOB_CHARS_MAX: usize = 1_000;
+/// Of a longer one, these at its beginning and as many at its end.
+const JOB_CHARS_SHOWN: usize = 100;
+
+fn shortened(text: &str, out: &mut Vec<u8>) {
+    let chars = text.chars().count();
+    if chars <= JOB_CHARS_MAX {
+        return escape(text, out);
+    }
+    let place = |at| text.char_indices().nth(at).map_or(text.len(), |(place, _)| place);
+    escape(&text[..place(JOB_CHARS_SHOWN)], out);
+    push(out, &format_args!("…({} more)…", chars - 2 * JOB_CHARS_SHOWN));
+    escape(&text[place(chars - JOB_CHARS_SHOWN)..], out);
 }
 
 fn said(out: &mut Vec<u8>, kind: &str, from: &str, text: &str) {

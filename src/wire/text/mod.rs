@@ -12,6 +12,6 @@ mod options;
 mod publish;
 mod words;
 
-pub use decode::decode;
+pub use decode::{decode, request};
 pub use encode::{TextEncoder, entries, fault, frame, reply};
 pub use words::split;

@@ -56,6 +56,27 @@ pub(super) fn decode(line: &str) -> Result<Publish<'_>, Fault> {
     Ok(Publish { channel, term, key, payload: Payload::Text(text.join(" ").into()) })
 }
 
+/// A `pub` whose words have been told apart by whoever sent them: each is what it
+/// is, and those of the message are joined by one blank.
+pub(super) fn of_words(words: Vec<String>) -> Result<Publish<'static>, Fault> {
+    let mut words = Words::sort("pub", words, OPTIONS, 1)?;
+    let channel = words.need("CH")?.into();
+    let (term, key) = (words.number("term")?, key(&mut words)?);
+    let (is_raw, is_json) = (words.has("raw"), words.has("json"));
+    let missing = words.missing("MESSAGE");
+    let text = words.into_text();
+    let payload = match text.join(" ") {
+        _ if is_raw && is_json => return Err(bad("--raw and --json exclude each other")),
+        _ if text.is_empty() => return Err(missing),
+        text if is_json => {
+            json(&text)?;
+            Payload::Json(text.into())
+        }
+        text => Payload::Text(text.into()),
+    };
+    Ok(Publish { channel, term, key, payload })
+}
+
 /// If this `pub` line takes its text verbatim: its options, its channel, and
 /// everything after the channel and one blank.
 fn verbatim(line: &str) -> Option<(&str, &str, &str)> {

@@ -1,0 +1,188 @@
+//! `broker-client numbers`: fetches a number sequence, over as many connections
+//! as it takes, and sees to it that it is the right one.
+
+mod fetch;
+mod journal;
+
+use crate::client::reconnect::{Backoff, CONNECT_LONGEST};
+use crate::runtime::{self, TcpStream};
+use crate::sequence;
+use fetch::{Ended, Fetch};
+use journal::{Journal, Wanted};
+use std::io::{self, IsTerminal, Write};
+use std::time::{Duration, Instant};
+use uuid::Uuid;
+
+/// The pauses before the next connection, after one that brought nothing.
+const PAUSE_MIN: Duration = Duration::from_millis(50);
+const PAUSE_MAX: Duration = Duration::from_secs(2);
+/// After so long without anything new the broker is given up.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How long one connection may last: the broker closes it long before, and
+/// whatever is in between might not tell.
+const CONNECTION_TIME: Duration = Duration::from_secs(30);
+/// How often the line on a terminal changes at most.
+const SHOW: Duration = Duration::from_millis(50);
+
+/// What is wanted of whom.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where the broker is.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// A new sequence; otherwise the one that was not finished.
+    pub new: Option<New>,
+}
+
+/// A new sequence.
+#[derive(Clone, Copy, Debug)]
+pub struct New {
+    /// How many numbers.
+    pub count: u16,
+    /// How many in a batch; at least 1.
+    pub batch: u64,
+    /// By which id; a random one if none is named.
+    pub id: Option<Uuid>,
+}
+
+/// Exit codes, as for the rest of the program.
+const VERIFIED: u8 = 0;
+const FAILED: u8 = 1;
+const LOST: u8 = 3;
+
+/// Fetches the sequence; gives the exit code: 0 only if the checksum holds.
+pub fn run(settings: &Settings) -> u8 {
+    let opened = match settings.new {
+        Some(New { count, batch, id }) => {
+            let id = id.unwrap_or_else(Uuid::new_v4);
+            let wanted = Wanted { id, count, batch, is_made: false };
+            Journal::begin(&settings.host, settings.port, wanted)
+        }
+        None => Journal::resume(&settings.host, settings.port),
+    };
+    let journal = match opened {
+        Ok(journal) => journal,
+        Err(reason) => return complain(&reason, FAILED),
+    };
+    runtime::block_on(Run::new(settings, journal).finish())
+}
+
+fn complain(text: &str, code: u8) -> u8 {
+    // Whoever does not read it has the exit code.
+    let _ = writeln!(io::stderr(), "broker-client: {text}");
+    code
+}
+
+struct Run<'s> {
+    settings: &'s Settings,
+    journal: Journal,
+    connections: u32,
+    on_terminal: bool,
+    shown: Option<Instant>,
+}
+
+impl<'s> Run<'s> {
+    fn new(settings: &'s Settings, journal: Journal) -> Self {
+        let on_terminal = io::stderr().is_terminal();
+        Run { settings, journal, connections: 0, on_terminal, shown: None }
+    }
+
+    async fn finish(mut self) -> u8 {
+        let mut backoff = Backoff::new(PAUSE_MIN, PAUSE_MAX);
+        let mut moved_at = Instant::now();
+        loop {
+            let missing = self.journal.missing();
+            let reason = match self.connection().await {
+                Ok(Ended::Finished(checksum)) => return self.judge(&checksum),
+                Ok(Ended::Refused(reason)) => {
+                    self.clear_line();
+                    self.journal.forget();
+                    return complain(&reason, FAILED);
+                }
+                Ok(Ended::Lost) => "the connection was closed".to_owned(),
+                Err(e) if e.kind() == io::ErrorKind::StorageFull => {
+                    self.clear_line();
+                    return complain(&format!("cannot keep what came: {e}"), FAILED);
+                }
+                Err(e) => e.to_string(),
+            };
+            self.show(true);
+            if self.journal.missing() < missing {
+                (backoff, moved_at) = (Backoff::new(PAUSE_MIN, PAUSE_MAX), Instant::now());
+                continue;
+            }
+            // Who cannot be reached at all is likely to be named wrongly.
+            if self.connections == 0 || moved_at.elapsed() > PATIENCE {
+                self.clear_line();
+                let Settings { host, port, .. } = self.settings;
+                let text = format!("no sequence from {host}:{port}: {reason}");
+                return complain(&text, LOST);
+            }
+            runtime::sleep(backoff.pause()).await;
+        }
+    }
+
+    /// One connection, from its beginning to its end.
+    async fn connection(&mut self) -> io::Result<Ended> {
+        let Settings { host, port, .. } = self.settings;
+        let connecting = TcpStream::connect((host.as_str(), *port));
+        let stream = runtime::timeout(CONNECT_LONGEST, connecting).await;
+        let stream = stream.ok_or(io::ErrorKind::TimedOut)??;
+        stream.set_nodelay(true)?;
+        self.connections += 1;
+        let deadline = Instant::now() + CONNECTION_TIME;
+        let mut fetch = Fetch::new(stream);
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let step = runtime::timeout(left, fetch.step(&mut self.journal)).await;
+            match step.ok_or(io::ErrorKind::TimedOut)?? {
+                Some(ended) => return Ok(ended),
+                None => self.show(false),
+            }
+        }
+    }
+
+    /// Whether what came is what the broker has.
+    fn judge(&mut self, told: &str) -> u8 {
+        self.clear_line();
+        let numbers = self.journal.numbers();
+        let sum: u64 = numbers.iter().map(|number| u64::from(*number)).sum();
+        let checksum = sequence::checksum(numbers);
+        let Wanted { id, count, .. } = self.journal.wanted;
+        self.journal.forget();
+        if told != checksum {
+            let text = format!(
+                "the checksum does not hold: these numbers have {checksum}, the broker's {told}"
+            );
+            return complain(&text, FAILED);
+        }
+        let connections = self.connections;
+        let line = format!(
+            "sum={sum} checksum={checksum} count={count} client-id={id} connections={connections}"
+        );
+        match writeln!(io::stdout(), "{line}") {
+            Ok(()) => VERIFIED,
+            Err(e) => complain(&format!("cannot say what came of it: {e}"), FAILED),
+        }
+    }
+
+    /// On a terminal: how far it is.
+    fn show(&mut self, at_once: bool) {
+        let is_fresh = self.shown.is_some_and(|at| at.elapsed() < SHOW);
+        if !self.on_terminal || is_fresh && !at_once {
+            return;
+        }
+        self.shown = Some(Instant::now());
+        let (missing, all) = (self.journal.missing(), self.journal.batches());
+        let text =
+            format!("\r\x1b[Kbatches {} of {all}, connection {}", all - missing, self.connections);
+        let _ = io::stderr().write_all(text.as_bytes());
+    }
+
+    fn clear_line(&self) {
+        if self.on_terminal && self.shown.is_some() {
+            let _ = io::stderr().write_all(b"\r\x1b[K");
+        }
+    }
+}

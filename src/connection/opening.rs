@@ -1,0 +1,88 @@
+//! How a connection begins: its first bytes say what it speaks.
+
+use super::{Connection, numseq, resp};
+use crate::broker::{Broker, SILENT};
+use crate::farewell::say_and_close;
+use crate::http::{self, Http, Upgraded};
+use crate::request::Format;
+use crate::runtime::{self, TcpStream};
+use crate::session::Session;
+use crate::wire::sniff::Dialect;
+use futures::AsyncReadExt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a connection may stay silent before its dialect is known.
+const FIRST_BYTES_TIMEOUT: Duration = Duration::from_secs(60);
+/// The same for one that will be refused.
+const REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Finds out what a connection speaks. One that speaks HTTP is served here, to
+/// its end unless it goes on as a WebSocket.
+pub(super) async fn begin(
+    broker: Arc<Broker>,
+    http: Arc<Http>,
+    mut stream: TcpStream,
+    addr: SocketAddr,
+) -> Option<Box<Connection>> {
+    let Some((dialect, first)) = sniff(&mut stream, FIRST_BYTES_TIMEOUT).await else {
+        broker.stats.closed.add(SILENT, 1);
+        log::info!("event=closed addr={addr} reason={SILENT}");
+        return None;
+    };
+    broker.stats.traffic.read.add(first.len() as u64);
+    if dialect == Dialect::Http {
+        let upgraded = Box::pin(http::serve(http, stream, first, addr)).await;
+        let Upgraded { stream, session, first } = upgraded?;
+        broker.watch(session.client(), Format::WebSocket.as_str());
+        let connection = Connection::new(broker, session, stream, Format::WebSocket, first);
+        return Some(Box::new(connection));
+    }
+    if dialect == Dialect::Numseq {
+        if broker.farewell().is_some() {
+            say_and_close(stream, &dialect.refusal(true)).await;
+            return None;
+        }
+        broker.stats.opened.add(dialect.as_str(), 1);
+        Box::pin(numseq::serve(broker, stream, first, addr)).await;
+        return None;
+    }
+    let Some(format) = dialect.format() else {
+        log::info!("event=refused addr={addr} dialect={} reason=unserved", dialect.as_str());
+        say_and_close(stream, &dialect.refusal(false)).await;
+        return None;
+    };
+    let session = if format.is_plain() {
+        resp::begin(broker.clone(), &stream, addr, format)
+    } else {
+        Session::new(broker.clone(), broker.enter(addr, format.as_str()))
+    };
+    Some(Box::new(Connection::new(broker, session, stream, format, first)))
+}
+
+/// Refuses a connection, because the broker is full, in its own dialect.
+pub async fn refuse(mut stream: TcpStream) {
+    let dialect = sniff(&mut stream, REFUSAL_TIMEOUT).await.map_or(Dialect::Text, |(d, _)| d);
+    say_and_close(stream, &dialect.refusal(true)).await;
+}
+
+/// Reads until the dialect is known. `None` if the client closes first, or is
+/// silent for too long.
+async fn sniff(stream: &mut TcpStream, timeout: Duration) -> Option<(Dialect, Vec<u8>)> {
+    let sniffing = async {
+        let mut first = [0; 16];
+        let mut len = 0;
+        while len < first.len() {
+            match stream.read(&mut first[len..]).await {
+                Ok(read @ 1..) => len += read,
+                _ => return None,
+            }
+            if let Some(dialect) = Dialect::sniff(&first[..len]) {
+                return Some((dialect, first[..len].to_vec()));
+            }
+        }
+        None
+    };
+    Box::pin(runtime::timeout(timeout, sniffing)).await.flatten()
+}

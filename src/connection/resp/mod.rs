@@ -1,0 +1,223 @@
+//! Serves a client of the Redis protocol.
+//!
+//! Such a client knows only what Redis would tell it, until it says `RANKED ON`
+//! or asks for a session: before that it is sent no frames, asked for no signs
+//! of life, and disconnected where another would be told of a gap.
+
+mod client;
+mod publish;
+mod pubsub;
+mod reading;
+mod server;
+mod streams;
+mod table;
+mod turn;
+
+use super::outgoing::Outgoing;
+use crate::broker::Broker;
+use crate::error::{Close, Code, Fault};
+use crate::reply::Reply;
+use crate::request::{Format, Resp};
+use crate::runtime::TcpStream;
+use crate::session::Session;
+use crate::wire::resp::{Decoded, decode};
+use crate::wire::rules::bad;
+use crate::wire::spoken::Tag;
+use publish::Batch;
+use pubsub::Parting;
+use reading::Reading;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use turn::Turn;
+
+/// How long such a connection is silent before the kernel looks whether the other
+/// end is there: the broker may not ask.
+const PROBE_AFTER: Duration = Duration::from_secs(60);
+
+/// The session of a client that has just come.
+pub(super) fn begin(
+    broker: Arc<Broker>,
+    stream: &TcpStream,
+    addr: SocketAddr,
+    format: Format,
+) -> Session {
+    let probes = socket2::TcpKeepalive::new().with_time(PROBE_AFTER).with_interval(PROBE_AFTER);
+    if let Err(e) = socket2::SockRef::from(&**stream).set_tcp_keepalive(&probes) {
+        log::warn!("event=keepalive-failed addr={addr} error={:?}", e.to_string());
+    }
+    let client = broker.enter_unwatched(addr, format.as_str());
+    broker.stats.opened.add(format.as_str(), 1);
+    if let Some(reason) = broker.farewell() {
+        client.mailbox.close(reason);
+    }
+    client.be_plain(true);
+    let mut session = Session::new(broker, client);
+    session.name_channels();
+    session
+}
+
+/// How a client speaks.
+pub(super) struct Voice {
+    version: Resp,
+    /// It knows only what Redis would tell it.
+    plain: bool,
+    /// Its subscriptions get a rank.
+    ranked: bool,
+    /// What it calls this connection.
+    label: Box<str>,
+    /// Whether a request is to have no reply.
+    skip: Skip,
+    waiting: Option<Waiting>,
+    /// When it is looked at again while it waits, if somebody sees to that.
+    timer_ms: u64,
+}
+
+/// Which request is to have no reply: `CLIENT REPLY SKIP`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Skip {
+    No,
+    Next,
+    This,
+}
+
+/// How far it has come with what a client waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Progress {
+    /// It has to be waited for.
+    None,
+    /// It can go on at once.
+    Some,
+    /// It is over.
+    Done,
+}
+
+/// What a client waits for.
+enum Waiting {
+    /// Messages.
+    Reading(Box<Reading>),
+    /// What was there before it has left.
+    Parting(Parting),
+}
+
+impl Default for Voice {
+    fn default() -> Self {
+        Voice {
+            version: Resp::Two,
+            plain: true,
+            ranked: false,
+            label: Box::default(),
+            skip: Skip::No,
+            waiting: None,
+            timer_ms: 0,
+        }
+    }
+}
+
+impl Voice {
+    fn format(&self) -> Format {
+        Format::Resp { version: self.version, plain: self.plain }
+    }
+
+    /// Whether these bytes begin with something to answer.
+    pub(super) fn has_whole(&self, bytes: &[u8], line_max: usize) -> bool {
+        !self.is_waiting() && decode(bytes, line_max, &mut Vec::new()) != Ok(Decoded::More)
+    }
+
+    /// Whether the client waits.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.waiting.is_some()
+    }
+
+    /// The client waits for nothing any more: it is gone.
+    pub(super) fn stop(&mut self, session: &Session) {
+        if let Some(Waiting::Reading(reading)) = self.waiting.take() {
+            reading.stop(session);
+        }
+    }
+
+    /// Goes on with what the client waits for; whether anything has changed.
+    pub(super) fn go_on(
+        &mut self,
+        session: &mut Session,
+        outgoing: &mut Outgoing,
+        now_ms: u64,
+    ) -> bool {
+        let Some(mut waiting) = self.waiting.take() else { return false };
+        let mut turn = Turn { voice: self, session, outgoing, now_ms };
+        let progress = match &mut waiting {
+            Waiting::Reading(reading) => turn.read_on(reading),
+            Waiting::Parting(parting) => turn.part(parting),
+        };
+        if progress == Progress::Done {
+            self.unmute(outgoing);
+        } else {
+            self.waiting = Some(waiting);
+        }
+        progress != Progress::None
+    }
+
+    /// The request that was to have no reply is over.
+    fn unmute(&mut self, outgoing: &mut Outgoing) {
+        if self.skip == Skip::This {
+            (self.skip, outgoing.muted) = (Skip::No, false);
+        }
+    }
+
+    /// Answers a request for a session that had to wait.
+    pub(super) fn answer_awaited(
+        &mut self,
+        reply: Result<Option<Reply>, Fault>,
+        outgoing: &mut Outgoing,
+        session: &mut Session,
+    ) {
+        // The client of a resumed session may have been spoken to otherwise.
+        session.client().speaks(self.format().as_str());
+        outgoing.answer(reply, self.format(), &[Tag::default()], session);
+        self.unmute(outgoing);
+    }
+
+    /// Answers all whole requests in `bytes`. Gives what is left over: the
+    /// beginning of one, or what came behind one that has to wait.
+    ///
+    /// # Errors
+    /// Why the connection is to be closed.
+    pub(super) fn serve<'a>(
+        &mut self,
+        session: &mut Session,
+        bytes: &'a [u8],
+        line_max: usize,
+        outgoing: &mut Outgoing,
+        now_ms: u64,
+    ) -> Result<&'a [u8], Close> {
+        let (mut rest, mut words, mut batch) = (bytes, Vec::new(), Batch::default());
+        let mut turn = Turn { voice: self, session, outgoing, now_ms };
+        while !turn.voice.is_waiting() && !turn.session.is_awaiting() {
+            match decode(rest, line_max, &mut words) {
+                Ok(Decoded::More) => break,
+                Ok(Decoded::Whole(length)) => {
+                    rest = &rest[length..];
+                    if !words.is_empty() {
+                        turn.request(&words, &mut batch)?;
+                    }
+                }
+                Ok(Decoded::Inline(length)) => {
+                    let (line, behind) = rest.split_at(length);
+                    rest = behind;
+                    if !line.trim_ascii().is_empty() {
+                        turn.publish(&mut batch);
+                        turn.fault(bad("a request is an array here: lines are for connections that begin with one"));
+                    }
+                }
+                Err(fault) => {
+                    turn.publish(&mut batch);
+                    let is_long = fault.code == Code::TooLong;
+                    turn.fault(fault);
+                    return Err(if is_long { Close::TooLong } else { Close::Malformed });
+                }
+            }
+        }
+        turn.publish(&mut batch);
+        Ok(rest)
+    }
+}

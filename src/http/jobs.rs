@@ -1,0 +1,93 @@
+//! Jobs. One that a resident asks for is the resident's; any other one is given a
+//! token of its own, because the client that asks may be gone the next moment.
+
+use super::answer::{self, Answer};
+use super::exchange::Exchange;
+use super::problem::Problem;
+use crate::error::{Code, Fault};
+use crate::frame::JobState;
+use crate::reply::Line;
+use crate::request::Request;
+use crate::speaker::Reading;
+use crate::wire::json;
+use crate::workers::Owner;
+use hyper::StatusCode;
+use hyper::header::{AUTHORIZATION, CACHE_CONTROL, LOCATION};
+use uuid::Uuid;
+
+/// Asks for a job: 202, because it has yet to be done.
+///
+/// # Errors
+/// As for the job's verb.
+pub async fn begin(mut exchange: Exchange) -> Result<Answer, Problem> {
+    let resident = exchange.resident()?;
+    let body = exchange.read_object().await?;
+    let Request::Job { verb, to, arguments } = json::ask_job("the body", &body)? else {
+        return Err(Fault::new(Code::Internal, "a job was read as something else").into());
+    };
+    drop(body);
+    let broker = &exchange.http.broker;
+    let (client, key) = match &resident {
+        Some(resident) => (resident.speaker.session().client().clone(), None),
+        None => (exchange.caller.session().client().clone(), Some(Uuid::new_v4())),
+    };
+    let job = broker.submit_job(&client, verb, to.as_deref(), &arguments, key)?;
+    let mut line = Line::new("job").at("job", job);
+    if let Some(key) = key {
+        line = line.with("token", key.to_string());
+    }
+    let answer = answer::json(StatusCode::ACCEPTED, Reading::from(line).object());
+    let answer = answer::with(answer, LOCATION, &format!("/v1/jobs/{job}"));
+    // What has a secret in it is nothing to keep.
+    Ok(answer::with(answer, CACHE_CONTROL, "no-store"))
+}
+
+/// What has become of a job; of the last ones also when they have ended.
+///
+/// # Errors
+/// 401 without a token, 403 with another one's, 410 for one that is not
+/// remembered.
+pub fn look(exchange: &Exchange) -> Result<Answer, Problem> {
+    let (owner, job) = owner(exchange)?;
+    let shown = exchange.http.broker.jobs().find(owner, job)?;
+    let line = Line::new("job").at("job", job).at("state", shown.state.as_str());
+    let line = line.at("verb", shown.verb).with("since", shown.since).with("text", shown.text);
+    let is_over = !matches!(shown.state, JobState::Queued | JobState::Running);
+    let answer = answer::json(StatusCode::OK, Reading::from(line).object());
+    Ok(answer::with(answer, CACHE_CONTROL, if is_over { "private" } else { "no-store" }))
+}
+
+/// Ends a job.
+///
+/// # Errors
+/// The same; 410 also for one that has ended.
+pub fn end(exchange: &Exchange) -> Result<Answer, Problem> {
+    let (owner, job) = owner(exchange)?;
+    exchange.http.broker.jobs().cancel(owner, job)?;
+    Ok(answer::empty(StatusCode::NO_CONTENT))
+}
+
+/// The job that the path names, and who asks: a resident, or whoever has the
+/// job's own token.
+fn owner(exchange: &Exchange) -> Result<(Owner, u64), Problem> {
+    let part = exchange.part("job");
+    let job = part.parse().map_err(|_| {
+        let shown = crate::error::quoted(part);
+        Fault::new(Code::BadRequest, format!("a job is a whole number, not {shown}"))
+    })?;
+    let key = exchange.header(&AUTHORIZATION)?.and_then(|header| {
+        let (_, token) = header.split_once(' ')?;
+        token.trim().parse().ok()
+    });
+    let by_key = key.map(Owner::Key);
+    if let Some(owner) =
+        by_key.filter(|owner| exchange.http.broker.jobs().find(*owner, job).is_ok())
+    {
+        return Ok((owner, job));
+    }
+    Ok(match exchange.resident()? {
+        Some(resident) => (Owner::Client(resident.speaker.session().client().id), job),
+        // Its own connection, as long as it lasts.
+        None => (Owner::Client(exchange.caller.session().client().id), job),
+    })
+}

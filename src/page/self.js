@@ -1,0 +1,154 @@
+// What the user does, as a client of its own: nothing of it is there before the
+// user joins a channel. It has a name and a session, so it comes back after a
+// lost connection.
+import { Link } from "./link.js";
+
+/** Commands, given and received, that are remembered. */
+const COMMANDS_MAX = 20;
+
+export class Self {
+  name = "";
+  status = "absent"; // or as a link has it
+  reason = "";
+  ranks = new Map(); // by channel: where the user is a member, and at which rank
+  given = []; // commands, newest first
+  received = []; // commands that came, newest first
+  #link = null;
+  #identity = null;
+
+  /** `changed()` is called whenever there is something new, `tell(text)` says something to the user. */
+  constructor(on) {
+    this.on = on;
+  }
+
+  /** Joins a channel, under this name if the user has none yet. */
+  async join(channel, name) {
+    if (!this.#link) await this.#enter(name);
+    const { rank, term } = await this.#link.ask({ op: "sub", channel, create: true });
+    this.ranks.set(channel, { rank, term });
+    this.on.changed();
+  }
+
+  /** Leaves it. */
+  async leave(channel) {
+    await this.#link.ask({ op: "unsub", channel });
+    this.#gone(channel);
+  }
+
+  /** Goes to the bottom of its roster. */
+  async stepDown(channel) {
+    await this.#link.ask({ op: "yield", channel });
+  }
+
+  /** Gives a command to everybody ranked below, or to one of them. */
+  async command(channel, to, words, below) {
+    const [name, ...args] = words;
+    const reply = await this.#link.ask({ op: "cmd", channel, to: to || null, name, args });
+    const results = new Map((to ? [to] : below).map((member) => [member, null]));
+    const command = { channel, seq: reply.seq, words, sent: reply.to, results, done: null };
+    this.given = [command, ...this.given].slice(0, COMMANDS_MAX);
+    this.on.changed();
+  }
+
+  /** Says what came of a command that it got. */
+  async answer(command, code, text) {
+    command.answered = code;
+    this.on.changed();
+    await this.#link.ask({ op: "ack", channel: command.channel, seq: command.seq, code, text });
+  }
+
+  /** Publishes. */
+  publish(channel, data) {
+    return this.#link.ask({ op: "pub", channel, data });
+  }
+
+  /** Whether it is a member of this channel, and in touch. */
+  isIn(channel) {
+    return this.status === "open" && this.ranks.has(channel);
+  }
+
+  #enter(name) {
+    return new Promise((resolve, reject) => {
+      this.#link = new Link({
+        open: () => this.#open(name),
+        frame: (frame) => this.#frame(frame),
+        // The page reads the messages as an observer already.
+        wants: (text) => !text.startsWith('{"frame":"msg"'),
+        status: (status, reason) => {
+          [this.status, this.reason] = [status, reason];
+          if (status === "open") resolve();
+          if (status === "ended") this.#over(reason, reject);
+          this.on.changed();
+        },
+      });
+    });
+  }
+
+  async #open(name) {
+    if (!this.#identity) {
+      const { session, secret, ...hello } = await this.#link.ask({ op: "hello", name: name || null });
+      [this.name, this.#identity] = [hello.name, { session, secret }];
+      return;
+    }
+    await this.#link.ask({ op: "hello", ...this.#identity });
+    for (const channel of [...this.ranks.keys()]) {
+      try {
+        const { rank, term } = await this.#link.ask({ op: "rank", channel });
+        this.ranks.set(channel, { rank, term });
+      } catch (fault) {
+        if (fault.code === "lost") throw fault;
+        this.#gone(channel, fault.message);
+      }
+    }
+  }
+
+  #over(reason, reject) {
+    const wasHere = this.ranks.size > 0;
+    [this.status, this.name, this.#link, this.#identity] = ["absent", "", null, null];
+    this.ranks.clear();
+    if (wasHere && reason !== "quit") this.on.tell(`You are no longer a member: ${reason}.`);
+    reject(new Error(reason));
+  }
+
+  #gone(channel, why) {
+    if (!this.ranks.delete(channel)) return;
+    if (why) this.on.tell(`You are no longer a member of ${channel}: ${why}.`);
+    if (!this.ranks.size) this.#link?.end();
+    this.on.changed();
+  }
+
+  #frame(frame) {
+    const { channel, seq } = frame;
+    switch (frame.frame) {
+      case "rank":
+        if (this.ranks.has(channel)) this.ranks.set(channel, { rank: frame.rank, term: frame.term });
+        break;
+      case "left":
+        if (frame.member !== this.name) return;
+        this.#gone(channel, frame.reason === "kicked" ? "somebody above removed you" : frame.reason);
+        break;
+      case "cmd":
+        if (frame.from === this.name) return;
+        this.received = [{ ...frame, answered: null }, ...this.received].slice(0, COMMANDS_MAX);
+        break;
+      case "ack":
+        this.#result(channel, seq, (command) => command.results.set(frame.member, frame));
+        break;
+      case "done":
+        this.#result(channel, seq, (command) => { command.done = frame; });
+        break;
+      case "tell":
+      case "broadcast":
+        this.on.tell(`${frame.from} says: ${frame.text}`);
+        break;
+      default:
+        return;
+    }
+    this.on.changed();
+  }
+
+  #result(channel, seq, note) {
+    const command = this.given.find((one) => one.channel === channel && one.seq === seq);
+    if (command) note(command);
+  }
+}

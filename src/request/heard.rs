@@ -1,0 +1,24 @@
+//! As what a client gets the messages of a channel.
+
+use std::sync::Arc;
+
+/// Under which names a client of the Redis protocol gets the messages of a
+/// channel: once for each, as Redis has it. The members of a broker's channel
+/// are clients, so that several subscriptions of one client are one membership.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Heard {
+    /// As messages of the channel: it has subscribed to it by name.
+    pub by_name: bool,
+    /// As messages of a shard's channel: it has done so with `SSUBSCRIBE`.
+    pub by_shard: bool,
+    /// As messages of a pattern's channel: these patterns match.
+    pub patterns: Box<[Arc<str>]>,
+}
+
+impl Heard {
+    /// Whether it gets messages just once, and under the channel's own name, as
+    /// most do.
+    pub fn is_plain(&self) -> bool {
+        self.by_name && !self.by_shard && self.patterns.is_empty()
+    }
+}

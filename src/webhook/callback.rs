@@ -1,0 +1,42 @@
+//! Where a member wants its deliveries, and which.
+
+use crate::error::{Code, Fault, quoted};
+use crate::outbound::target;
+use crate::resident::Wants;
+use url::Url;
+
+/// Where a member wants its deliveries, and which, besides commands and what
+/// concerns the member itself.
+#[derive(Clone, Debug)]
+pub struct Callback {
+    /// Whom to call.
+    pub url: Url,
+    /// What to call for.
+    pub wants: Wants,
+}
+
+impl Callback {
+    /// Reads both; the events are `messages` and `roster`.
+    ///
+    /// # Errors
+    /// [`Code::BadRequest`] for a URL that nobody calls, or an unknown event.
+    pub fn new<'a>(
+        url: &str,
+        events: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Callback, Fault> {
+        let bad = |text| Fault::new(Code::BadRequest, text);
+        let url = target::parse(url).map_err(|e| bad(format!("the callback: {e}")))?;
+        let mut wants = Wants { frames: true, ..Wants::default() };
+        for event in events {
+            match event {
+                "messages" => wants.messages = true,
+                "roster" => wants.roster = true,
+                other => {
+                    let other = quoted(other);
+                    return Err(bad(format!("events are messages and roster, not {other}")));
+                }
+            }
+        }
+        Ok(Callback { url, wants })
+    }
+}

@@ -1,0 +1,267 @@
+//! Carries one member's deliveries: one at a time, in order, again and again
+//! until they are taken.
+//!
+//! # The lease
+//! A call that is taken renews the member's lease, and whenever that was half a
+//! lease ago a `ping` is delivered, between two attempts at something else too.
+//! So a receiver need not renew anything; one that has died is noticed; and one
+//! that fails at a single message is still known to be there. While a call is
+//! under way the receiver has the benefit of the doubt, unless the call before
+//! it failed: the lease is renewed when the call begins, and a call is shorter
+//! than a lease.
+//!
+//! # What is kept
+//! One delivery, and what is on the control lane. Everything else is read from
+//! the log when its turn comes.
+
+use super::delivery::{Addressee, Delivery};
+use super::desk::Desk;
+use super::pause;
+use super::verdict::{Outcome, Verdict};
+use crate::outbound::{Limits, Outbound};
+use crate::runtime;
+use futures::future::{Either, select};
+use jiff::Timestamp;
+use std::convert::Infallible;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long a delivery is tried that has no deadline of its own. After that the
+/// receiver is told of a gap, as others are who are too slow.
+const TRY_TIME: Duration = Duration::from_secs(60);
+/// How long a member that has left is told so.
+const PARTING: Duration = Duration::from_secs(5);
+/// The longest call, however long the lease is.
+const CALL_TIME_MAX: Duration = Duration::from_secs(30);
+/// How long the log says no more of one member's failures.
+const COMPLAINT_PAUSE: Duration = Duration::from_secs(60);
+/// Bytes of a result that are read.
+const RESULT_BYTES_MAX: usize = 16 * 1024;
+
+/// Carries one member's deliveries.
+pub(super) struct Courier {
+    outbound: Arc<Outbound>,
+    desk: Desk,
+    to: Addressee,
+    limits: Limits,
+    lease: Duration,
+    /// When the lease was renewed last.
+    renewed: Instant,
+    /// The last call failed.
+    in_doubt: bool,
+    /// Calls that have failed since the log told of one, and when that was.
+    failures: u64,
+    complained: Option<Instant>,
+    /// The receiver has said that it wants no more.
+    is_unwanted: bool,
+    /// The number of the last `ping`, and how many have failed in a row.
+    pings: u64,
+    pings_failed: u32,
+    /// Entries that never got an answer, from the first to the last.
+    lost: Option<(u64, u64)>,
+}
+
+impl Courier {
+    /// For a member that joined just now.
+    pub(super) fn new(
+        outbound: Arc<Outbound>,
+        desk: Desk,
+        to: Addressee,
+        lease: Duration,
+    ) -> Courier {
+        let limits = Limits {
+            // Shorter than a lease, so that there is time for a ping after it.
+            time: (lease * 3 / 4).min(CALL_TIME_MAX),
+            body_bytes_max: RESULT_BYTES_MAX as u64,
+            kept_bytes_max: RESULT_BYTES_MAX,
+            ..Limits::default()
+        };
+        Courier {
+            outbound,
+            desk,
+            to,
+            limits,
+            lease,
+            renewed: Instant::now(),
+            in_doubt: false,
+            failures: 0,
+            complained: None,
+            is_unwanted: false,
+            pings: 0,
+            pings_failed: 0,
+            lost: None,
+        }
+    }
+
+    /// Works until the member has left, and then tells it so.
+    pub(super) async fn run(mut self) {
+        let desk = self.desk.clone();
+        // What is under way when the member leaves is of no use any more.
+        let left = match select(pin!(self.carry()), pin!(desk.gone())).await {
+            Either::Left((never, _)) => match never {},
+            Either::Right((reason, _)) => reason,
+        };
+        if !self.is_unwanted && !desk.is_closing() {
+            let farewell = desk.farewell(left);
+            runtime::timeout(PARTING, self.call(&farewell, 1)).await;
+        }
+    }
+
+    async fn carry(&mut self) -> Infallible {
+        loop {
+            let delivery = self.next().await;
+            self.deliver(&delivery).await;
+        }
+    }
+
+    /// What is to be told next, once there is something.
+    async fn next(&mut self) -> Delivery {
+        if let Some((from, to)) = self.lost {
+            return self.desk.gap(from, to);
+        }
+        loop {
+            let until_ping = self.until_ping();
+            // However much there is to tell: what is refused renews nothing.
+            if !until_ping.is_zero()
+                && let Some(next) = runtime::timeout(until_ping, self.desk.next()).await
+            {
+                return next;
+            }
+            self.ping().await;
+        }
+    }
+
+    /// Tells one thing, as often as it takes.
+    async fn deliver(&mut self, delivery: &Delivery) {
+        let begun = Instant::now();
+        for attempt in 1.. {
+            // The broker ends a command at its deadline, or when the recipient
+            // has answered by other means.
+            let is_over = |seq| delivery.is_command() && !self.desk.is_due(seq);
+            if delivery.seq.is_some_and(is_over) {
+                break;
+            }
+            match self.call(delivery, attempt).await {
+                Verdict::Done(outcome) => return self.taken(delivery, Some(outcome)).await,
+                Verdict::Accepted => return self.taken(delivery, None).await,
+                Verdict::Unwanted => return self.unwanted().await,
+                Verdict::Refused(status) => {
+                    let text = format!("it answered {status}");
+                    self.note_trouble(delivery.event, &text);
+                    let code = i32::from(status.as_u16());
+                    return self.answered(delivery, Some(Outcome { code, text })).await;
+                }
+                Verdict::Failed(why) => self.note_trouble(delivery.event, &why),
+            }
+            if !delivery.is_command() && begun.elapsed() > TRY_TIME {
+                break;
+            }
+            self.pause(pause::after(attempt)).await;
+        }
+        self.give_up(delivery);
+    }
+
+    /// Waits before the next attempt, and meanwhile sees to the lease.
+    async fn pause(&mut self, time: Duration) {
+        let over = Instant::now() + time;
+        loop {
+            let left = over.saturating_duration_since(Instant::now());
+            let until_ping = self.until_ping();
+            runtime::sleep(left.min(until_ping)).await;
+            if left <= until_ping {
+                return;
+            }
+            self.ping().await;
+        }
+    }
+
+    /// How long until a `ping` is due.
+    fn until_ping(&self) -> Duration {
+        match self.pings_failed {
+            0 => (self.lease / 2).saturating_sub(self.renewed.elapsed()),
+            failed => pause::after(failed),
+        }
+    }
+
+    async fn ping(&mut self) {
+        self.pings += 1;
+        match self.call(&Delivery::ping(self.pings), 1).await {
+            Verdict::Done(_) | Verdict::Accepted => {
+                self.pings_failed = 0;
+                return;
+            }
+            Verdict::Unwanted => return self.unwanted().await,
+            Verdict::Refused(status) => self.note_trouble("ping", &format!("it answered {status}")),
+            Verdict::Failed(why) => self.note_trouble("ping", &why),
+        }
+        self.pings_failed = self.pings_failed.saturating_add(1);
+    }
+
+    async fn call(&mut self, delivery: &Delivery, attempt: u32) -> Verdict {
+        if !self.in_doubt {
+            self.renew();
+        }
+        let call = delivery.call(&self.to, attempt, Timestamp::now());
+        let verdict = Verdict::of(self.outbound.send(&call, &self.limits).await);
+        self.desk.count(&verdict);
+        self.in_doubt = !matches!(verdict, Verdict::Done(_) | Verdict::Accepted);
+        if !self.in_doubt {
+            self.renew();
+        }
+        verdict
+    }
+
+    fn renew(&mut self) {
+        self.renewed = Instant::now();
+        self.desk.renew();
+    }
+
+    /// The receiver has it, and has said what came of it unless it will do so
+    /// by itself.
+    async fn taken(&mut self, delivery: &Delivery, outcome: Option<Outcome>) {
+        self.pings_failed = 0;
+        self.answered(delivery, outcome).await;
+    }
+
+    async fn answered(&mut self, delivery: &Delivery, outcome: Option<Outcome>) {
+        if let Some((seq, outcome)) = delivery.seq.zip(outcome)
+            && delivery.is_command()
+        {
+            self.desk.answer(seq, outcome).await;
+        }
+        if delivery.covers == self.lost {
+            self.lost = None;
+        }
+    }
+
+    /// The receiver wants no more, so the member leaves, and this is the end.
+    async fn unwanted(&mut self) {
+        log::info!("event=callback-unwanted {}", self.to);
+        self.is_unwanted = true;
+        self.desk.leave();
+        std::future::pending::<()>().await;
+    }
+
+    /// The receiver will not be told this; if it is an entry, it will be told
+    /// that it was not.
+    fn give_up(&mut self, delivery: &Delivery) {
+        let Some((from, to)) = delivery.covers else { return };
+        let (first, last) = self.lost.unwrap_or((from, to));
+        self.lost = Some((first.min(from), last.max(to)));
+    }
+
+    /// A call failed. The log tells of the first, and then now and then.
+    fn note_trouble(&mut self, event: &str, why: &str) {
+        self.failures += 1;
+        if self.complained.is_some_and(|last| last.elapsed() < COMPLAINT_PAUSE) {
+            return;
+        }
+        self.complained = Some(Instant::now());
+        let failures = std::mem::take(&mut self.failures);
+        log::warn!(
+            "event=callback-failed {} failures={failures} delivering={event} reason={why:?}",
+            self.to
+        );
+    }
+}

@@ -1,0 +1,155 @@
+//! Where a courier finds what its member is to be told, and brings what the
+//! receiver has said.
+
+use super::delivery::Delivery;
+use super::verdict::Outcome;
+use super::verdict::Verdict;
+use crate::broker::Broker;
+use crate::error::Close;
+use crate::frame::Frame;
+
+use crate::reply::Excerpt;
+use crate::request::Request;
+use crate::resident::{Event, Resident, Residents};
+use crate::sync::lock;
+use crate::wire::json::{self, Object};
+use std::sync::{Arc, Mutex};
+use std::task::Poll;
+
+/// One member's desk.
+#[derive(Clone)]
+pub(super) struct Desk {
+    broker: Arc<Broker>,
+    residents: Arc<Residents>,
+    resident: Arc<Resident>,
+    /// Entries of which some have been told.
+    begun: Arc<Mutex<Option<Excerpt>>>,
+}
+
+impl Desk {
+    /// Counts what came of an attempt to tell something.
+    pub(super) fn count(&self, verdict: &Verdict) {
+        let word = match verdict {
+            Verdict::Done(_) => "done",
+            Verdict::Accepted => "accepted",
+            Verdict::Refused(_) => "refused",
+            Verdict::Unwanted => "unwanted",
+            Verdict::Failed(_) => "failed",
+        };
+        self.broker.stats.deliveries.add(word, 1);
+    }
+
+    pub(super) fn new(
+        broker: Arc<Broker>,
+        residents: Arc<Residents>,
+        resident: Arc<Resident>,
+    ) -> Desk {
+        Desk { broker, residents, resident, begun: Arc::default() }
+    }
+
+    /// What is to be told next, once there is something. To be asked again only
+    /// when that is done with.
+    pub(super) async fn next(&self) -> Delivery {
+        let next = self.resident.speaker.until(|_| match self.take() {
+            Some(delivery) => Poll::Ready(delivery),
+            None => Poll::Pending,
+        });
+        next.await
+    }
+
+    fn take(&self) -> Option<Delivery> {
+        let mut begun = lock(&self.begun);
+        loop {
+            if let Some(excerpt) = &mut *begun {
+                let delivery = first_of(excerpt);
+                if excerpt.range.is_empty() {
+                    *begun = None;
+                }
+                return Some(delivery);
+            }
+            match self.resident.take_event()? {
+                Event::Entries(excerpt) => *begun = Some(excerpt).filter(|e| !e.range.is_empty()),
+                Event::Frame(frame) => return Some(alone(&frame)),
+            }
+        }
+    }
+
+    /// Waits until the member has left; why it did.
+    pub(super) async fn gone(&self) -> &'static str {
+        let gone = self.resident.speaker.until(|_| match self.resident.gone_because() {
+            Some(reason) => Poll::Ready(reason),
+            None => Poll::Pending,
+        });
+        gone.await
+    }
+
+    /// That these entries never got an answer.
+    pub(super) fn gap(&self, from: u64, to: u64) -> Delivery {
+        alone(&Frame::Gap { channel: self.resident.channel.clone(), from, to })
+    }
+
+    /// That the member has left.
+    pub(super) fn farewell(&self, reason: &str) -> Delivery {
+        let mut body = Vec::new();
+        Object::begin("frame", "left", &mut body)
+            .text("channel", &self.resident.channel)
+            .text("member", &self.resident.name)
+            .text("reason", reason)
+            .end();
+        Delivery::new("left", None, body)
+    }
+
+    /// Whether a command still waits for the member's answer.
+    pub(super) fn is_due(&self, seq: u64) -> bool {
+        self.resident.is_due(seq)
+    }
+
+    /// The member's answer to a command.
+    pub(super) async fn answer(&self, seq: u64, outcome: Outcome) {
+        let Outcome { code, text } = outcome;
+        let ack = Request::Ack { channel: self.resident.channel.to_string(), seq, code, text };
+        // It may be over by now, or answered by other means.
+        let _ = self.resident.speaker.ask(ack).await;
+    }
+
+    /// The receiver is there.
+    pub(super) fn renew(&self) {
+        // If the member has left, the courier learns it by other means.
+        let _ = self.residents.renew(&self.resident);
+    }
+
+    /// The member wants no more.
+    pub(super) fn leave(&self) {
+        self.residents.end(&self.resident, Close::Quit, Close::Quit.as_str());
+    }
+
+    /// Whether the broker stops, so that there is no time for a farewell.
+    pub(super) fn is_closing(&self) -> bool {
+        self.broker.is_stopping()
+    }
+}
+
+/// Takes the first of these entries.
+fn first_of(excerpt: &mut Excerpt) -> Delivery {
+    let chunk = excerpt.chunk.clone();
+    let start = excerpt.range.start;
+    let end = chunk.entry_at(start).end.min(excerpt.range.end);
+    excerpt.range.start = end;
+    let mut body = Vec::new();
+    json::entry(&chunk, &chunk.bytes[start..end], &mut body);
+    let seq = chunk.seq_at(start);
+    Delivery::new(chunk.body.kind(), Some(seq), body).covering(Some((seq, seq)))
+}
+
+/// A frame for this member alone.
+fn alone(frame: &Frame) -> Delivery {
+    let covers = match frame {
+        Frame::Gap { from, to, .. } => Some((*from, *to)),
+        _ => None,
+    };
+    let mut body = Vec::new();
+    json::frame(frame, &mut body);
+    // A line's end ends no delivery.
+    body.pop();
+    Delivery::new(frame.kind(), None, body).covering(covers)
+}

@@ -1,0 +1,124 @@
+//! Call-backs: a member without a connection is told by HTTP requests what
+//! others are told on their connections.
+//!
+//! Each such member has a `courier` of its own, a task that takes one
+//! thing after the other from the member's `desk`, makes a
+//! `delivery` of it, calls, and brings the `verdict` back:
+//! for a command, what was answered is the member's result.
+//!
+//! Whom it may call is [`crate::outbound`]'s affair.
+
+mod callback;
+mod courier;
+mod delivery;
+mod desk;
+mod pause;
+mod signature;
+mod verdict;
+
+pub use callback::Callback;
+
+use crate::broker::Broker;
+use crate::error::{Code, Fault};
+use crate::outbound::{Kind, Limits, Outbound, Policy};
+use crate::resident::{Resident, Residents, Wants};
+use crate::runtime;
+use courier::Courier;
+use delivery::Addressee;
+use desk::Desk;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+/// The couriers of a broker.
+pub struct Couriers {
+    broker: Arc<Broker>,
+    outbound: Arc<Outbound>,
+    working: Arc<AtomicUsize>,
+}
+
+impl fmt::Debug for Couriers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Couriers").field("working", &self.working).finish_non_exhaustive()
+    }
+}
+
+/// A call-back that may be served.
+#[derive(Debug)]
+pub struct Admitted {
+    callback: Callback,
+    place: Place,
+}
+
+impl Admitted {
+    /// What its member is to be sent.
+    pub fn wants(&self) -> Wants {
+        self.callback.wants
+    }
+}
+
+/// One of the places that there are for couriers.
+#[derive(Debug)]
+struct Place(Arc<AtomicUsize>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl Couriers {
+    /// None yet.
+    pub fn new(broker: Arc<Broker>) -> Couriers {
+        let allow = broker.config.allow_callback.clone();
+        let policy = Policy { allow, setting: "--allow-callback" };
+        let outbound = Arc::new(Outbound::new(policy));
+        Couriers { broker, outbound, working: Arc::default() }
+    }
+
+    /// Looks whether a call-back may be served: whether there is room, and
+    /// whether its host may be called as things are now.
+    ///
+    /// # Errors
+    /// [`Code::Full`]; [`Code::Denied`] for an address that is not called,
+    /// [`Code::BadRequest`] for a name without an address, [`Code::Busy`] if
+    /// that cannot be found out now.
+    pub async fn admit(&self, callback: Callback) -> Result<Admitted, Fault> {
+        let most = self.broker.config.max_callbacks;
+        // Counted down again by its drop if it was one too many.
+        let place = Place(self.working.clone());
+        if self.working.fetch_add(1, Ordering::SeqCst) >= most {
+            let text = format!("there are {most} members with a call-back already");
+            return Err(Fault::new(Code::Full, text));
+        }
+        let looked = self.outbound.check(&callback.url, &Limits::default()).await;
+        looked.map_err(|error| {
+            let code = match error.kind {
+                Kind::Refused => Code::Denied,
+                Kind::Busy | Kind::Timeout => Code::Busy,
+                _ => Code::BadRequest,
+            };
+            Fault::new(code, format!("the callback: {error}"))
+        })?;
+        Ok(Admitted { callback, place })
+    }
+
+    /// Serves a call-back for a member that joined just now, until it leaves.
+    pub fn serve(&self, admitted: Admitted, residents: Arc<Residents>, resident: Arc<Resident>) {
+        let Admitted { callback, place } = admitted;
+        let to = Addressee {
+            url: callback.url,
+            channel: resident.channel.clone(),
+            member: resident.name.clone(),
+            secret: resident.token.to_string().into(),
+        };
+        let lease = Duration::from_millis(self.broker.lease_ms());
+        let desk = Desk::new(self.broker.clone(), residents, resident);
+        let courier = Courier::new(self.outbound.clone(), desk, to, lease);
+        runtime::spawn(async move {
+            courier.run().await;
+            drop(place);
+        });
+    }
+}

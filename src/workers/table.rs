@@ -1,0 +1,147 @@
+//! The jobs that wait or run, and the last that have ended.
+
+use super::process::Killer;
+use super::queue::{ClientId, JobId, Queue};
+use crate::frame::JobState;
+use jiff::Timestamp;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// Results that are kept for those who ask for them later.
+const ENDED_MAX: usize = 256;
+/// Bytes that they take at most.
+const ENDED_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Who is told what becomes of a job. Called under the pool's lock: to be quick,
+/// and to call nobody who might call the pool.
+pub trait Audience: Send + Sync {
+    /// How far a job is; whether there was room to say so.
+    fn hears_progress(&self, job: JobId, text: &Arc<str>) -> bool;
+    /// The job waits, runs, or has ended.
+    fn hears(&self, job: JobId, state: JobState, text: &Arc<str>);
+}
+
+/// Who may look at a job, and end it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// The client that asked for it.
+    Client(ClientId),
+    /// Whoever has its key.
+    Key(Uuid),
+}
+
+/// A job that a client asks for.
+pub struct Submission {
+    /// Whose it is.
+    pub client: ClientId,
+    /// Its verb.
+    pub verb: &'static str,
+    /// What the worker is given.
+    pub task: Vec<u8>,
+    /// Who is told of it.
+    pub audience: Arc<dyn Audience>,
+    /// Lets whoever has it look at the job, and end it: for a client that does
+    /// not stay.
+    pub key: Option<Uuid>,
+    /// Whether it is of use only while its client is there.
+    pub for_client_only: bool,
+}
+
+/// A job, as `jobs` shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// Its number.
+    pub job: JobId,
+    /// Whose it is.
+    pub client: ClientId,
+    /// Its verb.
+    pub verb: &'static str,
+    /// What has become of it.
+    pub state: JobState,
+    /// How far it is, or what came of it.
+    pub text: Arc<str>,
+    /// Since when it is there.
+    pub since: Timestamp,
+    pub(super) key: Option<Uuid>,
+}
+
+impl Shown {
+    /// Whether this is one whose job it is.
+    pub(super) fn is_of(&self, owner: Owner) -> bool {
+        match owner {
+            Owner::Client(client) => self.client == client,
+            Owner::Key(key) => self.key == Some(key),
+        }
+    }
+}
+
+pub(super) struct Entry {
+    pub(super) submission: Submission,
+    pub(super) shown: Shown,
+    /// It has been given to a worker before.
+    pub(super) was_tried: bool,
+    pub(super) is_cancelled: bool,
+    /// What ends its worker.
+    pub(super) killer: Option<Killer>,
+}
+
+/// All of them. Whoever has it holds the pool's lock.
+#[derive(Default)]
+pub(super) struct Table {
+    pub(super) queue: Queue,
+    pub(super) jobs: BTreeMap<JobId, Entry>,
+    pub(super) by_client: BTreeMap<ClientId, usize>,
+    pub(super) ended: VecDeque<Shown>,
+    pub(super) ended_bytes: usize,
+    pub(super) last: JobId,
+    /// Supervisors, and how many of them have nothing to do.
+    pub(super) threads: usize,
+    pub(super) idle: usize,
+    pub(super) is_stopping: bool,
+}
+
+impl Table {
+    /// A job is wanted no more. Gives what ends its worker, if it has one: then
+    /// its supervisor will notice. One that has yet to get one is looked at
+    /// again before it does.
+    pub(super) fn cancel(&mut self, job: JobId) -> Option<Killer> {
+        let entry = self.jobs.get_mut(&job)?;
+        let client = entry.shown.client;
+        if self.queue.remove(client, job) {
+            self.end(job, JobState::Cancelled, String::new());
+            return None;
+        }
+        entry.is_cancelled = true;
+        entry.killer.clone()
+    }
+
+    /// A job has ended: its audience is told, and it counts no more.
+    pub(super) fn end(&mut self, job: JobId, state: JobState, text: String) {
+        let Some(entry) = self.jobs.remove(&job) else { return };
+        let Entry { submission, mut shown, is_cancelled, .. } = entry;
+        self.queue.remove(shown.client, job);
+        self.one_less(shown.client);
+        // Whoever cancelled it has been told so, whatever it came to since.
+        let (state, text) =
+            if is_cancelled { (JobState::Cancelled, String::new()) } else { (state, text) };
+        shown.text = text.into();
+        shown.state = state;
+        submission.audience.hears(job, state, &shown.text);
+        self.ended_bytes += shown.text.len();
+        self.ended.push_back(shown);
+        while self.ended.len() > ENDED_MAX || self.ended_bytes > ENDED_BYTES_MAX {
+            let Some(oldest) = self.ended.pop_front() else { break };
+            self.ended_bytes -= oldest.text.len();
+        }
+    }
+
+    pub(super) fn one_less(&mut self, client: ClientId) {
+        if let Some(jobs) = self.by_client.get_mut(&client) {
+            *jobs -= 1;
+            if *jobs == 0 {
+                self.by_client.remove(&client);
+            }
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! Jobs by HTTP.
+
+// Clippy takes only what is marked #[test] for a test.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod support;
+
+use std::io::Read;
+
+use serde_json::Value;
+use support::{Broker, Child, Site, Web, eventually};
+
+/// Asks for a job: where it is, and somebody who has its token.
+fn begin(web: &Web, body: &str) -> (String, Web) {
+    let answer = web.post("/v1/jobs", body).expect(202, "{\"job\":*,\"token\":\"*\"}");
+    let location = answer.header("location").unwrap().to_owned();
+    assert_eq!(answer.header("cache-control"), Some("no-store"));
+    (location, web.as_resident(answer.json()["token"].as_str().unwrap()))
+}
+
+/// Looks until it is as it should be.
+fn until(web: &Web, location: &str, state: &str) -> Value {
+    let mut last = Value::Null;
+    eventually(&format!("the job is {state}"), || {
+        last = web.get(location).expect(200, "{\"job\":*}").json();
+        last["state"] == state
+    });
+    last
+}
+
+#[test]
+fn a_job_is_asked_for_looked_at_and_ended() {
+    let silent = Site::start(|_, stream| drop(stream.read_to_end(&mut Vec::new())));
+    let broker = Broker::of(Child::with(&["--allow-url", "127.0.0.1"]));
+    let web = broker.web();
+    // Whoever asks has gone by the time it is done.
+    let (location, owner) = begin(&web, r#"{"job":"fib","n":100}"#);
+    assert_eq!(location, "/v1/jobs/1");
+    let done = until(&owner, &location, "done");
+    assert_eq!((&done["text"], &done["verb"]), (&"354224848179261915075".into(), &"fib".into()));
+    owner.delete(&location).problem(410, "gone");
+
+    let body = format!(r#"{{"job":"url","url":"{}"}}"#, silent.url("/"));
+    let (location, other) = begin(&web, &body);
+    until(&other, &location, "running");
+    web.get(&location).problem(403, "denied");
+    owner.get(&location).problem(401, "denied");
+    owner.delete(&location).problem(401, "denied");
+    other.delete(&location).expect(204, "");
+    until(&other, &location, "cancelled");
+
+    let (location, owner) = begin(&web, r#"{"job":"numbers","count":"12","batch":5}"#);
+    let done = until(&owner, &location, "done");
+    assert!(done["text"].as_str().unwrap().starts_with("checksum="), "{done}");
+    web.get("/v1/jobs").expect(200, r#"{"count":0,"rows":[]}"#);
+    web.get("/v1/jobs/99").problem(410, "gone");
+    web.get("/v1/jobs/x").problem(400, "bad-request");
+}
+
+#[test]
+fn a_result_goes_to_a_member_of_any_dialect() {
+    let broker = Broker::of(Child::start());
+    let mut bob = broker.client("bob");
+    let (location, owner) = begin(&broker.web(), r#"{"job":"fib","n":"10","to":"bob"}"#);
+    bob.expect("job 1 done 55");
+    until(&owner, &location, "done");
+}
+
+/// A job that a resident asks for is the resident's, and ends with it.
+#[test]
+fn residents_have_jobs_of_their_own() {
+    let silent = Site::start(|_, stream| drop(stream.read_to_end(&mut Vec::new())));
+    let broker = Broker::of(Child::with(&["--allow-url", "127.0.0.1", "--workers", "1"]));
+    let web = broker.web();
+    let (_, alice) = web.join("ops", "alice");
+    let (_, carol) = web.join("ops", "carol");
+    alice.post("/v1/jobs", r#"{"job":"fib","n":10}"#).expect(202, r#"{"job":1}"#);
+    assert_eq!(until(&alice, "/v1/jobs/1", "done")["text"], "55");
+    carol.get("/v1/jobs/1").problem(403, "denied");
+    let body = format!(r#"{{"job":"url","url":"{}"}}"#, silent.url("/"));
+    alice.post("/v1/jobs", &body).expect(202, r#"{"job":2}"#);
+    until(&alice, "/v1/jobs/2", "running");
+    alice.delete("/v1/channels/ops/members/alice").expect(204, "");
+    // The one worker is free again.
+    carol.post("/v1/jobs", r#"{"job":"fib","n":10}"#).expect(202, r#"{"job":3}"#);
+    until(&carol, "/v1/jobs/3", "done");
+}
+
+#[test]
+fn what_is_no_job_is_a_problem() {
+    let broker = Broker::of(Child::start());
+    let web = broker.web();
+    for body in [
+        "{}",
+        r#"{"job":"fly"}"#,
+        r#"{"job":"fib"}"#,
+        r#"{"job":"fib","n":-1}"#,
+        r#"{"job":"fib","n":1,"m":2}"#,
+        r#"{"job":"numbers","count":1,"to":"bob"}"#,
+        r#"{"job":"url","url":"file:///etc/passwd"}"#,
+        r#"{"job":7}"#,
+        "[]",
+    ] {
+        web.post("/v1/jobs", body).problem(400, "bad-request");
+    }
+    web.post("/v1/jobs", r#"{"job":"fib","n":1,"to":"bob"}"#).problem(404, "no-member");
+    let embedded = Broker::start();
+    embedded.web().post("/v1/jobs", r#"{"job":"fib","n":1}"#).problem(503, "unavailable");
+}

@@ -1,0 +1,152 @@
+//! The page in a real browser: Chromium, driven by `tests/page/*.mjs`, which
+//! click, type, look, and say what is wrong.
+
+// Clippy takes only what is marked #[test] for a test.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod support;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use support::Broker;
+
+/// The longest message of these brokers: more than a megabyte.
+const LINE_BYTES_MAX: usize = 2 * 1024 * 1024;
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/page")
+}
+
+/// What is missing here to run a script with.
+fn missing(needs_browser: bool) -> Option<&'static str> {
+    let runs = |program: &str| Command::new(program).arg("--version").output().is_ok();
+    if !runs("node") {
+        return Some("Node.js (Debian: nodejs)");
+    }
+    if needs_browser && !runs(&chromium()) {
+        return Some("Chromium (Debian: chromium)");
+    }
+    let is_installed = folder().join("node_modules/playwright-core").is_dir();
+    (needs_browser && !is_installed).then_some("playwright-core (npm ci --prefix tests/page)")
+}
+
+fn chromium() -> String {
+    std::env::var("CHROMIUM").unwrap_or("/usr/bin/chromium".into())
+}
+
+/// Runs a script; says so if it cannot, and fails if it had to.
+#[track_caller]
+fn run(script: &str, arguments: &[&str]) {
+    if let Some(missing) = missing(!arguments.is_empty()) {
+        assert!(std::env::var_os("REQUIRE_TEST_TOOLS").is_none(), "{missing} is not installed");
+        eprintln!("SKIPPED: {missing} is not installed");
+        return;
+    }
+    let pictures = Path::new(env!("CARGO_TARGET_TMPDIR")).join("page");
+    let mut node = Command::new("node");
+    node.arg(folder().join(script)).args(arguments);
+    node.env("CHROMIUM", chromium()).env("PICTURES", &pictures);
+    let output = node.output().expect("node runs");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let (said, complaint) = (text(&output.stdout), text(&output.stderr));
+    assert!(output.status.success(), "{said}{complaint}\npictures: {}", pictures.display());
+    assert!(said.contains(": passed"), "it has come to its end: {said}");
+}
+
+/// Runs a check on a broker of its own.
+#[track_caller]
+fn check(name: &str) {
+    let broker = Broker::with(|config| config.max_line = LINE_BYTES_MAX);
+    run("run.mjs", &[name, &broker.addr.to_string()]);
+}
+
+#[test]
+fn the_ladder_moves_when_a_member_is_killed() {
+    check("roster_moves");
+}
+
+#[test]
+fn nothing_moves_for_those_who_want_it_still() {
+    check("without_motion");
+}
+
+#[test]
+fn who_is_away_and_for_how_long_nobody_was_in_command() {
+    check("rank_0_is_vacant");
+}
+
+#[test]
+fn a_message_that_is_typed_arrives_at_a_text_member() {
+    check("message_arrives");
+}
+
+#[test]
+fn results_of_a_command_fill_in() {
+    check("results_fill_in");
+}
+
+#[test]
+fn the_keyboard_is_enough() {
+    check("with_keys_alone");
+}
+
+#[test]
+fn on_a_phone_in_the_dark_and_for_everybody() {
+    check("small_dark_and_for_everybody");
+}
+
+#[test]
+fn nothing_that_is_published_runs() {
+    check("nothing_published_runs");
+}
+
+#[test]
+fn it_comes_back_after_a_lost_connection() {
+    check("comes_back");
+}
+
+#[test]
+fn what_is_gone_is_told() {
+    check("what_is_gone_is_told");
+}
+
+#[test]
+fn what_is_too_fast_to_read_is_shown_in_parts() {
+    check("too_fast_to_read");
+}
+
+#[test]
+fn a_channel_is_made_and_dropped_and_a_member_removed() {
+    check("from_nothing_to_nothing");
+}
+
+#[test]
+fn its_files_are_there_to_be_kept_and_checked() {
+    let broker = Broker::start();
+    let web = broker.web();
+    let page = web.get("/");
+    assert_eq!((page.status, page.header("content-type")), (200, Some("text/html; charset=utf-8")));
+    assert!(page.body.starts_with("<!doctype html>"), "{}", page.body);
+    let policy = page.header("content-security-policy").expect("a policy").to_owned();
+    assert!(policy.starts_with("default-src 'none'; ") && !policy.contains("unsafe"), "{policy}");
+    for (header, value) in [("x-content-type-options", "nosniff"), ("cache-control", "no-cache")] {
+        assert_eq!(page.header(header), Some(value));
+    }
+    let tag = page.header("etag").expect("a tag").to_owned();
+    let again = web.with("If-None-Match", &tag).get("/");
+    assert_eq!((again.status, again.body.as_str()), (304, ""));
+    let head = web.ask("HEAD", "/", None);
+    assert_eq!((head.status, head.header("etag")), (200, Some(tag.as_str())));
+    // Whatever the page names is there.
+    let named = page.body.split('"').filter(|text| text.starts_with("/page/"));
+    assert_eq!(named.map(|path| web.get(path).status).collect::<Vec<_>>(), [200; 5]);
+    for path in ["/page/nothing.js", "/page/vendor/main.js", "/page/..%2Fmod.rs", "/page/mod.rs"] {
+        web.get(path).problem(404, "unknown-command");
+    }
+    web.post("/", "{}").problem(405, "unknown-command");
+}
+
+#[test]
+fn its_words_and_its_roster_without_a_browser() {
+    run("words.mjs", &[]);
+}

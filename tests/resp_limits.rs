@@ -1,0 +1,144 @@
+//! The Redis protocol: what is too much, and what is none.
+
+#![allow(clippy::unwrap_used)] // clippy.toml allows it in tests, but not in their helpers
+
+mod support;
+
+use std::io::Write;
+use support::{Broker, encoded, matches};
+
+/// What comes is answered so, and the connection ends.
+fn refused(bytes: &[u8], answer: &str) {
+    let broker = Broker::start();
+    let mut text = broker.client("text");
+    let mut redis = broker.connect("redis");
+    redis.send_bytes(bytes);
+    let heard = String::from_utf8(redis.rest()).unwrap();
+    assert!(matches(answer, &heard), "{:?} is answered {heard:?}", bytes.escape_ascii());
+    text.nothing_else();
+}
+
+#[test]
+fn bombs_are_refused() {
+    refused(b"*1000000000\r\n", "-ERR too-long *\r\n");
+    refused(b"*2\r\n$4\r\nECHO\r\n$1000000000\r\n", "-ERR too-long *\r\n");
+    refused(b"*9223372036854775807\r\n$4\r\n", "-ERR too-long *\r\n");
+    let many = [b"*3\r\n$7\r\nPUBLISH\r\n$1\r\na\r\n$".to_vec(), b"9".repeat(40)].concat();
+    refused(&many, "-ERR bad-request *\r\n");
+}
+
+#[test]
+fn what_is_no_request_is_refused() {
+    refused(b"*1\r\n:4\r\n", "-ERR bad-request *\r\n");
+    refused(b"*x\r\n", "-ERR bad-request *\r\n");
+    refused(b"*1\r\n$4\r\nPINGPONG\r\n", "-ERR bad-request *\r\n");
+    // What came before it is answered.
+    refused(b"*1\r\n$4\r\nPING\r\n*1\r\n$-5\r\n", "+PONG\r\n-ERR bad-request *\r\n");
+}
+
+/// Arrays within arrays have no bottom, so there are none.
+#[test]
+fn nesting_is_refused() {
+    refused(&b"*1\r\n".repeat(10_000), "-ERR bad-request *\r\n");
+}
+
+/// A line is answered, and the next request follows it.
+#[test]
+fn a_line_is_told_that_it_is_one() {
+    let broker = Broker::start();
+    let mut redis = broker.redis("redis");
+    redis.ask("PING", "+PONG");
+    redis.client.send_bytes(b"PING\r\n\r\n");
+    redis.expect("-ERR bad-request a request is an array here*");
+    redis.nothing_else();
+}
+
+#[test]
+fn bytes_may_come_one_at_a_time() {
+    let broker = Broker::start();
+    let mut redis = broker.redis("redis");
+    let mut bytes = encoded(&[b"SUBSCRIBE", b"a", b"b"]);
+    bytes.extend(encoded(&[b"PUBLISH", b"a", b"x\r\n*1\r\n"]));
+    bytes.extend(encoded(&[b"UNSUBSCRIBE"]));
+    bytes.extend(encoded(&[b"XREAD", b"BLOCK", b"1", b"STREAMS", b"s", b"0"]));
+    bytes.extend(encoded(&[b"ECHO", b"end"]));
+    for byte in bytes {
+        redis.client.stream.write_all(&[byte]).unwrap();
+    }
+    redis.expect("[subscribe a :1]");
+    redis.expect("[subscribe b :2]");
+    redis.expect("-ERR bad-request Can't execute 'publish'*");
+    redis.expect("[unsubscribe * :1]");
+    redis.expect("[unsubscribe * :0]");
+    redis.expect("nil");
+    redis.expect("end");
+    redis.nothing_else();
+}
+
+/// The longest request there may be, and one byte more.
+#[test]
+fn requests_at_the_limit_and_one_past_it() {
+    let broker = Broker::with(|config| config.max_line = 4096);
+    let longest = 4096 + 1024;
+    let of = |length: usize| encoded(&[b"ECHO", &vec![b'x'; length]]);
+    let most = (1..longest).rev().find(|length| of(*length).len() <= longest).unwrap();
+    let mut redis = broker.redis("redis");
+    redis.client.send_bytes(&of(most));
+    assert_eq!(redis.value().len(), most);
+    redis.client.send_bytes(&of(most + 1));
+    redis.expect("-ERR too-long *");
+    redis.client.expect_end();
+}
+
+/// Requests behind one that waits.
+const SENT: usize = 2_000;
+
+/// However much is sent behind a request that waits, only so much is kept; and
+/// all of it is answered in the end.
+#[test]
+fn what_comes_behind_a_wait_is_bounded_and_answered() {
+    let mut broker = Broker::process();
+    let mut redis = broker.redis("redis");
+    redis.ask("XADD s * a 1", "1-0");
+    redis.send("XREAD BLOCK 0 STREAMS s $");
+    let mut sender = redis.client.sender();
+    let sending = std::thread::spawn(move || {
+        let one = encoded(&[b"ECHO", &vec![b'x'; 10_000]]);
+        (0..SENT).for_each(|_| sender.send_bytes(&one));
+    });
+    let mut other = broker.redis("other");
+    other.ask("XLEN s", ":1");
+    let memory = || {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", broker.child().id()));
+        let status = status.unwrap_or_default();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or("0");
+        peak.trim().trim_end_matches(" kB").parse::<u64>().unwrap()
+    };
+    let mut memory = memory;
+    let before = memory();
+    other.ask("XADD s * a 2", "2-0");
+    redis.expect("[[s [[2-0 [a 2]]]]]");
+    (0..SENT).for_each(|_| assert_eq!(redis.value().len(), 10_000));
+    sending.join().unwrap();
+    let grown = memory() - before;
+    assert!(grown < 8 * 1024, "it has grown by {grown} KiB");
+    redis.nothing_else();
+}
+
+#[test]
+fn one_too_many_is_refused_in_its_own_dialect() {
+    let broker = Broker::with(|config| config.max_clients = 1);
+    let _one = broker.client("one");
+    let mut redis = broker.redis("redis");
+    redis.ask("PING", "-ERR full *");
+    redis.client.expect_end();
+}
+
+#[test]
+fn a_broker_that_stops_says_nothing_to_a_plain_client() {
+    let mut broker = Broker::process();
+    let mut redis = broker.redis("redis");
+    redis.ask("SUBSCRIBE a", "[subscribe a :1]");
+    broker.child().signal("TERM");
+    redis.client.expect_end();
+}
