@@ -2,8 +2,7 @@
 //! receiver has said.
 
 use super::delivery::Delivery;
-use super::verdict::Outcome;
-use super::verdict::Verdict;
+use super::verdict::{Outcome, Verdict};
 use crate::broker::Broker;
 use crate::error::Close;
 use crate::frame::Frame;
