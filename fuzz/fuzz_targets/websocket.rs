@@ -9,6 +9,10 @@ use ranked_broker::wire::websocket::{Decoder, End};
 /// Bytes of a message.
 const MESSAGE_MAX: usize = 200;
 
+/// Bytes of a close frame from a server: a head of two, and what a control frame
+/// has at most (RFC 6455, section 5.5).
+const CLOSE_MAX: usize = 2 + 125;
+
 /// Lines, answers, and how it ends.
 type Taken = (Vec<u8>, Vec<u8>, Option<End>);
 
@@ -18,8 +22,9 @@ fuzz_target!(|bytes: &[u8]| {
     assert_eq!(taken(bytes.chunks(usize::from(*size).max(1))), whole);
     let (lines, answers, end) = whole;
     assert!(std::str::from_utf8(&lines).is_ok(), "a message is UTF-8");
-    // Each pong has the payload of a ping, and a close may be the last of them.
-    assert!(lines.len() + answers.len() <= bytes.len().max(1) * 2);
+    // Each pong has the payload of a ping; a close, with a sentence, may be the
+    // last of them.
+    assert!(lines.len() + answers.len() <= bytes.len() * 2 + CLOSE_MAX);
     assert_eq!(end == Some(End::Closed), has_close(&answers));
 });
 

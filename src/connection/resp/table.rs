@@ -2,7 +2,7 @@
 //! that are this broker's own.
 
 use crate::error::{Code, Fault, quoted};
-use crate::request::VERBS;
+use crate::jobs;
 use crate::wire::rules::bad;
 
 /// A command that is not simply a request of the text dialect.
@@ -79,7 +79,7 @@ pub(super) fn is_own(verb: &str) -> bool {
 
 /// The requests of the text dialect that are commands, with what they do.
 pub(super) fn own_verbs() -> impl Iterator<Item = (&'static str, &'static str)> {
-    let own = VERBS.iter().filter(|usage| !NOT_OWN.contains(&usage.verb));
+    let own = jobs::verbs().filter(|usage| !NOT_OWN.contains(&usage.verb));
     own.map(|usage| (usage.verb, usage.does))
 }
 
@@ -127,7 +127,7 @@ mod tests {
 
     #[test]
     fn every_request_of_the_text_dialect_has_one_name() {
-        for usage in VERBS {
+        for usage in jobs::verbs() {
             let is_redis = find(usage.verb).is_some();
             assert_ne!(is_own(usage.verb), is_redis, "{}", usage.verb);
         }
