@@ -224,7 +224,7 @@ fn who_comes_too_late_is_forgotten_and_the_log_says_so() {
     Talk::with(broker.addr()).ask(&format!("INIT,{ID},5,5;"), "ACK;");
     broker.signal("TERM");
     let said = broker.complaint();
-    assert!(said.contains(&format!(" Purging client info for: {ID}\n")), "{said}");
+    assert!(said.contains(&format!("\"Purging client info for: {ID}\"\n")), "{said}");
 }
 
 #[test]

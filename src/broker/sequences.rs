@@ -190,7 +190,8 @@ impl Broker {
     /// Lets go of a sequence if its time is up.
     pub(super) fn purge_sequence(&self, id: Uuid, now_ms: u64) {
         if self.sequences.take(id, |kept| kept.until_ms <= now_ms, || self.unshelve(id)) {
-            log::info!("Purging client info for: {id}");
+            // The words are part of the protocol; others look for them in the log.
+            log::info!("event=sequence-purged text=\"Purging client info for: {id}\"");
         }
     }
 

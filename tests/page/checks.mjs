@@ -57,7 +57,7 @@ export async function roster_moves(address) {
     const dave = await Member.join(address, "dave", "ops");
     await ladder(page, "bob", "carol", "dave");
     // What a rung looks like goes with its rank.
-    const sizes = () => page.$$eval(".rung .name", (names) => names.map((name) => getComputedStyle(name).fontSize));
+    const sizes = () => page.$$eval(".rung:not(.leaver) .name", (names) => names.map((name) => getComputedStyle(name).fontSize));
     dave.send("yield");
     const [bobs] = await sizes();
     await Member.enter(address, "eve");

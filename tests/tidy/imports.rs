@@ -83,7 +83,7 @@ const RULES: &[(&str, Reach)] = &[
     ("open_files", Only(&[])),
     // Knows URLs, addresses and bytes, and nothing of channels.
     ("outbound", Only(&["error", "hyper_io", "runtime"])),
-    ("hyper_io", Only(&["runtime"])),
+    ("hyper_io", Only(&["figures", "runtime"])),
     ("farewell", Only(&["runtime"])),
     ("page", Only(&[])),
     ("process", Only(&[])),
