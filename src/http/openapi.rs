@@ -39,7 +39,10 @@ mod tests {
         }
         // The page and its files are for people.
         let is_for_programs = |route: &&Route| !matches!(route.act, Act::Index | Act::Asset(_));
-        let served = ROUTES.iter().filter(is_for_programs).map(|route| format!("{} {}", route.method, route.path));
+        let served = ROUTES
+            .iter()
+            .filter(is_for_programs)
+            .map(|route| format!("{} {}", route.method, route.path));
         assert_eq!(described, served.collect());
     }
 
