@@ -72,6 +72,7 @@ fn after_a_failed_fsync_it_is_503_until_a_restart() {
     let dir = tempfile::tempdir().unwrap();
     let Some((mut broker, control)) = started(dir.path()) else { return };
     let (web, pid) = (broker.web(), broker.child().id());
+    web.post("/v1/channels", r#"{"channel":"plain"}"#).expect(201, "*");
     inject(&control, "enable name=posix/io/sync/*", pid);
     publish(&web, "lost?", "k").problem(503, "unavailable");
     inject(&control, "disable name=posix/io/sync/*", pid);
@@ -81,9 +82,12 @@ fn after_a_failed_fsync_it_is_503_until_a_restart() {
         let refused = publish(&web, "refused", key).problem(503, "unavailable");
         refused.expect(503, "*restart*");
     }
-    // Whatever needs no disk goes on.
     web.post("/v1/channels/log/members", r#"{"name":"bob"}"#).problem(503, "unavailable");
-    web.get("/v1/channels/log").expect(200, r#"{"channel":"log",*}"#);
+    // What would be told of it is not known to be so, either.
+    web.get("/v1/channels/log").problem(503, "unavailable");
+    // Whatever needs no disk goes on.
+    let plain = "/v1/channels/plain/messages";
+    web.post(plain, r#"{"data":"works on"}"#).expect(201, r#"{"channel":"plain","seq":1}"#);
     broker.child().kill();
     let after = Broker::of(Child::with(&["--data", dir.path().join("data").to_str().unwrap()]));
     let web = after.web();
