@@ -85,7 +85,7 @@ impl Broker {
                     let (channel, member) = (Arc::downgrade(&channel), Arc::downgrade(&member));
                     self.clock.set(at_ms, Timer::Seat { channel, member, why, at_ms });
                 }
-                Loss::Left => channel.wake(),
+                Loss::Left => channel.wake_soon(),
                 Loss::Nothing => {}
             }
         }
@@ -229,7 +229,7 @@ impl Broker {
         if channel.end_hold(member, why, at_ms, now_ms) {
             let (name, who) = (channel.name(), member.client.name());
             log::info!("event=seat-given-up channel={name} member={who} reason={}", why.as_str());
-            channel.wake();
+            channel.wake_soon();
         }
     }
 

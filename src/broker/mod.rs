@@ -240,7 +240,7 @@ impl Broker {
             self.forget_place(client, &name);
             let Ok(channel) = self.registry.find(&name) else { continue };
             if channel.leave(&member, why, now_ms).is_ok() && !member.observer {
-                channel.wake();
+                channel.wake_soon();
             }
         }
     }

@@ -269,7 +269,7 @@ impl Session {
     pub fn flush(&mut self) {
         // Taken as a whole: most who touch a channel once never do again.
         for channel in std::mem::take(&mut self.touched) {
-            channel.wake();
+            channel.wake_touched();
         }
     }
 

@@ -27,6 +27,7 @@ use crate::error::{Code, Fault, quoted};
 use crate::log::{ClientId, Encode, MemoryLog};
 use crate::request::Settings;
 use crate::roster::{Key, Roster};
+use crate::runtime;
 use crate::store::Store;
 use crate::sync::lock;
 use commands::Commands;
@@ -38,6 +39,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
+
+/// With so many members, to look at all of them takes longer than to have it done
+/// by a task of its own.
+const MANY: usize = 1_000;
 
 /// What all channels of a broker have in common.
 pub struct Rules {
@@ -275,10 +280,31 @@ impl Channel {
         self.lock().seats.iter().map(|(_, seat)| seat.member.client.clone()).collect()
     }
 
-    /// After an append: whether it is the caller who has to [`Channel::wake`]
-    /// the members, and not somebody who is about to.
+    /// After an append: whether it is the caller who has to see to it that
+    /// [`Channel::wake_touched`] is called, and not somebody who is about to.
     pub fn touch(&self) -> bool {
         !self.touched.swap(true, Ordering::SeqCst)
+    }
+
+    /// After an append: the members will be woken.
+    pub fn wake_soon(self: &Arc<Self>) {
+        if self.touch() {
+            self.wake_touched();
+        }
+    }
+
+    /// Wakes the members of a channel that the caller has touched. Where they are
+    /// many, it is put off until whatever else is to be done now is done: when
+    /// thousands leave together, all others are looked at once and not thousands
+    /// of times.
+    pub fn wake_touched(self: &Arc<Self>) {
+        let state = self.lock();
+        if state.seats.len() < MANY {
+            return self.wake_all(state);
+        }
+        drop(state);
+        let channel = self.clone();
+        runtime::spawn(async move { channel.wake() });
     }
 
     /// How many members and observers have subscribed to this very channel, and
@@ -290,15 +316,17 @@ impl Channel {
 
     /// Tells every member that does not know yet that there is news, and whoever
     /// waits for some.
-    pub fn wake(&self) {
-        // First this: what is appended from here on is for the next one.
+    pub(super) fn wake(&self) {
+        self.wake_all(self.lock());
+    }
+
+    fn wake_all(&self, mut state: MutexGuard<'_, State>) {
+        // What is appended from here on is for the next one.
         self.touched.store(false, Ordering::SeqCst);
-        let (asleep, waiting): (Vec<Arc<Member>>, _) = {
-            let mut state = self.lock();
-            let waiting = std::mem::take(&mut state.waiting);
-            let seats = state.seats.iter().map(|(_, seat)| &seat.member);
-            (seats.filter(|member| member.queue()).cloned().collect(), waiting)
-        };
+        let waiting = std::mem::take(&mut state.waiting);
+        let seats = state.seats.iter().map(|(_, seat)| &seat.member);
+        let asleep: Vec<_> = seats.filter(|member| member.queue()).cloned().collect();
+        drop(state);
         for member in asleep {
             member.client.mailbox.news(member.slot);
         }
