@@ -1,6 +1,6 @@
 //! Redis and Valkey: publish and subscribe over RESP 2.
 
-use super::{Event, Protocol, Role, number};
+use super::{Event, Listener, Protocol, Role, number};
 use memchr::memchr;
 
 /// How every message begins.
@@ -10,7 +10,7 @@ const SUBSCRIBED: &[u8] = b"*3\r\n$9\r\nsubscribe\r\n";
 /// One connection.
 pub struct Resp;
 
-impl Protocol for Resp {
+impl Listener for Resp {
     fn new() -> Self {
         Resp
     }
@@ -25,14 +25,6 @@ impl Protocol for Resp {
         out.extend_from_slice(request.as_bytes());
     }
 
-    fn publish(channel: &str, payload: &[u8], out: &mut Vec<u8>) {
-        let (name, length) = (channel.len(), payload.len());
-        let head = format!("*3\r\n$7\r\nPUBLISH\r\n${name}\r\n{channel}\r\n${length}\r\n");
-        out.extend_from_slice(head.as_bytes());
-        out.extend_from_slice(payload);
-        out.extend_from_slice(b"\r\n");
-    }
-
     #[inline]
     fn next<'b>(&mut self, bytes: &'b [u8]) -> Option<(usize, Event<'b>)> {
         if bytes.starts_with(MESSAGE) {
@@ -41,6 +33,16 @@ impl Protocol for Resp {
             return Some((at, Event::Message(payload)));
         }
         other(bytes)
+    }
+}
+
+impl Protocol for Resp {
+    fn publish(channel: &str, payload: &[u8], out: &mut Vec<u8>) {
+        let (name, length) = (channel.len(), payload.len());
+        let head = format!("*3\r\n$7\r\nPUBLISH\r\n${name}\r\n{channel}\r\n${length}\r\n");
+        out.extend_from_slice(head.as_bytes());
+        out.extend_from_slice(payload);
+        out.extend_from_slice(b"\r\n");
     }
 }
 
