@@ -3,11 +3,16 @@
 //! An adapter writes requests and takes apart what comes; it holds no socket
 //! and knows nothing of what is measured.
 
+pub mod events;
+mod http;
+pub mod json;
+pub mod mixed;
 pub mod mqtt;
 pub mod nats;
 pub mod raw;
 pub mod resp;
 pub mod text;
+pub mod websocket;
 
 use std::fmt;
 
