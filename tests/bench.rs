@@ -188,6 +188,41 @@ fn growth_is_told_and_drawn() {
     assert_eq!((curves, drawn), (5, 5), "{out}");
 }
 
+/// Every dialect in every round, in turn; nothing is lost, and nothing left behind.
+#[test]
+fn all_dialects_are_measured_beside_text() {
+    let broker = Broker::process();
+    let (host, port) = (broker.addr.ip().to_string(), broker.addr.port().to_string());
+    let short = ["dialects", "--members", "5", "--seconds", "0.3", "--warm-up", "0.1"];
+    let args = [&[host.as_str(), &port], &short[..]].concat();
+    let (code, out, said) = bench(&[&args[..], &["--rounds", "2", "--json"]].concat());
+    assert_eq!((code, said.as_str()), (0, ""), "{out}");
+    let runs: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let turns: Vec<String> =
+        runs.iter().map(|run| format!("{} {}", run["round"], run["dialect"])).collect();
+    let all = ["text", "json", "websocket", "events", "resp2", "resp3"];
+    let expected = (1..=2).flat_map(|round| all.map(|dialect| format!("{round} {dialect:?}")));
+    assert_eq!(turns, expected.collect::<Vec<_>>());
+    for run in &runs {
+        assert!(count(run, "published") > 0 && run["clean"] == true, "{run:#}");
+        assert_eq!(count(run, "delivered"), 5 * count(run, "published"), "{run:#}");
+        assert!(number(run, "broker_ns_per_message") > 0.0, "{run:#}");
+    }
+
+    let (code, out, said) = bench(&[&args[..], &["--rounds", "1"]].concat());
+    assert_eq!((code, said.as_str()), (0, ""), "{out}");
+    let row = |title: &str| {
+        let line = out.lines().find(|line| line.starts_with(&format!("| {title} "))).unwrap();
+        line.split('|').map(|cell| cell.trim().to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!((row("medians").len(), row("text")[3].as_str()), (9, "1.00"), "{out}");
+    for title in ["JSON lines", "WebSocket", "Server-Sent Events", "RESP2", "RESP3"] {
+        let ratio = row(title)[3].parse::<f64>();
+        assert!(ratio.is_ok_and(|ratio| ratio > 0.0) && row(title)[7] == "0", "{out}");
+    }
+    broker.connect("after").ask("channels", "ok channels 0");
+}
+
 #[test]
 fn people_get_lines_and_wrong_usage_a_hint() {
     let broker = Broker::process();

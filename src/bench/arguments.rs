@@ -1,5 +1,6 @@
 //! The command line of `broker-bench`, and what it starts.
 
+use super::dialects::{self, Dialects};
 use super::error::{Error, Result};
 use super::growth::{self, Growth};
 use super::peers::{self, Peers};
@@ -83,6 +84,8 @@ enum Task {
     Ranks(Ranks),
     /// What it costs when members, channels, bytes or messages are doubled
     Growth(Growth),
+    /// What a delivered message costs in each dialect, and a table
+    Dialects(Dialects),
     /// The same work for all brokers that are installed, in turn, and a table
     Peers(Peers),
     /// No broker, only a program that copies bytes: the lower bound
@@ -128,6 +131,9 @@ fn carry_out(arguments: Arguments) -> Result<bool> {
             Ok(tell(&report, common.json))
         }
         Some(Task::Growth(growth)) => growth::run(&mut bench("growth")?, &growth, common.json),
+        Some(Task::Dialects(dialects)) => {
+            dialects::run(&mut bench("dialects")?, &dialects, common.json)
+        }
         Some(Task::Peers(peers)) => peers::run(&common, &peers),
         Some(Task::Raw { address }) => raw::serve(address).map(|()| true),
     }

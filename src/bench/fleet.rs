@@ -109,7 +109,7 @@ impl<P: Protocol> Fleet<P> {
         self.tally.ready -= usize::from(connection.client.is_ready);
         self.tally.unconfirmed -= connection.client.unconfirmed;
         if connection.is_open() {
-            P::leave(&mut connection.out);
+            connection.client.protocol.leave(&mut connection.out);
         }
         self.pool.close(id, &mut Hand { tally: &mut self.tally, receiver: &mut () })?;
         self.pool.reopen(id, Client::new(role))
@@ -258,7 +258,8 @@ impl<P: Protocol> Fleet<P> {
             if !self.pool.is_open(id) {
                 continue;
             }
-            P::leave(&mut self.pool.get(id).out);
+            let connection = self.pool.get(id);
+            connection.client.protocol.leave(&mut connection.out);
             self.send(id)?;
             if self.pool.get(id).has_sent_all() {
                 self.pool.half_close(id);

@@ -8,7 +8,7 @@
 //! traffic ── windows (as fast as it goes) or a schedule (a fixed rate)
 //!    │  ▲
 //!    ▼  │ book: every message that comes is checked
-//! fleet ─── clients of one protocol ── protocol: NATS, RESP, MQTT, text, raw
+//! fleet ─── clients of one protocol ── protocol: NATS, RESP, MQTT, text, JSON …
 //!    │
 //!    ▼
 //! pool ──── all connections, one thread, one epoll
@@ -17,6 +17,7 @@
 //! - [`report`]: what was found, for programs and for people.
 //! - [`ranks`]: what no other broker has: ranks, at size.
 //! - [`growth`]: what it costs when there is more of something.
+//! - [`dialects`]: what a message costs the broker in each of its dialects.
 //! - [`peers`]: the same work for several brokers, in turn, and a table.
 //! - [`raw`]: a program that only copies bytes: the lower bound.
 //!
@@ -25,6 +26,8 @@
 
 pub mod arguments;
 pub mod book;
+pub mod cells;
+pub mod dialects;
 pub mod error;
 pub mod fleet;
 pub mod growth;

@@ -155,6 +155,11 @@ impl Report {
         self.is_clean
     }
 
+    /// What to say first of what is not as it must be.
+    pub fn wrong(&self) -> Option<&str> {
+        self.lines.iter().find(|line| line.starts_with("WRONG")).map(String::as_str)
+    }
+
     /// A figure, if it was measured.
     pub fn get(&self, key: &str) -> Option<f64> {
         match self.figures.get(key)? {

@@ -230,4 +230,15 @@ impl<P: Protocol> Traffic<P> {
             plan.channels_of(id).take(many).map(|channel| names[channel].as_str())
         })
     }
+
+    /// The same where a publisher drops the channels, which it may when nobody
+    /// ranks above it any more: so the members leave first.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn finish_members_first(&mut self) -> Result<()> {
+        self.fleet.dismiss(0..self.plan.listeners())?;
+        let names = self.plan.names();
+        self.fleet.finish(|_| names.iter().map(String::as_str))
+    }
 }

@@ -2,16 +2,13 @@
 
 use super::program::{Kind, Program};
 use super::work::{Figure, Work};
+use crate::bench::cells::{self, aligned, median};
 use crate::bench::error::Result;
 use crate::bench::report::Report;
-use crate::bench::units::figure;
 use std::fmt::Write;
 
 /// The columns that the others are compared with, where they are there.
 const REFERENCES: [Kind; 2] = [Kind::Raw, Kind::Nats];
-/// A spread that is worth telling: half of what lies between the least and the
-/// most, by the median.
-const SPREAD_MIN: f64 = 0.1;
 
 /// One run.
 pub struct Run {
@@ -48,16 +45,12 @@ pub fn table(works: &[&Work], programs: &[Program], runs: &[Run]) -> String {
     }
     let mut text = aligned(&rows);
     for run in runs {
-        match &run.outcome {
-            Err(error) => {
-                let _ = writeln!(text, "{}, {}, round {}: {error}", run.work, run.label, run.round);
-            }
-            Ok(report) if !report.is_clean() => {
-                let found = report.text_for_people();
-                let wrong = found.lines().find(|line| line.contains("WRONG")).unwrap_or_default();
-                let _ = writeln!(text, "{}, {}, round {}:{wrong}", run.work, run.label, run.round);
-            }
-            Ok(_) => {}
+        let failed = match &run.outcome {
+            Err(error) => Some(error.to_string()),
+            Ok(report) => report.wrong().map(str::to_string),
+        };
+        if let Some(failed) = failed {
+            let _ = writeln!(text, "{}, {}, round {}: {failed}", run.work, run.label, run.round);
         }
     }
     text
@@ -71,12 +64,10 @@ fn values(runs: &[Run], work: &Work, program: &Program, wanted: &Figure) -> Vec<
 }
 
 fn cell(values: &[f64], wanted: &Figure) -> String {
-    let Some((median, spread)) = median(values) else { return "–".to_string() };
-    if wanted.is_flag {
-        return if median > 0.5 { "yes" } else { "no" }.to_string();
+    match median(values) {
+        Some((median, _)) if wanted.is_flag => if median > 0.5 { "yes" } else { "no" }.to_string(),
+        _ => cells::cell(values),
     }
-    let shown = figure(median);
-    if spread < SPREAD_MIN { shown } else { format!("{shown} ±{:.0} %", spread * 100.0) }
 }
 
 /// How many times as much as each reference column.
@@ -98,75 +89,9 @@ fn ratios(programs: &[Program], values: &[Vec<f64>]) -> Vec<Vec<String>> {
     rows
 }
 
-/// The median, and the spread by it.
-fn median(values: &[f64]) -> Option<(f64, f64)> {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let (least, most) = (*sorted.first()?, *sorted.last()?);
-    let middle = sorted.len() / 2;
-    let median = if sorted.len().is_multiple_of(2) {
-        f64::midpoint(sorted[middle - 1], sorted[middle])
-    } else {
-        sorted[middle]
-    };
-    let spread = if median > 0.0 { (most - least) / 2.0 / median } else { 0.0 };
-    Some((median, spread))
-}
-
-/// All cells of a column as wide as its widest, text to the left and figures to
-/// the right.
-fn aligned(rows: &[Vec<String>]) -> String {
-    let columns = rows.first().map_or(0, Vec::len);
-    let width = |column: usize| {
-        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max()
-    };
-    let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0).max(3)).collect();
-    let mut text = String::new();
-    for (index, row) in rows.iter().enumerate() {
-        for (column, (cell, width)) in row.iter().zip(&widths).enumerate() {
-            // Writing to a string cannot fail.
-            let _ = match column {
-                0 => write!(text, "| {cell:<width$} |"),
-                _ => write!(text, " {cell:>width$} |"),
-            };
-        }
-        text.push('\n');
-        if index == 0 {
-            for (column, width) in widths.iter().enumerate() {
-                let line = "-".repeat(width - usize::from(column > 0));
-                let _ = match column {
-                    0 => write!(text, "| {line} |"),
-                    _ => write!(text, " {line}: |"),
-                };
-            }
-            text.push('\n');
-        }
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn medians_and_spreads() {
-        assert_eq!(median(&[]), None);
-        assert_eq!(median(&[3.0]), Some((3.0, 0.0)));
-        assert_eq!(median(&[4.0, 1.0, 2.0]), Some((2.0, 0.75)));
-        assert_eq!(median(&[1.0, 3.0]), Some((2.0, 0.5)));
-    }
-
-    #[test]
-    fn columns_are_aligned() {
-        let row = |cells: [&str; 3]| cells.map(String::from).to_vec();
-        let text = aligned(&[row(["what", "a", "bcd"]), row(["→", "1,000", "2"])]);
-        let lines: Vec<&str> = text.lines().collect();
-        assert_eq!(
-            lines,
-            ["| what |     a | bcd |", "| ---- | ----: | --: |", "| →    | 1,000 |   2 |"]
-        );
-    }
 
     #[test]
     fn yes_and_no_are_no_numbers() {

@@ -3,11 +3,16 @@
 //! An adapter writes requests and takes apart what comes; it holds no socket
 //! and knows nothing of what is measured.
 
+pub mod events;
+mod http;
+pub mod json;
+pub mod mixed;
 pub mod mqtt;
 pub mod nats;
 pub mod raw;
 pub mod resp;
 pub mod text;
+pub mod websocket;
 
 use std::fmt;
 
@@ -54,12 +59,8 @@ impl fmt::Debug for Event<'_> {
     }
 }
 
-/// One connection's side of a protocol.
-pub trait Protocol: Sized {
-    /// Whether a connection may have several channels, a channel several
-    /// publishers, and a member may be slow without holding up all others.
-    const IS_BROKER: bool = true;
-
+/// A member's side of a protocol.
+pub trait Listener: Sized {
     /// A connection that has said nothing yet.
     fn new() -> Self;
 
@@ -70,18 +71,25 @@ pub trait Protocol: Sized {
     /// Asks for a subscription; [`Event::Subscribed`] will come for it.
     fn subscribe(&mut self, channel: &str, out: &mut Vec<u8>);
 
+    /// What to say before closing.
+    fn leave(&self, _out: &mut Vec<u8>) {}
+
+    /// The unit at the front, and how many bytes it takes; `None` if it is not
+    /// whole yet.
+    fn next<'b>(&mut self, bytes: &'b [u8]) -> Option<(usize, Event<'b>)>;
+}
+
+/// Both sides of a protocol: a publisher's too.
+pub trait Protocol: Listener {
+    /// Whether a connection may have several channels, a channel several
+    /// publishers, and a member may be slow without holding up all others.
+    const IS_BROKER: bool = true;
+
     /// A message. What it carries stands in it as it is.
     fn publish(channel: &str, payload: &[u8], out: &mut Vec<u8>);
 
     /// Leaves nothing of a channel behind, if channels outlive their members.
     fn discard(_channel: &str, _out: &mut Vec<u8>) {}
-
-    /// What to say before closing.
-    fn leave(_out: &mut Vec<u8>) {}
-
-    /// The unit at the front, and how many bytes it takes; `None` if it is not
-    /// whole yet.
-    fn next<'b>(&mut self, bytes: &'b [u8]) -> Option<(usize, Event<'b>)>;
 }
 
 /// The number that these decimal digits are, as far as they are digits.
@@ -95,11 +103,11 @@ fn number(digits: &[u8]) -> usize {
 
 #[cfg(test)]
 pub(super) mod testing {
-    use super::{Event, Protocol};
+    use super::{Event, Listener};
 
     /// What an adapter finds in these bytes: the same whether they come at once
     /// or cut in two at any place, and all of them are taken.
-    pub(crate) fn found<P: Protocol>(prepare: impl Fn() -> P, bytes: &[u8]) -> Vec<String> {
+    pub(crate) fn found<L: Listener>(prepare: impl Fn() -> L, bytes: &[u8]) -> Vec<String> {
         let run = |cut: usize| {
             let (mut adapter, mut held, mut found) = (prepare(), Vec::new(), Vec::new());
             for part in [&bytes[..cut], &bytes[cut..]] {

@@ -1,6 +1,6 @@
 //! MQTT 3.1.1 with `QoS` 0 and without keep-alive.
 
-use super::{Event, Protocol, Role};
+use super::{Event, Listener, Protocol, Role};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 const CONNECT: u8 = 0x10;
@@ -17,7 +17,7 @@ pub struct Mqtt {
     packet: u16,
 }
 
-impl Protocol for Mqtt {
+impl Listener for Mqtt {
     fn new() -> Self {
         Mqtt { packet: 0 }
     }
@@ -44,13 +44,7 @@ impl Protocol for Mqtt {
         out.push(0);
     }
 
-    fn publish(channel: &str, payload: &[u8], out: &mut Vec<u8>) {
-        begin(PUBLISH, 2 + channel.len() + payload.len(), out);
-        text(channel, out);
-        out.extend_from_slice(payload);
-    }
-
-    fn leave(out: &mut Vec<u8>) {
+    fn leave(&self, out: &mut Vec<u8>) {
         begin(DISCONNECT, 0, out);
     }
 
@@ -69,6 +63,14 @@ impl Protocol for Mqtt {
             _ => Event::Other,
         };
         Some((start + length, event))
+    }
+}
+
+impl Protocol for Mqtt {
+    fn publish(channel: &str, payload: &[u8], out: &mut Vec<u8>) {
+        begin(PUBLISH, 2 + channel.len() + payload.len(), out);
+        text(channel, out);
+        out.extend_from_slice(payload);
     }
 }
 

@@ -1,7 +1,7 @@
 //! NATS: the text protocol of its core. Each greeting and each subscription is
 //! followed by a PING, so that the broker's PONG confirms it.
 
-use super::{Event, Protocol, Role, number};
+use super::{Event, Listener, Protocol, Role, number};
 use memchr::{memchr, memrchr};
 
 /// One connection.
@@ -10,7 +10,7 @@ pub struct Nats {
     subscriptions: u32,
 }
 
-impl Protocol for Nats {
+impl Listener for Nats {
     fn new() -> Self {
         Nats { is_ready: false, subscriptions: 0 }
     }
@@ -24,12 +24,6 @@ impl Protocol for Nats {
         self.subscriptions += 1;
         let number = self.subscriptions;
         out.extend_from_slice(format!("SUB {channel} {number}\r\nPING\r\n").as_bytes());
-    }
-
-    fn publish(channel: &str, payload: &[u8], out: &mut Vec<u8>) {
-        out.extend_from_slice(format!("PUB {channel} {}\r\n", payload.len()).as_bytes());
-        out.extend_from_slice(payload);
-        out.extend_from_slice(b"\r\n");
     }
 
     #[inline]
@@ -54,6 +48,14 @@ impl Protocol for Nats {
             _ => Event::Other, // INFO
         };
         Some((end + 1, event))
+    }
+}
+
+impl Protocol for Nats {
+    fn publish(channel: &str, payload: &[u8], out: &mut Vec<u8>) {
+        out.extend_from_slice(format!("PUB {channel} {}\r\n", payload.len()).as_bytes());
+        out.extend_from_slice(payload);
+        out.extend_from_slice(b"\r\n");
     }
 }
 

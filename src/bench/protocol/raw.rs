@@ -3,7 +3,7 @@
 //! answered with one byte; after that everything is copied as it is. A channel
 //! has one publisher.
 
-use super::{Event, Protocol, Role};
+use super::{Event, Listener, Protocol, Role};
 
 /// Begins the line of a publisher.
 pub const PUBLISHER: u8 = b'P';
@@ -20,9 +20,7 @@ pub struct Raw {
     is_accepted: bool,
 }
 
-impl Protocol for Raw {
-    const IS_BROKER: bool = false;
-
+impl Listener for Raw {
     fn new() -> Self {
         Raw { is_publisher: false, is_accepted: false }
     }
@@ -38,13 +36,6 @@ impl Protocol for Raw {
         line(SUBSCRIBER, channel, out);
     }
 
-    fn publish(_: &str, payload: &[u8], out: &mut Vec<u8>) {
-        // A payload is some bytes long, never four thousand millions.
-        let length = u32::try_from(payload.len()).unwrap_or(u32::MAX);
-        out.extend_from_slice(&length.to_be_bytes());
-        out.extend_from_slice(payload);
-    }
-
     #[inline]
     fn next<'b>(&mut self, bytes: &'b [u8]) -> Option<(usize, Event<'b>)> {
         if !self.is_accepted {
@@ -55,6 +46,17 @@ impl Protocol for Raw {
         let (head, rest) = bytes.split_first_chunk::<LENGTH_BYTES>()?;
         let length = usize::try_from(u32::from_be_bytes(*head)).ok()?;
         Some((LENGTH_BYTES + length, Event::Message(rest.get(..length)?)))
+    }
+}
+
+impl Protocol for Raw {
+    const IS_BROKER: bool = false;
+
+    fn publish(_: &str, payload: &[u8], out: &mut Vec<u8>) {
+        // A payload is some bytes long, never four thousand millions.
+        let length = u32::try_from(payload.len()).unwrap_or(u32::MAX);
+        out.extend_from_slice(&length.to_be_bytes());
+        out.extend_from_slice(payload);
     }
 }
 

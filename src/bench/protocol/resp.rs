@@ -1,16 +1,17 @@
-//! Redis and Valkey: publish and subscribe over RESP 2.
+//! Redis and Valkey: publish and subscribe over RESP 2 and, for a member, RESP 3.
 
-use super::{Event, Protocol, Role, number};
+use super::{Event, Listener, Protocol, Role, number};
 use memchr::memchr;
 
-/// How every message begins.
-const MESSAGE: &[u8] = b"*3\r\n$7\r\nmessage\r\n$";
-const SUBSCRIBED: &[u8] = b"*3\r\n$9\r\nsubscribe\r\n";
+/// How every message goes on, behind the `*` of an array, or in version 3 the `>`
+/// of a push.
+const MESSAGE: &[u8] = b"3\r\n$7\r\nmessage\r\n$";
+const SUBSCRIBED: &[u8] = b"3\r\n$9\r\nsubscribe\r\n";
 
 /// One connection.
 pub struct Resp;
 
-impl Protocol for Resp {
+impl Listener for Resp {
     fn new() -> Self {
         Resp
     }
@@ -25,6 +26,18 @@ impl Protocol for Resp {
         out.extend_from_slice(request.as_bytes());
     }
 
+    #[inline]
+    fn next<'b>(&mut self, bytes: &'b [u8]) -> Option<(usize, Event<'b>)> {
+        if bytes.get(1..)?.starts_with(MESSAGE) {
+            let (_, at) = text(bytes, MESSAGE.len())?;
+            let (payload, at) = text(bytes, at)?;
+            return Some((at, Event::Message(payload)));
+        }
+        other(bytes)
+    }
+}
+
+impl Protocol for Resp {
     fn publish(channel: &str, payload: &[u8], out: &mut Vec<u8>) {
         let (name, length) = (channel.len(), payload.len());
         let head = format!("*3\r\n$7\r\nPUBLISH\r\n${name}\r\n{channel}\r\n${length}\r\n");
@@ -32,15 +45,28 @@ impl Protocol for Resp {
         out.extend_from_slice(payload);
         out.extend_from_slice(b"\r\n");
     }
+}
+
+/// A member that speaks version 3.
+pub struct Resp3(Resp);
+
+impl Listener for Resp3 {
+    fn new() -> Self {
+        Resp3(Resp)
+    }
+
+    fn greet(&mut self, _: &Role, out: &mut Vec<u8>) -> bool {
+        out.extend_from_slice(b"*2\r\n$5\r\nHELLO\r\n$1\r\n3\r\n");
+        true
+    }
+
+    fn subscribe(&mut self, channel: &str, out: &mut Vec<u8>) {
+        self.0.subscribe(channel, out);
+    }
 
     #[inline]
     fn next<'b>(&mut self, bytes: &'b [u8]) -> Option<(usize, Event<'b>)> {
-        if bytes.starts_with(MESSAGE) {
-            let (_, at) = text(bytes, MESSAGE.len() - 1)?;
-            let (payload, at) = text(bytes, at)?;
-            return Some((at, Event::Message(payload)));
-        }
-        other(bytes)
+        self.0.next(bytes)
     }
 }
 
@@ -63,14 +89,22 @@ fn other(bytes: &[u8]) -> Option<(usize, Event<'_>)> {
     let mut at = line_end(bytes, 0)?;
     let event = match bytes[0] {
         b'-' => Event::Complaint(bytes[..at].trim_ascii_end()),
-        b'*' => {
-            for _ in 0..number(&bytes[1..]) {
+        kind @ (b'*' | b'>' | b'%') => {
+            let is_map = kind == b'%';
+            let each = if is_map { 2 } else { 1 };
+            for _ in 0..number(&bytes[1..]).saturating_mul(each) {
                 at = match *bytes.get(at)? {
                     b'$' => text(bytes, at)?.1,
                     _ => line_end(bytes, at)?,
                 };
             }
-            if bytes.starts_with(SUBSCRIBED) { Event::Subscribed } else { Event::Other }
+            if is_map {
+                Event::Ready // the only one is the answer to HELLO
+            } else if bytes[1..].starts_with(SUBSCRIBED) {
+                Event::Subscribed
+            } else {
+                Event::Other
+            }
         }
         _ => Event::Other, // how many got a message, OK
     };
@@ -102,5 +136,15 @@ mod tests {
             found(|| Resp, bytes),
             ["Subscribed", "Message(\"hello\")", "Message(\"\")", "Complaint(\"-ERR no\")"]
         );
+    }
+
+    #[test]
+    fn version_3_is_greeted_and_pushes() {
+        let greeting = written(|out| assert!(Resp3::new().greet(&Role::Subscriber, out)));
+        assert_eq!(greeting, "*2\r\n$5\r\nHELLO\r\n$1\r\n3\r\n");
+        let bytes = b"%2\r\n$5\r\nproto\r\n:3\r\n$7\r\nmodules\r\n*0\r\n\
+            >3\r\n$9\r\nsubscribe\r\n$2\r\nc1\r\n:1\r\n\
+            >3\r\n$7\r\nmessage\r\n$2\r\nc1\r\n$5\r\nhello\r\n";
+        assert_eq!(found(Resp3::new, bytes), ["Ready", "Subscribed", "Message(\"hello\")"]);
     }
 }

@@ -1,6 +1,6 @@
 //! The text dialect of this project's broker.
 
-use super::{Event, Protocol, Role, number};
+use super::{Event, Listener, Protocol, Role, number};
 use memchr::{memchr, memchr_iter};
 
 /// Words between `msg` and what a message carries: CH SEQ FROM.
@@ -9,7 +9,7 @@ const WORDS_BEFORE_PAYLOAD: usize = 3;
 /// The text dialect.
 pub struct Text;
 
-impl Protocol for Text {
+impl Listener for Text {
     fn new() -> Self {
         Text
     }
@@ -23,17 +23,7 @@ impl Protocol for Text {
         out.extend_from_slice(format!("sub {channel} --create\n").as_bytes());
     }
 
-    fn publish(channel: &str, payload: &[u8], out: &mut Vec<u8>) {
-        out.extend_from_slice(format!("pub {channel} ").as_bytes());
-        out.extend_from_slice(payload);
-        out.push(b'\n');
-    }
-
-    fn discard(channel: &str, out: &mut Vec<u8>) {
-        out.extend_from_slice(format!("drop {channel}\n").as_bytes());
-    }
-
-    fn leave(out: &mut Vec<u8>) {
+    fn leave(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(b"quit\n");
     }
 
@@ -46,6 +36,18 @@ impl Protocol for Text {
             None => other(line),
         };
         Some((end + 1, event))
+    }
+}
+
+impl Protocol for Text {
+    fn publish(channel: &str, payload: &[u8], out: &mut Vec<u8>) {
+        out.extend_from_slice(format!("pub {channel} ").as_bytes());
+        out.extend_from_slice(payload);
+        out.push(b'\n');
+    }
+
+    fn discard(channel: &str, out: &mut Vec<u8>) {
+        out.extend_from_slice(format!("drop {channel}\n").as_bytes());
     }
 }
 
@@ -98,7 +100,7 @@ mod tests {
             Text.subscribe("c1", out);
             Text::publish("c1", b"hi", out);
             Text::discard("c1", out);
-            Text::leave(out);
+            Text.leave(out);
         });
         assert_eq!(said, "hello --quiet\nsub c1 --create\npub c1 hi\ndrop c1\nquit\n");
     }

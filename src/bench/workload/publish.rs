@@ -12,7 +12,7 @@ use crate::bench::units::{figure, float, rate};
 const BYTES: usize = 128;
 /// Messages on their way: enough that nobody ever waits, and few enough to fit
 /// into any broker's queues.
-const WINDOW: u64 = 4096;
+pub const WINDOW: u64 = 4096;
 
 /// `publish`.
 #[derive(Clone, Debug, clap::Args)]
@@ -62,6 +62,16 @@ impl Fanout {
 }
 
 pub(super) fn run<P: Protocol>(bench: &Bench, options: &Publish) -> Result<Report> {
+    let (report, mut traffic) = measure::<P>(bench, options)?;
+    traffic.finish()?;
+    Ok(report)
+}
+
+/// Measures, and leaves all clients connected.
+///
+/// # Errors
+/// Whatever stands against it.
+pub fn measure<P: Protocol>(bench: &Bench, options: &Publish) -> Result<(Report, Traffic<P>)> {
     let Publish { publishers, channels, members, window, batch } = *options;
     let (bytes, prefix) = (bench.bytes.unwrap_or(BYTES), bench.prefix.clone());
     let plan = Plan { publishers, channels, members, shared: None, bytes, prefix };
@@ -90,8 +100,7 @@ pub(super) fn run<P: Protocol>(bench: &Bench, options: &Publish) -> Result<Repor
     report.say_usage(measured.used, measured.delivered, "message delivered");
     put_memory(&mut report, bench);
     put_outcome(&mut report, &traffic, measured.is_flowing);
-    traffic.finish()?;
-    Ok(report)
+    Ok((report, traffic))
 }
 
 fn what(options: &Publish, bytes: usize) -> String {
