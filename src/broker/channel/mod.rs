@@ -12,6 +12,7 @@ mod pressure;
 mod read;
 mod record;
 mod restart;
+mod wake;
 
 pub use absence::{Hold, Loss, Return};
 pub use append::Appended;
@@ -20,14 +21,12 @@ pub use membership::{Entrance, Role};
 pub use read::{Past, Reading};
 pub use restart::RestoredSeat;
 
-use super::mailbox::Mailbox;
 use super::member::Member;
 use super::stats::ChannelStats;
 use crate::error::{Code, Fault, quoted};
-use crate::log::{ClientId, Encode, MemoryLog};
+use crate::log::{Encode, MemoryLog};
 use crate::request::Settings;
 use crate::roster::{Key, Roster};
-use crate::runtime;
 use crate::store::Store;
 use crate::sync::lock;
 use commands::Commands;
@@ -35,14 +34,10 @@ use durable::{Kept, OnDisk};
 use jiff::Timestamp;
 use pressure::{Gate, Pressure};
 use slab::Slab;
-use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard};
-
-/// With so many members, to look at all of them takes longer than to have it done
-/// by a task of its own.
-const MANY: usize = 1_000;
+use wake::Waiting;
 
 /// What all channels of a broker have in common.
 pub struct Rules {
@@ -98,10 +93,6 @@ struct State {
     /// Set once the channel is removed: the seq that ended it.
     dropped: Option<u64>,
 }
-
-/// Clients that are to be woken when there is news.
-#[derive(Debug, Default)]
-struct Waiting(BTreeMap<ClientId, Arc<Mailbox>>);
 
 #[derive(Debug)]
 struct Seat {
@@ -280,77 +271,11 @@ impl Channel {
         self.lock().seats.iter().map(|(_, seat)| seat.member.client.clone()).collect()
     }
 
-    /// After an append: whether it is the caller who has to see to it that
-    /// [`Channel::wake_touched`] is called, and not somebody who is about to.
-    pub fn touch(&self) -> bool {
-        !self.touched.swap(true, Ordering::SeqCst)
-    }
-
-    /// After an append: the members will be woken.
-    pub fn wake_soon(self: &Arc<Self>) {
-        if self.touch() {
-            self.wake_touched();
-        }
-    }
-
-    /// Wakes the members of a channel that the caller has touched. Where they are
-    /// many, it is put off until whatever else is to be done now is done: when
-    /// thousands leave together, all others are looked at once and not thousands
-    /// of times.
-    pub fn wake_touched(self: &Arc<Self>) {
-        let state = self.lock();
-        if state.seats.len() < MANY {
-            return self.wake_all(state);
-        }
-        drop(state);
-        let channel = self.clone();
-        runtime::spawn(async move { channel.wake() });
-    }
-
     /// How many members and observers have subscribed to this very channel, and
     /// not to a pattern that matches.
     pub fn subscribers(&self) -> usize {
         let state = self.lock();
         state.seats.iter().filter(|(_, seat)| !seat.member.by_pattern).count()
-    }
-
-    /// Tells every member that does not know yet that there is news, and whoever
-    /// waits for some.
-    pub(super) fn wake(&self) {
-        self.wake_all(self.lock());
-    }
-
-    fn wake_all(&self, mut state: MutexGuard<'_, State>) {
-        // What is appended from here on is for the next one.
-        self.touched.store(false, Ordering::SeqCst);
-        let waiting = std::mem::take(&mut state.waiting);
-        let seats = state.seats.iter().map(|(_, seat)| &seat.member);
-        let asleep: Vec<_> = seats.filter(|member| member.queue()).cloned().collect();
-        drop(state);
-        for member in asleep {
-            member.client.mailbox.news(member.slot);
-        }
-        for mailbox in waiting.iter().flat_map(|waiting| waiting.0.values()) {
-            mailbox.wake();
-        }
-    }
-
-    /// This client, member or not, is woken once when there is news. It looks for
-    /// news after this, so that it misses none.
-    pub fn wait(&self, client: &super::directory::Client) {
-        let mut state = self.lock();
-        state.waiting.get_or_insert_default().0.insert(client.id, client.mailbox.clone());
-    }
-
-    /// It waits no more.
-    pub fn wait_no_more(&self, client: &super::directory::Client) {
-        let waiting = &mut self.lock().waiting;
-        if let Some(clients) = waiting {
-            clients.0.remove(&client.id);
-            if clients.0.is_empty() {
-                *waiting = None;
-            }
-        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
