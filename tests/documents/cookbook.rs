@@ -80,6 +80,8 @@ pub fn a_standby_database(part: &mut Part) {
         query("INSERT INTO t VALUES (8)");
         query("SELECT string_agg(DISTINCT n::text, ',') FROM t") == "7,8"
     });
+    one.shows("ended: 137");
+    let mut one = database("db-1", &hold, &script);
     one.shows("db-1 is a standby");
     eventually("it is copied the other way round", || query(copied) == "1");
 }
