@@ -321,7 +321,7 @@ fn main() -> ExitCode {
 fn printed(arguments: &Arguments) -> Option<Vec<u8>> {
     let mut command = Arguments::command();
     if let Some(shell) = arguments.completions {
-        return Some(manual::completions(command, shell));
+        return Some(manual::completions("broker-client", &command, shell));
     }
     let of = arguments.man.as_deref()?;
     let page = manual::page(command.clone(), Some(of).filter(|of| !of.is_empty()));
