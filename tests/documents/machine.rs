@@ -32,7 +32,7 @@ pub fn play(test: &str, document: &str, heading: &str, scene: fn(&mut Part)) {
         scene(&mut part);
         return part.end();
     }
-    if let Some(reason) = impossible() {
+    if let Some(reason) = impossible().or_else(|| missing(test)) {
         let must = std::env::var_os("REQUIRE_TEST_TOOLS").is_some();
         assert!(!must, "no machine of its own: {reason}");
         return eprintln!("SKIPPED: no machine of its own: {reason}");
@@ -59,6 +59,42 @@ fn apart() -> Command {
     let kinds = ["--net", "--mount", "--uts", "--pid", "--fork", "--kill-child", "--mount-proc"];
     command.args(kinds);
     command
+}
+
+/// What the scenes need besides the programs that are built here.
+const NEEDS: &[(&str, &[&str])] = &[
+    ("one_machine_at_a_time", &["sqlite3", "pkill"]),
+    ("json", &["nc"]),
+    ("clients_of_redis", &["redis-cli"]),
+    ("http", &["curl"]),
+    ("web_pages", &["node", "chromium", "curl"]),
+    ("shell_scripts", &["nc"]),
+    ("number_sequences", &["nc"]),
+    ("a_standby_database", &["psql", "pg_basebackup"]),
+    ("live_updates", &["node", "chromium", "curl", "python3"]),
+    ("commands_for_a_web_server", &["python3", "curl"]),
+    ("as_a_service", &["man"]),
+    ("metrics", &["curl"]),
+];
+
+/// Which of them is not here.
+fn missing(test: &str) -> Option<String> {
+    let needs = NEEDS.iter().filter(|(name, _)| *name == test).flat_map(|(_, needs)| *needs);
+    let is_there = |program: &&&str| {
+        let found = Command::new("sh").args(["-c", "command -v \"$0\"", program]).output();
+        found.is_ok_and(|output| output.status.success())
+    };
+    if let Some(program) = needs.clone().find(|program| !is_there(program)) {
+        return Some(format!("{program} is not installed"));
+    }
+    let browser = Path::new(ROOT).join("tests/page/node_modules/playwright-core");
+    if needs.clone().any(|program| *program == "chromium") && !browser.is_dir() {
+        return Some("playwright-core is not installed (npm ci --prefix tests/page)".into());
+    }
+    if test == "a_standby_database" && !rustix::process::geteuid().is_root() {
+        return Some("only root can become the user postgres".into());
+    }
+    (test == "from_python").then(|| super::support::redis_py().err()).flatten()
 }
 
 /// Why there can be no such machine here.
