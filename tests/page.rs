@@ -4,8 +4,11 @@
 // Clippy takes only what is marked #[test] for a test.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod drivers;
 mod support;
 
+use drivers::{Dialect, Member};
+use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use support::Broker;
@@ -118,6 +121,56 @@ fn what_is_too_fast_to_read_is_shown_in_parts() {
 #[test]
 fn a_channel_is_made_and_dropped_and_a_member_removed() {
     check("from_nothing_to_nothing");
+}
+
+/// "An HTTP member with a call-back above a text member above a browser": the
+/// scenario's other members, and a person who looks at the page.
+#[test]
+fn a_browser_below_a_call_back_and_text() {
+    let broker = Broker::with(|config| {
+        config.allow_callback = vec!["127.0.0.1/32".parse().unwrap()];
+    });
+    let [mut alice, mut bob] = [(Dialect::CallBack, "alice"), (Dialect::Text, "bob")]
+        .map(|(dialect, name)| dialect.enter(&broker, name));
+    alice.does("create", json!({}));
+    alice.joins_with_rank(0);
+    bob.joins_with_rank(1);
+    std::thread::scope(|scope| {
+        let address = broker.addr.to_string();
+        let check = scope.spawn(move || run("run.mjs", &["below_a_call_back_and_text", &address]));
+        // If it cannot run here, it has ended, and nobody joins.
+        if missing(true).is_none() {
+            above_a_browser(&mut alice, &mut bob);
+        }
+        check.join().expect("the check passes");
+    });
+}
+
+fn above_a_browser<'b>(alice: &mut Member<'b>, bob: &mut Member<'b>) {
+    for member in [&mut *alice, &mut *bob] {
+        member.hears("join carol 2");
+    }
+    let command = alice.commands(json!({"name": "reload"}), 2);
+    bob.obeys(command, 0, "at once");
+    let results = alice.gets_results(command);
+    assert_eq!(results, [r#"1 "bob" 0 at once"#, r#"2 "carol" 0 done by hand"#]);
+    alice.publishes("from alice");
+    bob.publishes("from bob");
+    for member in [&mut *alice, &mut *bob] {
+        member.hears("msg from carol");
+    }
+    let last = |member: &Member<'_>| {
+        let messages = member.record.iter().filter(|entry| entry.what.starts_with("msg "));
+        messages.cloned().collect::<Vec<_>>()
+    };
+    assert_eq!(last(alice), last(bob));
+    let seq = bob.record.last().and_then(|entry| entry.seq).expect("a seq");
+    alice.leaves(seq);
+    bob.hears("left alice 0 quit");
+    bob.has_rank(0, seq + 1);
+    let command = bob.commands(json!({"name": "report"}), 1);
+    assert_eq!(bob.gets_results(command), [r#"1 "carol" 0 done by hand"#]);
+    bob.leaves(command);
 }
 
 #[test]

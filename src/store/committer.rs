@@ -97,8 +97,9 @@ impl Committer {
                 // so, and what it tells of.
                 ticket.decide(Ok(()));
                 self.succeed(&effects);
-                ticket.wake();
+                // Before anybody hears of it, whose next one would be refused.
                 self.shared.health.writes();
+                ticket.wake();
                 self.look_for_room();
             }
             Err(failure) => {

@@ -157,6 +157,30 @@ export async function results_fill_in(address) {
   });
 }
 
+/** The lowest of three; the others are no browsers, and know what they have to do. */
+export async function below_a_call_back_and_text(address) {
+  await with_page(address, { hash: "#ops" }, async (page) => {
+    await ladder(page, "alice", "bob");
+    await joinAs(page, "carol");
+    await ladder(page, "alice", "bob", "carol");
+    await shows(page, ".received", "alice commands you: /reload");
+    await page.getByRole("button", { name: "Done" }).click();
+    await shows(page, ".entry.msg", "from bob");
+    await page.locator("#composer").fill("from carol");
+    await page.keyboard.press("Enter");
+    await shows(page, ".entry.msg", "from carol");
+    const messages = await page.$$eval(".entry.msg", (all) => all.map((one) => one.textContent));
+    const order = messages.map((text) => /from \w+/.exec(text)[0]);
+    assert.deepEqual(order, ["from alice", "from bob", "from carol"]);
+    await ladder(page, "bob", "carol");
+    await shows(page, ".enter", "rank 1");
+    await shows(page, ".received", "bob commands you: /report");
+    await page.getByRole("button", { name: "Done" }).click();
+    await ladder(page, "carol");
+    await shows(page, ".enter", "rank 0");
+  });
+}
+
 export async function with_keys_alone(address) {
   const alice = await Member.join(address, "alice", "alpha");
   const bob = await Member.join(address, "bob", "beta");

@@ -4,13 +4,15 @@ use super::DEADLINE;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::process::{Command, ExitStatus, Stdio};
+use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
 pub struct Child {
     process: std::process::Child,
-    out: Receiver<String>,
+    // `&mut` suffices to read it, so nobody ever waits for the lock.
+    out: Mutex<Receiver<String>>,
     complaint: Option<JoinHandle<String>>,
     addr: Option<SocketAddr>,
 }
@@ -79,7 +81,7 @@ impl Child {
             let _ = err.read_to_end(&mut text);
             String::from_utf8_lossy(&text).into_owned()
         });
-        Child { process, out, complaint: Some(complaint), addr: None }
+        Child { process, out: Mutex::new(out), complaint: Some(complaint), addr: None }
     }
 
     /// Waits until it says where it listens.
@@ -90,7 +92,7 @@ impl Child {
     /// Waits until it says where it listens; not so if it ends instead.
     pub fn listens(&mut self) -> bool {
         loop {
-            let line = match self.out.recv_timeout(DEADLINE) {
+            let line = match self.out.get_mut().unwrap().recv_timeout(DEADLINE) {
                 Ok(line) => line,
                 Err(RecvTimeoutError::Disconnected) => return false,
                 Err(RecvTimeoutError::Timeout) => panic!("it neither listens nor ends"),

@@ -28,7 +28,7 @@ pub use http::{Answer, Web};
 pub use page::{Event, Events, Socket};
 pub use program::Program;
 pub use receiver::{Delivery, Receiver};
-pub use resp::{Redis, encoded};
+pub use resp::{Redis, Said, encoded};
 pub use site::Site;
 pub use tools::{install, installed, redis_py};
 

@@ -3,9 +3,36 @@
 //! `_` nothing, `#t` yes, `+OK` and `-ERR …` are what they are.
 
 use super::{Client, matches};
+use std::fmt;
 
 pub struct Redis {
     pub client: Client,
+}
+
+/// A value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Said {
+    /// A number, an error, or another short one, as it came.
+    Line(String),
+    Bulk(String),
+    Nil,
+    /// An array, or a push.
+    Array(Vec<Said>),
+    /// Keys, and a value behind each.
+    Map(Vec<Said>),
+}
+
+impl fmt::Display for Said {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let all =
+            |values: &[Said]| values.iter().map(Said::to_string).collect::<Vec<_>>().join(" ");
+        match self {
+            Said::Line(text) | Said::Bulk(text) => f.write_str(text),
+            Said::Nil => f.write_str("nil"),
+            Said::Array(values) => write!(f, "[{}]", all(values)),
+            Said::Map(values) => write!(f, "{{{}}}", all(values)),
+        }
+    }
 }
 
 impl Redis {
@@ -23,33 +50,35 @@ impl Redis {
         self.client.send_bytes(&encoded(words));
     }
 
-    /// The next value. Fails at the end of the connection.
+    /// The next value, in one line. Fails at the end of the connection.
     #[track_caller]
     pub fn value(&mut self) -> String {
+        self.read().to_string()
+    }
+
+    /// The next value. Fails at the end of the connection.
+    #[track_caller]
+    pub fn read(&mut self) -> Said {
         let line = self.client.line().expect("the connection goes on");
         let line = line.trim_end_matches('\r');
         let (kind, rest) = line.split_at(1);
         let many = |count: &str| count.parse::<i64>().expect("a length");
         match kind {
-            "+" | "-" | ":" | "#" | "_" => line.to_owned(),
-            "$" | "*" if rest == "-1" => "nil".into(),
+            "+" | "-" | ":" | "#" | "_" => Said::Line(line.to_owned()),
+            "$" | "*" if rest == "-1" => Said::Nil,
             "$" => {
                 let length = usize::try_from(many(rest)).unwrap();
                 let mut text = self.client.line().expect("a bulk string");
                 while text.len() < length + 1 {
                     text = text + "\n" + &self.client.line().expect("the rest of it");
                 }
-                text[..length].to_owned()
+                text.truncate(length);
+                Said::Bulk(text)
             }
-            "*" | ">" => self.values(many(rest), ["[", "]"]),
-            "%" => self.values(2 * many(rest), ["{", "}"]),
+            "*" | ">" => Said::Array((0..many(rest)).map(|_| self.read()).collect()),
+            "%" => Said::Map((0..2 * many(rest)).map(|_| self.read()).collect()),
             _ => panic!("no value: {line:?}"),
         }
-    }
-
-    fn values(&mut self, count: i64, [begin, end]: [&str; 2]) -> String {
-        let values: Vec<String> = (0..count).map(|_| self.value()).collect();
-        format!("{begin}{}{end}", values.join(" "))
     }
 
     /// The next value must be as the pattern says.
