@@ -14,8 +14,8 @@ const SETUP: &str = "
     ip link set lo up
     mount -t tmpfs -o mode=755 tmpfs \"$0\"
     for folder in etc usr/local var/log; do
-        mkdir -p \"$0/new/$folder\" \"$0/work/$folder\"
-        mount -t overlay -o \"lowerdir=/$folder,upperdir=$0/new/$folder,workdir=$0/work/$folder\" none \"/$folder\"
+        mkdir -p \"$0/new/$folder\" \"$0/scratch/$folder\"
+        mount -t overlay -o \"lowerdir=/$folder,upperdir=$0/new/$folder,workdir=$0/scratch/$folder\" none \"/$folder\"
     done
     printf '127.0.0.1 localhost hub\\n127.0.0.2 db-1\\n127.0.0.3 db-2\\n' > /etc/hosts
     mkdir -p \"$0/home\" /etc/ranked-broker
