@@ -1,7 +1,7 @@
 //! What docs/cookbook.md says that one can do.
 
 use super::blocks::{Block, Part, ROOT};
-use super::readme::{broker, broker_with, browser, has_members, kill, says};
+use super::readme::{broker, browser, has_members, kill, says};
 use super::support::eventually;
 use super::terminal::{Terminal, session};
 use std::fs;
@@ -157,7 +157,7 @@ pub fn from_python(part: &mut Part) {
 }
 
 pub fn from_a_shell_script(part: &mut Part) {
-    let _broker = broker_with("--lease 1s --guard 1s");
+    let _broker = broker();
     says("create deploys");
     let mut waits = Terminal::run(&part.next("sh"));
     waits.shows("ok sub deploys …");
@@ -181,13 +181,13 @@ pub fn from_a_shell_script(part: &mut Part) {
     let made = Command::new("mkfifo").arg("gate").status().unwrap();
     assert!(made.success());
     let hold = part.next("sh");
-    let mut one = Terminal::run(&hold);
-    one.shows("migrates since 1");
-    let mut two = Terminal::run(&hold);
-    two.shows("… waiting rank=1 …");
+    let mut first = Terminal::run(&hold);
+    first.shows("migrates since 1");
+    let mut second = Terminal::run(&hold);
+    second.shows("… waiting rank=1 …");
     fs::write("gate", "\n").unwrap();
-    one.ends();
-    two.shows("migrates since …");
+    first.ends();
+    second.shows("migrates since …");
     fs::write("gate", "\n").unwrap();
-    two.ends();
+    second.ends();
 }

@@ -45,8 +45,8 @@ pub fn play(test: &str, document: &str, heading: &str, scene: fn(&mut Part)) {
     inside.args([test, "--exact", "--nocapture"]).current_dir(ROOT);
     inside.env(INSIDE, "1").env("PATH", path).env("LC_ALL", "C.UTF-8").stdin(Stdio::null());
     let output = inside.output().unwrap();
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let said = text(&output.stdout) + &text(&output.stderr);
+    let lossy = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let said = lossy(&output.stdout) + &lossy(&output.stderr);
     assert!(output.status.success() && said.contains("1 passed"), "{document}, {heading}: {said}");
 }
 

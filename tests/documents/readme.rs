@@ -7,11 +7,7 @@ use std::process::Command;
 
 /// A broker, as the README starts it.
 pub fn broker() -> Terminal {
-    broker_with("")
-}
-
-pub fn broker_with(settings: &str) -> Terminal {
-    let mut broker = Terminal::script(&format!("broker {settings}"));
+    let mut broker = Terminal::script("broker");
     broker.shows("… event=listening addr=127.0.0.1:7700 …");
     broker
 }
