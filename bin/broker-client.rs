@@ -138,7 +138,7 @@ enum Instead {
     ///
     /// Exit codes: those of PROGRAM, 128 and the signal's number if a signal
     /// ended it, 127 and 126 if it cannot be found or run; 8 if the rank was
-    /// lost; those of broker-client if it comes to nothing before.
+    /// lost (unless --stay); those of broker-client if it comes to nothing before.
     ///
     /// Try: broker-client hold jobs -- sh -c 'echo term $BROKER_TERM; sleep 60'
     #[command(
@@ -158,6 +158,10 @@ enum Instead {
         /// broker's lease. Otherwise 5s, or half of a lease that is short
         #[arg(long, value_name = "TIME", value_parser = time)]
         kill_after: Option<Duration>,
+        /// Keep the seat when the rank or the lease is lost, and run PROGRAM again
+        /// with the next one, rather than end with 8
+        #[arg(long)]
+        stay: bool,
         /// What to run, and its arguments
         #[arg(last = true, required = true, value_name = "PROGRAM")]
         program: Vec<OsString>,
@@ -275,7 +279,7 @@ fn main() -> ExitCode {
     }
     ExitCode::from(match arguments.instead.take() {
         None => cli::run(settings(arguments)),
-        Some(Instead::Hold { channel, rank, ranks, kill_after, program }) => {
+        Some(Instead::Hold { channel, rank, ranks, kill_after, stay, program }) => {
             hold::run(hold::Settings {
                 host: arguments.host,
                 port: arguments.port,
@@ -284,6 +288,7 @@ fn main() -> ExitCode {
                 channel,
                 ranks: ranks.unwrap_or(rank),
                 kill_after,
+                stay,
                 program,
             })
         }
@@ -318,7 +323,7 @@ fn main() -> ExitCode {
 fn printed(arguments: &Arguments) -> Option<Vec<u8>> {
     let mut command = Arguments::command();
     if let Some(shell) = arguments.completions {
-        return Some(manual::completions(command, shell));
+        return Some(manual::completions("broker-client", &command, shell));
     }
     let of = arguments.man.as_deref()?;
     let page = manual::page(command.clone(), Some(of).filter(|of| !of.is_empty()));

@@ -30,11 +30,19 @@ fn title(command: &Command) -> String {
 }
 
 /// What a shell needs to complete a program's arguments.
-pub fn completions(mut program: Command, shell: Shell) -> Vec<u8> {
+pub fn completions(name: &'static str, program: &Command, shell: Shell) -> Vec<u8> {
+    // What is hidden from people is not to be offered to them either.
+    let visible = program.get_subcommands().filter(|command| !command.is_hide_set());
+    let mut shown = Command::new(name)
+        .version(env!("CARGO_PKG_VERSION"))
+        .args(program.get_arguments())
+        .subcommands(visible);
     let mut script = Vec::new();
-    let name = program.get_name().to_owned();
-    clap_complete::generate(shell, &mut program, name, &mut script);
-    script
+    clap_complete::generate(shell, &mut shown, name, &mut script);
+    // clap_complete takes the hyphen in a program's name for the beginning of a
+    // subcommand, in one of two places, so that subcommands would never be found.
+    let (found, meant) = (name.replace('-', "__subcmd__"), name.replace('-', "__"));
+    String::from_utf8_lossy(&script).replace(&found, &meant).into_bytes()
 }
 
 #[cfg(test)]
@@ -63,8 +71,9 @@ mod tests {
     #[test]
     fn shells_learn_the_arguments() {
         for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
-            let script = String::from_utf8(completions(program(), shell)).unwrap();
+            let script = String::from_utf8(completions("tidy", &program(), shell)).unwrap();
             assert!(script.contains("keep") && script.contains("long"), "{shell}: {script}");
+            assert!(!script.contains("hidden"), "{shell}: {script}");
         }
     }
 }

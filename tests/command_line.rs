@@ -169,7 +169,21 @@ fn pages_and_completions_come_from_the_arguments() {
             assert!(read(&format!("completions/{script}")).contains(flag), "{script}");
         }
     }
-    let script = folder.path().join("completions/broker.bash");
-    let checked = Command::new("bash").arg("-n").arg(script).status().unwrap();
-    assert!(checked.success());
+    // What somebody gets who types that and presses Tab.
+    for (program, words, offered) in [
+        ("broker", "broker --check", "--check-config"),
+        ("broker-client", "broker-client --rec", "--reconnect"),
+        ("broker-client", "broker-client hold --kill", "--kill-after"),
+        ("broker-client", "broker-client demo --mem", "--members"),
+        ("broker-client", "broker-client ho", "hold"),
+    ] {
+        let function = program.replace('-', "__");
+        let press = format!(
+            "source \"$0\"; COMP_WORDS=({words}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); \
+             _{function} {program} \"${{COMP_WORDS[-1]}}\" \"${{COMP_WORDS[-2]}}\"; echo \"${{COMPREPLY[@]}}\""
+        );
+        let script = folder.path().join(format!("completions/{program}.bash"));
+        let pressed = Command::new("bash").args(["-c", &press]).arg(script).output().unwrap();
+        assert_eq!(text(&pressed.stdout).trim(), offered, "{words}: {}", text(&pressed.stderr));
+    }
 }

@@ -162,18 +162,13 @@ fn the_figures_are_what_has_happened() {
     assert!(figures.get("broker_entries_delivered_total") > 30 + 2);
 }
 
-/// "`/metrics` parsed by a real `OpenMetrics` parser": the one of Prometheus.
-#[test]
-fn the_parser_of_prometheus_takes_it() {
+/// What the parser of Prometheus, a real one of `OpenMetrics`, makes of a scrape:
+/// the samples without labels, a line each. Nothing if it is not installed.
+fn parsed(broker: &Broker) -> Option<String> {
     const PARSE: &str = "import sys\n\
         from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse\n\
-        print(*sorted(f'{s.name} {s.value:g}' for f in parse(sys.stdin.read()) for s in f.samples \
+        print(*sorted(f'{s.name} {s.value:.0f}' for f in parse(sys.stdin.read()) for s in f.samples \
         if not s.labels), sep='\\n')";
-    let data = tempfile::tempdir().unwrap();
-    let broker = Broker::of(Child::with(&["--data", data.path().to_str().unwrap()]));
-    let mut alice = broker.member("alice", "ops");
-    alice.ask("pub ops x", "ok pub ops 2");
-    alice.expect("msg ops 2 alice x");
     let imports = |python: &&str| {
         let import = Command::new(python).args(["-c", "import prometheus_client"]).output();
         import.is_ok_and(|output| output.status.success())
@@ -181,19 +176,56 @@ fn the_parser_of_prometheus_takes_it() {
     let Some(python) = ["python3", "/usr/bin/python3"].into_iter().find(imports) else {
         let must = std::env::var_os("REQUIRE_TEST_TOOLS").is_some();
         assert!(!must, "python3-prometheus-client is missing");
-        return;
+        return None;
     };
     let mut command = Command::new(python);
     command.args(["-c", PARSE]).stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut parser = command.stderr(Stdio::piped()).spawn().unwrap();
-    parser.stdin.take().unwrap().write_all(Figures::text(&broker).as_bytes()).unwrap();
+    parser.stdin.take().unwrap().write_all(Figures::text(broker).as_bytes()).unwrap();
     let parsed = parser.wait_with_output().unwrap();
     let complaint = String::from_utf8_lossy(&parsed.stderr);
     assert!(parsed.status.success(), "{complaint}");
-    let samples = String::from_utf8(parsed.stdout).unwrap();
+    Some(String::from_utf8(parsed.stdout).unwrap())
+}
+
+#[track_caller]
+fn says(parsed: &str, sample: &str) {
+    assert!(parsed.lines().any(|line| line == sample), "{sample} in {parsed}");
+}
+
+#[test]
+fn the_parser_of_prometheus_takes_it() {
+    let data = tempfile::tempdir().unwrap();
+    let broker = Broker::of(Child::with(&["--data", data.path().to_str().unwrap()]));
+    let mut alice = broker.member("alice", "ops");
+    alice.ask("pub ops x", "ok pub ops 2");
+    alice.expect("msg ops 2 alice x");
+    let Some(parsed) = parsed(&broker) else { return };
     for sample in ["broker_messages_received_total 1", "broker_members 1", "broker_store_up 1"] {
-        assert!(samples.lines().any(|line| line == sample), "{sample} in {samples}");
+        says(&parsed, sample);
     }
+}
+
+/// The generator of load counts by itself what it has sent, and what has arrived.
+#[test]
+fn the_counters_agree_with_those_of_the_generator() {
+    let broker = Broker::process();
+    let mut bench = Command::new(env!("CARGO_BIN_EXE_broker-bench"));
+    bench.args([broker.addr.ip().to_string(), broker.addr.port().to_string()]);
+    bench.args(["publish", "--publishers", "2", "--channels", "2", "--members", "3"]);
+    let output = bench.args(["--seconds", "0.5", "--warm-up", "0.1", "--json"]).output().unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let count = |key: &str| report[key].as_u64().unwrap();
+    assert!(count("published") > 1000 && count("delivered") == 3 * count("published"), "{report}");
+    let Some(parsed) = parsed(&broker) else { return };
+    says(&parsed, &format!("broker_messages_received_total {}", count("published")));
+    says(&parsed, &format!("broker_messages_delivered_total {}", count("delivered")));
+    // It has cleared up.
+    says(&parsed, "broker_channels 0");
+    says(&parsed, "broker_gaps_total 0");
+    let sent = parsed.lines().find_map(|line| line.strip_prefix("broker_sent_bytes_total "));
+    let sent: u64 = sent.unwrap().parse().unwrap();
+    assert!(sent > count("delivered") * count("bytes"), "{sent} for {report}");
 }
 
 /// Names are what clients choose, and there may be any number of them.

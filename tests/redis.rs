@@ -10,11 +10,10 @@ mod support;
 use futures::StreamExt;
 use redis::AsyncCommands;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use support::{Broker, Program};
+use std::process::Command;
+use support::{Broker, Program, install, installed, redis_py};
 
-/// As they were when this was written.
-const REDIS_PY: &str = "redis>=5.2,<9";
+/// As it was when this was written.
 const IOREDIS: &str = "ioredis@>=5.4 <7";
 
 /// Whether a tool is there; a test that needs it may go on without only where
@@ -26,42 +25,12 @@ fn is_there(tool: &str, found: Result<(), String>) -> bool {
     false
 }
 
-fn run(command: &mut Command) -> Result<(), String> {
-    let shown = format!("{command:?}");
-    let done = command.stdin(Stdio::null()).output().map_err(|e| format!("{shown}: {e}"))?;
-    let complaint = String::from_utf8_lossy(&done.stderr);
-    if done.status.success() { Ok(()) } else { Err(format!("{shown}: {complaint}")) }
-}
-
-/// A folder in `target/` that is filled once, however many tests want it.
-fn installed(name: &str, fill: impl Fn(&Path) -> Result<(), String>) -> Result<PathBuf, String> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/clients").join(name);
-    std::fs::create_dir_all(&folder).map_err(|e| e.to_string())?;
-    let lock = std::fs::File::create(folder.join("lock")).map_err(|e| e.to_string())?;
-    lock.lock().map_err(|e| e.to_string())?;
-    let done = folder.join("done");
-    if !done.exists() {
-        fill(&folder)?;
-        std::fs::write(done, "").map_err(|e| e.to_string())?;
-    }
-    Ok(folder)
-}
-
-fn redis_py() -> Result<PathBuf, String> {
-    let folder = installed("redis-py", |folder| {
-        run(Command::new("python3").args(["-m", "venv"]).arg(folder))?;
-        let pip = folder.join("bin/pip");
-        run(Command::new(pip).args(["install", "--quiet", "--no-input", REDIS_PY]))
-    })?;
-    Ok(folder.join("bin/python"))
-}
-
 fn ioredis() -> Result<PathBuf, String> {
-    run(Command::new("node").arg("--version"))?;
+    install(Command::new("node").arg("--version"))?;
     installed("ioredis", |folder| {
         let mut npm = Command::new("npm");
         npm.args(["install", "--no-fund", "--no-audit", "--prefix"]);
-        run(npm.arg(folder).arg(IOREDIS))
+        install(npm.arg(folder).arg(IOREDIS))
     })
 }
 
@@ -160,7 +129,7 @@ fn redis_cli(broker: &Broker, args: &[&str]) -> Program {
 
 #[test]
 fn the_command_line_of_redis() {
-    if !is_there("redis-cli (Debian: redis-tools)", run(Command::new("redis-cli").arg("-v"))) {
+    if !is_there("redis-cli (Debian: redis-tools)", install(Command::new("redis-cli").arg("-v"))) {
         return;
     }
     for version in ["-2", "-3"] {
@@ -200,7 +169,7 @@ fn the_command_line_of_redis() {
 fn the_benchmark_of_redis() {
     if !is_there(
         "redis-benchmark (Debian: redis-tools)",
-        run(Command::new("redis-benchmark").arg("-v")),
+        install(Command::new("redis-benchmark").arg("-v")),
     ) {
         return;
     }

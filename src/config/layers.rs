@@ -191,7 +191,7 @@ fn instead(matches: &ArgMatches) -> Option<Halt> {
         });
     }
     let text = if let Some(shell) = matches.get_one(command::COMPLETIONS) {
-        manual::completions(command::command(), *shell)
+        manual::completions("broker", &command::command(), *shell)
     } else if matches.get_flag(command::MAN) {
         manual::page(command::command(), None).unwrap_or_default()
     } else {

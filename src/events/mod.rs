@@ -1,9 +1,9 @@
 //! What happens, one line each: `event=closed addr=127.0.0.1:40312 … reason=quit`.
 //!
 //! Whoever has something to say uses the macros of the `log` crate and goes on.
-//! A thread of its own ([`writer`]) puts the lines into the form that was asked
-//! for ([`form`]), counts those that come again ([`repeats`]) and writes them, so
-//! that nobody waits for whoever reads them; what waits for it ([`queue`]) has a
+//! A thread of its own (`writer`) puts the lines into the form that was asked
+//! for (`form`), counts those that come again (`repeats`) and writes them, so
+//! that nobody waits for whoever reads them; what waits for it (`queue`) has a
 //! limit. `docs/operations.md` lists every event.
 
 mod fields;

@@ -1,7 +1,7 @@
 //! `/metrics`: the broker's figures as `OpenMetrics` text.
 //!
 //! Nothing is counted for this alone that is not cheap to count: the rest is
-//! looked up when somebody asks ([`scrape`]). No label holds a name that a
+//! looked up when somebody asks (`scrape`). No label holds a name that a
 //! client can choose, so that the number of series has a limit.
 
 mod page;

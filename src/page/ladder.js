@@ -26,7 +26,7 @@ function Rung({ row, rank, isSelf, now }) {
     </span>
     <span class="facts">
       <span>term <b>${term === null ? "?" : whole(term)}</b></span>
-      <span class="since">${since ? `here for ${span(now - since, 0)}` : "just came"}</span>
+      <span class="since">${since ? `${away ? "came" : "here for"} ${span(now - since, 0)}${away ? " ago" : ""}` : "just came"}</span>
     </span>
   </li>`;
 }

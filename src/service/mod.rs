@@ -3,11 +3,11 @@
 //! | signal | what it does |
 //! | --- | --- |
 //! | TERM, INT | stops in order; the second one, at once |
-//! | HUP | reads the configuration again ([`reload`]) |
+//! | HUP | reads the configuration again (`reload`) |
 //! | USR2 | sends everybody away with their seats held, and goes on; the second one ends that |
 //!
-//! [`manager`] speaks to systemd: ready, reloading, stopping, and, fed by
-//! [`pulse`], alive.
+//! `manager` speaks to systemd: ready, reloading, stopping, and, fed by
+//! `pulse`, alive.
 
 mod manager;
 mod pulse;

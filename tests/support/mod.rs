@@ -18,6 +18,7 @@ mod program;
 mod receiver;
 mod resp;
 mod site;
+mod tools;
 
 pub use child::Child;
 pub use client::{Client, Sender, field, number};
@@ -29,6 +30,7 @@ pub use program::Program;
 pub use receiver::{Delivery, Receiver};
 pub use resp::{Redis, Said, encoded};
 pub use site::Site;
+pub use tools::{install, installed, redis_py};
 
 use ranked_broker::config::Config;
 use ranked_broker::server::Server;

@@ -79,7 +79,8 @@ pub fn say(line: &str, palette: Palette) -> String {
         }
         Frame::Job { id, state, text } => {
             let colon = if text.is_empty() { "" } else { ": " };
-            format!("job {} is {}{colon}{}", harmless(id), harmless(state), harmless(text))
+            let verb = if *state == "failed" { "has" } else { "is" };
+            format!("job {} {verb} {}{colon}{}", harmless(id), harmless(state), harmless(text))
         }
         Frame::Bye { reason } => {
             paint(palette.bad, &format!("the broker closes the connection: {}", harmless(reason)))

@@ -1,7 +1,7 @@
 //! `broker-client demo`: members that command each other, to look at.
 //!
-//! A [`member`] joins a channel, gives a harmless [`order`] now and then, and
-//! obeys those that it gets by saying so; nothing is ever run. A [`team`] is
+//! A `member` joins a channel, gives a harmless `order` now and then, and
+//! obeys those that it gets by saying so; nothing is ever run. A `team` is
 //! several of them, each a process that can be stopped or killed by itself, so
 //! that ranks can be seen closing up.
 

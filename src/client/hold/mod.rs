@@ -43,6 +43,8 @@ pub struct Settings {
     pub ranks: Ranks,
     /// How long it has to end itself.
     pub kill_after: Option<Duration>,
+    /// Whether to run it again with the next rank when one was lost.
+    pub stay: bool,
     /// The program and its arguments.
     pub program: Vec<OsString>,
 }

@@ -116,6 +116,12 @@ impl Program {
         }
     }
 
+    /// Waits for its guard, which has said that the program has ended, and with
+    /// that is at its own end.
+    pub(super) fn bury(&mut self) {
+        let _ = self.guard.wait();
+    }
+
     /// Whether anything of it is left, as far as this can be seen.
     pub(super) fn is_alive(&self) -> bool {
         self.group.is_some_and(|group| test_kill_process_group(group).is_ok())

@@ -172,7 +172,12 @@ impl Supervisor {
                 let events = self.tx.clone();
                 runtime::spawn(async move {
                     while let Some(told) = told.next().await {
+                        let is_end = matches!(told, Some(Report::Ended { .. }));
                         let _ = events.unbounded_send(Event::Guard(told));
+                        if is_end {
+                            // That its guard goes now would be taken for the next one's going.
+                            break;
+                        }
                     }
                 });
                 self.program = Some(program);
@@ -226,14 +231,7 @@ impl Supervisor {
                 status::running(&format!("rank={rank} term={term} pid={pid}"));
             }
             Event::Guard(Some(Report::Ended { code, told_to })) => {
-                let program = self.program.as_ref()?;
-                let Claim { rank, term, .. } = program.claim;
-                let (exit, why) = program.verdict(code, told_to);
-                match why {
-                    Some(why) => status::lost(&format!("rank={rank} term={term}: {why}")),
-                    None => status::ended(&format!("rank={rank} term={term} code={code}")),
-                }
-                return Some(exit);
+                return self.ended(code, told_to);
             }
             Event::Guard(None) => {
                 let mut program = self.program.take()?;
@@ -247,6 +245,24 @@ impl Supervisor {
             }
         }
         None
+    }
+
+    /// The program has ended; gives the exit code, unless there is to be another.
+    fn ended(&mut self, code: u8, told_to: bool) -> Option<u8> {
+        let mut program = self.program.take()?;
+        program.bury();
+        let Claim { rank, term, .. } = program.claim;
+        let (exit, why) = program.verdict(code, told_to);
+        let Some(why) = why else {
+            status::ended(&format!("rank={rank} term={term} code={code}"));
+            return Some(exit);
+        };
+        status::lost(&format!("rank={rank} term={term}: {why}"));
+        if self.settings.stay && !self.is_over {
+            self.news = News::default();
+            return None;
+        }
+        Some(exit)
     }
 
     fn has_entered(&mut self, entered: &Entered, now: Moment) {

@@ -1,0 +1,44 @@
+//! `broker-client hold --stay`: a rank that changes ends the program, and not the
+//! client.
+// A test fails by a panic, also in its helpers.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod client_support;
+
+use client_support::{Running, program};
+use ranked_broker::config::Config;
+use ranked_broker::server::Server;
+use std::time::Duration;
+
+/// Programs that run with the ranks 0 and 1, and say with which.
+fn hold(port: u16, name: &str) -> Running {
+    let script = "echo \"$0 runs with rank $BROKER_RANK\"; exec sleep 1000";
+    let options = ["--name", name, "hold", "db", "--ranks", "0-1", "--stay"];
+    Running::start(program(port, &[&options[..], &["--", "sh", "-c", script, name]].concat()))
+}
+
+#[test]
+fn the_standby_takes_over_and_no_stranger_passes_it() {
+    let lease = Duration::from_secs(2);
+    let config = Config { port: 0, lease, guard: Duration::from_millis(300), ..Config::default() };
+    let server = Server::start(config).unwrap();
+    let port = server.addr.port();
+    let mut one = hold(port, "one");
+    one.expect("running rank=0");
+    let mut two = hold(port, "two");
+    two.expect("running rank=1");
+    let mut three = hold(port, "three");
+    three.expect("waiting rank=2");
+    one.signal("KILL");
+    // The standby, which has a copy of all there is, and not who was behind it.
+    two.expect("lost rank=1 term=2: the rank is now 0");
+    two.expect("running rank=0");
+    three.expect("running rank=1");
+    // Its own end is its own affair.
+    two.signal("TERM");
+    assert_eq!(two.end(), 143);
+    three.expect("lost rank=1");
+    three.expect("running rank=0");
+    three.signal("TERM");
+    assert_eq!(three.end(), 143);
+}
