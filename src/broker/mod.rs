@@ -253,6 +253,20 @@ impl Broker {
         self.directory.find(name)
     }
 
+    /// The client of this name, to tell it something.
+    ///
+    /// # Errors
+    /// [`Code::NoMember`]; [`Code::Denied`] for one
+    /// that knows nothing of this broker's frames.
+    pub fn client_that_hears(&self, name: &str) -> Result<Arc<Client>, Fault> {
+        let client = self.client(name)?;
+        if client.is_plain() {
+            let text = format!("{name} is a Redis client, which hears nothing but messages");
+            return Err(Fault::new(Code::Denied, text));
+        }
+        Ok(client)
+    }
+
     /// Everyone who is here, in the order of arrival.
     pub fn everyone(&self) -> Vec<Arc<Client>> {
         self.directory.everyone()
