@@ -217,6 +217,10 @@ async fn route(
     if http.broker.is_draining() && !act.is_for_operators() {
         return Err(health::draining());
     }
+    // Figures are for whoever watches over the broker, by whatever name.
+    if !act.is_for_operators() {
+        http.origins.check_host(&head.headers)?;
+    }
     if !matches!(*method, Method::GET | Method::HEAD) {
         http.origins.check(&head.headers)?;
     }
