@@ -58,8 +58,30 @@ pub struct Residents {
 #[derive(Debug, Default)]
 struct Table {
     here: HashMap<Uuid, Arc<Resident>>,
+    /// How many are about to be.
+    entering: usize,
     /// Those that have gone, oldest first, with their tokens.
     gone: VecDeque<(Token, Absent)>,
+}
+
+/// A place among the residents for somebody who has not come in yet.
+#[derive(Debug)]
+struct Place<'r>(&'r Residents);
+
+impl Place<'_> {
+    /// Somebody takes it.
+    fn take(self, resident: &Arc<Resident>) {
+        let mut table = lock(&self.0.table);
+        table.here.insert(resident.token.session, resident.clone());
+        table.entering -= 1;
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        lock(&self.0.table).entering -= 1;
+    }
 }
 
 impl Residents {
@@ -77,11 +99,7 @@ impl Residents {
         entry: Entry,
         addr: SocketAddr,
     ) -> Result<(Arc<Resident>, Line), Fault> {
-        let most = self.broker.current().max_residents;
-        if lock(&self.table).here.len() >= most {
-            let text = format!("all {most} seats without a connection are taken");
-            return Err(Fault::new(Code::Full, text));
-        }
+        let place = self.place()?;
         // Its lease is looked at, not its silence.
         let client = self.broker.enter_unwatched(addr, "http");
         let speaker = Speaker::with_bell(self.broker.clone(), client);
@@ -97,12 +115,30 @@ impl Residents {
                 return Err(fault);
             }
         };
-        let resident = self.settle(speaker, entry.channel.into(), entry.wants);
+        let resident = self.settle(speaker, entry.channel.into(), entry.wants, place);
         if let Err(fault) = resident.speaker.on_disk(held).await {
             self.end(&resident, Close::Quit, "lost");
             return Err(fault);
         }
         Ok((resident, reply))
+    }
+
+    /// A place for one more.
+    fn place(&self) -> Result<Place<'_>, Fault> {
+        let most = self.broker.current().max_residents;
+        let mut table = lock(&self.table);
+        if table.here.len() + table.entering >= most {
+            let text = format!("all {most} seats without a connection are taken");
+            return Err(Fault::new(Code::Full, text));
+        }
+        table.entering += 1;
+        Ok(Place(self))
+    }
+
+    /// A place beyond the limit, if it has to be.
+    fn one_more(&self) -> Place<'_> {
+        lock(&self.table).entering += 1;
+        Place(self)
     }
 
     /// Somebody has come in, and is driven from now on.
@@ -111,6 +147,7 @@ impl Residents {
         speaker: Speaker,
         channel: Arc<str>,
         wants: Wants,
+        place: Place<'_>,
     ) -> Arc<Resident> {
         let client = speaker.session().client().clone();
         // It has said hello.
@@ -125,7 +162,7 @@ impl Residents {
             broker: self.broker.clone(),
             state: Mutex::new(state),
         });
-        lock(&self.table).here.insert(resident.token.session, resident.clone());
+        place.take(&resident);
         runtime::spawn(drive::run(self.clone(), resident.clone()));
         resident
     }
@@ -171,7 +208,9 @@ impl Residents {
             }
             channel?
         };
-        let resident = self.settle(speaker, channel, Wants::default());
+        // One that has a seat is not turned away, however many there are by now.
+        let place = self.one_more();
+        let resident = self.settle(speaker, channel, Wants::default(), place);
         log::info!("event=resident-back channel={} member={}", resident.channel, resident.name);
         Some(resident)
     }
@@ -266,4 +305,49 @@ fn hello(name: Option<String>, token: Option<&Token>) -> Request<'static> {
     let session = token.map(|token| token.session);
     let secret = token.map(|token| token.secret.simple().to_string());
     Request::Hello { name, quiet: false, format: None, session, secret, seen: Vec::new() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::wire::text::TextEncoder;
+    use std::sync::Barrier;
+
+    /// However many come at once, and whatever keeps some of them out.
+    #[test]
+    fn there_are_never_too_many() {
+        const MOST: usize = 3;
+        let config = Config { max_residents: MOST, ..Config::default() };
+        let broker = Broker::open(config, Box::new(TextEncoder)).unwrap();
+        let residents = Residents::new(broker);
+        let addr: SocketAddr = "127.0.0.1:1".parse().unwrap();
+        for round in 0..100 {
+            let barrier = Barrier::new(8);
+            let enter = |n: usize| {
+                let name = (n % 2 == 0).then(|| format!("r{round}-{}", n / 4));
+                let wants = Wants::default();
+                let entry = Entry { channel: "ops".into(), name, create: true, wants };
+                barrier.wait();
+                runtime::block_on(residents.enter(entry, addr)).map(|(resident, _)| resident)
+            };
+            let entered = std::thread::scope(|scope| {
+                let all: Vec<_> = (0..8)
+                    .map(|n| {
+                        scope.spawn({
+                            let enter = &enter;
+                            move || enter(n)
+                        })
+                    })
+                    .collect();
+                all.into_iter().filter_map(|one| one.join().unwrap().ok()).collect::<Vec<_>>()
+            });
+            // Whoever held a place for a moment may have kept somebody out.
+            assert!(entered.len() <= MOST, "{} in round {round}", entered.len());
+            for resident in entered {
+                residents.end(&resident, Close::Quit, "quit");
+            }
+        }
+        assert_eq!(lock(&residents.table).entering, 0);
+    }
 }
