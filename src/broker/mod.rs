@@ -26,6 +26,7 @@ mod subscribe;
 pub use directory::{Client, PATTERNS_MAX, Past};
 pub use mailbox::{Mail, Mailbox};
 pub use member::{Adopted, Member};
+pub use remembered::CallbackRecord;
 pub use sequences::{Kept, Refused};
 pub use sessions::{Answer, Claim, Identity, Key, Keys, Parked, Place};
 pub use stats::{ChannelStats, SILENT, Stats};

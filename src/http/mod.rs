@@ -89,6 +89,7 @@ impl Http {
         let origins = Origins::new(&config.allow_origin, &config.host);
         let residents = Residents::new(broker.clone());
         let couriers = Couriers::new(broker.clone());
+        couriers.resume(&residents);
         let (share, guest_keys) = (body::Share::default(), Mutex::default());
         let metrics = Metrics::new(broker.clone());
         Arc::new(Http { broker, origins, share, residents, couriers, guest_keys, metrics })

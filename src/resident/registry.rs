@@ -2,7 +2,7 @@
 
 use super::drive;
 use super::{Inbox, Resident, State, Token, Wants};
-use crate::broker::{Broker, Identity};
+use crate::broker::{Broker, CallbackRecord, Identity};
 use crate::error::{Close, Code, Fault};
 use crate::reply::{Line, Reply};
 use crate::request::{Request, Start};
@@ -30,6 +30,8 @@ pub struct Entry {
     pub create: bool,
     /// What it takes, besides commands.
     pub wants: Wants,
+    /// How it is told things, if it does not ask for them.
+    pub callback: Option<CallbackRecord>,
 }
 
 /// A resident that is not here.
@@ -116,6 +118,9 @@ impl Residents {
             }
         };
         let resident = self.settle(speaker, entry.channel.into(), entry.wants, place);
+        if let Some(callback) = &entry.callback {
+            self.broker.remember_callback(&resident.client, callback);
+        }
         if let Err(fault) = resident.speaker.on_disk(held).await {
             self.end(&resident, Close::Quit, "lost");
             return Err(fault);
@@ -189,12 +194,17 @@ impl Residents {
         match known {
             Some(Ok(resident)) => self.renew(&resident).map(|()| resident),
             Some(Err(absent)) => Err(absent),
-            None => self.revive(token, addr).ok_or(Absent::Unknown),
+            None => self.revive(token, Wants::default(), addr).ok_or(Absent::Unknown),
         }
     }
 
     /// A resident from before a restart of the broker, if its seat is still kept.
-    fn revive(self: &Arc<Self>, token: &Token, addr: SocketAddr) -> Option<Arc<Resident>> {
+    pub fn revive(
+        self: &Arc<Self>,
+        token: &Token,
+        wants: Wants,
+        addr: SocketAddr,
+    ) -> Option<Arc<Resident>> {
         if !self.broker.is_parked(token.session) {
             return None;
         }
@@ -210,7 +220,7 @@ impl Residents {
         };
         // One that has a seat is not turned away, however many there are by now.
         let place = self.one_more();
-        let resident = self.settle(speaker, channel, Wants::default(), place);
+        let resident = self.settle(speaker, channel, wants, place);
         log::info!("event=resident-back channel={} member={}", resident.channel, resident.name);
         Some(resident)
     }
@@ -250,6 +260,10 @@ impl Residents {
                 Close::TakenOver => session.end(close, now_ms),
                 _ => session.leave(close, now_ms),
             }
+        }
+        // Whoever is sent away because the broker stops is called by the next one.
+        if !matches!(close, Close::Shutdown | Close::Drain) {
+            self.broker.forget_callback(&resident.client);
         }
         log::info!(
             "event=resident-gone channel={} member={} reason={reason}",
@@ -325,9 +339,10 @@ mod tests {
         for round in 0..100 {
             let barrier = Barrier::new(8);
             let enter = |n: usize| {
-                let name = (n % 2 == 0).then(|| format!("r{round}-{}", n / 4));
+                let name = n.is_multiple_of(2).then(|| format!("r{round}-{}", n / 4));
                 let wants = Wants::default();
-                let entry = Entry { channel: "ops".into(), name, create: true, wants };
+                let (channel, callback) = ("ops".into(), None);
+                let entry = Entry { channel, name, create: true, wants, callback };
                 barrier.wait();
                 runtime::block_on(residents.enter(entry, addr)).map(|(resident, _)| resident)
             };
