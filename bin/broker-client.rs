@@ -13,6 +13,7 @@ use ranked_broker::client::store;
 use ranked_broker::config;
 use ranked_broker::manual;
 use ranked_broker::moment::Moment;
+use ranked_broker::runtime;
 use std::ffi::OsString;
 use std::io::Write;
 use std::path::PathBuf;
@@ -265,6 +266,7 @@ fn seconds(text: &str) -> Result<Duration, String> {
 
 fn main() -> ExitCode {
     env_logger::init();
+    runtime::use_threads(1);
     let mut arguments = parse();
     if let Some(text) = printed(&arguments) {
         // Whoever reads it may stop early, as `head` does.

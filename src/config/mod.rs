@@ -88,6 +88,8 @@ pub struct Config {
     pub numseq_retention: Duration,
     /// Number sequences that are kept at once.
     pub numseq_clients: usize,
+    /// Threads that serve connections. Zero: one fewer than processors.
+    pub threads: usize,
     /// Worker processes at once. Zero: one for each processor.
     pub workers: usize,
     /// Jobs that wait for a worker at once.
@@ -134,6 +136,7 @@ impl Default for Config {
             numseq_timeout: Duration::ZERO,
             numseq_retention: Duration::ZERO,
             numseq_clients: 0,
+            threads: 0,
             workers: 0,
             job_queue: 0,
             job_timeout: Duration::ZERO,
@@ -195,6 +198,7 @@ mod tests {
             numseq_timeout: Duration::from_secs(1),
             numseq_retention: Duration::from_secs(30),
             numseq_clients: 65_536,
+            threads: 0,
             workers: 0,
             job_queue: 1_024,
             job_timeout: Duration::from_secs(60),

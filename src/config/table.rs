@@ -272,6 +272,14 @@ pub static SETTINGS: &[Setting] = &[
         },
     },
     Setting {
+        name: "threads",
+        value_name: "N",
+        help: "Threads that serve connections; 0 is one fewer than processors, at least one",
+        why: "With as many as processors they wake each other and wait for each other, and for the \
+              system's own work on the sockets: a message costs half as much again.",
+        kind: Kind::Count { field: field!(threads), default: 0, bounds: 0..=1_024 },
+    },
+    Setting {
         name: "workers",
         value_name: "N",
         help: "Worker processes for jobs at once; 0 is one for each processor",

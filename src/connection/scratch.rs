@@ -5,7 +5,7 @@ use crate::session::Batch;
 use std::cell::RefCell;
 
 /// Bytes that are read at once, beyond an unfinished line.
-const READ_BYTES: usize = 64 * 1024;
+const READ_BYTES: usize = 32 * 1024;
 
 /// What a connection needs while it is polled, and not in between.
 #[derive(Default)]

@@ -54,7 +54,6 @@ impl Program {
             // A worker's own threads are few, and it is told the addresses
             // that they reserve as memory: one pool of it, and two of them.
             .env("MALLOC_ARENA_MAX", "1")
-            .env("ASYNC_STD_THREAD_COUNT", "1")
             // The last line that it writes is to say why it ended.
             .env("RUST_BACKTRACE", "0")
             // What a terminal sends to the broker is not meant for it.

@@ -3,6 +3,7 @@
 
 use super::link::{self, Messages, News, Order, Report};
 use crate::jobs;
+use crate::runtime;
 use rustix::process::{Resource, Rlimit, getppid, setrlimit};
 use std::io::{self, Read, stdin, stdout};
 use std::process::exit;
@@ -29,6 +30,7 @@ pub fn run(arguments: &[String]) -> u8 {
     if !die_with_parent(parent) {
         return 1;
     }
+    runtime::use_threads(1);
     let (tx, orders) = channel();
     // A thread of its own, because the end of the broker must be noticed while
     // a job runs.

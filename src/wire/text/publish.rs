@@ -13,13 +13,16 @@ use std::borrow::Cow;
 /// its only form. Everything else goes the long way round.
 pub(super) fn decode_plain(line: &[u8]) -> Option<Publish<'_>> {
     let rest = line.strip_prefix(b"pub ")?;
-    let (channel, text) = rest.split_at(memchr::memchr(b' ', rest)?);
-    let text = &text[1..];
     // Only what a name is made of: a quote, backslash or tab within the word
-    // would be read otherwise on the long way.
-    let is_name = channel.first().is_some_and(u8::is_ascii_alphanumeric)
-        && channel.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
-    if !is_name || text.starts_with(b"--") || !words::is_plain(text) {
+    // would be read otherwise on the long way. Names are short, so that looking
+    // at each byte is as quick as looking for the blank.
+    let is_name = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+    let (channel, text) = rest.split_at(rest.iter().position(|b| !is_name(b))?);
+    let text = text.strip_prefix(b" ")?;
+    if !channel.first().is_some_and(u8::is_ascii_alphanumeric)
+        || text.starts_with(b"--")
+        || !words::is_plain(text)
+    {
         return None;
     }
     let channel = Cow::Borrowed(std::str::from_utf8(channel).ok()?);
