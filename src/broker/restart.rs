@@ -72,10 +72,10 @@ impl Broker {
         }
     }
 
-    /// Nobody calls it any more.
-    pub fn forget_callback(&self, client: &Client) {
-        if let (Some(records), Some(identity)) = (self.records(), client.identity()) {
-            remembered::remove_callback(records, identity.session);
+    /// The member with this session is not called any more.
+    pub fn forget_callback(&self, session: Uuid) {
+        if let Some(records) = self.records() {
+            remembered::remove_callback(records, session);
         }
     }
 

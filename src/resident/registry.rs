@@ -263,7 +263,7 @@ impl Residents {
         }
         // Whoever is sent away because the broker stops is called by the next one.
         if !matches!(close, Close::Shutdown | Close::Drain) {
-            self.broker.forget_callback(&resident.client);
+            self.broker.forget_callback(resident.token.session);
         }
         log::info!(
             "event=resident-gone channel={} member={} reason={reason}",
