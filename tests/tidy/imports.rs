@@ -59,7 +59,7 @@ const RULES: &[(&str, Reach)] = &[
         AnyBut(&["server", "connection", "http", "session", "broker", "store", "log", "roster"]),
     ),
     // Those who run jobs do not know what they are for, nor the other way round.
-    ("workers", Only(&["error", "frame", "jobs", "sync"])),
+    ("workers", Only(&["error", "frame", "jobs", "runtime", "sync"])),
     ("jobs", Only(&["error", "outbound", "request", "runtime", "sequence"])),
     // What is said in each direction: data, some of which are the log's entries.
     ("request", Only(&["error", "payload", "reply", "frame", "log"])),
