@@ -7,6 +7,7 @@
 mod support;
 
 use serde_json::{Value, json};
+use std::io::Write;
 use support::{Answer, Broker, Web, eventually, matches};
 
 const NDJSON: &str = "application/x-ndjson";
@@ -289,7 +290,7 @@ fn a_connection_is_used_again() {
     assert_eq!(one, two, "one connection is one client");
     let both =
         [web.request("GET", "/v1/version", None), web.request("GET", "/v1/stats", None)].concat();
-    std::io::Write::write_all(&mut stream, &both).unwrap();
+    stream.write_all(&both).unwrap();
     Answer::read(&mut stream, "GET").unwrap().expect(200, r#"{"broker":*}"#);
     Answer::read(&mut stream, "GET").unwrap().expect(200, r#"{"uptime":*}"#);
     drop(stream);
@@ -310,7 +311,7 @@ fn a_broker_that_stops_answers_what_it_has_begun() {
         "/v1/channels/ops/commands",
         Some(("application/json", b"{\"name\":\"go\"}")),
     );
-    std::io::Write::write_all(&mut stream, &command).unwrap();
+    stream.write_all(&command).unwrap();
     bob.expect("cmd ops 3 alice 0 1 go");
     // Alice goes with the broker, and nobody collects the results any more.
     broker.child().signal("TERM");
@@ -319,4 +320,36 @@ fn a_broker_that_stops_answers_what_it_has_begun() {
     assert_eq!(answer.header("connection"), Some("close"), "{answer:?}");
     assert_eq!(std::io::Read::read(&mut stream, &mut [0]).unwrap(), 0);
     assert!(broker.child().ended().success());
+}
+
+/// A page may have a name that leads to its own server first and here after
+/// that: then it is of the same origin, and its browser says nothing of it but
+/// by `Host`.
+#[test]
+fn nothing_is_read_by_a_name_that_somebody_else_pointed_here() {
+    let broker = Broker::with(|config| config.allow_origin = vec!["https://app.example".into()]);
+    let mut alice = broker.member("alice", "ops");
+    let port = broker.addr.port();
+    let ask = |request: &str, host: &str| {
+        let mut stream = broker.web().connect();
+        let head = format!("{request} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+        stream.write_all(head.as_bytes()).unwrap();
+        Answer::read(&mut stream, "HEAD").unwrap()
+    };
+    let events = "/v1/channels/ops/events";
+    for path in ["/", "/v1/channels", "/v1/channels/ops/messages", events, "/v1/ws"] {
+        for host in [format!("evil.example:{port}"), "evil.example".into()] {
+            let refused = ask(&format!("GET {path}"), &host);
+            assert_eq!(refused.status, 403, "{path} {host}");
+            assert_eq!(refused.header("content-type"), Some("application/problem+json"));
+        }
+    }
+    assert_eq!(ask("DELETE /v1/channels/ops", "evil.example").status, 403);
+    for host in [format!("localhost:{port}"), "broker".into(), "app.example".into()] {
+        assert_eq!(ask(&format!("GET {events}"), &host).status, 200, "{host}");
+    }
+    for path in ["/livez", "/readyz", "/metrics"] {
+        assert_eq!(ask(&format!("GET {path}"), "broker.example").status, 200, "{path}");
+    }
+    alice.nothing_else();
 }

@@ -88,8 +88,8 @@ impl Broker {
     /// the job is there for whoever has that, whether or not the client stays.
     ///
     /// # Errors
-    /// [`Code::NoMember`], [`Code::BadRequest`], [`Code::Busy`]; then there is no
-    /// job.
+    /// [`Code::NoMember`], [`Code::Denied`] for a member that hears of no jobs,
+    /// [`Code::BadRequest`], [`Code::Busy`]; then there is no job.
     pub fn submit_job(
         &self,
         client: &Arc<Client>,
@@ -101,7 +101,7 @@ impl Broker {
         let job = jobs::find(verb).ok_or_else(|| {
             Fault::new(Code::UnknownCommand, format!("{} is no job; see: help", quoted(verb)))
         })?;
-        let to = to.map(|to| self.client(to)).transpose()?;
+        let to = to.map(|to| self.client_that_hears(to)).transpose()?;
         if to.is_some() && !job.goes_to_others() {
             let text = format!("the result of {verb} goes to nobody but you");
             return Err(Fault::new(Code::BadRequest, text));

@@ -26,6 +26,7 @@ mod subscribe;
 pub use directory::{Client, PATTERNS_MAX, Past};
 pub use mailbox::{Mail, Mailbox};
 pub use member::{Adopted, Member};
+pub use remembered::CallbackRecord;
 pub use sequences::{Kept, Refused};
 pub use sessions::{Answer, Claim, Identity, Key, Keys, Parked, Place};
 pub use stats::{ChannelStats, SILENT, Stats};
@@ -251,6 +252,20 @@ impl Broker {
     /// [`crate::error::Code::NoMember`].
     pub fn client(&self, name: &str) -> Result<Arc<Client>, Fault> {
         self.directory.find(name)
+    }
+
+    /// The client of this name, to tell it something.
+    ///
+    /// # Errors
+    /// [`Code::NoMember`]; [`Code::Denied`] for one
+    /// that knows nothing of this broker's frames.
+    pub fn client_that_hears(&self, name: &str) -> Result<Arc<Client>, Fault> {
+        let client = self.client(name)?;
+        if client.is_plain() {
+            let text = format!("{name} is a Redis client, which hears nothing but messages");
+            return Err(Fault::new(Code::Denied, text));
+        }
+        Ok(client)
     }
 
     /// Everyone who is here, in the order of arrival.

@@ -11,6 +11,7 @@ use crate::store::{Shelf, Table, decode, encode};
 use crate::sync::lock;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -46,6 +47,20 @@ pub struct PlaceRecord {
     pub by_pattern: bool,
 }
 
+/// How a member without a connection is told things. The session's secret is
+/// what it is told them under.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallbackRecord {
+    /// The URL to call.
+    pub url: String,
+    /// Whether it is told messages.
+    pub messages: bool,
+    /// Whether it is told who comes, goes and moves.
+    pub roster: bool,
+    /// From where it came.
+    pub addr: SocketAddr,
+}
+
 /// The answer to a key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct AnswerRecord {
@@ -59,6 +74,7 @@ enum About {
     Session,
     Place { channel: String },
     Answer { channel: String, word: String, is_command: bool },
+    Callback,
 }
 
 fn key(session: Uuid, about: &About) -> Vec<u8> {
@@ -78,6 +94,8 @@ pub struct Remembered {
     pub places: BTreeMap<String, PlaceRecord>,
     /// What was answered to its keys, by seq: the channel, the key, the answer.
     pub answers: Vec<(String, Box<str>, Answer)>,
+    /// How it is told things, if it has no connection.
+    pub callback: Option<CallbackRecord>,
 }
 
 /// Notes a session with its current channel.
@@ -117,6 +135,16 @@ pub fn remove_place(shelf: &dyn Shelf, client: &Client, channel: &str) {
     let Some(Identity { session, .. }) = client.identity() else { return };
     let about = About::Place { channel: channel.to_owned() };
     shelf.remove(Table::Sessions, &key(session, &about));
+}
+
+/// Notes how a session is told things.
+pub fn put_callback(shelf: &dyn Shelf, session: Uuid, record: &CallbackRecord) {
+    shelf.put(Table::Sessions, &key(session, &About::Callback), encode(record));
+}
+
+/// A session is not called any more.
+pub fn remove_callback(shelf: &dyn Shelf, session: Uuid) {
+    shelf.remove(Table::Sessions, &key(session, &About::Callback));
 }
 
 /// Notes what was answered to a key.
@@ -170,11 +198,13 @@ fn one(
     rows: Vec<(About, Vec<u8>)>,
 ) -> Result<Option<Remembered>, String> {
     let damaged = |e| format!("a record of session {session} is unreadable: {e}");
-    let (mut record, mut places, mut answers) = (None, BTreeMap::new(), Vec::new());
+    let (mut record, mut callback) = (None, None);
+    let (mut places, mut answers) = (BTreeMap::new(), Vec::new());
     let keys: Vec<Vec<u8>> = rows.iter().map(|(about, _)| key(session, about)).collect();
     for (about, row) in rows {
         match about {
             About::Session => record = Some(decode(&row).map_err(damaged)?),
+            About::Callback => callback = Some(decode(&row).map_err(damaged)?),
             About::Place { channel } => {
                 places.insert(channel, decode(&row).map_err(damaged)?);
             }
@@ -191,5 +221,5 @@ fn one(
         return Ok(None);
     };
     answers.sort_by_key(|(.., answer)| answer.seq);
-    Ok(Some(Remembered { session, record, places, answers }))
+    Ok(Some(Remembered { session, record, places, answers, callback }))
 }

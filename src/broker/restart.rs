@@ -5,7 +5,7 @@ use super::channel::{Channel, RestoredSeat};
 use super::clock::Timer;
 use super::directory::Client;
 use super::member::Member;
-use super::remembered::{self, PlaceRecord, Remembered};
+use super::remembered::{self, CallbackRecord, PlaceRecord, Remembered};
 use super::sessions::{Answer, Identity, Key, Keys, Kind, Parked, Place};
 use super::{Broker, millis};
 use crate::log::{ClientId, Departure};
@@ -65,6 +65,35 @@ impl Broker {
         }
     }
 
+    /// Notes how a member without a connection is told things.
+    pub fn remember_callback(&self, client: &Client, record: &CallbackRecord) {
+        if let (Some(records), Some(identity)) = (self.records(), client.identity()) {
+            remembered::put_callback(records, identity.session, record);
+        }
+    }
+
+    /// The member with this session is not called any more.
+    pub fn forget_callback(&self, session: Uuid) {
+        if let Some(records) = self.records() {
+            remembered::remove_callback(records, session);
+        }
+    }
+
+    /// Members without a connection from before the restart that were called:
+    /// who each is, and how.
+    ///
+    /// # Errors
+    /// What cannot be read, in words.
+    pub fn callbacks_of_before(&self) -> Result<Vec<(Identity, CallbackRecord)>, String> {
+        let Some(records) = self.records() else { return Ok(Vec::new()) };
+        let called = remembered::all(records)?.into_iter().filter_map(|remembered| {
+            let Remembered { session, record, callback, .. } = remembered;
+            let secret = Uuid::from_bytes(record.secret);
+            Some((Identity { session, secret, asked: record.asked }, callback?))
+        });
+        Ok(called.collect())
+    }
+
     /// A client's session is over.
     pub(super) fn forget_session(&self, client: &Client, keys: Option<&Keys>) {
         let (Some(records), Some(identity)) = (self.records(), client.identity()) else { return };
@@ -111,7 +140,7 @@ impl Broker {
 
     /// A client with the session that is remembered of it.
     fn returning(&self, remembered: Remembered, now_ms: u64) -> Returning {
-        let Remembered { session, record, places, answers } = remembered;
+        let Remembered { session, record, places, answers, callback: _ } = remembered;
         let secret = Uuid::from_bytes(record.secret);
         let identity = Identity { session, secret, asked: record.asked };
         let client = self.directory.restore(record.client, &record.name, now_ms);

@@ -56,14 +56,15 @@ pub async fn join(mut exchange: Exchange) -> Result<Answer, Problem> {
         Some(callback) => Some(exchange.http.couriers.admit(callback).await?),
         None => None,
     };
+    let residents = &exchange.http.residents;
+    let addr = exchange.caller.session().client().origin().addr;
     let entry = Entry {
         channel: exchange.part("channel").to_owned(),
         name: joining.name,
         create: joining.create.unwrap_or_default(),
         wants: callback.as_ref().map(Admitted::wants).unwrap_or_default(),
+        callback: callback.as_ref().map(|callback| callback.record(addr)),
     };
-    let residents = &exchange.http.residents;
-    let addr = exchange.caller.session().client().origin().addr;
     let (resident, reply) = residents.enter(entry, addr).await?;
     if let Some(callback) = callback {
         exchange.http.couriers.serve(callback, residents.clone(), resident.clone());

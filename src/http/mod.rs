@@ -89,6 +89,7 @@ impl Http {
         let origins = Origins::new(&config.allow_origin, &config.host);
         let residents = Residents::new(broker.clone());
         let couriers = Couriers::new(broker.clone());
+        couriers.resume(&residents);
         let (share, guest_keys) = (body::Share::default(), Mutex::default());
         let metrics = Metrics::new(broker.clone());
         Arc::new(Http { broker, origins, share, residents, couriers, guest_keys, metrics })
@@ -216,6 +217,10 @@ async fn route(
     };
     if http.broker.is_draining() && !act.is_for_operators() {
         return Err(health::draining());
+    }
+    // Figures are for whoever watches over the broker, by whatever name.
+    if !act.is_for_operators() {
+        http.origins.check_host(&head.headers)?;
     }
     if !matches!(*method, Method::GET | Method::HEAD) {
         http.origins.check(&head.headers)?;

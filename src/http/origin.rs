@@ -3,12 +3,19 @@
 //! A browser sends requests for any page that it shows, also to this machine,
 //! and says in `Origin` for which. A program that is no browser says nothing
 //! there, and has no need to be asked.
+//!
+//! It says nothing there for a page that reads from where it came. So a page
+//! whose name leads to its own server first, and to this machine after that, is
+//! told apart by that name: it stands in `Host`.
 
 use super::problem::Problem;
 use crate::error::Code;
 use hyper::StatusCode;
 use hyper::header::{HOST, HeaderMap, ORIGIN};
 use std::net::IpAddr;
+
+/// Ends of names that nobody can have on the internet, besides those of one word.
+const PRIVATE: [&str; 4] = [".localhost", ".local", ".internal", ".home.arpa"];
 
 /// Whose pages may change something, or talk by WebSocket.
 #[derive(Debug)]
@@ -49,9 +56,46 @@ impl Origins {
         Err(Problem::new(StatusCode::FORBIDDEN, Code::Denied, text))
     }
 
-    /// Whether the page comes from where the request goes, and that is no name
-    /// that somebody else could have pointed here: an address, this machine, or
-    /// the name that the broker listens on.
+    /// That a request goes to a name that is the broker's: one that nobody else
+    /// could have pointed here, or that of an origin that is allowed.
+    ///
+    /// # Errors
+    /// 403 otherwise.
+    pub fn check_host(&self, headers: &HeaderMap) -> Result<(), Problem> {
+        let Some(host) = headers.get(HOST).filter(|host| !host.is_empty()) else { return Ok(()) };
+        let place = host.to_str().ok().and_then(|host| port_apart(host, 0));
+        if place.is_some_and(|(name, _)| self.is_ours(name) || self.is_host_of_allowed(name)) {
+            return Ok(());
+        }
+        let shown = crate::error::quoted(&String::from_utf8_lossy(host.as_bytes()));
+        let text = format!(
+            "this broker is not known to be {shown}: ask it by its address, or see broker --allow-origin"
+        );
+        Err(Problem::new(StatusCode::FORBIDDEN, Code::Denied, text))
+    }
+
+    /// Whether a page that is allowed comes from there, which the broker is then
+    /// behind.
+    fn is_host_of_allowed(&self, name: &str) -> bool {
+        let hosts = self.allowed.iter().filter_map(|origin| origin.split_once("://"));
+        hosts
+            .filter_map(|(_, place)| port_apart(place, 0))
+            .any(|(host, _)| host.eq_ignore_ascii_case(name))
+    }
+
+    /// Whether nobody else could have pointed this name here: an address, the
+    /// name that the broker listens on, or one that is none on the internet.
+    fn is_ours(&self, name: &str) -> bool {
+        let name = name.trim_end_matches('.').to_ascii_lowercase();
+        let is_address = name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
+        is_address
+            || name == self.host
+            || !name.contains('.')
+            || PRIVATE.iter().any(|end| name.ends_with(end))
+    }
+
+    /// Whether the page comes from where the request goes, and that is a name of
+    /// ours.
     fn is_own(&self, headers: &HeaderMap) -> bool {
         let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
         let (Some(origin), Some(host)) = (text(ORIGIN), text(HOST)) else { return false };
@@ -62,10 +106,7 @@ impl Origins {
         };
         let place = |place| port_apart(place, default_port);
         let (Some((name, port)), Some(host)) = (place(origin), place(host)) else { return false };
-        let name = name.to_ascii_lowercase();
-        let is_address = name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
-        (host.0.eq_ignore_ascii_case(&name) && host.1 == port)
-            && (is_address || name == "localhost" || name == self.host)
+        host.0.eq_ignore_ascii_case(name) && host.1 == port && self.is_ours(name)
     }
 }
 
@@ -100,6 +141,8 @@ mod tests {
             ("http://[::1]", "[::1]"),
             ("http://127.0.0.1", "127.0.0.1:80"),
             ("https://broker.example", "broker.example"),
+            ("http://broker:7700", "broker:7700"),
+            ("http://desk.local:7700", "desk.local:7700"),
             ("https://app.example:8443", "127.0.0.1:7700"),
             ("https://APP.example:8443", "evil.example"),
         ] {
@@ -113,6 +156,8 @@ mod tests {
             // A name of theirs that leads here: the page is from where it asks.
             ("http://evil.example:7700", "evil.example:7700"),
             ("http://localhost.evil.example", "localhost.evil.example"),
+            ("http://evil.example.:7700", "evil.example.:7700"),
+            ("http://notlocal", "evil.notlocal"),
             ("https://app.example", "127.0.0.1:7700"),
             ("http://app.example:8443", "127.0.0.1:7700"),
             ("https://app.example:8443.evil.example", "127.0.0.1:7700"),
@@ -126,5 +171,43 @@ mod tests {
         twice.append(ORIGIN, HeaderValue::from_static("http://evil.example"));
         assert!(Origins::new(&["https://app.example:8443".into()], "").check(&twice).is_err());
         assert!(Origins::new(&[], "").check(&HeaderMap::new()).is_ok());
+    }
+
+    #[test]
+    fn names_that_somebody_else_could_have_pointed_here() {
+        let origins = Origins::new(&["https://App.example:8443".into()], "broker.example");
+        let is_ours = |host: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(HOST, HeaderValue::from_str(host).unwrap());
+            origins.check_host(&headers).is_ok()
+        };
+        for host in [
+            "127.0.0.1:7700",
+            "[::1]",
+            "192.0.2.7:80",
+            "LOCALHOST:7700",
+            "localhost.:7700",
+            "broker:7700",
+            "desk.local",
+            "broker.svc.cluster.local:7700",
+            "Broker.example",
+            "app.example:7700",
+            "",
+        ] {
+            assert!(is_ours(host), "{host}");
+        }
+        for host in [
+            "evil.example:7700",
+            "evil.example.:7700",
+            "127.0.0.1.evil.example",
+            "localhost.evil.example:7700",
+            "evil.notlocal",
+            "app.example.evil.example",
+            "127.0.0.1:x",
+            "[::1].evil.example",
+        ] {
+            assert!(!is_ours(host), "{host}");
+        }
+        assert!(origins.check_host(&HeaderMap::new()).is_ok());
     }
 }

@@ -2,7 +2,7 @@
 
 use super::drive;
 use super::{Inbox, Resident, State, Token, Wants};
-use crate::broker::{Broker, Identity};
+use crate::broker::{Broker, CallbackRecord, Identity};
 use crate::error::{Close, Code, Fault};
 use crate::reply::{Line, Reply};
 use crate::request::{Request, Start};
@@ -30,6 +30,8 @@ pub struct Entry {
     pub create: bool,
     /// What it takes, besides commands.
     pub wants: Wants,
+    /// How it is told things, if it does not ask for them.
+    pub callback: Option<CallbackRecord>,
 }
 
 /// A resident that is not here.
@@ -58,8 +60,30 @@ pub struct Residents {
 #[derive(Debug, Default)]
 struct Table {
     here: HashMap<Uuid, Arc<Resident>>,
+    /// How many are about to be.
+    entering: usize,
     /// Those that have gone, oldest first, with their tokens.
     gone: VecDeque<(Token, Absent)>,
+}
+
+/// A place among the residents for somebody who has not come in yet.
+#[derive(Debug)]
+struct Place<'r>(&'r Residents);
+
+impl Place<'_> {
+    /// Somebody takes it.
+    fn take(self, resident: &Arc<Resident>) {
+        let mut table = lock(&self.0.table);
+        table.here.insert(resident.token.session, resident.clone());
+        table.entering -= 1;
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        lock(&self.0.table).entering -= 1;
+    }
 }
 
 impl Residents {
@@ -77,11 +101,7 @@ impl Residents {
         entry: Entry,
         addr: SocketAddr,
     ) -> Result<(Arc<Resident>, Line), Fault> {
-        let most = self.broker.current().max_residents;
-        if lock(&self.table).here.len() >= most {
-            let text = format!("all {most} seats without a connection are taken");
-            return Err(Fault::new(Code::Full, text));
-        }
+        let place = self.place()?;
         // Its lease is looked at, not its silence.
         let client = self.broker.enter_unwatched(addr, "http");
         let speaker = Speaker::with_bell(self.broker.clone(), client);
@@ -97,12 +117,33 @@ impl Residents {
                 return Err(fault);
             }
         };
-        let resident = self.settle(speaker, entry.channel.into(), entry.wants);
+        let resident = self.settle(speaker, entry.channel.into(), entry.wants, place);
+        if let Some(callback) = &entry.callback {
+            self.broker.remember_callback(&resident.client, callback);
+        }
         if let Err(fault) = resident.speaker.on_disk(held).await {
             self.end(&resident, Close::Quit, "lost");
             return Err(fault);
         }
         Ok((resident, reply))
+    }
+
+    /// A place for one more.
+    fn place(&self) -> Result<Place<'_>, Fault> {
+        let most = self.broker.current().max_residents;
+        let mut table = lock(&self.table);
+        if table.here.len() + table.entering >= most {
+            let text = format!("all {most} seats without a connection are taken");
+            return Err(Fault::new(Code::Full, text));
+        }
+        table.entering += 1;
+        Ok(Place(self))
+    }
+
+    /// A place beyond the limit, if it has to be.
+    fn one_more(&self) -> Place<'_> {
+        lock(&self.table).entering += 1;
+        Place(self)
     }
 
     /// Somebody has come in, and is driven from now on.
@@ -111,6 +152,7 @@ impl Residents {
         speaker: Speaker,
         channel: Arc<str>,
         wants: Wants,
+        place: Place<'_>,
     ) -> Arc<Resident> {
         let client = speaker.session().client().clone();
         // It has said hello.
@@ -125,7 +167,7 @@ impl Residents {
             broker: self.broker.clone(),
             state: Mutex::new(state),
         });
-        lock(&self.table).here.insert(resident.token.session, resident.clone());
+        place.take(&resident);
         runtime::spawn(drive::run(self.clone(), resident.clone()));
         resident
     }
@@ -152,12 +194,17 @@ impl Residents {
         match known {
             Some(Ok(resident)) => self.renew(&resident).map(|()| resident),
             Some(Err(absent)) => Err(absent),
-            None => self.revive(token, addr).ok_or(Absent::Unknown),
+            None => self.revive(token, Wants::default(), addr).ok_or(Absent::Unknown),
         }
     }
 
     /// A resident from before a restart of the broker, if its seat is still kept.
-    fn revive(self: &Arc<Self>, token: &Token, addr: SocketAddr) -> Option<Arc<Resident>> {
+    pub fn revive(
+        self: &Arc<Self>,
+        token: &Token,
+        wants: Wants,
+        addr: SocketAddr,
+    ) -> Option<Arc<Resident>> {
         if !self.broker.is_parked(token.session) {
             return None;
         }
@@ -171,7 +218,9 @@ impl Residents {
             }
             channel?
         };
-        let resident = self.settle(speaker, channel, Wants::default());
+        // One that has a seat is not turned away, however many there are by now.
+        let place = self.one_more();
+        let resident = self.settle(speaker, channel, wants, place);
         log::info!("event=resident-back channel={} member={}", resident.channel, resident.name);
         Some(resident)
     }
@@ -211,6 +260,10 @@ impl Residents {
                 Close::TakenOver => session.end(close, now_ms),
                 _ => session.leave(close, now_ms),
             }
+        }
+        // Whoever is sent away because the broker stops is called by the next one.
+        if !matches!(close, Close::Shutdown | Close::Drain) {
+            self.broker.forget_callback(resident.token.session);
         }
         log::info!(
             "event=resident-gone channel={} member={} reason={reason}",
@@ -266,4 +319,50 @@ fn hello(name: Option<String>, token: Option<&Token>) -> Request<'static> {
     let session = token.map(|token| token.session);
     let secret = token.map(|token| token.secret.simple().to_string());
     Request::Hello { name, quiet: false, format: None, session, secret, seen: Vec::new() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::wire::text::TextEncoder;
+    use std::sync::Barrier;
+
+    /// However many come at once, and whatever keeps some of them out.
+    #[test]
+    fn there_are_never_too_many() {
+        const MOST: usize = 3;
+        let config = Config { max_residents: MOST, ..Config::default() };
+        let broker = Broker::open(config, Box::new(TextEncoder)).unwrap();
+        let residents = Residents::new(broker);
+        let addr: SocketAddr = "127.0.0.1:1".parse().unwrap();
+        for round in 0..100 {
+            let barrier = Barrier::new(8);
+            let enter = |n: usize| {
+                let name = n.is_multiple_of(2).then(|| format!("r{round}-{}", n / 4));
+                let wants = Wants::default();
+                let (channel, callback) = ("ops".into(), None);
+                let entry = Entry { channel, name, create: true, wants, callback };
+                barrier.wait();
+                runtime::block_on(residents.enter(entry, addr)).map(|(resident, _)| resident)
+            };
+            let entered = std::thread::scope(|scope| {
+                let all: Vec<_> = (0..8)
+                    .map(|n| {
+                        scope.spawn({
+                            let enter = &enter;
+                            move || enter(n)
+                        })
+                    })
+                    .collect();
+                all.into_iter().filter_map(|one| one.join().unwrap().ok()).collect::<Vec<_>>()
+            });
+            // Whoever held a place for a moment may have kept somebody out.
+            assert!(entered.len() <= MOST, "{} in round {round}", entered.len());
+            for resident in entered {
+                residents.end(&resident, Close::Quit, "quit");
+            }
+        }
+        assert_eq!(lock(&residents.table).entering, 0);
+    }
 }

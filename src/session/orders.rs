@@ -170,11 +170,7 @@ impl Session {
     }
 
     pub(super) fn tell(&self, member: &str, text: String) -> Result<Reply, Fault> {
-        let client = self.broker.client(member)?;
-        if client.is_plain() {
-            let text = format!("{member} is a Redis client, which hears nothing but messages");
-            return Err(Fault::new(Code::Denied, text));
-        }
+        let client = self.broker.client_that_hears(member)?;
         if !client.mailbox.offer(Frame::Tell { from: self.name.clone(), text: text.into() }) {
             let text = format!("{member} does not read what it is told; try again later");
             return Err(Fault::new(Code::Busy, text));

@@ -1,8 +1,10 @@
 //! Where a member wants its deliveries, and which.
 
+use crate::broker::CallbackRecord;
 use crate::error::{Code, Fault, quoted};
 use crate::outbound::target;
 use crate::resident::Wants;
+use std::net::SocketAddr;
 use url::Url;
 
 /// Where a member wants its deliveries, and which, besides commands and what
@@ -38,5 +40,18 @@ impl Callback {
             }
         }
         Ok(Callback { url, wants })
+    }
+
+    /// What a restart of the broker needs to know of it.
+    pub fn record(&self, addr: SocketAddr) -> CallbackRecord {
+        let Wants { messages, roster, .. } = self.wants;
+        CallbackRecord { url: self.url.to_string(), messages, roster, addr }
+    }
+
+    /// The call-back that was recorded, if this broker can read its URL.
+    pub fn recorded(record: &CallbackRecord) -> Option<Callback> {
+        let url = target::parse(&record.url).ok()?;
+        let (messages, roster) = (record.messages, record.roster);
+        Some(Callback { url, wants: Wants { frames: true, messages, roster } })
     }
 }

@@ -233,6 +233,9 @@ impl Courier {
         if delivery.covers == self.lost {
             self.lost = None;
         }
+        if let Some((_, last)) = delivery.covers {
+            self.desk.has_seen(last).await;
+        }
     }
 
     /// The receiver wants no more, so the member leaves, and this is the end.

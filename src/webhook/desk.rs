@@ -111,6 +111,17 @@ impl Desk {
         let _ = self.resident.speaker.ask(ack).await;
     }
 
+    /// The receiver has everything up to this entry: a broker that comes after
+    /// this one goes on behind it.
+    pub(super) async fn has_seen(&self, seq: u64) {
+        if self.broker.store().is_none() {
+            return;
+        }
+        let seen = Request::Seen { channel: self.resident.channel.to_string(), seq };
+        // If it has left, nobody goes on with it.
+        let _ = self.resident.speaker.ask(seen).await;
+    }
+
     /// The receiver is there.
     pub(super) fn renew(&self) {
         // If the member has left, the courier learns it by other means.

@@ -18,15 +18,16 @@ mod verdict;
 
 pub use callback::Callback;
 
-use crate::broker::Broker;
+use crate::broker::{Broker, CallbackRecord, Identity};
 use crate::error::{Code, Fault};
 use crate::outbound::{Kind, Limits, Outbound, Policy};
-use crate::resident::{Resident, Residents, Wants};
+use crate::resident::{Resident, Residents, Token, Wants};
 use crate::runtime;
 use courier::Courier;
 use delivery::Addressee;
 use desk::Desk;
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -55,6 +56,12 @@ impl Admitted {
     /// What its member is to be sent.
     pub fn wants(&self) -> Wants {
         self.callback.wants
+    }
+
+    /// What a restart of the broker needs to know of it; its member comes from
+    /// there.
+    pub fn record(&self, addr: SocketAddr) -> CallbackRecord {
+        self.callback.record(addr)
     }
 }
 
@@ -104,7 +111,29 @@ impl Couriers {
         Ok(Admitted { callback, place })
     }
 
-    /// Serves a call-back for a member that joined just now, until it leaves.
+    /// Serves the call-backs from before a restart of the broker, of all members
+    /// whose seats are still kept.
+    pub fn resume(&self, residents: &Arc<Residents>) {
+        let of_before = self.broker.callbacks_of_before().unwrap_or_else(|reason| {
+            log::error!("event=callbacks-unreadable reason={reason:?}");
+            Vec::new()
+        });
+        for (Identity { session, secret, .. }, record) in of_before {
+            let token = Token { session, secret };
+            let callback = Callback::recorded(&record);
+            let resident =
+                callback.as_ref().and_then(|c| residents.revive(&token, c.wants, record.addr));
+            if let (Some(callback), Some(resident)) = (callback, resident) {
+                // It had a place, which nobody else has taken yet.
+                self.working.fetch_add(1, Ordering::SeqCst);
+                let place = Place(self.working.clone());
+                self.serve(Admitted { callback, place }, residents.clone(), resident);
+            }
+        }
+    }
+
+    /// Serves a call-back for a member that is there from now on, until it
+    /// leaves.
     pub fn serve(&self, admitted: Admitted, residents: Arc<Residents>, resident: Arc<Resident>) {
         let Admitted { callback, place } = admitted;
         let to = Addressee {

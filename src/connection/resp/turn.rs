@@ -133,8 +133,18 @@ impl Turn<'_> {
         }
         let words = args.iter().map(|word| table::text(word).map(str::to_owned));
         let request = text::request(&verb, words.collect::<Result<_, _>>()?)?;
-        if let Request::Sub { observe: false, .. } = request {
-            self.know_frames();
+        match &request {
+            Request::Sub { observe: false, .. } => self.know_frames(),
+            // Its result comes as a push, and to nobody else.
+            Request::Job { to: None, .. } if self.voice.plain => match self.voice.version {
+                Resp::Three => self.know_frames(),
+                Resp::Two => {
+                    return Err(bad(format!(
+                        "the result of {verb} would be told behind your back in version 2 of the protocol: say HELLO 3, or RANKED ON, or {verb} --to MEMBER"
+                    )));
+                }
+            },
+            _ => {}
         }
         self.ask(request);
         Ok(())

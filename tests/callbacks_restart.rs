@@ -1,0 +1,85 @@
+//! Call-backs across a restart of the broker: who has a seat is called by the
+//! next one, from behind the last that it took.
+
+// Clippy takes only what is marked #[test] for a test.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod support;
+
+use serde_json::json;
+use std::path::Path;
+use support::{Broker, Child, Receiver, Web};
+
+fn broker(dir: &Path) -> Broker {
+    let data = dir.to_str().unwrap();
+    let settings = ["--data", data, "--restart-grace", "1m", "--allow-callback", "127.0.0.1/32"];
+    Broker::of(Child::with_environment(&settings, &[("RUST_LOG", "trace")]))
+}
+
+/// Bob is in a durable channel and told of messages: his token.
+fn with_bob(broker: &Broker, receiver: &Receiver) -> String {
+    let web = broker.web();
+    web.post("/v1/channels", r#"{"channel":"ops","durable":true}"#).expect(201, "*");
+    let bob = json!({"name": "bob", "callback": receiver.url(), "events": ["messages"]});
+    let joined = web.post("/v1/channels/ops/members", &bob.to_string()).expect(201, "{*}");
+    joined.json()["token"].as_str().unwrap().to_owned()
+}
+
+fn publish(web: &Web, text: &str) {
+    let body = json!({"data": text}).to_string();
+    web.post("/v1/channels/ops/messages", &body).expect(201, "*");
+}
+
+#[test]
+fn who_has_a_seat_is_called_by_the_next_broker() {
+    let (dir, receiver) = (tempfile::tempdir().unwrap(), Receiver::start());
+    let mut broker1 = broker(dir.path());
+    let token = with_bob(&broker1, &receiver);
+    let bob = broker1.web().as_resident(&token);
+    publish(&broker1.web(), "one");
+    receiver.expect("msg").ok();
+    publish(&broker1.web(), "two");
+    let two = receiver.expect("msg");
+    assert_eq!(two.frame()["data"], "two");
+    broker1.child().kill();
+    drop(two);
+
+    // It was not taken, so it comes again, and nobody had to ask for it. Where it
+    // stands it is told first: it may have missed that.
+    let mut broker2 = broker(dir.path());
+    let rank = receiver.expect("rank");
+    assert_eq!([&rank.frame()["rank"], &rank.frame()["term"]], [0, 1]);
+    rank.ok();
+    let two = receiver.expect("msg");
+    assert_eq!((&two.frame()["data"], two.header("broker-member")), (&json!("two"), "bob"));
+    two.ok();
+    let bob2 = bob.at(broker2.addr);
+    bob2.get("/v1/channels/ops/members/bob").expect(200, r#"{*"rank":0,"term":1,*"away":false}"#);
+    let mut carol = broker2.member("carol", "ops");
+    bob2.with("Prefer", "respond-async")
+        .post("/v1/channels/ops/commands", r#"{"name":"go"}"#)
+        .expect(202, "*");
+    carol.expect("cmd ops * bob 0 1 go");
+    carol.ask("quit", "bye quit");
+
+    // In order, too; and it is called for as long as it has a seat.
+    broker2.child().signal("TERM");
+    assert!(broker2.child().ended().success());
+    let log = broker2.child().complaint();
+    assert!(log.contains("event=resident-back channel=ops member=bob"), "{log}");
+    assert!(!log.contains(&token[32..]), "the secret has no place in a log");
+    let mut broker3 = broker(dir.path());
+    receiver.expect("rank").ok();
+    publish(&broker3.web(), "three");
+    let three = receiver.expect("msg");
+    assert_eq!(three.frame()["data"], "three");
+    three.ok();
+    bob.at(broker3.addr).delete("/v1/channels/ops/members/bob").expect(204, "");
+    receiver.expect("left").ok();
+    broker3.child().kill();
+    let broker4 = broker(dir.path());
+    let before = receiver.connections();
+    publish(&broker4.web(), "four");
+    broker4.web().get("/v1/channels/ops/members").expect(200, r#"{*"count":0,*"#);
+    assert_eq!(receiver.connections(), before);
+}
