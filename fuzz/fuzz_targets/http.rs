@@ -26,7 +26,7 @@ const KINDS: [&str; 4] =
     ["application/json", "text/plain", "application/x-ndjson", "application/octet-stream"];
 /// After so long a client has had enough of what does not end: a stream, or a
 /// command that waits for its results.
-const PATIENCE: Duration = Duration::from_millis(20);
+const PATIENCE: Duration = Duration::from_millis(5);
 
 /// One for all inputs, so that they find something; small, so that it stays so.
 static HTTP: LazyLock<Arc<Http>> = LazyLock::new(|| {
@@ -68,11 +68,15 @@ impl Wire {
 }
 
 impl AsyncRead for Wire {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, to: &mut [u8]) -> Poll<io::Result<usize>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        to: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
         let mut client = self.client();
         let count = client.unsent.len().min(to.len());
         // A client that waits for its answer keeps the connection.
-        if count == 0 && !client.has_gone && client.heard.is_empty() {
+        if count == 0 && !client.has_gone {
             client.reader = Some(cx.waker().clone());
             return Poll::Pending;
         }
@@ -83,10 +87,13 @@ impl AsyncRead for Wire {
 }
 
 impl AsyncWrite for Wire {
-    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, from: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        from: &[u8],
+    ) -> Poll<io::Result<usize>> {
         let mut client = self.client();
         client.heard.extend_from_slice(from);
-        client.reader.take().into_iter().for_each(Waker::wake);
         Poll::Ready(Ok(from.len()))
     }
 
@@ -113,12 +120,14 @@ fuzz_target!(|bytes: &[u8]| {
         let patience = async move {
             runtime::sleep(PATIENCE).await;
             impatient.hang_up();
-            std::future::pending::<()>().await
+            // With more of the client's bytes to read, hyper does not look for
+            // the end before it has something to write.
+            runtime::sleep(PATIENCE).await;
         };
         futures::future::select(Box::pin(serving), Box::pin(patience)).await;
     });
-    let heard = std::mem::take(&mut wire.client().heard);
-    check(&heard);
+    let client = wire.client();
+    check(&client.heard, client.has_gone);
 });
 
 /// A request with these parts.
@@ -135,7 +144,7 @@ fn composed(method: u8, kind: u8, parts: &[u8]) -> Vec<u8> {
     request.extend_from_slice(path);
     let length = body.len();
     let head = format!(
-        " HTTP/1.1\r\nHost: localhost\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n"
+        " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n"
     );
     request.extend_from_slice(head.as_bytes());
     request.extend_from_slice(headers);
@@ -145,8 +154,8 @@ fn composed(method: u8, kind: u8, parts: &[u8]) -> Vec<u8> {
 }
 
 /// Looks at the answers up to the first that has no length: a stream, a
-/// WebSocket, or the answer to HEAD.
-fn check(mut heard: &[u8]) {
+/// WebSocket, or the answer to HEAD. A client that has gone need not get all.
+fn check(mut heard: &[u8], has_gone: bool) {
     while !heard.is_empty() {
         let end = heard.windows(4).position(|four| four == b"\r\n\r\n").expect("a whole head");
         let head = std::str::from_utf8(&heard[..end]).expect("a head is text");
@@ -163,7 +172,7 @@ fn check(mut heard: &[u8]) {
         let Some(length) = header("content-length") else { return };
         let length: usize = length.parse().expect("a length");
         if heard.len() < length {
-            assert!(heard.is_empty(), "half a body: {head}");
+            assert!(heard.is_empty() || has_gone, "half a body: {head}");
             return;
         }
         let (body, rest) = heard.split_at(length);
