@@ -6,7 +6,7 @@ use crate::error::{Code, Fault};
 use crate::frame::Frame;
 use crate::reply::Reply;
 use crate::request::Format;
-use crate::session::{PIECES_MAX, Session};
+use crate::session::Session;
 use crate::wire::spoken::{self, Tag};
 use futures::AsyncWrite;
 use std::io::{self, IoSlice};
@@ -17,6 +17,10 @@ use std::task::{Context, Poll};
 /// bytes. Until they are, no more requests are read, and what others leave for
 /// it stays in its mailbox, which is bounded.
 const UNSENT_MAX: usize = 256 * 1024;
+
+/// Pieces that are written from where they are. The kernel looks at each of them,
+/// which for more of them takes longer than to copy them together.
+const SLICES_MAX: usize = 64;
 
 /// Bytes that have yet to be written. The log's are not among them: they are
 /// written straight from its chunks.
@@ -201,12 +205,21 @@ impl Outgoing {
         if let Some(maker) = spoken::form(self.format) {
             session.transform(batch, maker);
         }
-        let mut slices = [IoSlice::new(&[]); PIECES_MAX + 2];
+        let mut slices = [IoSlice::new(&[]); SLICES_MAX + 2];
         slices[0] = IoSlice::new(&self.rest[self.rest_sent..]);
         slices[1] = IoSlice::new(&self.control[self.control_sent..]);
         let own = slices[0].len() + slices[1].len();
-        for (slice, piece) in slices[2..].iter_mut().zip(&batch.pieces) {
-            *slice = IoSlice::new(piece.bytes());
+        let mut used = 2;
+        if batch.pieces.len() > SLICES_MAX {
+            scratch.joined.clear();
+            batch.pieces.iter().for_each(|piece| scratch.joined.extend_from_slice(piece.bytes()));
+            slices[2] = IoSlice::new(&scratch.joined);
+            used += 1;
+        } else {
+            used += batch.pieces.len();
+            for (slice, piece) in slices[2..].iter_mut().zip(&batch.pieces) {
+                *slice = IoSlice::new(piece.bytes());
+            }
         }
         if own == 0 && batch.pieces.iter().all(|piece| piece.bytes().is_empty()) {
             // Nothing to write, but cursors may have passed what is not for us,
@@ -214,8 +227,7 @@ impl Outgoing {
             session.settle(batch, 0, false, now_ms);
             return Poll::Ready(Ok(more_replies || session.has_news() && !self.is_sealed));
         }
-        let slices = &slices[..2 + batch.pieces.len()];
-        let result = Pin::new(stream).poll_write_vectored(cx, slices);
+        let result = Pin::new(stream).poll_write_vectored(cx, &slices[..used]);
         let written = match &result {
             Poll::Ready(Ok(written)) => *written,
             _ => 0,

@@ -12,6 +12,8 @@ const READ_BYTES: usize = 32 * 1024;
 pub(super) struct Scratch {
     /// What goes out.
     pub(super) batch: Batch,
+    /// Many small pieces of it, one after the other.
+    pub(super) joined: Vec<u8>,
     read: Vec<u8>,
     /// The lines in it, where they stand in frames there.
     lines: Vec<u8>,

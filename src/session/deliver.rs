@@ -15,9 +15,8 @@ use crate::log::{Body, Chunk, Cursor, Departure};
 use crate::request::Heard;
 use std::sync::Arc;
 
-/// Pieces of one write: the kernel takes 1,024 at most, and more than this make
-/// no difference.
-pub const PIECES_MAX: usize = 64;
+/// Pieces of one write: when thousands come or leave at once, each entry is one.
+const PIECES_MAX: usize = 1_024;
 /// Bytes of one write, about: as many as a socket takes at once.
 const BYTES_MAX: usize = 256 * 1024;
 /// The view of a subscription that has yet to be told its rank.

@@ -20,7 +20,6 @@ mod queries;
 mod scroll;
 mod target;
 
-pub use deliver::PIECES_MAX;
 pub use hearing::{Hearing, Under};
 pub use held::Held;
 pub use lookup::{Found, Lookup, Wanted};
