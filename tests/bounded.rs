@@ -209,3 +209,40 @@ fn history_is_exactly_as_long_as_asked_for() {
     alice.ask("history none", "ok history none 0");
     alice.nothing_else();
 }
+
+/// Few short requests may have very long replies: they wait until what was
+/// answered before has been read, in every dialect, and harm nobody.
+#[test]
+fn replies_that_nobody_reads() {
+    const ASKED: usize = 2_000;
+    let mut broker = Broker::process();
+    let mut alice = broker.client("alice");
+    alice.ask("create long --history 40", "ok create long");
+    let message = "x".repeat(30_000);
+    for seq in 1..=40 {
+        alice.ask(&format!("pub long {message}"), &format!("ok pub long {seq}"));
+    }
+    let before = broker.child().peak_memory();
+    let requests = [
+        "history long\n",
+        "{\"op\":\"history\",\"channel\":\"long\"}\n",
+        "*2\r\n$7\r\nHISTORY\r\n$4\r\nlong\r\n",
+    ];
+    let unread: Vec<_> = requests
+        .map(|request| {
+            let mut client = broker.connect("unread");
+            client.send_bytes(request.repeat(ASKED).as_bytes());
+            client
+        })
+        .into();
+    alice.ask("ping", "ok ping *");
+    let grown = broker.child().peak_memory() - before;
+    assert!(grown < 64 << 20, "it has grown by {grown} bytes");
+    // Whoever reads gets all of them, also after saying that this was all.
+    drop(unread);
+    let mut reader = broker.connect("reader");
+    reader.send_bytes("history long --last 4\n".repeat(300).as_bytes());
+    reader.half_close();
+    let heard = String::from_utf8(reader.rest()).expect("UTF-8");
+    assert_eq!(heard.matches("ok history long").count(), 300);
+}

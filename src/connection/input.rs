@@ -89,7 +89,8 @@ impl Input {
         }
     }
 
-    /// Answers all whole requests in `bytes`; the replies go to `outgoing`. Gives
+    /// Answers whole requests in `bytes`, for as long as there is room for replies in
+    /// `outgoing`. Gives
     /// what is left over.
     ///
     /// # Errors

@@ -80,6 +80,9 @@ struct Connection {
     frames: Frames,
     outgoing: Outgoing,
     input: Input,
+    /// Of what has been read, requests are left over: there was no more room for
+    /// replies.
+    has_more: bool,
     /// The client sends no more.
     input_ended: bool,
     /// There was nothing to read; the reactor will wake us.
@@ -121,6 +124,7 @@ impl Connection {
             frames,
             outgoing,
             input: Input::new(format),
+            has_more: false,
             input_ended: false,
             input_awaited: false,
             closing: None,
@@ -140,6 +144,8 @@ impl Connection {
         scratch::with(|scratch| {
             for _ in 0..TURNS {
                 match turn(self, cx, scratch) {
+                    // Somebody else's turn, before more of so many replies.
+                    Poll::Ready(true) if self.has_more => break,
                     Poll::Ready(true) => {}
                     Poll::Ready(false) => {
                         return Poll::Ready(self.reason());
@@ -239,7 +245,10 @@ impl Connection {
             self.frames.open(&buffer[..filled], room, outgoing.answers())
         };
         match self.input.serve(session, lines, line_max, outgoing, now_ms) {
-            Ok(rest) => self.unfinished = rest.to_vec(),
+            Ok(rest) => {
+                self.has_more = !outgoing.has_room();
+                self.unfinished = rest.to_vec();
+            }
             Err(reason) => self.close(reason, now_ms),
         }
         self.follow_client(cx);

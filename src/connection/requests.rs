@@ -68,8 +68,8 @@ impl Voice {
         outgoing.answer(reply, self.format, &[tag], session);
     }
 
-    /// Answers all whole lines in `bytes`; the replies go to `outgoing`. Gives
-    /// the beginning of a line that is left over.
+    /// Answers whole lines in `bytes`, for as long as there is room for replies in
+    /// `outgoing`. Gives what is left over.
     ///
     /// # Errors
     /// Why the connection is to be closed.
@@ -83,7 +83,10 @@ impl Voice {
     ) -> Result<&'a [u8], Close> {
         let mut batch = Batch::new(self.format);
         let mut lines = Lines::new(bytes, line_max);
-        while let Some(line) = lines.next() {
+        // A short request may have a long reply: each is looked at by itself.
+        while outgoing.has_room()
+            && let Some(line) = lines.next()
+        {
             let Asked { tag, request } = match line {
                 Ok(line) if !self.has_begun && self.is_http(line) => {
                     batch.publish(session, outgoing, now_ms);
@@ -143,6 +146,9 @@ impl Voice {
             }
         }
         batch.publish(session, outgoing, now_ms);
+        if !outgoing.has_room() {
+            return Ok(lines.rest());
+        }
         lines.unfinished().map_err(|TooLong| {
             outgoing.answer(Err(too_long(line_max)), self.format, &[], session);
             Close::TooLong

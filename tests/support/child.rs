@@ -25,6 +25,13 @@ impl Child {
         child
     }
 
+    /// The most bytes of memory that it has had so far.
+    pub fn peak_memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        peak.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+    }
+
     /// With these settings, on a port that the system chooses.
     pub fn with(settings: &[&str]) -> Child {
         let mut child = Child::run(&[&["127.0.0.1", "0"], settings].concat());

@@ -192,7 +192,7 @@ impl Voice {
     ) -> Result<&'a [u8], Close> {
         let (mut rest, mut words, mut batch) = (bytes, Vec::new(), Batch::default());
         let mut turn = Turn { voice: self, session, outgoing, now_ms };
-        while !turn.voice.is_waiting() && !turn.session.is_awaiting() {
+        while !turn.voice.is_waiting() && !turn.session.is_awaiting() && turn.outgoing.has_room() {
             match decode(rest, line_max, &mut words) {
                 Ok(Decoded::More) => break,
                 Ok(Decoded::Whole(length)) => {
