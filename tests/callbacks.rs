@@ -102,6 +102,7 @@ fn one_after_the_other_and_in_order() {
     ]);
     let mut carol = broker.client("carol");
     carol.ask("sub ops", "ok sub ops rank=2 *");
+    let mut passer_by = broker.client("passer-by");
     for (event, key, value) in [
         ("msg", "data", json!("one")),
         ("cmd", "name", json!("two")),
@@ -112,7 +113,7 @@ fn one_after_the_other_and_in_order() {
         assert_eq!(delivery.frame()[key], value);
         // Nothing overtakes it, and nothing comes beside it.
         let before = receiver.connections();
-        broker.client("passer-by").send("pub ops later");
+        passer_by.send("pub ops later");
         assert_eq!(receiver.connections(), before);
         delivery.ok();
     }
