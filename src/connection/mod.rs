@@ -80,9 +80,6 @@ struct Connection {
     frames: Frames,
     outgoing: Outgoing,
     input: Input,
-    /// Of what has been read, requests are left over: there was no more room for
-    /// replies.
-    has_more: bool,
     /// The client sends no more.
     input_ended: bool,
     /// There was nothing to read; the reactor will wake us.
@@ -124,7 +121,6 @@ impl Connection {
             frames,
             outgoing,
             input: Input::new(format),
-            has_more: false,
             input_ended: false,
             input_awaited: false,
             closing: None,
@@ -145,7 +141,7 @@ impl Connection {
             for _ in 0..TURNS {
                 match turn(self, cx, scratch) {
                     // Somebody else's turn, before more of so many replies.
-                    Poll::Ready(true) if self.has_more => break,
+                    Poll::Ready(true) if self.has_more() => break,
                     Poll::Ready(true) => {}
                     Poll::Ready(false) => {
                         return Poll::Ready(self.reason());
@@ -207,6 +203,13 @@ impl Connection {
         if moved { Poll::Ready(true) } else { Poll::Pending }
     }
 
+    /// Whether whole requests are left over of what has been read: there was no
+    /// more room for replies, or one of them waits.
+    fn has_more(&self) -> bool {
+        let line_max = self.broker.config.max_line;
+        !self.unfinished.is_empty() && self.input.has_whole(&self.unfinished, line_max)
+    }
+
     /// Reads once, and answers the requests in it.
     fn read(
         &mut self,
@@ -218,9 +221,9 @@ impl Connection {
         let begun = self.unfinished.len();
         let (buffer, room) = scratch.read_buffers(self.input.unfinished_max(line_max));
         let mut filled = begun;
-        // What was sniffed is there already, and may hold whole lines.
-        // So may what came behind a `hello` that had to wait.
-        let is_there = begun > 0 && self.input.has_whole(&self.unfinished, line_max);
+        // What was sniffed is there already, and may hold whole lines. So may
+        // what came behind a `hello` that had to wait, or behind long replies.
+        let is_there = self.has_more();
         if !is_there && !self.frames.have_ended() {
             let read = ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer[begun..]))?;
             if read == 0 {
@@ -245,10 +248,7 @@ impl Connection {
             self.frames.open(&buffer[..filled], room, outgoing.answers())
         };
         match self.input.serve(session, lines, line_max, outgoing, now_ms) {
-            Ok(rest) => {
-                self.has_more = !outgoing.has_room();
-                self.unfinished = rest.to_vec();
-            }
+            Ok(rest) => self.unfinished = rest.to_vec(),
             Err(reason) => self.close(reason, now_ms),
         }
         self.follow_client(cx);
