@@ -111,6 +111,16 @@ impl Mailbox {
         self.wake();
     }
 
+    /// It has another owner now: an order to make room for it, asked for once
+    /// more while the one before was on its way out, is not meant for this one.
+    pub fn has_been_taken_over(&self) {
+        let mut inner = lock(&self.inner);
+        let mail = inner.mail.as_mut().filter(|mail| mail.close == Some(Close::TakenOver));
+        if let Some(mail) = mail {
+            mail.close = None;
+        }
+    }
+
     /// A frame that must reach the client. If its lane is full, the connection
     /// is closed instead.
     pub fn post(&self, frame: Frame) {

@@ -258,6 +258,7 @@ impl Sessions {
             Some(State::Parked { parked, .. }) => {
                 table.parked -= 1;
                 let client = parked.client.clone();
+                client.mailbox.has_been_taken_over();
                 table.sessions.insert(session, State::InUse { client, next: Vec::new() });
                 Ok(Claim::Resumed(parked))
             }
@@ -265,9 +266,9 @@ impl Sessions {
                 if !next.iter().any(|waiting| Arc::ptr_eq(waiting, mailbox)) {
                     next.push(mailbox.clone());
                 }
-                table.sessions.insert(session, State::InUse { client: client.clone(), next });
-                drop(table);
+                // Under the lock: whoever has it next clears it away.
                 client.mailbox.close(Close::TakenOver);
+                table.sessions.insert(session, State::InUse { client, next });
                 Ok(Claim::Awaited)
             }
             Some(state) => {
