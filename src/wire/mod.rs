@@ -7,6 +7,7 @@ pub mod json;
 pub mod lines;
 pub mod numseq;
 pub mod resp;
+pub mod rows;
 pub mod rules;
 pub mod sniff;
 pub mod spoken;

@@ -4,49 +4,27 @@ use super::entries;
 use super::write::{self, key};
 use crate::error::Fault;
 use crate::reply::{Excerpt, Field, Line, Reply, Value};
+use crate::wire::rows::Collected;
 use crate::wire::spoken::Tag;
-
-/// Bytes that the entries in one reply take at most, or one entry if that is
-/// longer: a reply is one line, which somebody has to take as a whole. What is
-/// left can be asked for.
-pub const ROWS_BYTES_MAX: usize = 1024 * 1024;
 
 /// Entries that are collected for a reply.
 #[derive(Debug, Default)]
-pub struct Rows {
-    bytes: Vec<u8>,
-    count: u64,
-    /// The seq of the first entry that there was no room for.
-    next: Option<u64>,
-}
+pub struct Rows(Collected);
 
 impl Rows {
     /// Adds as many entries as there is room for; whether that was all.
     pub fn add(&mut self, excerpts: &[Excerpt]) -> bool {
-        for Excerpt { chunk, range } in excerpts {
-            let mut at = range.start;
-            while at < range.end && self.next.is_none() {
-                let entry = chunk.entry_at(at);
-                let before = self.bytes.len();
-                if self.count > 0 {
-                    self.bytes.push(b',');
-                }
-                entries::entry(chunk, &chunk.bytes[entry.clone()], &mut self.bytes);
-                if self.count > 0 && self.bytes.len() > ROWS_BYTES_MAX {
-                    self.bytes.truncate(before);
-                    self.next = Some(chunk.seq_at(entry.start));
-                } else {
-                    self.count += 1;
-                }
-                at = entry.end;
+        self.0.add(excerpts, |chunk, line, out| {
+            if !out.is_empty() {
+                out.push(b',');
             }
-        }
-        self.next.is_none()
+            entries::entry(chunk, line, out);
+        })
     }
 
     /// What they take, in bytes.
     pub fn weight(&self) -> usize {
-        self.bytes.capacity()
+        self.0.weight()
     }
 
     /// Appends the reply that has them for its rows.
@@ -64,14 +42,14 @@ impl Rows {
     fn fields(&self, last: &Line, out: &mut Vec<u8>) {
         fields(last.fields.iter().filter(|field| field.key != "count"), out);
         key("count", out);
-        write::number(self.count, out);
-        if let Some(next) = self.next {
+        write::number(self.0.count as u64, out);
+        if let Some(next) = self.0.next {
             key("next", out);
             write::number(next, out);
         }
         key("rows", out);
         out.push(b'[');
-        out.extend_from_slice(&self.bytes);
+        out.extend_from_slice(&self.0.bytes);
         out.push(b']');
     }
 }

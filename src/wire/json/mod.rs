@@ -18,7 +18,7 @@ mod frames;
 mod write;
 
 pub use decode::{ask, ask_job, decode};
-pub use encode::{ROWS_BYTES_MAX, Rows, cut, fault, object, reply};
+pub use encode::{Rows, cut, fault, object, reply};
 pub use entries::{entry, form};
 pub use frames::frame;
 pub use write::{Object, string};

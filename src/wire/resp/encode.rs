@@ -5,60 +5,37 @@ use super::write::Writer;
 use crate::error::Fault;
 use crate::reply::{Excerpt, Field, Line, Reply, Value};
 use crate::request::Resp;
+use crate::wire::rows::Collected;
 use crate::wire::spoken::Tag;
-
-/// Bytes that the entries in one reply take at most, or one entry if that is
-/// longer: how many they are stands before them, so they are kept until the
-/// last one is there. What is left can be asked for.
-pub const ROWS_BYTES_MAX: usize = 1024 * 1024;
 
 /// Entries that are collected for a reply.
 #[derive(Debug, Default)]
-pub struct Rows {
-    bytes: Vec<u8>,
-    count: usize,
-    /// The seq of the first entry that there was no room for.
-    next: Option<u64>,
-}
+pub struct Rows(Collected);
 
 impl Rows {
     /// Adds as many entries as there is room for; whether that was all.
     pub fn add(&mut self, version: Resp, excerpts: &[Excerpt]) -> bool {
-        for Excerpt { chunk, range } in excerpts {
-            let mut at = range.start;
-            while at < range.end && self.next.is_none() {
-                let entry = chunk.entry_at(at);
-                let before = self.bytes.len();
-                let line = &chunk.bytes[entry.clone()];
-                entries::row(chunk, line, &mut Writer::new(version, &mut self.bytes));
-                if self.count > 0 && self.bytes.len() > ROWS_BYTES_MAX {
-                    self.bytes.truncate(before);
-                    self.next = Some(chunk.seq_at(entry.start));
-                } else {
-                    self.count += 1;
-                }
-                at = entry.end;
-            }
-        }
-        self.next.is_none()
+        self.0.add(excerpts, |chunk, line, out| {
+            entries::row(chunk, line, &mut Writer::new(version, out));
+        })
     }
 
     /// What they take, in bytes.
     pub fn weight(&self) -> usize {
-        self.bytes.capacity()
+        self.0.weight()
     }
 
     /// Appends the reply that has them for its rows.
     pub fn reply(&self, version: Resp, last: &Line, out: &mut Vec<u8>) {
         let to = &mut Writer::new(version, out);
         let own = last.fields.iter().filter(|field| field.key != "count");
-        to.map(own.clone().count() + 2 + usize::from(self.next.is_some()));
+        to.map(own.clone().count() + 2 + usize::from(self.0.next.is_some()));
         own.for_each(|own| field(own, to));
-        to.bulk("count").number(self.count);
-        if let Some(next) = self.next {
+        to.bulk("count").number(self.0.count);
+        if let Some(next) = self.0.next {
             to.bulk("next").number(next);
         }
-        to.bulk("rows").array(self.count).raw(&self.bytes);
+        to.bulk("rows").array(self.0.count).raw(&self.0.bytes);
     }
 }
 
@@ -162,6 +139,7 @@ mod tests {
     use super::*;
     use crate::error::Code;
     use crate::log::{Body, Chunk, Forms};
+    use crate::wire::rows::ROWS_BYTES_MAX;
     use std::sync::Arc;
     use std::time::Duration;
 

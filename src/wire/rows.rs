@@ -1,0 +1,50 @@
+//! Entries that are collected for one reply, whatever its dialect.
+
+use crate::log::Chunk;
+use crate::reply::Excerpt;
+
+/// Bytes that they take at most, or one entry if that is longer: a reply is one
+/// line, or says first how many they are, so that it has to be there as a whole.
+/// What is left can be asked for.
+pub const ROWS_BYTES_MAX: usize = 1024 * 1024;
+
+/// The entries, as they will stand in the reply.
+#[derive(Debug, Default)]
+pub(super) struct Collected {
+    pub(super) bytes: Vec<u8>,
+    pub(super) count: usize,
+    /// The seq of the first entry that there was no room for.
+    pub(super) next: Option<u64>,
+}
+
+impl Collected {
+    /// Adds as many entries as there is room for; whether that was all. `write`
+    /// appends one, of which it gets the chunk and the line.
+    pub(super) fn add(
+        &mut self,
+        excerpts: &[Excerpt],
+        write: impl Fn(&Chunk, &[u8], &mut Vec<u8>),
+    ) -> bool {
+        for Excerpt { chunk, range } in excerpts {
+            let mut at = range.start;
+            while at < range.end && self.next.is_none() {
+                let entry = chunk.entry_at(at);
+                let before = self.bytes.len();
+                write(chunk, &chunk.bytes[entry.clone()], &mut self.bytes);
+                if self.count > 0 && self.bytes.len() > ROWS_BYTES_MAX {
+                    self.bytes.truncate(before);
+                    self.next = Some(chunk.seq_at(entry.start));
+                } else {
+                    self.count += 1;
+                }
+                at = entry.end;
+            }
+        }
+        self.next.is_none()
+    }
+
+    /// What they take, in bytes.
+    pub(super) fn weight(&self) -> usize {
+        self.bytes.capacity()
+    }
+}
