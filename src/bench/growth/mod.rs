@@ -104,6 +104,8 @@ const THINGS: [Thing; 4] = [
 pub struct Curve {
     /// What it is.
     pub title: &'static str,
+    /// What its cost is measured in.
+    pub unit: &'static str,
     /// Of what there is more, and how many, and the cost.
     pub points: Vec<(u64, f64)>,
 }
@@ -149,9 +151,9 @@ pub fn run(bench: &mut Bench, options: &Growth, json: bool) -> Result<bool> {
             }
         }
         for (cost, points) in thing.costs.iter().zip(points) {
-            let curve = Curve { title: cost.title, points };
+            let curve = Curve { title: cost.title, unit: cost.unit, points };
             if !json {
-                out(&line(&curve, cost.unit));
+                out(&line(&curve));
             }
             curves.push(curve);
         }
@@ -171,12 +173,12 @@ fn tell(report: &mut Report, name: &str, number: u64) {
     out(&format!("{}\n", report.figures()));
 }
 
-fn line(curve: &Curve, unit: &str) -> String {
+fn line(curve: &Curve) -> String {
     let points = curve.points.iter().map(|(number, cost)| format!("{number}: {}", figure(*cost)));
     let points: Vec<String> = points.collect();
     let steepness =
         curve.steepness().map_or("?".to_string(), |steepness| format!("{steepness:.2}"));
-    let title = curve.title;
+    let Curve { title, unit, .. } = curve;
     format!("{title}, {unit}\n  {}\n  {steepness} of linear\n", points.join("   "))
 }
 
@@ -186,7 +188,8 @@ mod tests {
 
     #[test]
     fn a_straight_line_is_one() {
-        let curve = |points: &[(u64, f64)]| Curve { title: "x", points: points.to_vec() };
+        let curve =
+            |points: &[(u64, f64)]| Curve { title: "x", unit: "µs", points: points.to_vec() };
         let steepness = |points| curve(points).steepness().map(|value| format!("{value:.2}"));
         assert_eq!(steepness(&[(10, 2.0), (160, 32.0)]).as_deref(), Some("1.00"));
         assert_eq!(steepness(&[(10, 2.0), (160, 2.0)]).as_deref(), Some("0.06"));
@@ -196,10 +199,8 @@ mod tests {
 
     #[test]
     fn people_get_the_points_and_how_steep_they_are() {
-        let curve = Curve { title: "members: CPU", points: vec![(10, 2.0), (20, 5.0)] };
-        assert_eq!(
-            line(&curve, "µs"),
-            "members: CPU, µs\n  10: 2.00   20: 5.00\n  1.25 of linear\n"
-        );
+        let points = vec![(10, 2.0), (20, 5.0)];
+        let curve = Curve { title: "members: CPU", unit: "µs", points };
+        assert_eq!(line(&curve), "members: CPU, µs\n  10: 2.00   20: 5.00\n  1.25 of linear\n");
     }
 }
