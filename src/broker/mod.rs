@@ -257,12 +257,15 @@ impl Broker {
     /// The client of this name, to tell it something.
     ///
     /// # Errors
-    /// [`Code::NoMember`]; [`Code::Denied`] for one
-    /// that knows nothing of this broker's frames.
+    /// [`Code::NoMember`]; [`Code::Denied`] for one that hears no frames.
     pub fn client_that_hears(&self, name: &str) -> Result<Arc<Client>, Fault> {
         let client = self.client(name)?;
         if client.is_plain() {
-            let text = format!("{name} is a Redis client, which hears nothing but messages");
+            let text = if client.is_unwaited() {
+                format!("{name} has no connection and no callback: it hears nothing but commands")
+            } else {
+                format!("{name} is a Redis client, which hears nothing but messages")
+            };
             return Err(Fault::new(Code::Denied, text));
         }
         Ok(client)
