@@ -74,7 +74,8 @@ pub async fn refuse(mut stream: TcpStream) {
 /// silent for too long.
 async fn sniff(stream: &mut TcpStream, timeout: Duration) -> Option<(Dialect, Vec<u8>)> {
     let sniffing = async {
-        let mut first = [0; FIRST_BYTES];
+        // Not an array: in a future, each place it moves to would have room for it.
+        let mut first = vec![0; FIRST_BYTES];
         let mut len = 0;
         while len < first.len() {
             match stream.read(&mut first[len..]).await {
@@ -82,7 +83,8 @@ async fn sniff(stream: &mut TcpStream, timeout: Duration) -> Option<(Dialect, Ve
                 _ => return None,
             }
             if let Some(dialect) = Dialect::sniff(&first[..len]) {
-                return Some((dialect, first[..len].to_vec()));
+                first.truncate(len);
+                return Some((dialect, first));
             }
         }
         None

@@ -6,7 +6,7 @@ use crate::error::{Code, Fault};
 use crate::frame::Frame;
 use crate::reply::Reply;
 use crate::request::Format;
-use crate::session::Session;
+use crate::session::{Piece, Session};
 use crate::wire::spoken::{self, Tag};
 use futures::AsyncWrite;
 use std::io::{self, IoSlice};
@@ -205,36 +205,42 @@ impl Outgoing {
         if let Some(maker) = spoken::form(self.format) {
             session.transform(batch, maker);
         }
-        let mut slices = [IoSlice::new(&[]); SLICES_MAX + 2];
-        slices[0] = IoSlice::new(&self.rest[self.rest_sent..]);
-        slices[1] = IoSlice::new(&self.control[self.control_sent..]);
-        let own = slices[0].len() + slices[1].len();
-        let mut used = 2;
-        if batch.pieces.len() > SLICES_MAX {
+        let own = [&self.rest[self.rest_sent..], &self.control[self.control_sent..]];
+        let own_len = own[0].len() + own[1].len();
+        let is_scattered = batch.pieces.len() > SLICES_MAX;
+        if is_scattered {
             scratch.joined.clear();
             batch.pieces.iter().for_each(|piece| scratch.joined.extend_from_slice(piece.bytes()));
-            slices[2] = IoSlice::new(&scratch.joined);
-            used += 1;
-        } else {
-            used += batch.pieces.len();
-            for (slice, piece) in slices[2..].iter_mut().zip(&batch.pieces) {
-                *slice = IoSlice::new(piece.bytes());
+        }
+        let joined = is_scattered.then_some(&scratch.joined[..]).into_iter();
+        let apart = batch.pieces.iter().take(if is_scattered { 0 } else { SLICES_MAX });
+        let mut slices = [IoSlice::new(&[]); SLICES_MAX + 2];
+        let mut used = 0;
+        for bytes in own.into_iter().chain(joined).chain(apart.map(Piece::bytes)) {
+            if !bytes.is_empty() {
+                slices[used] = IoSlice::new(bytes);
+                used += 1;
             }
         }
-        if own == 0 && batch.pieces.iter().all(|piece| piece.bytes().is_empty()) {
-            // Nothing to write, but cursors may have passed what is not for us,
-            // and there may be more behind it that is.
-            session.settle(batch, 0, false, now_ms);
-            return Poll::Ready(Ok(more_replies || session.has_news() && !self.is_sealed));
-        }
-        let result = Pin::new(stream).poll_write_vectored(cx, &slices[..used]);
+        let stream = Pin::new(stream);
+        let result = match &slices[..used] {
+            [] => {
+                // Nothing to write, but cursors may have passed what is not for
+                // us, and there may be more behind it that is.
+                session.settle(batch, 0, false, now_ms);
+                return Poll::Ready(Ok(more_replies || session.has_news() && !self.is_sealed));
+            }
+            // Which is less work for the kernel.
+            [bytes] => stream.poll_write(cx, bytes),
+            slices => stream.poll_write_vectored(cx, slices),
+        };
         let written = match &result {
             Poll::Ready(Ok(written)) => *written,
             _ => 0,
         };
-        self.sent(written.min(own));
+        self.sent(written.min(own_len));
         session.note_written(written);
-        let cut = session.settle(batch, written.saturating_sub(own), written > 0, now_ms);
+        let cut = session.settle(batch, written.saturating_sub(own_len), written > 0, now_ms);
         if !cut.is_empty() {
             // Then everything before it is out.
             (self.rest, self.rest_sent) = (cut, 0);
