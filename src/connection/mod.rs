@@ -136,7 +136,9 @@ impl Connection {
     ) -> Poll<Close> {
         // Before looking at the mail, so that none falls between the two.
         self.session.register(cx.waker());
-        self.input_awaited = false;
+        // Most are woken by their mail: where there was nothing to read, asking the
+        // socket again would be one system call for nothing.
+        self.input_awaited = self.input_awaited && self.stream.poll_readable(cx).is_pending();
         scratch::with(|scratch| {
             for _ in 0..TURNS {
                 match turn(self, cx, scratch) {
