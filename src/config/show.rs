@@ -87,7 +87,7 @@ mod tests {
         assert_eq!(lines[0], "host = \"127.0.0.1\"          # default");
         assert_eq!(lines[2], "max-clients = 7             # flag --max-clients");
         assert_eq!(lines[3], "max-line = \"64KiB\"          # default");
-        let grace = "restart-grace = \"0s\"         # default; 0 is lease and guard";
+        let grace = "restart-grace = \"0s\"        # default; 0 is lease and guard";
         assert!(lines.contains(&grace), "{shown}");
         assert_eq!(lines.last(), Some(&"# not a setting, ignored: environment BROKER_X_Y_Z"));
     }
