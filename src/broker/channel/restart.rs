@@ -85,14 +85,14 @@ impl Channel {
             members.push(member);
         }
         if let (Some(first), Some(anew)) = (members.first(), anew) {
-            state.roster = Roster::restore(order, anew);
+            state.roster = Roster::restore(&order, anew);
             // The entry that tells it: rank 0 is where it was, with a new term.
             let change = Change::Move { old: 0, new: 0 };
             self.append_change(&mut state, &first.client, change, None, now_ms);
         } else {
             // Of an empty roster, too, the last changes may be missing.
             let head = state.log.head();
-            state.roster = Roster::restore(order, anew.map_or(view, |_| head));
+            state.roster = Roster::restore(&order, anew.map_or(view, |_| head));
         }
         members
     }
