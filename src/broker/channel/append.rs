@@ -115,7 +115,9 @@ impl Channel {
             let text = format!("nobody ranks below you in {}", self.name);
             return Err(Fault::new(Code::Rank, text));
         }
-        state.commands.reserve(recipients.len())?;
+        if let Some(extra) = &state.extra {
+            extra.commands.reserve(recipients.len())?;
+        }
         let seq = state.log.head() + 1;
         let place = Place { channel: &self.name, seq };
         let name = sender.client.name();
@@ -128,7 +130,7 @@ impl Channel {
         note(seq, sent);
         state.append_one(sender.client.id, body, bytes, now_ms);
         let (mailbox, counts) = (sender.client.mailbox.clone(), self.rules.stats.clone());
-        state.commands.open(seq, mailbox, recipients, counts);
+        state.extra().commands.open(seq, mailbox, recipients, counts);
         let held_up = self.relieve(&mut state, Some(&sender.client.mailbox), now_ms);
         Ok((Appended { seq, held_up, receivers: state.seats.len() }, sent))
     }
@@ -166,22 +168,23 @@ impl Channel {
         let mut state = self.lock();
         self.present(&state, member)?;
         let who = (member.key, member.client.name());
-        state.commands.answer(&self.name, seq, who, code, text)
+        state.extra().commands.answer(&self.name, seq, who, code, text)
     }
 
     /// The commands, by seq, that wait for a member's answer.
     pub fn commands_due(&self, member: &Member) -> Vec<u64> {
         let state = self.lock();
         let is_here = self.present(&state, member).is_ok();
-        state.commands.due_to(member.key).filter(|_| is_here).collect()
+        let open = state.extra.as_ref().filter(|_| is_here).map(|extra| &extra.commands);
+        open.into_iter().flat_map(|open| open.due_to(member.key)).collect()
     }
 
     /// A command's time is up: whoever has not answered will be told so.
     pub fn expire(&self, seq: u64) {
         let mut state = self.lock();
-        let State { commands, seats, .. } = &mut *state;
-        commands.expire(&self.name, seq, |key| match seats.get(key as usize) {
-            Some(seat) => seat.member.client.name(),
+        let State { extra: Some(extra), seats, .. } = &mut *state else { return };
+        extra.commands.expire(&self.name, seq, |key| match seats.get(key) {
+            Some(member) => member.client.name(),
             // A member's results are settled when it leaves.
             None => "?".into(),
         });

@@ -23,7 +23,6 @@ use crate::store::{
     ChangeRecord, ChannelId, Extent, Handover, RankAt, RosterRecord, SEQS_RESERVED, Source, Store,
     Ticket,
 };
-use jiff::Timestamp;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
@@ -176,21 +175,16 @@ impl State {
     pub(super) fn note_change(&mut self, change: Change) {
         let Some(disk) = &mut self.disk else { return };
         let seq = self.log.head() + 1;
-        let seat = match change {
-            Change::Join { rank } => {
-                self.roster.at(rank).and_then(|key| self.seats.get(key as usize))
-            }
+        let newcomer = match change {
+            Change::Join { rank } => self.roster.at(rank).and_then(|key| self.seats.get(key)),
             _ => None,
         };
-        let who = seat.map(|seat| seat_record(&seat.member, seq, seat.since));
+        let who = newcomer.map(|member| seat_record(member, seq));
         disk.changes.push((seq, ChangeRecord { change, who }));
     }
 
     fn roster_record(&self) -> RosterRecord {
-        let row = |(key, term)| {
-            let seat = self.seats.get(key as usize)?;
-            Some(seat_record(&seat.member, term, seat.since))
-        };
+        let row = |(key, term)| Some(seat_record(self.seats.get(key)?, term));
         RosterRecord {
             view: self.roster.view(),
             seats: self.roster.iter().filter_map(row).collect(),
@@ -205,10 +199,10 @@ impl Kept {
         store: Store,
         name: &str,
         settings: &Settings,
-        created: Timestamp,
+        created_unix_ms: i64,
         me: &Weak<Channel>,
     ) -> (Kept, u64, Box<OnDisk>) {
-        let (id, head, ticket) = store.create(channel_record(name, settings, created));
+        let (id, head, ticket) = store.create(channel_record(name, settings, created_unix_ms));
         let reserved = if settings.durable { 0 } else { SEQS_RESERVED };
         let mut disk = OnDisk::new(settings, Extent::after(head + reserved), 0, head);
         disk.ticket = Some(ticket);
@@ -220,23 +214,23 @@ impl Kept {
 impl Channel {
     /// Whether its entries are on disk before anybody sees them.
     pub fn is_durable(&self) -> bool {
-        self.settings.as_ref().is_some_and(|settings| settings.durable)
+        self.special.as_ref().is_some_and(|special| special.settings.durable)
     }
 
     /// Whether the store knows it.
     pub fn is_kept(&self) -> bool {
-        self.kept.is_some()
+        self.kept().is_some()
     }
 
     /// Its number in the store.
     pub fn id(&self) -> Option<ChannelId> {
-        self.kept.as_ref().map(|kept| kept.id)
+        self.kept().map(|kept| kept.id)
     }
 
     /// The ticket that a reply has to wait for which tells of this channel as it
     /// is now; `None` if all of it is on disk that has to be.
     pub fn pending(&self) -> Option<Ticket> {
-        self.kept.as_ref()?;
+        self.kept()?;
         let state = self.lock();
         let disk = state.disk.as_ref()?;
         // Once a channel that is not durable is on disk itself, nothing waits.
@@ -249,7 +243,7 @@ impl Channel {
     /// # Errors
     /// [`Code::Unavailable`].
     pub(super) fn accepts(&self, state: &State) -> Result<(), Fault> {
-        let Some(kept) = &self.kept else { return Ok(()) };
+        let Some(kept) = self.kept() else { return Ok(()) };
         if self.is_durable() {
             return kept.store.check().map_err(|reason| unavailable(&reason));
         }
@@ -265,7 +259,7 @@ impl Channel {
     /// It is known to the store, and reachable: from now on it can be asked what
     /// it has to write.
     pub(super) fn note_made(self: &Arc<Self>) {
-        if let Some(kept) = &self.kept {
+        if let Some(kept) = self.kept() {
             kept.store.dirty(self.clone());
         }
     }
@@ -273,7 +267,7 @@ impl Channel {
     /// After an append: has it written, and drops from memory what is on disk
     /// and need not be there; whether the publisher has to wait.
     pub(super) fn note_append(&self, state: &mut State, publisher: Option<&Arc<Mailbox>>) -> bool {
-        let (Some(kept), Some(disk)) = (&self.kept, &mut state.disk) else { return false };
+        let (Some(kept), Some(disk)) = (self.kept(), &mut state.disk) else { return false };
         if !disk.durable {
             let is_near_end = state.log.head() + SEQS_RESERVED / 2 > disk.extent.last_seq;
             if (is_near_end || !disk.changes.is_empty())
@@ -297,14 +291,14 @@ impl Channel {
             disk.ticket = Some(kept.store.dirty(me));
         }
         let Some(publisher) = publisher.filter(|_| self.is_held_up()) else { return false };
-        state.pressure.wait(publisher);
+        state.extra().waiting.wait(publisher);
         true
     }
 
     /// The channel has been removed; members that have yet to hear it are among
     /// the leavers.
     pub(super) fn note_end(&self, state: &mut State, end: u64) {
-        let (Some(kept), Some(disk)) = (&self.kept, &mut state.disk) else { return };
+        let (Some(kept), Some(disk)) = (self.kept(), &mut state.disk) else { return };
         kept.dropped.store(true, Ordering::SeqCst);
         if let Some(me) = kept.me.upgrade() {
             disk.ticket = Some(kept.store.drop_channel(me, &self.name, end));
@@ -319,7 +313,7 @@ pub fn unavailable(reason: &str) -> Fault {
 
 impl Source for Channel {
     fn id(&self) -> ChannelId {
-        self.kept.as_ref().map_or(0, |kept| kept.id)
+        self.kept().map_or(0, |kept| kept.id)
     }
 
     fn hand_over(&self, ticket: &Ticket) -> Handover {
@@ -331,15 +325,15 @@ impl Source for Channel {
         let is_later = |later: &Ticket| disk.durable && later.number() > ticket.number();
         let is_cut = disk.ticket.as_ref().is_some_and(is_later);
         let cut = (disk.ticket_from.0, disk.ticket_from.1 - 1);
-        let visible = if is_cut { cut } else { (next, state.dropped.unwrap_or(head)) };
-        if is_cut && (state.dropped.is_some() || visible.0 < disk.visible().0) {
+        let visible = if is_cut { cut } else { (next, state.dropped().unwrap_or(head)) };
+        if is_cut && (state.dropped().is_some() || visible.0 < disk.visible().0) {
             return handover;
         }
         let changes = disk.changes.partition_point(|(seq, _)| *seq <= visible.1);
         let worth_writing = state.roster.len() as usize / 2 + CHANGES_FEW;
         let whole_roster =
             !is_cut && changes > 0 && disk.changes_written.saturating_add(changes) > worth_writing;
-        if state.dropped.is_none() {
+        if state.dropped().is_none() {
             if disk.durable {
                 let chunks = (disk.visible().0..visible.0).filter_map(|number| {
                     state.log.chunk(number).map(|chunk| (number, chunk.clone()))
@@ -380,7 +374,7 @@ impl Source for Channel {
             self.open(&mut state);
         }
         self.drop_written(&mut state);
-        let leavers = state.leavers.clone();
+        let leavers = state.extra.as_ref().map_or_else(Vec::new, |extra| extra.leavers.clone());
         drop(state);
         self.wake();
         for leaver in leavers {

@@ -1,7 +1,7 @@
 //! Channels and their members from before a restart.
 
 use super::durable::{Kept, OnDisk};
-use super::{Channel, Rules, Seat, State, record};
+use super::{Channel, Rules, State, record};
 use crate::broker::directory::Client;
 use crate::broker::member::Member;
 use crate::broker::remembered::PlaceRecord;
@@ -9,7 +9,6 @@ use crate::log::{Cursor, MemoryLog};
 use crate::request::Settings;
 use crate::roster::{Change, Roster};
 use crate::store::{RecoveredChannel, SeatRecord, Store};
-use jiff::Timestamp;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Weak};
 
@@ -45,8 +44,7 @@ impl Channel {
     /// A channel from before a restart, without its members.
     pub fn recover(found: &RecoveredChannel, store: &Store, rules: Arc<Rules>) -> Arc<Self> {
         let settings = record::settings(&found.record);
-        let millis = found.record.created_unix_ms;
-        let created = Timestamp::from_millisecond(millis).unwrap_or_default();
+        let created = found.record.created_unix_ms;
         let channel = Arc::new_cyclic(|me| {
             let (kept, disk) = Kept::recover(store.clone(), found, &settings, me);
             let log = MemoryLog::after(found.extent.last_seq, found.extent.next_chunk);
@@ -74,13 +72,14 @@ impl Channel {
         let mut order = Vec::with_capacity(seats.len());
         let anew = (!self.is_durable()).then_some(state.log.head() + 1);
         for RestoredSeat { client, slot, record, seen } in seats {
-            let key = u32::try_from(state.seats.vacant_key()).unwrap_or(u32::MAX);
-            let member = Arc::new(Member::new(client, slot, key, record.joined));
+            let key = state.seats.vacant_key();
+            let mut member = Member::new(client, slot, key, record.joined);
+            member.since_unix_ms = record.since_unix_ms;
             member.has_seen(seen);
             member.go_away(until_ms, false);
             member.keep_from(Some(state.log.next_chunk()));
-            let since = Timestamp::from_millisecond(record.since_unix_ms).unwrap_or_default();
-            state.seats.insert(Seat { member: member.clone(), since, holds_up: false });
+            let member = Arc::new(member);
+            state.seats.insert(member.clone());
             order.push((key, anew.unwrap_or(record.term)));
             members.push(member);
         }
@@ -107,7 +106,7 @@ impl Channel {
         now_ms: u64,
     ) -> Arc<Member> {
         let mut state = self.lock();
-        let key = u32::try_from(state.seats.vacant_key()).unwrap_or(u32::MAX);
+        let key = state.seats.vacant_key();
         let mut member = Member::new(client.clone(), slot, key, place.joined);
         member.observer = place.observer;
         member.by_pattern = place.by_pattern;
@@ -116,14 +115,12 @@ impl Channel {
         member.keep_from(Some(next));
         member.advance(Cursor::at(next).chunk, true, now_ms);
         let member = Arc::new(member);
-        let State { seats, leavers, log, .. } = &mut *state;
         if place.observer {
-            let since = Timestamp::now();
-            seats.insert(Seat { member: member.clone(), since, holds_up: false });
+            state.seats.insert(member.clone());
         } else {
             member.lose();
-            member.end_at(log.head());
-            leavers.push(member.clone());
+            member.end_at(state.log.head());
+            state.extra().leavers.push(member.clone());
         }
         member
     }
