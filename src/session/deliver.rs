@@ -32,23 +32,31 @@ pub(super) struct Subscription {
     pub(super) next_seq: u64,
     /// Its rank at the cursor: the fold of what it has read.
     pub(super) rank: u32,
-    /// The rank and term that the client was told last, and as of which view.
-    told: (u32, u64),
+    /// The rank and the term that the client was told last, and as of which view.
+    told_rank: u32,
+    told_term: u64,
     view: u64,
     /// Whether it gets what it publishes itself.
     pub(super) echo: bool,
     /// It came with a resumed session: no reply has told it that it joined.
     returns: bool,
-    /// What was read from the disk for it.
-    pub(super) part: Option<Box<Part>>,
-    /// How often something was read from the disk for it: the first time its
-    /// rank is to be found there.
-    reads: u64,
+    /// Something was read from the disk for it: the first time its rank is to be
+    /// found there.
+    has_read: bool,
     /// The reply that tells of it has yet to go out, and comes first.
     pub(super) untold: bool,
-    /// As what it gets messages, for a client that has several names for a
-    /// channel; such an observer gets nothing else. Boxed, because most have one.
-    pub(super) heard: Option<Box<Heard>>,
+    extra: Option<Box<Extra>>,
+}
+
+/// What most subscriptions do without. Boxed in one, so that it takes no more
+/// than a pointer there.
+#[derive(Debug, Default)]
+pub(super) struct Extra {
+    /// What was read from the disk.
+    pub(super) part: Option<Box<Part>>,
+    /// As what the client gets messages, if it has several names for a channel;
+    /// such an observer gets nothing else.
+    pub(super) heard: Option<Heard>,
     /// An earlier subscription to the same channel, which is read to its end
     /// first. Not its slot: that may be somebody else's by now.
     after: Option<Arc<Member>>,
@@ -62,16 +70,51 @@ impl Subscription {
             cursor: adopted.cursor,
             next_seq: adopted.next_seq,
             rank: adopted.rank,
-            told: (0, 0),
+            told_rank: 0,
+            told_term: 0,
             view: NEVER,
             echo,
             returns: false,
-            part: None,
-            reads: 0,
+            has_read: false,
             untold: false,
-            heard: None,
-            after: None,
+            extra: None,
         }
+    }
+
+    /// What most subscriptions do without.
+    pub(super) fn extra(&mut self) -> &mut Extra {
+        self.extra.get_or_insert_default()
+    }
+
+    /// What was read from the disk for it.
+    pub(super) fn part(&self) -> Option<&Part> {
+        self.extra.as_ref()?.part.as_deref()
+    }
+
+    /// The same, for taking some of it.
+    pub(super) fn part_mut(&mut self) -> Option<&mut Part> {
+        self.extra.as_mut()?.part.as_deref_mut()
+    }
+
+    /// What was read from the disk for it is of no more use.
+    pub(super) fn drop_part(&mut self) {
+        if let Some(extra) = &mut self.extra {
+            extra.part = None;
+        }
+    }
+
+    /// As what it gets messages, if its client has several names for a channel.
+    pub(super) fn heard(&self) -> Option<&Heard> {
+        self.extra.as_ref()?.heard.as_ref()
+    }
+
+    /// The same, for changing it.
+    pub(super) fn heard_mut(&mut self) -> Option<&mut Heard> {
+        self.extra.as_mut()?.heard.as_mut()
+    }
+
+    fn after(&self) -> Option<&Arc<Member>> {
+        self.extra.as_ref()?.after.as_ref()
     }
 
     /// It came with a resumed session.
@@ -81,7 +124,7 @@ impl Subscription {
 
     /// The client has been told this in a reply.
     pub(super) fn knows(&mut self, standing: Standing) {
-        self.told = (standing.rank, standing.term);
+        (self.told_rank, self.told_term) = (standing.rank, standing.term);
         self.view = standing.view;
     }
 
@@ -121,14 +164,14 @@ impl Subscription {
                 None if self.next_seq > self.member.end() => {}
                 None => {
                     // From the first entry read on, its rank is a fold.
-                    let is_found = self.reads > 0 && behind.from == self.next_seq;
+                    let is_found = self.has_read && behind.from == self.next_seq;
                     behind.rank = behind.rank.filter(|_| !is_found);
-                    self.reads += 1;
+                    self.has_read = true;
                     batch.wanted = Some(behind);
                 }
             }
         } else {
-            self.part = None;
+            self.drop_part();
         }
         batch.reading = reading;
         more
@@ -136,10 +179,10 @@ impl Subscription {
 
     fn notice(&mut self, standing: Standing, frames: &mut Vec<Frame>) {
         let now = (standing.rank, standing.term);
-        if self.told == now {
+        if (self.told_rank, self.told_term) == now {
             return;
         }
-        self.told = now;
+        (self.told_rank, self.told_term) = now;
         let channel = self.channel.name().clone();
         let Standing { rank, term, view, .. } = standing;
         frames.push(Frame::Rank { channel, rank, term, view });
@@ -151,7 +194,7 @@ impl Subscription {
         let is_own = chunk.author == self.member.client.id;
         let is_wanted = match chunk.body {
             Body::Messages { .. } => self.echo || !is_own,
-            _ if self.heard.is_some() && self.member.observer => false,
+            _ if self.heard().is_some() && self.member.observer => false,
             // The reply to `sub` has told it.
             Body::Change(_) if is_own && chunk.first_seq == self.member.joined => self.returns,
             Body::Change(change) => {
@@ -187,17 +230,23 @@ impl Session {
         let earlier = self.leaving.iter().rfind(|(channel, earlier)| {
             !Arc::ptr_eq(earlier, member) && Arc::ptr_eq(channel, &subscription.channel)
         });
-        let after = earlier.map(|(_, earlier)| earlier.clone());
-        subscription.after = after.filter(|_| !member.has_left());
+        let after = earlier.filter(|_| !member.has_left()).map(|(_, earlier)| earlier.clone());
+        if after.is_some() {
+            subscription.extra().after = after;
+        }
         self.listen(&mut subscription);
         let slot = subscription.member.slot;
+        if self.subscriptions.capacity() == 0 {
+            // Most clients have one; the vector would begin with room for four.
+            self.subscriptions.reserve_exact(slot as usize + 1);
+        }
         if self.subscriptions.len() <= slot as usize {
             self.subscriptions.resize_with(slot as usize + 1, || None);
         }
         if subscription.member.queue() {
             self.queue.push_back(slot);
         }
-        self.subscriptions[slot as usize] = Some(Box::new(subscription));
+        self.subscriptions[slot as usize] = Some(subscription);
     }
 
     /// Whether a subscription has news.
@@ -222,12 +271,12 @@ impl Session {
                 // It is queued again when its reply goes out.
                 continue;
             }
-            if let Some(earlier) = &subscription.after {
+            if let Some(earlier) = subscription.after() {
                 if self.leaving.iter().any(|(_, leaving)| Arc::ptr_eq(leaving, earlier)) {
                     // It is queued again when that one has ended.
                     continue;
                 }
-                subscription.after = None;
+                subscription.extra().after = None;
             }
             // From here on whatever comes is news again.
             subscription.member.dequeue();
@@ -237,7 +286,7 @@ impl Session {
             // Who has left what is not to be seen yet is told when it is.
             let ends = subscription.member.has_left()
                 && (is_over || !batch.reading.waits && batch.wanted.is_none());
-            let has_part = subscription.part.is_some();
+            let has_part = subscription.part().is_some();
             // It may have been queued twice: pieces of the first time are not out.
             if is_over && batch.pieces.iter().all(|piece| piece.slot != slot) {
                 // A session that is resumed goes on from here.
@@ -261,12 +310,11 @@ impl Session {
         let Some(place) = self.subscriptions.get_mut(slot as usize) else { return };
         let Some(subscription) = place.take() else { return };
         self.unlisten(&subscription);
-        let Subscription { channel, member, rank, .. } = *subscription;
+        let Subscription { channel, member, rank, .. } = subscription;
         self.leaving.retain(|(_, leaving)| !Arc::ptr_eq(leaving, &member));
-        let waits =
-            |after: &Subscription| after.after.as_ref().is_some_and(|m| Arc::ptr_eq(m, &member));
+        let waits = |after: &Subscription| after.after().is_some_and(|m| Arc::ptr_eq(m, &member));
         let here = (0..).zip(&self.subscriptions);
-        let next = here.filter(|(_, place)| place.as_deref().is_some_and(waits));
+        let next = here.filter(|(_, place)| place.as_ref().is_some_and(waits));
         self.queue.extend(next.map(|(slot, _)| slot));
         // Who had left before that has been told so.
         if let Some(seq) = batch.reading.dropped.filter(|seq| *seq == member.end()) {

@@ -65,12 +65,13 @@ impl Subscription {
         batch: &mut Batch,
         gaps: &mut u64,
     ) -> Option<bool> {
-        let part = self.part.as_mut()?;
-        while part.chunks.front().is_some_and(|(_, chunk)| chunk.last_seq() < self.next_seq) {
+        let next_seq = self.next_seq;
+        let part = self.part_mut()?;
+        while part.chunks.front().is_some_and(|(_, chunk)| chunk.last_seq() < next_seq) {
             part.chunks.pop_front();
         }
-        if self.next_seq > part.to {
-            self.part = None;
+        if next_seq > part.to {
+            self.drop_part();
             return None;
         }
         // Not taken out of the part yet: the socket may take less.
@@ -78,14 +79,14 @@ impl Subscription {
             if batch.pieces.len() >= pieces || batch.bytes >= bytes {
                 return Some(true);
             }
-            let Some(part) = &self.part else { break };
+            let Some(part) = self.part() else { break };
             let (to, rank) = (part.to, part.rank.filter(|_| at == 0));
             let Some((number, chunk)) = part.chunks.get(at).cloned() else {
                 if at > 0 {
                     break;
                 }
                 self.skip_to(to + 1, batch, gaps);
-                self.part = None;
+                self.drop_part();
                 break;
             };
             if chunk.first_seq > self.member.end() {
@@ -112,7 +113,7 @@ impl Subscription {
     }
 
     fn forget_rank(&mut self) {
-        if let Some(part) = &mut self.part {
+        if let Some(part) = self.part_mut() {
             part.rank = None;
         }
     }
@@ -225,7 +226,7 @@ impl Session {
         };
         // What cannot be read is gone, as far as its reader is concerned.
         let Fetched { chunks, to, rank, .. } = fetched;
-        subscription.part = Some(Box::new(Part { chunks: chunks.into(), to, rank }));
+        subscription.extra().part = Some(Box::new(Part { chunks: chunks.into(), to, rank }));
         disk.holder = Some(slot);
         if subscription.member.queue() {
             self.queue.push_back(slot);
@@ -240,7 +241,7 @@ impl Session {
             subscription.channel.is_kept() && member.has_left() && !member.is_lost()
         };
         let is_read = self.disk.as_ref().is_some_and(|disk| disk.asked.is_some());
-        is_read || self.subscriptions.iter().flatten().any(|s| ends(s))
+        is_read || self.subscriptions.iter().flatten().any(ends)
     }
 
     /// The client has become another one: what is being read for an answer goes

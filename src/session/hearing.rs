@@ -70,12 +70,12 @@ impl Session {
         let patterns = matching(&self.client, subscription.channel.name());
         let heard = Heard { by_name, by_shard: false, patterns };
         hearing.add(&heard);
-        subscription.heard = Some(Box::new(heard));
+        subscription.extra().heard = Some(heard);
     }
 
     /// A subscription has ended.
     pub(super) fn unlisten(&mut self, subscription: &Subscription) {
-        if let (Some(hearing), Some(heard)) = (&mut self.hearing, &subscription.heard) {
+        if let (Some(hearing), Some(heard)) = (&mut self.hearing, subscription.heard()) {
             hearing.remove(heard);
         }
     }
@@ -85,13 +85,13 @@ impl Session {
     pub fn heard(&self, channel: &str) -> Option<&Heard> {
         let member = self.client.member(channel)?;
         let subscription = self.subscriptions.get(member.slot as usize)?.as_ref()?;
-        subscription.heard.as_deref().filter(|heard| heard.by_name || heard.by_shard)
+        subscription.heard().filter(|heard| heard.by_name || heard.by_shard)
     }
 
     /// The channels that it hears so.
     pub fn all_heard(&self, under: Under) -> Vec<Arc<str>> {
         let is_heard = |subscription: &Subscription| {
-            let is_under = subscription.heard.as_ref().is_some_and(|heard| match under {
+            let is_under = subscription.heard().is_some_and(|heard| match under {
                 Under::Name => heard.by_name,
                 Under::Shard => heard.by_shard,
             });
@@ -108,7 +108,7 @@ impl Session {
             return;
         };
         let place = self.subscriptions.get_mut(member.slot as usize);
-        let Some(heard) = place.and_then(Option::as_mut).and_then(|s| s.heard.as_mut()) else {
+        let Some(heard) = place.and_then(Option::as_mut).and_then(Subscription::heard_mut) else {
             return;
         };
         hearing.remove(heard);
@@ -142,10 +142,10 @@ impl Session {
         let Some(hearing) = &mut self.hearing else { return };
         hearing.patterns = lock(&self.client.subscriptions).patterns.len() as u64;
         for subscription in self.subscriptions.iter_mut().flatten() {
-            if let Some(heard) = &mut subscription.heard
-                && !subscription.member.has_left()
-            {
-                heard.patterns = matching(&self.client, subscription.channel.name());
+            let patterns = matching(&self.client, subscription.channel.name());
+            let has_left = subscription.member.has_left();
+            if let Some(heard) = subscription.heard_mut().filter(|_| !has_left) {
+                heard.patterns = patterns;
             }
         }
     }
@@ -161,7 +161,7 @@ impl Session {
     pub fn transform_heard(&self, batch: &mut Batch, make: fn(&Chunk, &Heard) -> Form) {
         for piece in &mut batch.pieces {
             let place = self.subscriptions.get(piece.slot as usize).and_then(Option::as_ref);
-            let heard = place.and_then(|subscription| subscription.heard.as_ref());
+            let heard = place.and_then(Subscription::heard);
             if let Some(heard) = heard.filter(|heard| !heard.is_plain()) {
                 piece.own = Some(Arc::new(make(&piece.chunk, heard)));
             }

@@ -203,7 +203,7 @@ impl Session {
     pub(super) fn park(&mut self, reason: Close, now_ms: u64) {
         let mut places = Vec::new();
         for subscription in std::mem::take(&mut self.subscriptions).into_iter().flatten() {
-            let Subscription { channel, member, echo, .. } = *subscription;
+            let Subscription { channel, member, echo, .. } = subscription;
             if member.has_left() && !member.is_lost() {
                 crate::sync::lock(&self.client.subscriptions).forget(&channel, &member);
             } else {

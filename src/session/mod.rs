@@ -53,8 +53,8 @@ pub struct Session {
     client: Arc<Client>,
     /// The client's name, at hand.
     name: Arc<str>,
-    /// What it reads, by slot. Boxed, because a vector keeps room for four.
-    subscriptions: Vec<Option<Box<Subscription>>>,
+    /// What it reads, by slot.
+    subscriptions: Vec<Option<Subscription>>,
     /// Memberships that have ended, and still have something to read.
     leaving: Vec<(Arc<Channel>, Arc<Member>)>,
     /// Slots that have news.
