@@ -3,7 +3,7 @@
 //!
 //! # Locks
 //! In this order, and never the other way round:
-//! **registry shard → a client's subscriptions → channel → mailbox, or the
+//! **the registry's observers → a client's subscriptions → channel → mailbox, or the
 //! store's queue.**
 
 mod absence;
