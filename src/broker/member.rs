@@ -3,10 +3,11 @@
 use super::channel::Channel;
 use super::directory::Client;
 use crate::log::{Body, Chunk, Cursor};
+use crate::moment::Second;
 use crate::roster::Key;
-use jiff::Timestamp;
+use once_cell::race::OnceBox;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
 
 /// Where a member that has not left stops reading: nowhere.
 const OPEN_END: u64 = u64::MAX;
@@ -33,26 +34,26 @@ pub struct Member {
     /// The seq at which it came: of its `join` entry, or of the last entry
     /// before it.
     pub joined: u64,
-    /// When that was, in milliseconds of the Unix epoch.
-    pub since_unix_ms: i64,
+    /// When that was.
+    pub since: Second,
     /// The session knows that there is news, and has yet to look.
     queued: AtomicBool,
     /// The first chunk that it has not got.
     position: AtomicU64,
     /// When it last got something, in milliseconds of the broker's clock.
     progressed_ms: AtomicU64,
-    /// The log has gone past it, and it has got nothing since.
-    left_behind: AtomicBool,
-    fate: OnceLock<Box<Fate>>,
+    fate: OnceBox<Fate>,
     /// Publishers wait for it to catch up. Only read and changed under the
     /// channel's lock.
     holds_up: AtomicBool,
 }
 
-/// What becomes of a member that has left, is away, or may be. Boxed, because
-/// most are just here.
+/// What becomes of a member that has left, is away, or may be, or that is too
+/// slow. Boxed, because most are just here.
 #[derive(Debug)]
 struct Fate {
+    /// The log has gone past it, and it has got nothing since.
+    left_behind: AtomicBool,
     /// The seq of the last entry that it gets.
     end: AtomicU64,
     /// The last seq that it is known to have: a resumed session goes on there.
@@ -79,19 +80,13 @@ impl Member {
             observer: false,
             by_pattern: false,
             joined,
-            since_unix_ms: Timestamp::now().as_millisecond(),
+            since: Second::now(),
             queued: AtomicBool::new(false),
             position: AtomicU64::new(0),
             progressed_ms: AtomicU64::new(0),
-            left_behind: AtomicBool::new(false),
             holds_up: AtomicBool::new(false),
-            fate: OnceLock::new(),
+            fate: OnceBox::new(),
         }
-    }
-
-    /// Since when it is here.
-    pub fn since(&self) -> Timestamp {
-        Timestamp::from_millisecond(self.since_unix_ms).unwrap_or_default()
     }
 
     /// Publishers wait for it from now on, or do not; whether they did. To be
@@ -104,6 +99,7 @@ impl Member {
     fn fate(&self) -> &Fate {
         self.fate.get_or_init(|| {
             Box::new(Fate {
+                left_behind: AtomicBool::new(false),
                 end: AtomicU64::new(OPEN_END),
                 seen: AtomicU64::new(self.joined),
                 kept: AtomicU64::new(NOTHING),
@@ -208,20 +204,20 @@ impl Member {
         if wrote || before != chunk && !self.is_left_behind() {
             self.progressed_ms.store(now_ms, Ordering::Relaxed);
         }
-        if wrote && self.is_left_behind() {
-            self.left_behind.store(false, Ordering::Relaxed);
+        if let Some(fate) = self.fate.get().filter(|_| wrote) {
+            fate.left_behind.store(false, Ordering::Relaxed);
         }
         before
     }
 
     /// The log has gone past its place, which is now further on.
     pub(super) fn leave_behind(&self) {
-        self.left_behind.store(true, Ordering::Relaxed);
+        self.fate().left_behind.store(true, Ordering::Relaxed);
     }
 
     /// Whether the log has gone past it, and it has got nothing since.
     pub fn is_left_behind(&self) -> bool {
-        self.left_behind.load(Ordering::Relaxed)
+        self.fate.get().is_some_and(|fate| fate.left_behind.load(Ordering::Relaxed))
     }
 
     /// When it last got something.

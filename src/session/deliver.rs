@@ -32,9 +32,8 @@ pub(super) struct Subscription {
     pub(super) next_seq: u64,
     /// Its rank at the cursor: the fold of what it has read.
     pub(super) rank: u32,
-    /// The rank and the term that the client was told last, and as of which view.
-    told_rank: u32,
-    told_term: u64,
+    /// The roster's view when the client was told its rank, or there was nothing
+    /// to tell.
     view: u64,
     /// Whether it gets what it publishes itself.
     pub(super) echo: bool,
@@ -70,8 +69,6 @@ impl Subscription {
             cursor: adopted.cursor,
             next_seq: adopted.next_seq,
             rank: adopted.rank,
-            told_rank: 0,
-            told_term: 0,
             view: NEVER,
             echo,
             returns: false,
@@ -124,7 +121,6 @@ impl Subscription {
 
     /// The client has been told this in a reply.
     pub(super) fn knows(&mut self, standing: Standing) {
-        (self.told_rank, self.told_term) = (standing.rank, standing.term);
         self.view = standing.view;
     }
 
@@ -135,10 +131,10 @@ impl Subscription {
         let mut reading = std::mem::take(&mut batch.reading);
         let place = (self.cursor, self.next_seq);
         self.channel.read(&self.member, place, self.view, room, &mut reading);
-        self.view = reading.view;
         if let Some(standing) = reading.standing.take() {
             self.notice(standing, &mut batch.frames);
         }
+        self.view = reading.view;
         if let Some(moved) = reading.moved_to.take() {
             if self.next_seq <= self.member.end() {
                 let (channel, from) = (self.channel.name().clone(), self.next_seq);
@@ -178,11 +174,10 @@ impl Subscription {
     }
 
     fn notice(&mut self, standing: Standing, frames: &mut Vec<Frame>) {
-        let now = (standing.rank, standing.term);
-        if (self.told_rank, self.told_term) == now {
+        // It has had this rank since its term began.
+        if self.view != NEVER && standing.term <= self.view {
             return;
         }
-        (self.told_rank, self.told_term) = now;
         let channel = self.channel.name().clone();
         let Standing { rank, term, view, .. } = standing;
         frames.push(Frame::Rank { channel, rank, term, view });
@@ -227,7 +222,7 @@ impl Session {
     /// Makes a subscription known, and looks at it soon.
     pub(super) fn install(&mut self, mut subscription: Subscription) {
         let member = &subscription.member;
-        let earlier = self.leaving.iter().rfind(|(channel, earlier)| {
+        let earlier = self.extra.leaving().iter().rfind(|(channel, earlier)| {
             !Arc::ptr_eq(earlier, member) && Arc::ptr_eq(channel, &subscription.channel)
         });
         let after = earlier.filter(|_| !member.has_left()).map(|(_, earlier)| earlier.clone());
@@ -243,9 +238,10 @@ impl Session {
         if self.subscriptions.len() <= slot as usize {
             self.subscriptions.resize_with(slot as usize + 1, || None);
         }
-        if subscription.member.queue() {
-            self.queue.push_back(slot);
-        }
+        // Also if it was queued already: what news of it there was may have come
+        // before it was here.
+        subscription.member.queue();
+        self.queue.push(slot);
         self.subscriptions[slot as usize] = Some(subscription);
     }
 
@@ -259,12 +255,14 @@ impl Session {
         batch.bytes = 0;
         let mut gaps = 0;
         // Each slot at most once, so that one that waits for another does not
-        // keep this going.
-        for _ in 0..self.queue.len() {
+        // keep this going: what is queued meanwhile comes after these.
+        let mut due = std::mem::take(&mut self.queue);
+        let mut looked_at = 0;
+        for &slot in &due {
             if batch.pieces.len() >= PIECES_MAX || batch.bytes >= BYTES_MAX {
                 break;
             }
-            let Some(slot) = self.queue.pop_front() else { break };
+            looked_at += 1;
             let Some(place) = self.subscriptions.get_mut(slot as usize) else { continue };
             let Some(subscription) = place else { continue };
             if subscription.untold {
@@ -272,7 +270,7 @@ impl Session {
                 continue;
             }
             if let Some(earlier) = subscription.after() {
-                if self.leaving.iter().any(|(_, leaving)| Arc::ptr_eq(leaving, earlier)) {
+                if self.extra.leaving().iter().any(|(_, leaving)| Arc::ptr_eq(leaving, earlier)) {
                     // It is queued again when that one has ended.
                     continue;
                 }
@@ -294,7 +292,7 @@ impl Session {
                     self.finish(slot, batch);
                 }
             } else if (more || ends) && subscription.member.queue() {
-                self.queue.push_back(slot);
+                self.queue.push(slot);
             }
             match batch.wanted.take() {
                 Some(behind) => self.want(slot, behind),
@@ -302,6 +300,9 @@ impl Session {
                 None => {}
             }
         }
+        due.drain(..looked_at);
+        due.append(&mut self.queue);
+        self.queue = due;
         self.broker.stats.gaps.add(gaps);
     }
 
@@ -311,7 +312,9 @@ impl Session {
         let Some(subscription) = place.take() else { return };
         self.unlisten(&subscription);
         let Subscription { channel, member, rank, .. } = subscription;
-        self.leaving.retain(|(_, leaving)| !Arc::ptr_eq(leaving, &member));
+        if let Some(parts) = self.extra.get_mut() {
+            parts.leaving.retain(|(_, leaving)| !Arc::ptr_eq(leaving, &member));
+        }
         let waits = |after: &Subscription| after.after().is_some_and(|m| Arc::ptr_eq(m, &member));
         let here = (0..).zip(&self.subscriptions);
         let next = here.filter(|(_, place)| place.as_ref().is_some_and(waits));

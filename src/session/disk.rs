@@ -142,14 +142,14 @@ impl Session {
         for slot in slots {
             if let Some(Some(subscription)) = self.subscriptions.get_mut(*slot as usize) {
                 subscription.untold = !is_told;
-                self.queue.push_back(*slot);
+                self.queue.push(*slot);
             }
         }
     }
 
     /// A subscription needs entries from the disk.
     pub(super) fn want(&mut self, slot: u32, behind: Behind) {
-        let disk = self.disk.get_or_insert_default();
+        let disk = self.extra.parts().disk.get_or_insert_default();
         if disk.holder == Some(slot) {
             disk.holder = None;
         }
@@ -163,16 +163,16 @@ impl Session {
         }
         disk.waiting.retain(|waiting| *waiting != slot);
         let number = self.fetch(behind);
-        self.disk.get_or_insert_default().asked = Some((number, slot));
+        self.extra.parts().disk.get_or_insert_default().asked = Some((number, slot));
     }
 
     /// Lets the subscription whose turn it is look again.
     fn wake_waiting(&mut self) {
-        let Some(disk) = self.disk.as_mut().filter(|disk| !disk.is_busy()) else { return };
+        let Some(disk) = self.extra.disk_mut().filter(|disk| !disk.is_busy()) else { return };
         while let Some(slot) = disk.waiting.front().copied() {
             if let Some(Some(subscription)) = self.subscriptions.get(slot as usize) {
                 if subscription.member.queue() {
-                    self.queue.push_back(slot);
+                    self.queue.push(slot);
                 }
                 return;
             }
@@ -182,7 +182,7 @@ impl Session {
 
     /// A subscription needs nothing from the disk any more.
     pub(super) fn release_disk(&mut self, slot: u32) {
-        let Some(disk) = &mut self.disk else { return };
+        let Some(disk) = self.extra.disk_mut() else { return };
         if !disk.is_busy() && disk.waiting.is_empty() {
             return;
         }
@@ -197,11 +197,11 @@ impl Session {
     }
 
     pub(super) fn fetch(&mut self, behind: Behind) -> u64 {
-        let disk = self.disk.get_or_insert_default();
+        let disk = self.extra.parts().disk.get_or_insert_default();
         disk.last += 1;
-        let (number, mailbox) = (disk.last, self.client.mailbox.clone());
+        let (number, client) = (disk.last, self.client.clone());
         let Behind { channel, from, to, rank } = behind;
-        let then = Box::new(move |fetched| mailbox.fetched(number, fetched));
+        let then = Box::new(move |fetched| client.mailbox.fetched(number, fetched));
         if let Some(store) = self.broker.store() {
             store.fetch(Fetch { channel, from, to, bytes_max: READ_BYTES, rank, then });
         }
@@ -210,7 +210,7 @@ impl Session {
 
     /// Something has been read.
     pub(super) fn take_fetched(&mut self, number: u64, fetched: Fetched) {
-        let Some(disk) = &mut self.disk else { return };
+        let Some(disk) = self.extra.disk_mut() else { return };
         if let Some(scroll) = disk.scrolls.front_mut().filter(|s| s.asked == Some(number)) {
             (scroll.asked, scroll.read) = (None, Some(fetched));
             return;
@@ -229,7 +229,7 @@ impl Session {
         subscription.extra().part = Some(Box::new(Part { chunks: chunks.into(), to, rank }));
         disk.holder = Some(slot);
         if subscription.member.queue() {
-            self.queue.push_back(slot);
+            self.queue.push(slot);
         }
     }
 
@@ -240,14 +240,14 @@ impl Session {
             let member = &subscription.member;
             subscription.channel.is_kept() && member.has_left() && !member.is_lost()
         };
-        let is_read = self.disk.as_ref().is_some_and(|disk| disk.asked.is_some());
+        let is_read = self.extra.disk().is_some_and(|disk| disk.asked.is_some());
         is_read || self.subscriptions.iter().flatten().any(ends)
     }
 
     /// The client has become another one: what is being read for an answer goes
     /// to where nobody looks any more.
     pub(super) fn read_anew(&mut self) {
-        let Some(disk) = &mut self.disk else { return };
+        let Some(disk) = self.extra.disk_mut() else { return };
         if let Some(scroll) = disk.scrolls.front_mut() {
             scroll.asked = None;
         }

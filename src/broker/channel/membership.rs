@@ -163,7 +163,7 @@ impl Channel {
         let seq = state.log.head() + 1;
         if let Some(change) = state.roster.leave(member.key, seq) {
             self.append_change(state, &member.client, change, Some(why), now_ms);
-            if let Some(extra) = &mut state.extra {
+            if let Some(extra) = state.extra.get_mut() {
                 extra.commands.left(&self.name, member.key, &member.client.name());
             }
         }
@@ -177,7 +177,7 @@ impl Channel {
         }
         let may_read = leaver.position() < state.log.next_chunk();
         if may_read || leaver.kept().is_some() {
-            state.extra().leavers.push(leaver);
+            state.extra.parts().leavers.push(leaver);
         }
     }
 
@@ -275,18 +275,18 @@ impl Channel {
         self.must_be_top(&state, member)?;
         self.must_be_in(&state, view)?;
         let end = state.log.head() + 1;
-        state.extra().dropped = Some(end);
+        state.extra.parts().dropped = Some(end);
         let seats = std::mem::take(&mut state.seats);
         self.note_end(&mut state, end);
         let members = u64::from(state.roster.len());
         self.rules.stats.changes.add(Departure::Dropped.as_str(), members);
         self.rules.stats.deserted(&self.name);
-        if state.disk.is_some() {
+        if state.extra.disk().is_some() {
             // They hear of it when it is on disk.
-            state.extra().leavers.extend(seats.iter().cloned());
+            state.extra.parts().leavers.extend(seats.iter().cloned());
         }
         for who in seats.iter() {
-            state.extra().commands.left(&self.name, who.key, &who.client.name());
+            state.extra.parts().commands.left(&self.name, who.key, &who.client.name());
             who.end_at(end);
             who.holds_up(false);
         }

@@ -7,6 +7,7 @@ mod absence;
 mod append;
 mod commands;
 mod durable;
+mod extra;
 mod membership;
 mod pressure;
 mod read;
@@ -26,19 +27,19 @@ use super::member::Member;
 use super::stats::ChannelStats;
 use crate::error::{Code, Fault, quoted};
 use crate::log::{Encode, MemoryLog};
+use crate::moment::Second;
 use crate::request::Settings;
 use crate::roster::{Key, Roster};
 use crate::store::Store;
 use crate::sync::lock;
-use commands::Commands;
-use durable::{Kept, OnDisk};
+use durable::Kept;
+use extra::Extra;
 use jiff::Timestamp;
-use pressure::{Gate, Publishers};
+use pressure::Gate;
 use seats::Seats;
 use std::fmt;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard};
-use wake::Readers;
 
 /// What all channels of a broker have in common.
 pub struct Rules {
@@ -67,7 +68,7 @@ impl fmt::Debug for Rules {
 pub struct Channel {
     name: Arc<str>,
     rules: Arc<Rules>,
-    created_unix_ms: i64,
+    created: Second,
     special: Option<Box<Special>>,
     gate: Gate,
     /// Something was appended, and somebody is about to call [`Channel::wake`].
@@ -90,25 +91,7 @@ struct State {
     seats: Seats,
     /// The log's weight at which to look again what of it can go.
     look_bytes: usize,
-    /// What of it is on disk, if anything is to be.
-    disk: Option<Box<OnDisk>>,
-    extra: Option<Box<Extra>>,
-}
-
-/// What most channels do without. Boxed in one, so that it takes no more than a
-/// pointer there.
-#[derive(Debug, Default)]
-struct Extra {
-    /// Members that have left, and may still have something to read.
-    leavers: Vec<Arc<Member>>,
-    /// Commands that wait for results.
-    commands: Commands,
-    /// Publishers that wait, and for how many members.
-    waiting: Publishers,
-    /// Clients that wait for news, members or not.
-    readers: Readers,
-    /// Set once the channel is removed: the seq that ended it.
-    dropped: Option<u64>,
+    extra: Extra,
 }
 
 /// Figures of a channel, for `channels` and `info`.
@@ -169,16 +152,16 @@ pub struct Ranked {
 impl Channel {
     /// An empty channel. If there is a store, it is made known to it.
     pub fn new(name: Arc<str>, settings: Settings, rules: Arc<Rules>) -> Arc<Self> {
-        let created_unix_ms = Timestamp::now().as_millisecond();
+        let created = Second::now();
         let channel = Arc::new_cyclic(|me| {
             let mut state = State::default();
             let kept = rules.store.clone().map(|store| {
-                let (kept, head, disk) = Kept::create(store, &name, &settings, created_unix_ms, me);
+                let (kept, head, disk) = Kept::create(store, &name, &settings, created, me);
                 state.log = MemoryLog::after(head, 0);
-                state.disk = Some(disk);
+                state.extra.parts().disk = Some(disk);
                 kept
             });
-            Channel::with(name, settings, rules, created_unix_ms, kept, state)
+            Channel::with(name, settings, rules, created, kept, state)
         });
         channel.note_made();
         channel
@@ -188,7 +171,7 @@ impl Channel {
         name: Arc<str>,
         settings: Settings,
         rules: Arc<Rules>,
-        created_unix_ms: i64,
+        created: Second,
         kept: Option<Kept>,
         state: State,
     ) -> Self {
@@ -196,7 +179,7 @@ impl Channel {
         let state = Mutex::new(state);
         let is_special = kept.is_some() || settings != Settings::default();
         let special = is_special.then(|| Box::new(Special { settings, kept }));
-        Channel { name, rules, created_unix_ms, special, gate, touched, state }
+        Channel { name, rules, created, special, gate, touched, state }
     }
 
     /// Its name.
@@ -219,14 +202,14 @@ impl Channel {
         Summary {
             name: self.name.clone(),
             settings: self.settings(),
-            created: Timestamp::from_millisecond(self.created_unix_ms).unwrap_or_default(),
+            created: self.created.timestamp(),
             members: state.roster.len(),
             observers: state.seats.len() - state.roster.len() as usize,
             seq: state.visible().1,
             first: self.first_offered(&state),
             view: state.roster.view(),
             bytes: state.log.weight(),
-            commands: state.extra.as_ref().map_or(0, |extra| extra.commands.len()),
+            commands: state.extra.get().map_or(0, |extra| extra.commands.len()),
         }
     }
 
@@ -249,7 +232,7 @@ impl Channel {
             let member = state.seats.get(key)?;
             let away = member.away_until_ms().is_some();
             let behind = state.unwritten(member.position());
-            let (name, since) = (member.client.name(), member.since());
+            let (name, since) = (member.client.name(), member.since.timestamp());
             Some(Ranked { name, term, away, since, behind })
         };
         (state.roster.iter().filter_map(row).collect(), state.roster.view())
@@ -296,7 +279,7 @@ impl Channel {
 
     /// That the channel has not been removed.
     fn alive(&self, state: &State) -> Result<(), Fault> {
-        match state.dropped() {
+        match state.extra.dropped() {
             None => Ok(()),
             Some(_) => Err(no_channel(&self.name)),
         }
@@ -313,16 +296,6 @@ impl Channel {
 }
 
 impl State {
-    /// The seq that ended the channel, once it is removed.
-    fn dropped(&self) -> Option<u64> {
-        self.extra.as_ref()?.dropped
-    }
-
-    /// What most channels do without.
-    fn extra(&mut self) -> &mut Extra {
-        self.extra.get_or_insert_default()
-    }
-
     /// How many entries that may be seen are in memory from a position on.
     fn unwritten(&self, position: u64) -> u64 {
         let (end, last) = self.visible();

@@ -17,8 +17,8 @@
 //! the positions. Sequential consistency means that one of the two sees the
 //! other: a member that passes unseen by the count comes here to be uncounted.
 
-use super::{Channel, Extra, State};
-use crate::broker::mailbox::Mailbox;
+use super::{Channel, State};
+use crate::broker::directory::Client;
 use crate::broker::member::Member;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -41,24 +41,15 @@ pub(super) struct Gate(AtomicU64);
 /// Publishers that wait.
 #[derive(Debug, Default)]
 pub(super) struct Publishers {
-    waiting: Vec<Arc<Mailbox>>,
+    waiting: Vec<Arc<Client>>,
     /// How many members hold them up.
     holding_up: usize,
 }
 
 impl Publishers {
     /// One more waits.
-    pub(super) fn wait(&mut self, publisher: &Arc<Mailbox>) {
+    pub(super) fn wait(&mut self, publisher: &Arc<Client>) {
         self.waiting.push(publisher.clone());
-    }
-}
-
-impl Extra {
-    /// Those who have left and may still read. Once its session has let go of
-    /// one, ours is the only reference.
-    fn present_leavers(&mut self) -> &[Arc<Member>] {
-        self.leavers.retain(|leaver| Arc::strong_count(leaver) > 1);
-        &self.leavers
     }
 }
 
@@ -73,7 +64,7 @@ impl Channel {
     pub(super) fn relieve(
         &self,
         state: &mut State,
-        publisher: Option<&Arc<Mailbox>>,
+        publisher: Option<&Arc<Client>>,
         now_ms: u64,
     ) -> bool {
         if self.is_durable() {
@@ -89,7 +80,7 @@ impl Channel {
             }
         }
         let Some(publisher) = publisher.filter(|_| self.is_held_up()) else { return false };
-        state.extra().waiting.wait(publisher);
+        state.extra.parts().publishers.wait(publisher);
         true
     }
 
@@ -102,7 +93,7 @@ impl Channel {
         }
         let end = state.visible().0;
         let State { log, seats, extra, look_bytes, .. } = state;
-        let leavers = extra.as_mut().map_or(&[][..], |extra| extra.present_leavers());
+        let leavers = extra.present_leavers();
         let unread = leavers.iter().filter(|leaver| log.first_seq() <= leaver.end());
         let places = unread.map(|leaver| leaver.position());
         let needed = places.chain(seats.iter().map(|member| member.position())).min();
@@ -129,7 +120,7 @@ impl Channel {
 
     fn drop_unneeded(&self, state: &mut State, now_ms: u64) {
         let State { log, seats, extra, look_bytes, .. } = state;
-        let leavers = extra.as_mut().map_or(&[][..], |extra| extra.present_leavers());
+        let leavers = extra.present_leavers();
         let (mut needed, mut needed_live) = (u64::MAX, u64::MAX);
         for leaver in leavers {
             let unread = Some(leaver.position()).filter(|_| log.first_seq() <= leaver.end());
@@ -203,7 +194,7 @@ impl Channel {
             member.holds_up(is_slow);
             holding_up += usize::from(is_slow);
         }
-        state.extra().waiting.holding_up = holding_up;
+        state.extra.parts().publishers.holding_up = holding_up;
         if holding_up == 0 {
             self.open(state);
         }
@@ -211,9 +202,9 @@ impl Channel {
 
     pub(super) fn open(&self, state: &mut State) {
         self.gate.0.store(OPEN, Ordering::SeqCst);
-        let Some(extra) = &mut state.extra else { return };
-        for publisher in std::mem::take(&mut extra.waiting.waiting) {
-            publisher.wake();
+        let Some(extra) = state.extra.get_mut() else { return };
+        for publisher in std::mem::take(&mut extra.publishers.waiting) {
+            publisher.mailbox.wake();
         }
     }
 
@@ -232,7 +223,7 @@ impl Channel {
     }
 
     pub(super) fn one_less_holds_up(&self, state: &mut State) {
-        let waiting = &mut state.extra().waiting;
+        let waiting = &mut state.extra.parts().publishers;
         waiting.holding_up -= 1;
         if waiting.holding_up == 0 {
             self.open(state);
@@ -240,8 +231,8 @@ impl Channel {
     }
 
     pub(super) fn hold_up_nobody(&self, state: &mut State) {
-        if let Some(extra) = &mut state.extra {
-            extra.waiting.holding_up = 0;
+        if let Some(extra) = state.extra.get_mut() {
+            extra.publishers.holding_up = 0;
         }
         self.open(state);
     }
@@ -256,7 +247,7 @@ impl Channel {
         let State { log, seats, .. } = &*state;
         let stalled = seats.iter().filter(|member| self.has_stalled(log, member, now_ms));
         let passed = stalled.filter(|member| member.holds_up(false)).count();
-        let waiting = &mut state.extra().waiting;
+        let waiting = &mut state.extra.parts().publishers;
         waiting.holding_up -= passed;
         if waiting.holding_up == 0 {
             self.open(&mut state);

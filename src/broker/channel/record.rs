@@ -1,6 +1,7 @@
 //! Channels and their members as they are on disk, and back.
 
 use crate::broker::member::Member;
+use crate::moment::Second;
 use crate::request::{OnClose, Settings};
 use crate::store::{ChannelRecord, SeatRecord};
 
@@ -19,15 +20,11 @@ pub(super) fn settings(record: &ChannelRecord) -> Settings {
 }
 
 /// A channel as it is on disk.
-pub(super) fn channel_record(
-    name: &str,
-    settings: &Settings,
-    created_unix_ms: i64,
-) -> ChannelRecord {
+pub(super) fn channel_record(name: &str, settings: &Settings, created: Second) -> ChannelRecord {
     let millis = |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     ChannelRecord {
         name: name.to_owned(),
-        created_unix_ms,
+        created_unix_ms: created.unix_ms(),
         members_max: settings.members_max,
         history: settings.history,
         history_age_ms: settings.history_age.map(millis),
@@ -46,7 +43,7 @@ pub(super) fn seat_record(member: &Member, term: u64) -> SeatRecord {
         session: member.client.identity().map(|identity| *identity.session.as_bytes()),
         term,
         joined: member.joined,
-        since_unix_ms: member.since_unix_ms,
+        since_unix_ms: member.since.unix_ms(),
         observer: member.observer,
     }
 }

@@ -6,6 +6,7 @@ use crate::broker::directory::Client;
 use crate::broker::member::Member;
 use crate::broker::remembered::PlaceRecord;
 use crate::log::{Cursor, MemoryLog};
+use crate::moment::Second;
 use crate::request::Settings;
 use crate::roster::{Change, Roster};
 use crate::store::{RecoveredChannel, SeatRecord, Store};
@@ -32,7 +33,7 @@ impl Kept {
         found: &RecoveredChannel,
         settings: &Settings,
         me: &Weak<Channel>,
-    ) -> (Kept, Box<OnDisk>) {
+    ) -> (Kept, OnDisk) {
         let extent = found.extent;
         let disk = OnDisk::new(settings, extent, extent.next_chunk, extent.last_seq);
         let kept = Kept { store, id: found.id, me: me.clone(), dropped: AtomicBool::new(false) };
@@ -44,11 +45,12 @@ impl Channel {
     /// A channel from before a restart, without its members.
     pub fn recover(found: &RecoveredChannel, store: &Store, rules: Arc<Rules>) -> Arc<Self> {
         let settings = record::settings(&found.record);
-        let created = found.record.created_unix_ms;
+        let created = Second::of_unix_ms(found.record.created_unix_ms);
         let channel = Arc::new_cyclic(|me| {
             let (kept, disk) = Kept::recover(store.clone(), found, &settings, me);
             let log = MemoryLog::after(found.extent.last_seq, found.extent.next_chunk);
-            let state = State { log, disk: Some(disk), ..State::default() };
+            let mut state = State { log, ..State::default() };
+            state.extra.parts().disk = Some(disk);
             let name = found.record.name.as_str().into();
             Channel::with(name, settings, rules, created, Some(kept), state)
         });
@@ -74,7 +76,7 @@ impl Channel {
         for RestoredSeat { client, slot, record, seen } in seats {
             let key = state.seats.vacant_key();
             let mut member = Member::new(client, slot, key, record.joined);
-            member.since_unix_ms = record.since_unix_ms;
+            member.since = Second::of_unix_ms(record.since_unix_ms);
             member.has_seen(seen);
             member.go_away(until_ms, false);
             member.keep_from(Some(state.log.next_chunk()));
@@ -120,7 +122,7 @@ impl Channel {
         } else {
             member.lose();
             member.end_at(state.log.head());
-            state.extra().leavers.push(member.clone());
+            state.extra.parts().leavers.push(member.clone());
         }
         member
     }
