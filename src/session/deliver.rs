@@ -39,9 +39,6 @@ pub(super) struct Subscription {
     pub(super) echo: bool,
     /// It came with a resumed session: no reply has told it that it joined.
     returns: bool,
-    /// Something was read from the disk for it: the first time its rank is to be
-    /// found there.
-    has_read: bool,
     /// The reply that tells of it has yet to go out, and comes first.
     pub(super) untold: bool,
     extra: Option<Box<Extra>>,
@@ -51,7 +48,10 @@ pub(super) struct Subscription {
 /// than a pointer there.
 #[derive(Debug, Default)]
 pub(super) struct Extra {
-    /// What was read from the disk.
+    /// Something was read from the disk for it: the first time its rank is to be
+    /// found there.
+    has_read: bool,
+    /// What was read.
     pub(super) part: Option<Box<Part>>,
     /// As what the client gets messages, if it has several names for a channel;
     /// such an observer gets nothing else.
@@ -72,7 +72,6 @@ impl Subscription {
             view: NEVER,
             echo,
             returns: false,
-            has_read: false,
             untold: false,
             extra: None,
         }
@@ -160,9 +159,9 @@ impl Subscription {
                 None if self.next_seq > self.member.end() => {}
                 None => {
                     // From the first entry read on, its rank is a fold.
-                    let is_found = self.has_read && behind.from == self.next_seq;
+                    let had_read = std::mem::replace(&mut self.extra().has_read, true);
+                    let is_found = had_read && behind.from == self.next_seq;
                     behind.rank = behind.rank.filter(|_| !is_found);
-                    self.has_read = true;
                     batch.wanted = Some(behind);
                 }
             }
