@@ -5,6 +5,7 @@
 //! connection, after a `bye` with its reason. The codes are part of the
 //! protocol and never change; the text after them is for people.
 
+use std::borrow::Cow;
 use std::fmt;
 
 /// The code of a request that failed, as clients see it.
@@ -127,12 +128,17 @@ impl Fault {
 /// Characters of a client's own words that an error quotes at most.
 const QUOTED_CHARS_MAX: usize = 64;
 
-/// A client's own words within an error's text, cut short if they are long.
-/// Whatever they hold, the wire escapes it, once, with the rest of the text.
+/// A client's own words within an error's text, in quotes, cut short if they are
+/// long. Whatever they hold, the wire escapes it, once, with the rest of the text.
 pub fn quoted(words: &str) -> String {
+    format!("\"{}\"", excerpt(words))
+}
+
+/// The same without quotes: for what has its own, as a JSON value does.
+pub fn excerpt(words: &str) -> Cow<'_, str> {
     match words.char_indices().nth(QUOTED_CHARS_MAX) {
-        Some((end, _)) => format!("\"{}…\"", &words[..end]),
-        None => format!("\"{words}\""),
+        Some((end, _)) => format!("{}…", &words[..end]).into(),
+        None => words.into(),
     }
 }
 

@@ -5,11 +5,14 @@
 //! blocking) it is a thin layer over; a later move is this one file. Everything
 //! above it speaks `futures` traits only. `docs/decisions/runtime.md` has more.
 
+use async_io::Async;
 use async_std::net::ToSocketAddrs;
 use futures::{AsyncRead, AsyncWrite};
+use rustix::net::sockopt::set_tcp_nodelay;
+use rustix::net::{SocketFlags, acceptfrom_with};
 use std::future::Future;
 use std::io::{self, IoSlice};
-use std::net::{Shutdown, SocketAddr};
+use std::net::{self, Shutdown, SocketAddr};
 use std::ops::Deref;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -20,22 +23,39 @@ pub use async_std::task::JoinHandle;
 
 /// A socket that connections come to.
 #[derive(Debug)]
-pub struct TcpListener(async_std::net::TcpListener);
+pub struct TcpListener(Async<net::TcpListener>);
 
 /// A connection. Closing it ends its output and leaves its input open, which is
 /// what whoever speaks HTTP or TLS over it counts on; the runtime's own only
 /// flushes, and the other end would wait.
-#[derive(Clone, Debug)]
-pub struct TcpStream(async_std::net::TcpStream);
+#[derive(Debug)]
+pub struct TcpStream(Async<net::TcpStream>);
 
 impl TcpListener {
+    /// Of a socket that listens already and does not block.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn new(socket: net::TcpListener) -> io::Result<Self> {
+        // What is written is whole: to wait for more would only make it late. The
+        // connections inherit that.
+        set_tcp_nodelay(&socket, true)?;
+        Async::new_nonblocking(socket).map(TcpListener)
+    }
+
     /// The next connection, and where it comes from.
     ///
     /// # Errors
     /// The system's.
     pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        let (stream, addr) = self.0.accept().await?;
-        Ok((TcpStream(stream), addr))
+        // Not the runtime's own, which needs another system call to have the new
+        // socket not block.
+        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+        let accept = |socket: &net::TcpListener| Ok(acceptfrom_with(socket, flags)?);
+        let (socket, addr) = self.0.read_with(accept).await?;
+        let addr = addr.and_then(|addr| SocketAddr::try_from(addr).ok());
+        let addr = addr.ok_or(io::ErrorKind::ConnectionAborted)?;
+        Ok((TcpStream(Async::new_nonblocking(socket.into())?), addr))
     }
 
     /// Where it listens.
@@ -43,13 +63,7 @@ impl TcpListener {
     /// # Errors
     /// The system's.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.0.local_addr()
-    }
-}
-
-impl From<std::net::TcpListener> for TcpListener {
-    fn from(listener: std::net::TcpListener) -> Self {
-        TcpListener(listener.into())
+        self.0.get_ref().local_addr()
     }
 }
 
@@ -59,15 +73,28 @@ impl TcpStream {
     /// # Errors
     /// The system's.
     pub async fn connect(addrs: impl ToSocketAddrs) -> io::Result<TcpStream> {
-        async_std::net::TcpStream::connect(addrs).await.map(TcpStream)
+        let mut failure = io::ErrorKind::NotFound.into();
+        for addr in addrs.to_socket_addrs().await? {
+            match Async::<net::TcpStream>::connect(addr).await {
+                Ok(stream) => return Ok(TcpStream(stream)),
+                Err(e) => failure = e,
+            }
+        }
+        Err(failure)
+    }
+
+    /// Whether there may be something to read. If not, the task is woken when
+    /// there is, without another attempt to read, which would find nothing.
+    pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.poll_readable(cx)
     }
 }
 
 impl Deref for TcpStream {
-    type Target = async_std::net::TcpStream;
+    type Target = net::TcpStream;
 
     fn deref(&self) -> &Self::Target {
-        &self.0
+        self.0.get_ref()
     }
 }
 
@@ -103,7 +130,7 @@ impl AsyncWrite for TcpStream {
     }
 
     fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.0.shutdown(Shutdown::Write) {
+        match self.shutdown(Shutdown::Write) {
             // The other end was faster.
             Err(e) if e.kind() == io::ErrorKind::NotConnected => Poll::Ready(Ok(())),
             done => Poll::Ready(done),

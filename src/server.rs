@@ -118,7 +118,7 @@ impl Server {
         let mut listeners = Vec::new();
         for socket in sockets {
             socket.set_nonblocking(true)?;
-            listeners.push(TcpListener::from(socket));
+            listeners.push(TcpListener::new(socket)?);
         }
         if listeners.is_empty() {
             listeners.push(listen(&config.host, config.port)?);
@@ -189,7 +189,7 @@ fn bind(addr: SocketAddr) -> io::Result<TcpListener> {
     socket.bind(&addr.into())?;
     socket.listen(BACKLOG)?;
     socket.set_nonblocking(true)?;
-    Ok(TcpListener::from(std::net::TcpListener::from(socket)))
+    TcpListener::new(socket.into())
 }
 
 /// Takes connections for ever. Nothing that goes wrong with one of them, and no
@@ -238,8 +238,6 @@ fn welcome(
     connections: &Arc<AtomicUsize>,
     refusing: &Arc<AtomicUsize>,
 ) {
-    // Messages are written whole: waiting for more only makes them late.
-    let _ = stream.set_nodelay(true);
     if let Some(place) = Place::take(connections, broker.current().max_clients) {
         broker.stats.connections.add(1);
         // Made outside of the task, which would keep room for what it is made from.

@@ -5,7 +5,7 @@
 
 mod client_support;
 
-use client_support::{DEADLINE, broker, member, next, program, wait};
+use client_support::{DEADLINE, broker, member, next, program, run, wait};
 use expectrl::session::OsSession;
 use expectrl::{ControlCode, Eof, Expect, Regex, Session};
 use ranked_broker::client::Frame;
@@ -198,4 +198,19 @@ fn the_terminal_is_given_back() {
     let end = expect(&mut terminal, "\x1b[?2004l");
     assert!(!end.contains("panicked"), "{end}");
     terminal.expect(Eof).unwrap();
+}
+
+#[test]
+fn plain_lines_on_a_terminal_cannot_turn_the_text_round() {
+    let server = broker();
+    let (bob, _frames) = member(&server, "bob");
+    wait(bob.request("create n --history 9")).unwrap();
+    wait(bob.publish("n", "to\u{202e}gpj.exe\u{2028}\u{200b}!")).unwrap();
+    let asked = ["--plain", "-c", "history n"];
+    let mut terminal = open(server.addr.port(), &asked);
+    expect(&mut terminal, r"bob to\u{202e}gpj.exe\u{2028}\u{200b}!");
+    terminal.expect(Eof).unwrap();
+    // In a pipe it is what it was.
+    let (said, _, _) = run(server.addr.port(), &asked, "");
+    assert!(said.contains("bob to\u{202e}gpj.exe\u{2028}\u{200b}!\n"), "{said}");
 }

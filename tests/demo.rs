@@ -10,6 +10,8 @@ use ranked_broker::client::{Client, Frame, Frames, Outcome};
 use ranked_broker::config::Config;
 use ranked_broker::runtime;
 use ranked_broker::server::Server;
+use std::net::TcpListener;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -112,6 +114,25 @@ fn one_of_five_is_stopped_another_killed_and_the_rest_close_ranks() {
         });
         assert_eq!(reason, "quit");
     }
+}
+
+/// What Ctrl-C does: the signal goes to the whole process group of the terminal.
+#[test]
+fn an_interrupt_ends_broker_and_members_in_order() {
+    use std::os::unix::process::CommandExt;
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/demo/run");
+    let programs = Path::new(env!("CARGO_BIN_EXE_broker")).parent().unwrap();
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let mut command = Command::new("sh");
+    command.args([script, "127.0.0.1", &port.to_string()]);
+    command.env("BROKER_BIN", programs).process_group(0);
+    let mut demo = Running::start(command);
+    for _ in 0..5 {
+        demo.expect(": joins demo");
+    }
+    demo.signal_group("INT");
+    let (_, said, _) = demo.finish();
+    assert!(said.contains("event=stopped") && !said.contains("second signal"), "{said}");
 }
 
 #[test]

@@ -42,3 +42,25 @@ fn the_standby_takes_over_and_no_stranger_passes_it() {
     three.signal("TERM");
     assert_eq!(three.end(), 143);
 }
+
+/// A client that was stopped knows only what its rank was before.
+#[test]
+fn a_rank_that_has_run_out_is_not_told() {
+    let lease = Duration::from_secs(2);
+    let config = Config { port: 0, lease, guard: Duration::from_millis(300), ..Config::default() };
+    let server = Server::start(config).unwrap();
+    let port = server.addr.port();
+    let mut one = hold(port, "one");
+    one.expect("running rank=0");
+    let mut two = hold(port, "two");
+    two.expect("running rank=1");
+    one.signal("STOP");
+    two.expect("running rank=0");
+    one.signal("CONT");
+    one.expect("lost rank=0");
+    one.expect("running rank=1");
+    one.signal("TERM");
+    let (_, said, _) = one.finish();
+    let (_, after) = said.split_once("lost rank=0").unwrap();
+    assert!(!after.contains("rank=0"), "{after}");
+}

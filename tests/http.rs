@@ -345,6 +345,9 @@ fn nothing_is_read_by_a_name_that_somebody_else_pointed_here() {
         }
     }
     assert_eq!(ask("DELETE /v1/channels/ops", "evil.example").status, 403);
+    // Nor by one that stands in the address itself.
+    assert_eq!(ask("GET http://evil.example/v1/channels", "localhost").status, 403);
+    assert_eq!(ask("GET http://localhost/v1/channels", "localhost").status, 200);
     for host in [format!("localhost:{port}"), "broker".into(), "app.example".into()] {
         assert_eq!(ask(&format!("GET {events}"), &host).status, 200, "{host}");
     }

@@ -7,8 +7,8 @@ mod support;
 
 use std::io::Read;
 
-use serde_json::Value;
-use support::{Broker, Child, Site, Web, eventually};
+use serde_json::{Value, json};
+use support::{Broker, Child, Receiver, Site, Web, eventually};
 
 /// Asks for a job: where it is, and somebody who has its token.
 fn begin(web: &Web, body: &str) -> (String, Web) {
@@ -106,4 +106,25 @@ fn what_is_no_job_is_a_problem() {
     web.post("/v1/jobs", r#"{"job":"fib","n":1,"to":"bob"}"#).problem(404, "no-member");
     let embedded = Broker::start();
     embedded.web().post("/v1/jobs", r#"{"job":"fib","n":1}"#).problem(503, "unavailable");
+}
+
+/// It was `delivered`, and went nowhere.
+#[test]
+fn the_result_for_a_member_without_a_connection_is_called_for_or_refused() {
+    let broker = Broker::of(Child::with(&["--allow-callback", "127.0.0.1/32"]));
+    let receiver = Receiver::start();
+    let mut alice = broker.client("alice");
+    alice.ask("create ops", "ok create ops");
+    broker.web().join("ops", "silent");
+    let refused = "err denied silent has no connection and no callback: *";
+    alice.ask("fib --to silent 10", refused);
+    alice.ask("tell silent hello", refused);
+    let bob = json!({"name": "bob", "callback": receiver.url()});
+    broker.web().post("/v1/channels/ops/members", &bob.to_string()).expect(201, "{*}");
+    alice.ask("fib --to bob 10", "ok job 1");
+    alice.until("job 1 done delivered");
+    let delivery = receiver.expect("job");
+    let frame = json!({"frame": "job", "job": 1, "state": "done", "text": "55", "from": "alice"});
+    assert_eq!(delivery.frame(), frame);
+    delivery.ok();
 }

@@ -266,7 +266,7 @@ fn a_session_is_not_mixed_with_another() {
     alice.ask("rank", "ok rank ops 0 *");
     alice.ask("hello --session x", "err bad-request *UUID*");
     alice.ask("hello --secret x", "err bad-request *--session*");
-    alice.ask("seen ops 99", "ok seen ops 99");
+    alice.ask("seen ops 99", "err bad-request ops has nothing up to 99 yet: its last seq is *");
     alice.ask("seen other 1", "err no-channel *");
 }
 

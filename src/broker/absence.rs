@@ -1,6 +1,6 @@
 //! What becomes of a client whose connection is lost, and how it comes back.
 
-use super::channel::{Channel, Entrance, Hold, Loss, Return};
+use super::channel::{Entrance, Hold, Loss, Return};
 use super::clock::{Seat, Timer};
 use super::directory::{Client, Origin};
 use super::member::Member;
@@ -220,14 +220,12 @@ impl Broker {
     }
 
     /// The time of a held seat is up.
-    pub(super) fn end_hold(
-        channel: &Arc<Channel>,
-        member: &Member,
-        why: Departure,
-        at_ms: u64,
-        now_ms: u64,
-    ) {
-        if channel.end_hold(member, why, at_ms, now_ms) {
+    pub(super) fn end_hold(seat: &Seat, now_ms: u64) {
+        let (why, at_ms) = (seat.why, seat.at_ms);
+        let (Some(channel), Some(member)) = (seat.channel.upgrade(), seat.member.upgrade()) else {
+            return;
+        };
+        if channel.end_hold(&member, why, at_ms, now_ms) {
             let (name, who) = (channel.name(), member.client.name());
             log::info!("event=seat-given-up channel={name} member={who} reason={}", why.as_str());
             channel.wake_soon();

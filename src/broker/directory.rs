@@ -129,7 +129,7 @@ pub struct Client {
     away: AtomicBool,
     /// Somebody looks whether its lease has run out.
     lease_watched: AtomicBool,
-    /// It knows nothing of this broker's frames.
+    /// It hears none of this broker's frames.
     plain: AtomicBool,
     /// Publishers never wait for it.
     unwaited: AtomicBool,
@@ -204,13 +204,14 @@ impl Client {
         !self.lease_watched.swap(true, Ordering::Relaxed)
     }
 
-    /// Whether it knows nothing of this broker's frames: a client of another
-    /// protocol, which is told only what that protocol has.
+    /// Whether it hears no frames: a client of another protocol, which is told
+    /// only what that protocol has, or one without a connection that asks for its
+    /// commands.
     pub fn is_plain(&self) -> bool {
         self.plain.load(Ordering::Relaxed)
     }
 
-    /// It does not know of frames, or knows of them from now on.
+    /// It hears no frames, or hears them from now on.
     pub fn be_plain(&self, plain: bool) {
         self.plain.store(plain, Ordering::Relaxed);
     }

@@ -39,7 +39,7 @@ use crate::store::{OpenError, Options, Recovered, Store};
 use crate::sync::lock;
 use crate::workers::{self, Pool};
 use channel::{Channel, Rules};
-use clock::{Clock, Deadline, Seat, Timer};
+use clock::{Clock, Deadline, Timer};
 use directory::Directory;
 use life::Life;
 use registry::Registry;
@@ -259,12 +259,15 @@ impl Broker {
     /// The client of this name, to tell it something.
     ///
     /// # Errors
-    /// [`Code::NoMember`]; [`Code::Denied`] for one
-    /// that knows nothing of this broker's frames.
+    /// [`Code::NoMember`]; [`Code::Denied`] for one that hears no frames.
     pub fn client_that_hears(&self, name: &str) -> Result<Arc<Client>, Fault> {
         let client = self.client(name)?;
         if client.is_plain() {
-            let text = format!("{name} is a Redis client, which hears nothing but messages");
+            let text = if client.is_unwaited() {
+                format!("{name} has no connection and no callback: it hears nothing but commands")
+            } else {
+                format!("{name} is a Redis client, which hears nothing but messages")
+            };
             return Err(Fault::new(Code::Denied, text));
         }
         Ok(client)
@@ -324,12 +327,7 @@ impl Broker {
                         self.watch_lease(&client, now_ms);
                     }
                 }
-                Timer::Seat(seat) => {
-                    let Seat { channel, member, why, at_ms } = *seat;
-                    if let (Some(channel), Some(member)) = (channel.upgrade(), member.upgrade()) {
-                        Self::end_hold(&channel, &member, why, at_ms, now_ms);
-                    }
-                }
+                Timer::Seat(seat) => Self::end_hold(&seat, now_ms),
                 Timer::Sequence(id) => self.purge_sequence(*id, now_ms),
                 Timer::Wake(client) => {
                     if let Some(client) = client.upgrade() {

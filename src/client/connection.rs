@@ -4,11 +4,11 @@
 use super::line::{Asked, Reply, Splitter};
 use super::outbox::Outbox;
 use crate::runtime::{self, TcpStream};
-use futures::io::AsyncRead;
+use futures::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadHalf};
 use std::borrow::Cow;
 use std::future::poll_fn;
 use std::io;
-use std::net::Shutdown;
+use std::net::{self, Shutdown};
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -34,7 +34,9 @@ pub struct Received<'a, T> {
 #[derive(Debug)]
 pub struct Connection<T> {
     outbox: Arc<Outbox<T>>,
-    stream: TcpStream,
+    stream: ReadHalf<TcpStream>,
+    /// The same socket, to shut it down.
+    socket: net::TcpStream,
     splitter: Splitter,
     chunk: Box<[u8]>,
     lines: u64,
@@ -52,17 +54,18 @@ impl<T: Send + 'static> Connection<T> {
         let stream = TcpStream::connect((host, port)).await?;
         // A request is sent the moment it is made; the outbox gathers them.
         stream.set_nodelay(true)?;
-        let generation = outbox.begin();
-        let (writer, mut socket) = (outbox.clone(), stream.clone());
+        let socket = stream.try_clone()?;
+        let (stream, mut sink) = stream.split();
+        let (writer, generation) = (outbox.clone(), outbox.begin());
         runtime::spawn(async move {
-            if let Err(e) = writer.drain(generation, &mut socket).await {
+            if let Err(e) = writer.drain(generation, &mut sink).await {
                 log::debug!("cannot write any more: {e}");
             }
             // So the reader hears of it, after what is still to be read.
-            let _ = socket.shutdown(Shutdown::Write);
+            let _ = sink.close().await;
         });
         let chunk = vec![0; READ_BYTES].into_boxed_slice();
-        Ok(Connection { outbox, stream, splitter: Splitter::default(), chunk, lines: 0 })
+        Ok(Connection { outbox, stream, socket, splitter: Splitter::default(), chunk, lines: 0 })
     }
 
     /// The next of the lines that have come already. Answers `ping` by itself.
@@ -112,6 +115,6 @@ impl<T: Send + 'static> Connection<T> {
 
 impl<T> Drop for Connection<T> {
     fn drop(&mut self) {
-        let _ = self.stream.shutdown(Shutdown::Both);
+        let _ = self.socket.shutdown(Shutdown::Both);
     }
 }

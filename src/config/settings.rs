@@ -149,6 +149,16 @@ impl Setting {
         }
     }
 
+    /// What a time of zero means, if that is what it is set to.
+    pub(super) fn zero_means(&self, config: &Config) -> Option<&'static str> {
+        match &self.kind {
+            Kind::Time { field, zero: Zero::Means(what), .. } if (field.get)(config).is_zero() => {
+                Some(what)
+            }
+            _ => None,
+        }
+    }
+
     /// Whether a bare number is a value for it in a TOML file.
     pub(super) fn is_numeric(&self) -> bool {
         matches!(

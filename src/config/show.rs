@@ -27,7 +27,11 @@ impl Loaded {
             let _ = writeln!(out, "# settings file: {}", printable(path));
         }
         for (line, setting) in lines.iter().zip(SETTINGS) {
-            let _ = writeln!(out, "{line:width$}  # {}", self.origin(setting.name));
+            let _ = write!(out, "{line:width$}  # {}", self.origin(setting.name));
+            if let Some(what) = setting.zero_means(&self.config) {
+                let _ = write!(out, "; 0 is {what}");
+            }
+            out.push('\n');
         }
         for variable in &self.ignored {
             let _ = writeln!(out, "# not a setting, ignored: environment {variable}");
@@ -83,6 +87,8 @@ mod tests {
         assert_eq!(lines[0], "host = \"127.0.0.1\"          # default");
         assert_eq!(lines[2], "max-clients = 7             # flag --max-clients");
         assert_eq!(lines[3], "max-line = \"64KiB\"          # default");
+        let grace = "restart-grace = \"0s\"         # default; 0 is lease and guard";
+        assert!(lines.contains(&grace), "{shown}");
         assert_eq!(lines.last(), Some(&"# not a setting, ignored: environment BROKER_X_Y_Z"));
     }
 }

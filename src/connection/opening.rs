@@ -13,6 +13,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Bytes that are read at once until the dialect is known: what a client says
+/// first, so that it is answered at once, and in one write.
+const FIRST_BYTES: usize = 512;
 /// How long a connection may stay silent before its dialect is known.
 const FIRST_BYTES_TIMEOUT: Duration = Duration::from_secs(60);
 /// The same for one that will be refused.
@@ -36,12 +39,12 @@ pub(super) async fn begin(
         let upgraded = Box::pin(http::serve(http, stream, first, addr)).await;
         let Upgraded { stream, session, first } = upgraded?;
         broker.watch(session.client(), Format::WebSocket.as_str());
-        let connection = Connection::new(broker, session, stream, Format::WebSocket, first);
+        let connection = Connection::new(session, stream, Format::WebSocket, first);
         return Some(Box::new(connection));
     }
     if dialect == Dialect::Numseq {
         if broker.farewell().is_some() {
-            say_and_close(stream, &dialect.refusal(true)).await;
+            say_and_close(stream, &dialect.refusal()).await;
             return None;
         }
         broker.stats.opened.add(dialect.as_str(), 1);
@@ -50,7 +53,7 @@ pub(super) async fn begin(
     }
     let Some(format) = dialect.format() else {
         log::info!("event=refused addr={addr} dialect={} reason=unserved", dialect.as_str());
-        say_and_close(stream, &dialect.refusal(false)).await;
+        say_and_close(stream, &dialect.refusal()).await;
         return None;
     };
     let session = if format.is_plain() {
@@ -58,20 +61,20 @@ pub(super) async fn begin(
     } else {
         Session::new(broker.clone(), broker.enter(addr, format.as_str()))
     };
-    Some(Box::new(Connection::new(broker, session, stream, format, first)))
+    Some(Box::new(Connection::new(session, stream, format, first)))
 }
 
 /// Refuses a connection, because the broker is full, in its own dialect.
 pub async fn refuse(mut stream: TcpStream) {
     let dialect = sniff(&mut stream, REFUSAL_TIMEOUT).await.map_or(Dialect::Text, |(d, _)| d);
-    say_and_close(stream, &dialect.refusal(true)).await;
+    say_and_close(stream, &dialect.refusal()).await;
 }
 
 /// Reads until the dialect is known. `None` if the client closes first, or is
 /// silent for too long.
 async fn sniff(stream: &mut TcpStream, timeout: Duration) -> Option<(Dialect, Vec<u8>)> {
     let sniffing = async {
-        let mut first = [0; 16];
+        let mut first = [0; FIRST_BYTES];
         let mut len = 0;
         while len < first.len() {
             match stream.read(&mut first[len..]).await {

@@ -9,6 +9,7 @@ use crate::session::Session;
 use crate::wire::lines::{Lines, TooLong};
 use crate::wire::sniff;
 use crate::wire::spoken::{self, Asked, OwnedTag, Tag};
+use crate::wire::text;
 use std::borrow::Cow;
 
 /// How a client speaks.
@@ -87,6 +88,11 @@ impl Voice {
         while outgoing.has_room()
             && let Some(line) = lines.next()
         {
+            if let Ok(line) = line
+                && batch.goes_on(line)
+            {
+                continue;
+            }
             let Asked { tag, request } = match line {
                 Ok(line) if !self.has_begun && self.is_http(line) => {
                     batch.publish(session, outgoing, now_ms);
@@ -108,35 +114,15 @@ impl Voice {
                         batch.publish(session, outgoing, now_ms);
                         batch.channel = publish.channel;
                     }
-                    batch.push(publish.payload, tag);
+                    batch.push(publish.payload, tag, line.unwrap_or_default());
                 }
                 Ok(Some(request)) => {
                     batch.publish(session, outgoing, now_ms);
-                    let is_quit = request == Request::Quit;
-                    let hello = match &request {
-                        Request::Hello { format, .. } => Some(*format),
-                        _ => None,
-                    };
-                    let reply = match hello {
-                        // Its lines stand in frames, and stay there.
-                        Some(Some(Format::Text)) if self.format == Format::WebSocket => {
-                            Err(Fault::new(Code::BadRequest, "a WebSocket speaks JSON only"))
-                        }
-                        _ => session.handle(request, now_ms),
-                    };
-                    let Some(format) = hello else {
-                        outgoing.answer(reply, self.format, &[tag], session);
-                        if is_quit {
-                            return Err(Close::Quit);
-                        }
-                        continue;
-                    };
+                    self.answer(request, tag, outgoing, session, now_ms)?;
                     if session.is_awaiting() {
-                        self.awaited = Some(Box::new(Awaited { tag: tag.into(), format }));
                         // The rest has to wait with it.
                         return Ok(lines.rest());
                     }
-                    self.answer_hello(reply, format, tag, outgoing, session);
                     batch.format = self.format;
                 }
                 Err(fault) => {
@@ -155,6 +141,38 @@ impl Voice {
         })
     }
 
+    /// Answers a request that stands alone.
+    ///
+    /// # Errors
+    /// Why the connection is to be closed.
+    fn answer(
+        &mut self,
+        request: Request<'_>,
+        tag: Tag<'_>,
+        outgoing: &mut Outgoing,
+        session: &mut Session,
+        now_ms: u64,
+    ) -> Result<(), Close> {
+        let is_quit = request == Request::Quit;
+        let Request::Hello { format, .. } = request else {
+            let reply = session.handle(request, now_ms);
+            outgoing.answer(reply, self.format, &[tag], session);
+            return if is_quit { Err(Close::Quit) } else { Ok(()) };
+        };
+        let reply = if self.format == Format::WebSocket && format == Some(Format::Text) {
+            // Its lines stand in frames, and stay there.
+            Err(Fault::new(Code::BadRequest, "a WebSocket speaks JSON only"))
+        } else {
+            session.handle(request, now_ms)
+        };
+        if session.is_awaiting() {
+            self.awaited = Some(Box::new(Awaited { tag: tag.into(), format }));
+        } else {
+            self.answer_hello(reply, format, tag, outgoing, session);
+        }
+        Ok(())
+    }
+
     /// Whether this is a line of an HTTP request.
     fn is_http(&self, line: &[u8]) -> bool {
         self.format == Format::Text && sniff::is_http(line)
@@ -165,6 +183,9 @@ impl Voice {
 struct Batch<'a> {
     format: Format,
     channel: Cow<'a, str>,
+    /// How the line of the last message begins, up to its text, if that is plain
+    /// text.
+    opening: &'a [u8],
     payloads: Vec<Payload<'a>>,
     /// Of each of them; none in the text dialect, whose replies have no use for
     /// them.
@@ -173,7 +194,8 @@ struct Batch<'a> {
 
 impl<'a> Batch<'a> {
     fn new(format: Format) -> Self {
-        Batch { format, channel: Cow::Borrowed(""), payloads: Vec::new(), tags: Vec::new() }
+        let (channel, opening) = (Cow::Borrowed(""), &[][..]);
+        Batch { format, channel, opening, payloads: Vec::new(), tags: Vec::new() }
     }
 
     fn takes(&self, publish: &Publish<'_>) -> bool {
@@ -181,7 +203,21 @@ impl<'a> Batch<'a> {
         publish.channel == self.channel && publish.payload.is_json() == first.is_json()
     }
 
-    fn push(&mut self, payload: Payload<'a>, tag: Tag<'a>) {
+    /// Takes a line that begins as the one before, and is a plain message as well:
+    /// all else has been looked at then.
+    fn goes_on(&mut self, line: &'a [u8]) -> bool {
+        let text = text::plain_text(self.opening, line);
+        self.payloads.extend(text.map(Payload::Plain));
+        text.is_some()
+    }
+
+    fn push(&mut self, payload: Payload<'a>, tag: Tag<'a>, line: &'a [u8]) {
+        self.opening = match payload {
+            Payload::Plain(text) if self.format == Format::Text => {
+                line.strip_suffix(text).unwrap_or_default()
+            }
+            _ => &[],
+        };
         self.payloads.push(payload);
         if self.format != Format::Text {
             self.tags.push(tag);
@@ -202,6 +238,7 @@ impl<'a> Batch<'a> {
             }
             reply => outgoing.answer(reply, self.format, &self.tags, session),
         }
+        self.opening = &[];
         self.payloads.clear();
         self.tags.clear();
     }

@@ -220,7 +220,7 @@ async fn route(
     }
     // Figures are for whoever watches over the broker, by whatever name.
     if !act.is_for_operators() {
-        http.origins.check_host(&head.headers)?;
+        http.origins.check_host(&head.uri, &head.headers)?;
     }
     if !matches!(*method, Method::GET | Method::HEAD) {
         http.origins.check(&head.headers)?;

@@ -6,12 +6,15 @@
 //!
 //! It says nothing there for a page that reads from where it came. So a page
 //! whose name leads to its own server first, and to this machine after that, is
-//! told apart by that name: it stands in `Host`.
+//! told apart by that name: it stands in `Host`, or in the address that is asked
+//! for, if that is a whole one.
 
 use super::problem::Problem;
 use crate::error::Code;
 use hyper::StatusCode;
+use hyper::Uri;
 use hyper::header::{HOST, HeaderMap, ORIGIN};
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 /// Ends of names that nobody can have on the internet, besides those of one word.
@@ -61,17 +64,23 @@ impl Origins {
     ///
     /// # Errors
     /// 403 otherwise.
-    pub fn check_host(&self, headers: &HeaderMap) -> Result<(), Problem> {
-        let Some(host) = headers.get(HOST).filter(|host| !host.is_empty()) else { return Ok(()) };
-        let place = host.to_str().ok().and_then(|host| port_apart(host, 0));
-        if place.is_some_and(|(name, _)| self.is_ours(name) || self.is_host_of_allowed(name)) {
+    pub fn check_host(&self, target: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
+        let host = headers.get(HOST).map(|host| String::from_utf8_lossy(host.as_bytes()));
+        let target = target.authority().map(|authority| Cow::Borrowed(authority.as_str()));
+        let mut places = host.into_iter().chain(target).filter(|place| !place.is_empty());
+        let Some(foreign) = places.find(|place| !self.is_place_of_ours(place)) else {
             return Ok(());
-        }
-        let shown = crate::error::quoted(&String::from_utf8_lossy(host.as_bytes()));
+        };
+        let shown = crate::error::quoted(&foreign);
         let text = format!(
             "this broker is not known to be {shown}: ask it by its address, or see broker --allow-origin"
         );
         Err(Problem::new(StatusCode::FORBIDDEN, Code::Denied, text))
+    }
+
+    fn is_place_of_ours(&self, place: &str) -> bool {
+        port_apart(place, 0)
+            .is_some_and(|(name, _)| self.is_ours(name) || self.is_host_of_allowed(name))
     }
 
     /// Whether a page that is allowed comes from there, which the broker is then
@@ -179,7 +188,13 @@ mod tests {
         let is_ours = |host: &str| {
             let mut headers = HeaderMap::new();
             headers.insert(HOST, HeaderValue::from_str(host).unwrap());
-            origins.check_host(&headers).is_ok()
+            let here = Uri::from_static("/v1/channels");
+            let whole = Uri::try_from(format!("http://{host}/v1/channels"));
+            let named =
+                whole.is_ok_and(|whole| origins.check_host(&whole, &HeaderMap::new()).is_ok());
+            let is_ours = origins.check_host(&here, &headers).is_ok();
+            assert!(is_ours == named || host.is_empty(), "{host}");
+            is_ours
         };
         for host in [
             "127.0.0.1:7700",
@@ -208,6 +223,6 @@ mod tests {
         ] {
             assert!(!is_ours(host), "{host}");
         }
-        assert!(origins.check_host(&HeaderMap::new()).is_ok());
+        assert!(origins.check_host(&Uri::from_static("/"), &HeaderMap::new()).is_ok());
     }
 }

@@ -2,6 +2,7 @@
 
 use super::entry::{Body, Chunk};
 use super::form::Shape;
+use super::spare;
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
@@ -95,6 +96,9 @@ impl MemoryLog {
             self.weight -= chunk.weight();
             if self.chunks.is_empty() {
                 self.chunks = VecDeque::new();
+            }
+            if let Some(chunk) = Arc::into_inner(chunk) {
+                spare::give(chunk.bytes);
             }
         }
     }

@@ -13,7 +13,9 @@
 mod entry;
 mod form;
 mod memory;
+mod spare;
 
 pub use entry::{Body, Chunk, ClientId, Command, Departure, Encode, Place};
 pub use form::{Form, Forms, Maker, Shape};
 pub use memory::{Cursor, MemoryLog};
+pub use spare::with_room;

@@ -49,7 +49,8 @@ impl Resident {
             if let Some(reason) = self.state().gone {
                 return Poll::Ready((Close::Quit, reason));
             }
-            if let Some(close) = session.take_mail(&mut batch.frames, true) {
+            let takes_frames = self.state().inbox.takes_frames();
+            if let Some(close) = session.take_mail(&mut batch.frames, takes_frames) {
                 return Poll::Ready((close, close.as_str()));
             }
             let moved = self.read(&mut session, &mut batch);

@@ -9,7 +9,8 @@ use std::collections::VecDeque;
 /// read on: it holds up nobody, and finds a gap if it lets them lie for too
 /// long.
 const EVENTS_MAX: usize = 1_000;
-/// Bytes of entries that they hold on to at most, or one if that is more.
+/// Bytes of entries and frames that they hold on to at most, or one if that is
+/// more.
 const BYTES_MAX: usize = 256 * 1024;
 
 /// What a resident takes, besides commands.
@@ -64,13 +65,24 @@ impl Inbox {
         }
     }
 
+    /// Whether what others say to it alone may be taken from where it waits.
+    pub fn takes_frames(&self) -> bool {
+        self.has_room() || !self.wants.frames
+    }
+
     /// A frame has come.
     pub fn frame(&mut self, frame: Frame) {
         let is_wanted = matches!(
             frame,
-            Frame::Rank { .. } | Frame::Gap { .. } | Frame::Left { .. } | Frame::Tell { .. }
+            Frame::Rank { .. }
+                | Frame::Gap { .. }
+                | Frame::Left { .. }
+                | Frame::Tell { .. }
+                // The result of a job that somebody else has asked for.
+                | Frame::Job { from: Some(_), .. }
         );
         if is_wanted && self.wants.frames {
+            self.bytes += frame.weight();
             self.events.push_back(Event::Frame(frame));
         }
     }
@@ -104,7 +116,7 @@ impl Inbox {
 fn weight(event: &Event) -> usize {
     match event {
         Event::Entries(excerpt) => excerpt.range.len(),
-        Event::Frame(_) => 0,
+        Event::Frame(frame) => frame.weight(),
     }
 }
 

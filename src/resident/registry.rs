@@ -155,6 +155,7 @@ impl Residents {
         place: Place<'_>,
     ) -> Arc<Resident> {
         let client = speaker.session().client().clone();
+        client.be_plain(!wants.frames);
         // It has said hello.
         let identity = client.identity().unwrap_or_else(|| Identity::new(None));
         let state = State { inbox: Inbox::new(wants), ..State::default() };

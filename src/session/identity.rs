@@ -132,6 +132,7 @@ impl Session {
         self.broker.resume(&parked, &self.client, now_ms);
         self.broker.stats.resumes.add("resumed", 1);
         let Parked { client, places, current, quiet: _, commands, keys, .. } = parked;
+        client.be_plain(self.client.is_plain());
         self.client = client;
         self.changed_client = true;
         self.read_anew();

@@ -1,9 +1,9 @@
 //! Which dialect a connection speaks, from its first bytes.
 //!
 //! Chosen once, for the whole connection; but text and JSON change places when
-//! the client asks for it. The other dialects are still to come: such a
-//! connection is refused in that dialect's own manner, so that the
-//! program at the other end says something its user understands.
+//! the client asks for it. Who is refused is told so in the manner of its own
+//! dialect, so that the program at the other end says something its user
+//! understands.
 
 use crate::request::{Format, Resp};
 
@@ -75,17 +75,10 @@ impl Dialect {
         }
     }
 
-    /// What to answer before closing: that this broker does not speak the
-    /// dialect yet, or (`full`) that it has no room, in the dialect's manner.
-    pub fn refusal(self, full: bool) -> Vec<u8> {
-        let (code, message) = if full {
-            ("full", "too many clients; try again later")
-        } else {
-            (
-                "unavailable",
-                "this broker speaks only the text and JSON dialects yet; send hello or help",
-            )
-        };
+    /// What to answer before closing, in the dialect's manner: that the broker has
+    /// no room, and to who would encrypt that nobody here does.
+    pub fn refusal(self) -> Vec<u8> {
+        let (code, message) = ("full", "too many clients; try again later");
         match self {
             Dialect::Text => format!("err {code} {message}\nbye {code}\n").into_bytes(),
             Dialect::Json => format!(
@@ -94,8 +87,7 @@ impl Dialect {
             )
             .into_bytes(),
             Dialect::Http => {
-                let (status, title) =
-                    if full { (503, "Service Unavailable") } else { (501, "Not Implemented") };
+                let (status, title) = (503, "Service Unavailable");
                 let body = format!(
                     "{{\"title\":\"{title}\",\"status\":{status},\"code\":\"{code}\",\"detail\":\"{message}\"}}\n"
                 );

@@ -110,6 +110,12 @@ impl Running {
         assert!(Command::new("kill").args(["-s", name, &id]).status().unwrap().success());
     }
 
+    /// The same to all of its process group, of which it must be the leader.
+    pub fn signal_group(&self, name: &str) {
+        let group = format!("-{}", self.child.id());
+        assert!(Command::new("kill").args(["-s", name, "--", &group]).status().unwrap().success());
+    }
+
     fn status(&mut self) -> ExitStatus {
         let deadline = Instant::now() + DEADLINE;
         loop {

@@ -43,17 +43,41 @@ struct Cost {
     key: &'static str,
     /// It is of one thing, and the cost is that of all.
     is_of_one: bool,
+    /// It counts from what this figure was in the first run: what a run frees is
+    /// used again by the next one.
+    since: Option<&'static str>,
     divisor: f64,
 }
 
 const fn cost(title: &'static str, unit: &'static str, key: &'static str, divisor: f64) -> Cost {
-    Cost { title, unit, key, is_of_one: true, divisor }
+    Cost { title, unit, key, is_of_one: true, since: None, divisor }
 }
 
 const CPU: &str = "broker_ns_per_message";
 const BYTES: usize = 128;
 
+/// Channels come first: what they add to the memory of a broker that had much
+/// else to do before is what that has left.
 const THINGS: [Thing; 4] = [
+    Thing {
+        name: "channels",
+        first: 2_500,
+        work: |channels| {
+            let channels = usize::try_from(channels).unwrap_or(usize::MAX);
+            (Workload::Channels(Channels { channels, ..Channels::default() }), BYTES)
+        },
+        costs: &[
+            Cost {
+                is_of_one: false,
+                since: Some("memory_without_channels"),
+                ..cost("channels: memory", "MiB", "memory_with_channels", 1_048_576.0)
+            },
+            Cost {
+                is_of_one: false,
+                ..cost("channels: CPU of a message to one of them", "ns", CPU, 1.0)
+            },
+        ],
+    },
     Thing {
         name: "members",
         first: 10,
@@ -83,27 +107,14 @@ const THINGS: [Thing; 4] = [
         },
         costs: &[cost("messages a second: CPU a second", "ms", CPU, 1e6)],
     },
-    Thing {
-        name: "channels",
-        first: 2_500,
-        work: |channels| {
-            let channels = usize::try_from(channels).unwrap_or(usize::MAX);
-            (Workload::Channels(Channels { channels, ..Channels::default() }), BYTES)
-        },
-        costs: &[
-            cost("channels: memory", "MiB", "bytes_per_channel", 1_048_576.0),
-            Cost {
-                is_of_one: false,
-                ..cost("channels: CPU of a message to one of them", "ns", CPU, 1.0)
-            },
-        ],
-    },
 ];
 
 /// What something cost with 1, 2, 4, 8 and 16 times as many.
 pub struct Curve {
     /// What it is.
     pub title: &'static str,
+    /// What its cost is measured in.
+    pub unit: &'static str,
     /// Of what there is more, and how many, and the cost.
     pub points: Vec<(u64, f64)>,
 }
@@ -132,6 +143,7 @@ pub fn run(bench: &mut Bench, options: &Growth, json: bool) -> Result<bool> {
     let (mut curves, mut is_clean) = (Vec::new(), true);
     for thing in &THINGS {
         let mut points: Vec<Vec<(u64, f64)>> = vec![Vec::new(); thing.costs.len()];
+        let mut first = None;
         for doubling in 0..=DOUBLINGS {
             let number = thing.first << doubling;
             let (workload, bytes) = (thing.work)(number);
@@ -141,17 +153,18 @@ pub fn run(bench: &mut Bench, options: &Growth, json: bool) -> Result<bool> {
             bench.screen.clear();
             for (cost, points) in thing.costs.iter().zip(&mut points) {
                 let many = if cost.is_of_one { float(number) } else { 1.0 };
-                let value = report.get(cost.key).map(|one| one * many / cost.divisor);
-                points.extend(value.map(|value| (number, value)));
+                let since = cost.since.and_then(|key| *first.get_or_insert(report.get(key)));
+                let one = report.get(cost.key).map(|one| one - since.unwrap_or(0.0));
+                points.extend(one.map(|one| (number, one * many / cost.divisor)));
             }
             if json {
                 tell(&mut report, thing.name, number);
             }
         }
         for (cost, points) in thing.costs.iter().zip(points) {
-            let curve = Curve { title: cost.title, points };
+            let curve = Curve { title: cost.title, unit: cost.unit, points };
             if !json {
-                out(&line(&curve, cost.unit));
+                out(&line(&curve));
             }
             curves.push(curve);
         }
@@ -171,12 +184,12 @@ fn tell(report: &mut Report, name: &str, number: u64) {
     out(&format!("{}\n", report.figures()));
 }
 
-fn line(curve: &Curve, unit: &str) -> String {
+fn line(curve: &Curve) -> String {
     let points = curve.points.iter().map(|(number, cost)| format!("{number}: {}", figure(*cost)));
     let points: Vec<String> = points.collect();
     let steepness =
         curve.steepness().map_or("?".to_string(), |steepness| format!("{steepness:.2}"));
-    let title = curve.title;
+    let Curve { title, unit, .. } = curve;
     format!("{title}, {unit}\n  {}\n  {steepness} of linear\n", points.join("   "))
 }
 
@@ -186,7 +199,8 @@ mod tests {
 
     #[test]
     fn a_straight_line_is_one() {
-        let curve = |points: &[(u64, f64)]| Curve { title: "x", points: points.to_vec() };
+        let curve =
+            |points: &[(u64, f64)]| Curve { title: "x", unit: "µs", points: points.to_vec() };
         let steepness = |points| curve(points).steepness().map(|value| format!("{value:.2}"));
         assert_eq!(steepness(&[(10, 2.0), (160, 32.0)]).as_deref(), Some("1.00"));
         assert_eq!(steepness(&[(10, 2.0), (160, 2.0)]).as_deref(), Some("0.06"));
@@ -196,10 +210,8 @@ mod tests {
 
     #[test]
     fn people_get_the_points_and_how_steep_they_are() {
-        let curve = Curve { title: "members: CPU", points: vec![(10, 2.0), (20, 5.0)] };
-        assert_eq!(
-            line(&curve, "µs"),
-            "members: CPU, µs\n  10: 2.00   20: 5.00\n  1.25 of linear\n"
-        );
+        let points = vec![(10, 2.0), (20, 5.0)];
+        let curve = Curve { title: "members: CPU", unit: "µs", points };
+        assert_eq!(line(&curve), "members: CPU, µs\n  10: 2.00   20: 5.00\n  1.25 of linear\n");
     }
 }

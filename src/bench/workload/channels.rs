@@ -48,6 +48,7 @@ pub(super) fn run<P: Protocol>(bench: &Bench, options: &Channels) -> Result<Repo
     let mut traffic = Traffic::new(fleet, plan, BATCH_BYTES)?;
     let setup = bench.usage().since(start);
     traffic.fleet.rest(SETTLING)?;
+    let after = bench.process.memory();
     let bytes_each = bench.bytes_each(before, channels);
     traffic.roll_dice(bench.seed);
     let measured = closed_loop(bench, &mut traffic, WINDOW)?;
@@ -61,6 +62,9 @@ pub(super) fn run<P: Protocol>(bench: &Bench, options: &Channels) -> Result<Repo
         .count("connections", connections as u64)
         .count("bytes", bytes as u64)
         .put("delivered_per_s", per_second);
+    if let (Some(before), Some(after)) = (before, after) {
+        report.count("memory_without_channels", before).count("memory_with_channels", after);
+    }
     let setup = setup.broker.and_then(|cpu| each(cpu, channels as u64));
     if let (Some(bytes), Some(setup)) = (bytes_each, setup) {
         report.count("bytes_per_channel", bytes).put("setup_us_per_channel", setup / 1e3).say(

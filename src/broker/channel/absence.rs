@@ -3,7 +3,7 @@
 
 use super::{Channel, Standing, State};
 use crate::broker::member::{Adopted, Member};
-use crate::error::Fault;
+use crate::error::{Code, Fault};
 use crate::log::Departure;
 use crate::request::OnClose;
 use std::sync::Arc;
@@ -150,19 +150,24 @@ impl Channel {
     }
 
     /// A member has everything up to this seq; what comes after it is kept in
-    /// case its session is resumed. Gives the seq, which is never beyond the
-    /// last entry.
+    /// case its session is resumed.
     ///
     /// # Errors
-    /// [`crate::error::Code::NotMember`].
-    pub fn note_seen(&self, member: &Member, seq: u64) -> Result<u64, Fault> {
+    /// [`Code::NotMember`]; [`Code::BadRequest`] for a seq that there is not yet,
+    /// so that nobody who counts wrong believes to have what is to come.
+    pub fn note_seen(&self, member: &Member, seq: u64) -> Result<(), Fault> {
         let state = self.lock();
         self.present(&state, member)?;
-        let seq = seq.min(state.log.head()).max(member.seen());
+        let head = state.log.head();
+        if seq > head {
+            let text = format!("{} has nothing up to {seq} yet: its last seq is {head}", self.name);
+            return Err(Fault::new(Code::BadRequest, text));
+        }
+        let seq = seq.max(member.seen());
         member.has_seen(seq);
         if member.client.identity().is_some() {
             member.keep_from(Some(state.log.seek(seq + 1).chunk));
         }
-        Ok(seq)
+        Ok(())
     }
 }

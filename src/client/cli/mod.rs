@@ -90,7 +90,7 @@ async fn start(mut settings: Settings) -> u8 {
         let choice = anstream::AutoStream::choice(&stdout());
         Style::Pretty { colour: choice != anstream::ColorChoice::Never }
     } else {
-        Style::Plain
+        Style::Plain { on_terminal }
     };
     let typed_in = settings.lines.is_empty() && stdin().is_terminal();
     let input = Input { outbox: outbox.clone(), events: tx.clone() };
@@ -103,7 +103,7 @@ async fn start(mut settings: Settings) -> u8 {
         });
     }
     let mut terminal = None;
-    if typed_in && on_terminal && style != Style::Plain {
+    if typed_in && on_terminal && matches!(style, Style::Pretty { .. }) {
         match Terminal::open() {
             Ok((opened, typed)) => {
                 input.keyboard(typed);

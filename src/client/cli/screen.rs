@@ -14,8 +14,12 @@ const BATCH_BYTES: usize = 256 * 1024;
 /// How lines are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Style {
-    /// As they come.
-    Plain,
+    /// As they come: to the byte in a pipe, and on a terminal but for what would
+    /// change how the rest of it is shown.
+    Plain {
+        /// Whether standard output is a terminal.
+        on_terminal: bool,
+    },
     /// In plain words.
     Pretty {
         /// In colours.
@@ -45,14 +49,14 @@ impl Screen {
 
     /// Whether people read this.
     pub fn is_pretty(&self) -> bool {
-        self.style != Style::Plain
+        matches!(self.style, Style::Pretty { .. })
     }
 
     /// Shows a line that came.
     pub fn line(&mut self, line: &[u8]) {
         match self.style {
-            Style::Plain if self.terminal.is_none() => self.batch.extend_from_slice(line),
-            Style::Plain => {
+            Style::Plain { on_terminal: false } => self.batch.extend_from_slice(line),
+            Style::Plain { on_terminal: true } => {
                 let text = harmless(&String::from_utf8_lossy(line));
                 self.batch.extend_from_slice(text.as_bytes());
             }

@@ -154,12 +154,16 @@ impl Supervisor {
             return Some(EXIT_LOST);
         }
         let (Some(lease), Some(claim)) = (self.lease, self.seat.claim()) else { return None };
+        if now >= lease.end_at() {
+            // What the rank was then is neither to be acted on nor to be told.
+            return None;
+        }
         let doubt = match self.seat.may_start(now, lease.length()) {
-            Start::Now(claim) if now < lease.end_at() => return self.start(claim, &lease),
+            Start::Now(claim) => return self.start(claim, &lease),
             // That is told in a moment.
             Start::NotBefore(_, Doubt::NotTold) if self.seat.age(now) < LOOK * 2 => return None,
             Start::NotBefore(at, doubt) => Some((doubt, at.since(now))),
-            Start::Now(_) | Start::No => None,
+            Start::No => None,
         };
         self.news.waiting(&self.settings, claim, doubt);
         None

@@ -24,7 +24,7 @@ pub fn decode(line: &[u8]) -> Asked<'_> {
     let read = fields.read("a line", line);
     let (op, id) = (fields.op(), fields.id());
     let verb = op.as_ref().ok().and_then(|op| verb(op));
-    tag.verb = verb.unwrap_or(tag.verb);
+    tag.verb = verb.map_or(tag.verb, name_of_reply);
     if let Ok(id) = id {
         tag.id = id;
     }
@@ -68,7 +68,7 @@ pub fn ask_job<'a>(what: &str, object: &'a [u8]) -> Result<Request<'a>, Fault> {
     Ok(request)
 }
 
-/// Every verb but for the jobs, by the name that its reply has.
+/// Every verb but for the jobs.
 const OPS: [&str; 31] = [
     "pub",
     "ack",
@@ -111,6 +111,11 @@ fn verb(op: &str) -> Option<&'static str> {
         op => op,
     };
     OPS.into_iter().find(|verb| *verb == op).or_else(|| Some(jobs::find(op)?.usage().verb))
+}
+
+/// What the reply to a verb is called: all jobs are answered alike.
+fn name_of_reply(verb: &'static str) -> &'static str {
+    if verb == "quit" || OPS.contains(&verb) { verb } else { "job" }
 }
 
 fn request<'a>(verb: &'static str, mut fields: Fields<'a>) -> Result<Request<'a>, Fault> {

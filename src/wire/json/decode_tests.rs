@@ -152,11 +152,12 @@ fn the_id_is_any_value_and_bounded() {
 /// Lines, their verb, and the code and text of their fault. All have the id 1.
 const FAULTS: &[(&str, &str, Code, &str)] = &[
     (r#"{"op":"fly","id":1}"#, "error", Code::UnknownCommand, "\"fly\" is no verb"),
-    (r#"{"op":"fib","id":1}"#, "fib", Code::BadRequest, "n is missing"),
-    (r#"{"op":"fib","id":1,"n":{}}"#, "fib", Code::BadRequest, "n must be a string or a number"),
-    (r#"{"op":"numbers","id":1,"count":1,"to":"b"}"#, "numbers", Code::BadRequest, "\"to\""),
+    (r#"{"op":"fib","id":1}"#, "job", Code::BadRequest, "n is missing"),
+    (r#"{"op":"fib","id":1,"n":{}}"#, "job", Code::BadRequest, "n must be a string or a number"),
+    (r#"{"op":"numbers","id":1,"count":1,"to":"b"}"#, "job", Code::BadRequest, "\"to\""),
     (r#"{"id":1}"#, "error", Code::BadRequest, "op is missing"),
-    (r#"{"op":5,"id":1}"#, "error", Code::BadRequest, "op must be a string, not \"5\""),
+    (r#"{"op":5,"id":1}"#, "error", Code::BadRequest, "op must be a string, not 5"),
+    (r#"{"op":["a"],"id":1}"#, "error", Code::BadRequest, r#"op must be a string, not ["a"]"#),
     (r#"{"id":1,"op":"ping","op":"ping"}"#, "ping", Code::BadRequest, "\"op\" is there twice"),
     (r#"{"op":"ping","id":1,"id":2}"#, "ping", Code::BadRequest, "\"id\" is there twice"),
     (r#"{"op":"use","id":1,"channel":"a","channel":"a"}"#, "use", Code::BadRequest, "twice"),
@@ -173,7 +174,12 @@ const FAULTS: &[(&str, &str, Code, &str)] = &[
         Code::BadRequest,
         "channel must be a string",
     ),
-    (r#"{"op":"pub","id":1,"channel":"c","data":"\ud800"}"#, "pub", Code::BadRequest, "surrogate"),
+    (
+        r#"{"op":"pub","id":1,"channel":"c","data":"\ud800"}"#,
+        "pub",
+        Code::BadRequest,
+        r#"pair: "\ud800""#,
+    ),
     (
         r#"{"op":"pub","id":1,"channel":"c","data":1,"key":""}"#,
         "pub",

@@ -1,7 +1,7 @@
 //! The fields of a request's object.
 
 use super::{ID_BYTES_MAX, write};
-use crate::error::{Code, Fault, quoted};
+use crate::error::{Code, Fault, excerpt, quoted};
 use crate::wire::rules::{self, bad};
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, Visitor};
@@ -199,9 +199,10 @@ pub fn missing(key: &str) -> Fault {
     bad(format!("{key} is missing"))
 }
 
-/// That a field is not what it should be.
+/// That a field is not what it should be. The value is shown as it came: a text
+/// has its quotes already.
 pub fn wrong(key: &str, wanted: &str, json: &str) -> Fault {
-    bad(format!("{key} must be {wanted}, not {}", quoted(json)))
+    bad(format!("{key} must be {wanted}, not {}", excerpt(json)))
 }
 
 /// What a field says.
@@ -212,7 +213,7 @@ pub fn text<'a>(key: &str, value: &'a RawValue) -> Result<Cow<'a, str>, Fault> {
     match write::text(value) {
         Some(Ok(text)) => Ok(text),
         Some(Err(_)) => {
-            Err(bad(format!("{key} holds half of a surrogate pair: {}", quoted(value.get()))))
+            Err(bad(format!("{key} holds half of a surrogate pair: {}", excerpt(value.get()))))
         }
         None => Err(wrong(key, "a string", value.get())),
     }

@@ -254,5 +254,9 @@ proptest! {
             prop_assert_eq!(fast.payload.as_bytes(), slow.payload.as_bytes());
             prop_assert_eq!(fast.channel, slow.channel);
         }
+        // A line that begins as the one before.
+        let next = super::publish::plain_text(b"pub news ", line.as_bytes());
+        let fast = super::publish::decode_plain(line.as_bytes());
+        prop_assert_eq!(next.map(Payload::Plain), fast.map(|fast| fast.payload));
     }
 }

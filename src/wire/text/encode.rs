@@ -2,12 +2,13 @@
 
 use crate::error::Fault;
 use crate::frame::{Frame, Outcome};
-use crate::log::{Command, Departure, Encode, Place};
+use crate::log::{Command, Departure, Encode, Place, with_room};
 use crate::payload::Payload;
 use crate::reply::{Excerpt, Line, Reply, Value};
 use crate::roster::Change;
 use crate::wire::escape::{escape, escape_bytes, unescape_bytes};
 use std::fmt::Display;
+use std::ops::Range;
 
 /// How entries look in the text dialect.
 #[derive(Clone, Copy, Debug, Default)]
@@ -26,11 +27,15 @@ impl Encode for TextEncoder {
         let fixed =
             FIXED + place.channel.len() + from.len() + digits(place.seq + payloads.len() as u64);
         let total: usize = payloads.iter().map(|p| fixed + p.as_bytes().len()).sum();
-        bytes.reserve_exact(total);
-        let mut seq_text = itoa::Buffer::new();
+        if bytes.is_empty() {
+            *bytes = with_room(total);
+        } else {
+            bytes.reserve_exact(total);
+        }
+        let mut header = Header::default();
         for (seq, payload) in (place.seq..).zip(payloads) {
-            for part in ["msg ", place.channel, " ", seq_text.format(seq), " ", from, " "] {
-                bytes.extend_from_slice(part.as_bytes());
+            if !header.repeat(bytes) {
+                header = Header::write(place.channel, seq, from, bytes);
             }
             match payload {
                 Payload::Plain(text) => bytes.extend_from_slice(text),
@@ -92,6 +97,49 @@ impl Encode for TextEncoder {
             push(bytes, &format_args!(" reason={}", reason.as_str()));
         }
         bytes.push(b'\n');
+    }
+}
+
+/// What stands before the payload of a message, where that was written last.
+#[derive(Default)]
+struct Header {
+    range: Range<usize>,
+    seq: Range<usize>,
+}
+
+impl Header {
+    /// Appends that of the first of some messages.
+    fn write(channel: &str, seq: u64, from: &str, bytes: &mut Vec<u8>) -> Header {
+        let start = bytes.len();
+        bytes.extend_from_slice(b"msg ");
+        bytes.extend_from_slice(channel.as_bytes());
+        bytes.push(b' ');
+        let seq_start = bytes.len();
+        bytes.extend_from_slice(itoa::Buffer::new().format(seq).as_bytes());
+        let seq = seq_start..bytes.len();
+        bytes.push(b' ');
+        bytes.extend_from_slice(from.as_bytes());
+        bytes.push(b' ');
+        Header { range: start..bytes.len(), seq }
+    }
+
+    /// Appends that of the next message: the same, counted on by one. Not if the
+    /// seq would get longer by that, and not if there is none yet.
+    fn repeat(&mut self, bytes: &mut Vec<u8>) -> bool {
+        let start = bytes.len();
+        let by = start - self.range.start;
+        bytes.extend_from_within(self.range.clone());
+        let seq = self.seq.start + by..self.seq.end + by;
+        for digit in bytes[seq.clone()].iter_mut().rev() {
+            if *digit != b'9' {
+                *digit += 1;
+                *self = Header { range: start..bytes.len(), seq };
+                return true;
+            }
+            *digit = b'0';
+        }
+        bytes.truncate(start);
+        false
     }
 }
 

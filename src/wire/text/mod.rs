@@ -14,4 +14,5 @@ mod words;
 
 pub use decode::{decode, request};
 pub use encode::{TextEncoder, entries, fault, frame, reply};
+pub use publish::plain_text;
 pub use words::split;

@@ -19,14 +19,22 @@ pub(super) fn decode_plain(line: &[u8]) -> Option<Publish<'_>> {
     let is_name = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
     let (channel, text) = rest.split_at(rest.iter().position(|b| !is_name(b))?);
     let text = text.strip_prefix(b" ")?;
-    if !channel.first().is_some_and(u8::is_ascii_alphanumeric)
-        || text.starts_with(b"--")
-        || !words::is_plain(text)
-    {
+    if !channel.first().is_some_and(u8::is_ascii_alphanumeric) || !is_plain_text(text) {
         return None;
     }
     let channel = Cow::Borrowed(std::str::from_utf8(channel).ok()?);
     Some(Publish { channel, term: None, key: None, payload: Payload::Plain(text) })
+}
+
+/// The text of a line that begins with `opening`, as a plain line did that
+/// [`decode_plain`] has read, and is as plain.
+pub fn plain_text<'a>(opening: &[u8], line: &'a [u8]) -> Option<&'a [u8]> {
+    let text = line.strip_prefix(opening).filter(|_| !opening.is_empty())?;
+    is_plain_text(text).then_some(text)
+}
+
+fn is_plain_text(text: &[u8]) -> bool {
+    !text.starts_with(b"--") && words::is_plain(text)
 }
 
 const OPTIONS: &[Known] = &[value("term"), value("key"), flag("raw"), flag("json")];
