@@ -1,6 +1,8 @@
 //! The clock that leases are counted on: it never goes back, and it goes on
-//! while the machine sleeps, as the broker's does meanwhile.
+//! while the machine sleeps, as the broker's does meanwhile. And the time of day,
+//! for people.
 
+use jiff::Timestamp;
 use rustix::time::{ClockId, clock_gettime};
 use std::fmt;
 use std::str::FromStr;
@@ -58,9 +60,43 @@ impl FromStr for Moment {
     }
 }
 
+/// The time of day, to the second, as of when something has been here: a quarter
+/// of a [`Timestamp`], for what there are very many of. It ends in the year 2106.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Second(u32);
+
+impl Second {
+    /// This one.
+    pub fn now() -> Second {
+        Second::of_unix_ms(Timestamp::now().as_millisecond())
+    }
+
+    /// The one of so many milliseconds since the Unix epoch.
+    pub fn of_unix_ms(millis: i64) -> Second {
+        Second(u32::try_from(millis / 1_000).unwrap_or(0))
+    }
+
+    /// How many milliseconds of the Unix epoch are over when it begins.
+    pub fn unix_ms(self) -> i64 {
+        i64::from(self.0) * 1_000
+    }
+
+    /// When it begins.
+    pub fn timestamp(self) -> Timestamp {
+        Timestamp::from_second(self.0.into()).unwrap_or_default()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_second_of_the_day() {
+        let second = Second::of_unix_ms(1_700_000_000_999);
+        assert_eq!(second.unix_ms(), 1_700_000_000_000);
+        assert_eq!(second.timestamp().to_string(), "2023-11-14T22:13:20Z");
+    }
 
     #[test]
     fn it_goes_on_and_survives_being_told() {

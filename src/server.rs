@@ -240,9 +240,10 @@ fn welcome(
 ) {
     if let Some(place) = Place::take(connections, broker.current().max_clients) {
         broker.stats.connections.add(1);
-        let (broker, http) = (broker.clone(), http.clone());
+        // Made outside of the task, which would keep room for what it is made from.
+        let serving = connection::serve(broker.clone(), http.clone(), stream, addr);
         runtime::spawn(async move {
-            connection::serve(broker, http, stream, addr).await;
+            serving.await;
             drop(place);
         });
         return;

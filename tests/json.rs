@@ -235,7 +235,7 @@ fn every_error_is_answered_and_changes_nothing() {
         (deep.as_str(), "pub", "bad-request", true),
         (&long, "error", "too-long", false),
         (r#"{"op":"fly","id":1}"#, "error", "unknown-command", true),
-        (r#"{"op":"fib","id":1,"n":1}"#, "fib", "unavailable", true),
+        (r#"{"op":"fib","id":1,"n":1}"#, "job", "unavailable", true),
         (r#"{"op":"pub","id":1,"channel":"ops","data":1,"data":2}"#, "pub", "bad-request", true),
         (r#"{"op":"pub","id":1,"channel":"ops","data":1,"term":1e99}"#, "pub", "bad-request", true),
         (r#"{"op":"pub","id":1,"channel":"ops","data":1,"colour":2}"#, "pub", "bad-request", true),

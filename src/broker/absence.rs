@@ -1,7 +1,7 @@
 //! What becomes of a client whose connection is lost, and how it comes back.
 
-use super::channel::{Channel, Entrance, Hold, Loss, Return};
-use super::clock::Timer;
+use super::channel::{Entrance, Hold, Loss, Return};
+use super::clock::{Seat, Timer};
 use super::directory::{Client, Origin};
 use super::member::Member;
 use super::sessions::{Claim, Identity, Kind, Parked, Place};
@@ -36,12 +36,12 @@ impl Broker {
     /// session.
     pub fn claim_session(
         &self,
-        client: &Client,
+        client: &Arc<Client>,
         session: Uuid,
         secret: Option<&str>,
         name: Option<&str>,
     ) -> Result<Claim, Fault> {
-        let claim = self.sessions.claim(session, secret, name, &client.mailbox);
+        let claim = self.sessions.claim(session, secret, name, client);
         claim.inspect_err(|fault| {
             if fault.code == Code::Denied {
                 self.stats.resumes.add("denied", 1);
@@ -83,7 +83,8 @@ impl Broker {
             match channel.lose(&member, why, hold, now_ms) {
                 Loss::Held { until_ms: at_ms } => {
                     let (channel, member) = (Arc::downgrade(&channel), Arc::downgrade(&member));
-                    self.clock.set(at_ms, Timer::Seat { channel, member, why, at_ms });
+                    let seat = Seat { channel, member, why, at_ms };
+                    self.clock.set(at_ms, Timer::Seat(Box::new(seat)));
                 }
                 Loss::Left => channel.wake_soon(),
                 Loss::Nothing => {}
@@ -219,14 +220,12 @@ impl Broker {
     }
 
     /// The time of a held seat is up.
-    pub(super) fn end_hold(
-        channel: &Arc<Channel>,
-        member: &Member,
-        why: Departure,
-        at_ms: u64,
-        now_ms: u64,
-    ) {
-        if channel.end_hold(member, why, at_ms, now_ms) {
+    pub(super) fn end_hold(seat: &Seat, now_ms: u64) {
+        let (why, at_ms) = (seat.why, seat.at_ms);
+        let (Some(channel), Some(member)) = (seat.channel.upgrade(), seat.member.upgrade()) else {
+            return;
+        };
+        if channel.end_hold(&member, why, at_ms, now_ms) {
             let (name, who) = (channel.name(), member.client.name());
             log::info!("event=seat-given-up channel={name} member={who} reason={}", why.as_str());
             channel.wake_soon();

@@ -20,25 +20,40 @@ pub enum Timer {
     Silence(Weak<Client>),
     /// Let this client look whether what it waits for is late.
     Wake(Weak<Client>),
-    /// Give up on a command's missing results.
-    Deadline(Weak<Channel>, u64),
+    /// Give up on a command's missing results. Boxed, like what else has more to
+    /// it, because most timers are for somebody's silence: with 24 bytes for each,
+    /// and not 40.
+    Deadline(Box<Deadline>),
     /// See whether the members that hold publishers up have stalled.
     Stall(Weak<Channel>),
     /// See whether this client's lease has run out.
     Lease(Weak<Client>),
     /// Purge the number sequence of this client id.
-    Sequence(Uuid),
+    Sequence(Box<Uuid>),
     /// Give up the seat of a lost member, unless it came back.
-    Seat {
-        /// The channel.
-        channel: Weak<Channel>,
-        /// Whose seat it is.
-        member: Weak<Member>,
-        /// Why it was lost.
-        why: Departure,
-        /// Until when it was held.
-        at_ms: u64,
-    },
+    Seat(Box<Seat>),
+}
+
+/// The end of a command's time.
+#[derive(Debug)]
+pub struct Deadline {
+    /// The channel that it was given in.
+    pub channel: Weak<Channel>,
+    /// Its seq.
+    pub seq: u64,
+}
+
+/// A seat that is held.
+#[derive(Debug)]
+pub struct Seat {
+    /// The channel.
+    pub channel: Weak<Channel>,
+    /// Whose seat it is.
+    pub member: Weak<Member>,
+    /// Why it was lost.
+    pub why: Departure,
+    /// Until when it was held.
+    pub at_ms: u64,
 }
 
 #[derive(Debug)]

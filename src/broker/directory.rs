@@ -28,10 +28,18 @@ pub const PATTERNS_MAX: usize = 64;
 pub struct Subscriptions {
     /// By the channel's name.
     pub by_channel: LiteMap<Arc<str>, Arc<Member>>,
-    /// The patterns that it observes.
-    pub patterns: Vec<Arc<glob::Pattern>>,
-    free_slots: Vec<u32>,
     next_slot: u32,
+    extra: Option<Box<Extra>>,
+}
+
+/// What most clients do without. Boxed in one, so that it takes no more than a
+/// pointer there.
+#[derive(Debug, Default)]
+struct Extra {
+    /// The patterns that it observes.
+    patterns: Vec<Arc<glob::Pattern>>,
+    /// The numbers of subscriptions that have ended.
+    free_slots: Vec<u32>,
 }
 
 impl Subscriptions {
@@ -46,7 +54,8 @@ impl Subscriptions {
 
     /// A number for a new subscription.
     pub fn take_slot(&mut self) -> u32 {
-        self.free_slots.pop().unwrap_or_else(|| {
+        let free = self.extra.as_mut().and_then(|extra| extra.free_slots.pop());
+        free.unwrap_or_else(|| {
             self.next_slot += 1;
             self.next_slot - 1
         })
@@ -54,7 +63,7 @@ impl Subscriptions {
 
     /// The number of a subscription that has ended.
     pub(super) fn free_slot(&mut self, slot: u32) {
-        self.free_slots.push(slot);
+        self.extra.get_or_insert_default().free_slots.push(slot);
     }
 
     /// A subscription has come to its end: its number is free, and so is the
@@ -69,9 +78,19 @@ impl Subscriptions {
         is_last
     }
 
+    /// The patterns that it observes.
+    pub fn patterns(&self) -> &[Arc<glob::Pattern>] {
+        self.extra.as_ref().map_or(&[], |extra| &extra.patterns)
+    }
+
+    /// The same, to be changed.
+    pub(super) fn patterns_mut(&mut self) -> &mut Vec<Arc<glob::Pattern>> {
+        &mut self.extra.get_or_insert_default().patterns
+    }
+
     /// Whether one of the patterns matches.
     pub fn matches(&self, channel: &str) -> bool {
-        self.patterns.iter().any(|pattern| pattern.matches(channel))
+        self.patterns().iter().any(|pattern| pattern.matches(channel))
     }
 }
 
@@ -82,10 +101,17 @@ pub struct Origin {
     pub addr: SocketAddr,
     /// How it speaks.
     pub dialect: &'static str,
-    /// Since when it is here.
-    pub since: Timestamp,
+    /// Since when it is here, in milliseconds of the Unix epoch.
+    pub since_unix_ms: i64,
     /// The same on the broker's clock.
     pub since_ms: u64,
+}
+
+impl Origin {
+    /// Since when it is here.
+    pub fn since(&self) -> Timestamp {
+        Timestamp::from_millisecond(self.since_unix_ms).unwrap_or_default()
+    }
 }
 
 /// A client: connected, or away with its session kept.
@@ -94,12 +120,10 @@ pub struct Client {
     /// Its number.
     pub id: ClientId,
     /// Where to leave mail for it.
-    pub mailbox: Arc<Mailbox>,
+    pub mailbox: Mailbox,
     /// What it is subscribed to. Lock order: this before any channel.
     pub subscriptions: Mutex<Subscriptions>,
-    name: Mutex<Arc<str>>,
-    origin: Mutex<Origin>,
-    identity: Mutex<Option<Box<Identity>>>,
+    known: Mutex<Known>,
     heard_ms: AtomicU64,
     /// It has no connection: its session, or a seat, is kept for it.
     away: AtomicBool,
@@ -111,15 +135,21 @@ pub struct Client {
     unwaited: AtomicBool,
 }
 
+/// As what a client is known.
+#[derive(Debug)]
+struct Known {
+    name: Arc<str>,
+    origin: Origin,
+    identity: Option<Box<Identity>>,
+}
+
 impl Client {
     fn new(id: ClientId, name: Arc<str>, origin: Origin) -> Self {
         Client {
             id,
-            mailbox: Arc::default(),
+            mailbox: Mailbox::default(),
             subscriptions: Mutex::default(),
-            name: Mutex::new(name),
-            origin: Mutex::new(origin),
-            identity: Mutex::default(),
+            known: Mutex::new(Known { name, origin, identity: None }),
             heard_ms: AtomicU64::new(origin.since_ms),
             away: AtomicBool::new(false),
             lease_watched: AtomicBool::new(false),
@@ -130,22 +160,22 @@ impl Client {
 
     /// Its name. It cannot change while the client is subscribed to anything.
     pub fn name(&self) -> Arc<str> {
-        lock(&self.name).clone()
+        lock(&self.known).name.clone()
     }
 
     /// Its present connection, or its last.
     pub fn origin(&self) -> Origin {
-        *lock(&self.origin)
+        lock(&self.known).origin
     }
 
     /// It speaks another dialect from now on.
     pub fn speaks(&self, dialect: &'static str) {
-        lock(&self.origin).dialect = dialect;
+        lock(&self.known).origin.dialect = dialect;
     }
 
     /// It goes on from another connection.
     pub(super) fn arrive(&self, origin: Origin) {
-        *lock(&self.origin) = origin;
+        lock(&self.known).origin = origin;
         self.away.store(false, Ordering::SeqCst);
     }
 
@@ -161,12 +191,12 @@ impl Client {
 
     /// What it is known by across connections, if it has introduced itself.
     pub fn identity(&self) -> Option<Identity> {
-        lock(&self.identity).as_deref().copied()
+        lock(&self.known).identity.as_deref().copied()
     }
 
     /// From now on it is known by this across connections.
     pub(super) fn identify(&self, identity: Identity) {
-        *lock(&self.identity) = Some(Box::new(identity));
+        lock(&self.known).identity = Some(Box::new(identity));
     }
 
     /// Somebody is to look whether its lease has run out; whether nobody does.
@@ -252,7 +282,8 @@ impl Directory {
             let name: Arc<str> = format!("guest-{number}").into();
             // Somebody may have chosen that very name.
             let Entry::Vacant(place) = self.clients.entry(name.clone()) else { continue };
-            let origin = Origin { addr, dialect, since: Timestamp::now(), since_ms: now_ms };
+            let since_unix_ms = Timestamp::now().as_millisecond();
+            let origin = Origin { addr, dialect, since_unix_ms, since_ms: now_ms };
             let client = Arc::new(Client::new(id, name, origin));
             place.insert(client.clone());
             return client;
@@ -263,8 +294,8 @@ impl Directory {
     /// cannot be on one broker, it has another.
     pub fn restore(&self, id: ClientId, name: &str, now_ms: u64) -> Arc<Client> {
         let addr = SocketAddr::from(([0, 0, 0, 0], 0));
-        let since = Timestamp::now();
-        let origin = Origin { addr, dialect: "text", since, since_ms: now_ms };
+        let since_unix_ms = Timestamp::now().as_millisecond();
+        let origin = Origin { addr, dialect: "text", since_unix_ms, since_ms: now_ms };
         let mut name: Arc<str> = name.into();
         loop {
             let Entry::Vacant(place) = self.clients.entry(name.clone()) else {
@@ -297,7 +328,7 @@ impl Directory {
         if *client.name() == *name {
             return Ok(());
         }
-        if !subscriptions.by_channel.is_empty() || !subscriptions.patterns.is_empty() {
+        if !subscriptions.by_channel.is_empty() || !subscriptions.patterns().is_empty() {
             let text = "choose a name before you subscribe: others know you by this one";
             return Err(Fault::new(Code::AlreadyMember, text));
         }
@@ -308,7 +339,7 @@ impl Directory {
             }
             Entry::Vacant(place) => place.insert(client.clone()),
         };
-        let old = std::mem::replace(&mut *lock(&client.name), new);
+        let old = std::mem::replace(&mut lock(&client.known).name, new);
         self.clients.remove(&old);
         // The guest who was to have the last number may have been this one.
         if let Some(number) = old.strip_prefix("guest-").and_then(|number| number.parse().ok()) {
@@ -325,7 +356,8 @@ impl Directory {
 
     /// A client's connection has ended.
     pub fn note_past(&self, client: &Client, reason: Close) {
-        let (name, Origin { addr, since, .. }) = (client.name(), client.origin());
+        let (name, origin) = (client.name(), client.origin());
+        let (addr, since) = (origin.addr, origin.since());
         let past = Past { name, addr, since, until: Timestamp::now(), reason };
         let mut all = lock(&self.past);
         if all.len() == PAST_MAX {

@@ -75,8 +75,9 @@ impl Broker {
         // Who never had one tells its own story.
         if !client.is_unwaited() {
             self.stats.closed.add(reason.as_str(), 1);
-            let (name, Origin { addr, dialect, since, .. }) = (client.name(), client.origin());
-            let secs = Timestamp::now().duration_since(since).as_secs_f64();
+            let (name, origin) = (client.name(), client.origin());
+            let Origin { addr, dialect, .. } = origin;
+            let secs = Timestamp::now().duration_since(origin.since()).as_secs_f64();
             log::info!(
                 "event=closed addr={addr} client={name} dialect={dialect} reason={reason} secs={secs:.3}"
             );

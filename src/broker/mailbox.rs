@@ -5,12 +5,14 @@
 //! out; and *orders*, to close or to take up a subscription. Leaving mail never
 //! waits.
 
+use super::directory::Client;
 use super::member::Adopted;
 use crate::error::Close;
 use crate::frame::Frame;
 use crate::store::{Fetched, Waiter};
 use crate::sync::lock;
 use futures::task::AtomicWaker;
+use smallvec::SmallVec;
 use std::collections::VecDeque;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,6 +26,9 @@ pub const LANE_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Above this, what another client could do without (`tell`, `broadcast`) is
 /// refused rather than let one client run another's lane over.
 pub const LANE_BYTES_OPTIONAL: usize = 64 * 1024;
+
+/// Numbers of subscriptions. Most clients have one, which needs no allocation.
+pub type Slots = SmallVec<[u32; 2]>;
 
 /// What waits for a connection, its news aside.
 #[derive(Debug, Default)]
@@ -42,7 +47,7 @@ pub struct Mail {
 #[derive(Debug, Default)]
 struct Inner {
     /// Subscriptions whose channel has something new.
-    news: Vec<u32>,
+    news: Slots,
     /// Boxed, because most connections never get any.
     mail: Option<Box<Mail>>,
     /// Nobody will look any more.
@@ -76,7 +81,7 @@ impl Mailbox {
     /// Takes everything that has come: the numbers of subscriptions that have
     /// news go to `news`. An owner that cannot pass the control lane on leaves it
     /// here (`with_lane` false), where it is bounded, and asks again.
-    pub fn take(&self, news: &mut VecDeque<u32>, with_lane: bool) -> Option<Box<Mail>> {
+    pub fn take(&self, news: &mut Slots, with_lane: bool) -> Option<Box<Mail>> {
         let is_dirty = self.dirty.swap(false, Ordering::AcqRel);
         if !(is_dirty || with_lane && self.lane_left.load(Ordering::Relaxed)) {
             return None;
@@ -204,9 +209,9 @@ impl Mailbox {
     }
 }
 
-impl Waiter for Mailbox {
+impl Waiter for Client {
     fn wake(&self) {
-        Mailbox::wake(self);
+        self.mailbox.wake();
     }
 }
 
@@ -219,7 +224,7 @@ mod tests {
     }
 
     fn taken(mailbox: &Mailbox) -> Mail {
-        mailbox.take(&mut VecDeque::new(), true).map_or_else(Mail::default, |mail| *mail)
+        mailbox.take(&mut Slots::new(), true).map_or_else(Mail::default, |mail| *mail)
     }
 
     #[test]
@@ -252,6 +257,6 @@ mod tests {
         mailbox.close(Close::Shutdown);
         mailbox.close(Close::Timeout);
         assert_eq!(taken(&mailbox).close, Some(Close::Shutdown));
-        assert!(mailbox.take(&mut VecDeque::new(), true).is_none());
+        assert!(mailbox.take(&mut Slots::new(), true).is_none());
     }
 }

@@ -3,7 +3,9 @@
 use super::channel::Channel;
 use super::directory::Client;
 use crate::log::{Body, Chunk, Cursor};
+use crate::moment::Second;
 use crate::roster::Key;
+use once_cell::race::OnceBox;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -32,12 +34,24 @@ pub struct Member {
     /// The seq at which it came: of its `join` entry, or of the last entry
     /// before it.
     pub joined: u64,
+    /// When that was.
+    pub since: Second,
     /// The session knows that there is news, and has yet to look.
     queued: AtomicBool,
     /// The first chunk that it has not got.
     position: AtomicU64,
     /// When it last got something, in milliseconds of the broker's clock.
     progressed_ms: AtomicU64,
+    fate: OnceBox<Fate>,
+    /// Publishers wait for it to catch up. Only read and changed under the
+    /// channel's lock.
+    holds_up: AtomicBool,
+}
+
+/// What becomes of a member that has left, is away, or may be, or that is too
+/// slow. Boxed, because most are just here.
+#[derive(Debug)]
+struct Fate {
     /// The log has gone past it, and it has got nothing since.
     left_behind: AtomicBool,
     /// The seq of the last entry that it gets.
@@ -66,69 +80,95 @@ impl Member {
             observer: false,
             by_pattern: false,
             joined,
+            since: Second::now(),
             queued: AtomicBool::new(false),
             position: AtomicU64::new(0),
             progressed_ms: AtomicU64::new(0),
-            left_behind: AtomicBool::new(false),
-            end: AtomicU64::new(OPEN_END),
-            seen: AtomicU64::new(joined),
-            kept: AtomicU64::new(NOTHING),
-            away_until_ms: AtomicU64::new(PRESENT),
-            lent: AtomicBool::new(false),
-            lost: AtomicBool::new(false),
+            holds_up: AtomicBool::new(false),
+            fate: OnceBox::new(),
         }
+    }
+
+    /// Publishers wait for it from now on, or do not; whether they did. To be
+    /// called under the channel's lock.
+    pub(super) fn holds_up(&self, holds_up: bool) -> bool {
+        self.holds_up.swap(holds_up, Ordering::Relaxed)
+    }
+
+    /// What has to be noted of it that need not be of most.
+    fn fate(&self) -> &Fate {
+        self.fate.get_or_init(|| {
+            Box::new(Fate {
+                left_behind: AtomicBool::new(false),
+                end: AtomicU64::new(OPEN_END),
+                seen: AtomicU64::new(self.joined),
+                kept: AtomicU64::new(NOTHING),
+                away_until_ms: AtomicU64::new(PRESENT),
+                lent: AtomicBool::new(false),
+                lost: AtomicBool::new(false),
+            })
+        })
     }
 
     /// The last seq that it is known to have.
     pub fn seen(&self) -> u64 {
-        self.seen.load(Ordering::SeqCst)
+        self.fate.get().map_or(self.joined, |fate| fate.seen.load(Ordering::SeqCst))
     }
 
     /// It has everything up to this seq.
     pub(super) fn has_seen(&self, seq: u64) {
-        self.seen.store(seq, Ordering::SeqCst);
+        if seq != self.seen() {
+            self.fate().seen.store(seq, Ordering::SeqCst);
+        }
     }
 
     /// The first chunk that is kept in case its session is resumed, if any is.
     pub fn kept(&self) -> Option<u64> {
-        Some(self.kept.load(Ordering::SeqCst)).filter(|chunk| *chunk != NOTHING)
+        let kept = self.fate.get().map(|fate| fate.kept.load(Ordering::SeqCst));
+        kept.filter(|chunk| *chunk != NOTHING)
     }
 
     /// What comes from this chunk on is kept in case its session is resumed.
     pub(super) fn keep_from(&self, chunk: Option<u64>) {
-        self.kept.store(chunk.unwrap_or(NOTHING), Ordering::SeqCst);
+        if chunk != self.kept() {
+            self.fate().kept.store(chunk.unwrap_or(NOTHING), Ordering::SeqCst);
+        }
     }
 
     /// Its connection is lost, and its seat is held until then: `lent` to it, if
     /// the channel's rules do not hold it.
     pub(super) fn go_away(&self, until_ms: u64, lent: bool) {
-        self.lent.store(lent, Ordering::SeqCst);
-        self.away_until_ms.store(until_ms, Ordering::SeqCst);
+        let fate = self.fate();
+        fate.lent.store(lent, Ordering::SeqCst);
+        fate.away_until_ms.store(until_ms, Ordering::SeqCst);
     }
 
     /// Whether its seat is held only because its client was sent away.
     pub fn is_lent(&self) -> bool {
-        self.lent.load(Ordering::SeqCst)
+        self.fate.get().is_some_and(|fate| fate.lent.load(Ordering::SeqCst))
     }
 
     /// It is back in its seat.
     pub(super) fn come_back(&self) {
-        self.away_until_ms.store(PRESENT, Ordering::SeqCst);
+        if let Some(fate) = self.fate.get() {
+            fate.away_until_ms.store(PRESENT, Ordering::SeqCst);
+        }
     }
 
     /// Until when its seat is held, if its connection is lost.
     pub fn away_until_ms(&self) -> Option<u64> {
-        Some(self.away_until_ms.load(Ordering::SeqCst)).filter(|until_ms| *until_ms != PRESENT)
+        let until_ms = self.fate.get().map(|fate| fate.away_until_ms.load(Ordering::SeqCst));
+        until_ms.filter(|until_ms| *until_ms != PRESENT)
     }
 
     /// It leaves because its connection was lost.
     pub(super) fn lose(&self) {
-        self.lost.store(true, Ordering::SeqCst);
+        self.fate().lost.store(true, Ordering::SeqCst);
     }
 
     /// Whether it left because its connection was lost.
     pub fn is_lost(&self) -> bool {
-        self.lost.load(Ordering::SeqCst)
+        self.fate.get().is_some_and(|fate| fate.lost.load(Ordering::SeqCst))
     }
 
     /// Nobody reads for it until its session is resumed. Gives the position
@@ -164,20 +204,20 @@ impl Member {
         if wrote || before != chunk && !self.is_left_behind() {
             self.progressed_ms.store(now_ms, Ordering::Relaxed);
         }
-        if wrote && self.is_left_behind() {
-            self.left_behind.store(false, Ordering::Relaxed);
+        if let Some(fate) = self.fate.get().filter(|_| wrote) {
+            fate.left_behind.store(false, Ordering::Relaxed);
         }
         before
     }
 
     /// The log has gone past its place, which is now further on.
     pub(super) fn leave_behind(&self) {
-        self.left_behind.store(true, Ordering::Relaxed);
+        self.fate().left_behind.store(true, Ordering::Relaxed);
     }
 
     /// Whether the log has gone past it, and it has got nothing since.
     pub fn is_left_behind(&self) -> bool {
-        self.left_behind.load(Ordering::Relaxed)
+        self.fate.get().is_some_and(|fate| fate.left_behind.load(Ordering::Relaxed))
     }
 
     /// When it last got something.
@@ -187,12 +227,12 @@ impl Member {
 
     /// The seq of the last entry that it gets.
     pub fn end(&self) -> u64 {
-        self.end.load(Ordering::SeqCst)
+        self.fate.get().map_or(OPEN_END, |fate| fate.end.load(Ordering::SeqCst))
     }
 
     /// It gets nothing after this seq.
     pub fn end_at(&self, seq: u64) {
-        self.end.fetch_min(seq, Ordering::SeqCst);
+        self.fate().end.fetch_min(seq, Ordering::SeqCst);
     }
 
     /// Whether it has left, and only reads what is still due to it.

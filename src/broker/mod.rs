@@ -3,7 +3,7 @@
 //!
 //! # Locks
 //! In this order, and never the other way round:
-//! **registry shard → a client's subscriptions → channel → mailbox, or the
+//! **the registry's observers → a client's subscriptions → channel → mailbox, or the
 //! store's queue.**
 
 mod absence;
@@ -24,7 +24,7 @@ mod stats;
 mod subscribe;
 
 pub use directory::{Client, PATTERNS_MAX, Past};
-pub use mailbox::{Mail, Mailbox};
+pub use mailbox::{Mail, Mailbox, Slots};
 pub use member::{Adopted, Member};
 pub use remembered::CallbackRecord;
 pub use sequences::{Kept, Refused};
@@ -39,7 +39,7 @@ use crate::store::{OpenError, Options, Recovered, Store};
 use crate::sync::lock;
 use crate::workers::{self, Pool};
 use channel::{Channel, Rules};
-use clock::{Clock, Timer};
+use clock::{Clock, Deadline, Timer};
 use directory::Directory;
 use life::Life;
 use registry::Registry;
@@ -234,7 +234,9 @@ impl Broker {
         self.registry.remove_observer(client);
         let members = {
             let mut subscriptions = lock(&client.subscriptions);
-            subscriptions.patterns.clear();
+            if !subscriptions.patterns().is_empty() {
+                subscriptions.patterns_mut().clear();
+            }
             std::mem::take(&mut subscriptions.by_channel)
         };
         for (name, member) in members {
@@ -299,7 +301,8 @@ impl Broker {
 
     /// A command has been given: see to it that it ends.
     pub fn watch_command(&self, channel: &Arc<Channel>, seq: u64, timeout: Duration, now_ms: u64) {
-        self.clock.set(now_ms + millis(timeout), Timer::Deadline(Arc::downgrade(channel), seq));
+        let deadline = Deadline { channel: Arc::downgrade(channel), seq };
+        self.clock.set(now_ms + millis(timeout), Timer::Deadline(Box::new(deadline)));
     }
 
     /// Does what is due. [`Broker::run_clock`] calls it, or a test.
@@ -307,9 +310,9 @@ impl Broker {
         self.end_graces(now_ms);
         while let Some(timer) = self.clock.next_due(now_ms) {
             match timer {
-                Timer::Deadline(channel, seq) => {
-                    if let Some(channel) = channel.upgrade() {
-                        channel.expire(seq);
+                Timer::Deadline(deadline) => {
+                    if let Some(channel) = deadline.channel.upgrade() {
+                        channel.expire(deadline.seq);
                     }
                 }
                 Timer::Stall(channel) => {
@@ -324,12 +327,8 @@ impl Broker {
                         self.watch_lease(&client, now_ms);
                     }
                 }
-                Timer::Seat { channel, member, why, at_ms } => {
-                    if let (Some(channel), Some(member)) = (channel.upgrade(), member.upgrade()) {
-                        Self::end_hold(&channel, &member, why, at_ms, now_ms);
-                    }
-                }
-                Timer::Sequence(id) => self.purge_sequence(id, now_ms),
+                Timer::Seat(seat) => Self::end_hold(&seat, now_ms),
+                Timer::Sequence(id) => self.purge_sequence(*id, now_ms),
                 Timer::Wake(client) => {
                     if let Some(client) = client.upgrade() {
                         client.mailbox.wake();

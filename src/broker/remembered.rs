@@ -103,7 +103,7 @@ pub fn put_session(shelf: &dyn Shelf, client: &Client, current: Option<&Arc<str>
     let Some(Identity { session, secret, asked }) = client.identity() else { return };
     let patterns = {
         let subscriptions = lock(&client.subscriptions);
-        subscriptions.patterns.iter().map(|pattern| pattern.as_str().to_owned()).collect()
+        subscriptions.patterns().iter().map(|pattern| pattern.as_str().to_owned()).collect()
     };
     let record = SessionRecord {
         client: client.id,

@@ -2,7 +2,7 @@
 //! and how they are there again afterwards, away, with their seats held.
 
 use super::channel::{Channel, RestoredSeat};
-use super::clock::Timer;
+use super::clock::{Seat, Timer};
 use super::directory::Client;
 use super::member::Member;
 use super::remembered::{self, CallbackRecord, PlaceRecord, Remembered};
@@ -145,7 +145,10 @@ impl Broker {
         let identity = Identity { session, secret, asked: record.asked };
         let client = self.directory.restore(record.client, &record.name, now_ms);
         let patterns = record.patterns.iter().filter_map(|glob| glob::Pattern::new(glob).ok());
-        lock(&client.subscriptions).patterns = patterns.map(Arc::new).collect();
+        let patterns: Vec<_> = patterns.map(Arc::new).collect();
+        if !patterns.is_empty() {
+            *lock(&client.subscriptions).patterns_mut() = patterns;
+        }
         let mut keys = Keys::default();
         for (channel, word, answer) in answers {
             let found = self.channel(&channel).ok();
@@ -161,7 +164,8 @@ impl Broker {
         let current =
             record.current.and_then(|name| Some(self.channel(&name).ok()?.name().clone()));
         let (quiet, commands, keys) = (false, 0, Some(Box::new(keys)));
-        let parked = Parked { client, places: Vec::new(), current, quiet, commands, keys };
+        let parked =
+            Parked { client, places: Vec::new(), current, quiet, commands, keys, until_ms: 0 };
         Returning { parked, identity, noted: places, held_ms: None }
     }
 
@@ -169,8 +173,15 @@ impl Broker {
     fn stranger_of_before(&self, id: ClientId, name: &str, now_ms: u64) -> Returning {
         let client = self.directory.restore(id, name, now_ms);
         let (places, noted) = (Vec::new(), BTreeMap::new());
-        let parked =
-            Parked { client, places, current: None, quiet: false, commands: 0, keys: None };
+        let parked = Parked {
+            client,
+            places,
+            current: None,
+            quiet: false,
+            commands: 0,
+            keys: None,
+            until_ms: 0,
+        };
         Returning { parked, identity: Identity::new(None), noted, held_ms: None }
     }
 
@@ -205,7 +216,8 @@ impl Broker {
             client.held_ms = client.held_ms.max(Some(at_ms));
             let why = Departure::Lost;
             let (of, who) = (Arc::downgrade(channel), Arc::downgrade(&member));
-            self.clock.set(at_ms, Timer::Seat { channel: of, member: who, why, at_ms });
+            let seat = Seat { channel: of, member: who, why, at_ms };
+            self.clock.set(at_ms, Timer::Seat(Box::new(seat)));
             client.parked.places.push(Place { channel: channel.clone(), member, echo });
         }
     }
@@ -220,7 +232,7 @@ impl Broker {
             parked.places.push(Place { channel, member, echo: place.echo });
         }
         let client = parked.client.clone();
-        if !lock(&client.subscriptions).patterns.is_empty() {
+        if !lock(&client.subscriptions).patterns().is_empty() {
             self.registry.add_observer(&client);
         }
         for place in &parked.places {

@@ -177,7 +177,7 @@ impl Broker {
             }
             record.kept(until_ms, self.store().map(Store::sync))
         })?;
-        self.clock.set(until_ms, Timer::Sequence(id));
+        self.clock.set(until_ms, Timer::Sequence(Box::new(id)));
         Ok(kept)
     }
 
@@ -224,7 +224,7 @@ impl Broker {
             // They were within the limits when they were made.
             let made = || record.kept(until_ms, None);
             if self.sequences.insert(id, record.count, usize::MAX, made).is_ok() {
-                self.clock.set(until_ms, Timer::Sequence(id));
+                self.clock.set(until_ms, Timer::Sequence(Box::new(id)));
             }
         }
         Ok(())

@@ -8,7 +8,6 @@
 
 use super::channel::Channel;
 use super::directory::Client;
-use super::mailbox::Mailbox;
 use super::member::Member;
 use crate::error::{Close, Code, Fault};
 use crate::sync::lock;
@@ -78,6 +77,9 @@ pub struct Parked {
     pub commands: usize,
     /// What was answered to its keys.
     pub keys: Option<Box<Keys>>,
+    /// Until when it is kept, in milliseconds of the broker's clock. Known from
+    /// when it is parked.
+    pub until_ms: u64,
 }
 
 /// Keys of one session that are remembered.
@@ -161,16 +163,8 @@ impl Kind {
 
 #[derive(Debug)]
 enum State {
-    InUse {
-        client: Arc<Client>,
-        /// Who is to be told when it is parked. Each of them then claims it
-        /// again, and so takes it from the one before.
-        next: Vec<Arc<Mailbox>>,
-    },
-    Parked {
-        parked: Box<Parked>,
-        until_ms: u64,
-    },
+    InUse(Arc<Client>),
+    Parked(Box<Parked>),
     /// It has ended, and whoever comes late is told so.
     Gone,
 }
@@ -189,6 +183,9 @@ pub enum Claim {
 #[derive(Debug, Default)]
 struct Table {
     sessions: HashMap<Uuid, State>,
+    /// Who is to be told when a session that is in use is parked. Each of them
+    /// then claims it again, and so takes it from the one before.
+    next: HashMap<Uuid, Vec<Arc<Client>>>,
     parked: usize,
     /// Those that were parked, by the times at which they end.
     made_up: BTreeSet<(u64, Uuid)>,
@@ -211,15 +208,16 @@ impl Sessions {
         if table.sessions.contains_key(&identity.session) {
             return false;
         }
-        let state = State::InUse { client: client.clone(), next: Vec::new() };
-        table.sessions.insert(identity.session, state);
+        table.sessions.insert(identity.session, State::InUse(client.clone()));
         client.identify(identity);
         true
     }
 
     /// A client begins another session instead of its own.
     pub fn forget(&self, session: Uuid) {
-        lock(&self.table).sessions.remove(&session);
+        let mut table = lock(&self.table);
+        table.sessions.remove(&session);
+        table.next.remove(&session);
     }
 
     /// Somebody wants a session: takes it out if it is parked, and has its
@@ -234,12 +232,12 @@ impl Sessions {
         session: Uuid,
         secret: Option<&str>,
         name: Option<&str>,
-        mailbox: &Arc<Mailbox>,
+        claimant: &Arc<Client>,
     ) -> Result<Claim, Fault> {
         let mut table = lock(&self.table);
         let client = match table.sessions.get(&session) {
-            Some(State::InUse { client, .. }) => client.clone(),
-            Some(State::Parked { parked, .. }) => parked.client.clone(),
+            Some(State::InUse(client)) => client.clone(),
+            Some(State::Parked(parked)) => parked.client.clone(),
             Some(State::Gone) => return Err(gone(session)),
             None => return Ok(Claim::Unknown),
         };
@@ -255,20 +253,21 @@ impl Sessions {
             return Err(Fault::new(Code::BadRequest, text));
         }
         match table.sessions.remove(&session) {
-            Some(State::Parked { parked, .. }) => {
+            Some(State::Parked(parked)) => {
                 table.parked -= 1;
                 let client = parked.client.clone();
                 client.mailbox.has_been_taken_over();
-                table.sessions.insert(session, State::InUse { client, next: Vec::new() });
+                table.sessions.insert(session, State::InUse(client));
                 Ok(Claim::Resumed(parked))
             }
-            Some(State::InUse { client, mut next }) if is_proved => {
-                if !next.iter().any(|waiting| Arc::ptr_eq(waiting, mailbox)) {
-                    next.push(mailbox.clone());
+            Some(State::InUse(client)) if is_proved => {
+                let next = table.next.entry(session).or_default();
+                if !next.iter().any(|waiting| Arc::ptr_eq(waiting, claimant)) {
+                    next.push(claimant.clone());
                 }
                 // Under the lock: whoever has it next clears it away.
                 client.mailbox.close(Close::TakenOver);
-                table.sessions.insert(session, State::InUse { client, next });
+                table.sessions.insert(session, State::InUse(client));
                 Ok(Claim::Awaited)
             }
             Some(state) => {
@@ -280,28 +279,26 @@ impl Sessions {
         }
     }
 
-    /// A session has lost its connection. Gives one that has to go in its place,
+    /// A session has lost its connection, and is kept until then. Gives one that has to go in its place,
     /// because there are too many of its kind.
     pub fn park(
         &self,
         session: Uuid,
-        parked: Box<Parked>,
+        mut parked: Box<Parked>,
         until_ms: u64,
         kind: Kind,
     ) -> Option<Box<Parked>> {
         let mut table = lock(&self.table);
-        let next = match table.sessions.get(&session) {
-            Some(State::InUse { next, .. }) => next.clone(),
-            _ => Vec::new(),
-        };
+        let next = table.next.remove(&session);
+        parked.until_ms = until_ms;
         table.parked += 1;
-        table.sessions.insert(session, State::Parked { parked, until_ms });
+        table.sessions.insert(session, State::Parked(parked));
         let queue = table.queue(kind);
         queue.insert((until_ms, session));
         let oldest = (queue.len() > kind.most()).then(|| queue.pop_first()).flatten();
         drop(table);
-        for next in next {
-            next.wake();
+        for next in next.into_iter().flatten() {
+            next.mailbox.wake();
         }
         oldest.and_then(|(until_ms, session)| self.take_parked(session, |at_ms| at_ms == until_ms))
     }
@@ -332,12 +329,12 @@ impl Sessions {
     fn take_parked(&self, session: Uuid, is_due: impl Fn(u64) -> bool) -> Option<Box<Parked>> {
         let mut table = lock(&self.table);
         match table.sessions.get(&session) {
-            Some(State::Parked { until_ms, .. }) if is_due(*until_ms) => {}
+            Some(State::Parked(parked)) if is_due(parked.until_ms) => {}
             _ => return None,
         }
         table.parked -= 1;
         match table.bury(session) {
-            Some(State::Parked { parked, .. }) => Some(parked),
+            Some(State::Parked(parked)) => Some(parked),
             _ => None,
         }
     }
@@ -346,17 +343,17 @@ impl Sessions {
     pub fn end(&self, session: Uuid) {
         let mut table = lock(&self.table);
         let ended = table.bury(session);
+        let next = table.next.remove(&session);
         drop(table);
-        if let Some(State::InUse { next, .. }) = ended {
-            for next in next {
-                next.wake();
-            }
+        drop(ended);
+        for next in next.into_iter().flatten() {
+            next.mailbox.wake();
         }
     }
 
     /// Whether this one waits for its client.
     pub fn is_parked(&self, session: Uuid) -> bool {
-        matches!(lock(&self.table).sessions.get(&session), Some(State::Parked { .. }))
+        matches!(lock(&self.table).sessions.get(&session), Some(State::Parked(_)))
     }
 
     /// How many sessions wait for their clients.

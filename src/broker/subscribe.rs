@@ -63,7 +63,7 @@ impl Broker {
         let mut patterns = std::collections::HashSet::new();
         for client in self.registry.pattern_observers() {
             let subscriptions = lock(&client.subscriptions);
-            patterns.extend(subscriptions.patterns.iter().map(|p| p.as_str().to_owned()));
+            patterns.extend(subscriptions.patterns().iter().map(|p| p.as_str().to_owned()));
         }
         patterns.len()
     }
@@ -170,11 +170,11 @@ impl Broker {
         let present: Vec<Arc<Channel>> = matching().collect();
         {
             let mut subscriptions = lock(&client.subscriptions);
-            if subscriptions.patterns.iter().any(|known| known.as_str() == glob) {
+            if subscriptions.patterns().iter().any(|known| known.as_str() == glob) {
                 let text = format!("you observe {glob} already");
                 return Err(Fault::new(Code::AlreadyMember, text));
             }
-            if subscriptions.patterns.len() >= PATTERNS_MAX {
+            if subscriptions.patterns().len() >= PATTERNS_MAX {
                 let text = format!("a client observes at most {PATTERNS_MAX} patterns");
                 return Err(Fault::new(Code::TooMany, text));
             }
@@ -186,7 +186,7 @@ impl Broker {
                     format!("{glob} matches {new} more channels: you may have {allowed} in all");
                 return Err(Fault::new(Code::TooMany, text));
             }
-            subscriptions.patterns.push(pattern.clone());
+            subscriptions.patterns_mut().push(pattern.clone());
         }
         // First the channels to come, then those that are here: none is missed,
         // and none is taken twice.
@@ -208,7 +208,7 @@ impl Broker {
         let mut ended: Vec<(Arc<str>, Arc<Member>)> = Vec::new();
         {
             let mut subscriptions = lock(&client.subscriptions);
-            let patterns = &mut subscriptions.patterns;
+            let patterns = subscriptions.patterns_mut();
             let Some(at) = patterns.iter().position(|known| known.as_str() == glob) else {
                 return Err(Fault::new(Code::NotMember, format!("you do not observe {glob}")));
             };

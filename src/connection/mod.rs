@@ -63,7 +63,7 @@ pub fn serve(
 async fn run(mut connection: Box<Connection>) {
     let reason = poll_fn(|cx| connection.poll(cx, Connection::turn)).await;
     if reason != Close::Lost || connection.input_ended {
-        let drain = connection.broker.current().drain;
+        let drain = connection.session.broker().current().drain;
         // Boxed, so that its timer is no burden to connections that live.
         Box::pin(connection.part(drain)).await;
     }
@@ -71,7 +71,6 @@ async fn run(mut connection: Box<Connection>) {
 }
 
 struct Connection {
-    broker: Arc<Broker>,
     session: Session,
     stream: TcpStream,
     /// The beginning of a line whose end has yet to come.
@@ -103,19 +102,12 @@ type Moved = bool;
 
 impl Connection {
     /// Of this client, in this format. `first` has been read already.
-    fn new(
-        broker: Arc<Broker>,
-        session: Session,
-        stream: TcpStream,
-        format: Format,
-        first: Vec<u8>,
-    ) -> Self {
+    fn new(session: Session, stream: TcpStream, format: Format, first: Vec<u8>) -> Self {
         let (mut frames, mut outgoing) =
-            (Frames::new(format, broker.config.max_line), Outgoing::new(format));
+            (Frames::new(format, session.broker().config.max_line), Outgoing::new(format));
         let unfinished = frames.begin(first, outgoing.answers());
         Connection {
             session,
-            broker,
             stream,
             unfinished,
             frames,
@@ -161,7 +153,7 @@ impl Connection {
 
     /// One turn of a living connection. `Ready(false)`: it is over.
     fn turn(&mut self, cx: &mut Context<'_>, scratch: &mut Scratch) -> Poll<Moved> {
-        let now_ms = self.broker.now_ms();
+        let now_ms = self.session.broker().now_ms();
         let with_lane = self.outgoing.has_room();
         if let Some(reason) = self.session.take_mail(&mut scratch.batch.frames, with_lane) {
             self.close(reason, now_ms);
@@ -208,7 +200,7 @@ impl Connection {
     /// Whether whole requests are left over of what has been read: there was no
     /// more room for replies, or one of them waits.
     fn has_more(&self) -> bool {
-        let line_max = self.broker.config.max_line;
+        let line_max = self.session.broker().config.max_line;
         !self.unfinished.is_empty() && self.input.has_whole(&self.unfinished, line_max)
     }
 
@@ -219,7 +211,7 @@ impl Connection {
         scratch: &mut Scratch,
         now_ms: u64,
     ) -> Poll<io::Result<()>> {
-        let line_max = self.broker.config.max_line;
+        let line_max = self.session.broker().config.max_line;
         let begun = self.unfinished.len();
         let (buffer, room) = scratch.read_buffers(self.input.unfinished_max(line_max));
         let mut filled = begun;
@@ -233,7 +225,7 @@ impl Connection {
                 self.close(Close::Lost, now_ms);
                 return Poll::Ready(Ok(()));
             }
-            self.broker.stats.traffic.read.add(read as u64);
+            self.session.broker().stats.traffic.read.add(read as u64);
             filled += read;
         }
         self.session.client().heard(now_ms);
@@ -313,7 +305,7 @@ impl Connection {
     /// One turn of a connection that is being closed. `Ready(false)`: all is
     /// out, or cannot go out.
     fn last_turn(&mut self, cx: &mut Context<'_>, scratch: &mut Scratch) -> Poll<Moved> {
-        let now_ms = self.broker.now_ms();
+        let now_ms = self.session.broker().now_ms();
         self.session.take_mail(&mut scratch.batch.frames, self.outgoing.has_room());
         self.session.flush();
         // To whom nothing gets through no log need be offered.
@@ -354,6 +346,6 @@ impl Connection {
             return;
         }
         self.input.stop(&self.session);
-        self.session.end(reason, self.broker.now_ms());
+        self.session.end(reason, self.session.broker().now_ms());
     }
 }

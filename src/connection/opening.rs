@@ -39,7 +39,7 @@ pub(super) async fn begin(
         let upgraded = Box::pin(http::serve(http, stream, first, addr)).await;
         let Upgraded { stream, session, first } = upgraded?;
         broker.watch(session.client(), Format::WebSocket.as_str());
-        let connection = Connection::new(broker, session, stream, Format::WebSocket, first);
+        let connection = Connection::new(session, stream, Format::WebSocket, first);
         return Some(Box::new(connection));
     }
     if dialect == Dialect::Numseq {
@@ -61,7 +61,7 @@ pub(super) async fn begin(
     } else {
         Session::new(broker.clone(), broker.enter(addr, format.as_str()))
     };
-    Some(Box::new(Connection::new(broker, session, stream, format, first)))
+    Some(Box::new(Connection::new(session, stream, format, first)))
 }
 
 /// Refuses a connection, because the broker is full, in its own dialect.

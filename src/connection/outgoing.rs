@@ -27,7 +27,7 @@ const SLICES_MAX: usize = 64;
 #[derive(Default)]
 pub(super) struct Outgoing {
     /// The rest of an entry that the socket took only the beginning of.
-    rest: Vec<u8>,
+    rest: Box<[u8]>,
     /// Replies and frames for this client alone.
     control: Vec<u8>,
     /// How much of these two is out.
@@ -164,7 +164,7 @@ impl Outgoing {
     /// Lets go of buffers that are empty, before the connection goes to sleep.
     pub(super) fn release(&mut self) {
         if !self.has_unsent() {
-            (self.rest, self.control) = (Vec::new(), Vec::new());
+            (self.rest, self.control) = (Box::default(), Vec::new());
         }
     }
 
@@ -243,7 +243,7 @@ impl Outgoing {
         let cut = session.settle(batch, written.saturating_sub(own_len), written > 0, now_ms);
         if !cut.is_empty() {
             // Then everything before it is out.
-            (self.rest, self.rest_sent) = (cut, 0);
+            (self.rest, self.rest_sent) = (cut.into(), 0);
         }
         match result {
             Poll::Ready(Ok(0)) => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
@@ -273,7 +273,7 @@ impl Outgoing {
         self.rest_sent += of_rest;
         self.control_sent += written - of_rest;
         if self.rest_sent == self.rest.len() {
-            self.rest.clear();
+            self.rest = Box::default();
             self.rest_sent = 0;
         }
         if self.control_sent == self.control.len() {

@@ -32,23 +32,30 @@ pub(super) struct Subscription {
     pub(super) next_seq: u64,
     /// Its rank at the cursor: the fold of what it has read.
     pub(super) rank: u32,
-    /// The rank and term that the client was told last, and as of which view.
-    told: (u32, u64),
+    /// The roster's view when the client was told its rank, or there was nothing
+    /// to tell.
     view: u64,
     /// Whether it gets what it publishes itself.
     pub(super) echo: bool,
     /// It came with a resumed session: no reply has told it that it joined.
     returns: bool,
-    /// What was read from the disk for it.
-    pub(super) part: Option<Box<Part>>,
-    /// How often something was read from the disk for it: the first time its
-    /// rank is to be found there.
-    reads: u64,
     /// The reply that tells of it has yet to go out, and comes first.
     pub(super) untold: bool,
-    /// As what it gets messages, for a client that has several names for a
-    /// channel; such an observer gets nothing else. Boxed, because most have one.
-    pub(super) heard: Option<Box<Heard>>,
+    extra: Option<Box<Extra>>,
+}
+
+/// What most subscriptions do without. Boxed in one, so that it takes no more
+/// than a pointer there.
+#[derive(Debug, Default)]
+pub(super) struct Extra {
+    /// Something was read from the disk for it: the first time its rank is to be
+    /// found there.
+    has_read: bool,
+    /// What was read.
+    pub(super) part: Option<Box<Part>>,
+    /// As what the client gets messages, if it has several names for a channel;
+    /// such an observer gets nothing else.
+    pub(super) heard: Option<Heard>,
     /// An earlier subscription to the same channel, which is read to its end
     /// first. Not its slot: that may be somebody else's by now.
     after: Option<Arc<Member>>,
@@ -62,16 +69,48 @@ impl Subscription {
             cursor: adopted.cursor,
             next_seq: adopted.next_seq,
             rank: adopted.rank,
-            told: (0, 0),
             view: NEVER,
             echo,
             returns: false,
-            part: None,
-            reads: 0,
             untold: false,
-            heard: None,
-            after: None,
+            extra: None,
         }
+    }
+
+    /// What most subscriptions do without.
+    pub(super) fn extra(&mut self) -> &mut Extra {
+        self.extra.get_or_insert_default()
+    }
+
+    /// What was read from the disk for it.
+    pub(super) fn part(&self) -> Option<&Part> {
+        self.extra.as_ref()?.part.as_deref()
+    }
+
+    /// The same, for taking some of it.
+    pub(super) fn part_mut(&mut self) -> Option<&mut Part> {
+        self.extra.as_mut()?.part.as_deref_mut()
+    }
+
+    /// What was read from the disk for it is of no more use.
+    pub(super) fn drop_part(&mut self) {
+        if let Some(extra) = &mut self.extra {
+            extra.part = None;
+        }
+    }
+
+    /// As what it gets messages, if its client has several names for a channel.
+    pub(super) fn heard(&self) -> Option<&Heard> {
+        self.extra.as_ref()?.heard.as_ref()
+    }
+
+    /// The same, for changing it.
+    pub(super) fn heard_mut(&mut self) -> Option<&mut Heard> {
+        self.extra.as_mut()?.heard.as_mut()
+    }
+
+    fn after(&self) -> Option<&Arc<Member>> {
+        self.extra.as_ref()?.after.as_ref()
     }
 
     /// It came with a resumed session.
@@ -81,7 +120,6 @@ impl Subscription {
 
     /// The client has been told this in a reply.
     pub(super) fn knows(&mut self, standing: Standing) {
-        self.told = (standing.rank, standing.term);
         self.view = standing.view;
     }
 
@@ -92,10 +130,10 @@ impl Subscription {
         let mut reading = std::mem::take(&mut batch.reading);
         let place = (self.cursor, self.next_seq);
         self.channel.read(&self.member, place, self.view, room, &mut reading);
-        self.view = reading.view;
         if let Some(standing) = reading.standing.take() {
             self.notice(standing, &mut batch.frames);
         }
+        self.view = reading.view;
         if let Some(moved) = reading.moved_to.take() {
             if self.next_seq <= self.member.end() {
                 let (channel, from) = (self.channel.name().clone(), self.next_seq);
@@ -121,25 +159,24 @@ impl Subscription {
                 None if self.next_seq > self.member.end() => {}
                 None => {
                     // From the first entry read on, its rank is a fold.
-                    let is_found = self.reads > 0 && behind.from == self.next_seq;
+                    let had_read = std::mem::replace(&mut self.extra().has_read, true);
+                    let is_found = had_read && behind.from == self.next_seq;
                     behind.rank = behind.rank.filter(|_| !is_found);
-                    self.reads += 1;
                     batch.wanted = Some(behind);
                 }
             }
         } else {
-            self.part = None;
+            self.drop_part();
         }
         batch.reading = reading;
         more
     }
 
     fn notice(&mut self, standing: Standing, frames: &mut Vec<Frame>) {
-        let now = (standing.rank, standing.term);
-        if self.told == now {
+        // It has had this rank since its term began.
+        if self.view != NEVER && standing.term <= self.view {
             return;
         }
-        self.told = now;
         let channel = self.channel.name().clone();
         let Standing { rank, term, view, .. } = standing;
         frames.push(Frame::Rank { channel, rank, term, view });
@@ -151,7 +188,7 @@ impl Subscription {
         let is_own = chunk.author == self.member.client.id;
         let is_wanted = match chunk.body {
             Body::Messages { .. } => self.echo || !is_own,
-            _ if self.heard.is_some() && self.member.observer => false,
+            _ if self.heard().is_some() && self.member.observer => false,
             // The reply to `sub` has told it.
             Body::Change(_) if is_own && chunk.first_seq == self.member.joined => self.returns,
             Body::Change(change) => {
@@ -184,20 +221,27 @@ impl Session {
     /// Makes a subscription known, and looks at it soon.
     pub(super) fn install(&mut self, mut subscription: Subscription) {
         let member = &subscription.member;
-        let earlier = self.leaving.iter().rfind(|(channel, earlier)| {
+        let earlier = self.extra.leaving().iter().rfind(|(channel, earlier)| {
             !Arc::ptr_eq(earlier, member) && Arc::ptr_eq(channel, &subscription.channel)
         });
-        let after = earlier.map(|(_, earlier)| earlier.clone());
-        subscription.after = after.filter(|_| !member.has_left());
+        let after = earlier.filter(|_| !member.has_left()).map(|(_, earlier)| earlier.clone());
+        if after.is_some() {
+            subscription.extra().after = after;
+        }
         self.listen(&mut subscription);
         let slot = subscription.member.slot;
+        if self.subscriptions.capacity() == 0 {
+            // Most clients have one; the vector would begin with room for four.
+            self.subscriptions.reserve_exact(slot as usize + 1);
+        }
         if self.subscriptions.len() <= slot as usize {
             self.subscriptions.resize_with(slot as usize + 1, || None);
         }
-        if subscription.member.queue() {
-            self.queue.push_back(slot);
-        }
-        self.subscriptions[slot as usize] = Some(Box::new(subscription));
+        // Also if it was queued already: what news of it there was may have come
+        // before it was here.
+        subscription.member.queue();
+        self.queue.push(slot);
+        self.subscriptions[slot as usize] = Some(subscription);
     }
 
     /// Whether a subscription has news.
@@ -210,24 +254,26 @@ impl Session {
         batch.bytes = 0;
         let mut gaps = 0;
         // Each slot at most once, so that one that waits for another does not
-        // keep this going.
-        for _ in 0..self.queue.len() {
+        // keep this going: what is queued meanwhile comes after these.
+        let mut due = std::mem::take(&mut self.queue);
+        let mut looked_at = 0;
+        for &slot in &due {
             if batch.pieces.len() >= PIECES_MAX || batch.bytes >= BYTES_MAX {
                 break;
             }
-            let Some(slot) = self.queue.pop_front() else { break };
+            looked_at += 1;
             let Some(place) = self.subscriptions.get_mut(slot as usize) else { continue };
             let Some(subscription) = place else { continue };
             if subscription.untold {
                 // It is queued again when its reply goes out.
                 continue;
             }
-            if let Some(earlier) = &subscription.after {
-                if self.leaving.iter().any(|(_, leaving)| Arc::ptr_eq(leaving, earlier)) {
+            if let Some(earlier) = subscription.after() {
+                if self.extra.leaving().iter().any(|(_, leaving)| Arc::ptr_eq(leaving, earlier)) {
                     // It is queued again when that one has ended.
                     continue;
                 }
-                subscription.after = None;
+                subscription.extra().after = None;
             }
             // From here on whatever comes is news again.
             subscription.member.dequeue();
@@ -237,7 +283,7 @@ impl Session {
             // Who has left what is not to be seen yet is told when it is.
             let ends = subscription.member.has_left()
                 && (is_over || !batch.reading.waits && batch.wanted.is_none());
-            let has_part = subscription.part.is_some();
+            let has_part = subscription.part().is_some();
             // It may have been queued twice: pieces of the first time are not out.
             if is_over && batch.pieces.iter().all(|piece| piece.slot != slot) {
                 // A session that is resumed goes on from here.
@@ -245,7 +291,7 @@ impl Session {
                     self.finish(slot, batch);
                 }
             } else if (more || ends) && subscription.member.queue() {
-                self.queue.push_back(slot);
+                self.queue.push(slot);
             }
             match batch.wanted.take() {
                 Some(behind) => self.want(slot, behind),
@@ -253,6 +299,9 @@ impl Session {
                 None => {}
             }
         }
+        due.drain(..looked_at);
+        due.append(&mut self.queue);
+        self.queue = due;
         self.broker.stats.gaps.add(gaps);
     }
 
@@ -261,12 +310,13 @@ impl Session {
         let Some(place) = self.subscriptions.get_mut(slot as usize) else { return };
         let Some(subscription) = place.take() else { return };
         self.unlisten(&subscription);
-        let Subscription { channel, member, rank, .. } = *subscription;
-        self.leaving.retain(|(_, leaving)| !Arc::ptr_eq(leaving, &member));
-        let waits =
-            |after: &Subscription| after.after.as_ref().is_some_and(|m| Arc::ptr_eq(m, &member));
+        let Subscription { channel, member, rank, .. } = subscription;
+        if let Some(parts) = self.extra.get_mut() {
+            parts.leaving.retain(|(_, leaving)| !Arc::ptr_eq(leaving, &member));
+        }
+        let waits = |after: &Subscription| after.after().is_some_and(|m| Arc::ptr_eq(m, &member));
         let here = (0..).zip(&self.subscriptions);
-        let next = here.filter(|(_, place)| place.as_deref().is_some_and(waits));
+        let next = here.filter(|(_, place)| place.as_ref().is_some_and(waits));
         self.queue.extend(next.map(|(slot, _)| slot));
         // Who had left before that has been told so.
         if let Some(seq) = batch.reading.dropped.filter(|seq| *seq == member.end()) {

@@ -65,12 +65,13 @@ impl Subscription {
         batch: &mut Batch,
         gaps: &mut u64,
     ) -> Option<bool> {
-        let part = self.part.as_mut()?;
-        while part.chunks.front().is_some_and(|(_, chunk)| chunk.last_seq() < self.next_seq) {
+        let next_seq = self.next_seq;
+        let part = self.part_mut()?;
+        while part.chunks.front().is_some_and(|(_, chunk)| chunk.last_seq() < next_seq) {
             part.chunks.pop_front();
         }
-        if self.next_seq > part.to {
-            self.part = None;
+        if next_seq > part.to {
+            self.drop_part();
             return None;
         }
         // Not taken out of the part yet: the socket may take less.
@@ -78,14 +79,14 @@ impl Subscription {
             if batch.pieces.len() >= pieces || batch.bytes >= bytes {
                 return Some(true);
             }
-            let Some(part) = &self.part else { break };
+            let Some(part) = self.part() else { break };
             let (to, rank) = (part.to, part.rank.filter(|_| at == 0));
             let Some((number, chunk)) = part.chunks.get(at).cloned() else {
                 if at > 0 {
                     break;
                 }
                 self.skip_to(to + 1, batch, gaps);
-                self.part = None;
+                self.drop_part();
                 break;
             };
             if chunk.first_seq > self.member.end() {
@@ -112,7 +113,7 @@ impl Subscription {
     }
 
     fn forget_rank(&mut self) {
-        if let Some(part) = &mut self.part {
+        if let Some(part) = self.part_mut() {
             part.rank = None;
         }
     }
@@ -141,14 +142,14 @@ impl Session {
         for slot in slots {
             if let Some(Some(subscription)) = self.subscriptions.get_mut(*slot as usize) {
                 subscription.untold = !is_told;
-                self.queue.push_back(*slot);
+                self.queue.push(*slot);
             }
         }
     }
 
     /// A subscription needs entries from the disk.
     pub(super) fn want(&mut self, slot: u32, behind: Behind) {
-        let disk = self.disk.get_or_insert_default();
+        let disk = self.extra.parts().disk.get_or_insert_default();
         if disk.holder == Some(slot) {
             disk.holder = None;
         }
@@ -162,16 +163,16 @@ impl Session {
         }
         disk.waiting.retain(|waiting| *waiting != slot);
         let number = self.fetch(behind);
-        self.disk.get_or_insert_default().asked = Some((number, slot));
+        self.extra.parts().disk.get_or_insert_default().asked = Some((number, slot));
     }
 
     /// Lets the subscription whose turn it is look again.
     fn wake_waiting(&mut self) {
-        let Some(disk) = self.disk.as_mut().filter(|disk| !disk.is_busy()) else { return };
+        let Some(disk) = self.extra.disk_mut().filter(|disk| !disk.is_busy()) else { return };
         while let Some(slot) = disk.waiting.front().copied() {
             if let Some(Some(subscription)) = self.subscriptions.get(slot as usize) {
                 if subscription.member.queue() {
-                    self.queue.push_back(slot);
+                    self.queue.push(slot);
                 }
                 return;
             }
@@ -181,7 +182,7 @@ impl Session {
 
     /// A subscription needs nothing from the disk any more.
     pub(super) fn release_disk(&mut self, slot: u32) {
-        let Some(disk) = &mut self.disk else { return };
+        let Some(disk) = self.extra.disk_mut() else { return };
         if !disk.is_busy() && disk.waiting.is_empty() {
             return;
         }
@@ -196,11 +197,11 @@ impl Session {
     }
 
     pub(super) fn fetch(&mut self, behind: Behind) -> u64 {
-        let disk = self.disk.get_or_insert_default();
+        let disk = self.extra.parts().disk.get_or_insert_default();
         disk.last += 1;
-        let (number, mailbox) = (disk.last, self.client.mailbox.clone());
+        let (number, client) = (disk.last, self.client.clone());
         let Behind { channel, from, to, rank } = behind;
-        let then = Box::new(move |fetched| mailbox.fetched(number, fetched));
+        let then = Box::new(move |fetched| client.mailbox.fetched(number, fetched));
         if let Some(store) = self.broker.store() {
             store.fetch(Fetch { channel, from, to, bytes_max: READ_BYTES, rank, then });
         }
@@ -209,7 +210,7 @@ impl Session {
 
     /// Something has been read.
     pub(super) fn take_fetched(&mut self, number: u64, fetched: Fetched) {
-        let Some(disk) = &mut self.disk else { return };
+        let Some(disk) = self.extra.disk_mut() else { return };
         if let Some(scroll) = disk.scrolls.front_mut().filter(|s| s.asked == Some(number)) {
             (scroll.asked, scroll.read) = (None, Some(fetched));
             return;
@@ -225,10 +226,10 @@ impl Session {
         };
         // What cannot be read is gone, as far as its reader is concerned.
         let Fetched { chunks, to, rank, .. } = fetched;
-        subscription.part = Some(Box::new(Part { chunks: chunks.into(), to, rank }));
+        subscription.extra().part = Some(Box::new(Part { chunks: chunks.into(), to, rank }));
         disk.holder = Some(slot);
         if subscription.member.queue() {
-            self.queue.push_back(slot);
+            self.queue.push(slot);
         }
     }
 
@@ -239,14 +240,14 @@ impl Session {
             let member = &subscription.member;
             subscription.channel.is_kept() && member.has_left() && !member.is_lost()
         };
-        let is_read = self.disk.as_ref().is_some_and(|disk| disk.asked.is_some());
-        is_read || self.subscriptions.iter().flatten().any(|s| ends(s))
+        let is_read = self.extra.disk().is_some_and(|disk| disk.asked.is_some());
+        is_read || self.subscriptions.iter().flatten().any(ends)
     }
 
     /// The client has become another one: what is being read for an answer goes
     /// to where nobody looks any more.
     pub(super) fn read_anew(&mut self) {
-        let Some(disk) = &mut self.disk else { return };
+        let Some(disk) = self.extra.disk_mut() else { return };
         if let Some(scroll) = disk.scrolls.front_mut() {
             scroll.asked = None;
         }

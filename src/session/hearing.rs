@@ -54,28 +54,28 @@ impl Session {
     /// From now on the client's channels have several names, and as an observer
     /// it gets messages and nothing else. To be said before it subscribes.
     pub fn name_channels(&mut self) {
-        self.hearing.get_or_insert_default();
+        self.extra.parts().hearing.get_or_insert_default();
     }
 
     /// How often the client hears what, if its channels have several names.
     pub fn hearing(&self) -> Hearing {
-        self.hearing.as_deref().copied().unwrap_or_default()
+        self.extra.hearing().copied().unwrap_or_default()
     }
 
     /// A new subscription is heard under the channel's own name, unless patterns
     /// made it, and those of the patterns that match.
     pub(super) fn listen(&mut self, subscription: &mut Subscription) {
-        let Some(hearing) = &mut self.hearing else { return };
+        let Some(hearing) = self.extra.hearing_mut() else { return };
         let by_name = !subscription.member.by_pattern;
         let patterns = matching(&self.client, subscription.channel.name());
         let heard = Heard { by_name, by_shard: false, patterns };
         hearing.add(&heard);
-        subscription.heard = Some(Box::new(heard));
+        subscription.extra().heard = Some(heard);
     }
 
     /// A subscription has ended.
     pub(super) fn unlisten(&mut self, subscription: &Subscription) {
-        if let (Some(hearing), Some(heard)) = (&mut self.hearing, &subscription.heard) {
+        if let (Some(hearing), Some(heard)) = (self.extra.hearing_mut(), subscription.heard()) {
             hearing.remove(heard);
         }
     }
@@ -85,13 +85,13 @@ impl Session {
     pub fn heard(&self, channel: &str) -> Option<&Heard> {
         let member = self.client.member(channel)?;
         let subscription = self.subscriptions.get(member.slot as usize)?.as_ref()?;
-        subscription.heard.as_deref().filter(|heard| heard.by_name || heard.by_shard)
+        subscription.heard().filter(|heard| heard.by_name || heard.by_shard)
     }
 
     /// The channels that it hears so.
     pub fn all_heard(&self, under: Under) -> Vec<Arc<str>> {
         let is_heard = |subscription: &Subscription| {
-            let is_under = subscription.heard.as_ref().is_some_and(|heard| match under {
+            let is_under = subscription.heard().is_some_and(|heard| match under {
                 Under::Name => heard.by_name,
                 Under::Shard => heard.by_shard,
             });
@@ -104,11 +104,10 @@ impl Session {
     /// From now on the client hears a channel, to which it has subscribed by
     /// name, under this name as well, or under this one no more.
     pub fn hear(&mut self, channel: &str, under: Under, is_heard: bool) {
-        let (Some(hearing), Some(member)) = (&mut self.hearing, self.client.member(channel)) else {
-            return;
-        };
+        let Some(member) = self.client.member(channel) else { return };
+        let Some(hearing) = self.extra.hearing_mut() else { return };
         let place = self.subscriptions.get_mut(member.slot as usize);
-        let Some(heard) = place.and_then(Option::as_mut).and_then(|s| s.heard.as_mut()) else {
+        let Some(heard) = place.and_then(Option::as_mut).and_then(Subscription::heard_mut) else {
             return;
         };
         hearing.remove(heard);
@@ -122,7 +121,7 @@ impl Session {
     /// The patterns that the client observes.
     pub fn patterns(&self) -> Vec<Arc<str>> {
         let subscriptions = lock(&self.client.subscriptions);
-        subscriptions.patterns.iter().map(|pattern| pattern.as_str().into()).collect()
+        subscriptions.patterns().iter().map(|pattern| pattern.as_str().into()).collect()
     }
 
     /// Observes a pattern no more. What was there before is still due.
@@ -131,7 +130,7 @@ impl Session {
     /// [`crate::error::Code::NotMember`] if it did not.
     pub fn unobserve(&mut self, glob: &str, now_ms: u64) -> Result<(), Fault> {
         let ended = self.broker.unobserve(&self.client, glob, now_ms)?;
-        self.leaving.extend(ended);
+        self.extra.parts().leaving.extend(ended);
         self.renew_patterns();
         self.broker.remember_session(&self.client, self.current.as_ref());
         Ok(())
@@ -139,13 +138,13 @@ impl Session {
 
     /// Who has left still hears what was there under the names that it had.
     pub(super) fn renew_patterns(&mut self) {
-        let Some(hearing) = &mut self.hearing else { return };
-        hearing.patterns = lock(&self.client.subscriptions).patterns.len() as u64;
+        let Some(hearing) = self.extra.hearing_mut() else { return };
+        hearing.patterns = lock(&self.client.subscriptions).patterns().len() as u64;
         for subscription in self.subscriptions.iter_mut().flatten() {
-            if let Some(heard) = &mut subscription.heard
-                && !subscription.member.has_left()
-            {
-                heard.patterns = matching(&self.client, subscription.channel.name());
+            let patterns = matching(&self.client, subscription.channel.name());
+            let has_left = subscription.member.has_left();
+            if let Some(heard) = subscription.heard_mut().filter(|_| !has_left) {
+                heard.patterns = patterns;
             }
         }
     }
@@ -153,7 +152,7 @@ impl Session {
     /// Whether something that was there before the client left a channel is
     /// still due to it.
     pub fn is_leaving(&self) -> bool {
-        !self.leaving.is_empty()
+        !self.extra.leaving().is_empty()
     }
 
     /// The pieces are to be written as this client alone hears them, where it
@@ -161,7 +160,7 @@ impl Session {
     pub fn transform_heard(&self, batch: &mut Batch, make: fn(&Chunk, &Heard) -> Form) {
         for piece in &mut batch.pieces {
             let place = self.subscriptions.get(piece.slot as usize).and_then(Option::as_ref);
-            let heard = place.and_then(|subscription| subscription.heard.as_ref());
+            let heard = place.and_then(Subscription::heard);
             if let Some(heard) = heard.filter(|heard| !heard.is_plain()) {
                 piece.own = Some(Arc::new(make(&piece.chunk, heard)));
             }
@@ -172,6 +171,6 @@ impl Session {
 /// The client's patterns that match.
 fn matching(client: &Client, channel: &str) -> Box<[Arc<str>]> {
     let subscriptions = lock(&client.subscriptions);
-    let patterns = subscriptions.patterns.iter().filter(|pattern| pattern.matches(channel));
+    let patterns = subscriptions.patterns().iter().filter(|pattern| pattern.matches(channel));
     patterns.map(|pattern| pattern.as_str().into()).collect()
 }

@@ -55,7 +55,7 @@ impl Session {
         match self.broker.claim_session(&self.client, wanted, secret, name)? {
             Claim::Resumed(parked) => Ok(Some(self.resume(*parked, &hello, now_ms))),
             Claim::Awaited => {
-                self.awaited = Some(Box::new(hello));
+                self.extra.parts().awaited = Some(hello);
                 Ok(None)
             }
             Claim::Unknown if secret.is_some() || !hello.seen.is_empty() => {
@@ -79,14 +79,14 @@ impl Session {
     /// Whether a session is being given up for this client: until then it is
     /// asked nothing more.
     pub fn is_awaiting(&self) -> bool {
-        self.awaited.is_some()
+        self.extra.is_awaiting()
     }
 
     /// Looks whether the session that this client waits for has been given up;
     /// then here is the reply to its `hello`.
     pub fn awaited(&mut self, now_ms: u64) -> Option<Result<Reply, Fault>> {
-        let hello = self.awaited.take()?;
-        match self.hello(*hello, now_ms) {
+        let hello = self.extra.get_mut()?.awaited.take()?;
+        match self.hello(hello, now_ms) {
             Ok(None) => None,
             Ok(Some(reply)) => Some(Ok(reply)),
             Err(fault) => Some(Err(fault)),
@@ -131,14 +131,16 @@ impl Session {
     fn resume(&mut self, parked: Parked, hello: &Introduction, now_ms: u64) -> Reply {
         self.broker.resume(&parked, &self.client, now_ms);
         self.broker.stats.resumes.add("resumed", 1);
-        let Parked { client, places, current, quiet: _, commands, keys } = parked;
+        let Parked { client, places, current, quiet: _, commands, keys, .. } = parked;
         client.be_plain(self.client.is_plain());
         self.client = client;
         self.changed_client = true;
         self.read_anew();
         self.name = self.client.name();
-        (self.current, self.quiet, self.commands, self.keys) =
-            (current, hello.quiet, commands, keys);
+        (self.current, self.quiet, self.commands) = (current, hello.quiet, commands);
+        if keys.is_some() || self.extra.keys().is_some() {
+            self.extra.parts().keys = keys;
+        }
         let seen: HashMap<&str, u64> = hello.seen.iter().map(|(c, seq)| (&**c, *seq)).collect();
         let (mut channels, mut missed, mut rank) = (0_u64, 0, None);
         for place in &places {
@@ -165,7 +167,7 @@ impl Session {
         self.hold(&place.channel, 1);
         let member = back.adopted.member.clone();
         if member.has_left() {
-            self.leaving.push((place.channel.clone(), member.clone()));
+            self.extra.parts().leaving.push((place.channel.clone(), member.clone()));
         } else if !Arc::ptr_eq(&member, &place.member) {
             // It has joined anew.
             self.touch(place.channel.clone());
@@ -196,7 +198,7 @@ impl Session {
     /// The client goes for good: nothing is kept for it to come back to.
     pub fn leave(&mut self, reason: Close, now_ms: u64) {
         self.flush();
-        self.broker.leave(&self.client, self.keys.as_deref(), reason, now_ms);
+        self.broker.leave(&self.client, self.extra.keys(), reason, now_ms);
     }
 
     /// The connection is lost, or given up: what can be kept is kept for the
@@ -204,14 +206,17 @@ impl Session {
     pub(super) fn park(&mut self, reason: Close, now_ms: u64) {
         let mut places = Vec::new();
         for subscription in std::mem::take(&mut self.subscriptions).into_iter().flatten() {
-            let Subscription { channel, member, echo, .. } = *subscription;
+            let Subscription { channel, member, echo, .. } = subscription;
             if member.has_left() && !member.is_lost() {
                 crate::sync::lock(&self.client.subscriptions).forget(&channel, &member);
             } else {
                 places.push(Place { channel, member, echo });
             }
         }
-        self.leaving.clear();
+        let keys = self.extra.get_mut().and_then(|extra| {
+            extra.leaving.clear();
+            extra.keys.take()
+        });
         self.queue.clear();
         let identity = self.client.identity();
         let origin = self.client.origin();
@@ -220,10 +225,9 @@ impl Session {
         // worth keeping.
         let has_jobs = self.broker.jobs().has_any(client.id)
             || client.mailbox.holds(|f| matches!(f, Frame::Job { .. }));
-        let has_nothing =
-            places.is_empty() && self.commands == 0 && self.keys.is_none() && !has_jobs;
+        let has_nothing = places.is_empty() && self.commands == 0 && keys.is_none() && !has_jobs;
         if has_nothing && !identity.is_some_and(|identity| identity.asked) {
-            return self.broker.leave(&client, self.keys.as_deref(), reason, now_ms);
+            return self.broker.leave(&client, None, reason, now_ms);
         }
         let parked = Parked {
             client,
@@ -231,7 +235,8 @@ impl Session {
             current: self.current.take(),
             quiet: self.quiet,
             commands: std::mem::take(&mut self.commands),
-            keys: self.keys.take(),
+            keys,
+            until_ms: 0,
         };
         self.broker.park(parked, reason, now_ms);
     }

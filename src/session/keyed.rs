@@ -69,18 +69,18 @@ impl Session {
     /// A key on a channel. The first one makes the session worth keeping.
     fn key(&self, channel: &str, word: Box<str>, is_command: bool) -> Result<Key, Fault> {
         let channel = self.broker.channel(channel)?.name().clone();
-        if self.keys.is_none() {
+        if self.extra.keys().is_none() {
             self.broker.remember_session(&self.client, self.current.as_ref());
         }
         Ok(Key { channel, word, is_command })
     }
 
     fn answered(&self, key: &Key) -> Option<Answer> {
-        self.keys.as_ref()?.get(key)
+        self.extra.keys()?.get(key)
     }
 
     fn remember(&mut self, key: Key, answer: Answer) {
-        if let Some(oldest) = self.keys.get_or_insert_default().put(key, answer) {
+        if let Some(oldest) = self.extra.parts().keys.get_or_insert_default().put(key, answer) {
             self.broker.forget_answer(&self.client, &oldest);
         }
     }

@@ -199,12 +199,12 @@ impl Session {
                 lookup.look()?;
                 continue;
             };
-            if self.disk.as_ref().is_some_and(|disk| disk.lookup.is_some()) {
+            if self.extra.disk().is_some_and(|disk| disk.lookup.is_some()) {
                 return Poll::Pending;
             }
-            let Some(fetched) = self.disk.as_mut().and_then(|disk| disk.looked_up.take()) else {
+            let Some(fetched) = self.extra.disk_mut().and_then(|disk| disk.looked_up.take()) else {
                 let number = self.fetch(window);
-                self.disk.get_or_insert_default().lookup = Some(number);
+                self.extra.parts().disk.get_or_insert_default().lookup = Some(number);
                 return Poll::Pending;
             };
             lookup.take_window(window, &fetched)?;

@@ -8,6 +8,7 @@
 
 mod deliver;
 mod disk;
+mod extra;
 mod hearing;
 mod held;
 mod identity;
@@ -27,7 +28,7 @@ pub use pieces::{Batch, Piece};
 pub use scroll::Step;
 
 use crate::broker::channel::{Appended, Channel, not_member};
-use crate::broker::{Broker, Client, Keys, Member};
+use crate::broker::{Broker, Client, Member, Slots};
 use crate::error::{Close, Code, Fault};
 use crate::frame::Frame;
 use crate::log::Departure;
@@ -36,9 +37,8 @@ use crate::reply::{Line, Reply};
 use crate::request::Request;
 use crate::store::Waiter;
 use deliver::Subscription;
-use disk::Disk;
+use extra::Extra;
 use identity::Introduction;
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::Waker;
 use target::Target;
@@ -53,12 +53,10 @@ pub struct Session {
     client: Arc<Client>,
     /// The client's name, at hand.
     name: Arc<str>,
-    /// What it reads, by slot. Boxed, because a vector keeps room for four.
-    subscriptions: Vec<Option<Box<Subscription>>>,
-    /// Memberships that have ended, and still have something to read.
-    leaving: Vec<(Arc<Channel>, Arc<Member>)>,
+    /// What it reads, by slot.
+    subscriptions: Vec<Option<Subscription>>,
     /// Slots that have news.
-    queue: VecDeque<u32>,
+    queue: Slots,
     /// The channel that `/…` goes to.
     current: Option<Arc<str>>,
     /// Whether the `ok` of `pub` and `ack` is left out.
@@ -69,21 +67,13 @@ pub struct Session {
     touched: Vec<Arc<Channel>>,
     /// The channel for whose members this client has to wait as a publisher.
     held_up_by: Option<Arc<Channel>>,
-    /// What was answered to the keys of its requests.
-    keys: Option<Box<Keys>>,
-    /// It has introduced itself with a session that another connection has yet
-    /// to give up.
-    awaited: Option<Box<Introduction>>,
     /// Its mail is in another box than before.
     changed_client: bool,
     /// The subscriptions that the last request made.
     fresh: Vec<u32>,
-    /// What is read from the disk for it. Boxed, like what follows, because most
-    /// sessions never have any.
-    disk: Option<Box<Disk>>,
-    /// As what it gets messages, if it has several names for a channel.
-    hearing: Option<Box<Hearing>>,
-    /// What the reply to the last request has to wait for.
+    extra: Extra,
+    /// What the reply to the last request has to wait for. Boxed, because
+    /// most wait for nothing.
     held: Option<Box<Held>>,
 }
 
@@ -95,19 +85,15 @@ impl Session {
             name: client.name(),
             client,
             subscriptions: Vec::new(),
-            leaving: Vec::new(),
-            queue: VecDeque::new(),
+            queue: Slots::new(),
             current: None,
             quiet: false,
             commands: 0,
             touched: Vec::new(),
             held_up_by: None,
-            keys: None,
-            awaited: None,
             changed_client: false,
             fresh: Vec::new(),
-            disk: None,
-            hearing: None,
+            extra: Extra::default(),
             held: None,
         }
     }
@@ -289,7 +275,7 @@ impl Session {
 
     /// Who is to be told when a ticket is settled.
     pub fn waiter(&self) -> Arc<dyn Waiter> {
-        self.client.mailbox.clone()
+        self.client.clone()
     }
 
     /// Takes what others have left for this client: the frames go to `frames`;

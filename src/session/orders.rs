@@ -38,7 +38,9 @@ impl Session {
         }
         let done = self.broker.subscribe(&self.client, name, start, observe, now_ms)?;
         let channel = done.adopted.channel.clone();
-        self.leaving.extend(done.replaced.map(|member| (channel.clone(), member)));
+        if let Some(member) = done.replaced {
+            self.extra.parts().leaving.push((channel.clone(), member));
+        }
         self.current = Some(channel.name().clone());
         self.broker.remember_place(&channel, &done.adopted.member, echo);
         self.broker.remember_session(&self.client, self.current.as_ref());
@@ -66,7 +68,7 @@ impl Session {
         }
         match self.broker.unsubscribe(&self.client, name, now_ms) {
             Ok((channel, member)) => {
-                self.leaving.push((channel.clone(), member));
+                self.extra.parts().leaving.push((channel.clone(), member));
                 self.touch(channel);
             }
             // A pattern may have no special character in it.

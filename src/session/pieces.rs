@@ -189,7 +189,7 @@ impl Session {
         }
         subscription.next_seq = piece.chunk.seq_at(to);
         if subscription.member.queue() {
-            self.queue.push_back(piece.slot);
+            self.queue.push(piece.slot);
         }
     }
 }

@@ -200,7 +200,7 @@ fn present(client: &Arc<Client>, now_ms: u64) -> Line {
         .at("name", client.name())
         .at("addr", origin.addr.to_string())
         .with("dialect", origin.dialect)
-        .with("since", origin.since)
+        .with("since", origin.since())
         .with("secs", now_ms.saturating_sub(origin.since_ms) / 1_000);
     line.fields.push(crate::reply::Field {
         key: "channels",

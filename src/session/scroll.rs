@@ -88,18 +88,19 @@ impl Session {
     fn begin_scroll(&mut self, channel: Arc<Channel>, ask: Ask, sum: Sum) -> Reply {
         let ask = Some(ask);
         let scroll = Scroll { channel, ask, behind: None, asked: None, read: None, sum };
-        self.disk.get_or_insert_default().scrolls.push_back(scroll);
+        self.extra.parts().disk.get_or_insert_default().scrolls.push_back(scroll);
         Reply::Scroll
     }
 
     /// Goes on with the first answer that is read from the disk.
     pub fn scroll(&mut self) -> Step {
-        let Some(mut scroll) = self.disk.as_mut().and_then(|disk| disk.scrolls.pop_front()) else {
+        let Some(mut scroll) = self.extra.disk_mut().and_then(|disk| disk.scrolls.pop_front())
+        else {
             return Step::Done(Err(Fault::new(Code::Internal, "there is nothing to read")));
         };
         let step = self.step(&mut scroll).unwrap_or_else(|fault| Step::Done(Err(fault)));
         if !matches!(step, Step::Done(_)) {
-            self.disk.get_or_insert_default().scrolls.push_front(scroll);
+            self.extra.parts().disk.get_or_insert_default().scrolls.push_front(scroll);
         }
         step
     }
@@ -107,7 +108,7 @@ impl Session {
     /// Lets go of the first answer that is read from the disk: enough of it has
     /// been read. Gives the name of its channel.
     pub fn cut_scroll(&mut self) -> Option<Arc<str>> {
-        let scroll = self.disk.as_mut()?.scrolls.pop_front()?;
+        let scroll = self.extra.disk_mut()?.scrolls.pop_front()?;
         Some(scroll.channel.name().clone())
     }
 

@@ -174,7 +174,7 @@ fn fold(disk: &Disk, id: ChannelId, saved: RosterRecord) -> Result<RosterRecord,
         saved.seats.into_iter().partition(|seat| !seat.observer);
     let keys = 0..Key::MAX;
     let rows: Vec<(Key, u64)> = keys.zip(&ranked).map(|(key, seat)| (key, seat.term)).collect();
-    let mut roster = Roster::restore(rows, saved.view);
+    let mut roster = Roster::restore(&rows, saved.view);
     let mut seats = ranked;
     for row in disk.rows_of(Table::Changes, id, saved.view + 1..=u64::MAX) {
         let (key, value) = row?;

@@ -8,6 +8,7 @@ use crate::log::{Body, Chunk, ClientId, Command, Forms, Place};
 use crate::payload::Payload;
 use crate::roster::Key;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// What came of an append.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +33,7 @@ impl Channel {
     /// [`Code::Unavailable`] if what has to be on disk cannot be.
     pub fn publish(
         &self,
-        author: &Client,
+        author: &Arc<Client>,
         name: &str,
         term: Option<u64>,
         payloads: &[Payload<'_>],
@@ -67,7 +68,7 @@ impl Channel {
         note(seq);
         state.log.append(chunk);
         let receivers = state.seats.len();
-        let held_up = self.relieve(&mut state, Some(&author.mailbox), now_ms);
+        let held_up = self.relieve(&mut state, Some(author), now_ms);
         Ok(Appended { seq, held_up, receivers })
     }
 
@@ -115,7 +116,9 @@ impl Channel {
             let text = format!("nobody ranks below you in {}", self.name);
             return Err(Fault::new(Code::Rank, text));
         }
-        state.commands.reserve(recipients.len())?;
+        if let Some(extra) = state.extra.get() {
+            extra.commands.reserve(recipients.len())?;
+        }
         let seq = state.log.head() + 1;
         let place = Place { channel: &self.name, seq };
         let name = sender.client.name();
@@ -127,9 +130,9 @@ impl Channel {
         let sent = u32::try_from(recipients.len()).unwrap_or(u32::MAX);
         note(seq, sent);
         state.append_one(sender.client.id, body, bytes, now_ms);
-        let (mailbox, counts) = (sender.client.mailbox.clone(), self.rules.stats.clone());
-        state.commands.open(seq, mailbox, recipients, counts);
-        let held_up = self.relieve(&mut state, Some(&sender.client.mailbox), now_ms);
+        let (sender, counts) = (&sender.client, self.rules.stats.clone());
+        state.extra.parts().commands.open(seq, sender.clone(), recipients, counts);
+        let held_up = self.relieve(&mut state, Some(sender), now_ms);
         Ok((Appended { seq, held_up, receivers: state.seats.len() }, sent))
     }
 
@@ -166,22 +169,24 @@ impl Channel {
         let mut state = self.lock();
         self.present(&state, member)?;
         let who = (member.key, member.client.name());
-        state.commands.answer(&self.name, seq, who, code, text)
+        state.extra.parts().commands.answer(&self.name, seq, who, code, text)
     }
 
     /// The commands, by seq, that wait for a member's answer.
     pub fn commands_due(&self, member: &Member) -> Vec<u64> {
         let state = self.lock();
         let is_here = self.present(&state, member).is_ok();
-        state.commands.due_to(member.key).filter(|_| is_here).collect()
+        let open = state.extra.get().filter(|_| is_here).map(|extra| &extra.commands);
+        open.into_iter().flat_map(|open| open.due_to(member.key)).collect()
     }
 
     /// A command's time is up: whoever has not answered will be told so.
     pub fn expire(&self, seq: u64) {
         let mut state = self.lock();
-        let State { commands, seats, .. } = &mut *state;
-        commands.expire(&self.name, seq, |key| match seats.get(key as usize) {
-            Some(seat) => seat.member.client.name(),
+        let State { extra, seats, .. } = &mut *state;
+        let Some(extra) = extra.get_mut() else { return };
+        extra.commands.expire(&self.name, seq, |key| match seats.get(key) {
+            Some(member) => member.client.name(),
             // A member's results are settled when it leaves.
             None => "?".into(),
         });

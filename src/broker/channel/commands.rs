@@ -3,7 +3,7 @@
 //! Every command ends exactly once: when each of its recipients has answered,
 //! has left, or has run out of time.
 
-use crate::broker::mailbox::Mailbox;
+use crate::broker::directory::Client;
 use crate::broker::stats::ChannelStats;
 use crate::error::{Code, Fault};
 use crate::frame::{Frame, Outcome};
@@ -19,7 +19,7 @@ const RESULTS_MAX: usize = 1 << 20;
 #[derive(Debug)]
 struct Open {
     /// Who gets the results.
-    sender: Arc<Mailbox>,
+    sender: Arc<Client>,
     /// Who has yet to answer, and the rank that each had at the command's seq.
     awaited: HashMap<Key, u32>,
     sent: u32,
@@ -52,7 +52,7 @@ impl Commands {
     pub fn open(
         &mut self,
         seq: u64,
-        sender: Arc<Mailbox>,
+        sender: Arc<Client>,
         recipients: HashMap<Key, u32>,
         stats: Arc<ChannelStats>,
     ) {
@@ -133,11 +133,18 @@ impl Commands {
         open.succeeded += u32::from(outcome == Outcome::Code(0));
         open.stats.result(outcome);
         let channel = channel.clone();
-        open.sender.post(Frame::Ack { channel: channel.clone(), seq, member, rank, outcome, text });
+        open.sender.mailbox.post(Frame::Ack {
+            channel: channel.clone(),
+            seq,
+            member,
+            rank,
+            outcome,
+            text,
+        });
         if open.awaited.is_empty() {
             let (ok, sent) = (open.succeeded, open.sent);
             open.stats.ended(ok == sent, open.began.elapsed());
-            open.sender.post(Frame::Done { channel, seq, ok, sent });
+            open.sender.mailbox.post(Frame::Done { channel, seq, ok, sent });
             self.open.remove(&seq);
         }
     }

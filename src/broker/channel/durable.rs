@@ -14,16 +14,16 @@
 
 use super::record::{channel_record, seat_record};
 use super::{Channel, State};
-use crate::broker::mailbox::Mailbox;
+use crate::broker::directory::Client;
 use crate::broker::member::Member;
 use crate::error::{Code, Fault};
+use crate::moment::Second;
 use crate::request::Settings;
 use crate::roster::Change;
 use crate::store::{
     ChangeRecord, ChannelId, Extent, Handover, RankAt, RosterRecord, SEQS_RESERVED, Source, Store,
     Ticket,
 };
-use jiff::Timestamp;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
@@ -97,13 +97,8 @@ pub struct Behind {
 }
 
 impl OnDisk {
-    pub(super) fn new(
-        settings: &Settings,
-        extent: Extent,
-        next_chunk: u64,
-        head: u64,
-    ) -> Box<Self> {
-        Box::new(OnDisk {
+    pub(super) fn new(settings: &Settings, extent: Extent, next_chunk: u64, head: u64) -> Self {
+        OnDisk {
             durable: settings.durable,
             extent,
             visible: (next_chunk, head),
@@ -115,7 +110,7 @@ impl OnDisk {
             // The first time it is written in whole.
             changes_written: usize::MAX / 2,
             waiting_bytes: 0,
-        })
+        }
     }
 
     fn is_undecided(&self) -> bool {
@@ -134,7 +129,7 @@ impl State {
     /// The first chunk and the last seq, of which the one is not visible any
     /// more and the other still is.
     pub(super) fn visible(&self) -> (u64, u64) {
-        match &self.disk {
+        match self.extra.disk() {
             Some(disk) if disk.durable || disk.is_undecided() => disk.visible(),
             _ => (self.log.next_chunk(), self.log.head()),
         }
@@ -143,13 +138,13 @@ impl State {
     /// Whether a channel's end may be told: where it ended is on disk, or cannot
     /// be.
     pub(super) fn is_end_visible(&self) -> bool {
-        self.disk.as_ref().is_none_or(|disk| !disk.is_undecided())
+        self.extra.disk().is_none_or(|disk| !disk.is_undecided())
     }
 
     /// The seq of the first entry that is kept, in memory or on disk, or that
     /// comes next.
     pub(super) fn first_kept(&self) -> u64 {
-        match &self.disk {
+        match self.extra.disk() {
             Some(disk) if disk.durable => disk.extent.first_seq.min(self.log.first_seq()),
             _ => self.log.first_seq(),
         }
@@ -158,7 +153,7 @@ impl State {
     /// What a reader that wants this seq next has to get from the disk, if that
     /// is where it is.
     pub(super) fn behind(&self, id: ChannelId, seq: u64) -> Option<Behind> {
-        let disk = self.disk.as_ref().filter(|disk| disk.durable)?;
+        let disk = self.extra.disk().filter(|disk| disk.durable)?;
         let first = self.log.first_seq();
         let (from, to) = (seq.max(disk.extent.first_seq), (first - 1).min(disk.visible().1));
         (seq < first && from <= to).then_some(Behind { channel: id, from, to, rank: None })
@@ -174,23 +169,18 @@ impl State {
 
     /// A change of the roster is about to be appended.
     pub(super) fn note_change(&mut self, change: Change) {
-        let Some(disk) = &mut self.disk else { return };
+        let Some(disk) = self.extra.disk_mut() else { return };
         let seq = self.log.head() + 1;
-        let seat = match change {
-            Change::Join { rank } => {
-                self.roster.at(rank).and_then(|key| self.seats.get(key as usize))
-            }
+        let newcomer = match change {
+            Change::Join { rank } => self.roster.at(rank).and_then(|key| self.seats.get(key)),
             _ => None,
         };
-        let who = seat.map(|seat| seat_record(&seat.member, seq, seat.since));
+        let who = newcomer.map(|member| seat_record(member, seq));
         disk.changes.push((seq, ChangeRecord { change, who }));
     }
 
     fn roster_record(&self) -> RosterRecord {
-        let row = |(key, term)| {
-            let seat = self.seats.get(key as usize)?;
-            Some(seat_record(&seat.member, term, seat.since))
-        };
+        let row = |(key, term)| Some(seat_record(self.seats.get(key)?, term));
         RosterRecord {
             view: self.roster.view(),
             seats: self.roster.iter().filter_map(row).collect(),
@@ -205,9 +195,9 @@ impl Kept {
         store: Store,
         name: &str,
         settings: &Settings,
-        created: Timestamp,
+        created: Second,
         me: &Weak<Channel>,
-    ) -> (Kept, u64, Box<OnDisk>) {
+    ) -> (Kept, u64, OnDisk) {
         let (id, head, ticket) = store.create(channel_record(name, settings, created));
         let reserved = if settings.durable { 0 } else { SEQS_RESERVED };
         let mut disk = OnDisk::new(settings, Extent::after(head + reserved), 0, head);
@@ -220,25 +210,25 @@ impl Kept {
 impl Channel {
     /// Whether its entries are on disk before anybody sees them.
     pub fn is_durable(&self) -> bool {
-        self.settings.as_ref().is_some_and(|settings| settings.durable)
+        self.special.as_ref().is_some_and(|special| special.settings.durable)
     }
 
     /// Whether the store knows it.
     pub fn is_kept(&self) -> bool {
-        self.kept.is_some()
+        self.kept().is_some()
     }
 
     /// Its number in the store.
     pub fn id(&self) -> Option<ChannelId> {
-        self.kept.as_ref().map(|kept| kept.id)
+        self.kept().map(|kept| kept.id)
     }
 
     /// The ticket that a reply has to wait for which tells of this channel as it
     /// is now; `None` if all of it is on disk that has to be.
     pub fn pending(&self) -> Option<Ticket> {
-        self.kept.as_ref()?;
+        self.kept()?;
         let state = self.lock();
-        let disk = state.disk.as_ref()?;
+        let disk = state.extra.disk()?;
         // Once a channel that is not durable is on disk itself, nothing waits.
         let ticket = disk.ticket.as_ref().filter(|ticket| !ticket.is_done())?;
         Some(ticket.clone())
@@ -249,13 +239,13 @@ impl Channel {
     /// # Errors
     /// [`Code::Unavailable`].
     pub(super) fn accepts(&self, state: &State) -> Result<(), Fault> {
-        let Some(kept) = &self.kept else { return Ok(()) };
+        let Some(kept) = self.kept() else { return Ok(()) };
         if self.is_durable() {
             return kept.store.check().map_err(|reason| unavailable(&reason));
         }
         // It asked for more long ago: the store has failed.
         let is_exhausted = |disk: &OnDisk| state.log.head() >= disk.extent.last_seq;
-        if state.disk.as_deref().is_some_and(is_exhausted) {
+        if state.extra.disk().is_some_and(is_exhausted) {
             let reason = kept.store.check().err().unwrap_or("the disk is slow".into());
             return Err(unavailable(&reason));
         }
@@ -265,15 +255,15 @@ impl Channel {
     /// It is known to the store, and reachable: from now on it can be asked what
     /// it has to write.
     pub(super) fn note_made(self: &Arc<Self>) {
-        if let Some(kept) = &self.kept {
+        if let Some(kept) = self.kept() {
             kept.store.dirty(self.clone());
         }
     }
 
     /// After an append: has it written, and drops from memory what is on disk
     /// and need not be there; whether the publisher has to wait.
-    pub(super) fn note_append(&self, state: &mut State, publisher: Option<&Arc<Mailbox>>) -> bool {
-        let (Some(kept), Some(disk)) = (&self.kept, &mut state.disk) else { return false };
+    pub(super) fn note_append(&self, state: &mut State, publisher: Option<&Arc<Client>>) -> bool {
+        let (Some(kept), Some(disk)) = (self.kept(), state.extra.disk_mut()) else { return false };
         if !disk.durable {
             let is_near_end = state.log.head() + SEQS_RESERVED / 2 > disk.extent.last_seq;
             if (is_near_end || !disk.changes.is_empty())
@@ -297,14 +287,14 @@ impl Channel {
             disk.ticket = Some(kept.store.dirty(me));
         }
         let Some(publisher) = publisher.filter(|_| self.is_held_up()) else { return false };
-        state.pressure.wait(publisher);
+        state.extra.parts().publishers.wait(publisher);
         true
     }
 
     /// The channel has been removed; members that have yet to hear it are among
     /// the leavers.
     pub(super) fn note_end(&self, state: &mut State, end: u64) {
-        let (Some(kept), Some(disk)) = (&self.kept, &mut state.disk) else { return };
+        let (Some(kept), Some(disk)) = (self.kept(), state.extra.disk_mut()) else { return };
         kept.dropped.store(true, Ordering::SeqCst);
         if let Some(me) = kept.me.upgrade() {
             disk.ticket = Some(kept.store.drop_channel(me, &self.name, end));
@@ -319,27 +309,27 @@ pub fn unavailable(reason: &str) -> Fault {
 
 impl Source for Channel {
     fn id(&self) -> ChannelId {
-        self.kept.as_ref().map_or(0, |kept| kept.id)
+        self.kept().map_or(0, |kept| kept.id)
     }
 
     fn hand_over(&self, ticket: &Ticket) -> Handover {
         let mut state = self.lock();
         let mut handover = Handover::default();
         let (next, head) = (state.log.next_chunk(), state.log.head());
-        let Some(disk) = &state.disk else { return handover };
+        let Some(disk) = state.extra.disk() else { return handover };
         // What a later ticket is for waits for that one.
         let is_later = |later: &Ticket| disk.durable && later.number() > ticket.number();
         let is_cut = disk.ticket.as_ref().is_some_and(is_later);
         let cut = (disk.ticket_from.0, disk.ticket_from.1 - 1);
-        let visible = if is_cut { cut } else { (next, state.dropped.unwrap_or(head)) };
-        if is_cut && (state.dropped.is_some() || visible.0 < disk.visible().0) {
+        let visible = if is_cut { cut } else { (next, state.extra.dropped().unwrap_or(head)) };
+        if is_cut && (state.extra.dropped().is_some() || visible.0 < disk.visible().0) {
             return handover;
         }
         let changes = disk.changes.partition_point(|(seq, _)| *seq <= visible.1);
         let worth_writing = state.roster.len() as usize / 2 + CHANGES_FEW;
         let whole_roster =
             !is_cut && changes > 0 && disk.changes_written.saturating_add(changes) > worth_writing;
-        if state.dropped.is_none() {
+        if state.extra.dropped().is_none() {
             if disk.durable {
                 let chunks = (disk.visible().0..visible.0).filter_map(|number| {
                     state.log.chunk(number).map(|chunk| (number, chunk.clone()))
@@ -351,7 +341,7 @@ impl Source for Channel {
             handover.changes = disk.changes[..changes].to_vec();
             handover.roster = whole_roster.then(|| state.roster_record());
         }
-        if let Some(disk) = &mut state.disk {
+        if let Some(disk) = state.extra.disk_mut() {
             let ticket = ticket.clone();
             disk.handed = Some(Handed { ticket, visible, changes, whole_roster });
         }
@@ -360,8 +350,8 @@ impl Source for Channel {
 
     fn settled(&self, extent: Option<Extent>) {
         let mut state = self.lock();
-        let State { log, disk, .. } = &mut *state;
-        let Some(disk) = disk else { return };
+        let State { log, extra, .. } = &mut *state;
+        let Some(disk) = extra.disk_mut() else { return };
         let Some(handed) = disk.handed.take() else { return };
         let Some(extent) = extent.filter(|_| handed.ticket.is_done()) else { return };
         (disk.extent, disk.visible) = (extent, handed.visible);
@@ -380,7 +370,7 @@ impl Source for Channel {
             self.open(&mut state);
         }
         self.drop_written(&mut state);
-        let leavers = state.leavers.clone();
+        let leavers = state.extra.get().map_or_else(Vec::new, |extra| extra.leavers.clone());
         drop(state);
         self.wake();
         for leaver in leavers {

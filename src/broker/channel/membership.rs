@@ -1,13 +1,12 @@
 //! Who comes, who goes, who moves: the roster's changes.
 
-use super::{Channel, Seat, Standing, State, not_member};
+use super::{Channel, Standing, State, not_member};
 use crate::broker::directory::Client;
 use crate::broker::member::{Adopted, Member};
 use crate::error::{Code, Fault};
 use crate::log::{Body, Cursor, Departure, Place};
 use crate::request::Start;
 use crate::roster::Change;
-use jiff::Timestamp;
 use std::sync::Arc;
 
 /// How someone comes in.
@@ -81,8 +80,7 @@ impl Channel {
             // Its own `join`, which is about to be appended: the reply tells it.
             (cursor.chunk, next_seq) = (cursor.chunk + 1, joined + 1);
         }
-        // A roster has at most as many members as fit into its limit, a u32.
-        let key = u32::try_from(state.seats.vacant_key()).unwrap_or(u32::MAX);
+        let key = state.seats.vacant_key();
         let mut member = Member::new(client.clone(), slot, key, joined);
         member.observer = observes;
         member.by_pattern = entrance.role == Role::PatternObserver;
@@ -90,16 +88,7 @@ impl Channel {
         member.has_seen(next_seq - 1);
         member.keep_from(entrance.keeps.then_some(cursor.chunk));
         let member = Arc::new(member);
-        if state.seats.capacity() == 0 {
-            // Most channels have one member, and a vector's first four places
-            // are most of what such a channel takes.
-            state.seats.reserve_exact(1);
-        }
-        state.seats.insert(Seat {
-            member: member.clone(),
-            since: Timestamp::now(),
-            holds_up: false,
-        });
+        state.seats.insert(member.clone());
         if !observes {
             let change = state.roster.join(key, joined);
             self.append_change(&mut state, client, change, None, now_ms);
@@ -174,22 +163,21 @@ impl Channel {
         let seq = state.log.head() + 1;
         if let Some(change) = state.roster.leave(member.key, seq) {
             self.append_change(state, &member.client, change, Some(why), now_ms);
-            state.commands.left(&self.name, member.key, &member.client.name());
+            if let Some(extra) = state.extra.get_mut() {
+                extra.commands.left(&self.name, member.key, &member.client.name());
+            }
         }
         self.vacate(state, member);
     }
 
     fn vacate(&self, state: &mut State, member: &Member) {
-        let seat = state.seats.remove(member.key as usize);
-        if seat.holds_up {
+        let Some(leaver) = state.seats.remove(member.key) else { return };
+        if leaver.holds_up(false) {
             self.one_less_holds_up(state);
         }
-        let may_read = seat.member.position() < state.log.next_chunk();
-        if may_read || seat.member.kept().is_some() {
-            state.leavers.push(seat.member);
-        }
-        if state.seats.is_empty() {
-            state.seats = slab::Slab::new();
+        let may_read = leaver.position() < state.log.next_chunk();
+        if may_read || leaver.kept().is_some() {
+            state.extra.parts().leavers.push(leaver);
         }
     }
 
@@ -287,26 +275,24 @@ impl Channel {
         self.must_be_top(&state, member)?;
         self.must_be_in(&state, view)?;
         let end = state.log.head() + 1;
-        state.dropped = Some(end);
+        state.extra.parts().dropped = Some(end);
         let seats = std::mem::take(&mut state.seats);
         self.note_end(&mut state, end);
         let members = u64::from(state.roster.len());
         self.rules.stats.changes.add(Departure::Dropped.as_str(), members);
         self.rules.stats.deserted(&self.name);
-        if state.disk.is_some() {
+        if state.extra.disk().is_some() {
             // They hear of it when it is on disk.
-            state.leavers.extend(seats.iter().map(|(_, seat)| seat.member.clone()));
+            state.extra.parts().leavers.extend(seats.iter().cloned());
         }
-        for (_, seat) in &seats {
-            let who = &seat.member;
-            state.commands.left(&self.name, who.key, &who.client.name());
+        for who in seats.iter() {
+            state.extra.parts().commands.left(&self.name, who.key, &who.client.name());
             who.end_at(end);
+            who.holds_up(false);
         }
         self.hold_up_nobody(&mut state);
         drop(state);
-        for (_, seat) in &seats {
-            seat.member.notify();
-        }
+        seats.iter().for_each(|member| member.notify());
         Ok(())
     }
 
@@ -339,8 +325,8 @@ impl Channel {
         if !matches!(change, Change::Join { .. }) {
             counts.promotions.add(1);
         }
-        let seat = state.seats.get(top as usize);
-        if seat.is_some_and(|seat| seat.member.away_until_ms().is_some()) {
+        let top = state.seats.get(top);
+        if top.is_some_and(|top| top.away_until_ms().is_some()) {
             counts.vacant(&self.name, now_ms);
         } else if !matches!(change, Change::Join { .. }) {
             counts.filled(&self.name, now_ms);

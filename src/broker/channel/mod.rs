@@ -7,11 +7,13 @@ mod absence;
 mod append;
 mod commands;
 mod durable;
+mod extra;
 mod membership;
 mod pressure;
 mod read;
 mod record;
 mod restart;
+mod seats;
 mod wake;
 
 pub use absence::{Hold, Loss, Return};
@@ -25,19 +27,19 @@ use super::member::Member;
 use super::stats::ChannelStats;
 use crate::error::{Code, Fault, quoted};
 use crate::log::{Encode, MemoryLog};
+use crate::moment::Second;
 use crate::request::Settings;
 use crate::roster::{Key, Roster};
 use crate::store::Store;
 use crate::sync::lock;
-use commands::Commands;
-use durable::{Kept, OnDisk};
+use durable::Kept;
+use extra::Extra;
 use jiff::Timestamp;
-use pressure::{Gate, Pressure};
-use slab::Slab;
+use pressure::Gate;
+use seats::Seats;
 use std::fmt;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard};
-use wake::Waiting;
 
 /// What all channels of a broker have in common.
 pub struct Rules {
@@ -66,40 +68,30 @@ impl fmt::Debug for Rules {
 pub struct Channel {
     name: Arc<str>,
     rules: Arc<Rules>,
-    /// How it was made; most are made without settings.
-    settings: Option<Box<Settings>>,
-    created: Timestamp,
-    /// Its way to the store, if there is one.
-    kept: Option<Box<Kept>>,
+    created: Second,
+    special: Option<Box<Special>>,
     gate: Gate,
     /// Something was appended, and somebody is about to call [`Channel::wake`].
     touched: AtomicBool,
     state: Mutex<State>,
 }
 
+/// What most channels are made without.
+#[derive(Debug)]
+struct Special {
+    settings: Settings,
+    /// Its way to the store, if there is one.
+    kept: Option<Kept>,
+}
+
 #[derive(Debug, Default)]
 struct State {
     log: MemoryLog,
     roster: Roster,
-    seats: Slab<Seat>,
-    /// Members that have left, and may still have something to read.
-    leavers: Vec<Arc<Member>>,
-    commands: Commands,
-    pressure: Pressure,
-    /// Clients that wait for news, members or not. Boxed, because few do.
-    waiting: Option<Box<Waiting>>,
-    /// What of it is on disk, if anything is to be.
-    disk: Option<Box<OnDisk>>,
-    /// Set once the channel is removed: the seq that ended it.
-    dropped: Option<u64>,
-}
-
-#[derive(Debug)]
-struct Seat {
-    member: Arc<Member>,
-    since: Timestamp,
-    /// Publishers wait for this one to catch up.
-    holds_up: bool,
+    seats: Seats,
+    /// The log's weight at which to look again what of it can go.
+    look_bytes: usize,
+    extra: Extra,
 }
 
 /// Figures of a channel, for `channels` and `info`.
@@ -160,13 +152,13 @@ pub struct Ranked {
 impl Channel {
     /// An empty channel. If there is a store, it is made known to it.
     pub fn new(name: Arc<str>, settings: Settings, rules: Arc<Rules>) -> Arc<Self> {
-        let created = Timestamp::now();
+        let created = Second::now();
         let channel = Arc::new_cyclic(|me| {
             let mut state = State::default();
             let kept = rules.store.clone().map(|store| {
                 let (kept, head, disk) = Kept::create(store, &name, &settings, created, me);
                 state.log = MemoryLog::after(head, 0);
-                state.disk = Some(disk);
+                state.extra.parts().disk = Some(disk);
                 kept
             });
             Channel::with(name, settings, rules, created, kept, state)
@@ -179,15 +171,15 @@ impl Channel {
         name: Arc<str>,
         settings: Settings,
         rules: Arc<Rules>,
-        created: Timestamp,
+        created: Second,
         kept: Option<Kept>,
         state: State,
     ) -> Self {
         let (gate, touched) = (Gate::default(), AtomicBool::new(false));
         let state = Mutex::new(state);
-        let settings = (settings != Settings::default()).then(|| Box::new(settings));
-        let kept = kept.map(Box::new);
-        Channel { name, rules, settings, created, kept, gate, touched, state }
+        let is_special = kept.is_some() || settings != Settings::default();
+        let special = is_special.then(|| Box::new(Special { settings, kept }));
+        Channel { name, rules, created, special, gate, touched, state }
     }
 
     /// Its name.
@@ -197,7 +189,11 @@ impl Channel {
 
     /// How it was made.
     pub fn settings(&self) -> Settings {
-        self.settings.as_deref().copied().unwrap_or_default()
+        self.special.as_ref().map(|special| special.settings).unwrap_or_default()
+    }
+
+    fn kept(&self) -> Option<&Kept> {
+        self.special.as_ref()?.kept.as_ref()
     }
 
     /// Its figures.
@@ -206,14 +202,14 @@ impl Channel {
         Summary {
             name: self.name.clone(),
             settings: self.settings(),
-            created: self.created,
+            created: self.created.timestamp(),
             members: state.roster.len(),
             observers: state.seats.len() - state.roster.len() as usize,
             seq: state.visible().1,
             first: self.first_offered(&state),
             view: state.roster.view(),
             bytes: state.log.weight(),
-            commands: state.commands.len(),
+            commands: state.extra.get().map_or(0, |extra| extra.commands.len()),
         }
     }
 
@@ -233,11 +229,11 @@ impl Channel {
     pub fn ranks(&self) -> (Vec<Ranked>, u64) {
         let state = self.lock();
         let row = |(key, term)| {
-            let seat = state.seats.get(key as usize)?;
-            let (member, since) = (&seat.member, seat.since);
+            let member = state.seats.get(key)?;
             let away = member.away_until_ms().is_some();
             let behind = state.unwritten(member.position());
-            Some(Ranked { name: member.client.name(), term, away, since, behind })
+            let (name, since) = (member.client.name(), member.since.timestamp());
+            Some(Ranked { name, term, away, since, behind })
         };
         (state.roster.iter().filter_map(row).collect(), state.roster.view())
     }
@@ -252,9 +248,9 @@ impl Channel {
     pub fn lags(&self, mut note: impl FnMut(u64)) {
         let state = self.lock();
         let head = state.log.head();
-        for (_, seat) in &state.seats {
-            let next = seat.member.position();
-            if seat.member.away_until_ms().is_some() {
+        for member in state.seats.iter() {
+            let next = member.position();
+            if member.away_until_ms().is_some() {
                 continue;
             }
             note(match state.log.chunk(next) {
@@ -268,14 +264,13 @@ impl Channel {
 
     /// The clients subscribed to this channel.
     pub fn clients(&self) -> Vec<Arc<super::directory::Client>> {
-        self.lock().seats.iter().map(|(_, seat)| seat.member.client.clone()).collect()
+        self.lock().seats.iter().map(|member| member.client.clone()).collect()
     }
 
     /// How many members and observers have subscribed to this very channel, and
     /// not to a pattern that matches.
     pub fn subscribers(&self) -> usize {
-        let state = self.lock();
-        state.seats.iter().filter(|(_, seat)| !seat.member.by_pattern).count()
+        self.lock().seats.iter().filter(|member| !member.by_pattern).count()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -284,7 +279,7 @@ impl Channel {
 
     /// That the channel has not been removed.
     fn alive(&self, state: &State) -> Result<(), Fault> {
-        match state.dropped {
+        match state.extra.dropped() {
             None => Ok(()),
             Some(_) => Err(no_channel(&self.name)),
         }
@@ -293,8 +288,7 @@ impl Channel {
     /// That this member has not left.
     fn present(&self, state: &State, member: &Member) -> Result<(), Fault> {
         self.alive(state)?;
-        let seat = state.seats.get(member.key as usize);
-        if seat.is_some_and(|seat| std::ptr::eq(Arc::as_ptr(&seat.member), member)) {
+        if state.seats.get(member.key).is_some_and(|here| std::ptr::eq(&raw const **here, member)) {
             return Ok(());
         }
         Err(not_member(&self.name))

@@ -18,7 +18,7 @@
 //! other: a member that passes unseen by the count comes here to be uncounted.
 
 use super::{Channel, State};
-use crate::broker::mailbox::Mailbox;
+use crate::broker::directory::Client;
 use crate::broker::member::Member;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -38,20 +38,17 @@ const DISK: u64 = u64::MAX;
 #[derive(Debug, Default)]
 pub(super) struct Gate(AtomicU64);
 
-/// Who waits, and for how many.
+/// Publishers that wait.
 #[derive(Debug, Default)]
-pub(super) struct Pressure {
-    /// The log's weight at which to look again.
-    look_bytes: usize,
-    /// Members that hold publishers up.
+pub(super) struct Publishers {
+    waiting: Vec<Arc<Client>>,
+    /// How many members hold them up.
     holding_up: usize,
-    /// Publishers that wait.
-    waiting: Vec<Arc<Mailbox>>,
 }
 
-impl Pressure {
-    /// One more publisher waits.
-    pub(super) fn wait(&mut self, publisher: &Arc<Mailbox>) {
+impl Publishers {
+    /// One more waits.
+    pub(super) fn wait(&mut self, publisher: &Arc<Client>) {
         self.waiting.push(publisher.clone());
     }
 }
@@ -67,7 +64,7 @@ impl Channel {
     pub(super) fn relieve(
         &self,
         state: &mut State,
-        publisher: Option<&Arc<Mailbox>>,
+        publisher: Option<&Arc<Client>>,
         now_ms: u64,
     ) -> bool {
         if self.is_durable() {
@@ -75,7 +72,7 @@ impl Channel {
             return self.note_append(state, publisher);
         }
         self.note_append(state, None);
-        let worth = state.pressure.look_bytes.max(LOOK_BYTES_MIN.min(self.log_bytes()));
+        let worth = state.look_bytes.max(LOOK_BYTES_MIN.min(self.log_bytes()));
         if state.log.weight() > worth || state.seats.len() <= FEW {
             self.drop_unneeded(state, now_ms);
             if state.log.weight() > self.log_bytes() && !self.is_held_up() {
@@ -83,23 +80,23 @@ impl Channel {
             }
         }
         let Some(publisher) = publisher.filter(|_| self.is_held_up()) else { return false };
-        state.pressure.waiting.push(publisher.clone());
+        state.extra.parts().publishers.wait(publisher);
         true
     }
 
     /// Drops from memory what is on disk: what nobody here needs, and, if there
     /// is too much, whatever it is. Who needs it reads it there.
     pub(super) fn drop_written(&self, state: &mut State) {
-        let worth = state.pressure.look_bytes.max(LOOK_BYTES_MIN.min(self.log_bytes()));
+        let worth = state.look_bytes.max(LOOK_BYTES_MIN.min(self.log_bytes()));
         if !self.is_durable() || state.log.weight() <= worth && state.seats.len() > FEW {
             return;
         }
         let end = state.visible().0;
-        let State { log, seats, leavers, pressure, .. } = state;
-        leavers.retain(|leaver| Arc::strong_count(leaver) > 1);
+        let State { log, seats, extra, look_bytes, .. } = state;
+        let leavers = extra.present_leavers();
         let unread = leavers.iter().filter(|leaver| log.first_seq() <= leaver.end());
         let places = unread.map(|leaver| leaver.position());
-        let needed = places.chain(seats.iter().map(|(_, seat)| seat.member.position())).min();
+        let needed = places.chain(seats.iter().map(|member| member.position())).min();
         while log.first_chunk() < needed.unwrap_or(u64::MAX).min(end) {
             log.drop_first();
         }
@@ -109,7 +106,7 @@ impl Channel {
                 log.drop_first();
             }
         }
-        pressure.look_bytes = (2 * log.weight()).min(self.log_bytes());
+        *look_bytes = (2 * log.weight()).min(self.log_bytes());
     }
 
     /// Publishers have to wait until more is on disk.
@@ -122,18 +119,17 @@ impl Channel {
     }
 
     fn drop_unneeded(&self, state: &mut State, now_ms: u64) {
-        let State { log, seats, leavers, pressure, .. } = state;
-        // Once its session has let go of it, ours is the only reference.
-        leavers.retain(|leaver| Arc::strong_count(leaver) > 1);
+        let State { log, seats, extra, look_bytes, .. } = state;
+        let leavers = extra.present_leavers();
         let (mut needed, mut needed_live) = (u64::MAX, u64::MAX);
-        for leaver in leavers.iter() {
+        for leaver in leavers {
             let unread = Some(leaver.position()).filter(|_| log.first_seq() <= leaver.end());
             needed = needed.min(unread.unwrap_or(u64::MAX)).min(leaver.kept().unwrap_or(u64::MAX));
         }
-        for (_, seat) in seats.iter() {
-            let position = seat.member.position();
-            needed = needed.min(position).min(seat.member.kept().unwrap_or(u64::MAX));
-            if position < needed_live && !self.has_stalled(log, &seat.member, now_ms) {
+        for member in seats.iter() {
+            let position = member.position();
+            needed = needed.min(position).min(member.kept().unwrap_or(u64::MAX));
+            if position < needed_live && !self.has_stalled(log, member, now_ms) {
                 needed_live = position;
             }
         }
@@ -147,7 +143,7 @@ impl Channel {
                 log.drop_first();
             }
         }
-        pressure.look_bytes = (2 * log.weight()).min(self.log_bytes());
+        *look_bytes = (2 * log.weight()).min(self.log_bytes());
     }
 
     /// Whether the first chunk need not be kept for newcomers.
@@ -184,7 +180,7 @@ impl Channel {
     }
 
     fn close(&self, state: &mut State, now_ms: u64) {
-        let State { log, seats, pressure, .. } = state;
+        let State { log, seats, .. } = state;
         let mut gate = log.first_chunk();
         let mut left = log.weight();
         while left > self.log_bytes() / 2 && gate < log.next_chunk() {
@@ -192,20 +188,23 @@ impl Channel {
             gate += 1;
         }
         self.gate.0.store(gate, Ordering::SeqCst);
-        for (_, seat) in seats.iter_mut() {
-            seat.holds_up =
-                seat.member.position() < gate && !self.has_stalled(log, &seat.member, now_ms);
-            pressure.holding_up += usize::from(seat.holds_up);
+        let mut holding_up = 0;
+        for member in seats.iter() {
+            let is_slow = member.position() < gate && !self.has_stalled(log, member, now_ms);
+            member.holds_up(is_slow);
+            holding_up += usize::from(is_slow);
         }
-        if pressure.holding_up == 0 {
+        state.extra.parts().publishers.holding_up = holding_up;
+        if holding_up == 0 {
             self.open(state);
         }
     }
 
     pub(super) fn open(&self, state: &mut State) {
         self.gate.0.store(OPEN, Ordering::SeqCst);
-        for publisher in std::mem::take(&mut state.pressure.waiting) {
-            publisher.wake();
+        let Some(extra) = state.extra.get_mut() else { return };
+        for publisher in std::mem::take(&mut extra.publishers.waiting) {
+            publisher.mailbox.wake();
         }
     }
 
@@ -217,21 +216,24 @@ impl Channel {
             return;
         }
         let mut state = self.lock();
-        let Some(seat) = state.seats.get_mut(member.key as usize) else { return };
-        if std::ptr::eq(Arc::as_ptr(&seat.member), member) && std::mem::take(&mut seat.holds_up) {
+        // Who has left is not counted any more, and holds nobody up.
+        if member.holds_up(false) {
             self.one_less_holds_up(&mut state);
         }
     }
 
     pub(super) fn one_less_holds_up(&self, state: &mut State) {
-        state.pressure.holding_up -= 1;
-        if state.pressure.holding_up == 0 {
+        let waiting = &mut state.extra.parts().publishers;
+        waiting.holding_up -= 1;
+        if waiting.holding_up == 0 {
             self.open(state);
         }
     }
 
     pub(super) fn hold_up_nobody(&self, state: &mut State) {
-        state.pressure.holding_up = 0;
+        if let Some(extra) = state.extra.get_mut() {
+            extra.publishers.holding_up = 0;
+        }
         self.open(state);
     }
 
@@ -242,14 +244,12 @@ impl Channel {
         if !self.is_held_up() || self.is_durable() {
             return self.is_held_up();
         }
-        let State { log, seats, pressure, .. } = &mut *state;
-        for (_, seat) in seats.iter_mut().filter(|(_, seat)| seat.holds_up) {
-            if self.has_stalled(log, &seat.member, now_ms) {
-                seat.holds_up = false;
-                pressure.holding_up -= 1;
-            }
-        }
-        if pressure.holding_up == 0 {
+        let State { log, seats, .. } = &*state;
+        let stalled = seats.iter().filter(|member| self.has_stalled(log, member, now_ms));
+        let passed = stalled.filter(|member| member.holds_up(false)).count();
+        let waiting = &mut state.extra.parts().publishers;
+        waiting.holding_up -= passed;
+        if waiting.holding_up == 0 {
             self.open(&mut state);
         }
         self.is_held_up()

@@ -101,8 +101,8 @@ impl Channel {
         let state = self.lock();
         let log = &state.log;
         let (end_chunk, end_seq) = state.visible();
-        reading.dropped = state.dropped.filter(|_| state.is_end_visible());
-        reading.waits = end_chunk < log.next_chunk() || reading.dropped != state.dropped;
+        reading.dropped = state.extra.dropped().filter(|_| state.is_end_visible());
+        reading.waits = end_chunk < log.next_chunk() || reading.dropped != state.extra.dropped();
         (reading.more, reading.moved_to) = (false, None);
         // A rank is told when what gave it can be seen.
         reading.view = if state.roster.view() > end_seq { view } else { state.roster.view() };

@@ -1,9 +1,9 @@
 //! Channels and their members as they are on disk, and back.
 
 use crate::broker::member::Member;
+use crate::moment::Second;
 use crate::request::{OnClose, Settings};
 use crate::store::{ChannelRecord, SeatRecord};
-use jiff::Timestamp;
 
 /// How a channel is to be, from what is on disk.
 pub(super) fn settings(record: &ChannelRecord) -> Settings {
@@ -20,11 +20,11 @@ pub(super) fn settings(record: &ChannelRecord) -> Settings {
 }
 
 /// A channel as it is on disk.
-pub(super) fn channel_record(name: &str, settings: &Settings, created: Timestamp) -> ChannelRecord {
+pub(super) fn channel_record(name: &str, settings: &Settings, created: Second) -> ChannelRecord {
     let millis = |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     ChannelRecord {
         name: name.to_owned(),
-        created_unix_ms: created.as_millisecond(),
+        created_unix_ms: created.unix_ms(),
         members_max: settings.members_max,
         history: settings.history,
         history_age_ms: settings.history_age.map(millis),
@@ -36,14 +36,14 @@ pub(super) fn channel_record(name: &str, settings: &Settings, created: Timestamp
 }
 
 /// A member as it is on disk.
-pub(super) fn seat_record(member: &Member, term: u64, since: Timestamp) -> SeatRecord {
+pub(super) fn seat_record(member: &Member, term: u64) -> SeatRecord {
     SeatRecord {
         client: member.client.id,
         name: member.client.name().as_ref().to_owned(),
         session: member.client.identity().map(|identity| *identity.session.as_bytes()),
         term,
         joined: member.joined,
-        since_unix_ms: since.as_millisecond(),
+        since_unix_ms: member.since.unix_ms(),
         observer: member.observer,
     }
 }

@@ -1,15 +1,15 @@
 //! Channels and their members from before a restart.
 
 use super::durable::{Kept, OnDisk};
-use super::{Channel, Rules, Seat, State, record};
+use super::{Channel, Rules, State, record};
 use crate::broker::directory::Client;
 use crate::broker::member::Member;
 use crate::broker::remembered::PlaceRecord;
 use crate::log::{Cursor, MemoryLog};
+use crate::moment::Second;
 use crate::request::Settings;
 use crate::roster::{Change, Roster};
 use crate::store::{RecoveredChannel, SeatRecord, Store};
-use jiff::Timestamp;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Weak};
 
@@ -33,7 +33,7 @@ impl Kept {
         found: &RecoveredChannel,
         settings: &Settings,
         me: &Weak<Channel>,
-    ) -> (Kept, Box<OnDisk>) {
+    ) -> (Kept, OnDisk) {
         let extent = found.extent;
         let disk = OnDisk::new(settings, extent, extent.next_chunk, extent.last_seq);
         let kept = Kept { store, id: found.id, me: me.clone(), dropped: AtomicBool::new(false) };
@@ -45,12 +45,12 @@ impl Channel {
     /// A channel from before a restart, without its members.
     pub fn recover(found: &RecoveredChannel, store: &Store, rules: Arc<Rules>) -> Arc<Self> {
         let settings = record::settings(&found.record);
-        let millis = found.record.created_unix_ms;
-        let created = Timestamp::from_millisecond(millis).unwrap_or_default();
+        let created = Second::of_unix_ms(found.record.created_unix_ms);
         let channel = Arc::new_cyclic(|me| {
             let (kept, disk) = Kept::recover(store.clone(), found, &settings, me);
             let log = MemoryLog::after(found.extent.last_seq, found.extent.next_chunk);
-            let state = State { log, disk: Some(disk), ..State::default() };
+            let mut state = State { log, ..State::default() };
+            state.extra.parts().disk = Some(disk);
             let name = found.record.name.as_str().into();
             Channel::with(name, settings, rules, created, Some(kept), state)
         });
@@ -74,25 +74,26 @@ impl Channel {
         let mut order = Vec::with_capacity(seats.len());
         let anew = (!self.is_durable()).then_some(state.log.head() + 1);
         for RestoredSeat { client, slot, record, seen } in seats {
-            let key = u32::try_from(state.seats.vacant_key()).unwrap_or(u32::MAX);
-            let member = Arc::new(Member::new(client, slot, key, record.joined));
+            let key = state.seats.vacant_key();
+            let mut member = Member::new(client, slot, key, record.joined);
+            member.since = Second::of_unix_ms(record.since_unix_ms);
             member.has_seen(seen);
             member.go_away(until_ms, false);
             member.keep_from(Some(state.log.next_chunk()));
-            let since = Timestamp::from_millisecond(record.since_unix_ms).unwrap_or_default();
-            state.seats.insert(Seat { member: member.clone(), since, holds_up: false });
+            let member = Arc::new(member);
+            state.seats.insert(member.clone());
             order.push((key, anew.unwrap_or(record.term)));
             members.push(member);
         }
         if let (Some(first), Some(anew)) = (members.first(), anew) {
-            state.roster = Roster::restore(order, anew);
+            state.roster = Roster::restore(&order, anew);
             // The entry that tells it: rank 0 is where it was, with a new term.
             let change = Change::Move { old: 0, new: 0 };
             self.append_change(&mut state, &first.client, change, None, now_ms);
         } else {
             // Of an empty roster, too, the last changes may be missing.
             let head = state.log.head();
-            state.roster = Roster::restore(order, anew.map_or(view, |_| head));
+            state.roster = Roster::restore(&order, anew.map_or(view, |_| head));
         }
         members
     }
@@ -107,7 +108,7 @@ impl Channel {
         now_ms: u64,
     ) -> Arc<Member> {
         let mut state = self.lock();
-        let key = u32::try_from(state.seats.vacant_key()).unwrap_or(u32::MAX);
+        let key = state.seats.vacant_key();
         let mut member = Member::new(client.clone(), slot, key, place.joined);
         member.observer = place.observer;
         member.by_pattern = place.by_pattern;
@@ -116,14 +117,12 @@ impl Channel {
         member.keep_from(Some(next));
         member.advance(Cursor::at(next).chunk, true, now_ms);
         let member = Arc::new(member);
-        let State { seats, leavers, log, .. } = &mut *state;
         if place.observer {
-            let since = Timestamp::now();
-            seats.insert(Seat { member: member.clone(), since, holds_up: false });
+            state.seats.insert(member.clone());
         } else {
             member.lose();
-            member.end_at(log.head());
-            leavers.push(member.clone());
+            member.end_at(state.log.head());
+            state.extra.parts().leavers.push(member.clone());
         }
         member
     }

@@ -2,7 +2,6 @@
 
 use super::{Channel, State};
 use crate::broker::directory::Client;
-use crate::broker::mailbox::Mailbox;
 use crate::log::ClientId;
 use crate::runtime;
 use std::collections::BTreeMap;
@@ -15,7 +14,7 @@ const MANY: usize = 1_000;
 
 /// Clients that are to be woken when there is news.
 #[derive(Debug, Default)]
-pub(super) struct Waiting(BTreeMap<ClientId, Arc<Mailbox>>);
+pub(super) struct Readers(BTreeMap<ClientId, Arc<Client>>);
 
 impl Channel {
     /// After an append: whether it is the caller who has to see to it that
@@ -54,33 +53,28 @@ impl Channel {
     fn wake_all(&self, mut state: MutexGuard<'_, State>) {
         // What is appended from here on is for the next one.
         self.touched.store(false, Ordering::SeqCst);
-        let waiting = std::mem::take(&mut state.waiting);
-        let seats = state.seats.iter().map(|(_, seat)| &seat.member);
-        let asleep: Vec<_> = seats.filter(|member| member.queue()).cloned().collect();
+        let readers = state.extra.get_mut().map(|extra| std::mem::take(&mut extra.readers));
+        let asleep: Vec<_> = state.seats.iter().filter(|member| member.queue()).cloned().collect();
         drop(state);
         for member in asleep {
             member.client.mailbox.news(member.slot);
         }
-        for mailbox in waiting.iter().flat_map(|waiting| waiting.0.values()) {
-            mailbox.wake();
+        for reader in readers.iter().flat_map(|readers| readers.0.values()) {
+            reader.mailbox.wake();
         }
     }
 
     /// This client, member or not, is woken once when there is news. It looks for
     /// news after this, so that it misses none.
-    pub fn wait(&self, client: &Client) {
+    pub fn wait(&self, client: &Arc<Client>) {
         let mut state = self.lock();
-        state.waiting.get_or_insert_default().0.insert(client.id, client.mailbox.clone());
+        state.extra.parts().readers.0.insert(client.id, client.clone());
     }
 
     /// It waits no more.
     pub fn wait_no_more(&self, client: &Client) {
-        let waiting = &mut self.lock().waiting;
-        if let Some(clients) = waiting {
-            clients.0.remove(&client.id);
-            if clients.0.is_empty() {
-                *waiting = None;
-            }
+        if let Some(extra) = self.lock().extra.get_mut() {
+            extra.readers.0.remove(&client.id);
         }
     }
 }

@@ -1,0 +1,68 @@
+//! What most channels do without.
+
+use super::commands::Commands;
+use super::durable::OnDisk;
+use super::pressure::Publishers;
+use super::wake::Readers;
+use crate::broker::member::Member;
+use std::sync::Arc;
+
+/// What most channels do without. Boxed in one, so that it takes no more than a
+/// pointer there.
+#[derive(Debug, Default)]
+pub(super) struct Extra(Option<Box<Parts>>);
+
+/// What there may be.
+#[derive(Debug, Default)]
+pub(super) struct Parts {
+    /// What of it is on disk, if anything is to be.
+    pub(super) disk: Option<OnDisk>,
+    /// Members that have left, and may still have something to read.
+    pub(super) leavers: Vec<Arc<Member>>,
+    /// Commands that wait for results.
+    pub(super) commands: Commands,
+    /// Publishers that wait, and for how many members.
+    pub(super) publishers: Publishers,
+    /// Clients that wait for news, members or not.
+    pub(super) readers: Readers,
+    /// Set once the channel is removed: the seq that ended it.
+    pub(super) dropped: Option<u64>,
+}
+
+impl Extra {
+    /// What there is, of which something is to be noted.
+    pub(super) fn parts(&mut self) -> &mut Parts {
+        self.0.get_or_insert_default()
+    }
+
+    /// What there is, if anything.
+    pub(super) fn get(&self) -> Option<&Parts> {
+        self.0.as_deref()
+    }
+
+    /// The same, to be changed.
+    pub(super) fn get_mut(&mut self) -> Option<&mut Parts> {
+        self.0.as_deref_mut()
+    }
+
+    pub(super) fn disk(&self) -> Option<&OnDisk> {
+        self.0.as_ref()?.disk.as_ref()
+    }
+
+    pub(super) fn disk_mut(&mut self) -> Option<&mut OnDisk> {
+        self.0.as_mut()?.disk.as_mut()
+    }
+
+    /// The seq that ended the channel, once it is removed.
+    pub(super) fn dropped(&self) -> Option<u64> {
+        self.0.as_ref()?.dropped
+    }
+
+    /// Those who have left and may still read. Once its session has let go of
+    /// one, ours is the only reference.
+    pub(super) fn present_leavers(&mut self) -> &[Arc<Member>] {
+        let Some(parts) = &mut self.0 else { return &[] };
+        parts.leavers.retain(|leaver| Arc::strong_count(leaver) > 1);
+        &parts.leavers
+    }
+}

@@ -1,0 +1,69 @@
+//! What most sessions do without.
+
+use super::disk::Disk;
+use super::hearing::Hearing;
+use super::identity::Introduction;
+use crate::broker::channel::Channel;
+use crate::broker::{Keys, Member};
+use std::sync::Arc;
+
+/// What most sessions do without. Boxed in one, so that it takes no more than a
+/// pointer there.
+#[derive(Debug, Default)]
+pub(super) struct Extra(Option<Box<Parts>>);
+
+/// What there may be.
+#[derive(Debug, Default)]
+pub(super) struct Parts {
+    /// Memberships that have ended, and still have something to read.
+    pub(super) leaving: Vec<(Arc<Channel>, Arc<Member>)>,
+    /// What was answered to the keys of its requests.
+    pub(super) keys: Option<Box<Keys>>,
+    /// It has introduced itself with a session that another connection has yet
+    /// to give up.
+    pub(super) awaited: Option<Introduction>,
+    /// What is read from the disk for it.
+    pub(super) disk: Option<Disk>,
+    /// As what it gets messages, if it has several names for a channel.
+    pub(super) hearing: Option<Hearing>,
+}
+
+impl Extra {
+    /// What there is, of which something is to be noted.
+    pub(super) fn parts(&mut self) -> &mut Parts {
+        self.0.get_or_insert_default()
+    }
+
+    /// What there is, if anything.
+    pub(super) fn get_mut(&mut self) -> Option<&mut Parts> {
+        self.0.as_deref_mut()
+    }
+
+    pub(super) fn leaving(&self) -> &[(Arc<Channel>, Arc<Member>)] {
+        self.0.as_ref().map_or(&[], |parts| &parts.leaving)
+    }
+
+    pub(super) fn keys(&self) -> Option<&Keys> {
+        self.0.as_ref()?.keys.as_deref()
+    }
+
+    pub(super) fn is_awaiting(&self) -> bool {
+        self.0.as_ref().is_some_and(|parts| parts.awaited.is_some())
+    }
+
+    pub(super) fn disk(&self) -> Option<&Disk> {
+        self.0.as_ref()?.disk.as_ref()
+    }
+
+    pub(super) fn disk_mut(&mut self) -> Option<&mut Disk> {
+        self.0.as_mut()?.disk.as_mut()
+    }
+
+    pub(super) fn hearing(&self) -> Option<&Hearing> {
+        self.0.as_ref()?.hearing.as_ref()
+    }
+
+    pub(super) fn hearing_mut(&mut self) -> Option<&mut Hearing> {
+        self.0.as_mut()?.hearing.as_mut()
+    }
+}
