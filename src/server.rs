@@ -8,6 +8,7 @@ use crate::runtime::{self, TcpListener, TcpStream};
 use crate::store::OpenError;
 use crate::wire::text::TextEncoder;
 use crate::workers::Program;
+use futures::FutureExt;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
@@ -240,12 +241,9 @@ fn welcome(
 ) {
     if let Some(place) = Place::take(connections, broker.current().max_clients) {
         broker.stats.connections.add(1);
-        // Made outside of the task, which would keep room for what it is made from.
+        // No `async` block, which would keep room for what it awaits twice over.
         let serving = connection::serve(broker.clone(), http.clone(), stream, addr);
-        runtime::spawn(async move {
-            serving.await;
-            drop(place);
-        });
+        runtime::spawn(serving.map(|()| drop(place)));
         return;
     }
     broker.stats.refused.add(1);
