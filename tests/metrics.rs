@@ -271,6 +271,24 @@ fn a_vacancy_and_a_resumption_are_counted() {
     bob.ask("hello --session 00000000-0000-4000-8000-000000000000 --secret x", "err *");
 }
 
+/// Publishers would never wait for it otherwise.
+#[test]
+fn a_member_over_http_that_gets_a_connection_is_like_any_other() {
+    let broker = Broker::start();
+    let (bob, _) = broker.web().join("ops", "bob");
+    assert_eq!(Figures::scrape(&broker).get("broker_residents"), 1);
+    let token = bob["token"].as_str().expect("it is one");
+    let (session, secret) = token.split_at(32);
+    let mut bob = broker.connect("bob");
+    bob.ask(
+        &format!("hello --session {session} --secret {secret}"),
+        "ok hello name=bob * resumed=yes *",
+    );
+    let figures = Figures::scrape(&broker);
+    assert_eq!(figures.get("broker_residents"), 0);
+    assert_eq!(figures.get("broker_connections{dialect=\"text\"}"), 1);
+}
+
 #[test]
 fn commits_are_timed_and_the_manual_has_every_metric() {
     let data = tempfile::tempdir().unwrap();

@@ -216,10 +216,10 @@ impl Client {
         self.plain.store(plain, Ordering::Relaxed);
     }
 
-    /// From now on publishers never wait for it: it counts as stalled, however
-    /// much it reads.
-    pub fn be_unwaited(&self) {
-        self.unwaited.store(true, Ordering::Relaxed);
+    /// It has no connection, so that publishers never wait for it: it counts as
+    /// stalled, however much it reads. Or it has one from now on.
+    pub fn be_unwaited(&self, unwaited: bool) {
+        self.unwaited.store(unwaited, Ordering::Relaxed);
     }
 
     /// Whether publishers never wait for it.

@@ -279,8 +279,8 @@ impl Sessions {
         }
     }
 
-    /// A session has lost its connection, and is kept until then. Gives one that has to go in its place,
-    /// because there are too many of its kind.
+    /// A session has lost its connection, and is kept until then. Gives one that
+    /// has to go in its place, because there are too many of its kind.
     pub fn park(
         &self,
         session: Uuid,

@@ -107,7 +107,7 @@ impl Residents {
         let speaker = Speaker::with_bell(self.broker.clone(), client);
         let seated = {
             let mut session = speaker.session();
-            session.client().be_unwaited();
+            session.client().be_unwaited(true);
             seat(&mut session, &entry, self.broker.now_ms())
         };
         let (reply, held) = match seated {
@@ -303,7 +303,7 @@ fn seat(session: &mut Session, entry: &Entry, now_ms: u64) -> Result<(Line, Opti
 /// if that is one.
 fn resume(session: &mut Session, token: &Token, now_ms: u64) -> Option<Arc<str>> {
     session.handle(hello(None, Some(token)), now_ms).ok().flatten()?;
-    session.client().be_unwaited();
+    session.client().be_unwaited(true);
     let fresh = session.take_fresh();
     session.announce(&fresh, true);
     session.flush();

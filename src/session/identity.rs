@@ -132,7 +132,9 @@ impl Session {
         self.broker.resume(&parked, &self.client, now_ms);
         self.broker.stats.resumes.add("resumed", 1);
         let Parked { client, places, current, quiet: _, commands, keys, .. } = parked;
+        // What it hears, and who waits for it, is as it comes now.
         client.be_plain(self.client.is_plain());
+        client.be_unwaited(self.client.is_unwaited());
         self.client = client;
         self.changed_client = true;
         self.read_anew();

@@ -27,7 +27,7 @@ pub(super) fn decode_plain(line: &[u8]) -> Option<Publish<'_>> {
 }
 
 /// The text of a line that begins with `opening`, as a plain line did that
-/// [`decode_plain`] has read, and is as plain.
+/// `decode_plain` has read, and is as plain.
 pub fn plain_text<'a>(opening: &[u8], line: &'a [u8]) -> Option<&'a [u8]> {
     let text = line.strip_prefix(opening).filter(|_| !opening.is_empty())?;
     is_plain_text(text).then_some(text)
