@@ -53,13 +53,25 @@ pub fn check(dir: &Path, journals: &Journals) -> Result<(), String> {
     Ok(())
 }
 
-/// That the list of a table's files is the one whose checksum was noted:
-/// a number, an XXH3 checksum of 128 bits and its kind.
+/// That the list of a table's files is the one whose checksum was noted, and the
+/// last one: a number, an XXH3 checksum of 128 bits and its kind.
 fn check_list(folder: &Path, current: &[u8]) -> Option<()> {
     let (number, rest) = current.split_first_chunk::<8>()?;
     let (sum, kind) = rest.split_first_chunk::<16>()?;
-    let list = fs::read(folder.join(format!("v{}", u64::from_le_bytes(*number)))).ok()?;
-    (kind == [0] && u128::from_le_bytes(*sum) == xxh3_128(&list)).then_some(())
+    let number = u64::from_le_bytes(*number);
+    let list = fs::read(folder.join(format!("v{number}"))).ok()?;
+    // The next one may be there, written and not yet noted. One after that was
+    // written only when the next had been: what was noted is of a time before.
+    let is_last = lists(folder).ok()?.all(|other| other <= number.saturating_add(1));
+    let is_good = kind == [0] && u128::from_le_bytes(*sum) == xxh3_128(&list);
+    (is_last && is_good).then_some(())
+}
+
+/// The numbers of all lists of a table's files.
+fn lists(folder: &Path) -> io::Result<impl Iterator<Item = u64>> {
+    let number = |name: &str| name.strip_prefix('v')?.parse().ok();
+    let names = fs::read_dir(folder)?.flatten().map(|entry| entry.file_name());
+    Ok(names.filter_map(move |name| number(name.to_str()?)))
 }
 
 /// Whether another process has the engine's lock.
@@ -82,4 +94,27 @@ pub fn note(dir: &Path) -> io::Result<()> {
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
     fs::File::open(dir)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_that_was_noted_is_the_last() {
+        let folder = tempfile::tempdir().unwrap();
+        let note = |number: u64| {
+            let list = format!("list {number}");
+            fs::write(folder.path().join(format!("v{number}")), &list).unwrap();
+            [&number.to_le_bytes()[..], &xxh3_128(list.as_bytes()).to_le_bytes(), &[0]].concat()
+        };
+        let noted = [note(0), note(1), note(2)];
+        let is_good = |noted: &[u8]| check_list(folder.path(), noted).is_some();
+        // It is older than what came after the one after it.
+        assert_eq!(noted.each_ref().map(|noted| is_good(noted)), [false, true, true]);
+        fs::write(folder.path().join("v2"), "lost 2").unwrap();
+        assert!(is_good(&noted[1]) && !is_good(&noted[2]));
+        fs::remove_file(folder.path().join("v1")).unwrap();
+        assert!(!is_good(&noted[1]) && !is_good(&noted[2][1..]));
+    }
 }
