@@ -118,6 +118,67 @@ fn a_stalled_member_slows_nobody_and_is_told_what_it_missed() {
     sloth.nothing_else();
 }
 
+/// Each of them is woken when there is room. By the time that it looks, others may
+/// have filled the log again; then it is to be woken once more.
+#[test]
+fn publishers_that_wait_for_the_same_member_all_get_their_turn() {
+    const EACH: usize = FLOOD / 8;
+    let broker = Broker::with(|config| {
+        config.log_bytes = LOG_BYTES;
+        config.stall = Duration::from_secs(3_600);
+    });
+    let mut bob = broker.member("bob", "ops");
+    let mut publishers = ["p0", "p1", "p2", "p3", "p4", "p5", "p6", "p7"].map(|name| {
+        let mut publisher = broker.client(name);
+        publisher.ask("hello --quiet", "ok hello *");
+        publisher
+    });
+    thread::scope(|scope| {
+        for publisher in &mut publishers {
+            scope.spawn(|| flood(publisher, 0, EACH));
+        }
+        for _ in 0..8 * EACH {
+            bob.expect("msg ops * x*");
+        }
+    });
+    bob.nothing_else();
+}
+
+/// What it says meanwhile lies unread, because the broker wants it so.
+#[test]
+fn who_has_to_wait_as_a_publisher_is_not_silent() {
+    let time = Duration::from_millis(300);
+    let broker = Broker::with(|config| {
+        config.log_bytes = LOG_BYTES;
+        config.stall = Duration::from_secs(3_600);
+        (config.lease, config.guard) = (time, time);
+    });
+    let mut sloth = broker.connect_narrow("sloth");
+    sloth.ask("create ops", "ok create ops");
+    sloth.ask("sub ops --observe", "ok sub ops *");
+    let mut publisher = publisher(&broker);
+    publisher.ask("create lead --on-close safe", "ok create lead");
+    publisher.ask("sub lead", "ok sub lead rank=0 *");
+    let mut carol = broker.member("carol", "lead");
+    publisher.expect("join lead * carol 1");
+    publisher.ask("ping", "ok ping lease=300");
+    thread::scope(|scope| {
+        scope.spawn(|| flood(&mut publisher, 0, FLOOD));
+        support::eventually("the log is full", || {
+            let row = carol.ask("info ops", "channel ops *");
+            carol.expect("ok info ops");
+            field(&row, "bytes").parse::<usize>().expect("a number") >= LOG_BYTES
+        });
+        // Its lease would have run out by now.
+        thread::sleep(time * 4);
+        carol.ask("rank lead", "ok rank lead 1 *");
+        for _ in 0..FLOOD {
+            sloth.expect("msg ops * x*");
+        }
+    });
+    carol.nothing_else();
+}
+
 /// Not even if it goes on talking: what it sends is no progress in what it
 /// reads. Here the stall time is long, so that to wait for it more than once or
 /// twice is to wait too long.

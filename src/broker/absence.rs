@@ -268,7 +268,7 @@ impl Broker {
         let next_ms = if now_ms < over_ms {
             over_ms
         } else {
-            if !client.is_away() && self.is_in_the_way(client) {
+            if !client.is_away() && !client.is_held_up() && self.is_in_the_way(client) {
                 client.mailbox.close(Close::Timeout);
             }
             now_ms + LEASE_LOOK_MS

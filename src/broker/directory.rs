@@ -1,9 +1,9 @@
 //! Who is here, and who was.
 
-use super::channel::Channel;
 use super::mailbox::Mailbox;
 use super::member::Member;
 use super::sessions::Identity;
+use super::subscriptions::Subscriptions;
 use crate::error::{Close, Code, Fault, quoted};
 use crate::log::ClientId;
 use crate::request::check_name;
@@ -11,7 +11,6 @@ use crate::sync::lock;
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use jiff::Timestamp;
-use litemap::LiteMap;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -22,77 +21,6 @@ pub const PAST_MAX: usize = 1_000;
 /// Patterns that one client may observe at once: each new channel is held
 /// against all of them.
 pub const PATTERNS_MAX: usize = 64;
-
-/// What a client is subscribed to.
-#[derive(Debug, Default)]
-pub struct Subscriptions {
-    /// By the channel's name.
-    pub by_channel: LiteMap<Arc<str>, Arc<Member>>,
-    next_slot: u32,
-    extra: Option<Box<Extra>>,
-}
-
-/// What most clients do without. Boxed in one, so that it takes no more than a
-/// pointer there.
-#[derive(Debug, Default)]
-struct Extra {
-    /// The patterns that it observes.
-    patterns: Vec<Arc<glob::Pattern>>,
-    /// The numbers of subscriptions that have ended.
-    free_slots: Vec<u32>,
-}
-
-impl Subscriptions {
-    /// A new subscription. Gives an earlier one to the same channel.
-    pub fn add(&mut self, channel: Arc<str>, member: Arc<Member>) -> Option<Arc<Member>> {
-        if self.by_channel.is_empty() {
-            // Most clients have one; the vector would begin with room for four.
-            self.by_channel = LiteMap::with_capacity(1);
-        }
-        self.by_channel.insert(channel, member)
-    }
-
-    /// A number for a new subscription.
-    pub fn take_slot(&mut self) -> u32 {
-        let free = self.extra.as_mut().and_then(|extra| extra.free_slots.pop());
-        free.unwrap_or_else(|| {
-            self.next_slot += 1;
-            self.next_slot - 1
-        })
-    }
-
-    /// The number of a subscription that has ended.
-    pub(super) fn free_slot(&mut self, slot: u32) {
-        self.extra.get_or_insert_default().free_slots.push(slot);
-    }
-
-    /// A subscription has come to its end: its number is free, and so is the
-    /// channel, unless a later one has taken its place.
-    pub fn forget(&mut self, channel: &Channel, member: &Arc<Member>) -> bool {
-        self.free_slot(member.slot);
-        let name = channel.name();
-        let is_last = self.by_channel.get(name).is_some_and(|last| Arc::ptr_eq(last, member));
-        if is_last {
-            self.by_channel.remove(name);
-        }
-        is_last
-    }
-
-    /// The patterns that it observes.
-    pub fn patterns(&self) -> &[Arc<glob::Pattern>] {
-        self.extra.as_ref().map_or(&[], |extra| &extra.patterns)
-    }
-
-    /// The same, to be changed.
-    pub(super) fn patterns_mut(&mut self) -> &mut Vec<Arc<glob::Pattern>> {
-        &mut self.extra.get_or_insert_default().patterns
-    }
-
-    /// Whether one of the patterns matches.
-    pub fn matches(&self, channel: &str) -> bool {
-        self.patterns().iter().any(|pattern| pattern.matches(channel))
-    }
-}
 
 /// A client's present connection.
 #[derive(Clone, Copy, Debug)]
@@ -133,6 +61,9 @@ pub struct Client {
     plain: AtomicBool,
     /// Publishers never wait for it.
     unwaited: AtomicBool,
+    /// It publishes to a channel whose members, or whose disk, are to catch up
+    /// first: until then nothing is read of it.
+    held_up: AtomicBool,
 }
 
 /// As what a client is known.
@@ -155,6 +86,7 @@ impl Client {
             lease_watched: AtomicBool::new(false),
             plain: AtomicBool::new(false),
             unwaited: AtomicBool::new(false),
+            held_up: AtomicBool::new(false),
         }
     }
 
@@ -225,6 +157,16 @@ impl Client {
     /// Whether publishers never wait for it.
     pub fn is_unwaited(&self) -> bool {
         self.unwaited.load(Ordering::Relaxed)
+    }
+
+    /// Nothing is read of it for a while, or it is again.
+    pub fn be_held_up(&self, held_up: bool) {
+        self.held_up.store(held_up, Ordering::Relaxed);
+    }
+
+    /// Whether it may have said something that nobody has read yet.
+    pub fn is_held_up(&self) -> bool {
+        self.held_up.load(Ordering::Relaxed)
     }
 
     /// Something has come from it.

@@ -22,6 +22,7 @@ mod sequences;
 mod sessions;
 mod stats;
 mod subscribe;
+mod subscriptions;
 
 pub use directory::{Client, PATTERNS_MAX, Past};
 pub use mailbox::{Mail, Mailbox, Slots};
@@ -361,9 +362,9 @@ impl Broker {
         if idle_ms == 0 {
             return;
         }
-        if client.is_away() {
-            // Nobody is asked, and nobody answers. When it is back, it is asked
-            // again.
+        if client.is_away() || client.is_held_up() {
+            // Nobody answers, or nobody reads the answer. When it is back, it is
+            // asked again.
             self.clock.set(now_ms + idle_ms.div_ceil(2), Timer::Silence(Arc::downgrade(client)));
             return;
         }

@@ -137,6 +137,10 @@ impl Session {
         client.be_unwaited(self.client.is_unwaited());
         self.client = client;
         self.changed_client = true;
+        if let Some(held_up) = &mut self.held_up {
+            // It was the other one who was to be woken.
+            held_up.since = None;
+        }
         self.read_anew();
         self.name = self.client.name();
         (self.current, self.quiet, self.commands) = (current, hello.quiet, commands);

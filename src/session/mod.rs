@@ -27,7 +27,7 @@ pub use lookup::{Found, Lookup, Wanted};
 pub use pieces::{Batch, Piece};
 pub use scroll::Step;
 
-use crate::broker::channel::{Appended, Channel, not_member};
+use crate::broker::channel::{Appended, Channel, Round, not_member};
 use crate::broker::{Broker, Client, Member, Slots};
 use crate::error::{Close, Code, Fault};
 use crate::frame::Frame;
@@ -66,7 +66,7 @@ pub struct Session {
     /// Channels with something new, whose members are yet to be woken.
     touched: Vec<Arc<Channel>>,
     /// The channel for whose members this client has to wait as a publisher.
-    held_up_by: Option<Arc<Channel>>,
+    held_up: Option<Box<HeldUp>>,
     /// Its mail is in another box than before.
     changed_client: bool,
     /// The subscriptions that the last request made.
@@ -75,6 +75,14 @@ pub struct Session {
     /// What the reply to the last request has to wait for. Boxed, because
     /// most wait for nothing.
     held: Option<Box<Held>>,
+}
+
+/// Why a publisher has to wait.
+#[derive(Debug)]
+struct HeldUp {
+    channel: Arc<Channel>,
+    /// Since when it is among those who are woken.
+    since: Option<Round>,
 }
 
 impl Session {
@@ -90,7 +98,7 @@ impl Session {
             quiet: false,
             commands: 0,
             touched: Vec::new(),
-            held_up_by: None,
+            held_up: None,
             changed_client: false,
             fresh: Vec::new(),
             extra: Extra::default(),
@@ -245,7 +253,7 @@ impl Session {
         let appended = appended?;
         self.broker.stats.published.add(count);
         let name = channel.name().clone();
-        self.note_append(channel, appended.held_up, now_ms);
+        self.note_append(channel, appended.held_up);
         let Appended { seq: first_seq, receivers, .. } = appended;
         Ok(Reply::Published { channel: name, first_seq, count, receivers })
     }
@@ -261,11 +269,17 @@ impl Session {
     /// Whether more requests may be read: not while a live member of a channel
     /// that this client publishes to is a whole log behind.
     pub fn may_read(&mut self) -> bool {
-        if self.held_up_by.as_ref().is_some_and(|channel| channel.is_held_up()) {
-            return false;
+        let Some(held_up) = &mut self.held_up else { return true };
+        let before = held_up.since;
+        let is_held_up = held_up.channel.holds_up(&self.client, &mut held_up.since);
+        // What it says meanwhile is heard later: nobody is to call it silent.
+        self.client.be_held_up(is_held_up);
+        if !is_held_up {
+            self.held_up = None;
+        } else if held_up.since != before {
+            self.broker.watch_stall(&held_up.channel, self.broker.now_ms());
         }
-        self.held_up_by = None;
-        true
+        !is_held_up
     }
 
     /// Who is to be woken when there is something for this client.
@@ -364,10 +378,11 @@ impl Session {
         client.member(channel.name()).ok_or_else(|| channel.no_member(name))
     }
 
-    fn note_append(&mut self, channel: Arc<Channel>, held_up: bool, now_ms: u64) {
-        if held_up {
-            self.broker.watch_stall(&channel, now_ms);
-            self.held_up_by = Some(channel.clone());
+    fn note_append(&mut self, channel: Arc<Channel>, held_up: bool) {
+        let is_known =
+            self.held_up.as_ref().is_some_and(|known| Arc::ptr_eq(&known.channel, &channel));
+        if held_up && !is_known {
+            self.held_up = Some(Box::new(HeldUp { channel: channel.clone(), since: None }));
         }
         self.touch(channel);
     }

@@ -114,7 +114,7 @@ impl Session {
         self.broker.watch_command(&channel, appended.seq, timeout, now_ms);
         self.broker.stats.commands.add(1);
         self.commands += 1;
-        self.note_append(channel, appended.held_up, now_ms);
+        self.note_append(channel, appended.held_up);
         Ok(Answer { seq: appended.seq, to: Some(sent) })
     }
 

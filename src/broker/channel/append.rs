@@ -15,8 +15,8 @@ use std::sync::Arc;
 pub struct Appended {
     /// The seq of the first entry.
     pub seq: u64,
-    /// A live member is a whole log behind: read no more from this publisher
-    /// until [`Channel::is_held_up`] says otherwise.
+    /// A live member is a whole log behind, or the disk: read no more from this
+    /// publisher for as long as [`Channel::holds_up`] says so.
     pub held_up: bool,
     /// How many members and observers the channel has.
     pub receivers: usize,
@@ -68,7 +68,7 @@ impl Channel {
         note(seq);
         state.log.append(chunk);
         let receivers = state.seats.len();
-        let held_up = self.relieve(&mut state, Some(author), now_ms);
+        let held_up = self.relieve(&mut state, now_ms);
         Ok(Appended { seq, held_up, receivers })
     }
 
@@ -132,7 +132,7 @@ impl Channel {
         state.append_one(sender.client.id, body, bytes, now_ms);
         let (sender, counts) = (&sender.client, self.rules.stats.clone());
         state.extra.parts().commands.open(seq, sender.clone(), recipients, counts);
-        let held_up = self.relieve(&mut state, Some(sender), now_ms);
+        let held_up = self.relieve(&mut state, now_ms);
         Ok((Appended { seq, held_up, receivers: state.seats.len() }, sent))
     }
 

@@ -14,7 +14,6 @@
 
 use super::record::{channel_record, seat_record};
 use super::{Channel, State};
-use crate::broker::directory::Client;
 use crate::broker::member::Member;
 use crate::error::{Code, Fault};
 use crate::moment::Second;
@@ -260,10 +259,10 @@ impl Channel {
         }
     }
 
-    /// After an append: has it written, and drops from memory what is on disk
-    /// and need not be there; whether the publisher has to wait.
-    pub(super) fn note_append(&self, state: &mut State, publisher: Option<&Arc<Client>>) -> bool {
-        let (Some(kept), Some(disk)) = (self.kept(), state.extra.disk_mut()) else { return false };
+    /// After an append: has it written, if it is to be on disk, or the roster that
+    /// it has changed.
+    pub(super) fn note_append(&self, state: &mut State) {
+        let (Some(kept), Some(disk)) = (self.kept(), state.extra.disk_mut()) else { return };
         if !disk.durable {
             let is_near_end = state.log.head() + SEQS_RESERVED / 2 > disk.extent.last_seq;
             if (is_near_end || !disk.changes.is_empty())
@@ -272,7 +271,7 @@ impl Channel {
             {
                 disk.noted = Some(kept.store.note(me));
             }
-            return false;
+            return;
         }
         let last = state.log.next_chunk() - 1;
         disk.waiting_bytes += state.log.chunk(last).map_or(0, |chunk| chunk.weight());
@@ -286,9 +285,6 @@ impl Channel {
             disk.ticket_from = (last, first_seq);
             disk.ticket = Some(kept.store.dirty(me));
         }
-        let Some(publisher) = publisher.filter(|_| self.is_held_up()) else { return false };
-        state.extra.parts().publishers.wait(publisher);
-        true
     }
 
     /// The channel has been removed; members that have yet to hear it are among

@@ -309,7 +309,7 @@ impl Channel {
         self.rules.encode.change(place, &client.name(), change, reason, &mut bytes);
         state.note_change(change);
         state.append_one(client.id, Body::Change(change), bytes, now_ms);
-        self.relieve(state, None, now_ms);
+        self.relieve(state, now_ms);
         self.count_change(state, change, reason, now_ms);
     }
 

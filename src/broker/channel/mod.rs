@@ -20,6 +20,7 @@ pub use absence::{Hold, Loss, Return};
 pub use append::Appended;
 pub use durable::Behind;
 pub use membership::{Entrance, Role};
+pub use pressure::Round;
 pub use read::{Past, Reading};
 pub use restart::RestoredSeat;
 

@@ -44,14 +44,13 @@ pub(super) struct Publishers {
     waiting: Vec<Arc<Client>>,
     /// How many members hold them up.
     holding_up: usize,
+    /// How often those who waited have been woken.
+    round: Round,
 }
 
-impl Publishers {
-    /// One more waits.
-    pub(super) fn wait(&mut self, publisher: &Arc<Client>) {
-        self.waiting.push(publisher.clone());
-    }
-}
+/// Since when a publisher waits: the next time that all are woken, it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Round(u64);
 
 impl Channel {
     /// Whether publishers have to wait.
@@ -59,19 +58,35 @@ impl Channel {
         self.gate.0.load(Ordering::SeqCst) != OPEN
     }
 
-    /// After an append: drops what can go; whether the publisher, if there is
-    /// one, has to wait. It will be woken.
-    pub(super) fn relieve(
-        &self,
-        state: &mut State,
-        publisher: Option<&Arc<Client>>,
-        now_ms: u64,
-    ) -> bool {
+    /// Whether this publisher has to wait; then it will be woken. Since when it
+    /// waits it says itself, in `since`.
+    ///
+    /// To be asked again when it was woken: others may have had their turn before
+    /// it, and have filled the log anew.
+    pub fn holds_up(&self, publisher: &Arc<Client>, since: &mut Option<Round>) -> bool {
+        if !self.is_held_up() {
+            return false;
+        }
+        let mut state = self.lock();
+        // Now that nobody can open the gate unseen.
+        if !self.is_held_up() {
+            return false;
+        }
+        let publishers = &mut state.extra.parts().publishers;
+        if since.replace(publishers.round) != Some(publishers.round) {
+            publishers.waiting.push(publisher.clone());
+        }
+        true
+    }
+
+    /// After an append: drops what can go; whether publishers have to wait.
+    pub(super) fn relieve(&self, state: &mut State, now_ms: u64) -> bool {
         if self.is_durable() {
             self.drop_written(state);
-            return self.note_append(state, publisher);
+            self.note_append(state);
+            return self.is_held_up();
         }
-        self.note_append(state, None);
+        self.note_append(state);
         let worth = state.look_bytes.max(LOOK_BYTES_MIN.min(self.log_bytes()));
         if state.log.weight() > worth || state.seats.len() <= FEW {
             self.drop_unneeded(state, now_ms);
@@ -79,9 +94,7 @@ impl Channel {
                 self.close(state, now_ms);
             }
         }
-        let Some(publisher) = publisher.filter(|_| self.is_held_up()) else { return false };
-        state.extra.parts().publishers.wait(publisher);
-        true
+        self.is_held_up()
     }
 
     /// Drops from memory what is on disk: what nobody here needs, and, if there
@@ -203,6 +216,7 @@ impl Channel {
     pub(super) fn open(&self, state: &mut State) {
         self.gate.0.store(OPEN, Ordering::SeqCst);
         let Some(extra) = state.extra.get_mut() else { return };
+        extra.publishers.round.0 += 1;
         for publisher in std::mem::take(&mut extra.publishers.waiting) {
             publisher.mailbox.wake();
         }
