@@ -17,8 +17,8 @@ fn hold(port: u16, name: &str) -> Running {
     Running::start(program(port, &[&options[..], &["--", "sh", "-c", script, name]].concat()))
 }
 
-#[test]
-fn the_standby_takes_over_and_no_stranger_passes_it() {
+/// A broker whose leases are short, and two that run what they are to.
+fn first_and_standby() -> (Server, Running, Running) {
     let lease = Duration::from_secs(2);
     let config = Config { port: 0, lease, guard: Duration::from_millis(300), ..Config::default() };
     let server = Server::start(config).unwrap();
@@ -27,7 +27,13 @@ fn the_standby_takes_over_and_no_stranger_passes_it() {
     one.expect("running rank=0");
     let mut two = hold(port, "two");
     two.expect("running rank=1");
-    let mut three = hold(port, "three");
+    (server, one, two)
+}
+
+#[test]
+fn the_standby_takes_over_and_no_stranger_passes_it() {
+    let (server, mut one, mut two) = first_and_standby();
+    let mut three = hold(server.addr.port(), "three");
     three.expect("waiting rank=2");
     one.signal("KILL");
     // The standby, which has a copy of all there is, and not who was behind it.
@@ -46,14 +52,7 @@ fn the_standby_takes_over_and_no_stranger_passes_it() {
 /// A client that was stopped knows only what its rank was before.
 #[test]
 fn a_rank_that_has_run_out_is_not_told() {
-    let lease = Duration::from_secs(2);
-    let config = Config { port: 0, lease, guard: Duration::from_millis(300), ..Config::default() };
-    let server = Server::start(config).unwrap();
-    let port = server.addr.port();
-    let mut one = hold(port, "one");
-    one.expect("running rank=0");
-    let mut two = hold(port, "two");
-    two.expect("running rank=1");
+    let (_server, mut one, mut two) = first_and_standby();
     one.signal("STOP");
     two.expect("running rank=0");
     one.signal("CONT");
