@@ -32,7 +32,7 @@ fn first_and_standby() -> (Server, Running, Running) {
 
 #[test]
 fn the_standby_takes_over_and_no_stranger_passes_it() {
-    let (server, mut one, mut two) = first_and_standby();
+    let (server, one, mut two) = first_and_standby();
     let mut three = hold(server.addr.port(), "three");
     three.expect("waiting rank=2");
     one.signal("KILL");
