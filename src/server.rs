@@ -20,6 +20,9 @@ const BACKLOG: i32 = 4_096;
 /// Connections that are being refused at once; beyond them the socket is closed
 /// without a word.
 const REFUSING_MAX: usize = 256;
+/// Connections that are taken in a row before others get their turn, however many
+/// come.
+const ACCEPTS: usize = 64;
 /// The pauses after an accept that failed for want of something.
 const PAUSE_MIN: Duration = Duration::from_millis(10);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
@@ -203,11 +206,16 @@ async fn accept(
 ) {
     let refusing = Arc::<AtomicUsize>::default();
     let mut pause = PAUSE_MIN;
+    let mut in_a_row = 0;
     loop {
         match listener.accept().await {
             Ok((stream, addr)) => {
                 pause = PAUSE_MIN;
                 welcome(stream, addr, (&broker, &http), &connections, &refusing);
+                in_a_row = (in_a_row + 1) % ACCEPTS;
+                if in_a_row == 0 {
+                    runtime::yield_now().await;
+                }
             }
             Err(e) if is_about_one_connection(&e) => {}
             Err(e) => {

@@ -186,6 +186,9 @@ impl Connection {
             Poll::Ready(Err(_)) => return Poll::Ready(false),
             Poll::Pending => {}
         }
+        if with_lane && self.is_done() {
+            moved = false;
+        }
         // Somebody may wait for that.
         moved |= was_leaving && !self.session.is_leaving();
         if self.outgoing.has_missed() {
@@ -195,6 +198,17 @@ impl Connection {
             return Poll::Ready(false);
         }
         if moved { Poll::Ready(true) } else { Poll::Pending }
+    }
+
+    /// Whether another turn would find nothing to do: whatever comes wakes us.
+    fn is_done(&self) -> bool {
+        self.input_awaited
+            && self.unfinished.is_empty()
+            && !self.input.is_waiting()
+            && !self.session.is_awaiting()
+            && !self.session.has_news()
+            && !self.outgoing.has_unsent()
+            && !self.outgoing.withholds()
     }
 
     /// Whether whole requests are left over of what has been read: there was no

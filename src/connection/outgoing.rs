@@ -205,35 +205,14 @@ impl Outgoing {
         if let Some(maker) = spoken::form(self.format) {
             session.transform(batch, maker);
         }
-        let own = [&self.rest[self.rest_sent..], &self.control[self.control_sent..]];
-        let own_len = own[0].len() + own[1].len();
-        let is_scattered = batch.pieces.len() > SLICES_MAX;
-        if is_scattered {
-            scratch.joined.clear();
-            batch.pieces.iter().for_each(|piece| scratch.joined.extend_from_slice(piece.bytes()));
-        }
-        let joined = is_scattered.then_some(&scratch.joined[..]).into_iter();
-        let apart = batch.pieces.iter().take(if is_scattered { 0 } else { SLICES_MAX });
-        let mut slices = [IoSlice::new(&[]); SLICES_MAX + 2];
-        let mut used = 0;
-        for bytes in own.into_iter().chain(joined).chain(apart.map(Piece::bytes)) {
-            if !bytes.is_empty() {
-                slices[used] = IoSlice::new(bytes);
-                used += 1;
-            }
-        }
-        let stream = Pin::new(stream);
-        let result = match &slices[..used] {
-            [] => {
-                // Nothing to write, but cursors may have passed what is not for
-                // us, and there may be more behind it that is.
-                session.settle(batch, 0, false, now_ms);
-                return Poll::Ready(Ok(more_replies || session.has_news() && !self.is_sealed));
-            }
-            // Which is less work for the kernel.
-            [bytes] => stream.poll_write(cx, bytes),
-            slices => stream.poll_write_vectored(cx, slices),
+        let Some(result) = self.transmit(cx, Pin::new(stream), &batch.pieces, &mut scratch.joined)
+        else {
+            // Nothing to write, but cursors may have passed what is not for us, and
+            // there may be more behind it that is.
+            session.settle(batch, 0, false, now_ms);
+            return Poll::Ready(Ok(more_replies || session.has_news() && !self.is_sealed));
         };
+        let own_len = self.own().map(<[u8]>::len).iter().sum();
         let written = match &result {
             Poll::Ready(Ok(written)) => *written,
             _ => 0,
@@ -251,6 +230,48 @@ impl Outgoing {
             Poll::Ready(Err(e)) => Poll::Ready(Err(e)),
             Poll::Pending => Poll::Pending,
         }
+    }
+
+    /// What goes ahead of the log.
+    fn own(&self) -> [&[u8]; 2] {
+        [&self.rest[self.rest_sent..], &self.control[self.control_sent..]]
+    }
+
+    /// Writes this, and pieces of the log behind it; `None` if it is all empty.
+    fn transmit(
+        &self,
+        cx: &mut Context<'_>,
+        stream: Pin<&mut impl AsyncWrite>,
+        pieces: &[Piece],
+        joined: &mut Vec<u8>,
+    ) -> Option<Poll<io::Result<usize>>> {
+        // One piece, as most writes are, is less work for the kernel, too.
+        let one = match (self.own(), pieces) {
+            ([[], []], [piece]) => Some(piece.bytes()),
+            ([[], one] | [one, []], []) => Some(one),
+            _ => None,
+        };
+        if let Some(bytes) = one {
+            return (!bytes.is_empty()).then(|| stream.poll_write(cx, bytes));
+        }
+        let is_scattered = pieces.len() > SLICES_MAX;
+        if is_scattered {
+            joined.clear();
+            for piece in pieces {
+                joined.extend_from_slice(piece.bytes());
+            }
+        }
+        let joined = is_scattered.then_some(&joined[..]).into_iter();
+        let apart = pieces.iter().take(if is_scattered { 0 } else { SLICES_MAX });
+        let mut slices = [IoSlice::new(&[]); SLICES_MAX + 2];
+        let mut used = 0;
+        for bytes in self.own().into_iter().chain(joined).chain(apart.map(Piece::bytes)) {
+            if !bytes.is_empty() {
+                slices[used] = IoSlice::new(bytes);
+                used += 1;
+            }
+        }
+        (used > 0).then(|| stream.poll_write_vectored(cx, &slices[..used]))
     }
 
     /// Writes the replies that need not wait any more; whether there were any, or

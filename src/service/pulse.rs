@@ -34,7 +34,7 @@ pub(super) struct Pulse {
 
 /// Where it arrives.
 #[derive(Debug)]
-pub(super) struct Beats(Option<net::UnixStream>);
+pub(super) struct Beats(Option<UnixStream>);
 
 impl Pulse {
     /// For a watchdog that barks after this time; for none, it stands still.
@@ -50,8 +50,7 @@ impl Pulse {
             let (link, end) = net::UnixStream::pair()?;
             // The clock waits for nobody: a byte that does not fit is one of many.
             link.set_nonblocking(true)?;
-            end.set_nonblocking(true)?;
-            (pulse.link, beats.0) = (Some(link), Some(end));
+            (pulse.link, beats.0) = (Some(link), Some(UnixStream::new(end)?));
         }
         Ok((pulse, beats))
     }
@@ -83,8 +82,7 @@ impl Beats {
         mut commit: impl FnMut() -> Option<Ticket> + Send + 'static,
         mut tell: impl FnMut() + Send + 'static,
     ) {
-        let Some(end) = self.0 else { return };
-        let mut end = UnixStream::from(end);
+        let Some(mut end) = self.0 else { return };
         runtime::spawn(async move {
             let mut bytes = [0; 64];
             while let Ok(1..) = end.read(&mut bytes).await {

@@ -87,7 +87,7 @@ const RULES: &[(&str, Reach)] = &[
     ("farewell", Only(&["runtime"])),
     ("page", Only(&[])),
     ("process", Only(&[])),
-    ("runtime", Only(&[])),
+    ("runtime", Only(&["sync"])),
 ];
 
 /// Complains of every import that points the wrong way.

@@ -1,0 +1,129 @@
+//! Runs tasks, on threads that wait for sockets when there are none to run.
+
+use super::reactor::Reactor;
+use async_executor::StaticExecutor;
+use std::convert::Infallible;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::OnceLock;
+use std::task::{Context, Poll};
+use std::thread;
+
+/// Tasks that are run in a row before the sockets are looked at again. With 32 and
+/// more, some runs of ten publishers to ten members each cost twice as much as
+/// others: the sockets of some were looked at too seldom.
+const TASKS: usize = 16;
+
+static EXECUTOR: StaticExecutor = StaticExecutor::new();
+static THREADS: OnceLock<usize> = OnceLock::new();
+
+/// Settles how many threads run tasks; 0 is one fewer than there are processors,
+/// and at least one: what the system does for the sockets needs room too. To be
+/// called before anything is spawned; later it changes nothing.
+///
+/// A task is woken through a queue that all threads share, so that the one that
+/// wakes and the one that is woken are often on two threads, of which one has to
+/// be roused for it. With two threads on two processors a message from one to one
+/// cost 175 ns, with one thread 116 ns.
+pub fn use_threads(count: usize) {
+    let count = match count {
+        0 => thread::available_parallelism().map_or(1, |all| all.get().max(2) - 1),
+        count => count,
+    };
+    THREADS.get_or_init(|| count);
+}
+
+/// Starts the threads, the first time.
+///
+/// # Errors
+/// The system's, if it gives no descriptors or threads.
+pub(super) fn start() -> io::Result<()> {
+    static STARTED: OnceLock<io::Result<()>> = OnceLock::new();
+    let started = STARTED.get_or_init(|| {
+        let reactor = Reactor::get()?;
+        use_threads(0);
+        for _ in 0..THREADS.get().copied().unwrap_or(1) {
+            let thread = thread::Builder::new().name("broker".to_owned());
+            thread.spawn(|| run(reactor))?;
+        }
+        Ok(())
+    });
+    started.as_ref().copied().map_err(|e| io::Error::new(e.kind(), e.to_string()))
+}
+
+fn run(reactor: &'static Reactor) {
+    loop {
+        // A task that panics ends, and no other with it.
+        let _ = catch_unwind(AssertUnwindSafe(|| reactor.drive(run_tasks())));
+    }
+}
+
+async fn run_tasks() -> Infallible {
+    loop {
+        for _ in 0..TASKS {
+            EXECUTOR.tick().await;
+        }
+        yield_now().await;
+    }
+}
+
+/// Lets others go first: what this task does next is done when they have had
+/// their turn, and when the sockets have been looked at.
+pub async fn yield_now() {
+    let mut has_yielded = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut has_yielded, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
+/// A task. Dropping this leaves the task running.
+#[derive(Debug)]
+pub struct JoinHandle<T>(Option<async_executor::Task<T>>);
+
+impl<T> Drop for JoinHandle<T> {
+    fn drop(&mut self) {
+        if let Some(task) = self.0.take() {
+            task.detach();
+        }
+    }
+}
+
+impl<T> Future for JoinHandle<T> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
+        match &mut self.0 {
+            Some(task) => Pin::new(task).poll(cx),
+            // Only a handle that is gone has no task.
+            None => Poll::Pending,
+        }
+    }
+}
+
+/// Starts a task.
+///
+/// A panic ends only that task, and silently: whoever spawns something that the
+/// process cannot do without must await the handle.
+///
+/// # Panics
+/// If the system gives no threads, as [`std::thread::spawn`] does.
+pub fn spawn<T: Send + 'static>(future: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
+    if let Err(e) = start() {
+        panic!("cannot run tasks: {e}");
+    }
+    JoinHandle(Some(EXECUTOR.spawn(future)))
+}
+
+/// Ends a task where it waits, and waits until it has ended.
+pub async fn cancel<T>(mut task: JoinHandle<T>) {
+    if let Some(task) = task.0.take() {
+        task.cancel().await;
+    }
+}

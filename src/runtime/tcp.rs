@@ -1,0 +1,148 @@
+//! Connections, and where they come from.
+
+use super::ToSocketAddrs;
+use super::executor::start;
+use super::watched::{To, Watched};
+use futures::{AsyncRead, AsyncWrite};
+use rustix::net::sockopt::set_tcp_nodelay;
+use rustix::net::{SendFlags, send};
+use std::future::poll_fn;
+use std::io::{self, IoSlice, Write};
+use std::net::{self, Shutdown, SocketAddr};
+use std::ops::Deref;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+/// A socket that connections come to.
+#[derive(Debug)]
+pub struct TcpListener(Watched<mio::net::TcpListener>);
+
+/// A connection. Closing it ends its output and leaves its input open, which is
+/// what whoever speaks HTTP or TLS over it counts on; the runtime's own only
+/// flushes, and the other end would wait.
+#[derive(Debug)]
+pub struct TcpStream(Watched<net::TcpStream>);
+
+impl TcpListener {
+    /// Of a socket that listens already and does not block.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn new(socket: net::TcpListener) -> io::Result<Self> {
+        // What is written is whole: to wait for more would only make it late. The
+        // connections inherit that.
+        set_tcp_nodelay(&socket, true)?;
+        start()?;
+        Watched::new(mio::net::TcpListener::from_std(socket)).map(TcpListener)
+    }
+
+    /// The next connection, and where it comes from.
+    ///
+    /// # Errors
+    /// The system's.
+    pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        let accept = |listener: &mio::net::TcpListener| listener.accept();
+        let ((socket, addr), _) = poll_fn(|cx| self.0.poll_with(To::Read, cx, accept)).await?;
+        Ok((TcpStream(Watched::new(socket.into())?), addr))
+    }
+
+    /// Where it listens.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.0.socket().local_addr()
+    }
+}
+
+impl TcpStream {
+    /// Connects to the first of these addresses that takes it.
+    ///
+    /// # Errors
+    /// The system's.
+    pub async fn connect(addrs: impl ToSocketAddrs) -> io::Result<TcpStream> {
+        start()?;
+        let mut failure = io::ErrorKind::NotFound.into();
+        for addr in addrs.to_socket_addrs().await? {
+            match TcpStream::connect_to(addr).await {
+                Ok(stream) => return Ok(stream),
+                Err(e) => failure = e,
+            }
+        }
+        Err(failure)
+    }
+
+    async fn connect_to(addr: SocketAddr) -> io::Result<TcpStream> {
+        let stream = Watched::new(mio::net::TcpStream::connect(addr)?.into())?;
+        // It is when there is room to write; so it is, too, when that has failed.
+        let is_connected = |socket: &net::TcpStream| match socket.take_error()? {
+            Some(e) => Err(e),
+            None => match socket.peer_addr() {
+                Err(e) if e.kind() == io::ErrorKind::NotConnected => {
+                    Err(io::ErrorKind::WouldBlock.into())
+                }
+                peer => peer,
+            },
+        };
+        poll_fn(|cx| stream.poll_with(To::Write, cx, is_connected)).await?;
+        Ok(TcpStream(stream))
+    }
+
+    /// Whether there may be something to read. If not, the task is woken when
+    /// there is, without another attempt to read, which would find nothing.
+    pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.0.poll_ready(To::Read, cx).map(|_| ())
+    }
+}
+
+impl Deref for TcpStream {
+    type Target = net::TcpStream;
+
+    fn deref(&self) -> &Self::Target {
+        self.0.socket()
+    }
+}
+
+impl AsyncRead for TcpStream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        self.0.poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for TcpStream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        // Not the standard library's, which goes through a point of libc's where a
+        // thread may be cancelled.
+        let write = |socket: &net::TcpStream| Ok(send(socket, bytes, SendFlags::empty())?);
+        self.0.poll_with(To::Write, cx, write).map_ok(|(written, _)| written)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let write = |mut socket: &net::TcpStream| socket.write_vectored(slices);
+        self.0.poll_with(To::Write, cx, write).map_ok(|(written, _)| written)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.shutdown(Shutdown::Write) {
+            // The other end was faster.
+            Err(e) if e.kind() == io::ErrorKind::NotConnected => Poll::Ready(Ok(())),
+            done => Poll::Ready(done),
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! A socket that is waited for, and what is known of it.
+
+use super::reactor::Reactor;
+use crate::sync::lock;
+use mio::Token;
+use mio::event::Event;
+use std::io::{self, Read};
+use std::os::fd::AsRawFd;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker, ready};
+
+/// What is known of a socket.
+#[derive(Debug)]
+pub(super) struct Source {
+    /// What the kernel calls it.
+    pub(super) token: Token,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    read: Direction,
+    write: Direction,
+    /// The other end sends nothing more: behind what has come there is its end.
+    is_over: bool,
+    /// The kernel is to tell when there is room to write.
+    tells_room: bool,
+    /// What comes while an attempt is made must not be taken for what it has found.
+    told: Told,
+}
+
+/// Counts what the kernel has told of a socket.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Told(u32);
+
+#[derive(Debug)]
+struct Direction {
+    /// An attempt may succeed.
+    is_ready: bool,
+    /// Who waits.
+    waiting: Option<Waker>,
+}
+
+/// What may be waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum To {
+    Read,
+    Write,
+}
+
+impl Source {
+    pub(super) fn new(token: Token) -> Source {
+        Source { token, state: Mutex::new(State::new()) }
+    }
+
+    /// Notes what the kernel tells, and who waits for it.
+    pub(super) fn note(&self, event: &Event, woken: &mut Vec<Waker>) {
+        let state = &mut *lock(&self.state);
+        state.told = Told(state.told.0.wrapping_add(1));
+        state.is_over |= event.is_error() || event.is_read_closed();
+        if state.is_over || event.is_readable() {
+            state.read.note(woken);
+        }
+        if event.is_writable() || event.is_error() || event.is_write_closed() {
+            state.write.note(woken);
+        }
+    }
+}
+
+impl State {
+    fn new() -> State {
+        let (read, write) = (Direction::new(), Direction::new());
+        State { read, write, is_over: false, tells_room: false, told: Told::default() }
+    }
+
+    fn direction(&mut self, to: To) -> &mut Direction {
+        match to {
+            To::Read => &mut self.read,
+            To::Write => &mut self.write,
+        }
+    }
+}
+
+impl Direction {
+    fn new() -> Direction {
+        Direction { is_ready: true, waiting: None }
+    }
+
+    fn note(&mut self, woken: &mut Vec<Waker>) {
+        self.is_ready = true;
+        woken.extend(self.waiting.take());
+    }
+}
+
+/// A socket that does not block, and what is known of it.
+#[derive(Debug)]
+pub(super) struct Watched<S> {
+    socket: S,
+    source: Arc<Source>,
+}
+
+impl<S> Watched<S> {
+    pub(super) fn socket(&self) -> &S {
+        &self.socket
+    }
+
+    #[cfg(test)]
+    pub(super) fn token(&self) -> Token {
+        self.source.token
+    }
+}
+
+impl<S: AsRawFd> Watched<S> {
+    /// Watches a socket.
+    ///
+    /// # Errors
+    /// The system's.
+    pub(super) fn new(socket: S) -> io::Result<Self> {
+        let source = Reactor::get()?.enter(socket.as_raw_fd())?;
+        Ok(Watched { socket, source })
+    }
+
+    /// Whether an attempt may succeed, and how much the kernel had told by then.
+    /// If not, the task is woken when one may.
+    pub(super) fn poll_ready(&self, to: To, cx: &mut Context<'_>) -> Poll<Told> {
+        let mut state = lock(&self.source.state);
+        let told = state.told;
+        let direction = state.direction(to);
+        if direction.is_ready {
+            return Poll::Ready(told);
+        }
+        match &direction.waiting {
+            Some(waker) if waker.will_wake(cx.waker()) => {}
+            _ => direction.waiting = Some(cx.waker().clone()),
+        }
+        Poll::Pending
+    }
+
+    /// That an attempt found nothing to read, or no room to write.
+    fn found_nothing(&self, to: To, told: Told) -> io::Result<()> {
+        let mut state = lock(&self.source.state);
+        state.direction(to).is_ready &= state.told != told;
+        if to == To::Write && !std::mem::replace(&mut state.tells_room, true) {
+            Reactor::get()?.watch_for_room(self.socket.as_raw_fd(), &self.source)?;
+        }
+        Ok(())
+    }
+
+    /// Makes attempts until one succeeds, fails, or finds nothing. With what came
+    /// of it, how much the kernel had told before.
+    pub(super) fn poll_with<T>(
+        &self,
+        to: To,
+        cx: &mut Context<'_>,
+        mut attempt: impl FnMut(&S) -> io::Result<T>,
+    ) -> Poll<io::Result<(T, Told)>> {
+        loop {
+            let told = ready!(self.poll_ready(to, cx));
+            match attempt(&self.socket) {
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => self.found_nothing(to, told)?,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                result => return Poll::Ready(result.map(|done| (done, told))),
+            }
+        }
+    }
+}
+
+impl<S: AsRawFd> Watched<S>
+where
+    for<'a> &'a S: Read,
+{
+    /// Reads once, into no more than all of this.
+    pub(super) fn poll_read(
+        &self,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        let read = |mut socket: &S| socket.read(buffer);
+        let (read, told) = ready!(self.poll_with(To::Read, cx, read))?;
+        // A read that is short has found all there was, says epoll(7), but for the
+        // end: no need for another one that finds nothing.
+        if read < buffer.len() {
+            let mut state = lock(&self.source.state);
+            state.read.is_ready &= state.told != told || state.is_over;
+        }
+        Poll::Ready(Ok(read))
+    }
+}
+
+impl<S> Drop for Watched<S> {
+    fn drop(&mut self) {
+        if let Ok(reactor) = Reactor::get() {
+            reactor.leave(&self.source);
+        }
+    }
+}
