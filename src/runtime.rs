@@ -13,7 +13,6 @@ mod tests;
 mod unix;
 mod watched;
 
-use async_std::net::ToSocketAddrs;
 use std::future::Future;
 use std::time::Duration;
 
@@ -28,9 +27,11 @@ pub fn block_on<T>(future: impl Future<Output = T>) -> T {
     futures::executor::block_on(future)
 }
 
-/// Runs blocking work (files, names, processes) on a thread of its own.
+/// Runs blocking work (files, names, processes) on a thread of its own. Not by
+/// async-std, which would start a thread for each processor first, to spawn tasks
+/// on.
 pub async fn unblock<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    async_std::task::spawn_blocking(work).await
+    blocking::unblock(work).await
 }
 
 /// Waits for this long.

@@ -166,6 +166,23 @@ fn a_durable_history_is_read_from_the_disk() {
     }
 }
 
+#[test]
+fn what_is_read_from_the_disk_for_nobody_is_no_answer_to_another_request() {
+    let dir = tempfile::tempdir().unwrap();
+    let broker = Broker::of(Child::with(&["--data", dir.path().to_str().unwrap()]));
+    let mut redis = broker.redis("redis");
+    redis.ask("CREATE s --durable", "*");
+    redis.ask("XADD s * n 1", "1-0");
+    redis.send("CLIENT REPLY OFF");
+    redis.send("DIGEST s 1 1");
+    redis.send("HISTORY s");
+    redis.ask("CLIENT REPLY ON", "+OK");
+    redis.send("CLIENT REPLY SKIP");
+    redis.send("DIGEST s 1 1");
+    redis.ask("HISTORY s --last 1", "[channel s count :1 rows [[msg s :1 *]]]");
+    redis.ask("DIGEST s 1 1", "[channel s from :1 to :1 count :1 sha256 *]");
+}
+
 /// An answer is bounded: who asks for more than that is told to ask for less,
 /// and who only asks for what comes next gets as much as there is room for.
 #[test]

@@ -51,7 +51,7 @@ impl<T: Send + 'static> Connection<T> {
     where
         T: Sync,
     {
-        let stream = TcpStream::connect((host, port)).await?;
+        let stream = TcpStream::connect(host, port).await?;
         // A request is sent the moment it is made; the outbox gathers them.
         stream.set_nodelay(true)?;
         let socket = stream.try_clone()?;

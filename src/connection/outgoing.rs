@@ -85,8 +85,10 @@ impl Outgoing {
         let mut held = session.take_held();
         let fresh = session.take_fresh();
         if self.muted {
-            if reply.is_err() {
-                session.note_fault();
+            match reply {
+                Err(_) => session.note_fault(),
+                Ok(Some(Reply::Scroll)) => session.drop_last_scroll(),
+                Ok(_) => {}
             }
             return session.announce(&fresh, true);
         }

@@ -64,7 +64,7 @@ impl Dialler {
 async fn first_of(addresses: &[SocketAddr], time: Duration) -> Result<TcpStream, OutboundError> {
     let mut why = "it has no address".to_string();
     for addr in addresses {
-        match runtime::timeout(time, TcpStream::connect(addr)).await {
+        match runtime::timeout(time, TcpStream::connect_to(*addr)).await {
             Some(Ok(stream)) => return Ok(stream),
             Some(Err(e)) => why = format!("{addr}: {e}"),
             None => why = format!("{addr}: it does not answer within {time:?}"),

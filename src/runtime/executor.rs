@@ -26,7 +26,7 @@ static THREADS: OnceLock<usize> = OnceLock::new();
 /// A task is woken through a queue that all threads share, so that the one that
 /// wakes and the one that is woken are often on two threads, of which one has to
 /// be roused for it. With two threads on two processors a message from one to one
-/// cost 175 ns, with one thread 116 ns.
+/// costs 84 ns, with one thread 71 ns.
 pub fn use_threads(count: usize) {
     let count = match count {
         0 => thread::available_parallelism().map_or(1, |all| all.get().max(2) - 1),

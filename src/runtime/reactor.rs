@@ -22,11 +22,17 @@ use std::task::{self, Context, Wake};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
+/// What is told of a socket from the beginning: also that there is urgent data,
+/// at which a read stops.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const TO_READ: Interest = Interest::READABLE.add(Interest::PRIORITY);
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+const TO_READ: Interest = Interest::READABLE;
 /// Events that are fetched at once.
 const EVENTS: usize = 256;
 /// How long a wait for sockets is at most: whoever could not be roused is late,
 /// and not lost.
-const WAIT_MAX: Duration = Duration::from_secs(1);
+const WAIT_MAX: Duration = Duration::from_secs(5);
 /// How long nobody waits after that has failed.
 const FAILED_PAUSE: Duration = Duration::from_millis(100);
 /// The token of what ends a wait.
@@ -87,8 +93,7 @@ impl Reactor {
         };
         // Not for room: there is some, and the kernel would tell of it with
         // everything else.
-        let registered =
-            self.registry.register(&mut SourceFd(&socket), source.token, Interest::READABLE);
+        let registered = self.registry.register(&mut SourceFd(&socket), source.token, TO_READ);
         if registered.is_err() {
             self.leave(&source);
         }
@@ -100,7 +105,7 @@ impl Reactor {
     /// # Errors
     /// The system's.
     pub(super) fn watch_for_room(&self, socket: RawFd, source: &Source) -> io::Result<()> {
-        let both = Interest::READABLE | Interest::WRITABLE;
+        let both = TO_READ | Interest::WRITABLE;
         self.registry.reregister(&mut SourceFd(&socket), source.token, both)
     }
 

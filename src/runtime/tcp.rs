@@ -1,17 +1,24 @@
 //! Connections, and where they come from.
 
-use super::ToSocketAddrs;
 use super::executor::start;
+use super::unblock;
 use super::watched::{To, Watched};
 use futures::{AsyncRead, AsyncWrite};
 use rustix::net::sockopt::set_tcp_nodelay;
 use rustix::net::{SendFlags, send};
 use std::future::poll_fn;
 use std::io::{self, IoSlice, Write};
-use std::net::{self, Shutdown, SocketAddr};
+use std::net::{self, Shutdown, SocketAddr, ToSocketAddrs};
 use std::ops::Deref;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+
+/// A closed connection is an error, and no signal that ends the program.
+#[cfg(not(target_vendor = "apple"))]
+const SEND: SendFlags = SendFlags::NOSIGNAL;
+/// There it is an option of the socket, which whoever makes it sets.
+#[cfg(target_vendor = "apple")]
+const SEND: SendFlags = SendFlags::empty();
 
 /// A socket that connections come to.
 #[derive(Debug)]
@@ -56,14 +63,14 @@ impl TcpListener {
 }
 
 impl TcpStream {
-    /// Connects to the first of these addresses that takes it.
+    /// Connects to the first address of this host that takes it.
     ///
     /// # Errors
     /// The system's.
-    pub async fn connect(addrs: impl ToSocketAddrs) -> io::Result<TcpStream> {
-        start()?;
+    pub async fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
+        let host = host.to_owned();
         let mut failure = io::ErrorKind::NotFound.into();
-        for addr in addrs.to_socket_addrs().await? {
+        for addr in unblock(move || (host, port).to_socket_addrs()).await? {
             match TcpStream::connect_to(addr).await {
                 Ok(stream) => return Ok(stream),
                 Err(e) => failure = e,
@@ -72,7 +79,12 @@ impl TcpStream {
         Err(failure)
     }
 
-    async fn connect_to(addr: SocketAddr) -> io::Result<TcpStream> {
+    /// Connects to this address.
+    ///
+    /// # Errors
+    /// The system's.
+    pub async fn connect_to(addr: SocketAddr) -> io::Result<TcpStream> {
+        start()?;
         let stream = Watched::new(mio::net::TcpStream::connect(addr)?.into())?;
         // It is when there is room to write; so it is, too, when that has failed.
         let is_connected = |socket: &net::TcpStream| match socket.take_error()? {
@@ -121,7 +133,7 @@ impl AsyncWrite for TcpStream {
     ) -> Poll<io::Result<usize>> {
         // Not the standard library's, which goes through a point of libc's where a
         // thread may be cancelled.
-        let write = |socket: &net::TcpStream| Ok(send(socket, bytes, SendFlags::empty())?);
+        let write = |socket: &net::TcpStream| Ok(send(socket, bytes, SEND)?);
         self.0.poll_with(To::Write, cx, write).map_ok(|(written, _)| written)
     }
 

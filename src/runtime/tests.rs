@@ -54,6 +54,22 @@ fn an_end_that_comes_with_the_last_bytes_is_found_behind_them() {
     assert_eq!(block_on(stream.read(&mut bytes)).unwrap(), 0);
 }
 
+/// As telnet sends on Ctrl-C. A read stops where it is, and leaves what is behind.
+#[cfg(target_os = "linux")]
+#[test]
+fn what_is_behind_urgent_data_is_read_as_well() {
+    let (mut stream, mut other) = pair();
+    other.write_all(b"one").unwrap();
+    rustix::net::send(&other, b"!", rustix::net::SendFlags::OOB).unwrap();
+    other.write_all(b"two").unwrap();
+    // All of it is there before anybody looks.
+    thread::sleep(Duration::from_millis(20));
+    let mut bytes = [0; 64];
+    assert_eq!(block_on(stream.read(&mut bytes)).unwrap(), 3);
+    assert_eq!(block_on(stream.read(&mut bytes)).unwrap(), 3);
+    assert_eq!(&bytes[..3], b"two");
+}
+
 #[test]
 fn who_writes_more_than_there_is_room_for_goes_on_when_there_is() {
     let (mut stream, mut other) = pair();

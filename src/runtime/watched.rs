@@ -21,8 +21,9 @@ pub(super) struct Source {
 struct State {
     read: Direction,
     write: Direction,
-    /// The other end sends nothing more: behind what has come there is its end.
-    is_over: bool,
+    /// A read may stop short of what there is: of the other end's end, or of what
+    /// is behind urgent data.
+    stops_short: bool,
     /// The kernel is to tell when there is room to write.
     tells_room: bool,
     /// What comes while an attempt is made must not be taken for what it has found.
@@ -57,8 +58,8 @@ impl Source {
     pub(super) fn note(&self, event: &Event, woken: &mut Vec<Waker>) {
         let state = &mut *lock(&self.state);
         state.told = Told(state.told.0.wrapping_add(1));
-        state.is_over |= event.is_error() || event.is_read_closed();
-        if state.is_over || event.is_readable() {
+        state.stops_short |= event.is_error() || event.is_read_closed() || event.is_priority();
+        if state.stops_short || event.is_readable() {
             state.read.note(woken);
         }
         if event.is_writable() || event.is_error() || event.is_write_closed() {
@@ -70,7 +71,7 @@ impl Source {
 impl State {
     fn new() -> State {
         let (read, write) = (Direction::new(), Direction::new());
-        State { read, write, is_over: false, tells_room: false, told: Told::default() }
+        State { read, write, stops_short: false, tells_room: false, told: Told::default() }
     }
 
     fn direction(&mut self, to: To) -> &mut Direction {
@@ -177,11 +178,11 @@ where
     ) -> Poll<io::Result<usize>> {
         let read = |mut socket: &S| socket.read(buffer);
         let (read, told) = ready!(self.poll_with(To::Read, cx, read))?;
-        // A read that is short has found all there was, says epoll(7), but for the
-        // end: no need for another one that finds nothing.
+        // Else a read that is short has found all there was, says epoll(7): no need
+        // for another one that finds nothing.
         if read < buffer.len() {
             let mut state = lock(&self.source.state);
-            state.read.is_ready &= state.told != told || state.is_over;
+            state.read.is_ready &= state.told != told || state.stops_short;
         }
         Poll::Ready(Ok(read))
     }

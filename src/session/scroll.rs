@@ -112,6 +112,14 @@ impl Session {
         Some(scroll.channel.name().clone())
     }
 
+    /// The answer that was begun last, which is to be read from the disk, is not
+    /// wanted.
+    pub fn drop_last_scroll(&mut self) {
+        if let Some(disk) = self.extra.disk_mut() {
+            disk.scrolls.pop_back();
+        }
+    }
+
     fn step(&mut self, scroll: &mut Scroll) -> Result<Step, Fault> {
         let Scroll { channel, ask, behind, asked, read, sum } = scroll;
         if let Some(ask) = ask.take() {

@@ -126,7 +126,7 @@ impl<'s> Run<'s> {
     /// One connection, from its beginning to its end.
     async fn connection(&mut self) -> io::Result<Ended> {
         let Settings { host, port, .. } = self.settings;
-        let connecting = TcpStream::connect((host.as_str(), *port));
+        let connecting = TcpStream::connect(host, *port);
         let stream = runtime::timeout(CONNECT_LONGEST, connecting).await;
         let stream = stream.ok_or(io::ErrorKind::TimedOut)??;
         stream.set_nodelay(true)?;
