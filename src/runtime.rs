@@ -2,8 +2,9 @@
 //!
 //! async-std is the choice of the project's user. Its authors have stopped
 //! developing it in favour of smol, whose crates (async-io, async-executor,
-//! blocking) it is a thin layer over; a later move is this one file. Everything
-//! above it speaks `futures` traits only. `docs/decisions/runtime.md` has more.
+//! blocking) it is a thin layer over; a later move is this one file. What has to
+//! be quick, tasks and sockets, stands beside it, in `runtime/`. Everything above
+//! speaks `futures` traits only. `docs/decisions/runtime.md` has more.
 
 mod executor;
 mod reactor;

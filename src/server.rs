@@ -157,7 +157,8 @@ impl Server {
         // Every connection bounds its own parting by the drain time.
         let deadline = self.broker.current().drain + Duration::from_millis(500);
         let gone = async {
-            while self.connections.load(Ordering::SeqCst) > 0 {
+            // Who has said nothing yet is due nothing.
+            while self.connections.load(Ordering::SeqCst) > self.broker.silent() {
                 runtime::sleep(Duration::from_millis(5)).await;
             }
         };

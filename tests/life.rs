@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use support::{Broker, Child, Client, DEADLINE};
 
@@ -33,6 +34,62 @@ fn sigterm_stops_it_in_order() {
 #[test]
 fn sigint_stops_it_in_order() {
     stops_in_order("INT");
+}
+
+/// What is on its way to the disk when it is told to stop is confirmed to whoever
+/// published it, and comes to whoever reads.
+#[test]
+fn what_is_confirmed_before_a_stop_is_heard_before_it() {
+    for _ in 0..4 {
+        let dir = tempfile::tempdir().unwrap();
+        let data = dir.path().join("data");
+        let mut broker = Broker::of(Child::with(&["--data", data.to_str().unwrap()]));
+        let mut alice = broker.client("alice");
+        alice.ask("create log --durable", "ok create log");
+        let mut readers = ["bob", "carol", "dora"].map(|name| {
+            let mut reader = broker.client(name);
+            reader.ask("sub log --observe", "ok sub log *");
+            reader
+        });
+        let mut stream = TcpStream::connect(broker.addr).unwrap();
+        let mut publisher = stream.try_clone().unwrap();
+        let lines = b"pub log x\n".repeat(20);
+        let publishing = std::thread::spawn(move || while stream.write_all(&lines).is_ok() {});
+        alice.ask("sub log", "ok sub log *");
+        alice.until("msg log 500 *");
+        broker.child().signal("TERM");
+        let mut replies = String::new();
+        // It may be cut off with what it has sent meanwhile.
+        let _ = publisher.read_to_string(&mut replies);
+        publishing.join().unwrap();
+        let confirmed = last_seq(&replies, "ok pub log ");
+        assert!(confirmed >= 400, "{confirmed}");
+        for reader in &mut readers {
+            let heard = String::from_utf8(reader.rest()).unwrap();
+            assert!(heard.ends_with("bye shutdown\n"));
+            assert!(last_seq(&heard, "msg log ") >= confirmed, "of {confirmed}: {heard:.100}");
+        }
+        drop((alice, readers));
+        assert_eq!(broker.child().ended().code(), Some(0));
+    }
+}
+
+/// The number behind this, where it stands last.
+fn last_seq(lines: &str, before: &str) -> u64 {
+    let last = lines.lines().rev().find_map(|line| line.strip_prefix(before));
+    last.and_then(|rest| rest.split(' ').next()?.parse().ok()).unwrap_or(0)
+}
+
+/// Nothing is due to who has never said anything.
+#[test]
+fn a_silent_connection_does_not_hold_up_a_stop() {
+    let mut broker = Broker::of(Child::with(&["--drain", "60s"]));
+    let silent = TcpStream::connect(broker.addr).unwrap();
+    // Whoever comes later has been taken in later.
+    broker.connect("guest").ask("ping", "ok ping *");
+    broker.child().signal("TERM");
+    assert_eq!(broker.child().ended().code(), Some(0));
+    drop(silent);
 }
 
 /// It does not wait for ever for somebody who does not read: a second signal

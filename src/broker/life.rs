@@ -5,7 +5,7 @@ use super::{Broker, Client};
 use crate::config::Config;
 use crate::error::Close;
 use jiff::Timestamp;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 /// What can change while a broker runs.
@@ -14,6 +14,18 @@ pub(super) struct Life {
     current: RwLock<Arc<Config>>,
     draining: AtomicBool,
     stopping: AtomicBool,
+    /// Connections that have yet to say something.
+    silent: AtomicUsize,
+}
+
+/// A connection that has yet to say something.
+#[derive(Debug)]
+pub struct Silence<'a>(&'a AtomicUsize);
+
+impl Drop for Silence<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 impl Life {
@@ -22,6 +34,7 @@ impl Life {
             current: RwLock::new(Arc::new(config.clone())),
             draining: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
+            silent: AtomicUsize::new(0),
         }
     }
 }
@@ -68,6 +81,18 @@ impl Broker {
     /// Whether it is.
     pub fn is_stopping(&self) -> bool {
         self.life.stopping.load(Ordering::SeqCst)
+    }
+
+    /// A connection has yet to say something, for as long as it has this: nothing
+    /// is due to it.
+    pub fn await_first_bytes(&self) -> Silence<'_> {
+        self.life.silent.fetch_add(1, Ordering::SeqCst);
+        Silence(&self.life.silent)
+    }
+
+    /// How many connections have yet to say something.
+    pub fn silent(&self) -> usize {
+        self.life.silent.load(Ordering::SeqCst)
     }
 
     /// A client's connection has ended.

@@ -172,6 +172,8 @@ impl Connection {
             && self.input.listens(self.unfinished.len())
             && self.outgoing.has_room()
             && self.session.may_read()
+            // What was published from here on, others might be gone who should get it.
+            && !self.session.broker().is_stopping()
         {
             match self.read(cx, scratch, now_ms) {
                 Poll::Ready(Ok(())) => moved = true,

@@ -29,7 +29,10 @@ pub(super) async fn begin(
     mut stream: TcpStream,
     addr: SocketAddr,
 ) -> Option<Box<Connection>> {
-    let Some((dialect, first)) = sniff(&mut stream, FIRST_BYTES_TIMEOUT).await else {
+    let silence = broker.await_first_bytes();
+    let sniffed = sniff(&mut stream, FIRST_BYTES_TIMEOUT).await;
+    drop(silence);
+    let Some((dialect, first)) = sniffed else {
         broker.stats.closed.add(SILENT, 1);
         log::info!("event=closed addr={addr} reason={SILENT}");
         return None;

@@ -236,12 +236,15 @@ impl Session {
     /// Whether something that is due to this client has yet to be read from the
     /// disk, or to be written to it.
     pub fn awaits_disk(&self) -> bool {
-        let ends = |subscription: &Subscription| {
-            let member = &subscription.member;
-            subscription.channel.is_kept() && member.has_left() && !member.is_lost()
+        let is_stopping = self.broker.is_stopping();
+        let awaits = |subscription: &Subscription| {
+            let Subscription { channel, member, .. } = subscription;
+            // Whom a stop sends away has not left, and gets what was appended before.
+            let is_due = member.has_left() || is_stopping && channel.has_undecided();
+            channel.is_kept() && is_due && !member.is_lost()
         };
         let is_read = self.extra.disk().is_some_and(|disk| disk.asked.is_some());
-        is_read || self.subscriptions.iter().flatten().any(ends)
+        is_read || self.subscriptions.iter().flatten().any(awaits)
     }
 
     /// The client has become another one: what is being read for an answer goes

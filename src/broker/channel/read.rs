@@ -137,6 +137,13 @@ impl Channel {
         reading.more = number < end_chunk;
     }
 
+    /// Whether there are entries that nobody may see yet, because they are on
+    /// their way to the disk.
+    pub fn has_undecided(&self) -> bool {
+        let state = self.lock();
+        state.visible().0 < state.log.next_chunk()
+    }
+
     /// What the channel keeps, from `start` on; without the commands that were
     /// not for this member, if it is one.
     pub fn history(&self, viewer: Option<&Member>, start: Start) -> Past {
