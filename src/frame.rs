@@ -5,6 +5,7 @@
 
 use crate::error::Close;
 use crate::log::Departure;
+use ecow::EcoString;
 use std::sync::Arc;
 
 /// How a command ended at one recipient.
@@ -52,11 +53,11 @@ pub enum Frame {
     /// One recipient's result of a command.
     Ack {
         /// The channel.
-        channel: Arc<str>,
+        channel: EcoString,
         /// The command's seq.
         seq: u64,
         /// Whose result it is.
-        member: Arc<str>,
+        member: EcoString,
         /// Its rank when the command was given.
         rank: u32,
         /// The result.
@@ -67,7 +68,7 @@ pub enum Frame {
     /// Every result of a command is in.
     Done {
         /// The channel.
-        channel: Arc<str>,
+        channel: EcoString,
         /// The command's seq.
         seq: u64,
         /// How many recipients answered with code 0.
@@ -78,7 +79,7 @@ pub enum Frame {
     /// Your rank is now this one.
     Rank {
         /// The channel.
-        channel: Arc<str>,
+        channel: EcoString,
         /// The rank.
         rank: u32,
         /// Since which seq.
@@ -89,7 +90,7 @@ pub enum Frame {
     /// You were too slow, and these entries are gone.
     Gap {
         /// The channel.
-        channel: Arc<str>,
+        channel: EcoString,
         /// The first seq that is gone.
         from: u64,
         /// The last one.
@@ -98,11 +99,11 @@ pub enum Frame {
     /// You are no longer in this channel, because there is no such channel.
     Left {
         /// The channel.
-        channel: Arc<str>,
+        channel: EcoString,
         /// The seq at which it ended.
         seq: u64,
         /// Your name.
-        member: Arc<str>,
+        member: EcoString,
         /// The rank you had; observers had none.
         rank: Option<u32>,
         /// Why.
@@ -111,14 +112,14 @@ pub enum Frame {
     /// A private message.
     Tell {
         /// From whom.
-        from: Arc<str>,
+        from: EcoString,
         /// What it says.
         text: Arc<str>,
     },
     /// A message to everyone.
     Broadcast {
         /// From whom.
-        from: Arc<str>,
+        from: EcoString,
         /// What it says.
         text: Arc<str>,
     },
@@ -131,7 +132,7 @@ pub enum Frame {
         /// More about it: the result, once there is one.
         text: Arc<str>,
         /// Who asked for it, if it was somebody else.
-        from: Option<Arc<str>>,
+        from: Option<EcoString>,
     },
     /// Are you there?
     Ping {

@@ -1,6 +1,7 @@
 //! The one answer that each request gets, free of any wire format.
 
 use crate::log::Chunk;
+use ecow::EcoString;
 use jiff::Timestamp;
 use std::ops::Range;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use std::time::Duration;
 #[derive(Clone, Debug)]
 pub enum Value {
     /// Text; may hold anything a client sent.
-    Text(Arc<str>),
+    Text(EcoString),
     /// A count, a seq, a rank, …
     Number(u64),
     /// `yes` or `no`.
@@ -20,7 +21,7 @@ pub enum Value {
     /// A time in seconds, with a fraction if there is one.
     Seconds(Duration),
     /// Names.
-    Names(Vec<Arc<str>>),
+    Names(Vec<EcoString>),
 }
 
 impl From<&str> for Value {
@@ -35,8 +36,8 @@ impl From<String> for Value {
     }
 }
 
-impl From<Arc<str>> for Value {
-    fn from(text: Arc<str>) -> Self {
+impl From<EcoString> for Value {
+    fn from(text: EcoString) -> Self {
         Value::Text(text)
     }
 }
@@ -162,7 +163,7 @@ pub enum Reply {
     /// The requests of a whole batch of messages, answered together.
     Published {
         /// The channel.
-        channel: Arc<str>,
+        channel: EcoString,
         /// The seq of the first message.
         first_seq: u64,
         /// How many there were, each of them a request of its own.

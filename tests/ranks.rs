@@ -56,6 +56,21 @@ fn everyone_below_moves_up_on_unsub() {
     });
 }
 
+/// A channel that is dropped and made again is another one: whoever is in it
+/// leaves it, and not the first, even if both were in one write.
+#[test]
+fn everyone_below_moves_up_in_a_channel_made_anew() {
+    let broker = Broker::start();
+    let mut alice = broker.client("alice");
+    alice.send_bytes(b"sub ops --create\ndrop ops\nsub ops --create\n");
+    alice.until("ok sub ops rank=0 *");
+    alice.until("ok sub ops rank=0 *");
+    let mut bob = broker.client("bob");
+    bob.ask("sub ops", "ok sub ops rank=1 *");
+    alice.close();
+    bob.expect_unordered(&["left ops * alice 0 reason=lost", "rank ops 0 *"]);
+}
+
 #[test]
 fn everyone_below_moves_up_on_quit() {
     bob_leaves("quit", |_, mut bob| {

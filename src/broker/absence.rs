@@ -3,7 +3,6 @@
 use super::channel::{Entrance, Hold, Loss, Return};
 use super::clock::{Seat, Timer};
 use super::directory::{Client, Origin};
-use super::member::Member;
 use super::sessions::{Claim, Identity, Kind, Parked, Place};
 use super::{Broker, departure, millis};
 use crate::error::{Close, Code, Fault};
@@ -74,12 +73,8 @@ impl Broker {
             until_ms: if is_held { now_ms + self.restart_grace_ms() } else { 0 },
             may_return,
         };
-        let members: Vec<_> = {
-            let subscriptions = lock(&client.subscriptions);
-            subscriptions.by_channel.iter().map(|(n, m)| (n.clone(), m.clone())).collect()
-        };
-        for (name, member) in members {
-            let Ok(channel) = self.registry.find(&name) else { continue };
+        let members = lock(&client.subscriptions).all();
+        for (channel, member) in members {
             match channel.lose(&member, why, hold, now_ms) {
                 Loss::Held { until_ms: at_ms } => {
                     let (channel, member) = (Arc::downgrade(&channel), Arc::downgrade(&member));
@@ -154,28 +149,27 @@ impl Broker {
         seen: u64,
         now_ms: u64,
     ) -> Result<Return, Fault> {
-        let Place { channel, member, .. } = place;
+        let Place { channel, member } = place;
         if !member.is_lost() {
             return Ok(channel.come_back(member, seen, now_ms));
         }
         let seen = seen.min(channel.last_seq());
         let mut subscriptions = lock(&client.subscriptions);
         let slot = subscriptions.take_slot();
-        let entrance =
-            Entrance { returns: true, keeps: true, ..Entrance::at(Start::Seq(seen + 1)) };
+        let (echo, start) = (member.echo, Start::Seq(seen + 1));
+        let entrance = Entrance { echo, returns: true, keeps: true, ..Entrance::at(start) };
         let joined = channel.join(client, slot, entrance, now_ms);
         member.keep_from(None);
         subscriptions.free_slot(member.slot);
         match joined {
             Ok((adopted, standing, _)) => {
-                let name = channel.name().clone();
-                subscriptions.add(name, adopted.member.clone());
+                subscriptions.add(channel.clone(), adopted.member.clone());
                 let missed = channel.missed_from(adopted.next_seq);
                 Ok(Return { adopted, standing: Some(standing), missed })
             }
             Err(fault) => {
                 subscriptions.free_slot(slot);
-                subscriptions.by_channel.remove(channel.name());
+                subscriptions.remove(channel.name());
                 Err(fault)
             }
         }
@@ -184,14 +178,9 @@ impl Broker {
     /// A client whose seats are away is heard of again, on the session that it
     /// had all along: it keeps those that were not given up.
     pub fn keep_seats(&self, client: &Client) {
-        let members: Vec<_> = {
-            let subscriptions = lock(&client.subscriptions);
-            subscriptions.by_channel.iter().map(|(n, m)| (n.clone(), m.clone())).collect()
-        };
-        for (name, member) in members {
-            if member.away_until_ms().is_some()
-                && let Ok(channel) = self.registry.find(&name)
-            {
+        let members = lock(&client.subscriptions).all();
+        for (channel, member) in members {
+            if member.away_until_ms().is_some() {
                 channel.stay(&member);
             }
         }
@@ -205,7 +194,7 @@ impl Broker {
         let Ok(client) = self.directory.find(name) else { return true };
         let holds_a_seat = |client: &Client| {
             let subscriptions = lock(&client.subscriptions);
-            subscriptions.by_channel.values().any(|member| {
+            subscriptions.iter().any(|(_, member)| {
                 member.away_until_ms().is_some() && !member.is_lent() && !member.has_left()
             })
         };
@@ -268,7 +257,7 @@ impl Broker {
         let next_ms = if now_ms < over_ms {
             over_ms
         } else {
-            if !client.is_away() && !client.is_held_up() && self.is_in_the_way(client) {
+            if !client.is_away() && !client.is_held_up() && Self::is_in_the_way(client) {
                 client.mailbox.close(Close::Timeout);
             }
             now_ms + LEASE_LOOK_MS
@@ -277,13 +266,9 @@ impl Broker {
     }
 
     /// Whether a client has a seat in a `safe` channel, and somebody is below it.
-    fn is_in_the_way(&self, client: &Client) -> bool {
-        let members: Vec<(Arc<str>, Arc<Member>)> = {
-            let subscriptions = lock(&client.subscriptions);
-            subscriptions.by_channel.iter().map(|(n, m)| (n.clone(), m.clone())).collect()
-        };
-        members.iter().any(|(name, member)| {
-            let Ok(channel) = self.registry.find(name) else { return false };
+    fn is_in_the_way(client: &Client) -> bool {
+        let members = lock(&client.subscriptions).all();
+        members.iter().any(|(channel, member)| {
             let is_safe = channel.settings().on_close == OnClose::Safe;
             let standing = channel.standing(member).ok().filter(|_| is_safe);
             standing.is_some_and(|standing| standing.rank + 1 < standing.members)

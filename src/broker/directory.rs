@@ -10,6 +10,7 @@ use crate::request::check_name;
 use crate::sync::lock;
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
+use ecow::EcoString;
 use jiff::Timestamp;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -69,13 +70,13 @@ pub struct Client {
 /// As what a client is known.
 #[derive(Debug)]
 struct Known {
-    name: Arc<str>,
+    name: EcoString,
     origin: Origin,
     identity: Option<Box<Identity>>,
 }
 
 impl Client {
-    fn new(id: ClientId, name: Arc<str>, origin: Origin) -> Self {
+    fn new(id: ClientId, name: EcoString, origin: Origin) -> Self {
         Client {
             id,
             mailbox: Mailbox::default(),
@@ -91,7 +92,7 @@ impl Client {
     }
 
     /// Its name. It cannot change while the client is subscribed to anything.
-    pub fn name(&self) -> Arc<str> {
+    pub fn name(&self) -> EcoString {
         lock(&self.known).name.clone()
     }
 
@@ -181,7 +182,7 @@ impl Client {
 
     /// Its membership of this channel, if it has one and has not left.
     pub fn member(&self, channel: &str) -> Option<Arc<Member>> {
-        let member = lock(&self.subscriptions).by_channel.get(channel).cloned();
+        let member = lock(&self.subscriptions).get(channel).cloned();
         member.filter(|member| !member.has_left())
     }
 }
@@ -190,7 +191,7 @@ impl Client {
 #[derive(Clone, Debug)]
 pub struct Past {
     /// The client's name.
-    pub name: Arc<str>,
+    pub name: EcoString,
     /// Where it came from.
     pub addr: SocketAddr,
     /// When it came.
@@ -204,7 +205,7 @@ pub struct Past {
 /// All clients by name, and the last past connections.
 #[derive(Debug, Default)]
 pub struct Directory {
-    clients: DashMap<Arc<str>, Arc<Client>>,
+    clients: DashMap<EcoString, Arc<Client>>,
     past: Mutex<VecDeque<Past>>,
     last_id: AtomicU64,
     last_guest: AtomicU64,
@@ -221,7 +222,7 @@ impl Directory {
         let id = self.last_id.fetch_add(1, Ordering::Relaxed) + 1;
         loop {
             let number = self.last_guest.fetch_add(1, Ordering::Relaxed) + 1;
-            let name: Arc<str> = format!("guest-{number}").into();
+            let name: EcoString = format!("guest-{number}").into();
             // Somebody may have chosen that very name.
             let Entry::Vacant(place) = self.clients.entry(name.clone()) else { continue };
             let since_unix_ms = Timestamp::now().as_millisecond();
@@ -238,7 +239,7 @@ impl Directory {
         let addr = SocketAddr::from(([0, 0, 0, 0], 0));
         let since_unix_ms = Timestamp::now().as_millisecond();
         let origin = Origin { addr, dialect: "text", since_unix_ms, since_ms: now_ms };
-        let mut name: Arc<str> = name.into();
+        let mut name: EcoString = name.into();
         loop {
             let Entry::Vacant(place) = self.clients.entry(name.clone()) else {
                 log::warn!("event=name-taken client={name} advice=\"it is called {id} now\"");
@@ -270,11 +271,11 @@ impl Directory {
         if *client.name() == *name {
             return Ok(());
         }
-        if !subscriptions.by_channel.is_empty() || !subscriptions.patterns().is_empty() {
+        if subscriptions.len() > 0 || !subscriptions.patterns().is_empty() {
             let text = "choose a name before you subscribe: others know you by this one";
             return Err(Fault::new(Code::AlreadyMember, text));
         }
-        let new: Arc<str> = name.into();
+        let new: EcoString = name.into();
         match self.clients.entry(new.clone()) {
             Entry::Occupied(_) => {
                 return Err(Fault::new(Code::NameTaken, format!("somebody else is called {name}")));

@@ -18,6 +18,18 @@ const NOTHING: u64 = u64::MAX;
 /// Nobody is away for good, so this is no time.
 const PRESENT: u64 = u64::MAX;
 
+/// As what someone is in a channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// With a rank.
+    Member,
+    /// Without one.
+    Observer,
+    /// Without one, because a pattern matches, and not by a `sub` of this very
+    /// channel.
+    PatternObserver,
+}
+
 /// A subscription: a member with a rank, or an observer.
 #[derive(Debug)]
 pub struct Member {
@@ -27,10 +39,10 @@ pub struct Member {
     pub slot: u32,
     /// Its handle in the channel, and in the roster if it has a rank.
     pub key: Key,
-    /// Whether it is without a rank.
-    pub observer: bool,
-    /// Whether a pattern made it, and not a `sub` of this very channel.
-    pub by_pattern: bool,
+    /// As what it is there.
+    pub role: Role,
+    /// Whether it gets what it publishes itself.
+    pub echo: bool,
     /// The seq at which it came: of its `join` entry, or of the last entry
     /// before it.
     pub joined: u64,
@@ -71,14 +83,14 @@ struct Fate {
 }
 
 impl Member {
-    /// A member that reads from this place on.
+    /// A member with a rank that reads from this place on.
     pub(super) fn new(client: Arc<Client>, slot: u32, key: Key, joined: u64) -> Self {
         Member {
             client,
             slot,
             key,
-            observer: false,
-            by_pattern: false,
+            role: Role::Member,
+            echo: true,
             joined,
             since: Second::now(),
             queued: AtomicBool::new(false),
@@ -87,6 +99,16 @@ impl Member {
             holds_up: AtomicBool::new(false),
             fate: OnceBox::new(),
         }
+    }
+
+    /// Whether it is without a rank.
+    pub fn is_observer(&self) -> bool {
+        self.role != Role::Member
+    }
+
+    /// Whether a pattern made it.
+    pub fn by_pattern(&self) -> bool {
+        self.role == Role::PatternObserver
     }
 
     /// Publishers wait for it from now on, or do not; whether they did. To be
@@ -171,10 +193,9 @@ impl Member {
         self.fate.get().is_some_and(|fate| fate.lost.load(Ordering::SeqCst))
     }
 
-    /// Nobody reads for it until its session is resumed. Gives the position
-    /// before.
-    pub(super) fn stop_reading(&self) -> u64 {
-        self.position.swap(BEYOND, Ordering::SeqCst)
+    /// Nobody reads for it until its session is resumed.
+    pub(super) fn stop_reading(&self) {
+        self.position.store(BEYOND, Ordering::SeqCst);
     }
 
     /// Notes that there is news; whether the session must be told.
@@ -195,9 +216,8 @@ impl Member {
     }
 
     /// It has got everything before this chunk, and something just now if
-    /// `wrote` says so, be it a part of the chunk only. Gives the position
-    /// before.
-    pub fn advance(&self, chunk: u64, wrote: bool, now_ms: u64) -> u64 {
+    /// `wrote` says so, be it a part of the chunk only.
+    pub fn advance(&self, chunk: u64, wrote: bool, now_ms: u64) {
         let before = self.position.swap(chunk, Ordering::SeqCst);
         // To be looked at is no progress, nor is a gap: one that talks and does
         // not read is looked at often.
@@ -207,7 +227,6 @@ impl Member {
         if let Some(fate) = self.fate.get().filter(|_| wrote) {
             fate.left_behind.store(false, Ordering::Relaxed);
         }
-        before
     }
 
     /// The log has gone past its place, which is now further on.
@@ -244,7 +263,7 @@ impl Member {
     /// for those who were below its sender, and for observers.
     pub fn may_see(&self, chunk: &Chunk, rank: u32) -> bool {
         match chunk.body {
-            Body::Command { .. } if self.observer => true,
+            Body::Command { .. } if self.is_observer() => true,
             Body::Command { rank: sender, to } => {
                 chunk.first_seq > self.joined && to.map_or(sender < rank, |to| to == self.client.id)
             }

@@ -7,6 +7,7 @@
 //! store's queue.**
 
 mod absence;
+mod by_name;
 pub mod channel;
 mod clock;
 mod directory;
@@ -26,7 +27,7 @@ mod subscriptions;
 
 pub use directory::{Client, PATTERNS_MAX, Past};
 pub use mailbox::{Mail, Mailbox, Slots};
-pub use member::{Adopted, Member};
+pub use member::{Adopted, Member, Role};
 pub use remembered::CallbackRecord;
 pub use sequences::{Kept, Refused};
 pub use sessions::{Answer, Claim, Identity, Key, Keys, Parked, Place};
@@ -238,12 +239,11 @@ impl Broker {
             if !subscriptions.patterns().is_empty() {
                 subscriptions.patterns_mut().clear();
             }
-            std::mem::take(&mut subscriptions.by_channel)
+            subscriptions.take()
         };
-        for (name, member) in members {
-            self.forget_place(client, &name);
-            let Ok(channel) = self.registry.find(&name) else { continue };
-            if channel.leave(&member, why, now_ms).is_ok() && !member.observer {
+        for (channel, member) in members {
+            self.forget_place(client, channel.name());
+            if channel.leave(&member, why, now_ms).is_ok() && !member.is_observer() {
                 channel.wake_soon();
             }
         }

@@ -2,54 +2,28 @@
 //!
 //! A map guard never leaves this file: what it hands out is an `Arc`.
 
-use super::channel::{Channel, Rules, no_channel};
+use super::by_name::ByName;
+use super::channel::{Channel, Charter, Rules, no_channel};
 use super::directory::Client;
 use crate::error::{Code, Fault};
 use crate::request::{Settings, check_name};
 use crate::store::{RecoveredChannel, Store};
 use crate::sync::lock;
 use dashmap::DashSet;
-use std::borrow::Borrow;
-use std::hash::{Hash, Hasher};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
 /// All channels of a broker.
 #[derive(Debug)]
 pub struct Registry {
-    channels: DashSet<Named>,
+    channels: DashSet<ByName>,
     count: AtomicUsize,
     channels_max: usize,
-    rules: Arc<Rules>,
+    /// Of channels without settings of their own.
+    plain: Arc<Charter>,
     /// Clients that observe patterns. Whoever makes a channel holds this lock, so
     /// that no two make the same one, and no observer comes in between.
     observers: Mutex<Vec<Weak<Client>>>,
-}
-
-/// A channel, found by its name. The table holds one pointer for each, where a
-/// map would hold the name beside it: 12 bytes a channel for 33.
-#[derive(Debug)]
-struct Named(Arc<Channel>);
-
-impl Borrow<str> for Named {
-    fn borrow(&self) -> &str {
-        self.0.name()
-    }
-}
-
-impl PartialEq for Named {
-    fn eq(&self, other: &Self) -> bool {
-        self.0.name() == other.0.name()
-    }
-}
-
-impl Eq for Named {}
-
-impl Hash for Named {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        // As the `str` that it is found by.
-        self.0.name().hash(state);
-    }
 }
 
 impl Registry {
@@ -59,7 +33,7 @@ impl Registry {
             channels: DashSet::new(),
             count: AtomicUsize::new(0),
             channels_max,
-            rules: Arc::new(rules),
+            plain: Charter::plain(Arc::new(rules)),
             observers: Mutex::default(),
         }
     }
@@ -97,17 +71,17 @@ impl Registry {
             let text = format!("the broker has all its {} channels", self.channels_max);
             return Err(Fault::new(Code::Full, text));
         }
-        let channel = Channel::new(name.into(), settings, self.rules.clone());
+        let channel = Channel::new(name.into(), settings, &self.plain);
         for client in observers.iter().filter_map(Weak::upgrade) {
             introduce(&client, &channel);
         }
-        self.channels.insert(Named(channel.clone()));
+        self.channels.insert(ByName(channel.clone()));
         Ok(channel)
     }
 
     /// Whether such a channel can be kept as it is to be.
     fn can_keep(&self, settings: &Settings) -> Result<(), Fault> {
-        let kept = match &self.rules.store {
+        let kept = match &self.plain.rules().store {
             Some(store) if settings.durable => store.check(),
             // Where its seqs begin has to be noted all the same.
             Some(store) => store.can_write(),
@@ -121,15 +95,15 @@ impl Registry {
 
     /// Takes in a channel from before a restart. The limit is for new ones.
     pub fn recover(&self, found: &RecoveredChannel, store: &Store) -> Arc<Channel> {
-        let channel = Channel::recover(found, store, self.rules.clone());
+        let channel = Channel::recover(found, store, self.plain.rules().clone());
         self.count.fetch_add(1, Ordering::SeqCst);
-        self.channels.insert(Named(channel.clone()));
+        self.channels.insert(ByName(channel.clone()));
         channel
     }
 
     /// Forgets a channel that has ended.
     pub fn remove(&self, channel: &Arc<Channel>) {
-        let same = |present: &Named| Arc::ptr_eq(&present.0, channel);
+        let same = |present: &ByName| Arc::ptr_eq(&present.0, channel);
         if self.channels.remove_if(&**channel.name(), same).is_some() {
             self.count.fetch_sub(1, Ordering::SeqCst);
         }

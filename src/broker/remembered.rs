@@ -9,10 +9,10 @@ use super::sessions::{Answer, Identity, Key, Keys};
 use crate::log::ClientId;
 use crate::store::{Shelf, Table, decode, encode};
 use crate::sync::lock;
+use ecow::EcoString;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use uuid::Uuid;
 
 /// A session.
@@ -99,7 +99,7 @@ pub struct Remembered {
 }
 
 /// Notes a session with its current channel.
-pub fn put_session(shelf: &dyn Shelf, client: &Client, current: Option<&Arc<str>>) {
+pub fn put_session(shelf: &dyn Shelf, client: &Client, current: Option<&EcoString>) {
     let Some(Identity { session, secret, asked }) = client.identity() else { return };
     let patterns = {
         let subscriptions = lock(&client.subscriptions);
@@ -107,24 +107,24 @@ pub fn put_session(shelf: &dyn Shelf, client: &Client, current: Option<&Arc<str>
     };
     let record = SessionRecord {
         client: client.id,
-        name: client.name().as_ref().to_owned(),
+        name: client.name().into(),
         secret: *secret.as_bytes(),
         asked,
-        current: current.map(|current| current.as_ref().to_owned()),
+        current: current.map(EcoString::to_string),
         patterns,
     };
     shelf.put(Table::Sessions, &key(session, &About::Session), encode(&record));
 }
 
 /// Notes a channel that a session is subscribed to, or how far it is there.
-pub fn put_place(shelf: &dyn Shelf, channel: &str, member: &Member, echo: bool) {
+pub fn put_place(shelf: &dyn Shelf, channel: &str, member: &Member) {
     let Some(Identity { session, .. }) = member.client.identity() else { return };
     let record = PlaceRecord {
         seen: member.seen(),
         joined: member.joined,
-        echo,
-        observer: member.observer,
-        by_pattern: member.by_pattern,
+        echo: member.echo,
+        observer: member.is_observer(),
+        by_pattern: member.by_pattern(),
     };
     let about = About::Place { channel: channel.to_owned() };
     shelf.put(Table::Sessions, &key(session, &about), encode(&record));
@@ -160,7 +160,7 @@ pub fn remove_answer(shelf: &dyn Shelf, session: Uuid, of: &Key) {
 
 fn about_answer(of: &Key) -> About {
     let Key { channel, word, is_command } = of;
-    let (channel, word) = (channel.as_ref().to_owned(), word.as_ref().to_owned());
+    let (channel, word) = (channel.to_string(), word.as_ref().to_owned());
     About::Answer { channel, word, is_command: *is_command }
 }
 

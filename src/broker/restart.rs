@@ -11,6 +11,7 @@ use super::{Broker, millis};
 use crate::log::{ClientId, Departure};
 use crate::store::{OpenError, RosterRecord, Shelf};
 use crate::sync::lock;
+use ecow::EcoString;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use uuid::Uuid;
@@ -31,16 +32,16 @@ impl Broker {
     }
 
     /// Notes a client's session, with its current channel, for a restart.
-    pub fn remember_session(&self, client: &Client, current: Option<&Arc<str>>) {
+    pub fn remember_session(&self, client: &Client, current: Option<&EcoString>) {
         if let Some(records) = self.records() {
             remembered::put_session(records, client, current);
         }
     }
 
     /// Notes a channel that a session is subscribed to, and how far it is there.
-    pub fn remember_place(&self, channel: &Channel, member: &Member, echo: bool) {
+    pub fn remember_place(&self, channel: &Channel, member: &Member) {
         if let Some(records) = self.records() {
-            remembered::put_place(records, channel.name(), member, echo);
+            remembered::put_place(records, channel.name(), member);
         }
     }
 
@@ -152,11 +153,10 @@ impl Broker {
         let mut keys = Keys::default();
         for (channel, word, answer) in answers {
             let found = self.channel(&channel).ok();
-            let of: Arc<str> = found.as_ref().map_or(channel.into(), |found| found.name().clone());
-            let key = Key { channel: of, word, is_command: answer.to.is_some() };
+            let key = Key { channel: channel.into(), word, is_command: answer.to.is_some() };
             // One whose entry did not get to the disk was not answered.
-            if found.is_some_and(|channel| channel.last_seq() >= answer.seq) {
-                keys.put(key, answer);
+            if let Some(of) = found.filter(|of| of.last_seq() >= answer.seq) {
+                keys.put(key, &of, answer);
             } else if let Some(records) = self.records() {
                 remembered::remove_answer(records, session, &key);
             }
@@ -205,20 +205,20 @@ impl Broker {
                 slot: lock(&client.parked.client.subscriptions).take_slot(),
                 record: seat.clone(),
                 seen: noted.map_or(seat.joined, |place| place.seen.max(seat.joined)),
+                echo: noted.is_none_or(|place| place.echo),
             }
         });
         let members = channel.restore(seats.collect(), roster.view, at_ms, now_ms);
         for member in members {
             let Some(client) = clients.get_mut(&member.client.id) else { continue };
-            let name = channel.name().clone();
-            let echo = client.noted.remove(&*name).is_none_or(|place| place.echo);
-            lock(&member.client.subscriptions).add(name, member.clone());
+            client.noted.remove(channel.name().as_str());
+            lock(&member.client.subscriptions).add(channel.clone(), member.clone());
             client.held_ms = client.held_ms.max(Some(at_ms));
             let why = Departure::Lost;
             let (of, who) = (Arc::downgrade(channel), Arc::downgrade(&member));
             let seat = Seat { channel: of, member: who, why, at_ms };
             self.clock.set(at_ms, Timer::Seat(Box::new(seat)));
-            client.parked.places.push(Place { channel: channel.clone(), member, echo });
+            client.parked.places.push(Place { channel: channel.clone(), member });
         }
     }
 
@@ -229,7 +229,7 @@ impl Broker {
             // A channel that is no more needs no place.
             let Ok(channel) = self.channel(&name) else { continue };
             let member = Self::recover_place(&channel, &parked.client, &place, now_ms);
-            parked.places.push(Place { channel, member, echo: place.echo });
+            parked.places.push(Place { channel, member });
         }
         let client = parked.client.clone();
         if !lock(&client.subscriptions).patterns().is_empty() {
@@ -264,7 +264,7 @@ impl Broker {
         let mut subscriptions = lock(&client.subscriptions);
         let slot = subscriptions.take_slot();
         let member = channel.restore_seatless(client, slot, place, now_ms);
-        subscriptions.add(channel.name().clone(), member.clone());
+        subscriptions.add(channel.clone(), member.clone());
         member
     }
 }

@@ -11,8 +11,9 @@ use super::directory::Client;
 use super::member::Member;
 use crate::error::{Close, Code, Fault};
 use crate::sync::lock;
+use ecow::EcoString;
 use std::collections::{BTreeSet, HashMap, VecDeque};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use uuid::Uuid;
 
 /// Ended sessions that are remembered, so that whoever comes late is told that
@@ -49,8 +50,6 @@ pub struct Place {
     pub channel: Arc<Channel>,
     /// The membership, which may be away or lost.
     pub member: Arc<Member>,
-    /// Whether it gets what it publishes itself.
-    pub echo: bool,
 }
 
 /// What was answered to a request with a key.
@@ -70,7 +69,7 @@ pub struct Parked {
     /// What it is subscribed to.
     pub places: Vec<Place>,
     /// The channel that `/…` goes to.
-    pub current: Option<Arc<str>>,
+    pub current: Option<EcoString>,
     /// Whether the `ok` of `pub` and `ack` is left out.
     pub quiet: bool,
     /// Commands whose results are not all in.
@@ -89,15 +88,23 @@ const KEYS_MAX: usize = 4_096;
 /// repeated after its reply was lost is answered the same and done once.
 #[derive(Debug, Default)]
 pub struct Keys {
-    answers: HashMap<Key, Answer>,
+    answers: HashMap<Key, Given>,
     order: VecDeque<Key>,
+}
+
+/// An answer, and the channel that gave it: one that was dropped and made again
+/// is another one.
+#[derive(Debug)]
+struct Given {
+    answer: Answer,
+    by: Weak<Channel>,
 }
 
 /// A message and a command with the same key are two.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Key {
     /// Where it was used.
-    pub channel: Arc<str>,
+    pub channel: EcoString,
     /// The key itself.
     pub word: Box<str>,
     /// For a command, and not for a message.
@@ -105,16 +112,15 @@ pub struct Key {
 }
 
 impl Keys {
-    /// What was answered to this key.
-    pub fn get(&self, key: &Key) -> Option<Answer> {
-        let (known, answer) = self.answers.get_key_value(key)?;
-        // A channel that was dropped and made again is another one.
-        Arc::ptr_eq(&known.channel, &key.channel).then_some(*answer)
+    /// What was answered to this key on this channel.
+    pub fn get(&self, key: &Key, channel: &Arc<Channel>) -> Option<Answer> {
+        let given = self.answers.get(key)?;
+        std::ptr::eq(given.by.as_ptr(), Arc::as_ptr(channel)).then_some(given.answer)
     }
 
-    /// Remembers an answer. Gives the key that is forgotten for it, if there
-    /// are too many.
-    pub fn put(&mut self, key: Key, answer: Answer) -> Option<Key> {
+    /// Remembers an answer of this channel. Gives the key that is forgotten for
+    /// it, if there are too many.
+    pub fn put(&mut self, key: Key, channel: &Arc<Channel>, answer: Answer) -> Option<Key> {
         let is_full = self.order.len() >= KEYS_MAX;
         let oldest = is_full.then(|| self.order.pop_front()).flatten();
         if let Some(oldest) = &oldest {
@@ -123,7 +129,7 @@ impl Keys {
         // Of a channel that was dropped, it is there already.
         self.answers.remove(&key);
         self.order.push_back(key.clone());
-        self.answers.insert(key, answer);
+        self.answers.insert(key, Given { answer, by: Arc::downgrade(channel) });
         oldest
     }
 

@@ -7,6 +7,7 @@ use crate::frame::Outcome;
 use crate::log::Departure;
 use crate::roster::Change;
 use crate::sync::lock;
+use ecow::EcoString;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -100,7 +101,7 @@ pub struct ChannelStats {
     pub command_time: Durations,
     /// Channels whose rank 0 is not here, by name: since when, in milliseconds of
     /// the broker's clock.
-    vacant: Mutex<HashMap<Arc<str>, u64>>,
+    vacant: Mutex<HashMap<EcoString, u64>>,
 }
 
 const DEPARTURES: [Departure; 6] = [
@@ -146,7 +147,7 @@ impl ChannelStats {
     }
 
     /// Rank 0 of a channel has no member that is here.
-    pub fn vacant(&self, channel: &Arc<str>, now_ms: u64) {
+    pub fn vacant(&self, channel: &EcoString, now_ms: u64) {
         lock(&self.vacant).entry(channel.clone()).or_insert(now_ms);
     }
 
@@ -185,7 +186,7 @@ mod tests {
     #[test]
     fn a_vacancy_lasts_from_the_loss_to_the_successor() {
         let stats = ChannelStats::default();
-        let name: Arc<str> = "ops".into();
+        let name: EcoString = "ops".into();
         stats.vacant(&name, 1_000);
         // The next one in line is not here either.
         stats.vacant(&name, 2_000);

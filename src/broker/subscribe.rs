@@ -1,9 +1,9 @@
 //! Coming into channels and going out of them, one by one or by pattern.
 
 use super::Broker;
-use super::channel::{Channel, Entrance, Role, Standing, not_member};
+use super::channel::{Channel, Entrance, Standing, not_member};
 use super::directory::{Client, PATTERNS_MAX};
-use super::member::{Adopted, Member};
+use super::member::{Adopted, Member, Role};
 use crate::error::{Code, Fault, quoted};
 use crate::log::Departure;
 use crate::request::{Settings, Start};
@@ -98,33 +98,32 @@ impl Broker {
         client: &Arc<Client>,
         name: &str,
         start: Start,
-        observe: bool,
+        role: Role,
+        echo: bool,
         now_ms: u64,
     ) -> Result<Subscribed, Fault> {
         let keeps = client.identity().is_some_and(|identity| identity.asked);
         let channel = self.channel(name)?;
         let mut subscriptions = lock(&client.subscriptions);
-        let present = subscriptions.by_channel.get(name).filter(|member| !member.has_left());
+        let present = subscriptions.get(name).filter(|member| !member.has_left());
         let observer = match present {
-            Some(member) if !member.by_pattern => {
+            Some(member) if !member.by_pattern() => {
                 let text = format!("you are in {name} already; unsub {name} first");
                 return Err(Fault::new(Code::AlreadyMember, text));
             }
             present => present.cloned(),
         };
         let allowed = self.current().max_subscriptions;
-        if observer.is_none() && subscriptions.by_channel.len() >= allowed {
+        if observer.is_none() && subscriptions.len() >= allowed {
             let text = format!("you have all your {allowed} subscriptions");
             return Err(Fault::new(Code::TooMany, text));
         }
         let slot = subscriptions.take_slot();
-        let role = if observe { Role::Observer } else { Role::Member };
-        let entrance =
-            Entrance { role, replaces: observer.as_deref(), keeps, ..Entrance::at(start) };
+        let entrance = Entrance { role, echo, keeps, ..Entrance::at(start) };
+        let entrance = Entrance { replaces: observer.as_deref(), ..entrance };
         match channel.join(client, slot, entrance, now_ms) {
             Ok((adopted, standing, seq)) => {
-                let (name, member) = (channel.name().clone(), adopted.member.clone());
-                let replaced = subscriptions.add(name, member);
+                let replaced = subscriptions.add(channel.clone(), adopted.member.clone());
                 if let Some(earlier) = &replaced {
                     earlier.notify();
                 }
@@ -151,7 +150,7 @@ impl Broker {
         let channel = self.channel(name)?;
         let member = client.member(name).ok_or_else(|| not_member(name))?;
         channel.leave(&member, Departure::Unsub, now_ms)?;
-        lock(&client.subscriptions).by_channel.remove(name);
+        lock(&client.subscriptions).remove(name);
         self.forget_place(client, name);
         member.notify();
         self.observe_if_matching(client, &channel, now_ms);
@@ -179,9 +178,9 @@ impl Broker {
                 return Err(Fault::new(Code::TooMany, text));
             }
             let allowed = self.current().max_subscriptions;
-            let is_new = |name: &str| !subscriptions.by_channel.contains_key(name);
+            let is_new = |name: &str| subscriptions.get(name).is_none();
             let new = present.iter().filter(|channel| is_new(channel.name())).count();
-            if subscriptions.by_channel.len() + new > allowed {
+            if subscriptions.len() + new > allowed {
                 let text =
                     format!("{glob} matches {new} more channels: you may have {allowed} in all");
                 return Err(Fault::new(Code::TooMany, text));
@@ -205,8 +204,7 @@ impl Broker {
         glob: &str,
         now_ms: u64,
     ) -> Result<Leavers, Fault> {
-        let mut ended: Vec<(Arc<str>, Arc<Member>)> = Vec::new();
-        {
+        let ended = {
             let mut subscriptions = lock(&client.subscriptions);
             let patterns = subscriptions.patterns_mut();
             let Some(at) = patterns.iter().position(|known| known.as_str() == glob) else {
@@ -214,25 +212,20 @@ impl Broker {
             };
             patterns.remove(at);
             let patterns = patterns.clone();
-            subscriptions.by_channel.retain(|name, member| {
-                let keeps = !member.by_pattern || patterns.iter().any(|known| known.matches(name));
-                if !keeps {
-                    ended.push((name.clone(), member.clone()));
-                }
-                keeps
-            });
-        }
+            let is_heard = |name: &str| patterns.iter().any(|known| known.matches(name));
+            subscriptions
+                .remove_unless(|channel, member| !member.by_pattern() || is_heard(channel.name()))
+        };
         // The registry comes before a client's subscriptions in the lock order.
         let mut leaving = Vec::new();
-        for (name, member) in ended {
+        for (channel, member) in ended {
+            self.forget_place(client, channel.name());
             // It may have been dropped meanwhile: all the same.
-            if let Ok(channel) = self.channel(&name)
-                && channel.leave(&member, Departure::Unsub, now_ms).is_ok()
-            {
-                leaving.push((channel, member.clone()));
-            }
-            self.forget_place(client, &name);
+            let has_left = channel.leave(&member, Departure::Unsub, now_ms).is_ok();
             member.notify();
+            if has_left {
+                leaving.push((channel, member));
+            }
         }
         Ok(leaving)
     }
@@ -242,8 +235,8 @@ impl Broker {
     fn observe_if_matching(&self, client: &Arc<Client>, channel: &Arc<Channel>, now_ms: u64) {
         let mut subscriptions = lock(&client.subscriptions);
         let name = channel.name();
-        let is_there = subscriptions.by_channel.get(name).is_some_and(|member| !member.has_left());
-        let is_full = subscriptions.by_channel.len() >= self.current().max_subscriptions;
+        let is_there = subscriptions.get(name).is_some_and(|member| !member.has_left());
+        let is_full = subscriptions.len() >= self.current().max_subscriptions;
         if is_there || is_full || !subscriptions.matches(name) {
             return;
         }
@@ -252,8 +245,8 @@ impl Broker {
         let entrance = Entrance { role: Role::PatternObserver, keeps, ..Entrance::at(Start::Now) };
         match channel.join(client, slot, entrance, now_ms) {
             Ok((adopted, ..)) => {
-                subscriptions.add(name.clone(), adopted.member.clone());
-                self.remember_place(channel, &adopted.member, true);
+                subscriptions.add(channel.clone(), adopted.member.clone());
+                self.remember_place(channel, &adopted.member);
                 client.mailbox.adopt(adopted);
             }
             Err(fault) => {

@@ -1,5 +1,6 @@
 //! What a client is subscribed to.
 
+use super::by_name::ByName;
 use super::channel::Channel;
 use super::member::Member;
 use litemap::LiteMap;
@@ -8,8 +9,7 @@ use std::sync::Arc;
 /// What a client is subscribed to.
 #[derive(Debug, Default)]
 pub struct Subscriptions {
-    /// By the channel's name.
-    pub by_channel: LiteMap<Arc<str>, Arc<Member>>,
+    by_channel: LiteMap<ByName, Arc<Member>>,
     next_slot: u32,
     extra: Option<Box<Extra>>,
 }
@@ -26,12 +26,64 @@ struct Extra {
 
 impl Subscriptions {
     /// A new subscription. Gives an earlier one to the same channel.
-    pub fn add(&mut self, channel: Arc<str>, member: Arc<Member>) -> Option<Arc<Member>> {
+    pub fn add(&mut self, channel: Arc<Channel>, member: Arc<Member>) -> Option<Arc<Member>> {
         if self.by_channel.is_empty() {
             // Most clients have one; the vector would begin with room for four.
             self.by_channel = LiteMap::with_capacity(1);
         }
-        self.by_channel.insert(channel, member)
+        // Taken out first: the map would keep the key that it has, which may be
+        // an earlier channel of this name.
+        let earlier = self.by_channel.remove(channel.name().as_str());
+        self.by_channel.insert(ByName(channel), member);
+        earlier
+    }
+
+    /// The subscription to the channel of this name.
+    pub fn get(&self, channel: &str) -> Option<&Arc<Member>> {
+        self.by_channel.get(channel)
+    }
+
+    /// All of them, by the names of the channels.
+    pub fn iter(&self) -> impl Iterator<Item = (&Arc<Channel>, &Arc<Member>)> {
+        self.by_channel.iter().map(|(channel, member)| (&channel.0, member))
+    }
+
+    /// The same to keep, for what must not be done under the lock.
+    pub fn all(&self) -> Vec<(Arc<Channel>, Arc<Member>)> {
+        self.iter().map(|(channel, member)| (channel.clone(), member.clone())).collect()
+    }
+
+    /// All of them, which are no more.
+    pub(super) fn take(&mut self) -> Vec<(Arc<Channel>, Arc<Member>)> {
+        let all = std::mem::take(&mut self.by_channel);
+        all.into_iter().map(|(channel, member)| (channel.0, member)).collect()
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.by_channel.len()
+    }
+
+    /// The subscription to the channel of this name is no more; its number stays
+    /// taken until its end is read.
+    pub(super) fn remove(&mut self, channel: &str) {
+        self.by_channel.remove(channel);
+    }
+
+    /// Takes out those that are not to be kept.
+    pub(super) fn remove_unless(
+        &mut self,
+        keeps: impl Fn(&Channel, &Member) -> bool,
+    ) -> Vec<(Arc<Channel>, Arc<Member>)> {
+        let mut removed = Vec::new();
+        self.by_channel.retain(|channel, member| {
+            let kept = keeps(&channel.0, member);
+            if !kept {
+                removed.push((channel.0.clone(), member.clone()));
+            }
+            kept
+        });
+        removed
     }
 
     /// A number for a new subscription.
@@ -52,7 +104,7 @@ impl Subscriptions {
     /// channel, unless a later one has taken its place.
     pub fn forget(&mut self, channel: &Channel, member: &Arc<Member>) -> bool {
         self.free_slot(member.slot);
-        let name = channel.name();
+        let name = channel.name().as_str();
         let is_last = self.by_channel.get(name).is_some_and(|last| Arc::ptr_eq(last, member));
         if is_last {
             self.by_channel.remove(name);

@@ -51,7 +51,7 @@ pub fn look(exchange: &Exchange) -> Result<Answer, Problem> {
     let (owner, job) = owner(exchange)?;
     let shown = exchange.http.broker.jobs().find(owner, job)?;
     let line = Line::new("job").at("job", job).at("state", shown.state.as_str());
-    let line = line.at("verb", shown.verb).with("since", shown.since).with("text", shown.text);
+    let line = line.at("verb", shown.verb).with("since", shown.since).with("text", &*shown.text);
     let is_over = !matches!(shown.state, JobState::Queued | JobState::Running);
     let answer = answer::json(StatusCode::OK, Reading::from(line).object());
     Ok(answer::with(answer, CACHE_CONTROL, if is_over { "private" } else { "no-store" }))

@@ -120,7 +120,7 @@ async fn standing(exchange: &Exchange) -> Result<Line, Problem> {
     let broker = &exchange.http.broker;
     let channel = broker.channel(name)?;
     let member = broker.client(called).ok().and_then(|client| client.member(name));
-    let Some(member) = member.filter(|member| !member.observer) else {
+    let Some(member) = member.filter(|member| !member.is_observer()) else {
         return Err(match exchange.http.residents.gone(name, called) {
             Some(gone) => gone.into(),
             None => Problem::from(channel.no_member(called)),

@@ -106,7 +106,7 @@ impl Publisher<'_> {
         let key = Key { channel: channel.name().clone(), word, is_command: false };
         // To the end, so that of two at once one is the repetition.
         let mut keys = lock(&self.http.guest_keys);
-        if let Some(Known { seq: first_seq, .. }) = keys.get(&key) {
+        if let Some(Known { seq: first_seq, .. }) = keys.get(&key, &channel) {
             let held = channel.pending().map(|ticket| Held { ticket, requests: 1 });
             let channel = key.channel;
             let known = Reply::Published { channel, first_seq, count: 1, receivers: 0 };
@@ -114,7 +114,7 @@ impl Publisher<'_> {
         }
         let (reply, held) = handle(publish);
         if let Ok(Some(Reply::Published { first_seq: seq, .. })) = reply {
-            keys.put(key, Known { seq, to: None });
+            keys.put(key, &channel, Known { seq, to: None });
         }
         (reply, held)
     }

@@ -1,9 +1,9 @@
 //! The log in memory: the default home of a channel.
 
+use super::chunks::Chunks;
 use super::entry::{Body, Chunk};
 use super::form::Shape;
 use super::spare;
-use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -27,12 +27,11 @@ impl Cursor {
 /// what, and calls [`MemoryLog::drop_first`].
 #[derive(Debug, Default)]
 pub struct MemoryLog {
-    chunks: VecDeque<Arc<Chunk>>,
-    /// The number of `chunks[0]`.
+    chunks: Chunks,
+    /// The number of the first of them, or of the one that comes next.
     first_chunk: u64,
     /// The seq of the last entry ever appended; 0 if there was none.
     head: u64,
-    weight: usize,
 }
 
 impl MemoryLog {
@@ -49,12 +48,12 @@ impl MemoryLog {
 
     /// The seq of the first entry that is still here, or that comes next.
     pub fn first_seq(&self) -> u64 {
-        self.chunks.front().map_or(self.head + 1, |chunk| chunk.first_seq)
+        self.chunks.get(0).map_or(self.head + 1, |chunk| chunk.first_seq)
     }
 
     /// What the kept chunks take, in bytes.
     pub fn weight(&self) -> usize {
-        self.weight
+        self.chunks.weight()
     }
 
     /// The number of the first chunk that is still here, or that comes next.
@@ -76,14 +75,13 @@ impl MemoryLog {
     pub fn append(&mut self, chunk: Chunk) {
         debug_assert_eq!(chunk.first_seq, self.head + 1, "seqs have no holes");
         self.head = chunk.last_seq();
-        self.weight += chunk.weight();
-        self.chunks.push_back(Arc::new(chunk));
+        self.chunks.push(chunk);
     }
 
     /// The place of the entry with this seq: the first one kept if it is gone,
     /// the end if it is still to come.
     pub fn seek(&self, seq: u64) -> Cursor {
-        let at = self.chunks.partition_point(|chunk| chunk.last_seq() < seq);
+        let at = self.chunks.before(seq);
         let offset = self.chunks.get(at).map_or(0, |chunk| chunk.offset_of(seq));
         // A chunk's entries end at u32 offsets, so its length is one.
         Cursor { chunk: self.first_chunk + at as u64, offset: u32::try_from(offset).unwrap_or(0) }
@@ -91,12 +89,8 @@ impl MemoryLog {
 
     /// Drops the first chunk that is kept.
     pub fn drop_first(&mut self) {
-        if let Some(chunk) = self.chunks.pop_front() {
+        if let Some(chunk) = self.chunks.pop() {
             self.first_chunk += 1;
-            self.weight -= chunk.weight();
-            if self.chunks.is_empty() {
-                self.chunks = VecDeque::new();
-            }
             if let Some(chunk) = Arc::into_inner(chunk) {
                 spare::give(chunk.bytes);
             }
@@ -109,14 +103,14 @@ impl MemoryLog {
         let Some(form) = chunk.forms.get(shape) else { return };
         let is_here = self.chunk(number).is_some_and(|kept| Arc::ptr_eq(kept, chunk));
         if is_here && form.count() {
-            self.weight += form.weight();
+            self.chunks.gain(form.weight());
         }
     }
 
     /// Whether the first chunk that is kept could go with `entries` of history
     /// left.
     pub fn outlives_first(&self, entries: u64) -> bool {
-        self.chunks.front().is_some_and(|chunk| self.head - chunk.last_seq() >= entries)
+        self.chunks.get(0).is_some_and(|chunk| self.head - chunk.last_seq() >= entries)
     }
 
     /// The rank that a member had before the first of these chunks, who had

@@ -10,6 +10,7 @@
 //! The log knows neither dialects nor members: how an entry looks on the wire
 //! is [`Encode`]'s business, which the wire implements.
 
+mod chunks;
 mod entry;
 mod form;
 mod memory;

@@ -1,6 +1,6 @@
 //! As what a client gets the messages of a channel.
 
-use std::sync::Arc;
+use ecow::EcoString;
 
 /// Under which names a client of the Redis protocol gets the messages of a
 /// channel: once for each, as Redis has it. The members of a broker's channel
@@ -12,7 +12,7 @@ pub struct Heard {
     /// As messages of a shard's channel: it has done so with `SSUBSCRIBE`.
     pub by_shard: bool,
     /// As messages of a pattern's channel: these patterns match.
-    pub patterns: Box<[Arc<str>]>,
+    pub patterns: Box<[EcoString]>,
 }
 
 impl Heard {

@@ -77,7 +77,7 @@ impl Resident {
         while self.read(session, &mut batch) {}
         let is_lost = || {
             let subscriptions = lock(&self.client.subscriptions);
-            subscriptions.by_channel.get(&self.channel).is_some_and(|member| member.is_lost())
+            subscriptions.get(&self.channel).is_some_and(|member| member.is_lost())
         };
         match self.state().left {
             Some(reason) => (Close::Quit, reason),

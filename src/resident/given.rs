@@ -3,8 +3,8 @@
 
 use crate::error::{Code, Fault};
 use crate::frame::{Frame, Outcome};
+use ecow::EcoString;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 /// Commands of one resident that are remembered, over or not.
 const GIVEN_MAX: usize = 256;
@@ -18,7 +18,7 @@ const TEXT_BYTES_MAX: usize = 4 * 1024 * 1024;
 #[derive(Clone, Debug)]
 pub struct Answered {
     /// Whose it is.
-    pub member: Arc<str>,
+    pub member: EcoString,
     /// Its rank when the command was given.
     pub rank: u32,
     /// The result.

@@ -24,6 +24,7 @@ use crate::request::Request;
 use crate::speaker::Speaker;
 use crate::sync::lock;
 use drive::End;
+use ecow::EcoString;
 use given::AllGiven;
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -31,9 +32,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 #[derive(Debug)]
 pub struct Resident {
     /// Its channel.
-    pub channel: Arc<str>,
+    pub channel: EcoString,
     /// Its name.
-    pub name: Arc<str>,
+    pub name: EcoString,
     /// What proves that somebody speaks for it.
     pub token: Token,
     /// Asks on its behalf.

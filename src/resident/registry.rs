@@ -10,6 +10,7 @@ use crate::runtime;
 use crate::session::{Held, Session};
 use crate::speaker::Speaker;
 use crate::sync::lock;
+use ecow::EcoString;
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -42,9 +43,9 @@ pub enum Absent {
     /// It has gone, for this reason.
     Gone {
         /// The channel.
-        channel: Arc<str>,
+        channel: EcoString,
         /// Its name.
-        name: Arc<str>,
+        name: EcoString,
         /// Why.
         reason: &'static str,
     },
@@ -150,7 +151,7 @@ impl Residents {
     fn settle(
         self: &Arc<Self>,
         speaker: Speaker,
-        channel: Arc<str>,
+        channel: EcoString,
         wants: Wants,
         place: Place<'_>,
     ) -> Arc<Resident> {
@@ -301,19 +302,17 @@ fn seat(session: &mut Session, entry: &Entry, now_ms: u64) -> Result<(Line, Opti
 
 /// Goes on with a session that was parked; the channel that it is a member of,
 /// if that is one.
-fn resume(session: &mut Session, token: &Token, now_ms: u64) -> Option<Arc<str>> {
+fn resume(session: &mut Session, token: &Token, now_ms: u64) -> Option<EcoString> {
     session.handle(hello(None, Some(token)), now_ms).ok().flatten()?;
     session.client().be_unwaited(true);
     let fresh = session.take_fresh();
     session.announce(&fresh, true);
     session.flush();
     let subscriptions = lock(&session.client().subscriptions);
-    let mut here = subscriptions
-        .by_channel
-        .iter()
-        .filter(|(_, member)| !member.has_left() && !member.observer);
+    let mut here =
+        subscriptions.iter().filter(|(_, member)| !member.has_left() && !member.is_observer());
     let (channel, _) = here.next()?;
-    here.next().is_none().then(|| channel.clone())
+    here.next().is_none().then(|| channel.name().clone())
 }
 
 fn hello(name: Option<String>, token: Option<&Token>) -> Request<'static> {

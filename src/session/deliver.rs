@@ -27,7 +27,10 @@ const NEVER: u64 = u64::MAX;
 pub(super) struct Subscription {
     pub(super) channel: Arc<Channel>,
     pub(super) member: Arc<Member>,
-    pub(super) cursor: Cursor,
+    /// Its cursor's chunk, and where in it. Apart, because the rank fills the room
+    /// that a [`Cursor`] leaves empty: there may be very many of these.
+    chunk: u64,
+    offset: u32,
     /// The next seq that is due.
     pub(super) next_seq: u64,
     /// Its rank at the cursor: the fold of what it has read.
@@ -35,12 +38,6 @@ pub(super) struct Subscription {
     /// The roster's view when the client was told its rank, or there was nothing
     /// to tell.
     view: u64,
-    /// Whether it gets what it publishes itself.
-    pub(super) echo: bool,
-    /// It came with a resumed session: no reply has told it that it joined.
-    returns: bool,
-    /// The reply that tells of it has yet to go out, and comes first.
-    pub(super) untold: bool,
     extra: Option<Box<Extra>>,
 }
 
@@ -56,25 +53,37 @@ pub(super) struct Extra {
     /// As what the client gets messages, if it has several names for a channel;
     /// such an observer gets nothing else.
     pub(super) heard: Option<Heard>,
+    /// It came with a resumed session: no reply has told it that it joined.
+    returns: bool,
+    /// The reply that tells of it has yet to go out, and comes first.
+    untold: bool,
     /// An earlier subscription to the same channel, which is read to its end
     /// first. Not its slot: that may be somebody else's by now.
     after: Option<Arc<Member>>,
 }
 
 impl Subscription {
-    pub(super) fn new(adopted: Adopted, echo: bool) -> Self {
+    pub(super) fn new(adopted: Adopted) -> Self {
         Subscription {
             channel: adopted.channel,
             member: adopted.member,
-            cursor: adopted.cursor,
+            chunk: adopted.cursor.chunk,
+            offset: adopted.cursor.offset,
             next_seq: adopted.next_seq,
             rank: adopted.rank,
             view: NEVER,
-            echo,
-            returns: false,
-            untold: false,
             extra: None,
         }
+    }
+
+    /// The next byte to read.
+    pub(super) fn cursor(&self) -> Cursor {
+        Cursor { chunk: self.chunk, offset: self.offset }
+    }
+
+    /// Reading goes on there.
+    pub(super) fn go_to(&mut self, cursor: Cursor) {
+        (self.chunk, self.offset) = (cursor.chunk, cursor.offset);
     }
 
     /// What most subscriptions do without.
@@ -115,7 +124,23 @@ impl Subscription {
 
     /// It came with a resumed session.
     pub(super) fn returns(&mut self) {
-        self.returns = true;
+        self.extra().returns = true;
+    }
+
+    fn has_returned(&self) -> bool {
+        self.extra.as_ref().is_some_and(|extra| extra.returns)
+    }
+
+    /// The reply that tells of it has yet to go out, and comes first; or it has
+    /// gone out.
+    pub(super) fn wait_for_reply(&mut self, waits: bool) {
+        if waits != self.is_untold() {
+            self.extra().untold = waits;
+        }
+    }
+
+    fn is_untold(&self) -> bool {
+        self.extra.as_ref().is_some_and(|extra| extra.untold)
     }
 
     /// The client has been told this in a reply.
@@ -128,7 +153,7 @@ impl Subscription {
         batch.wanted = None;
         let room = (PIECES_MAX - batch.pieces.len(), BYTES_MAX.saturating_sub(batch.bytes).max(1));
         let mut reading = std::mem::take(&mut batch.reading);
-        let place = (self.cursor, self.next_seq);
+        let place = (self.cursor(), self.next_seq);
         self.channel.read(&self.member, place, self.view, room, &mut reading);
         if let Some(standing) = reading.standing.take() {
             self.notice(standing, &mut batch.frames);
@@ -141,8 +166,8 @@ impl Subscription {
                 batch.frames.push(Frame::Gap { channel, from, to });
                 *gaps += 1;
             }
-            (self.cursor, self.next_seq) = (moved.cursor, moved.seq);
-            self.rank = moved.rank;
+            self.go_to(moved.cursor);
+            (self.next_seq, self.rank) = (moved.seq, moved.rank);
         }
         for chunk in reading.chunks.drain(..) {
             if chunk.first_seq > self.member.end() {
@@ -187,21 +212,23 @@ impl Subscription {
         let rank = self.rank;
         let is_own = chunk.author == self.member.client.id;
         let is_wanted = match chunk.body {
-            Body::Messages { .. } => self.echo || !is_own,
-            _ if self.heard().is_some() && self.member.observer => false,
+            Body::Messages { .. } => self.member.echo || !is_own,
+            _ if self.heard().is_some() && self.member.is_observer() => false,
             // The reply to `sub` has told it.
-            Body::Change(_) if is_own && chunk.first_seq == self.member.joined => self.returns,
+            Body::Change(_) if is_own && chunk.first_seq == self.member.joined => {
+                self.has_returned()
+            }
             Body::Change(change) => {
-                if chunk.first_seq > self.member.joined && !self.member.observer {
+                if chunk.first_seq > self.member.joined && !self.member.is_observer() {
                     self.rank = change.after(rank);
                 }
                 true
             }
             Body::Command { .. } => self.member.may_see(&chunk, rank),
         };
-        let number = self.cursor.chunk;
-        let range = self.cursor.offset as usize..chunk.bytes.len();
-        self.cursor = Cursor::at(number + 1);
+        let number = self.chunk;
+        let range = self.offset as usize..chunk.bytes.len();
+        self.go_to(Cursor::at(number + 1));
         self.next_seq = chunk.last_seq() + 1;
         if is_wanted && !range.is_empty() {
             batch.bytes += range.len();
@@ -264,7 +291,7 @@ impl Session {
             looked_at += 1;
             let Some(place) = self.subscriptions.get_mut(slot as usize) else { continue };
             let Some(subscription) = place else { continue };
-            if subscription.untold {
+            if subscription.is_untold() {
                 // It is queued again when its reply goes out.
                 continue;
             }
@@ -320,7 +347,7 @@ impl Session {
         self.queue.extend(next.map(|(slot, _)| slot));
         // Who had left before that has been told so.
         if let Some(seq) = batch.reading.dropped.filter(|seq| *seq == member.end()) {
-            let rank = (!member.observer).then_some(rank);
+            let rank = (!member.is_observer()).then_some(rank);
             let (channel, who) = (channel.name().clone(), self.name.clone());
             let reason = Departure::Dropped;
             batch.frames.push(Frame::Left { channel, seq, member: who, rank, reason });

@@ -106,7 +106,7 @@ impl Subscription {
             }
             // Entries end at u32 offsets.
             let offset = u32::try_from(chunk.offset_of(self.next_seq)).unwrap_or(u32::MAX);
-            self.cursor = Cursor { chunk: number, offset };
+            self.go_to(Cursor { chunk: number, offset });
             self.pass(slot, chunk, batch);
         }
         Some(true)
@@ -141,7 +141,7 @@ impl Session {
     pub fn announce(&mut self, slots: &[u32], is_told: bool) {
         for slot in slots {
             if let Some(Some(subscription)) = self.subscriptions.get_mut(*slot as usize) {
-                subscription.untold = !is_told;
+                subscription.wait_for_reply(!is_told);
                 self.queue.push(*slot);
             }
         }

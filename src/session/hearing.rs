@@ -9,6 +9,7 @@ use crate::error::Fault;
 use crate::log::{Chunk, Form};
 use crate::request::Heard;
 use crate::sync::lock;
+use ecow::EcoString;
 use std::sync::Arc;
 
 /// By which of its names a client has subscribed to a channel.
@@ -66,7 +67,7 @@ impl Session {
     /// made it, and those of the patterns that match.
     pub(super) fn listen(&mut self, subscription: &mut Subscription) {
         let Some(hearing) = self.extra.hearing_mut() else { return };
-        let by_name = !subscription.member.by_pattern;
+        let by_name = !subscription.member.by_pattern();
         let patterns = matching(&self.client, subscription.channel.name());
         let heard = Heard { by_name, by_shard: false, patterns };
         hearing.add(&heard);
@@ -89,7 +90,7 @@ impl Session {
     }
 
     /// The channels that it hears so.
-    pub fn all_heard(&self, under: Under) -> Vec<Arc<str>> {
+    pub fn all_heard(&self, under: Under) -> Vec<EcoString> {
         let is_heard = |subscription: &Subscription| {
             let is_under = subscription.heard().is_some_and(|heard| match under {
                 Under::Name => heard.by_name,
@@ -119,7 +120,7 @@ impl Session {
     }
 
     /// The patterns that the client observes.
-    pub fn patterns(&self) -> Vec<Arc<str>> {
+    pub fn patterns(&self) -> Vec<EcoString> {
         let subscriptions = lock(&self.client.subscriptions);
         subscriptions.patterns().iter().map(|pattern| pattern.as_str().into()).collect()
     }
@@ -169,7 +170,7 @@ impl Session {
 }
 
 /// The client's patterns that match.
-fn matching(client: &Client, channel: &str) -> Box<[Arc<str>]> {
+fn matching(client: &Client, channel: &str) -> Box<[EcoString]> {
     let subscriptions = lock(&client.subscriptions);
     let patterns = subscriptions.patterns().iter().filter(|pattern| pattern.matches(channel));
     patterns.map(|pattern| pattern.as_str().into()).collect()

@@ -178,8 +178,8 @@ impl Session {
             // It has joined anew.
             self.touch(place.channel.clone());
         }
-        self.broker.remember_place(&place.channel, &member, place.echo);
-        let mut subscription = Subscription::new(back.adopted, place.echo);
+        self.broker.remember_place(&place.channel, &member);
+        let mut subscription = Subscription::new(back.adopted);
         subscription.returns();
         subscription.member.dequeue();
         self.fresh.push(subscription.member.slot);
@@ -212,11 +212,11 @@ impl Session {
     pub(super) fn park(&mut self, reason: Close, now_ms: u64) {
         let mut places = Vec::new();
         for subscription in std::mem::take(&mut self.subscriptions).into_iter().flatten() {
-            let Subscription { channel, member, echo, .. } = subscription;
+            let Subscription { channel, member, .. } = subscription;
             if member.has_left() && !member.is_lost() {
                 crate::sync::lock(&self.client.subscriptions).forget(&channel, &member);
             } else {
-                places.push(Place { channel, member, echo });
+                places.push(Place { channel, member });
             }
         }
         let keys = self.extra.get_mut().and_then(|extra| {

@@ -2,11 +2,13 @@
 //! the same and done once.
 
 use super::Session;
+use crate::broker::channel::Channel;
 use crate::broker::{Answer, Key};
 use crate::error::Fault;
 use crate::log::Command;
 use crate::reply::{Line, Reply};
 use crate::request::Publish;
+use std::sync::Arc;
 use std::time::Duration;
 
 impl Session {
@@ -20,9 +22,9 @@ impl Session {
         let Some(key) = key else {
             return self.publish(&channel, term, &[payload], now_ms);
         };
-        let key = self.key(&channel, key, false)?;
-        let channel = key.channel.clone();
-        if let Some(Answer { seq: first_seq, .. }) = self.answered(&key) {
+        let (key, of) = self.key(&channel, key, false)?;
+        if let Some(Answer { seq: first_seq, .. }) = self.answered(&key, &of) {
+            let channel = key.channel;
             let reply = Reply::Published { channel, first_seq, count: 1, receivers: 0 };
             return Ok((!self.quiet).then_some(reply));
         }
@@ -31,7 +33,7 @@ impl Session {
         let note = |seq| broker.remember_answer(&client, &key, answer(seq));
         let reply = self.append(&channel, term, &[payload], note, now_ms)?;
         if let Reply::Published { first_seq, .. } = reply {
-            self.remember(key, answer(first_seq));
+            self.remember(key, &of, answer(first_seq));
         }
         Ok((!self.quiet).then_some(reply))
     }
@@ -47,40 +49,46 @@ impl Session {
         now_ms: u64,
     ) -> Result<Reply, Fault> {
         let key = key.map(|key| self.key(channel, key, true)).transpose()?;
-        let known = key.as_ref().and_then(|key| self.answered(key));
+        let known = key.as_ref().and_then(|(key, of)| self.answered(key, of));
         let answer = if let Some(answer) = known {
             answer
         } else {
             let (broker, client) = (self.broker.clone(), self.client.clone());
             let note = |answer| {
-                if let Some(key) = &key {
+                if let Some((key, _)) = &key {
                     broker.remember_answer(&client, key, answer);
                 }
             };
             self.command(channel, to, timeout, command, note, now_ms)?
         };
-        if let Some(key) = key.filter(|_| known.is_none()) {
-            self.remember(key, answer);
+        if let Some((key, of)) = key.filter(|_| known.is_none()) {
+            self.remember(key, &of, answer);
         }
         let line = Line::new("cmd").at("channel", channel).at("seq", answer.seq);
         Ok(line.with("to", answer.to.unwrap_or(0)).into())
     }
 
-    /// A key on a channel. The first one makes the session worth keeping.
-    fn key(&self, channel: &str, word: Box<str>, is_command: bool) -> Result<Key, Fault> {
-        let channel = self.broker.channel(channel)?.name().clone();
+    /// A key on a channel, and that channel. The first one makes the session
+    /// worth keeping.
+    fn key(
+        &self,
+        channel: &str,
+        word: Box<str>,
+        is_command: bool,
+    ) -> Result<(Key, Arc<Channel>), Fault> {
+        let of = self.broker.channel(channel)?;
         if self.extra.keys().is_none() {
             self.broker.remember_session(&self.client, self.current.as_ref());
         }
-        Ok(Key { channel, word, is_command })
+        Ok((Key { channel: of.name().clone(), word, is_command }, of))
     }
 
-    fn answered(&self, key: &Key) -> Option<Answer> {
-        self.extra.keys()?.get(key)
+    fn answered(&self, key: &Key, of: &Arc<Channel>) -> Option<Answer> {
+        self.extra.keys()?.get(key, of)
     }
 
-    fn remember(&mut self, key: Key, answer: Answer) {
-        if let Some(oldest) = self.extra.parts().keys.get_or_insert_default().put(key, answer) {
+    fn remember(&mut self, key: Key, of: &Arc<Channel>, answer: Answer) {
+        if let Some(oldest) = self.extra.parts().keys.get_or_insert_default().put(key, of, answer) {
             self.broker.forget_answer(&self.client, &oldest);
         }
     }

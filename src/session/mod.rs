@@ -37,6 +37,7 @@ use crate::reply::{Line, Reply};
 use crate::request::Request;
 use crate::store::Waiter;
 use deliver::Subscription;
+use ecow::EcoString;
 use extra::Extra;
 use identity::Introduction;
 use std::sync::Arc;
@@ -52,13 +53,13 @@ pub struct Session {
     broker: Arc<Broker>,
     client: Arc<Client>,
     /// The client's name, at hand.
-    name: Arc<str>,
+    name: EcoString,
     /// What it reads, by slot.
     subscriptions: Vec<Option<Subscription>>,
     /// Slots that have news.
     queue: Slots,
     /// The channel that `/…` goes to.
-    current: Option<Arc<str>>,
+    current: Option<EcoString>,
     /// Whether the `ok` of `pub` and `ack` is left out.
     quiet: bool,
     /// Commands of this client whose results are not all in.
@@ -133,7 +134,7 @@ impl Session {
         let name = match Target::of(&request) {
             Target::Nothing => None,
             Target::Current => self.current.clone(),
-            Target::Named(name) => Some(Arc::from(name)),
+            Target::Named(name) => Some(EcoString::from(name)),
         };
         let reply = self.answer(view, request, now_ms);
         // Whatever it tells of that channel has to be on disk.
@@ -301,7 +302,7 @@ impl Session {
         self.commands -= mail.lane.iter().filter(is_done).count();
         frames.extend(mail.lane);
         for adopted in mail.adopted {
-            self.install(Subscription::new(adopted, true));
+            self.install(Subscription::new(adopted));
         }
         for (number, fetched) in mail.fetched {
             self.take_fetched(number, fetched);
@@ -358,8 +359,8 @@ impl Session {
     }
 
     /// The channel that a request names, or the current one.
-    fn named(&self, channel: Option<String>) -> Result<Arc<str>, Fault> {
-        let named = channel.map(Arc::from).or_else(|| self.current.clone());
+    fn named(&self, channel: Option<String>) -> Result<EcoString, Fault> {
+        let named = channel.map(EcoString::from).or_else(|| self.current.clone());
         named.ok_or_else(|| {
             Fault::new(Code::BadRequest, "which channel? name it, or choose one with sub or use")
         })

@@ -2,7 +2,7 @@
 
 use super::Session;
 use super::deliver::Subscription;
-use crate::broker::{Answer, COMMAND_TIMEOUT};
+use crate::broker::{Answer, COMMAND_TIMEOUT, Role};
 use crate::error::{Code, Fault};
 use crate::frame::Frame;
 use crate::log::Command;
@@ -36,15 +36,16 @@ impl Session {
                 other => other?,
             }
         }
-        let done = self.broker.subscribe(&self.client, name, start, observe, now_ms)?;
+        let role = if observe { Role::Observer } else { Role::Member };
+        let done = self.broker.subscribe(&self.client, name, start, role, echo, now_ms)?;
         let channel = done.adopted.channel.clone();
         if let Some(member) = done.replaced {
             self.extra.parts().leaving.push((channel.clone(), member));
         }
         self.current = Some(channel.name().clone());
-        self.broker.remember_place(&channel, &done.adopted.member, echo);
+        self.broker.remember_place(&channel, &done.adopted.member);
         self.broker.remember_session(&self.client, self.current.as_ref());
-        let mut subscription = Subscription::new(done.adopted, echo);
+        let mut subscription = Subscription::new(done.adopted);
         subscription.knows(done.standing);
         self.fresh.push(subscription.member.slot);
         self.install(subscription);
@@ -85,9 +86,7 @@ impl Session {
     pub(super) fn seen(&self, name: &str, seq: u64) -> Result<(), Fault> {
         let (channel, member) = self.membership(name)?;
         channel.note_seen(&member, seq)?;
-        let place = self.subscriptions.get(member.slot as usize).and_then(Option::as_ref);
-        let echo = place.is_none_or(|subscription| subscription.echo);
-        self.broker.remember_place(&channel, &member, echo);
+        self.broker.remember_place(&channel, &member);
         Ok(())
     }
 

@@ -156,9 +156,9 @@ impl Session {
         }
         for slot in batch.slots.drain(..) {
             let Some(Some(subscription)) = self.subscriptions.get(slot as usize) else { continue };
-            let chunk = subscription.cursor.chunk;
-            let before = subscription.member.advance(chunk, wrote, now_ms);
-            subscription.channel.progressed(&subscription.member, before, chunk);
+            let chunk = subscription.cursor().chunk;
+            subscription.member.advance(chunk, wrote, now_ms);
+            subscription.channel.progressed(&subscription.member);
         }
         batch.pieces.clear();
         self.broker.stats.delivered.add(delivered);
@@ -174,7 +174,7 @@ impl Session {
         if to == piece.chunk.bytes.len() {
             // The last entry was cut: its rest goes out first, so it counts as
             // read, and what came after it is unread.
-            subscription.cursor = Cursor::at(piece.number + 1);
+            subscription.go_to(Cursor::at(piece.number + 1));
             subscription.rank = match piece.chunk.body {
                 Body::Change(change) if piece.chunk.first_seq > subscription.member.joined => {
                     change.after(piece.rank)
@@ -184,7 +184,7 @@ impl Session {
         } else {
             // Entries end at u32 offsets.
             let offset = u32::try_from(to).unwrap_or(u32::MAX);
-            subscription.cursor = Cursor { chunk: piece.number, offset };
+            subscription.go_to(Cursor { chunk: piece.number, offset });
             subscription.rank = piece.rank;
         }
         subscription.next_seq = piece.chunk.seq_at(to);

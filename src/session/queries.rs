@@ -9,6 +9,7 @@ use crate::process;
 use crate::reply::{Line, Reply, Value};
 use crate::request::{Request, Usage};
 use crate::store::{Recovered, Store};
+use ecow::EcoString;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -184,10 +185,10 @@ fn summary(channel: &Summary) -> Line {
 }
 
 fn present(client: &Arc<Client>, now_ms: u64) -> Line {
-    let mut names: Vec<Arc<str>> = {
+    let mut names: Vec<EcoString> = {
         let subscriptions = crate::sync::lock(&client.subscriptions);
-        let present = subscriptions.by_channel.iter().filter(|(_, member)| !member.has_left());
-        present.map(|(name, _)| name.clone()).collect()
+        let present = subscriptions.iter().filter(|(_, member)| !member.has_left());
+        present.map(|(channel, _)| channel.name().clone()).collect()
     };
     names.sort_unstable();
     if names.len() > CHANNELS_SHOWN_MAX {

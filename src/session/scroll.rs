@@ -10,6 +10,7 @@ use crate::log::Body;
 use crate::reply::{Excerpt, Line, Reply};
 use crate::request::Start;
 use crate::store::Fetched;
+use ecow::EcoString;
 use sha2::{Digest, Sha256};
 use std::fmt::Write;
 use std::sync::Arc;
@@ -107,7 +108,7 @@ impl Session {
 
     /// Lets go of the first answer that is read from the disk: enough of it has
     /// been read. Gives the name of its channel.
-    pub fn cut_scroll(&mut self) -> Option<Arc<str>> {
+    pub fn cut_scroll(&mut self) -> Option<EcoString> {
         let scroll = self.extra.disk_mut()?.scrolls.pop_front()?;
         Some(scroll.channel.name().clone())
     }

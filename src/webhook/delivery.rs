@@ -3,6 +3,7 @@
 use super::signature;
 use crate::outbound::Call;
 use bytes::Bytes;
+use ecow::EcoString;
 use hyper::Method;
 use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use jiff::Timestamp;
@@ -26,8 +27,8 @@ pub(super) struct Addressee {
     /// Whom to call.
     pub(super) url: Url,
     /// The channel, and the member's name in it.
-    pub(super) channel: Arc<str>,
-    pub(super) member: Arc<str>,
+    pub(super) channel: EcoString,
+    pub(super) member: EcoString,
     /// What signs the deliveries.
     pub(super) secret: Arc<str>,
 }

@@ -57,7 +57,7 @@ impl Channel {
         if hold.may_return && member.kept().is_none() {
             member.keep_from(Some(member.position()));
         }
-        if member.observer {
+        if member.is_observer() {
             return Loss::Nothing;
         }
         let held_ms = now_ms + u64::try_from(self.settings().hold.as_millis()).unwrap_or(0);
@@ -70,7 +70,7 @@ impl Channel {
         if until_ms > now_ms {
             member.go_away(until_ms, is_lent);
             if state.roster.rank(member.key) == Some(0) {
-                self.rules.stats.vacant(&self.name, now_ms);
+                self.rules().stats.vacant(&self.name, now_ms);
             }
             return Loss::Held { until_ms };
         }
@@ -106,8 +106,8 @@ impl Channel {
     /// Nobody reads for this member until its session is resumed: nobody waits
     /// for it either.
     pub fn stop_reading(&self, member: &Member) {
-        let before = member.stop_reading();
-        self.progressed(member, before, member.position());
+        member.stop_reading();
+        self.progressed(member);
     }
 
     /// A member's session is resumed: it goes on behind `seen`, in the seat that
@@ -117,7 +117,7 @@ impl Channel {
         let seen = seen.min(state.log.head());
         let cursor = state.log.seek(seen + 1);
         if self.is_absent_top(&state, member) {
-            self.rules.stats.filled(&self.name, now_ms);
+            self.rules().stats.filled(&self.name, now_ms);
         }
         member.come_back();
         member.has_seen(seen);
@@ -125,7 +125,7 @@ impl Channel {
         member.advance(cursor.chunk, true, now_ms);
         let rank = state.rank_at(member, cursor.chunk);
         let is_here = self.present(&state, member).is_ok();
-        let standing = state.standing(member.key).filter(|_| is_here && !member.observer);
+        let standing = state.standing(member.key).filter(|_| is_here && !member.is_observer());
         let missed = state.first_kept().saturating_sub(seen + 1);
         let (channel, member, next_seq) = (self.clone(), member.clone(), seen + 1);
         let adopted = Adopted { channel, member, cursor, next_seq, rank };

@@ -50,7 +50,7 @@ impl Channel {
         let mut bytes = Vec::new();
         let mut ends = Vec::with_capacity(payloads.len());
         let place = Place { channel: &self.name, seq };
-        self.rules.encode.messages(place, name, payloads, &mut bytes, &mut ends);
+        self.rules().encode.messages(place, name, payloads, &mut bytes, &mut ends);
         if ends.len() == 1 {
             ends = Vec::new();
         }
@@ -102,7 +102,7 @@ impl Channel {
         let mut state = self.lock();
         self.present(&state, sender)?;
         self.accepts(&state)?;
-        let Some(standing) = state.standing(sender.key).filter(|_| !sender.observer) else {
+        let Some(standing) = state.standing(sender.key).filter(|_| !sender.is_observer()) else {
             let text = format!("you observe {}: observers command nobody", self.name);
             return Err(Fault::new(Code::Rank, text));
         };
@@ -124,13 +124,13 @@ impl Channel {
         let name = sender.client.name();
         let mut bytes = Vec::new();
         let (rank, term) = (standing.rank, standing.term);
-        self.rules.encode.command(place, &name, rank, term, command, &mut bytes);
+        self.rules().encode.command(place, &name, rank, term, command, &mut bytes);
         let body = Body::Command { rank, to: to.map(|to| to.client.id) };
         // At most as many as there are members.
         let sent = u32::try_from(recipients.len()).unwrap_or(u32::MAX);
         note(seq, sent);
         state.append_one(sender.client.id, body, bytes, now_ms);
-        let (sender, counts) = (&sender.client, self.rules.stats.clone());
+        let (sender, counts) = (&sender.client, self.rules().stats.clone());
         state.extra.parts().commands.open(seq, sender.clone(), recipients, counts);
         let held_up = self.relieve(&mut state, now_ms);
         Ok((Appended { seq, held_up, receivers: state.seats.len() }, sent))
@@ -145,7 +145,7 @@ impl Channel {
     ) -> Result<(Key, u32), Fault> {
         let name = member.client.name();
         let (own, other) = (state.roster.rank(superior.key), state.roster.rank(member.key));
-        match (own.filter(|_| !superior.observer), other.filter(|_| !member.observer)) {
+        match (own.filter(|_| !superior.is_observer()), other.filter(|_| !member.is_observer())) {
             _ if self.present(state, member).is_err() => Err(self.no_member(&name)),
             (Some(own), Some(other)) if own < other => Ok((member.key, other)),
             _ => {

@@ -8,6 +8,7 @@ use crate::broker::stats::ChannelStats;
 use crate::error::{Code, Fault};
 use crate::frame::{Frame, Outcome};
 use crate::roster::Key;
+use ecow::EcoString;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Instant;
@@ -70,9 +71,9 @@ impl Commands {
     /// for one that does not wait for this member.
     pub fn answer(
         &mut self,
-        channel: &Arc<str>,
+        channel: &EcoString,
         seq: u64,
-        (key, member): (Key, Arc<str>),
+        (key, member): (Key, EcoString),
         code: i32,
         text: String,
     ) -> Result<(), Fault> {
@@ -89,7 +90,7 @@ impl Commands {
     }
 
     /// A member has left: whatever was awaited of it will not come.
-    pub fn left(&mut self, channel: &Arc<str>, key: Key, member: &Arc<str>) {
+    pub fn left(&mut self, channel: &EcoString, key: Key, member: &EcoString) {
         let waiting = self.open.iter().filter(|(_, open)| open.awaited.contains_key(&key));
         for seq in waiting.map(|(seq, _)| *seq).collect::<Vec<_>>() {
             self.settle(channel, seq, key, member.clone(), Outcome::Left, String::new());
@@ -97,7 +98,7 @@ impl Commands {
     }
 
     /// A command's time is up.
-    pub fn expire(&mut self, channel: &Arc<str>, seq: u64, name: impl Fn(Key) -> Arc<str>) {
+    pub fn expire(&mut self, channel: &EcoString, seq: u64, name: impl Fn(Key) -> EcoString) {
         let Some(open) = self.open.get(&seq) else { return };
         let mut late: Vec<(u32, Key)> =
             open.awaited.iter().map(|(key, rank)| (*rank, *key)).collect();
@@ -120,10 +121,10 @@ impl Commands {
 
     fn settle(
         &mut self,
-        channel: &Arc<str>,
+        channel: &EcoString,
         seq: u64,
         key: Key,
-        member: Arc<str>,
+        member: EcoString,
         outcome: Outcome,
         text: String,
     ) {

@@ -163,7 +163,7 @@ impl State {
     pub(super) fn rank_in_memory(&self, member: &Member) -> Option<RankAt> {
         let rank = self.rank_at(member, self.log.first_chunk());
         let seq = self.log.first_seq() - 1;
-        (!member.observer).then_some(RankAt { rank, seq, joined: member.joined })
+        (!member.is_observer()).then_some(RankAt { rank, seq, joined: member.joined })
     }
 
     /// A change of the roster is about to be appended.
@@ -209,7 +209,7 @@ impl Kept {
 impl Channel {
     /// Whether its entries are on disk before anybody sees them.
     pub fn is_durable(&self) -> bool {
-        self.special.as_ref().is_some_and(|special| special.settings.durable)
+        self.charter.settings.durable
     }
 
     /// Whether the store knows it.
@@ -275,7 +275,7 @@ impl Channel {
         }
         let last = state.log.next_chunk() - 1;
         disk.waiting_bytes += state.log.chunk(last).map_or(0, |chunk| chunk.weight());
-        if disk.waiting_bytes > self.rules.log_bytes {
+        if disk.waiting_bytes > self.rules().log_bytes {
             self.close_for_disk();
         }
         if !disk.ticket.as_ref().is_some_and(Ticket::is_open)
@@ -361,7 +361,7 @@ impl Source for Channel {
         let unwritten = disk.visible.0..log.next_chunk();
         let weights = unwritten.filter_map(|number| log.chunk(number));
         disk.waiting_bytes = weights.map(|chunk| chunk.weight()).sum();
-        let is_relieved = disk.durable && disk.waiting_bytes <= self.rules.log_bytes / 2;
+        let is_relieved = disk.durable && disk.waiting_bytes <= self.rules().log_bytes / 2;
         if is_relieved && self.is_held_up() {
             self.open(&mut state);
         }

@@ -2,7 +2,7 @@
 
 use super::commands::Commands;
 use super::durable::OnDisk;
-use super::pressure::Publishers;
+use super::pressure::Pressure;
 use super::wake::Readers;
 use crate::broker::member::Member;
 use std::sync::Arc;
@@ -21,8 +21,8 @@ pub(super) struct Parts {
     pub(super) leavers: Vec<Arc<Member>>,
     /// Commands that wait for results.
     pub(super) commands: Commands,
-    /// Publishers that wait, and for how many members.
-    pub(super) publishers: Publishers,
+    /// Who waits for whom, and when to look what can go.
+    pub(super) pressure: Pressure,
     /// Clients that wait for news, members or not.
     pub(super) readers: Readers,
     /// Set once the channel is removed: the seq that ended it.

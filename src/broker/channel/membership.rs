@@ -2,7 +2,7 @@
 
 use super::{Channel, Standing, State, not_member};
 use crate::broker::directory::Client;
-use crate::broker::member::{Adopted, Member};
+use crate::broker::member::{Adopted, Member, Role};
 use crate::error::{Code, Fault};
 use crate::log::{Body, Cursor, Departure, Place};
 use crate::request::Start;
@@ -16,6 +16,8 @@ pub struct Entrance<'a> {
     pub start: Start,
     /// As what.
     pub role: Role,
+    /// Whether it gets what it publishes itself.
+    pub echo: bool,
     /// The observer that it was until now.
     pub replaces: Option<&'a Member>,
     /// Its session is resumed: it goes on where the log still can, however
@@ -25,21 +27,11 @@ pub struct Entrance<'a> {
     pub keeps: bool,
 }
 
-/// As what someone comes in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// With a rank.
-    Member,
-    /// Without one.
-    Observer,
-    /// Without one, because a pattern matches.
-    PatternObserver,
-}
-
 impl Entrance<'_> {
     /// How someone comes in who begins to read here.
     pub fn at(start: Start) -> Self {
-        Entrance { start, role: Role::Member, replaces: None, returns: false, keeps: false }
+        let role = Role::Member;
+        Entrance { start, role, echo: true, replaces: None, returns: false, keeps: false }
     }
 }
 
@@ -62,7 +54,7 @@ impl Channel {
         self.accepts(&state)?;
         let replaced = entrance.replaces.filter(|old| self.present(&state, old).is_ok());
         let places = self.settings().members_max.map_or(usize::MAX, |max| max as usize);
-        let places = places.min(self.rules.members_max);
+        let places = places.min(self.rules().members_max);
         if state.seats.len() - usize::from(replaced.is_some()) >= places {
             return Err(Fault::new(
                 Code::Full,
@@ -82,8 +74,7 @@ impl Channel {
         }
         let key = state.seats.vacant_key();
         let mut member = Member::new(client.clone(), slot, key, joined);
-        member.observer = observes;
-        member.by_pattern = entrance.role == Role::PatternObserver;
+        (member.role, member.echo) = (entrance.role, entrance.echo);
         member.advance(cursor.chunk, true, now_ms);
         member.has_seen(next_seq - 1);
         member.keep_from(entrance.keeps.then_some(cursor.chunk));
@@ -219,7 +210,7 @@ impl Channel {
         self.present(&state, superior)?;
         self.must_be_top(&state, superior)?;
         self.must_be_in(&state, view)?;
-        if member.observer || self.present(&state, member).is_err() {
+        if member.is_observer() || self.present(&state, member).is_err() {
             return Err(self.no_member(&member.client.name()));
         }
         let members = state.roster.len();
@@ -279,8 +270,8 @@ impl Channel {
         let seats = std::mem::take(&mut state.seats);
         self.note_end(&mut state, end);
         let members = u64::from(state.roster.len());
-        self.rules.stats.changes.add(Departure::Dropped.as_str(), members);
-        self.rules.stats.deserted(&self.name);
+        self.rules().stats.changes.add(Departure::Dropped.as_str(), members);
+        self.rules().stats.deserted(&self.name);
         if state.extra.disk().is_some() {
             // They hear of it when it is on disk.
             state.extra.parts().leavers.extend(seats.iter().cloned());
@@ -306,7 +297,7 @@ impl Channel {
     ) {
         let place = Place { channel: &self.name, seq: state.log.head() + 1 };
         let mut bytes = Vec::new();
-        self.rules.encode.change(place, &client.name(), change, reason, &mut bytes);
+        self.rules().encode.change(place, &client.name(), change, reason, &mut bytes);
         state.note_change(change);
         state.append_one(client.id, Body::Change(change), bytes, now_ms);
         self.relieve(state, now_ms);
@@ -315,7 +306,7 @@ impl Channel {
 
     /// Counts a change of the roster, which is there already.
     fn count_change(&self, state: &State, change: Change, reason: Option<Departure>, now_ms: u64) {
-        let counts = &self.rules.stats;
+        let counts = &self.rules().stats;
         counts.changed(change, reason);
         let Some(top) = state.roster.at(0) else { return counts.deserted(&self.name) };
         // The term of rank 0 is the seq at which its member got there.

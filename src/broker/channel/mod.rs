@@ -5,6 +5,7 @@
 
 mod absence;
 mod append;
+mod charter;
 mod commands;
 mod durable;
 mod extra;
@@ -18,71 +19,39 @@ mod wake;
 
 pub use absence::{Hold, Loss, Return};
 pub use append::Appended;
+pub use charter::{Charter, Rules};
 pub use durable::Behind;
-pub use membership::{Entrance, Role};
+pub use membership::Entrance;
 pub use pressure::Round;
 pub use read::{Past, Reading};
 pub use restart::RestoredSeat;
 
 use super::member::Member;
-use super::stats::ChannelStats;
 use crate::error::{Code, Fault, quoted};
-use crate::log::{Encode, MemoryLog};
+use crate::log::MemoryLog;
 use crate::moment::Second;
 use crate::request::Settings;
 use crate::roster::{Key, Roster};
-use crate::store::Store;
 use crate::sync::lock;
 use durable::Kept;
+use ecow::EcoString;
 use extra::Extra;
 use jiff::Timestamp;
 use pressure::Gate;
 use seats::Seats;
-use std::fmt;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard};
-
-/// What all channels of a broker have in common.
-pub struct Rules {
-    /// How entries look on the wire.
-    pub encode: Box<dyn Encode>,
-    /// Members and observers of a channel at most, unless it was made for fewer.
-    pub members_max: usize,
-    /// Bytes that a channel's log keeps at most.
-    pub log_bytes: usize,
-    /// Without progress for this long, a member slows nobody.
-    pub stall_ms: u64,
-    /// What outlives the broker, if anything does.
-    pub store: Option<Store>,
-    /// Where is counted what happens.
-    pub stats: Arc<ChannelStats>,
-}
-
-impl fmt::Debug for Rules {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Rules").field("log_bytes", &self.log_bytes).finish_non_exhaustive()
-    }
-}
 
 /// A named log, and who reads it.
 #[derive(Debug)]
 pub struct Channel {
-    name: Arc<str>,
-    rules: Arc<Rules>,
+    name: EcoString,
+    charter: Arc<Charter>,
     created: Second,
-    special: Option<Box<Special>>,
     gate: Gate,
     /// Something was appended, and somebody is about to call [`Channel::wake`].
     touched: AtomicBool,
     state: Mutex<State>,
-}
-
-/// What most channels are made without.
-#[derive(Debug)]
-struct Special {
-    settings: Settings,
-    /// Its way to the store, if there is one.
-    kept: Option<Kept>,
 }
 
 #[derive(Debug, Default)]
@@ -90,8 +59,6 @@ struct State {
     log: MemoryLog,
     roster: Roster,
     seats: Seats,
-    /// The log's weight at which to look again what of it can go.
-    look_bytes: usize,
     extra: Extra,
 }
 
@@ -99,7 +66,7 @@ struct State {
 #[derive(Clone, Debug)]
 pub struct Summary {
     /// Its name.
-    pub name: Arc<str>,
+    pub name: EcoString,
     /// How it was made.
     pub settings: Settings,
     /// When.
@@ -138,7 +105,7 @@ pub struct Standing {
 #[derive(Clone, Debug)]
 pub struct Ranked {
     /// Who.
-    pub name: Arc<str>,
+    pub name: EcoString,
     /// Since which seq at this rank.
     pub term: u64,
     /// Whether its connection is lost and the seat held for it.
@@ -151,50 +118,45 @@ pub struct Ranked {
 }
 
 impl Channel {
-    /// An empty channel. If there is a store, it is made known to it.
-    pub fn new(name: Arc<str>, settings: Settings, rules: Arc<Rules>) -> Arc<Self> {
+    /// An empty channel, under the charter of those without settings or another
+    /// one like it. If there is a store, it is made known to it.
+    pub fn new(name: EcoString, settings: Settings, plain: &Arc<Charter>) -> Arc<Self> {
         let created = Second::now();
+        let Some(store) = plain.rules.store.clone() else {
+            return Arc::new(Channel::with(name, created, plain.with(settings), State::default()));
+        };
         let channel = Arc::new_cyclic(|me| {
-            let mut state = State::default();
-            let kept = rules.store.clone().map(|store| {
-                let (kept, head, disk) = Kept::create(store, &name, &settings, created, me);
-                state.log = MemoryLog::after(head, 0);
-                state.extra.parts().disk = Some(disk);
-                kept
-            });
-            Channel::with(name, settings, rules, created, kept, state)
+            let (kept, head, disk) = Kept::create(store, &name, &settings, created, me);
+            let charter = Charter { rules: plain.rules.clone(), settings, kept: Some(kept) };
+            let mut state = State { log: MemoryLog::after(head, 0), ..State::default() };
+            state.extra.parts().disk = Some(disk);
+            Channel::with(name, created, Arc::new(charter), state)
         });
         channel.note_made();
         channel
     }
 
-    fn with(
-        name: Arc<str>,
-        settings: Settings,
-        rules: Arc<Rules>,
-        created: Second,
-        kept: Option<Kept>,
-        state: State,
-    ) -> Self {
+    fn with(name: EcoString, created: Second, charter: Arc<Charter>, state: State) -> Self {
         let (gate, touched) = (Gate::default(), AtomicBool::new(false));
-        let state = Mutex::new(state);
-        let is_special = kept.is_some() || settings != Settings::default();
-        let special = is_special.then(|| Box::new(Special { settings, kept }));
-        Channel { name, rules, created, special, gate, touched, state }
+        Channel { name, charter, created, gate, touched, state: Mutex::new(state) }
+    }
+
+    fn rules(&self) -> &Rules {
+        &self.charter.rules
     }
 
     /// Its name.
-    pub fn name(&self) -> &Arc<str> {
+    pub fn name(&self) -> &EcoString {
         &self.name
     }
 
     /// How it was made.
     pub fn settings(&self) -> Settings {
-        self.special.as_ref().map(|special| special.settings).unwrap_or_default()
+        self.charter.settings
     }
 
     fn kept(&self) -> Option<&Kept> {
-        self.special.as_ref()?.kept.as_ref()
+        self.charter.kept.as_ref()
     }
 
     /// Its figures.
@@ -271,7 +233,7 @@ impl Channel {
     /// How many members and observers have subscribed to this very channel, and
     /// not to a pattern that matches.
     pub fn subscribers(&self) -> usize {
-        self.lock().seats.iter().filter(|member| !member.by_pattern).count()
+        self.lock().seats.iter().filter(|member| !member.by_pattern()).count()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

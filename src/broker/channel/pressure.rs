@@ -10,18 +10,19 @@
 //! Looking at every member's position is O(members), so it is done only when
 //! the log has doubled since the last look, or is full: O(1) for each byte.
 //!
-//! The *gate* is open, or holds the number of a chunk that every live member
-//! must pass before publishers go on. Members that lag behind it are marked
-//! and counted under the lock. A member moves without the lock: it stores its
-//! position, then loads the gate; whoever closes the gate stores it, then loads
-//! the positions. Sequential consistency means that one of the two sees the
-//! other: a member that passes unseen by the count comes here to be uncounted.
+//! The *gate* is open, or closed at a chunk that every live member must pass
+//! before publishers go on. Members that lag behind it are marked and counted
+//! under the lock. A member moves without the lock: it stores its position, then
+//! looks whether the gate is closed; whoever closes the gate does so first, and
+//! then loads the positions. Sequential consistency means that one of the two
+//! sees the other: a member that passes unseen by the count comes here to be
+//! uncounted.
 
 use super::{Channel, State};
 use crate::broker::directory::Client;
 use crate::broker::member::Member;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 
 /// A log smaller than this is not worth looking at: a look costs every member's
 /// position, and this is some twenty short messages. What a quiet channel keeps
@@ -30,22 +31,42 @@ const LOOK_BYTES_MIN: usize = 4 * 1024;
 /// So few members are looked at after every append: most channels are small and
 /// quiet, and keep nothing that their members have.
 const FEW: usize = 2;
-const OPEN: u64 = 0;
-/// Publishers wait for the disk, and for no member.
-const DISK: u64 = u64::MAX;
 
-/// The chunk that live members must pass before publishers go on, if any.
+/// Whether publishers go on, and what they wait for if not. To be changed under
+/// the channel's lock only.
 #[derive(Debug, Default)]
-pub(super) struct Gate(AtomicU64);
+pub(super) struct Gate(AtomicU8);
 
-/// Publishers that wait.
+const OPEN: u8 = 0;
+/// Publishers wait for members.
+const CLOSED: u8 = 1;
+/// They wait for the disk, and for no member.
+const CLOSED_FOR_DISK: u8 = 2;
+
+impl Gate {
+    fn get(&self) -> u8 {
+        self.0.load(Ordering::SeqCst)
+    }
+
+    fn set(&self, what: u8) {
+        self.0.store(what, Ordering::SeqCst);
+    }
+}
+
+/// Who waits for whom, and when to look what can go.
 #[derive(Debug, Default)]
-pub(super) struct Publishers {
+pub(super) struct Pressure {
+    /// Publishers that wait.
     waiting: Vec<Arc<Client>>,
     /// How many members hold them up.
     holding_up: usize,
+    /// Where the gate was closed last: the chunk that those must pass.
+    closed_at: u64,
     /// How often those who waited have been woken.
     round: Round,
+    /// The log's weight at which to look again what of it can go, if that is more
+    /// than [`LOOK_BYTES_MIN`].
+    look_bytes: usize,
 }
 
 /// Since when a publisher waits: the next time that all are woken, it is.
@@ -55,7 +76,7 @@ pub struct Round(u64);
 impl Channel {
     /// Whether publishers have to wait.
     pub fn is_held_up(&self) -> bool {
-        self.gate.0.load(Ordering::SeqCst) != OPEN
+        self.gate.get() != OPEN
     }
 
     /// Whether this publisher has to wait; then it will be woken. Since when it
@@ -72,9 +93,9 @@ impl Channel {
         if !self.is_held_up() {
             return false;
         }
-        let publishers = &mut state.extra.parts().publishers;
-        if since.replace(publishers.round) != Some(publishers.round) {
-            publishers.waiting.push(publisher.clone());
+        let pressure = &mut state.extra.parts().pressure;
+        if since.replace(pressure.round) != Some(pressure.round) {
+            pressure.waiting.push(publisher.clone());
         }
         true
     }
@@ -87,8 +108,7 @@ impl Channel {
             return self.is_held_up();
         }
         self.note_append(state);
-        let worth = state.look_bytes.max(LOOK_BYTES_MIN.min(self.log_bytes()));
-        if state.log.weight() > worth || state.seats.len() <= FEW {
+        if self.is_worth_a_look(state) {
             self.drop_unneeded(state, now_ms);
             if state.log.weight() > self.log_bytes() && !self.is_held_up() {
                 self.close(state, now_ms);
@@ -100,12 +120,11 @@ impl Channel {
     /// Drops from memory what is on disk: what nobody here needs, and, if there
     /// is too much, whatever it is. Who needs it reads it there.
     pub(super) fn drop_written(&self, state: &mut State) {
-        let worth = state.look_bytes.max(LOOK_BYTES_MIN.min(self.log_bytes()));
-        if !self.is_durable() || state.log.weight() <= worth && state.seats.len() > FEW {
+        if !self.is_durable() || !self.is_worth_a_look(state) {
             return;
         }
         let end = state.visible().0;
-        let State { log, seats, extra, look_bytes, .. } = state;
+        let State { log, seats, extra, .. } = state;
         let leavers = extra.present_leavers();
         let unread = leavers.iter().filter(|leaver| log.first_seq() <= leaver.end());
         let places = unread.map(|leaver| leaver.position());
@@ -119,20 +138,37 @@ impl Channel {
                 log.drop_first();
             }
         }
-        *look_bytes = (2 * log.weight()).min(self.log_bytes());
+        self.has_looked(state);
+    }
+
+    /// Whether to look at every member's position now.
+    fn is_worth_a_look(&self, state: &State) -> bool {
+        let look_bytes = state.extra.get().map_or(0, |extra| extra.pressure.look_bytes);
+        let worth = look_bytes.max(LOOK_BYTES_MIN.min(self.log_bytes()));
+        state.log.weight() > worth || state.seats.len() <= FEW
+    }
+
+    /// What could go has gone: the next look is when what is left has doubled.
+    fn has_looked(&self, state: &mut State) {
+        let next = (2 * state.log.weight()).min(self.log_bytes());
+        if next > LOOK_BYTES_MIN {
+            state.extra.parts().pressure.look_bytes = next;
+        } else if let Some(extra) = state.extra.get_mut() {
+            extra.pressure.look_bytes = 0;
+        }
     }
 
     /// Publishers have to wait until more is on disk.
     pub(super) fn close_for_disk(&self) {
-        self.gate.0.store(DISK, Ordering::SeqCst);
+        self.gate.set(CLOSED_FOR_DISK);
     }
 
     fn log_bytes(&self) -> usize {
-        self.rules.log_bytes
+        self.rules().log_bytes
     }
 
     fn drop_unneeded(&self, state: &mut State, now_ms: u64) {
-        let State { log, seats, extra, look_bytes, .. } = state;
+        let State { log, seats, extra, .. } = state;
         let leavers = extra.present_leavers();
         let (mut needed, mut needed_live) = (u64::MAX, u64::MAX);
         for leaver in leavers {
@@ -156,7 +192,7 @@ impl Channel {
                 log.drop_first();
             }
         }
-        *look_bytes = (2 * log.weight()).min(self.log_bytes());
+        self.has_looked(state);
     }
 
     /// Whether the first chunk need not be kept for newcomers.
@@ -189,64 +225,65 @@ impl Channel {
         // What is gone already cannot be waited for.
         let Some(chunk) = log.chunk(position) else { return true };
         let since_ms = chunk.at_ms.max(member.progressed_ms());
-        now_ms.saturating_sub(since_ms) > self.rules.stall_ms
+        now_ms.saturating_sub(since_ms) > self.rules().stall_ms
     }
 
     fn close(&self, state: &mut State, now_ms: u64) {
         let State { log, seats, .. } = state;
-        let mut gate = log.first_chunk();
+        let mut at = log.first_chunk();
         let mut left = log.weight();
-        while left > self.log_bytes() / 2 && gate < log.next_chunk() {
-            left -= log.chunk(gate).map_or(0, |chunk| chunk.weight());
-            gate += 1;
+        while left > self.log_bytes() / 2 && at < log.next_chunk() {
+            left -= log.chunk(at).map_or(0, |chunk| chunk.weight());
+            at += 1;
         }
-        self.gate.0.store(gate, Ordering::SeqCst);
+        self.gate.set(CLOSED);
         let mut holding_up = 0;
         for member in seats.iter() {
-            let is_slow = member.position() < gate && !self.has_stalled(log, member, now_ms);
+            let is_slow = member.position() < at && !self.has_stalled(log, member, now_ms);
             member.holds_up(is_slow);
             holding_up += usize::from(is_slow);
         }
-        state.extra.parts().publishers.holding_up = holding_up;
+        let pressure = &mut state.extra.parts().pressure;
+        (pressure.holding_up, pressure.closed_at) = (holding_up, at);
         if holding_up == 0 {
             self.open(state);
         }
     }
 
     pub(super) fn open(&self, state: &mut State) {
-        self.gate.0.store(OPEN, Ordering::SeqCst);
+        self.gate.set(OPEN);
         let Some(extra) = state.extra.get_mut() else { return };
-        extra.publishers.round.0 += 1;
-        for publisher in std::mem::take(&mut extra.publishers.waiting) {
+        extra.pressure.round.0 += 1;
+        for publisher in std::mem::take(&mut extra.pressure.waiting) {
             publisher.mailbox.wake();
         }
     }
 
-    /// A member has moved from one position to another: perhaps publishers
-    /// waited for that.
-    pub fn progressed(&self, member: &Member, before: u64, after: u64) {
-        let gate = self.gate.0.load(Ordering::SeqCst);
-        if gate == OPEN || before >= gate || after < gate {
+    /// A member has moved to its present position: perhaps publishers waited for
+    /// that.
+    pub fn progressed(&self, member: &Member) {
+        if self.gate.get() != CLOSED {
             return;
         }
         let mut state = self.lock();
+        let closed_at = state.extra.get().map_or(0, |extra| extra.pressure.closed_at);
         // Who has left is not counted any more, and holds nobody up.
-        if member.holds_up(false) {
+        if member.position() >= closed_at && member.holds_up(false) {
             self.one_less_holds_up(&mut state);
         }
     }
 
     pub(super) fn one_less_holds_up(&self, state: &mut State) {
-        let waiting = &mut state.extra.parts().publishers;
-        waiting.holding_up -= 1;
-        if waiting.holding_up == 0 {
+        let pressure = &mut state.extra.parts().pressure;
+        pressure.holding_up -= 1;
+        if pressure.holding_up == 0 {
             self.open(state);
         }
     }
 
     pub(super) fn hold_up_nobody(&self, state: &mut State) {
         if let Some(extra) = state.extra.get_mut() {
-            extra.publishers.holding_up = 0;
+            extra.pressure.holding_up = 0;
         }
         self.open(state);
     }
@@ -261,9 +298,9 @@ impl Channel {
         let State { log, seats, .. } = &*state;
         let stalled = seats.iter().filter(|member| self.has_stalled(log, member, now_ms));
         let passed = stalled.filter(|member| member.holds_up(false)).count();
-        let waiting = &mut state.extra.parts().publishers;
-        waiting.holding_up -= passed;
-        if waiting.holding_up == 0 {
+        let pressure = &mut state.extra.parts().pressure;
+        pressure.holding_up -= passed;
+        if pressure.holding_up == 0 {
             self.open(&mut state);
         }
         self.is_held_up()

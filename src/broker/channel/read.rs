@@ -63,7 +63,7 @@ impl State {
             departure => departure,
         };
         // An observer has no rank, and needs none to see everything.
-        let Some((rank, until)) = last.filter(|_| !member.observer) else { return 0 };
+        let Some((rank, until)) = last.filter(|_| !member.is_observer()) else { return 0 };
         let after_join = self.log.seek(member.joined + 1).chunk;
         self.log.rank_before(chunk.max(after_join)..until, rank)
     }
@@ -107,7 +107,7 @@ impl Channel {
         // A rank is told when what gave it can be seen.
         reading.view = if state.roster.view() > end_seq { view } else { state.roster.view() };
         reading.behind = self.id().and_then(|id| state.behind(id, seq));
-        let is_new = reading.view != view && !member.observer && !member.has_left();
+        let is_new = reading.view != view && !member.is_observer() && !member.has_left();
         reading.standing = is_new.then(|| state.standing(member.key)).flatten();
         if let Some(behind) = &mut reading.behind {
             behind.rank = state.rank_in_memory(member);
@@ -250,7 +250,7 @@ impl Channel {
         let mut at = range.start;
         while at < range.end && matches!(chunk.body, Body::Messages { .. }) {
             let entry = chunk.entry_at(at);
-            payloads.push(self.rules.encode.payload(&chunk.bytes[entry.clone()]));
+            payloads.push(self.rules().encode.payload(&chunk.bytes[entry.clone()]));
             at = entry.end;
         }
         payloads

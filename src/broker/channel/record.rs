@@ -39,11 +39,11 @@ pub(super) fn channel_record(name: &str, settings: &Settings, created: Second) -
 pub(super) fn seat_record(member: &Member, term: u64) -> SeatRecord {
     SeatRecord {
         client: member.client.id,
-        name: member.client.name().as_ref().to_owned(),
+        name: member.client.name().into(),
         session: member.client.identity().map(|identity| *identity.session.as_bytes()),
         term,
         joined: member.joined,
         since_unix_ms: member.since.unix_ms(),
-        observer: member.observer,
+        observer: member.is_observer(),
     }
 }

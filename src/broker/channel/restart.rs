@@ -1,9 +1,9 @@
 //! Channels and their members from before a restart.
 
 use super::durable::{Kept, OnDisk};
-use super::{Channel, Rules, State, record};
+use super::{Channel, Charter, Rules, State, record};
 use crate::broker::directory::Client;
-use crate::broker::member::Member;
+use crate::broker::member::{Member, Role};
 use crate::broker::remembered::PlaceRecord;
 use crate::log::{Cursor, MemoryLog};
 use crate::moment::Second;
@@ -24,6 +24,8 @@ pub struct RestoredSeat {
     pub record: SeatRecord,
     /// The last seq that it is known to have.
     pub seen: u64,
+    /// Whether it gets what it publishes itself.
+    pub echo: bool,
 }
 
 impl Kept {
@@ -52,7 +54,8 @@ impl Channel {
             let mut state = State { log, ..State::default() };
             state.extra.parts().disk = Some(disk);
             let name = found.record.name.as_str().into();
-            Channel::with(name, settings, rules, created, Some(kept), state)
+            let charter = Charter { rules, settings, kept: Some(kept) };
+            Channel::with(name, created, Arc::new(charter), state)
         });
         channel.note_made();
         channel
@@ -73,10 +76,11 @@ impl Channel {
         let mut members: Vec<Arc<Member>> = Vec::with_capacity(seats.len());
         let mut order = Vec::with_capacity(seats.len());
         let anew = (!self.is_durable()).then_some(state.log.head() + 1);
-        for RestoredSeat { client, slot, record, seen } in seats {
+        for RestoredSeat { client, slot, record, seen, echo } in seats {
             let key = state.seats.vacant_key();
             let mut member = Member::new(client, slot, key, record.joined);
             member.since = Second::of_unix_ms(record.since_unix_ms);
+            member.echo = echo;
             member.has_seen(seen);
             member.go_away(until_ms, false);
             member.keep_from(Some(state.log.next_chunk()));
@@ -110,8 +114,12 @@ impl Channel {
         let mut state = self.lock();
         let key = state.seats.vacant_key();
         let mut member = Member::new(client.clone(), slot, key, place.joined);
-        member.observer = place.observer;
-        member.by_pattern = place.by_pattern;
+        member.role = match place {
+            PlaceRecord { by_pattern: true, .. } => Role::PatternObserver,
+            PlaceRecord { observer: true, .. } => Role::Observer,
+            _ => Role::Member,
+        };
+        member.echo = place.echo;
         member.has_seen(place.seen);
         let next = state.log.next_chunk();
         member.keep_from(Some(next));

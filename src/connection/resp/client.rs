@@ -232,7 +232,7 @@ impl Turn<'_> {
         let idle = self.now_ms.saturating_sub(client.heard_ms()) / 1_000;
         let (subscriptions, patterns) = {
             let subscriptions = crate::sync::lock(&client.subscriptions);
-            (subscriptions.by_channel.len(), subscriptions.patterns().len())
+            (subscriptions.len(), subscriptions.patterns().len())
         };
         let mut line = format!("id={} addr={} name={}", client.id, origin.addr, client.name());
         let _ = write!(line, " age={age} idle={idle} db=0 sub={subscriptions} psub={patterns}");

@@ -9,8 +9,8 @@ use crate::request::{Request, Start, check_name};
 use crate::session::{Hearing, Under};
 use crate::wire::resp::subscribed;
 use crate::wire::rules::bad;
+use ecow::EcoString;
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 /// Channels and patterns that are left in one go.
 const LEFT_AT_ONCE: usize = 256;
@@ -20,9 +20,9 @@ const LEFT_AT_ONCE: usize = 256;
 /// version 2 could be taken for a reply.
 pub(super) struct Parting {
     kind: Kind,
-    todo: VecDeque<Arc<str>>,
+    todo: VecDeque<EcoString>,
     /// What it has left, and whether it had been there.
-    left: Vec<(Arc<str>, bool)>,
+    left: Vec<(EcoString, bool)>,
 }
 
 /// What it leaves.

@@ -9,7 +9,7 @@ use crate::reply::Excerpt;
 use crate::request::Resp;
 use crate::session::{Found, Lookup, Session, Wanted};
 use crate::wire::resp::{Writer, stream_entry};
-use std::sync::Arc;
+use ecow::EcoString;
 use std::task::Poll;
 
 /// How long a client that waits is not looked at, at most, in milliseconds: how
@@ -47,7 +47,7 @@ pub(super) enum What {
 
 /// One of several channels.
 pub(super) struct Part {
-    pub(super) channel: Arc<str>,
+    pub(super) channel: EcoString,
     /// From which seq on; `None` if from now on.
     pub(super) from: Option<u64>,
 }

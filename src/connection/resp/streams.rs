@@ -9,7 +9,7 @@ use crate::request::{Request, Settings};
 use crate::session::Wanted;
 use crate::wire::resp::{after, fields, first_at, last_at};
 use crate::wire::rules::bad;
-use std::sync::Arc;
+use ecow::EcoString;
 
 impl Turn<'_> {
     /// `XADD CH [NOMKSTREAM] [MAXLEN [=|~] N] * FIELD VALUE [FIELD VALUE]…`
@@ -128,7 +128,7 @@ impl Turn<'_> {
         }
         let (channels, ids) = streams.split_at(streams.len() / 2);
         let part = |(channel, id): (&&[u8], &&[u8])| {
-            let channel: Arc<str> = table::text(channel)?.into();
+            let channel: EcoString = table::text(channel)?.into();
             let from = if *id == b"$" { None } else { Some(after(id)?) };
             Ok(Part { channel, from })
         };

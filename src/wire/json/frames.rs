@@ -68,11 +68,11 @@ mod tests {
     use super::*;
     use crate::error::Close;
     use crate::log::Departure;
-    use std::sync::Arc;
+    use ecow::EcoString;
 
     #[test]
     fn every_frame_as_the_protocol_has_it() {
-        let (channel, bob): (Arc<str>, Arc<str>) = ("ops".into(), "bob".into());
+        let (channel, bob): (EcoString, EcoString) = ("ops".into(), "bob".into());
         let ack = |outcome| Frame::Ack {
             channel: channel.clone(),
             seq: 9,

@@ -177,7 +177,7 @@ mod tests {
 
     #[test]
     fn every_kind_of_value_and_rows() {
-        let names: Vec<Arc<str>> = vec!["x".into()];
+        let names: Vec<ecow::EcoString> = vec!["x".into()];
         let mut row = Line::new("client").at("on-close", "a").with("yes", true);
         row = row.with("hold", Duration::from_millis(1500));
         row.fields.push(Field { key: "in", value: Value::Names(names), positional: false });

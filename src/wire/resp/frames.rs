@@ -71,11 +71,11 @@ mod tests {
     use crate::error::Close;
     use crate::frame::JobState;
     use crate::log::Departure;
-    use std::sync::Arc;
+    use ecow::EcoString;
 
     #[test]
     fn every_frame_as_the_protocol_has_it() {
-        let (channel, bob): (Arc<str>, Arc<str>) = ("ops".into(), "bob".into());
+        let (channel, bob): (EcoString, EcoString) = ("ops".into(), "bob".into());
         let ack = |outcome| Frame::Ack {
             channel: channel.clone(),
             seq: 9,

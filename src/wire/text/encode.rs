@@ -307,7 +307,7 @@ fn said(out: &mut Vec<u8>, kind: &str, from: &str, text: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::Arc;
+    use ecow::EcoString;
 
     fn text(write: impl FnOnce(&mut Vec<u8>)) -> String {
         let mut out = Vec::new();
@@ -348,7 +348,7 @@ mod tests {
 
     #[test]
     fn every_frame_as_the_protocol_has_it() {
-        let (channel, bob): (Arc<str>, Arc<str>) = ("ops".into(), "bob".into());
+        let (channel, bob): (EcoString, EcoString) = ("ops".into(), "bob".into());
         let change =
             |change, reason| text(|out| TextEncoder.change(PLACE, "bob", change, reason, out));
         assert_eq!(change(Change::Join { rank: 2 }, None), "join ops 9 bob 2\n");
