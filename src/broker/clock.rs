@@ -8,6 +8,7 @@ use crate::moment::Moment;
 use crate::sync::lock;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::collections::binary_heap::PeekMut;
 use std::sync::{Condvar, Mutex, PoisonError, Weak};
 use std::time::Duration;
 use uuid::Uuid;
@@ -32,6 +33,23 @@ pub enum Timer {
     Sequence(Box<Uuid>),
     /// Give up the seat of a lost member, unless it came back.
     Seat(Box<Seat>),
+}
+
+impl Timer {
+    /// What it is about is gone: there will be nothing to do.
+    fn is_void(&self) -> bool {
+        match self {
+            Timer::Silence(client) | Timer::Wake(client) | Timer::Lease(client) => is_gone(client),
+            Timer::Deadline(deadline) => is_gone(&deadline.channel),
+            Timer::Stall(channel) => is_gone(channel),
+            Timer::Seat(seat) => is_gone(&seat.member),
+            Timer::Sequence(_) => false,
+        }
+    }
+}
+
+fn is_gone<T>(what: &Weak<T>) -> bool {
+    what.strong_count() == 0
 }
 
 /// The end of a command's time.
@@ -84,13 +102,55 @@ impl Ord for Due {
 #[derive(Debug)]
 pub struct Clock {
     began: Moment,
-    heap: Mutex<BinaryHeap<Reverse<Due>>>,
+    timers: Mutex<Timers>,
     earlier: Condvar,
+}
+
+/// What is to happen, soonest first.
+#[derive(Debug)]
+struct Timers {
+    heap: BinaryHeap<Reverse<Due>>,
+    /// At how many of them to look which are void.
+    look_at: usize,
+}
+
+/// So few timers are not looked through.
+const LOOK_MIN: usize = 1_024;
+
+impl Timers {
+    fn push(&mut self, due: Due) {
+        if self.heap.len() >= self.look_at {
+            self.drop_void();
+        }
+        self.heap.push(Reverse(due));
+    }
+
+    /// Lets go of timers that are void. They hold the memory of what they are
+    /// about: of every client, until it might have been silent for too long, and
+    /// twenty thousand may come and go in a second. To look when they have doubled
+    /// costs each of them as much as twice.
+    fn drop_void(&mut self) {
+        self.heap.retain(|Reverse(due)| !due.timer.is_void());
+        self.look_at = LOOK_MIN.max(2 * self.heap.len());
+        self.heap.shrink_to(self.look_at);
+    }
+
+    fn pop_due(&mut self, now_ms: u64) -> Option<Timer> {
+        let next = self.heap.peek_mut().filter(|next| next.0.at_ms <= now_ms)?;
+        let timer = PeekMut::pop(next).0.timer;
+        // When many have gone at once, what is held for the next few is little.
+        self.look_at = LOOK_MIN.max(2 * self.heap.len()).min(self.look_at);
+        if self.heap.capacity() > 4 * self.look_at {
+            self.heap.shrink_to(self.look_at);
+        }
+        Some(timer)
+    }
 }
 
 impl Default for Clock {
     fn default() -> Self {
-        Clock { began: Moment::now(), heap: Mutex::default(), earlier: Condvar::new() }
+        let timers = Mutex::new(Timers { heap: BinaryHeap::new(), look_at: LOOK_MIN });
+        Clock { began: Moment::now(), timers, earlier: Condvar::new() }
     }
 }
 
@@ -102,10 +162,10 @@ impl Clock {
 
     /// Does this when its time has come.
     pub fn set(&self, at_ms: u64, timer: Timer) {
-        let mut heap = lock(&self.heap);
-        let is_next = heap.peek().is_none_or(|Reverse(next)| at_ms < next.at_ms);
-        heap.push(Reverse(Due { at_ms, timer }));
-        drop(heap);
+        let mut timers = lock(&self.timers);
+        let is_next = timers.heap.peek().is_none_or(|Reverse(next)| at_ms < next.at_ms);
+        timers.push(Due { at_ms, timer });
+        drop(timers);
         if is_next {
             self.earlier.notify_one();
         }
@@ -113,21 +173,14 @@ impl Clock {
 
     /// The next timer whose time has come.
     pub fn next_due(&self, now_ms: u64) -> Option<Timer> {
-        let mut heap = lock(&self.heap);
-        if heap.peek().is_some_and(|Reverse(next)| next.at_ms <= now_ms) {
-            return heap.pop().map(|Reverse(due)| due.timer);
-        }
-        if heap.is_empty() && heap.capacity() > 1024 {
-            *heap = BinaryHeap::new();
-        }
-        None
+        lock(&self.timers).pop_due(now_ms)
     }
 
     /// Sleeps until the next deadline, or an earlier one, or for this long.
     pub fn sleep(&self, at_most: Duration) {
-        let heap = lock(&self.heap);
+        let timers = lock(&self.timers);
         let now_ms = self.now_ms();
-        let wait = match heap.peek() {
+        let wait = match timers.heap.peek() {
             Some(Reverse(next)) => {
                 // One more, so as not to wake within the millisecond before.
                 let left_ms = (next.at_ms + 1).saturating_sub(now_ms);
@@ -135,6 +188,31 @@ impl Clock {
             }
             None => at_most,
         };
-        drop(self.earlier.wait_timeout(heap, wait).unwrap_or_else(PoisonError::into_inner));
+        drop(self.earlier.wait_timeout(timers, wait).unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::broker::directory::Directory;
+    use std::sync::Arc;
+
+    #[test]
+    fn timers_of_who_is_gone_are_let_go_of() {
+        let (clock, directory) = (Clock::default(), Directory::default());
+        let come = || directory.enter(([127, 0, 0, 1], 0).into(), "text", 0);
+        let stays = come();
+        clock.set(1_000, Timer::Silence(Arc::downgrade(&stays)));
+        for _ in 0..10 * LOOK_MIN {
+            let goes = come();
+            clock.set(2_000, Timer::Silence(Arc::downgrade(&goes)));
+            directory.forget(&goes);
+        }
+        assert!(lock(&clock.timers).heap.len() <= LOOK_MIN + 1);
+        assert!(clock.next_due(999).is_none());
+        let first = clock.next_due(1_000);
+        assert!(matches!(first, Some(Timer::Silence(who)) if who.ptr_eq(&Arc::downgrade(&stays))));
+        assert!(clock.next_due(1_000).is_none());
     }
 }
