@@ -81,18 +81,28 @@ fn raw_and_json_take_the_rest_of_the_line_as_it_is() {
         ("pub  --raw   news x ", "x "),
         ("pub --raw -- news x", "x"),
         ("pub --raw news ", ""),
+        ("pub news --raw it's  \"so\" \\n", "it's  \"so\" \\n"),
+        ("pub news --raw  two", " two"),
+        ("pub\tnews --raw --hello", "--hello"),
+        ("pub news --raw", ""),
         ("pub --raw news", ""),
     ] {
         assert_eq!(published(line), ("news".into(), None, Payload::Text(text.into())), "{line:?}");
     }
     assert_eq!(published("pub --term 3 --raw news x").1, Some(3));
     assert_eq!(published("pub --raw --term=3 news x").1, Some(3));
+    assert_eq!(published("pub news --term 3 --raw x").1, Some(3));
+    assert_eq!(published("pub --term 3 news --raw x").1, Some(3));
     let json = "{\"a\": [1, 'x'] }".replace('\'', "\"");
     let line = format!("pub --json news {json}");
-    assert_eq!(published(&line).2, Payload::Json(json.into()));
+    assert_eq!(published(&line).2, Payload::Json(json.clone().into()));
     assert_eq!(code("pub --json news {1}"), Code::BadRequest);
     assert_eq!(code("pub --json --raw news 1"), Code::BadRequest);
-    assert_eq!(code("pub news --raw x"), Code::BadRequest);
+    let line = format!("pub news --key=k --json {json}");
+    assert_eq!(published(&line).2, Payload::Json(json.into()));
+    assert_eq!(code("pub news --json {1}"), Code::BadRequest);
+    assert_eq!(code("pub --json news --raw 1"), Code::BadRequest);
+    assert_eq!(published("pub -- news --raw x").2, Payload::Text("--raw x".into()));
 }
 
 #[test]

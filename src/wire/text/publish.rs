@@ -8,6 +8,7 @@ use crate::payload::Payload;
 use crate::request::Publish;
 use crate::wire::rules::{bad, json};
 use std::borrow::Cow;
+use std::ops::Range;
 
 /// The fast path: `pub CH MESSAGE` without options, quotes and backslashes, in
 /// its only form. Everything else goes the long way round.
@@ -41,8 +42,8 @@ const OPTIONS: &[Known] = &[value("term"), value("key"), flag("raw"), flag("json
 
 /// A `pub` line, in any of its forms.
 pub(super) fn decode(line: &str) -> Result<Publish<'_>, Fault> {
-    if let Some((options, channel, text)) = verbatim(line) {
-        let words = words::unquoted(options).map(str::to_owned);
+    if let Some(Verbatim { options, channel, text }) = Verbatim::read(line) {
+        let words = options.into_iter().flat_map(words::unquoted).map(str::to_owned);
         let mut words = Words::sort("pub", words, OPTIONS, 0)?;
         let payload = match (words.has("raw"), words.has("json")) {
             (true, true) => return Err(bad("--raw and --json exclude each other")),
@@ -54,10 +55,10 @@ pub(super) fn decode(line: &str) -> Result<Publish<'_>, Fault> {
     }
     let words = words::split(line)?.into_iter().skip(1);
     let mut words = Words::sort("pub", words, OPTIONS, 1)?;
-    if words.has("raw") || words.has("json") {
-        return Err(bad("--raw and --json stand before the channel, unquoted"));
-    }
     let channel = words.need("CH")?.into();
+    if words.has("raw") || words.has("json") {
+        return Err(bad("--raw and --json, and what is before them, stand without quotes"));
+    }
     let (term, key) = (words.number("term")?, key(&mut words)?);
     let missing = words.missing("MESSAGE");
     let text = words.into_text();
@@ -88,39 +89,64 @@ pub(super) fn of_words(words: Vec<String>) -> Result<Publish<'static>, Fault> {
     Ok(Publish { channel, term, key, payload })
 }
 
-/// If this `pub` line takes its text verbatim: its options, its channel, and
-/// everything after the channel and one blank.
-fn verbatim(line: &str) -> Option<(&str, &str, &str)> {
-    let mut at = "pub".len();
-    let mut is_verbatim = false;
-    loop {
-        let rest = &line[at..];
-        at += rest.len() - rest.trim_start_matches([' ', '\t']).len();
-        let rest = &line[at..];
-        let end = rest.find([' ', '\t']).unwrap_or(rest.len());
-        let word = &rest[..end];
-        match word {
-            "--raw" | "--json" => is_verbatim = true,
-            "--term" | "--key" => {
-                // Its value is the next word.
-                let value = rest[end..].trim_start_matches([' ', '\t']);
-                let value_end = value.find([' ', '\t']).unwrap_or(value.len());
-                at = line.len() - value.len() + value_end;
-                continue;
-            }
-            _ if word.starts_with("--") && word != "--" => {}
-            _ => {
-                // The channel, after a bare `--` perhaps.
-                let (options, rest) = (&line["pub".len()..at], &line[at..]);
-                let rest = match rest.strip_prefix("-- ") {
-                    Some(rest) => rest.trim_start_matches([' ', '\t']),
-                    None => rest,
-                };
-                let end = rest.find([' ', '\t']).unwrap_or(rest.len());
-                let text = rest.get(end + 1..).unwrap_or_default();
-                return is_verbatim.then_some((options, &rest[..end], text));
-            }
+/// A `pub` line that takes its text as it is.
+struct Verbatim<'a> {
+    /// Its options, before the channel and after it.
+    options: [&'a str; 2],
+    channel: &'a str,
+    /// Everything after the channel and one blank, or after the option behind it
+    /// that asks for this.
+    text: &'a str,
+}
+
+impl<'a> Verbatim<'a> {
+    /// `None` for a line whose text is words.
+    fn read(line: &'a str) -> Option<Self> {
+        let start = "pub".len();
+        let (mut is_verbatim, mut word) = (false, after_options(line, start));
+        while asks_for_verbatim(&line[word.clone()]) {
+            (is_verbatim, word) = (true, after_options(line, word.end));
         }
-        at += end;
+        let have_ended = &line[word.clone()] == "--";
+        let channel = if have_ended { next_word(line, word.end) } else { word };
+        let (mut after, mut end) = ("", channel.end);
+        if !is_verbatim {
+            let word = after_options(line, channel.end);
+            if have_ended || !asks_for_verbatim(&line[word.clone()]) {
+                return None;
+            }
+            (after, end) = (&line[channel.end..word.end], word.end);
+        }
+        let text = line.get(end + 1..).unwrap_or_default();
+        let options = [&line[start..channel.start], after];
+        Some(Verbatim { options, channel: &line[channel], text })
     }
+}
+
+fn asks_for_verbatim(word: &str) -> bool {
+    matches!(word, "--raw" | "--json")
+}
+
+/// The first word from here on that is not an option, or asks for a verbatim
+/// text. Empty at the end of the line.
+fn after_options(line: &str, mut from: usize) -> Range<usize> {
+    loop {
+        let place = next_word(line, from);
+        from = match &line[place.clone()] {
+            // Its value is the next word.
+            "--term" | "--key" => next_word(line, place.end).end,
+            word if word.len() > 2 && word.starts_with("--") && !asks_for_verbatim(word) => {
+                place.end
+            }
+            _ => return place,
+        };
+    }
+}
+
+/// Where the next word is, as blanks tell words apart.
+fn next_word(line: &str, from: usize) -> Range<usize> {
+    let rest = line[from..].trim_start_matches([' ', '\t']);
+    let length = rest.find([' ', '\t']).unwrap_or(rest.len());
+    let start = line.len() - rest.len();
+    start..start + length
 }
