@@ -11,11 +11,15 @@ mod reactor;
 mod tcp;
 #[cfg(test)]
 mod tests;
+mod timer;
 mod unix;
 mod watched;
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::task::Poll;
 use std::time::Duration;
+use timer::Timer;
 
 pub use executor::{JoinHandle, cancel, spawn, use_threads, yield_now};
 pub use tcp::{TcpListener, TcpStream};
@@ -35,12 +39,23 @@ pub async fn unblock<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'stati
     blocking::unblock(work).await
 }
 
+/// Waits for this long, by async-std's own timer: see `timer.rs`.
+async fn wait(duration: Duration) {
+    async_std::task::sleep(duration).await;
+}
+
 /// Waits for this long.
 pub async fn sleep(duration: Duration) {
-    async_std::task::sleep(duration).await;
+    Timer::after(duration).await;
 }
 
 /// Waits for a future for at most this long; `None` if the time ran out first.
 pub async fn timeout<T>(duration: Duration, future: impl Future<Output = T>) -> Option<T> {
-    async_std::future::timeout(duration, future).await.ok()
+    let mut timer = Timer::after(duration);
+    let mut future = pin!(future);
+    poll_fn(|cx| match future.as_mut().poll(cx) {
+        Poll::Ready(done) => Poll::Ready(Some(done)),
+        Poll::Pending => Pin::new(&mut timer).poll(cx).map(|()| None),
+    })
+    .await
 }

@@ -1,0 +1,138 @@
+//! Waiting for a time to come.
+//!
+//! async-std rouses a thread of its own for each timer that is set, which takes
+//! longer than much of what is then done in that time; and most are set for what
+//! does not happen, such as a client that is silent for too long. So all stand in
+//! one table here, and only the soonest of them is async-std's as well.
+
+use super::{spawn, wait};
+use crate::sync::lock;
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Mutex;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+/// When, and a number that tells those of one instant apart.
+type Key = (Instant, u64);
+
+struct Timers {
+    wakers: BTreeMap<Key, Waker>,
+    last_number: u64,
+    /// Until when the task sleeps that wakes them, if there is one.
+    asleep_until: Option<Instant>,
+}
+
+static TIMERS: Mutex<Timers> =
+    Mutex::new(Timers { wakers: BTreeMap::new(), last_number: 0, asleep_until: None });
+
+/// Ready once its time has come.
+#[derive(Debug)]
+pub(super) struct Timer {
+    /// `None` for what is beyond all time.
+    at: Option<Instant>,
+    /// Its number in the table, once it is there.
+    number: Option<u64>,
+}
+
+impl Timer {
+    /// Ready after so long.
+    pub(super) fn after(duration: Duration) -> Self {
+        Timer { at: Instant::now().checked_add(duration), number: None }
+    }
+}
+
+impl Future for Timer {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(at) = self.at else { return Poll::Pending };
+        if at <= Instant::now() {
+            return Poll::Ready(());
+        }
+        let mut timers = lock(&TIMERS);
+        let number = *self.number.get_or_insert_with(|| {
+            timers.last_number += 1;
+            timers.last_number
+        });
+        timers.wakers.insert((at, number), cx.waker().clone());
+        // Most are set for as long as those before them, and so are not the soonest.
+        if timers.asleep_until.is_none_or(|until| at < until) {
+            timers.asleep_until = Some(at);
+            drop(timers);
+            spawn(wake_at(at));
+        }
+        Poll::Pending
+    }
+}
+
+impl Drop for Timer {
+    fn drop(&mut self) {
+        if let (Some(at), Some(number)) = (self.at, self.number) {
+            lock(&TIMERS).wakers.remove(&(at, number));
+        }
+    }
+}
+
+/// Wakes whoever waits for this instant, and then for the next one, until nobody
+/// waits or an earlier one has a task of its own.
+async fn wake_at(mut at: Instant) {
+    loop {
+        wait(at.saturating_duration_since(Instant::now())).await;
+        let (due, next) = {
+            let mut timers = lock(&TIMERS);
+            if timers.asleep_until != Some(at) {
+                return;
+            }
+            let later = timers.wakers.split_off(&(Instant::now(), u64::MAX));
+            let due = std::mem::replace(&mut timers.wakers, later);
+            timers.asleep_until = timers.wakers.keys().next().map(|(at, _)| *at);
+            (due, timers.asleep_until)
+        };
+        due.into_values().for_each(Waker::wake);
+        let Some(next) = next else { return };
+        at = next;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{block_on, sleep, timeout};
+    use super::*;
+    use futures::FutureExt;
+    use std::future::pending;
+
+    const MOMENT: Duration = Duration::from_millis(20);
+    const LONG: Duration = Duration::from_secs(600);
+
+    #[test]
+    fn the_soonest_comes_first_whenever_it_was_set() {
+        let mut long = Box::pin(sleep(LONG));
+        assert_eq!(long.as_mut().now_or_never(), None);
+        let began = Instant::now();
+        block_on(sleep(2 * MOMENT));
+        assert!(began.elapsed() >= 2 * MOMENT);
+        // One after the other, by the task that has woken the first.
+        let two = async { futures::join!(sleep(MOMENT), sleep(2 * MOMENT)) };
+        assert_eq!(block_on(timeout(LONG, two)), Some(((), ())));
+        assert_eq!(long.as_mut().now_or_never(), None);
+    }
+
+    #[test]
+    fn what_is_in_time_counts_and_what_is_not_does_not() {
+        assert_eq!(block_on(timeout(Duration::ZERO, async { 7 })), Some(7));
+        assert_eq!(block_on(timeout(Duration::MAX, sleep(MOMENT))), Some(()));
+        assert_eq!(block_on(timeout(MOMENT, pending::<()>())), None);
+    }
+
+    #[test]
+    fn who_waits_no_more_is_in_no_table() {
+        let mut timer = Timer::after(LONG);
+        assert_eq!((&mut timer).now_or_never(), None);
+        let key = (timer.at.unwrap(), timer.number.unwrap());
+        assert!(lock(&TIMERS).wakers.contains_key(&key));
+        drop(timer);
+        assert!(!lock(&TIMERS).wakers.contains_key(&key));
+    }
+}
