@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use support::{Broker, Child, Client, DEADLINE};
 
@@ -51,33 +51,37 @@ fn what_is_confirmed_before_a_stop_is_heard_before_it() {
             reader.ask("sub log --observe", "ok sub log *");
             reader
         });
-        let mut stream = TcpStream::connect(broker.addr).unwrap();
-        let mut publisher = stream.try_clone().unwrap();
-        let lines = b"pub log x\n".repeat(20);
-        let publishing = std::thread::spawn(move || while stream.write_all(&lines).is_ok() {});
         alice.ask("sub log", "ok sub log *");
+        let stream = TcpStream::connect(broker.addr).unwrap();
+        // Some are always on their way, and none is left unread: what has come by
+        // the end is all that was confirmed.
+        let publishing = std::thread::spawn(move || {
+            let (mut replies, mut confirmed) = (BufReader::new(&stream).lines(), 0);
+            while (&stream).write_all(&b"pub log x\n".repeat(20)).is_ok() {
+                for line in replies.by_ref().map_while(Result::ok).take(20) {
+                    confirmed = line.strip_prefix("ok pub log ").map_or(confirmed, number);
+                }
+            }
+            confirmed
+        });
         alice.until("msg log 500 *");
         broker.child().signal("TERM");
-        let mut replies = String::new();
-        // It may be cut off with what it has sent meanwhile.
-        let _ = publisher.read_to_string(&mut replies);
-        publishing.join().unwrap();
-        let confirmed = last_seq(&replies, "ok pub log ");
+        let confirmed = publishing.join().unwrap();
         assert!(confirmed >= 400, "{confirmed}");
         for reader in &mut readers {
             let heard = String::from_utf8(reader.rest()).unwrap();
             assert!(heard.ends_with("bye shutdown\n"));
-            assert!(last_seq(&heard, "msg log ") >= confirmed, "of {confirmed}: {heard:.100}");
+            let last = heard.lines().rev().find_map(|line| line.strip_prefix("msg log "));
+            assert!(last.is_some_and(|rest| number(rest) >= confirmed), "{confirmed}: {heard:.99}");
         }
         drop((alice, readers));
         assert_eq!(broker.child().ended().code(), Some(0));
     }
 }
 
-/// The number behind this, where it stands last.
-fn last_seq(lines: &str, before: &str) -> u64 {
-    let last = lines.lines().rev().find_map(|line| line.strip_prefix(before));
-    last.and_then(|rest| rest.split(' ').next()?.parse().ok()).unwrap_or(0)
+/// The number that a text begins with.
+fn number(text: &str) -> u64 {
+    text.split(' ').next().and_then(|word| word.parse().ok()).unwrap_or(0)
 }
 
 /// Nothing is due to who has never said anything.

@@ -242,3 +242,36 @@ fn what_was_found_is_told() {
     assert_eq!(field(&stats, "recovered-entries"), "2", "{stats}");
     assert_eq!(field(&stats, "recovered-sessions"), "1", "{stats}");
 }
+
+/// A channel that was dropped and made again is another one: who was in the first,
+/// be it there or away when that ended, is not in the second, and no key that the
+/// first has answered counts for it.
+#[test]
+fn a_channel_made_anew_has_nothing_of_the_first() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = broker(&dir, &[]);
+    let (mut alice, resume_alice) = owner(&first, "alice");
+    let (mut olga, resume_olga) = owner(&first, "olga");
+    alice.ask("create ops --durable", "ok create ops");
+    alice.ask("sub ops", "ok sub ops rank=0 *");
+    olga.ask("sub ops --observe", "ok sub ops observer=yes *");
+    alice.ask("pub --key k ops one", "ok pub ops 2");
+    alice.until("msg ops 2 alice one");
+    olga.until("msg ops 2 alice one");
+    olga.close();
+    alice.ask("drop ops", "ok drop ops");
+    alice.until("left ops 3 alice 0 reason=dropped");
+    let mut bob = first.client("bob");
+    bob.ask("create ops --durable", "ok create ops");
+    bob.ask("pub ops other", "ok pub ops 4");
+    end(first, "KILL");
+
+    let second = broker(&dir, &[]);
+    let mut alice = second.connect("alice");
+    alice.ask(&resume_alice, "ok hello name=alice * channels=0 *");
+    alice.ask("rank ops", "err not-member *");
+    alice.ask("pub --key k ops one", "ok pub ops 5");
+    let mut olga = second.connect("olga");
+    olga.ask(&resume_olga, "ok hello name=olga * channels=0 *");
+    olga.nothing_else();
+}

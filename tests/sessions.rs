@@ -342,3 +342,56 @@ fn nobody_has_seen_what_is_still_to_come() {
     alice.expect_all(&["rank news 1 4 4", "join news 4 alice 1"]);
     alice.nothing_else();
 }
+
+/// Whoever comes back finds that a channel was dropped, and made again: it has left
+/// the first, and observes the second by its pattern, until that ends.
+#[test]
+fn who_comes_back_to_a_channel_made_anew_has_its_place_in_that() {
+    let broker = Broker::start();
+    let mut bob = broker.member("bob", "ops");
+    let (mut alice, secret) = owner(&broker, "alice");
+    alice.ask("sub --pattern o*", "ok sub o*");
+    alice.ask("sub ops", "ok sub ops rank=1 *");
+    bob.expect("join ops 2 alice 1");
+    lose(&broker, alice);
+    bob.expect("left ops 3 alice 1 reason=lost");
+    bob.ask("drop ops", "ok drop ops");
+    bob.expect("left ops 4 bob 0 reason=dropped");
+    bob.ask("sub ops --create", "ok sub ops rank=0 *");
+    let mut alice = resume(&broker, "alice", &format!("--secret {secret}"), "ok hello *");
+    bob.ask("pub ops one", "ok pub ops 2");
+    alice.until("msg ops 2 bob one");
+    bob.expect("msg ops 2 bob one");
+    alice.ask("unsub o*", "ok unsub o*");
+    bob.ask("pub ops two", "ok pub ops 3");
+    alice.nothing_else();
+    bob.expect("msg ops 3 bob two");
+    let row = bob.ask("info ops", "channel ops *");
+    assert_eq!(field(&row, "observers"), "0", "{row}");
+}
+
+/// What was kept for a session is let go of when its grace is over, also of a
+/// channel that it has come to observe while it was away.
+#[test]
+fn nothing_is_kept_for_a_session_that_is_over() {
+    let grace = |config: &mut Config| config.session_grace = Duration::from_millis(200);
+    let broker = Broker::with(grace);
+    let mut bob = broker.client("bob");
+    let (mut alice, _) = owner(&broker, "alice");
+    alice.ask("sub --pattern n*", "ok sub n* matched=0");
+    lose(&broker, alice);
+    bob.ask("sub news --create", "ok sub news rank=0 *");
+    let long = "x".repeat(20_000);
+    for seq in 2..6 {
+        bob.ask(&format!("pub news {long}"), &format!("ok pub news {seq}"));
+        bob.expect(&format!("msg news {seq} bob *"));
+    }
+    eventually("the session is purged", || {
+        bob.send("stats");
+        field(&bob.expect("ok stats *"), "sessions-kept") == "0"
+    });
+    bob.ask("pub news short", "ok pub news *");
+    bob.until("msg news * bob short");
+    let row = bob.ask("info news", "channel news *");
+    assert!(field(&row, "bytes").parse::<u64>().unwrap() < 20_000, "{row}");
+}

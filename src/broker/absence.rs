@@ -160,7 +160,7 @@ impl Broker {
         let entrance = Entrance { echo, returns: true, keeps: true, ..Entrance::at(start) };
         let joined = channel.join(client, slot, entrance, now_ms);
         member.keep_from(None);
-        subscriptions.free_slot(member.slot);
+        subscriptions.forget(channel, member);
         match joined {
             Ok((adopted, standing, _)) => {
                 subscriptions.add(channel.clone(), adopted.member.clone());
@@ -169,7 +169,6 @@ impl Broker {
             }
             Err(fault) => {
                 subscriptions.free_slot(slot);
-                subscriptions.remove(channel.name());
                 Err(fault)
             }
         }
@@ -234,6 +233,10 @@ impl Broker {
     pub(super) fn dissolve(&self, parked: &Parked, now_ms: u64) {
         for place in &parked.places {
             place.member.keep_from(None);
+        }
+        // Those, too, that it was to find when it came back.
+        for (_, member) in lock(&parked.client.subscriptions).iter() {
+            member.keep_from(None);
         }
         self.forget_session(&parked.client, parked.keys.as_deref());
         self.leave_channels(&parked.client, Departure::Lost, now_ms);

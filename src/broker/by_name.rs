@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 /// A channel, found by its name and ordered by it. A table of these holds one
 /// pointer for each, where a map would hold the name beside it.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct ByName(pub Arc<Channel>);
 
 impl Borrow<str> for ByName {

@@ -110,8 +110,8 @@ pub struct Clock {
 #[derive(Debug)]
 struct Timers {
     heap: BinaryHeap<Reverse<Due>>,
-    /// At how many of them to look which are void.
-    look_at: usize,
+    /// How many there are when it is looked next which of them are void.
+    look_len: usize,
 }
 
 /// So few timers are not looked through.
@@ -119,7 +119,7 @@ const LOOK_MIN: usize = 1_024;
 
 impl Timers {
     fn push(&mut self, due: Due) {
-        if self.heap.len() >= self.look_at {
+        if self.heap.len() >= self.look_len {
             self.drop_void();
         }
         self.heap.push(Reverse(due));
@@ -127,21 +127,21 @@ impl Timers {
 
     /// Lets go of timers that are void. They hold the memory of what they are
     /// about: of every client, until it might have been silent for too long, and
-    /// twenty thousand may come and go in a second. To look when they have doubled
-    /// costs each of them as much as twice.
+    /// twenty thousand may come and go in a second. As it is done when they have
+    /// doubled, each timer is looked at once or twice in all.
     fn drop_void(&mut self) {
         self.heap.retain(|Reverse(due)| !due.timer.is_void());
-        self.look_at = LOOK_MIN.max(2 * self.heap.len());
-        self.heap.shrink_to(self.look_at);
+        self.look_len = LOOK_MIN.max(2 * self.heap.len());
+        self.heap.shrink_to(self.look_len);
     }
 
     fn pop_due(&mut self, now_ms: u64) -> Option<Timer> {
         let next = self.heap.peek_mut().filter(|next| next.0.at_ms <= now_ms)?;
         let timer = PeekMut::pop(next).0.timer;
-        // When many have gone at once, what is held for the next few is little.
-        self.look_at = LOOK_MIN.max(2 * self.heap.len()).min(self.look_at);
-        if self.heap.capacity() > 4 * self.look_at {
-            self.heap.shrink_to(self.look_at);
+        // After many have gone at once, the next few are to hold little.
+        self.look_len = LOOK_MIN.max(2 * self.heap.len()).min(self.look_len);
+        if self.heap.capacity() > 4 * self.look_len {
+            self.heap.shrink_to(self.look_len);
         }
         Some(timer)
     }
@@ -149,7 +149,7 @@ impl Timers {
 
 impl Default for Clock {
     fn default() -> Self {
-        let timers = Mutex::new(Timers { heap: BinaryHeap::new(), look_at: LOOK_MIN });
+        let timers = Mutex::new(Timers { heap: BinaryHeap::new(), look_len: LOOK_MIN });
         Clock { began: Moment::now(), timers, earlier: Condvar::new() }
     }
 }

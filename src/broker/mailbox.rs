@@ -14,6 +14,7 @@ use crate::sync::lock;
 use futures::task::AtomicWaker;
 use smallvec::SmallVec;
 use std::collections::VecDeque;
+use std::mem::take;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Waker;
@@ -93,7 +94,7 @@ impl Mailbox {
         let with_lane =
             with_lane && mail.as_ref().is_none_or(|mail| mail.close != Some(Close::TakenOver));
         if !with_lane && let Some(mail) = &mut mail {
-            let (lane, lane_bytes) = (std::mem::take(&mut mail.lane), mail.lane_bytes);
+            let (lane, lane_bytes) = (take(&mut mail.lane), mail.lane_bytes);
             if !lane.is_empty() {
                 inner.mail = Some(Box::new(Mail { lane, lane_bytes, ..Mail::default() }));
             }
@@ -183,13 +184,25 @@ impl Mailbox {
 
     /// A subscription that the broker made for this client.
     pub fn adopt(&self, adopted: Adopted) {
-        lock(&self.inner).mail().adopted.push(adopted);
+        {
+            let mut inner = lock(&self.inner);
+            if inner.abandoned {
+                return;
+            }
+            inner.mail().adopted.push(adopted);
+        }
         self.wake();
     }
 
     /// What was read from the disk for this client, by the number that it gave.
     pub fn fetched(&self, number: u64, fetched: Fetched) {
-        lock(&self.inner).mail().fetched.push((number, fetched));
+        {
+            let mut inner = lock(&self.inner);
+            if inner.abandoned {
+                return;
+            }
+            inner.mail().fetched.push((number, fetched));
+        }
         self.wake();
     }
 
@@ -203,9 +216,13 @@ impl Mailbox {
     pub fn abandon(&self) {
         let mut inner = lock(&self.inner);
         inner.abandoned = true;
-        if let Some(mail) = &mut inner.mail {
-            mail.lane = VecDeque::new();
-        }
+        let Some(mail) = &mut inner.mail else { return };
+        mail.lane = VecDeque::new();
+        // A subscription holds its client, which holds this: they would last for
+        // ever.
+        let (adopted, fetched) = (take(&mut mail.adopted), take(&mut mail.fetched));
+        drop(inner);
+        drop((adopted, fetched));
     }
 }
 

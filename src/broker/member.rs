@@ -30,6 +30,13 @@ pub enum Role {
     PatternObserver,
 }
 
+impl Role {
+    /// Whether that is without a rank.
+    pub fn is_observer(self) -> bool {
+        self != Role::Member
+    }
+}
+
 /// A subscription: a member with a rank, or an observer.
 #[derive(Debug)]
 pub struct Member {
@@ -55,8 +62,7 @@ pub struct Member {
     /// When it last got something, in milliseconds of the broker's clock.
     progressed_ms: AtomicU64,
     fate: OnceBox<Fate>,
-    /// Publishers wait for it to catch up. Only read and changed under the
-    /// channel's lock.
+    /// Publishers wait for it to catch up. Only changed under the channel's lock.
     holds_up: AtomicBool,
 }
 
@@ -103,7 +109,7 @@ impl Member {
 
     /// Whether it is without a rank.
     pub fn is_observer(&self) -> bool {
-        self.role != Role::Member
+        self.role.is_observer()
     }
 
     /// Whether a pattern made it.
@@ -114,7 +120,12 @@ impl Member {
     /// Publishers wait for it from now on, or do not; whether they did. To be
     /// called under the channel's lock.
     pub(super) fn holds_up(&self, holds_up: bool) -> bool {
-        self.holds_up.swap(holds_up, Ordering::Relaxed)
+        self.holds_up.swap(holds_up, Ordering::SeqCst)
+    }
+
+    /// Whether they do; without the channel's lock it may just have changed.
+    pub(super) fn is_holding_up(&self) -> bool {
+        self.holds_up.load(Ordering::SeqCst)
     }
 
     /// What has to be noted of it that need not be of most.

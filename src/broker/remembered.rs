@@ -3,13 +3,15 @@
 //! was answered. They are put there as things happen, without anybody waiting;
 //! who must know waits for the store.
 
+use super::channel::Channel;
 use super::directory::Client;
 use super::member::Member;
 use super::sessions::{Answer, Identity, Key, Keys};
 use crate::log::ClientId;
-use crate::store::{Shelf, Table, decode, encode};
+use crate::store::{ChannelId, Shelf, Table, Unreadable, decode, encode};
 use crate::sync::lock;
 use ecow::EcoString;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -45,6 +47,8 @@ pub struct PlaceRecord {
     pub observer: bool,
     /// Whether a pattern made it.
     pub by_pattern: bool,
+    /// The channel's number: one that was dropped and made again is another one.
+    pub of: ChannelId,
 }
 
 /// How a member without a connection is told things. The session's secret is
@@ -66,6 +70,8 @@ pub struct CallbackRecord {
 struct AnswerRecord {
     seq: u64,
     to: Option<u32>,
+    /// The number of the channel.
+    of: ChannelId,
 }
 
 /// What a record of a session is about; with the session it is the key.
@@ -92,8 +98,9 @@ pub struct Remembered {
     pub record: SessionRecord,
     /// Its channels, by name.
     pub places: BTreeMap<String, PlaceRecord>,
-    /// What was answered to its keys, by seq: the channel, the key, the answer.
-    pub answers: Vec<(String, Box<str>, Answer)>,
+    /// What was answered to its keys, by seq: the channel and its number, the key,
+    /// the answer.
+    pub answers: Vec<((String, ChannelId), Box<str>, Answer)>,
     /// How it is told things, if it has no connection.
     pub callback: Option<CallbackRecord>,
 }
@@ -117,7 +124,7 @@ pub fn put_session(shelf: &dyn Shelf, client: &Client, current: Option<&EcoStrin
 }
 
 /// Notes a channel that a session is subscribed to, or how far it is there.
-pub fn put_place(shelf: &dyn Shelf, channel: &str, member: &Member) {
+pub fn put_place(shelf: &dyn Shelf, channel: &Channel, member: &Member) {
     let Some(Identity { session, .. }) = member.client.identity() else { return };
     let record = PlaceRecord {
         seen: member.seen(),
@@ -125,14 +132,14 @@ pub fn put_place(shelf: &dyn Shelf, channel: &str, member: &Member) {
         echo: member.echo,
         observer: member.is_observer(),
         by_pattern: member.by_pattern(),
+        of: number(channel),
     };
-    let about = About::Place { channel: channel.to_owned() };
+    let about = About::Place { channel: channel.name().to_string() };
     shelf.put(Table::Sessions, &key(session, &about), encode(&record));
 }
 
 /// A session is subscribed to this channel no more.
-pub fn remove_place(shelf: &dyn Shelf, client: &Client, channel: &str) {
-    let Some(Identity { session, .. }) = client.identity() else { return };
+pub fn remove_place(shelf: &dyn Shelf, session: Uuid, channel: &str) {
     let about = About::Place { channel: channel.to_owned() };
     shelf.remove(Table::Sessions, &key(session, &about));
 }
@@ -148,9 +155,23 @@ pub fn remove_callback(shelf: &dyn Shelf, session: Uuid) {
 }
 
 /// Notes what was answered to a key.
-pub fn put_answer(shelf: &dyn Shelf, session: Uuid, of: &Key, answer: Answer) {
-    let record = AnswerRecord { seq: answer.seq, to: answer.to };
-    shelf.put(Table::Sessions, &key(session, &about_answer(of)), encode(&record));
+pub fn put_answer(shelf: &dyn Shelf, session: Uuid, key: &Key, by: &Channel, answer: Answer) {
+    let record = AnswerRecord { seq: answer.seq, to: answer.to, of: number(by) };
+    shelf.put(Table::Sessions, &self::key(session, &about_answer(key)), encode(&record));
+}
+
+/// The number of no channel: of which one a record is that has none.
+pub const UNKNOWN: ChannelId = 0;
+
+/// A record that ends with a channel's number, or, from before that was noted,
+/// without.
+fn decode_numbered<T: DeserializeOwned>(row: &[u8]) -> Result<T, Unreadable> {
+    decode(row).or_else(|e| decode(&[row, &[0]].concat()).map_err(|_| e))
+}
+
+/// Where there is a shelf, the store knows every channel.
+fn number(channel: &Channel) -> ChannelId {
+    channel.id().unwrap_or(UNKNOWN)
 }
 
 /// Forgets what was answered to a key.
@@ -206,11 +227,11 @@ fn one(
             About::Session => record = Some(decode(&row).map_err(damaged)?),
             About::Callback => callback = Some(decode(&row).map_err(damaged)?),
             About::Place { channel } => {
-                places.insert(channel, decode(&row).map_err(damaged)?);
+                places.insert(channel, decode_numbered(&row).map_err(damaged)?);
             }
             About::Answer { channel, word, .. } => {
-                let AnswerRecord { seq, to } = decode(&row).map_err(damaged)?;
-                answers.push((channel, word.into(), Answer { seq, to }));
+                let AnswerRecord { seq, to, of } = decode_numbered(&row).map_err(damaged)?;
+                answers.push(((channel, of), word.into(), Answer { seq, to }));
             }
         }
     }
@@ -222,4 +243,27 @@ fn one(
     };
     answers.sort_by_key(|(.., answer)| answer.seq);
     Ok(Some(Remembered { session, record, places, answers, callback }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_from_before_channels_were_numbered_is_read() {
+        let place = PlaceRecord {
+            seen: 300,
+            joined: 2,
+            echo: true,
+            observer: false,
+            by_pattern: false,
+            of: 7,
+        };
+        let row = encode(&place);
+        assert_eq!(decode_numbered::<PlaceRecord>(&row).unwrap(), place);
+        let before = &row[..row.len() - 1];
+        let place = PlaceRecord { of: UNKNOWN, ..place };
+        assert_eq!(decode_numbered::<PlaceRecord>(before).unwrap(), place);
+        assert!(decode_numbered::<PlaceRecord>(&row[..3]).is_err());
+    }
 }

@@ -9,7 +9,7 @@ use super::remembered::{self, CallbackRecord, PlaceRecord, Remembered};
 use super::sessions::{Answer, Identity, Key, Keys, Kind, Parked, Place};
 use super::{Broker, millis};
 use crate::log::{ClientId, Departure};
-use crate::store::{OpenError, RosterRecord, Shelf};
+use crate::store::{ChannelId, OpenError, RosterRecord, Shelf};
 use crate::sync::lock;
 use ecow::EcoString;
 use std::collections::{BTreeMap, HashMap};
@@ -41,21 +41,21 @@ impl Broker {
     /// Notes a channel that a session is subscribed to, and how far it is there.
     pub fn remember_place(&self, channel: &Channel, member: &Member) {
         if let Some(records) = self.records() {
-            remembered::put_place(records, channel.name(), member);
+            remembered::put_place(records, channel, member);
         }
     }
 
     /// A session is subscribed to this channel no more.
     pub fn forget_place(&self, client: &Client, channel: &str) {
-        if let Some(records) = self.records() {
-            remembered::remove_place(records, client, channel);
+        if let (Some(records), Some(identity)) = (self.records(), client.identity()) {
+            remembered::remove_place(records, identity.session, channel);
         }
     }
 
-    /// Notes what was answered to a key.
-    pub fn remember_answer(&self, client: &Client, key: &Key, answer: Answer) {
+    /// Notes what was answered to a key by its channel.
+    pub fn remember_answer(&self, client: &Client, key: &Key, by: &Channel, answer: Answer) {
         if let (Some(records), Some(identity)) = (self.records(), client.identity()) {
-            remembered::put_answer(records, identity.session, key, answer);
+            remembered::put_answer(records, identity.session, key, by, answer);
         }
     }
 
@@ -139,9 +139,22 @@ impl Broker {
         Ok(())
     }
 
+    /// The channel of this name, if it is still the one with this number.
+    fn channel_of_before(&self, name: &str, number: ChannelId) -> Option<Arc<Channel>> {
+        let is_it = |channel: &Arc<Channel>| channel.id() == Some(number);
+        self.channel(name).ok().filter(|channel| number == remembered::UNKNOWN || is_it(channel))
+    }
+
     /// A client with the session that is remembered of it.
     fn returning(&self, remembered: Remembered, now_ms: u64) -> Returning {
-        let Remembered { session, record, places, answers, callback: _ } = remembered;
+        let Remembered { session, record, mut places, answers, callback: _ } = remembered;
+        places.retain(|name, place| {
+            let is_here = self.channel_of_before(name, place.of).is_some();
+            if !is_here && let Some(records) = self.records() {
+                remembered::remove_place(records, session, name);
+            }
+            is_here
+        });
         let secret = Uuid::from_bytes(record.secret);
         let identity = Identity { session, secret, asked: record.asked };
         let client = self.directory.restore(record.client, &record.name, now_ms);
@@ -151,12 +164,12 @@ impl Broker {
             *lock(&client.subscriptions).patterns_mut() = patterns;
         }
         let mut keys = Keys::default();
-        for (channel, word, answer) in answers {
-            let found = self.channel(&channel).ok();
+        for ((channel, of), word, answer) in answers {
+            let found = self.channel_of_before(&channel, of);
             let key = Key { channel: channel.into(), word, is_command: answer.to.is_some() };
             // One whose entry did not get to the disk was not answered.
-            if let Some(of) = found.filter(|of| of.last_seq() >= answer.seq) {
-                keys.put(key, &of, answer);
+            if let Some(by) = found.filter(|by| by.last_seq() >= answer.seq) {
+                keys.put(key, &by, answer);
             } else if let Some(records) = self.records() {
                 remembered::remove_answer(records, session, &key);
             }

@@ -127,7 +127,9 @@ impl Keys {
             self.answers.remove(oldest);
         }
         // Of a channel that was dropped, it is there already.
-        self.answers.remove(&key);
+        if self.answers.remove(&key).is_some() {
+            self.order.retain(|known| *known != key);
+        }
         self.order.push_back(key.clone());
         self.answers.insert(key, Given { answer, by: Arc::downgrade(channel) });
         oldest

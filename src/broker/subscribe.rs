@@ -150,7 +150,7 @@ impl Broker {
         let channel = self.channel(name)?;
         let member = client.member(name).ok_or_else(|| not_member(name))?;
         channel.leave(&member, Departure::Unsub, now_ms)?;
-        lock(&client.subscriptions).remove(name);
+        lock(&client.subscriptions).remove(&channel, &member);
         self.forget_place(client, name);
         member.notify();
         self.observe_if_matching(client, &channel, now_ms);

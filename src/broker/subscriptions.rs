@@ -64,10 +64,16 @@ impl Subscriptions {
         self.by_channel.len()
     }
 
-    /// The subscription to the channel of this name is no more; its number stays
-    /// taken until its end is read.
-    pub(super) fn remove(&mut self, channel: &str) {
-        self.by_channel.remove(channel);
+    /// This subscription is no more, unless a later one has taken its place;
+    /// whether it was the last one to this channel's name. Its number may still be
+    /// needed, to read it to its end.
+    pub(super) fn remove(&mut self, channel: &Channel, member: &Arc<Member>) -> bool {
+        let name = channel.name().as_str();
+        let is_last = self.by_channel.get(name).is_some_and(|last| Arc::ptr_eq(last, member));
+        if is_last {
+            self.by_channel.remove(name);
+        }
+        is_last
     }
 
     /// Takes out those that are not to be kept.
@@ -104,12 +110,7 @@ impl Subscriptions {
     /// channel, unless a later one has taken its place.
     pub fn forget(&mut self, channel: &Channel, member: &Arc<Member>) -> bool {
         self.free_slot(member.slot);
-        let name = channel.name().as_str();
-        let is_last = self.by_channel.get(name).is_some_and(|last| Arc::ptr_eq(last, member));
-        if is_last {
-            self.by_channel.remove(name);
-        }
-        is_last
+        self.remove(channel, member)
     }
 
     /// The patterns that it observes.

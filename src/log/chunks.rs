@@ -5,7 +5,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// Consecutive chunks, oldest first. Most logs keep none or one, which need no
-/// queue: they take 16 bytes and no allocation then, and not 40 and one.
+/// queue: they take 16 bytes and no allocation then, and not 40 and one. A queue
+/// that was made stays until it is empty: it will be needed again.
 #[derive(Debug, Default)]
 pub(super) enum Chunks {
     #[default]

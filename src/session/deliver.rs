@@ -62,6 +62,14 @@ pub(super) struct Extra {
     after: Option<Arc<Member>>,
 }
 
+impl Extra {
+    /// There is nothing in it.
+    fn is_empty(&self) -> bool {
+        let Extra { has_read, part, heard, returns, untold, after } = self;
+        !(*has_read || *returns || *untold || part.is_some() || heard.is_some() || after.is_some())
+    }
+}
+
 impl Subscription {
     pub(super) fn new(adopted: Adopted) -> Self {
         Subscription {
@@ -136,6 +144,7 @@ impl Subscription {
     pub(super) fn wait_for_reply(&mut self, waits: bool) {
         if waits != self.is_untold() {
             self.extra().untold = waits;
+            self.extra.take_if(|extra| extra.is_empty());
         }
     }
 
@@ -353,6 +362,9 @@ impl Session {
             batch.frames.push(Frame::Left { channel, seq, member: who, rank, reason });
         }
         let was_last = crate::sync::lock(&self.client.subscriptions).forget(&channel, &member);
+        if was_last {
+            self.broker.forget_place(&self.client, channel.name());
+        }
         if was_last && self.current.as_ref() == Some(channel.name()) {
             self.current = None;
         }

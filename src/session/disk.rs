@@ -239,8 +239,10 @@ impl Session {
         let is_stopping = self.broker.is_stopping();
         let awaits = |subscription: &Subscription| {
             let Subscription { channel, member, .. } = subscription;
-            // Whom a stop sends away has not left, and gets what was appended before.
-            let is_due = member.has_left() || is_stopping && channel.has_undecided();
+            // Whom a stop sends away has not left, and gets what was appended before:
+            // all of it, for what is on disk may be visible before it has been woken.
+            let goes_on = || channel.goes_on_at(subscription.cursor().chunk);
+            let is_due = member.has_left() || is_stopping && goes_on();
             channel.is_kept() && is_due && !member.is_lost()
         };
         let is_read = self.extra.disk().is_some_and(|disk| disk.asked.is_some());

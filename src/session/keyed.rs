@@ -30,7 +30,7 @@ impl Session {
         }
         let (broker, client) = (self.broker.clone(), self.client.clone());
         let answer = |seq| Answer { seq, to: None };
-        let note = |seq| broker.remember_answer(&client, &key, answer(seq));
+        let note = |seq| broker.remember_answer(&client, &key, &of, answer(seq));
         let reply = self.append(&channel, term, &[payload], note, now_ms)?;
         if let Reply::Published { first_seq, .. } = reply {
             self.remember(key, &of, answer(first_seq));
@@ -55,8 +55,8 @@ impl Session {
         } else {
             let (broker, client) = (self.broker.clone(), self.client.clone());
             let note = |answer| {
-                if let Some((key, _)) = &key {
-                    broker.remember_answer(&client, key, answer);
+                if let Some((key, of)) = &key {
+                    broker.remember_answer(&client, key, of, answer);
                 }
             };
             self.command(channel, to, timeout, command, note, now_ms)?

@@ -53,6 +53,7 @@ impl Charter {
 
     /// The same, but with these settings, for a channel that is not kept.
     pub(super) fn with(self: &Arc<Self>, settings: Settings) -> Arc<Self> {
+        debug_assert!(self.kept.is_none(), "each that is kept has a way of its own");
         if settings == self.settings {
             return self.clone();
         }

@@ -21,7 +21,7 @@ pub(super) struct Parts {
     pub(super) leavers: Vec<Arc<Member>>,
     /// Commands that wait for results.
     pub(super) commands: Commands,
-    /// Who waits for whom, and when to look what can go.
+    /// Who waits for whom, and when to look at what can go.
     pub(super) pressure: Pressure,
     /// Clients that wait for news, members or not.
     pub(super) readers: Readers,

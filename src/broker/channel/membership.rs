@@ -66,7 +66,7 @@ impl Channel {
             self.vacate(&mut state, old);
         }
         let (mut cursor, mut next_seq) = self.entry_point(&state, entrance);
-        let observes = entrance.role != Role::Member;
+        let observes = entrance.role.is_observer();
         let joined = state.log.head() + u64::from(!observes);
         if next_seq == joined && !observes && !entrance.returns {
             // Its own `join`, which is about to be appended: the reply tells it.

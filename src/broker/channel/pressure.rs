@@ -13,16 +13,16 @@
 //! The *gate* is open, or closed at a chunk that every live member must pass
 //! before publishers go on. Members that lag behind it are marked and counted
 //! under the lock. A member moves without the lock: it stores its position, then
-//! looks whether the gate is closed; whoever closes the gate does so first, and
-//! then loads the positions. Sequential consistency means that one of the two
-//! sees the other: a member that passes unseen by the count comes here to be
-//! uncounted.
+//! looks whether the gate is closed and it is marked; whoever closes the gate does
+//! so first, then marks it, and then loads its position. Sequential consistency
+//! means that one of the two sees the other: a member that passes unseen by the
+//! count comes here to be uncounted.
 
 use super::{Channel, State};
 use crate::broker::directory::Client;
 use crate::broker::member::Member;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A log smaller than this is not worth looking at: a look costs every member's
 /// position, and this is some twenty short messages. What a quiet channel keeps
@@ -32,28 +32,22 @@ const LOOK_BYTES_MIN: usize = 4 * 1024;
 /// quiet, and keep nothing that their members have.
 const FEW: usize = 2;
 
-/// Whether publishers go on, and what they wait for if not. To be changed under
-/// the channel's lock only.
+/// Whether publishers have to wait: of a durable channel for the disk, of others
+/// for members. To be changed under the channel's lock only.
 #[derive(Debug, Default)]
-pub(super) struct Gate(AtomicU8);
-
-const OPEN: u8 = 0;
-/// Publishers wait for members.
-const CLOSED: u8 = 1;
-/// They wait for the disk, and for no member.
-const CLOSED_FOR_DISK: u8 = 2;
+pub(super) struct Gate(AtomicBool);
 
 impl Gate {
-    fn get(&self) -> u8 {
+    fn is_closed(&self) -> bool {
         self.0.load(Ordering::SeqCst)
     }
 
-    fn set(&self, what: u8) {
-        self.0.store(what, Ordering::SeqCst);
+    fn close(&self, closed: bool) {
+        self.0.store(closed, Ordering::SeqCst);
     }
 }
 
-/// Who waits for whom, and when to look what can go.
+/// Who waits for whom, and when to look at what can go.
 #[derive(Debug, Default)]
 pub(super) struct Pressure {
     /// Publishers that wait.
@@ -76,7 +70,7 @@ pub struct Round(u64);
 impl Channel {
     /// Whether publishers have to wait.
     pub fn is_held_up(&self) -> bool {
-        self.gate.get() != OPEN
+        self.gate.is_closed()
     }
 
     /// Whether this publisher has to wait; then it will be woken. Since when it
@@ -160,7 +154,7 @@ impl Channel {
 
     /// Publishers have to wait until more is on disk.
     pub(super) fn close_for_disk(&self) {
-        self.gate.set(CLOSED_FOR_DISK);
+        self.gate.close(true);
     }
 
     fn log_bytes(&self) -> usize {
@@ -236,9 +230,11 @@ impl Channel {
             left -= log.chunk(at).map_or(0, |chunk| chunk.weight());
             at += 1;
         }
-        self.gate.set(CLOSED);
+        self.gate.close(true);
         let mut holding_up = 0;
         for member in seats.iter() {
+            // Before its position is looked at: if it moves on now, it sees that.
+            member.holds_up(true);
             let is_slow = member.position() < at && !self.has_stalled(log, member, now_ms);
             member.holds_up(is_slow);
             holding_up += usize::from(is_slow);
@@ -251,7 +247,7 @@ impl Channel {
     }
 
     pub(super) fn open(&self, state: &mut State) {
-        self.gate.set(OPEN);
+        self.gate.close(false);
         let Some(extra) = state.extra.get_mut() else { return };
         extra.pressure.round.0 += 1;
         for publisher in std::mem::take(&mut extra.pressure.waiting) {
@@ -262,7 +258,7 @@ impl Channel {
     /// A member has moved to its present position: perhaps publishers waited for
     /// that.
     pub fn progressed(&self, member: &Member) {
-        if self.gate.get() != CLOSED {
+        if !self.gate.is_closed() || !member.is_holding_up() {
             return;
         }
         let mut state = self.lock();

@@ -137,11 +137,10 @@ impl Channel {
         reading.more = number < end_chunk;
     }
 
-    /// Whether there are entries that nobody may see yet, because they are on
-    /// their way to the disk.
-    pub fn has_undecided(&self) -> bool {
-        let state = self.lock();
-        state.visible().0 < state.log.next_chunk()
+    /// Whether there are entries from this chunk on, be it that nobody may see
+    /// them yet, because they are on their way to the disk.
+    pub fn goes_on_at(&self, chunk: u64) -> bool {
+        chunk < self.lock().log.next_chunk()
     }
 
     /// What the channel keeps, from `start` on; without the commands that were

@@ -101,6 +101,12 @@ fn raw_and_json_take_the_rest_of_the_line_as_it_is() {
     let line = format!("pub news --key=k --json {json}");
     assert_eq!(published(&line).2, Payload::Json(json.into()));
     assert_eq!(code("pub news --json {1}"), Code::BadRequest);
+    // A quoted value is no option, and what is before the text is not unquoted.
+    assert_eq!(published("pub news --key \"x --raw y\" hi").2, Payload::Text("hi".into()));
+    for line in ["pub news --key 'k' --raw x", "pub --key 'k' --raw news x", "pub \"news\" --raw x"]
+    {
+        assert_eq!(code(line), Code::BadRequest, "{line}");
+    }
     assert_eq!(code("pub --json news --raw 1"), Code::BadRequest);
     assert_eq!(published("pub -- news --raw x").2, Payload::Text("--raw x".into()));
 }

@@ -117,6 +117,10 @@ impl<'a> Verbatim<'a> {
             }
             (after, end) = (&line[channel.end..word.end], word.end);
         }
+        // What is quoted is for the shell's rules to tell apart.
+        if line[start..end].contains(['"', '\'', '\\']) {
+            return None;
+        }
         let text = line.get(end + 1..).unwrap_or_default();
         let options = [&line[start..channel.start], after];
         Some(Verbatim { options, channel: &line[channel], text })
