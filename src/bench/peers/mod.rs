@@ -126,6 +126,7 @@ fn one_run(common: &Common, work: &Work, program: &Program, round: u32) -> Resul
         Kind::Raw => bench.run::<Raw>(&workload),
         Kind::Nats => bench.run::<Nats>(&workload),
         Kind::Valkey | Kind::Redis => bench.run::<Resp>(&workload),
+        Kind::Broker if work.as_redis => bench.run::<Resp>(&workload),
         Kind::Mosquitto => bench.run::<Mqtt>(&workload),
         Kind::Broker => bench.run::<Text>(&workload),
     };

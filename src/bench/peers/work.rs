@@ -24,6 +24,8 @@ pub struct Work {
     pub setting: Setting,
     /// What is told of it; the first is what it is about.
     pub figures: &'static [Figure],
+    /// Whether all are spoken to as Redis is; those that cannot be stay out of it.
+    pub as_redis: bool,
     /// Whether `raw` can do it.
     raw_can: bool,
 }
@@ -149,6 +151,14 @@ pub const WORKS: &[Work] = &[
         ..throughput()
     },
     Work {
+        name: "redis-churn",
+        title: "the same by Redis clients",
+        workload: || Workload::Churn(Churn::default()),
+        figures: CHURN,
+        as_redis: true,
+        ..throughput()
+    },
+    Work {
         name: "channels",
         title: "100,000 channels",
         workload: || Workload::Channels(Channels::default()),
@@ -175,6 +185,7 @@ const fn throughput() -> Work {
         bytes: None,
         setting: Setting::Throughput,
         figures: THROUGHPUT,
+        as_redis: false,
         raw_can: true,
     }
 }
@@ -195,7 +206,11 @@ fn latency(rate: u64, members: usize) -> Workload {
 impl Work {
     /// Whether a program of this kind can do it.
     pub fn fits(&self, kind: Kind) -> bool {
-        kind != Kind::Raw || self.raw_can
+        match kind {
+            Kind::Raw => self.raw_can && !self.as_redis,
+            Kind::Nats | Kind::Mosquitto => !self.as_redis,
+            Kind::Valkey | Kind::Redis | Kind::Broker => true,
+        }
     }
 }
 
