@@ -310,3 +310,30 @@ fn what_overtakes_stands_between_entries() {
     }
     assert_eq!(told, ROUNDS);
 }
+
+/// Promise 2 is for members that keep reading, not for those who read fast: this one
+/// takes a megabyte in a second, a little at a time. What the kernel holds back for
+/// it must not look as if it had stopped.
+#[test]
+fn who_reads_slowly_and_steadily_gets_everything() {
+    const MESSAGES: usize = 6_000;
+    let broker = Broker::with(|config| {
+        config.log_bytes = LOG_BYTES;
+        config.stall = Duration::from_secs(1);
+    });
+    let mut reader = broker.client("reader");
+    reader.ask("sub ops --create --observe", "ok sub ops *");
+    let mut publisher = publisher(&broker);
+    let publishing = thread::spawn(move || {
+        let text = "x".repeat(1_000);
+        (0..MESSAGES).for_each(|n| publisher.send(&format!("pub ops {n} {text}")));
+        publisher
+    });
+    for n in 0..MESSAGES {
+        if n % 20 == 0 {
+            thread::sleep(Duration::from_millis(20));
+        }
+        reader.expect(&format!("msg ops {} publisher {n} x*", n + 1));
+    }
+    publishing.join().expect("it waits, and goes on").nothing_else();
+}
