@@ -246,3 +246,27 @@ fn replies_that_nobody_reads() {
     let heard = String::from_utf8(reader.rest()).expect("UTF-8");
     assert_eq!(heard.matches("ok history long").count(), 300);
 }
+
+/// Where nobody publishes, those who came and went are forgotten all the same.
+#[test]
+fn observers_that_come_and_go_leave_nothing() {
+    let mut broker = Broker::process();
+    let mut alice = broker.member("alice", "ops");
+    let mut bob = broker.member("bob", "ops");
+    let mut carl = broker.member("carl", "ops");
+    alice.expect_all(&["join ops 2 bob 1", "join ops 3 carl 2"]);
+    bob.expect("join ops 3 carl 2");
+    let session = "67e55044-10b1-426f-9247-bb680e5fe0c8";
+    let mut olga = broker.connect("olga");
+    olga.ask(&format!("hello --name olga --session {session}"), "ok hello *");
+    let before = broker.child().peak_memory();
+    for _ in 0..100 {
+        olga.send_bytes("sub ops --observe\nunsub ops\n".repeat(2_000).as_bytes());
+        for _ in 0..2_000 {
+            olga.expect_all(&["ok sub ops *", "ok unsub ops"]);
+        }
+    }
+    let grown = broker.child().peak_memory() - before;
+    assert!(grown < 8 << 20, "it has grown by {grown} bytes");
+    carl.nothing_else();
+}

@@ -29,6 +29,8 @@ pub enum Timer {
     Stall(Weak<Channel>),
     /// See whether this client's lease has run out.
     Lease(Weak<Client>),
+    /// See what channels hold that nobody needs any more.
+    Sweep,
     /// Purge the number sequence of this client id.
     Sequence(Box<Uuid>),
     /// Give up the seat of a lost member, unless it came back.
@@ -40,10 +42,10 @@ impl Timer {
     fn is_void(&self) -> bool {
         match self {
             Timer::Silence(client) | Timer::Wake(client) | Timer::Lease(client) => is_gone(client),
-            Timer::Deadline(deadline) => is_gone(&deadline.channel),
+            Timer::Deadline(deadline) => is_gone(&deadline.command),
             Timer::Stall(channel) => is_gone(channel),
             Timer::Seat(seat) => is_gone(&seat.member),
-            Timer::Sequence(_) => false,
+            Timer::Sequence(_) | Timer::Sweep => false,
         }
     }
 }
@@ -59,6 +61,8 @@ pub struct Deadline {
     pub channel: Weak<Channel>,
     /// Its seq.
     pub seq: u64,
+    /// Gone when it is over.
+    pub command: Weak<()>,
 }
 
 /// A seat that is held.
@@ -208,6 +212,11 @@ mod tests {
             let goes = come();
             clock.set(2_000, Timer::Silence(Arc::downgrade(&goes)));
             directory.forget(&goes);
+        }
+        for seq in 0..10 * LOOK_MIN as u64 {
+            // Of a command that is over.
+            let deadline = Deadline { channel: Weak::new(), seq, command: Weak::new() };
+            clock.set(3_000, Timer::Deadline(Box::new(deadline)));
         }
         assert!(lock(&clock.timers).heap.len() <= LOOK_MIN + 1);
         assert!(clock.next_due(999).is_none());

@@ -19,6 +19,7 @@ mod recovery;
 mod registry;
 mod remembered;
 mod restart;
+mod schedule;
 mod sequences;
 mod sessions;
 mod stats;
@@ -26,7 +27,7 @@ mod subscribe;
 mod subscriptions;
 
 pub use directory::{Client, PATTERNS_MAX, Past};
-pub use mailbox::{Mail, Mailbox, Slots};
+pub use mailbox::{Adoption, Mail, Mailbox, Slots};
 pub use member::{Adopted, Member, Role};
 pub use remembered::CallbackRecord;
 pub use sequences::{Kept, Refused};
@@ -35,13 +36,12 @@ pub use stats::{ChannelStats, SILENT, Stats};
 
 use crate::config::Config;
 use crate::error::{Close, Code, Fault};
-use crate::frame::Frame;
 use crate::log::{Departure, Encode};
 use crate::store::{OpenError, Options, Recovered, Store};
 use crate::sync::lock;
 use crate::workers::{self, Pool};
 use channel::{Channel, Rules};
-use clock::{Clock, Deadline, Timer};
+use clock::Clock;
 use directory::Directory;
 use life::Life;
 use registry::Registry;
@@ -53,9 +53,6 @@ use std::time::Duration;
 
 /// How long the results of a command are waited for, unless it says otherwise.
 pub const COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long the clock's thread sleeps at most: how late it notices that the
-/// broker is gone.
-const CLOCK_SLEEP_MAX: Duration = Duration::from_secs(1);
 
 /// The shared state: the only door to channels, clients and time.
 #[derive(Debug)]
@@ -124,6 +121,7 @@ impl Broker {
         let recovered = broker.recover_clients().and_then(|()| broker.recover_sequences());
         recovered.map_err(|reason| broker.damaged(reason))?;
         broker.settle_recovery();
+        broker.sweep_later(0);
         Ok(broker)
     }
 
@@ -287,100 +285,6 @@ impl Broker {
     /// The last so many past connections, oldest first.
     pub fn past(&self, last: usize) -> Vec<Past> {
         self.directory.past(last)
-    }
-
-    /// A publisher has to wait: see to it that it does not wait for the dead.
-    pub fn watch_stall(&self, channel: &Arc<Channel>, now_ms: u64) {
-        let at_ms = now_ms + millis(self.config.stall) + 1;
-        self.clock.set(at_ms, Timer::Stall(Arc::downgrade(channel)));
-    }
-
-    /// A client waits for something, until then: see to it that it looks.
-    pub fn wake_at(&self, client: &Arc<Client>, at_ms: u64) {
-        self.clock.set(at_ms, Timer::Wake(Arc::downgrade(client)));
-    }
-
-    /// A command has been given: see to it that it ends.
-    pub fn watch_command(&self, channel: &Arc<Channel>, seq: u64, timeout: Duration, now_ms: u64) {
-        let deadline = Deadline { channel: Arc::downgrade(channel), seq };
-        self.clock.set(now_ms + millis(timeout), Timer::Deadline(Box::new(deadline)));
-    }
-
-    /// Does what is due. [`Broker::run_clock`] calls it, or a test.
-    pub fn tick(&self, now_ms: u64) {
-        self.end_graces(now_ms);
-        while let Some(timer) = self.clock.next_due(now_ms) {
-            match timer {
-                Timer::Deadline(deadline) => {
-                    if let Some(channel) = deadline.channel.upgrade() {
-                        channel.expire(deadline.seq);
-                    }
-                }
-                Timer::Stall(channel) => {
-                    if let Some(channel) = channel.upgrade()
-                        && channel.pass_stalled(now_ms)
-                    {
-                        self.watch_stall(&channel, now_ms);
-                    }
-                }
-                Timer::Lease(client) => {
-                    if let Some(client) = client.upgrade() {
-                        self.watch_lease(&client, now_ms);
-                    }
-                }
-                Timer::Seat(seat) => Self::end_hold(&seat, now_ms),
-                Timer::Sequence(id) => self.purge_sequence(*id, now_ms),
-                Timer::Wake(client) => {
-                    if let Some(client) = client.upgrade() {
-                        client.mailbox.wake();
-                    }
-                }
-                Timer::Silence(client) => {
-                    if let Some(client) = client.upgrade() {
-                        self.watch_silence(&client, now_ms);
-                    }
-                }
-            }
-        }
-    }
-
-    /// Does what is due when it is due, until the broker is gone, and calls
-    /// `on_tick` with the time whenever it has looked. For a thread of its own.
-    pub fn run_clock(broker: &std::sync::Weak<Self>, mut on_tick: impl FnMut(u64)) {
-        while let Some(broker) = broker.upgrade() {
-            broker.clock.sleep(CLOCK_SLEEP_MAX);
-            let now_ms = broker.now_ms();
-            broker.tick(now_ms);
-            on_tick(now_ms);
-        }
-    }
-
-    /// Pings a client that has been silent for half the idle timeout, and gives
-    /// it up after all of it.
-    fn watch_silence(&self, client: &Arc<Client>, now_ms: u64) {
-        let idle_ms = millis(self.config.idle_timeout);
-        if idle_ms == 0 {
-            return;
-        }
-        if client.is_away() || client.is_held_up() {
-            // Nobody answers, or nobody reads the answer. When it is back, it is
-            // asked again.
-            self.clock.set(now_ms + idle_ms.div_ceil(2), Timer::Silence(Arc::downgrade(client)));
-            return;
-        }
-        let heard_ms = client.heard_ms();
-        let silent_ms = now_ms.saturating_sub(heard_ms);
-        if silent_ms >= idle_ms {
-            client.mailbox.close(Close::Timeout);
-            return;
-        }
-        let next_ms = if silent_ms >= idle_ms / 2 {
-            client.mailbox.post(Frame::Ping { number: now_ms });
-            heard_ms + idle_ms
-        } else {
-            heard_ms + idle_ms.div_ceil(2)
-        };
-        self.clock.set(next_ms.max(now_ms + 1), Timer::Silence(Arc::downgrade(client)));
     }
 }
 

@@ -109,9 +109,14 @@ impl Registry {
         }
     }
 
+    /// All channels, in any order.
+    pub fn snapshot(&self) -> Vec<Arc<Channel>> {
+        self.channels.iter().map(|channel| channel.0.clone()).collect()
+    }
+
     /// All channels, by name.
     pub fn all(&self) -> Vec<Arc<Channel>> {
-        let mut all: Vec<_> = self.channels.iter().map(|channel| channel.0.clone()).collect();
+        let mut all = self.snapshot();
         all.sort_unstable_by(|a, b| a.name().cmp(b.name()));
         all
     }

@@ -8,7 +8,7 @@ use crate::log::{Body, Chunk, ClientId, Command, Forms, Place};
 use crate::payload::Payload;
 use crate::roster::Key;
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 /// What came of an append.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -178,6 +178,11 @@ impl Channel {
         let is_here = self.present(&state, member).is_ok();
         let open = state.extra.get().filter(|_| is_here).map(|extra| &extra.commands);
         open.into_iter().flat_map(|open| open.due_to(member.key)).collect()
+    }
+
+    /// Gone when the command of this seq is over.
+    pub fn command_alive(&self, seq: u64) -> Weak<()> {
+        self.lock().extra.get().map_or_else(Weak::new, |extra| extra.commands.alive(seq))
     }
 
     /// A command's time is up: whoever has not answered will be told so.

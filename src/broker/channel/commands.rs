@@ -10,7 +10,7 @@ use crate::frame::{Frame, Outcome};
 use crate::roster::Key;
 use ecow::EcoString;
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 /// Results that one channel may wait for at once: what ten commands to a full
@@ -21,10 +21,13 @@ const RESULTS_MAX: usize = 1 << 20;
 struct Open {
     /// Who gets the results.
     sender: Arc<Client>,
-    /// Who has yet to answer, and the rank that each had at the command's seq.
-    awaited: HashMap<Key, u32>,
-    sent: u32,
+    /// To whom it was given, in order.
+    recipients: Box<[Key]>,
+    /// How many of them have yet to answer.
+    missing: u32,
     succeeded: u32,
+    /// Gone when the command is over.
+    alive: Arc<()>,
     began: Instant,
     stats: Arc<ChannelStats>,
 }
@@ -33,7 +36,10 @@ struct Open {
 #[derive(Debug, Default)]
 pub struct Commands {
     open: BTreeMap<u64, Open>,
-    awaited: usize,
+    /// The ranks, each at the command's seq, of who has yet to answer. By member
+    /// first: what is awaited of one that leaves is found without looking at every
+    /// command.
+    awaited: BTreeMap<(Key, u64), u32>,
 }
 
 impl Commands {
@@ -42,7 +48,7 @@ impl Commands {
     /// # Errors
     /// [`Code::Busy`] if they cannot.
     pub fn reserve(&self, results: usize) -> Result<(), Fault> {
-        if self.awaited + results > RESULTS_MAX {
+        if self.awaited.len() + results > RESULTS_MAX {
             let text = "too many results are still awaited in this channel; try again later";
             return Err(Fault::new(Code::Busy, text));
         }
@@ -57,11 +63,19 @@ impl Commands {
         recipients: HashMap<Key, u32>,
         stats: Arc<ChannelStats>,
     ) {
-        let sent = u32::try_from(recipients.len()).unwrap_or(u32::MAX);
-        self.awaited += recipients.len();
-        let began = Instant::now();
-        let open = Open { sender, awaited: recipients, sent, succeeded: 0, began, stats };
+        let mut ranked: Vec<(u32, Key)> = recipients.into_iter().map(|(k, r)| (r, k)).collect();
+        ranked.sort_unstable();
+        self.awaited.extend(ranked.iter().map(|(rank, key)| ((*key, seq), *rank)));
+        let recipients: Box<[Key]> = ranked.into_iter().map(|(_, key)| key).collect();
+        let missing = u32::try_from(recipients.len()).unwrap_or(u32::MAX);
+        let (alive, began) = (Arc::new(()), Instant::now());
+        let open = Open { sender, recipients, missing, succeeded: 0, alive, began, stats };
         self.open.insert(seq, open);
+    }
+
+    /// Gone when the command of this seq is over.
+    pub fn alive(&self, seq: u64) -> Weak<()> {
+        self.open.get(&seq).map_or_else(Weak::new, |open| Arc::downgrade(&open.alive))
     }
 
     /// A recipient has answered.
@@ -77,11 +91,11 @@ impl Commands {
         code: i32,
         text: String,
     ) -> Result<(), Fault> {
-        let Some(open) = self.open.get(&seq) else {
+        if !self.open.contains_key(&seq) {
             let text = format!("command {seq} is over, or never was");
             return Err(Fault::new(Code::Gone, text));
-        };
-        if !open.awaited.contains_key(&key) {
+        }
+        if !self.awaited.contains_key(&(key, seq)) {
             let text = format!("command {seq} was not for you, or you have answered it");
             return Err(Fault::new(Code::Denied, text));
         }
@@ -91,8 +105,7 @@ impl Commands {
 
     /// A member has left: whatever was awaited of it will not come.
     pub fn left(&mut self, channel: &EcoString, key: Key, member: &EcoString) {
-        let waiting = self.open.iter().filter(|(_, open)| open.awaited.contains_key(&key));
-        for seq in waiting.map(|(seq, _)| *seq).collect::<Vec<_>>() {
+        for seq in self.due_to(key).collect::<Vec<_>>() {
             self.settle(channel, seq, key, member.clone(), Outcome::Left, String::new());
         }
     }
@@ -100,18 +113,15 @@ impl Commands {
     /// A command's time is up.
     pub fn expire(&mut self, channel: &EcoString, seq: u64, name: impl Fn(Key) -> EcoString) {
         let Some(open) = self.open.get(&seq) else { return };
-        let mut late: Vec<(u32, Key)> =
-            open.awaited.iter().map(|(key, rank)| (*rank, *key)).collect();
-        late.sort_unstable();
-        for (_, key) in late {
+        // By rank; of those who have answered nothing is awaited.
+        for key in open.recipients.clone() {
             self.settle(channel, seq, key, name(key), Outcome::Timeout, String::new());
         }
     }
 
     /// The commands, by seq, that wait for this member's answer.
     pub fn due_to(&self, key: Key) -> impl Iterator<Item = u64> {
-        let due = self.open.iter().filter(move |(_, open)| open.awaited.contains_key(&key));
-        due.map(|(seq, _)| *seq)
+        self.awaited.range((key, 0)..=(key, u64::MAX)).map(|((_, seq), _)| *seq)
     }
 
     /// How many commands are open.
@@ -129,8 +139,8 @@ impl Commands {
         text: String,
     ) {
         let Some(open) = self.open.get_mut(&seq) else { return };
-        let Some(rank) = open.awaited.remove(&key) else { return };
-        self.awaited -= 1;
+        let Some(rank) = self.awaited.remove(&(key, seq)) else { return };
+        open.missing -= 1;
         open.succeeded += u32::from(outcome == Outcome::Code(0));
         open.stats.result(outcome);
         let channel = channel.clone();
@@ -142,8 +152,9 @@ impl Commands {
             outcome,
             text,
         });
-        if open.awaited.is_empty() {
-            let (ok, sent) = (open.succeeded, open.sent);
+        if open.missing == 0 {
+            let ok = open.succeeded;
+            let sent = u32::try_from(open.recipients.len()).unwrap_or(u32::MAX);
             open.stats.ended(ok == sent, open.began.elapsed());
             open.sender.mailbox.post(Frame::Done { channel, seq, ok, sent });
             self.open.remove(&seq);

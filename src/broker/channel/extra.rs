@@ -58,6 +58,16 @@ impl Extra {
         self.0.as_ref()?.dropped
     }
 
+    /// This one has left, and may still read.
+    pub(super) fn note_leaver(&mut self, leaver: Arc<Member>) {
+        let leavers = &mut self.parts().leavers;
+        // Nothing may be appended for long, while observers come and go.
+        if leavers.len() == leavers.capacity() {
+            leavers.retain(|leaver| Arc::strong_count(leaver) > 1);
+        }
+        leavers.push(leaver);
+    }
+
     /// Those who have left and may still read. Once its session has let go of
     /// one, ours is the only reference.
     pub(super) fn present_leavers(&mut self) -> &[Arc<Member>] {

@@ -168,7 +168,7 @@ impl Channel {
         }
         let may_read = leaver.position() < state.log.next_chunk();
         if may_read || leaver.kept().is_some() {
-            state.extra.parts().leavers.push(leaver);
+            state.extra.note_leaver(leaver);
         }
     }
 

@@ -114,9 +114,12 @@ impl Channel {
     /// Drops from memory what is on disk: what nobody here needs, and, if there
     /// is too much, whatever it is. Who needs it reads it there.
     pub(super) fn drop_written(&self, state: &mut State) {
-        if !self.is_durable() || !self.is_worth_a_look(state) {
-            return;
+        if self.is_durable() && self.is_worth_a_look(state) {
+            self.drop_read(state);
         }
+    }
+
+    fn drop_read(&self, state: &mut State) {
         let end = state.visible().0;
         let State { log, seats, extra, .. } = state;
         let leavers = extra.present_leavers();
@@ -133,6 +136,18 @@ impl Channel {
             }
         }
         self.has_looked(state);
+    }
+
+    /// Drops what nobody needs any more, where nothing may be appended for long.
+    pub fn sweep(&self, now_ms: u64) {
+        let mut state = self.lock();
+        let has_leavers = state.extra.get().is_some_and(|extra| !extra.leavers.is_empty());
+        if state.log.weight() <= LOOK_BYTES_MIN && !has_leavers {
+        } else if self.is_durable() {
+            self.drop_read(&mut state);
+        } else {
+            self.drop_unneeded(&mut state, now_ms);
+        }
     }
 
     /// Whether to look at every member's position now.

@@ -1,0 +1,156 @@
+//! What the broker does later, and the thread that does it.
+
+use super::channel::Channel;
+use super::clock::{Deadline, Timer};
+use super::directory::Client;
+use super::{Broker, millis};
+use crate::error::Close;
+use crate::frame::Frame;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long the clock's thread sleeps at most: how late it notices that the
+/// broker is gone.
+const CLOCK_SLEEP_MAX: Duration = Duration::from_secs(1);
+/// How often it is seen what channels hold that nobody needs.
+const SWEEP_MS: u64 = 30_000;
+
+impl Broker {
+    /// A publisher has to wait: see to it that it does not wait for the dead.
+    pub fn watch_stall(&self, channel: &Arc<Channel>, now_ms: u64) {
+        let at_ms = now_ms + millis(self.config.stall) + 1;
+        self.clock.set(at_ms, Timer::Stall(Arc::downgrade(channel)));
+    }
+
+    /// A client waits for something, until then: see to it that it looks.
+    pub fn wake_at(&self, client: &Arc<Client>, at_ms: u64) {
+        self.clock.set(at_ms, Timer::Wake(Arc::downgrade(client)));
+    }
+
+    /// A command has been given: see to it that it ends.
+    pub fn watch_command(&self, channel: &Arc<Channel>, seq: u64, timeout: Duration, now_ms: u64) {
+        let command = channel.command_alive(seq);
+        let deadline = Deadline { channel: Arc::downgrade(channel), seq, command };
+        self.clock.set(now_ms + millis(timeout), Timer::Deadline(Box::new(deadline)));
+    }
+
+    /// Does what is due. [`Broker::run_clock`] calls it, or a test.
+    pub fn tick(&self, now_ms: u64) {
+        self.end_graces(now_ms);
+        while let Some(timer) = self.clock.next_due(now_ms) {
+            match timer {
+                Timer::Deadline(deadline) => {
+                    if let Some(channel) = deadline.channel.upgrade() {
+                        channel.expire(deadline.seq);
+                    }
+                }
+                Timer::Stall(channel) => {
+                    if let Some(channel) = channel.upgrade()
+                        && channel.pass_stalled(now_ms)
+                    {
+                        self.watch_stall(&channel, now_ms);
+                    }
+                }
+                Timer::Lease(client) => {
+                    if let Some(client) = client.upgrade() {
+                        self.watch_lease(&client, now_ms);
+                    }
+                }
+                Timer::Seat(seat) => Self::end_hold(&seat, now_ms),
+                Timer::Sweep => self.sweep(now_ms),
+                Timer::Sequence(id) => self.purge_sequence(*id, now_ms),
+                Timer::Wake(client) => {
+                    if let Some(client) = client.upgrade() {
+                        client.mailbox.wake();
+                    }
+                }
+                Timer::Silence(client) => {
+                    if let Some(client) = client.upgrade() {
+                        self.watch_silence(&client, now_ms);
+                    }
+                }
+            }
+        }
+    }
+
+    /// What channels hold that nobody needs any more is let go of after each
+    /// append. Where nothing is appended, it is here.
+    fn sweep(&self, now_ms: u64) {
+        self.registry.snapshot().iter().for_each(|channel| channel.sweep(now_ms));
+        self.sweep_later(now_ms);
+    }
+
+    pub(super) fn sweep_later(&self, now_ms: u64) {
+        self.clock.set(now_ms + SWEEP_MS, Timer::Sweep);
+    }
+
+    /// Does what is due when it is due, until the broker is gone, and calls
+    /// `on_tick` with the time whenever it has looked. For a thread of its own.
+    pub fn run_clock(broker: &std::sync::Weak<Self>, mut on_tick: impl FnMut(u64)) {
+        while let Some(broker) = broker.upgrade() {
+            broker.clock.sleep(CLOCK_SLEEP_MAX);
+            let now_ms = broker.now_ms();
+            broker.tick(now_ms);
+            on_tick(now_ms);
+        }
+    }
+
+    /// Pings a client that has been silent for half the idle timeout, and gives
+    /// it up after all of it.
+    pub(super) fn watch_silence(&self, client: &Arc<Client>, now_ms: u64) {
+        let idle_ms = millis(self.config.idle_timeout);
+        if idle_ms == 0 {
+            return;
+        }
+        if client.is_away() || client.is_held_up() {
+            // Nobody answers, or nobody reads the answer. When it is back, it is
+            // asked again.
+            self.clock.set(now_ms + idle_ms.div_ceil(2), Timer::Silence(Arc::downgrade(client)));
+            return;
+        }
+        let heard_ms = client.heard_ms();
+        let silent_ms = now_ms.saturating_sub(heard_ms);
+        if silent_ms >= idle_ms {
+            client.mailbox.close(Close::Timeout);
+            return;
+        }
+        let next_ms = if silent_ms >= idle_ms / 2 {
+            client.mailbox.post(Frame::Ping { number: now_ms });
+            heard_ms + idle_ms
+        } else {
+            heard_ms + idle_ms.div_ceil(2)
+        };
+        self.clock.set(next_ms.max(now_ms + 1), Timer::Silence(Arc::downgrade(client)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::broker::Role;
+    use crate::config::Config;
+    use crate::payload::Payload;
+    use crate::request::{Settings, Start};
+    use crate::wire::text::TextEncoder;
+
+    #[test]
+    fn what_nobody_reads_any_more_goes_though_nothing_is_appended() {
+        let broker = Broker::open(Config::default(), Box::new(TextEncoder)).unwrap();
+        let come = || broker.enter(([127, 0, 0, 1], 0).into(), "text");
+        let (alice, olga) = (come(), come());
+        broker.create("ops", Settings::default(), 0).unwrap();
+        let observe = |who| broker.subscribe(who, "ops", Start::Now, Role::Observer, true, 0);
+        let (stays, here, reads) = (observe(&come()), observe(&come()), observe(&olga));
+        let channel = broker.channel("ops").unwrap();
+        for member in [&stays, &here] {
+            member.as_ref().unwrap().adopted.member.advance(u64::MAX, true, 0);
+        }
+        let text = "x".repeat(100_000);
+        channel.publish(&alice, "alice", None, &[Payload::Text(text.into())], |_| {}, 0).unwrap();
+        broker.leave(&olga, None, Close::Lost, 0);
+        drop(reads);
+        assert!(channel.bytes() > 100_000);
+        broker.tick(SWEEP_MS);
+        assert_eq!(channel.bytes(), 0);
+    }
+}
