@@ -135,3 +135,31 @@ fn a_broker_that_stops_says_nothing_to_a_plain_client() {
     broker.child().signal("TERM");
     redis.client.expect_end();
 }
+
+/// "Who is too slow is disconnected", where it was too slow: nothing comes from
+/// behind the hole.
+#[test]
+fn nothing_follows_what_a_slow_subscriber_has_missed() {
+    const MESSAGES: usize = 8_000;
+    let broker = Broker::with(|config| {
+        config.log_bytes = 64 * 1024;
+        config.stall = std::time::Duration::from_millis(100);
+    });
+    let mut slow = broker.connect_narrow("slow");
+    slow.send_bytes(&encoded(&[b"SUBSCRIBE", b"c"]));
+    let mut alice = broker.client("alice");
+    support::eventually("it subscribes", || {
+        alice.send("channels");
+        alice.until("ok channels *").iter().any(|row| row.starts_with("channel c "))
+    });
+    for n in 0..MESSAGES {
+        alice.send(&format!("pub c {n} {}", "x".repeat(1_000)));
+    }
+    alice.until(&format!("ok pub c {MESSAGES}"));
+    let heard = String::from_utf8(slow.rest()).unwrap();
+    let numbers = heard.lines().filter(|line| line.ends_with('x'));
+    let numbers: Vec<usize> =
+        numbers.map(|line| line.split(' ').next().unwrap().parse().unwrap()).collect();
+    assert!(numbers.len() < MESSAGES, "it was too slow");
+    assert!(numbers.iter().copied().eq(0..numbers.len()), "{:?}", numbers.last());
+}

@@ -201,6 +201,10 @@ impl Outgoing {
                 _ => spoken::frame(self.format, &frame, &mut self.control),
             }
         }
+        if self.missed {
+            // Nothing may follow the hole.
+            session.settle(batch, 0, false, now_ms);
+        }
         if let Some(make) = spoken::heard_form(self.format) {
             session.transform_heard(batch, make);
         }
