@@ -460,3 +460,99 @@ fn quiet_publishers_go_on_when_their_replies_have_gone() {
     alice.ask("ping", "ok ping *");
     alice.ask("info c0", "channel c0 members=0 seq=120 *");
 }
+
+/// Of several channels that a member is far behind on, one is read from the disk at
+/// a time. In each the commands that it gets are those that were for it then.
+#[test]
+fn a_rank_is_found_in_each_channel_that_is_read_from_the_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    let broker = broker(dir.path(), &["--log-bytes", "64KiB", "--session-grace", "1h"]);
+    let session = "67e55044-10b1-426f-9247-bb680e5fe0c8";
+    let mut team: Vec<Client> = Vec::new();
+    let mut secret = String::new();
+    for name in ["alice", "bob", "mary", "dora", "eve"] {
+        let mut client = broker.connect(name);
+        let named = if name == "mary" { format!(" --session {session}") } else { String::new() };
+        let hello = client.ask(&format!("hello --name {name}{named}"), "ok hello *");
+        if name == "mary" {
+            secret = field(&hello, "secret");
+        }
+        for channel in ["p", "q"] {
+            client.ask(
+                &format!("create {channel} --durable --hold 3600"),
+                if team.is_empty() { "ok create *" } else { "err exists *" },
+            );
+            client.send(&format!("sub {channel}"));
+            client.until(&format!("ok sub {channel} *"));
+        }
+        team.push(client);
+    }
+    let [_, mut bob, mary, mut dora, _] = <[Client; 5]>::try_from(team).ok().unwrap();
+    mary.reset();
+    eventually("mary is away", || {
+        dora.send("ranks p");
+        dora.until("ok ranks p *").iter().any(|row| row.contains("mary") && row.contains("yes"))
+    });
+    for channel in ["p", "q"] {
+        // For mary, who is below bob; then she is above dora, and it is not.
+        bob.send(&format!("cmd {channel} --timeout 600 wanted"));
+        bob.until(&format!("ok cmd {channel} 6 to=3"));
+        bob.send(&format!("yield {channel}"));
+        bob.until(&format!("ok yield {channel} rank=4 *"));
+        dora.send(&format!("cmd {channel} --timeout 600 unwanted"));
+        dora.until(&format!("ok cmd {channel} 8 to=2"));
+        for _ in 0..1_000 {
+            dora.send(&format!("pub {channel} {}", "x".repeat(200)));
+        }
+        dora.until(&format!("ok pub {channel} 1008"));
+    }
+    let mut mary = broker.connect("mary");
+    mary.send(&format!("hello --session {session} --secret {secret} --seen p=5 --seen q=5"));
+    let mut ends = 0;
+    let mut commands = Vec::new();
+    while ends < 2 {
+        let line = mary.line().unwrap();
+        ends += usize::from(line.starts_with("msg p 1008 ") || line.starts_with("msg q 1008 "));
+        if line.starts_with("cmd ") {
+            commands.push(line);
+        }
+    }
+    commands.sort();
+    assert_eq!(commands, ["cmd p 6 bob 1 2 wanted", "cmd q 6 bob 1 2 wanted"]);
+}
+
+/// A client has one read from the disk at a time. Who leaves a channel in the middle
+/// of one lets the others go on.
+#[test]
+fn who_leaves_while_it_catches_up_goes_on_elsewhere() {
+    let dir = tempfile::tempdir().unwrap();
+    let broker = broker(dir.path(), &["--log-bytes", "128KiB"]);
+    let mut alice = broker.client("alice");
+    let text = "x".repeat(1_000);
+    let mut fill = |channel: &str, from: usize, to: usize| {
+        for _ in from..to {
+            alice.send(&format!("pub {channel} {text}"));
+        }
+        alice.until(&format!("ok pub {channel} {}", to - 1));
+        alice.send("ping");
+        alice.until("ok ping *");
+    };
+    let mut maker = broker.client("maker");
+    maker.ask("create d --durable", "ok create d");
+    maker.ask("create e --durable", "ok create e");
+    fill("d", 1, 10_001);
+    fill("e", 1, 1_001);
+    let mut bob = broker.client("bob");
+    bob.send_bytes(b"sub d --from first\nunsub d\n");
+    maker.send("ping");
+    maker.until("ok ping *");
+    eventually("bob has left", || {
+        maker.send("info d");
+        maker.until("ok info d").iter().any(|row| row.contains("members=0 seq=10002"))
+    });
+    fill("d", 10_003, 14_003);
+    bob.send("sub e --observe --from first");
+    bob.until("msg e 1000 *");
+    fill("e", 1_001, 1_201);
+    bob.until("msg e 1200 *");
+}

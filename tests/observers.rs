@@ -94,3 +94,16 @@ fn an_observer_begins_with_the_last_entry() {
     olga.ask("sub news --observe --from now", "ok sub news * seq=3 *");
     olga.nothing_else();
 }
+
+/// Also if that is that it has left itself, as a member.
+#[test]
+fn an_observer_sees_that_it_was_a_member() {
+    let broker = Broker::start();
+    let mut alice = broker.client("alice");
+    alice.ask("create ops --history 10", "ok create ops");
+    alice.ask("sub ops", "ok sub ops rank=0 *");
+    alice.ask("unsub ops", "ok unsub ops");
+    alice.ask("sub ops --observe --from first", "ok sub ops observer=yes view=2 seq=2 members=0");
+    alice.expect_all(&["join ops 1 alice 0", "left ops 2 alice 0 reason=unsub"]);
+    alice.nothing_else();
+}

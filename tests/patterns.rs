@@ -3,7 +3,7 @@
 
 mod support;
 
-use support::Broker;
+use support::{Broker, Child};
 
 #[test]
 fn a_pattern_observes_present_and_future_channels() {
@@ -132,5 +132,93 @@ fn a_pattern_that_matches_too_much_is_refused_whole() {
     alice.ask("pub c3 unseen", "ok pub c3 1");
     alice.ask("pub c2 seen", "ok pub c2 1");
     olga.expect("msg c2 1 alice seen");
+    olga.nothing_else();
+}
+
+/// Whoever observes by pattern reads the first channel of a name to its end, and
+/// then the next one, however soon that came.
+#[test]
+fn channels_made_anew_at_once_are_read_one_after_the_other() {
+    let broker = Broker::start();
+    let mut olga = broker.client("olga");
+    olga.ask("sub --pattern r*", "ok sub r* matched=0");
+    let mut alice = broker.client("alice");
+    alice.send_bytes("create r\nsub r\npub r old\ndrop r\n".repeat(3).as_bytes());
+    for _ in 0..3 {
+        olga.expect_all(&["join r 1 alice 0", "msg r 2 alice old", "left r 3 olga *dropped"]);
+    }
+    olga.nothing_else();
+}
+
+/// What a client that does not read has yet to get of channels that are gone is
+/// bounded. It gets the beginning, the end, and in between a `gap` for what is lost.
+#[test]
+fn channels_that_come_and_go_unread_take_no_more_than_one() {
+    const CYCLES: usize = 30;
+    let mut broker = Broker::of(Child::with(&["--log-bytes", "2MiB", "--stall", "10ms"]));
+    let mut olga = broker.connect_narrow("olga");
+    olga.ask("sub --pattern r*", "ok sub r* matched=0");
+    let mut alice = broker.client("alice");
+    alice.ask("hello --quiet", "ok hello *");
+    let before = broker.child().peak_memory();
+    for cycle in 0..CYCLES {
+        alice.ask("sub r --create --no-echo", "ok sub r *");
+        for _ in 0..400 {
+            alice.send(&format!("pub r {cycle} {}", "x".repeat(4_000)));
+        }
+        alice.ask("drop r", "ok drop r");
+        alice.expect("left r *");
+    }
+    let grown = broker.child().peak_memory() - before;
+    assert!(grown < 24 << 20, "it has grown by {grown} bytes");
+    alice.ask("create r", "ok create r");
+    alice.send("pub r end");
+    let (mut last, mut gaps) = (0, 0);
+    for line in olga.until("msg r 1 alice end") {
+        gaps += usize::from(line.starts_with("gap r "));
+        let words: Vec<&str> = line.split(' ').collect();
+        if let ["msg", "r", _, "alice", cycle, _] = words[..] {
+            let cycle = cycle.parse::<usize>().expect("its number");
+            assert!(cycle >= last, "{cycle} comes after {last}");
+            last = cycle;
+        }
+    }
+    assert!(gaps > 0, "nobody keeps 48 MB");
+    olga.nothing_else();
+}
+
+/// A session that is away finds the last of the channels that came and went.
+#[test]
+fn channels_that_come_and_go_while_a_session_is_away_take_no_more_than_one() {
+    let mut broker = Broker::of(Child::with(&["--log-bytes", "2MiB", "--stall", "1m"]));
+    let mut olga = broker.connect("olga");
+    let session = "67e55044-10b1-426f-9247-bb680e5fe0c8";
+    let hello = olga.ask(&format!("hello --name olga --session {session}"), "ok hello *");
+    olga.ask("sub --pattern r*", "ok sub r* matched=0");
+    olga.reset();
+    let mut alice = broker.client("alice");
+    support::eventually("she is away", || {
+        alice.send("who");
+        !alice.until("ok who *").iter().any(|line| line.contains("olga"))
+    });
+    let before = broker.child().peak_memory();
+    for _ in 0..30 {
+        alice.ask("sub r --create --no-echo", "ok sub r *");
+        for _ in 0..200 {
+            alice.send(&format!("pub r {}", "x".repeat(4_000)));
+        }
+        // Nobody waits a minute for her.
+        alice.until("ok pub r 201");
+        alice.ask("drop r", "ok drop r");
+        alice.expect("left r *");
+    }
+    let grown = broker.child().peak_memory() - before;
+    assert!(grown < 16 << 20, "it has grown by {grown} bytes");
+    alice.ask("create r", "ok create r");
+    alice.ask("pub r end", "ok pub r 1");
+    let secret = support::field(&hello, "secret");
+    let mut olga = broker.connect("olga");
+    olga.ask(&format!("hello --session {session} --secret {secret}"), "ok hello *resumed=yes *");
+    olga.expect_all(&["gap r 1 201", "msg r 1 alice end"]);
     olga.nothing_else();
 }

@@ -110,6 +110,11 @@ impl Broker {
         }
         self.note_closed(&client, reason);
         client.go_away();
+        // Those, too, that it has yet to find.
+        let members = lock(&client.subscriptions).all();
+        for (channel, member) in members {
+            channel.stop_reading(&member);
+        }
         let kind = match identity.asked {
             _ if held_ms.is_some() => Kind::Seated,
             true => Kind::Named,

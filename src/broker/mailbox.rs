@@ -6,17 +6,17 @@
 //! waits.
 
 use super::directory::Client;
-use super::member::Adopted;
+use super::member::{Adopted, Member};
 use crate::error::Close;
 use crate::frame::Frame;
 use crate::store::{Fetched, Waiter};
 use crate::sync::lock;
 use futures::task::AtomicWaker;
 use smallvec::SmallVec;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::mem::take;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::Waker;
 
 /// Frames that wait in one control lane at most: room for the results of a
@@ -36,13 +36,24 @@ pub type Slots = SmallVec<[u32; 2]>;
 pub struct Mail {
     /// Frames, in order.
     pub lane: VecDeque<Frame>,
-    /// Subscriptions that the broker made for this client.
-    pub adopted: Vec<Adopted>,
+    /// Subscriptions that the broker made for this client, by their numbers.
+    pub adopted: BTreeMap<u32, Adoption>,
     /// What was read from the disk for it, by the number it gave.
     pub fetched: Vec<(u64, Fetched)>,
     /// That the connection is to be closed, and why.
     pub close: Option<Close>,
     lane_bytes: usize,
+}
+
+/// A subscription that the broker made for a client.
+#[derive(Debug)]
+pub struct Adoption {
+    /// The subscription.
+    pub adopted: Adopted,
+    /// The client's earlier one to a channel of that name, to be read first.
+    pub after: Option<Arc<Member>>,
+    /// What it never gets of such a channel: the first and the last seq.
+    pub lost: Option<(u64, u64)>,
 }
 
 #[derive(Debug, Default)]
@@ -182,16 +193,36 @@ impl Mailbox {
         true
     }
 
-    /// A subscription that the broker made for this client.
-    pub fn adopt(&self, adopted: Adopted) {
-        {
+    /// A subscription that the broker made for this client, and the client's
+    /// earlier one to a channel of that name. If that one still lies here while
+    /// the client is away, the new one takes its place: so there is one for each
+    /// name, however often channels are dropped and made anew. Gives the number
+    /// that is free then.
+    pub fn adopt(
+        &self,
+        adopted: Adopted,
+        earlier: Option<Arc<Member>>,
+        is_away: bool,
+    ) -> Option<u32> {
+        let mut adoption = Adoption { adopted, after: earlier, lost: None };
+        let unread = {
             let mut inner = lock(&self.inner);
             if inner.abandoned {
-                return;
+                return None;
             }
-            inner.mail().adopted.push(adopted);
-        }
+            let slot = adoption.after.as_ref().filter(|_| is_away).map(|earlier| earlier.slot);
+            let unread = slot.and_then(|slot| inner.mail().adopted.remove(&slot));
+            if let Some(unread) = &unread {
+                let Adopted { member, next_seq, .. } = &unread.adopted;
+                adoption.lost = member.unread_from(*next_seq);
+                adoption.after.clone_from(&unread.after);
+                inner.news.retain(|slot| *slot != member.slot);
+            }
+            inner.mail().adopted.insert(adoption.adopted.member.slot, adoption);
+            unread
+        };
         self.wake();
+        unread.map(|unread| unread.adopted.member.slot)
     }
 
     /// What was read from the disk for this client, by the number that it gave.

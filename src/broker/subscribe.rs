@@ -245,9 +245,15 @@ impl Broker {
         let entrance = Entrance { role: Role::PatternObserver, keeps, ..Entrance::at(Start::Now) };
         match channel.join(client, slot, entrance, now_ms) {
             Ok((adopted, ..)) => {
-                subscriptions.add(channel.clone(), adopted.member.clone());
-                self.remember_place(channel, &adopted.member);
-                client.mailbox.adopt(adopted);
+                let member = adopted.member.clone();
+                let earlier = subscriptions.add(channel.clone(), member.clone());
+                self.remember_place(channel, &member);
+                if let Some(slot) = client.mailbox.adopt(adopted, earlier, client.is_away()) {
+                    subscriptions.free_slot(slot);
+                }
+                if client.is_away() {
+                    channel.stop_reading(&member);
+                }
             }
             Err(fault) => {
                 subscriptions.free_slot(slot);

@@ -19,6 +19,8 @@ use std::sync::Arc;
 const PIECES_MAX: usize = 1_024;
 /// Bytes of one write, about: as many as a socket takes at once.
 const BYTES_MAX: usize = 256 * 1024;
+/// Subscriptions that are looked at for one write: others want their turn.
+const LOOKS_MAX: usize = 4_096;
 /// The view of a subscription that has yet to be told its rank.
 const NEVER: u64 = u64::MAX;
 
@@ -45,9 +47,8 @@ pub(super) struct Subscription {
 /// than a pointer there.
 #[derive(Debug, Default)]
 pub(super) struct Extra {
-    /// Something was read from the disk for it: the first time its rank is to be
-    /// found there.
-    has_read: bool,
+    /// Its rank was found on the disk: from there on it is a fold.
+    pub(super) is_ranked: bool,
     /// What was read.
     pub(super) part: Option<Box<Part>>,
     /// As what the client gets messages, if it has several names for a channel;
@@ -57,16 +58,16 @@ pub(super) struct Extra {
     returns: bool,
     /// The reply that tells of it has yet to go out, and comes first.
     untold: bool,
-    /// An earlier subscription to the same channel, which is read to its end
-    /// first. Not its slot: that may be somebody else's by now.
-    after: Option<Arc<Member>>,
+    /// What it never gets of a channel of this name that was here before: the
+    /// first and the last seq.
+    pub(super) lost: Option<(u64, u64)>,
 }
 
 impl Extra {
     /// There is nothing in it.
     fn is_empty(&self) -> bool {
-        let Extra { has_read, part, heard, returns, untold, after } = self;
-        !(*has_read || *returns || *untold || part.is_some() || heard.is_some() || after.is_some())
+        let Extra { is_ranked, part, heard, returns, untold, lost } = self;
+        !(*is_ranked || *returns || *untold || part.is_some() || heard.is_some() || lost.is_some())
     }
 }
 
@@ -126,10 +127,6 @@ impl Subscription {
         self.extra.as_mut()?.heard.as_mut()
     }
 
-    fn after(&self) -> Option<&Arc<Member>> {
-        self.extra.as_ref()?.after.as_ref()
-    }
-
     /// It came with a resumed session.
     pub(super) fn returns(&mut self) {
         self.extra().returns = true;
@@ -160,6 +157,10 @@ impl Subscription {
     /// Reads on; what is to be written goes to the batch. Whether there is more.
     fn read(&mut self, slot: u32, batch: &mut Batch, gaps: &mut u64) -> bool {
         batch.wanted = None;
+        if let Some((from, to)) = self.extra.as_mut().and_then(|extra| extra.lost.take()) {
+            batch.frames.push(Frame::Gap { channel: self.channel.name().clone(), from, to });
+            *gaps += 1;
+        }
         let room = (PIECES_MAX - batch.pieces.len(), BYTES_MAX.saturating_sub(batch.bytes).max(1));
         let mut reading = std::mem::take(&mut batch.reading);
         let place = (self.cursor(), self.next_seq);
@@ -192,10 +193,9 @@ impl Subscription {
                 // What is beyond its end it does not need.
                 None if self.next_seq > self.member.end() => {}
                 None => {
-                    // From the first entry read on, its rank is a fold.
-                    let had_read = std::mem::replace(&mut self.extra().has_read, true);
-                    let is_found = had_read && behind.from == self.next_seq;
-                    behind.rank = behind.rank.filter(|_| !is_found);
+                    let is_ranked = self.extra.as_ref().is_some_and(|extra| extra.is_ranked);
+                    let is_fold = is_ranked && behind.from == self.next_seq;
+                    behind.rank = behind.rank.filter(|_| !is_fold);
                     batch.wanted = Some(behind);
                 }
             }
@@ -224,7 +224,11 @@ impl Subscription {
             Body::Messages { .. } => self.member.echo || !is_own,
             _ if self.heard().is_some() && self.member.is_observer() => false,
             // The reply to `sub` has told it.
-            Body::Change(_) if is_own && chunk.first_seq == self.member.joined => {
+            Body::Change(_)
+                if is_own
+                    && chunk.first_seq == self.member.joined
+                    && !self.member.is_observer() =>
+            {
                 self.has_returned()
             }
             Body::Change(change) => {
@@ -256,16 +260,11 @@ impl Subscription {
 impl Session {
     /// Makes a subscription known, and looks at it soon.
     pub(super) fn install(&mut self, mut subscription: Subscription) {
-        let member = &subscription.member;
-        let earlier = self.extra.leaving().iter().rfind(|(channel, earlier)| {
-            !Arc::ptr_eq(earlier, member) && Arc::ptr_eq(channel, &subscription.channel)
-        });
-        let after = earlier.filter(|_| !member.has_left()).map(|(_, earlier)| earlier.clone());
-        if after.is_some() {
-            subscription.extra().after = after;
+        let slot = subscription.member.slot;
+        if let Some(parts) = self.extra.get_mut() {
+            parts.succession.comes(subscription.channel.name(), slot);
         }
         self.listen(&mut subscription);
-        let slot = subscription.member.slot;
         if self.subscriptions.capacity() == 0 {
             // Most clients have one; the vector would begin with room for four.
             self.subscriptions.reserve_exact(slot as usize + 1);
@@ -294,7 +293,10 @@ impl Session {
         let mut due = std::mem::take(&mut self.queue);
         let mut looked_at = 0;
         for &slot in &due {
-            if batch.pieces.len() >= PIECES_MAX || batch.bytes >= BYTES_MAX {
+            if batch.pieces.len() >= PIECES_MAX
+                || batch.bytes >= BYTES_MAX
+                || looked_at >= LOOKS_MAX
+            {
                 break;
             }
             looked_at += 1;
@@ -304,12 +306,9 @@ impl Session {
                 // It is queued again when its reply goes out.
                 continue;
             }
-            if let Some(earlier) = subscription.after() {
-                if self.extra.leaving().iter().any(|(_, leaving)| Arc::ptr_eq(leaving, earlier)) {
-                    // It is queued again when that one has ended.
-                    continue;
-                }
-                subscription.extra().after = None;
+            if self.extra.succession().is_some_and(|succession| succession.waits(slot)) {
+                // It is queued again when the one before it has ended.
+                continue;
             }
             // From here on whatever comes is news again.
             subscription.member.dequeue();
@@ -319,7 +318,6 @@ impl Session {
             // Who has left what is not to be seen yet is told when it is.
             let ends = subscription.member.has_left()
                 && (is_over || !batch.reading.waits && batch.wanted.is_none());
-            let has_part = subscription.part().is_some();
             // It may have been queued twice: pieces of the first time are not out.
             if is_over && batch.pieces.iter().all(|piece| piece.slot != slot) {
                 // A session that is resumed goes on from here.
@@ -329,10 +327,11 @@ impl Session {
             } else if (more || ends) && subscription.member.queue() {
                 self.queue.push(slot);
             }
-            match batch.wanted.take() {
-                Some(behind) => self.want(slot, behind),
-                None if !has_part => self.release_disk(slot),
-                None => {}
+            let has_part = self.subscriptions[slot as usize].as_ref().map(|s| s.part().is_some());
+            match (batch.wanted.take(), has_part) {
+                (Some(behind), Some(_)) => self.want(slot, behind),
+                (None, Some(true)) => {}
+                _ => self.release_disk(slot),
             }
         }
         due.drain(..looked_at);
@@ -347,13 +346,8 @@ impl Session {
         let Some(subscription) = place.take() else { return };
         self.unlisten(&subscription);
         let Subscription { channel, member, rank, .. } = subscription;
-        if let Some(parts) = self.extra.get_mut() {
-            parts.leaving.retain(|(_, leaving)| !Arc::ptr_eq(leaving, &member));
-        }
-        let waits = |after: &Subscription| after.after().is_some_and(|m| Arc::ptr_eq(m, &member));
-        let here = (0..).zip(&self.subscriptions);
-        let next = here.filter(|(_, place)| place.as_ref().is_some_and(waits));
-        self.queue.extend(next.map(|(slot, _)| slot));
+        let succession = self.extra.get_mut().map(|parts| &mut parts.succession);
+        self.queue.extend(succession.and_then(|order| order.ended(channel.name(), slot)));
         // Who had left before that has been told so.
         if let Some(seq) = batch.reading.dropped.filter(|seq| *seq == member.end()) {
             let rank = (!member.is_observer()).then_some(rank);

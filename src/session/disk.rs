@@ -102,6 +102,7 @@ impl Subscription {
             }
             if let Some(rank) = rank {
                 self.rank = rank;
+                self.extra().is_ranked = true;
                 self.forget_rank();
             }
             // Entries end at u32 offsets.

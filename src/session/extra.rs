@@ -3,9 +3,8 @@
 use super::disk::Disk;
 use super::hearing::Hearing;
 use super::identity::Introduction;
-use crate::broker::channel::Channel;
-use crate::broker::{Keys, Member};
-use std::sync::Arc;
+use super::succession::Succession;
+use crate::broker::Keys;
 
 /// What most sessions do without. Boxed in one, so that it takes no more than a
 /// pointer there.
@@ -15,8 +14,8 @@ pub(super) struct Extra(Option<Box<Parts>>);
 /// What there may be.
 #[derive(Debug, Default)]
 pub(super) struct Parts {
-    /// Memberships that have ended, and still have something to read.
-    pub(super) leaving: Vec<(Arc<Channel>, Arc<Member>)>,
+    /// Which subscriptions wait for others.
+    pub(super) succession: Succession,
     /// What was answered to the keys of its requests.
     pub(super) keys: Option<Box<Keys>>,
     /// It has introduced itself with a session that another connection has yet
@@ -39,8 +38,8 @@ impl Extra {
         self.0.as_deref_mut()
     }
 
-    pub(super) fn leaving(&self) -> &[(Arc<Channel>, Arc<Member>)] {
-        self.0.as_ref().map_or(&[], |parts| &parts.leaving)
+    pub(super) fn succession(&self) -> Option<&Succession> {
+        Some(&self.0.as_ref()?.succession)
     }
 
     pub(super) fn keys(&self) -> Option<&Keys> {

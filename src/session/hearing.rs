@@ -131,7 +131,9 @@ impl Session {
     /// [`crate::error::Code::NotMember`] if it did not.
     pub fn unobserve(&mut self, glob: &str, now_ms: u64) -> Result<(), Fault> {
         let ended = self.broker.unobserve(&self.client, glob, now_ms)?;
-        self.extra.parts().leaving.extend(ended);
+        for (channel, member) in ended {
+            self.extra.parts().succession.leaves(channel.name(), member.slot);
+        }
         self.renew_patterns();
         self.broker.remember_session(&self.client, self.current.as_ref());
         Ok(())
@@ -153,7 +155,7 @@ impl Session {
     /// Whether something that was there before the client left a channel is
     /// still due to it.
     pub fn is_leaving(&self) -> bool {
-        !self.extra.leaving().is_empty()
+        self.extra.succession().is_some_and(|succession| !succession.is_empty())
     }
 
     /// The pieces are to be written as this client alone hears them, where it

@@ -2,6 +2,7 @@
 //! connection was lost.
 
 use super::deliver::Subscription;
+use super::succession::Succession;
 use super::{PROTOCOL_VERSION, Session};
 use crate::broker::channel::Return;
 use crate::broker::{Claim, Parked, Place};
@@ -173,7 +174,7 @@ impl Session {
         self.hold(&place.channel, 1);
         let member = back.adopted.member.clone();
         if member.has_left() {
-            self.extra.parts().leaving.push((place.channel.clone(), member.clone()));
+            self.extra.parts().succession.leaves(place.channel.name(), member.slot);
         } else if !Arc::ptr_eq(&member, &place.member) {
             // It has joined anew.
             self.touch(place.channel.clone());
@@ -220,7 +221,7 @@ impl Session {
             }
         }
         let keys = self.extra.get_mut().and_then(|extra| {
-            extra.leaving.clear();
+            extra.succession = Succession::default();
             extra.keys.take()
         });
         self.queue.clear();

@@ -6,6 +6,7 @@
 //! wake whom they concern, then [`Session::gather`] and [`Session::settle`] for
 //! each write.
 
+mod adoption;
 mod deliver;
 mod disk;
 mod extra;
@@ -19,6 +20,7 @@ mod orders;
 mod pieces;
 mod queries;
 mod scroll;
+mod succession;
 mod target;
 
 pub use hearing::{Hearing, Under};
@@ -301,8 +303,8 @@ impl Session {
         let is_done = |frame: &&Frame| matches!(frame, Frame::Done { .. });
         self.commands -= mail.lane.iter().filter(is_done).count();
         frames.extend(mail.lane);
-        for adopted in mail.adopted {
-            self.install(Subscription::new(adopted));
+        for adoption in mail.adopted.into_values() {
+            self.adopt(adoption);
         }
         for (number, fetched) in mail.fetched {
             self.take_fetched(number, fetched);

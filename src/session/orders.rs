@@ -40,7 +40,7 @@ impl Session {
         let done = self.broker.subscribe(&self.client, name, start, role, echo, now_ms)?;
         let channel = done.adopted.channel.clone();
         if let Some(member) = done.replaced {
-            self.extra.parts().leaving.push((channel.clone(), member));
+            self.extra.parts().succession.leaves(channel.name(), member.slot);
         }
         self.current = Some(channel.name().clone());
         self.broker.remember_place(&channel, &done.adopted.member);
@@ -69,7 +69,7 @@ impl Session {
         }
         match self.broker.unsubscribe(&self.client, name, now_ms) {
             Ok((channel, member)) => {
-                self.extra.parts().leaving.push((channel.clone(), member));
+                self.extra.parts().succession.leaves(channel.name(), member.slot);
                 self.touch(channel);
             }
             // A pattern may have no special character in it.

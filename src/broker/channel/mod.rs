@@ -176,6 +176,11 @@ impl Channel {
         }
     }
 
+    /// What its log takes, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.lock().log.weight()
+    }
+
     /// A member's standing.
     ///
     /// # Errors

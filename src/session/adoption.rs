@@ -1,0 +1,57 @@
+//! Subscriptions that the broker makes for a client, because a pattern matches.
+
+use super::Session;
+use super::deliver::Subscription;
+use crate::broker::{Adoption, Member};
+use crate::sync::lock;
+use std::sync::Arc;
+
+/// What a channel and a subscription take beside the log, about.
+const CHANNEL_BYTES: usize = 1_024;
+
+impl Session {
+    /// Takes up a subscription that the broker made.
+    pub(super) fn adopt(&mut self, adoption: Adoption) {
+        let Adoption { adopted, after, lost } = adoption;
+        let mut subscription = Subscription::new(adopted);
+        if lost.is_some() {
+            subscription.extra().lost = lost;
+        }
+        if let Some(earlier) = after.filter(|earlier| self.reads(earlier)) {
+            if self.has_room_for(&earlier) {
+                let succession = &mut self.extra.parts().succession;
+                succession.leaves(subscription.channel.name(), earlier.slot);
+            } else {
+                subscription.extra().lost = earlier.unread_from(self.give_up(earlier.slot));
+            }
+        }
+        self.install(subscription);
+    }
+
+    /// Channels may come and go while a client does not read: of those that wait
+    /// behind the first of a name, together as much is kept as of one channel.
+    fn has_room_for(&mut self, ended: &Member) -> bool {
+        let place = self.subscriptions.get(ended.slot as usize).and_then(Option::as_ref);
+        let bytes = place.map_or(0, |subscription| subscription.channel.bytes());
+        let succession = &mut self.extra.parts().succession;
+        let bytes_max = self.broker.config.log_bytes;
+        !succession.waits(ended.slot)
+            || succession.keeps(ended.slot, bytes + CHANNEL_BYTES, bytes_max)
+    }
+
+    fn reads(&self, member: &Arc<Member>) -> bool {
+        let place = self.subscriptions.get(member.slot as usize).and_then(Option::as_ref);
+        place.is_some_and(|subscription| Arc::ptr_eq(&subscription.member, member))
+    }
+
+    /// A subscription that waits is not read at all; the seq that was due next.
+    fn give_up(&mut self, slot: u32) -> u64 {
+        self.extra.parts().succession.goes(slot);
+        let place = self.subscriptions.get_mut(slot as usize).and_then(Option::take);
+        let Some(subscription) = place else { return u64::MAX };
+        self.unlisten(&subscription);
+        let Subscription { channel, member, next_seq, .. } = subscription;
+        lock(&self.client.subscriptions).forget(&channel, &member);
+        next_seq
+    }
+}
