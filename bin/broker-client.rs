@@ -13,6 +13,7 @@ use ranked_broker::client::store;
 use ranked_broker::config;
 use ranked_broker::manual;
 use ranked_broker::moment::Moment;
+use ranked_broker::printed::complain;
 use ranked_broker::runtime;
 use std::ffi::OsString;
 use std::io::Write;
@@ -277,6 +278,13 @@ fn main() -> ExitCode {
         let _ = std::io::stdout().write_all(&text);
         return ExitCode::SUCCESS;
     }
+    // The guard of a program starts none of these.
+    let guards =
+        matches!(arguments.instead, Some(Instead::HoldGuard { .. } | Instead::HoldExec { .. }));
+    if !guards && let Err(e) = runtime::start() {
+        complain("broker-client", format_args!("cannot start: {e}; are there too many threads?"));
+        return ExitCode::FAILURE;
+    }
     ExitCode::from(match arguments.instead.take() {
         None => cli::run(settings(arguments)),
         Some(Instead::Hold { channel, rank, ranks, kill_after, stay, program }) => {
@@ -308,8 +316,7 @@ fn main() -> ExitCode {
         Some(Instead::HoldGuard { until, kill_after_ms, program }) => {
             let kill_after = Duration::from_millis(kill_after_ms);
             hold::guard::run(&Task { until, kill_after, program }).unwrap_or_else(|e| {
-                // Not eprintln!, which fails where nobody reads.
-                let _ = writeln!(std::io::stderr(), "broker-client: cannot guard a program: {e}");
+                complain("broker-client", format_args!("cannot guard a program: {e}"));
                 126
             })
         }

@@ -5,6 +5,7 @@ use std::env;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use ranked_broker::printed::complain;
 use ranked_broker::workers::worker;
 use ranked_broker::{config, events, open_files, service};
 
@@ -26,7 +27,7 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     if let Err(error) = events::start(loaded.config.log_format) {
-        eprintln!("broker: cannot log events: {error}");
+        complain("broker", format_args!("cannot log events: {error}"));
         return ExitCode::FAILURE;
     }
     let chosen = loaded.is_chosen("max-clients");
@@ -41,7 +42,7 @@ fn main() -> ExitCode {
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("broker: {error}");
+            complain("broker", error);
             ExitCode::FAILURE
         }
     }

@@ -85,6 +85,7 @@ pub mod open_files;
 pub mod outbound;
 pub mod page;
 pub mod payload;
+pub mod printed;
 pub mod process;
 pub mod reply;
 pub mod request;
