@@ -3,14 +3,14 @@
 
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
+use ranked_broker::client::cli::value::{members, program, seconds, time};
 use ranked_broker::client::cli::{self, Settings, exit::EXIT_CODES};
 use ranked_broker::client::demo::{self, every::Every};
 use ranked_broker::client::hold::{self, guard::Task, ranks::Ranks};
 use ranked_broker::client::numbers;
 use ranked_broker::client::store;
-use ranked_broker::config;
 use ranked_broker::manual;
 use ranked_broker::moment::Moment;
 use ranked_broker::printed::complain;
@@ -38,8 +38,10 @@ use uuid::Uuid;
     version,
     after_help = EXIT_CODES,
     disable_help_subcommand = true,
-    subcommand_precedence_over_arg = true,
-    subcommand_help_heading = "Instead of talking"
+    subcommand_help_heading = "Instead of talking",
+    // What follows --sub is channels, up to the next option.
+    override_usage = "broker-client [HOST] [PORT] [OPTIONS]\n       \
+                      broker-client [HOST] [PORT] COMMAND …"
 )]
 // Each flag is an option of its own; the comments are the help text, where a
 // backtick would be a backtick.
@@ -51,20 +53,10 @@ struct Arguments {
     /// Its port
     #[arg(default_value_t = 7700, value_parser = clap::value_parser!(u16).range(1..))]
     port: u16,
-    /// The name to bear; otherwise the broker gives one
-    #[arg(long, global = true)]
-    name: Option<String>,
-    /// Have a session that outlives the connection, and this program: it is
-    /// remembered under $XDG_STATE_HOME (~/.local/state) by this name and
-    /// resumed by the next start. Every entry since comes once, or a gap says
-    /// what is gone. Reconnects. Ends without taking leave of the broker, which
-    /// keeps the session for --session-grace; the request quit does take leave
-    #[arg(
-        long, global = true, value_name = "NAME", num_args = 0..=1,
-        default_missing_value = store::DEFAULT_NAME
-    )]
-    session: Option<String>,
-    /// Subscribe to these channels first (before lines that are read)
+    #[command(flatten)]
+    identity: Identity,
+    /// Subscribe to these channels first (before lines that are read): all that
+    /// follows up to the next option
     #[arg(long, value_name = "CHANNEL", num_args = 1..)]
     sub: Vec<String>,
     /// Be an observer there: see everything, without a rank
@@ -122,6 +114,31 @@ struct Arguments {
     instead: Option<Instead>,
 }
 
+/// Who one is; said before what to do instead of talking, or behind it.
+#[derive(Debug, Args)]
+struct Identity {
+    /// The name to bear; otherwise the broker gives one
+    #[arg(long)]
+    name: Option<String>,
+    /// Have a session that outlives the connection, and this program: it is
+    /// remembered under $XDG_STATE_HOME (~/.local/state) by this name and
+    /// resumed by the next start. Every entry since comes once, or a gap says
+    /// what is gone. Reconnects. Ends without taking leave of the broker, which
+    /// keeps the session for --session-grace; the request quit does take leave
+    #[arg(
+        long, value_name = "NAME", num_args = 0..=1,
+        default_missing_value = store::DEFAULT_NAME
+    )]
+    session: Option<String>,
+}
+
+impl Identity {
+    fn or(self, other: Identity) -> Identity {
+        let (name, session) = (self.name.or(other.name), self.session.or(other.session));
+        Identity { name, session }
+    }
+}
+
 /// What to do instead of talking.
 #[derive(Debug, Subcommand)]
 #[allow(clippy::doc_markdown)]
@@ -149,6 +166,8 @@ enum Instead {
     Hold {
         /// The channel whose rank is to be held
         channel: String,
+        #[command(flatten)]
+        identity: Identity,
         /// The rank with which PROGRAM runs
         #[arg(long, value_name = "RANK", default_value = "0")]
         rank: Ranks,
@@ -180,6 +199,9 @@ enum Instead {
         /// The channel to join
         #[arg(long, default_value = "demo")]
         channel: String,
+        /// The name to bear; otherwise the broker gives one
+        #[arg(long)]
+        name: Option<String>,
         /// How long to wait between two orders: a time, or from one to another
         #[arg(long, value_name = "TIME", default_value = "2s..8s")]
         every: Every,
@@ -241,34 +263,6 @@ enum Instead {
     },
 }
 
-/// Not more than can be looked at.
-fn members(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(number @ 1..=100) => Ok(number),
-        _ => Err("it must be a number from 1 to 100".into()),
-    }
-}
-
-fn time(text: &str) -> Result<Duration, String> {
-    config::time(text).ok_or_else(|| format!("it must be {}", config::TIME))
-}
-
-fn program(text: &str) -> Result<(String, PathBuf), String> {
-    match text.split_once('=') {
-        Some((name, program)) if !name.is_empty() && !program.is_empty() => {
-            Ok((name.trim_start_matches('/').to_owned(), program.into()))
-        }
-        _ => Err("it must be NAME=PROGRAM, for instance restart=/usr/local/bin/restart".into()),
-    }
-}
-
-fn seconds(text: &str) -> Result<Duration, String> {
-    match text.parse::<f64>().ok().and_then(|secs| Duration::try_from_secs_f64(secs).ok()) {
-        Some(duration) if !duration.is_zero() => Ok(duration),
-        _ => Err("it must be a number of seconds above 0".into()),
-    }
-}
-
 fn main() -> ExitCode {
     env_logger::init();
     runtime::use_threads(1);
@@ -287,12 +281,13 @@ fn main() -> ExitCode {
     }
     ExitCode::from(match arguments.instead.take() {
         None => cli::run(settings(arguments)),
-        Some(Instead::Hold { channel, rank, ranks, kill_after, stay, program }) => {
+        Some(Instead::Hold { channel, identity, rank, ranks, kill_after, stay, program }) => {
+            let Identity { name, session } = identity.or(arguments.identity);
             hold::run(hold::Settings {
                 host: arguments.host,
                 port: arguments.port,
-                name: arguments.name,
-                session: arguments.session,
+                name,
+                session,
                 channel,
                 ranks: ranks.unwrap_or(rank),
                 kill_after,
@@ -300,10 +295,10 @@ fn main() -> ExitCode {
                 program,
             })
         }
-        Some(Instead::Demo { channel, every, members }) => demo::run(demo::Settings {
+        Some(Instead::Demo { channel, name, every, members }) => demo::run(demo::Settings {
             host: arguments.host,
             port: arguments.port,
-            name: arguments.name,
+            name: name.or(arguments.identity.name),
             channel,
             every,
             members,
@@ -370,7 +365,7 @@ fn settings(arguments: Arguments) -> Settings {
         host: arguments.host,
         port: arguments.port,
         lines: arguments.lines,
-        name: arguments.name,
+        name: arguments.identity.name,
         subscribe: arguments.sub,
         observe: arguments.observe,
         quiet: arguments.quiet,
@@ -381,7 +376,7 @@ fn settings(arguments: Arguments) -> Settings {
         programs: arguments.exec.into_iter().collect(),
         program_timeout: arguments.exec_timeout,
         timeout: arguments.timeout,
-        reconnect: arguments.reconnect || arguments.session.is_some(),
-        session: arguments.session,
+        reconnect: arguments.reconnect || arguments.identity.session.is_some(),
+        session: arguments.identity.session,
     }
 }

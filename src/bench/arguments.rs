@@ -34,7 +34,6 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
     name = "broker-bench",
     version,
     disable_help_subcommand = true,
-    subcommand_precedence_over_arg = true,
     subcommand_help_heading = "Workloads and more"
 )]
 pub struct Arguments {

@@ -1,5 +1,6 @@
 //! How the program ends: its exit codes.
 
+use crate::client::Error;
 use crate::error::Code;
 
 /// The exit codes, as `--help` shows them.
@@ -58,6 +59,17 @@ impl Verdict {
             Verdict { lost: true, .. } => 3,
             Verdict { refused, .. } => refused.unwrap_or(0),
         }
+    }
+}
+
+impl From<&Error> for Verdict {
+    fn from(error: &Error) -> Self {
+        let mut verdict = Verdict::default();
+        match error {
+            Error::Connect { .. } | Error::Lost | Error::TakenOver => verdict.lost(),
+            error => verdict.refused(error.code()),
+        }
+        verdict
     }
 }
 
