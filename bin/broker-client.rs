@@ -11,12 +11,13 @@ use ranked_broker::client::demo::{self, every::Every};
 use ranked_broker::client::hold::{self, guard::Task, ranks::Ranks};
 use ranked_broker::client::numbers;
 use ranked_broker::client::store;
+use ranked_broker::file_size;
 use ranked_broker::manual;
 use ranked_broker::moment::Moment;
-use ranked_broker::printed::complain;
+use ranked_broker::printed::{self, complain};
 use ranked_broker::runtime;
+use std::env;
 use std::ffi::OsString;
-use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -25,7 +26,7 @@ use uuid::Uuid;
 /// Talks to a ranked-broker: publishes, subscribes, commands and obeys.
 ///
 /// On a terminal it edits lines (Tab completes, arrows recall), shows what comes
-/// in plain words above them, and executes commands by saying so. In a pipe it
+/// in plain words above them, and acknowledges commands as shown. In a pipe it
 /// sends lines as they come and prints one reply or frame a line, untouched, with
 /// notices on standard error. At the end of input it waits until every request
 /// is answered and every command it gave has all its results, then leaves and
@@ -264,13 +265,18 @@ enum Instead {
 }
 
 fn main() -> ExitCode {
+    // A system without that signal has no need of it.
+    let _ = file_size::fail_beyond_limit();
     env_logger::init();
     runtime::use_threads(1);
-    let mut arguments = parse();
-    if let Some(text) = printed(&arguments) {
-        // Whoever reads it may stop early, as `head` does.
-        let _ = std::io::stdout().write_all(&text);
-        return ExitCode::SUCCESS;
+    let mut arguments = match parse() {
+        Ok(arguments) => arguments,
+        Err(said) => return printed::usage("broker-client", &said).into(),
+    };
+    match asked_for(&arguments) {
+        Ok(None) => {}
+        Ok(Some(text)) => return printed::print("broker-client", &text).into(),
+        Err(said) => return printed::usage("broker-client", &said).into(),
     }
     // The guard of a program starts none of these.
     let guards =
@@ -322,24 +328,24 @@ fn main() -> ExitCode {
 }
 
 /// What is printed instead of all else.
-fn printed(arguments: &Arguments) -> Option<Vec<u8>> {
+fn asked_for(arguments: &Arguments) -> Result<Option<Vec<u8>>, clap::Error> {
     let mut command = Arguments::command();
     if let Some(shell) = arguments.completions {
-        return Some(manual::completions("broker-client", &command, shell));
+        return Ok(Some(manual::completions("broker-client", &command, shell)));
     }
-    let of = arguments.man.as_deref()?;
+    let Some(of) = arguments.man.as_deref() else { return Ok(None) };
     let page = manual::page(command.clone(), Some(of).filter(|of| !of.is_empty()));
-    Some(page.unwrap_or_else(|_| {
+    page.map(Some).map_err(|_| {
         let text = format!("there is no page for {of:?}, but for hold, demo and numbers");
-        command.error(ErrorKind::InvalidValue, text).exit()
-    }))
+        command.error(ErrorKind::InvalidValue, text)
+    })
 }
 
 /// The arguments. What says how to talk says nothing to what is done instead, and
 /// is refused rather than passed over.
-fn parse() -> Arguments {
+fn parse() -> Result<Arguments, clap::Error> {
     let mut command = Arguments::command();
-    let matches = command.get_matches_mut();
+    let matches = command.try_get_matches_from_mut(env::args_os())?;
     if let Some(instead) = matches.subcommand_name() {
         let suited = match instead {
             "numbers" => &["host", "port"][..],
@@ -353,10 +359,10 @@ fn parse() -> Arguments {
         });
         if let Some(argument) = unsuited {
             let text = format!("{argument} cannot be used with {instead}");
-            command.error(ErrorKind::ArgumentConflict, text).exit();
+            return Err(command.error(ErrorKind::ArgumentConflict, text));
         }
     }
-    Arguments::from_arg_matches(&matches).unwrap_or_else(|e| e.exit())
+    Arguments::from_arg_matches(&matches)
 }
 
 fn settings(arguments: Arguments) -> Settings {

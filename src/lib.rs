@@ -73,6 +73,7 @@ pub mod error;
 pub mod events;
 pub mod farewell;
 pub mod figures;
+pub mod file_size;
 pub mod frame;
 pub mod http;
 pub mod hyper_io;

@@ -7,13 +7,15 @@ use crate::error::Code;
 pub const EXIT_CODES: &str = "\
 Exit codes:
     0  all replies were ok
-    1  a request was answered err
+    1  a request was answered err, or this program could not go on: input that
+       cannot be read, output that cannot be written, no threads
     2  wrong usage
     3  cannot connect, or the connection was lost
     5  a request was refused by rank, or its term is over (fenced)
    10  the broker or the channel is full
   124  the deadline (--timeout) passed
-  130  interrupted twice
+  130  interrupted a second time while replies or results were awaited; the
+       first time it takes its leave
 If several kinds of err came, the first refusal by rank or fullness wins over 1.";
 
 /// The exit code of two interrupts.
@@ -38,6 +40,11 @@ impl Verdict {
         if matches!(self.refused, None | Some(1)) {
             self.refused = Some(exit);
         }
+    }
+
+    /// The input cannot be read, or the output not be written.
+    pub fn failed(&mut self) {
+        self.refused(None);
     }
 
     /// The broker cannot be reached, or is gone.
