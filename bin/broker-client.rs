@@ -117,6 +117,7 @@ struct Arguments {
 
 /// Who one is; said before what to do instead of talking, or behind it.
 #[derive(Debug, Args)]
+#[allow(clippy::doc_markdown)]
 struct Identity {
     /// The name to bear; otherwise the broker gives one
     #[arg(long)]
@@ -195,7 +196,7 @@ enum Instead {
     /// leaves on TERM, INT and HUP.
     ///
     /// Try: broker-client demo --members 5
-    #[command(verbatim_doc_comment)]
+    #[command(verbatim_doc_comment, override_usage = "broker-client [HOST] [PORT] demo [OPTIONS]")]
     Demo {
         /// The channel to join
         #[arg(long, default_value = "demo")]

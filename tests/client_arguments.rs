@@ -61,6 +61,7 @@ fn the_help_of_a_command_lists_what_it_takes() {
     ] {
         let (help, _, code) = client(&[command, "--help"]);
         assert_eq!(code, 0);
+        assert!(help.contains(&format!("Usage: broker-client [HOST] [PORT] {command} ")), "{help}");
         for option in taken {
             assert!(help.contains(option), "{option}: {help}");
         }

@@ -230,8 +230,8 @@ fn explain(dir: &Path, error: fjall::Error) -> OpenError {
         fjall::Error::InvalidVersion(version) => {
             let known = version.map(|version| format!(" ({version:?})")).unwrap_or_default();
             let reason = format!(
-                "its file `version` names no format that this broker knows{known}; if another \
-                 version of the broker has made it, start that one"
+                "its file `version` names no format that this broker knows{known} (if another \
+                 version of the broker has made it, start that one)"
             );
             OpenError::Damaged { dir, reason }
         }
