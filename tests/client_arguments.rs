@@ -71,6 +71,16 @@ fn the_help_of_a_command_lists_what_it_takes() {
             assert_eq!(code, 2, "{err}");
         }
     }
+    // Nor before it.
+    for args in [
+        &["--sub=x", "hold", "jobs", "--", "true"][..],
+        &["--session=x", "demo"],
+        &["--name=x", "numbers", "1"],
+    ] {
+        let (_, err, code) = client(args);
+        assert!(err.contains(" cannot be used with "), "{err}");
+        assert_eq!(code, 2);
+    }
 }
 
 #[test]
