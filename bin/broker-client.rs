@@ -3,19 +3,21 @@
 
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
+use ranked_broker::client::cli::value::{members, program, seconds, time};
 use ranked_broker::client::cli::{self, Settings, exit::EXIT_CODES};
 use ranked_broker::client::demo::{self, every::Every};
 use ranked_broker::client::hold::{self, guard::Task, ranks::Ranks};
 use ranked_broker::client::numbers;
 use ranked_broker::client::store;
-use ranked_broker::config;
+use ranked_broker::file_size;
 use ranked_broker::manual;
 use ranked_broker::moment::Moment;
+use ranked_broker::printed::{self, complain};
 use ranked_broker::runtime;
+use std::env;
 use std::ffi::OsString;
-use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -24,7 +26,7 @@ use uuid::Uuid;
 /// Talks to a ranked-broker: publishes, subscribes, commands and obeys.
 ///
 /// On a terminal it edits lines (Tab completes, arrows recall), shows what comes
-/// in plain words above them, and executes commands by saying so. In a pipe it
+/// in plain words above them, and acknowledges commands as shown. In a pipe it
 /// sends lines as they come and prints one reply or frame a line, untouched, with
 /// notices on standard error. At the end of input it waits until every request
 /// is answered and every command it gave has all its results, then leaves and
@@ -37,8 +39,10 @@ use uuid::Uuid;
     version,
     after_help = EXIT_CODES,
     disable_help_subcommand = true,
-    subcommand_precedence_over_arg = true,
-    subcommand_help_heading = "Instead of talking"
+    subcommand_help_heading = "Instead of talking",
+    // What follows --sub is channels, up to the next option.
+    override_usage = "broker-client [HOST] [PORT] [OPTIONS]\n       \
+                      broker-client [HOST] [PORT] COMMAND …"
 )]
 // Each flag is an option of its own; the comments are the help text, where a
 // backtick would be a backtick.
@@ -50,20 +54,10 @@ struct Arguments {
     /// Its port
     #[arg(default_value_t = 7700, value_parser = clap::value_parser!(u16).range(1..))]
     port: u16,
-    /// The name to bear; otherwise the broker gives one
-    #[arg(long, global = true)]
-    name: Option<String>,
-    /// Have a session that outlives the connection, and this program: it is
-    /// remembered under $XDG_STATE_HOME (~/.local/state) by this name and
-    /// resumed by the next start. Every entry since comes once, or a gap says
-    /// what is gone. Reconnects. Ends without taking leave of the broker, which
-    /// keeps the session for --session-grace; the request quit does take leave
-    #[arg(
-        long, global = true, value_name = "NAME", num_args = 0..=1,
-        default_missing_value = store::DEFAULT_NAME
-    )]
-    session: Option<String>,
-    /// Subscribe to these channels first (before lines that are read)
+    #[command(flatten)]
+    identity: Identity,
+    /// Subscribe to these channels first (before lines that are read): all that
+    /// follows up to the next option
     #[arg(long, value_name = "CHANNEL", num_args = 1..)]
     sub: Vec<String>,
     /// Be an observer there: see everything, without a rank
@@ -121,6 +115,32 @@ struct Arguments {
     instead: Option<Instead>,
 }
 
+/// Who one is; said before what to do instead of talking, or behind it.
+#[derive(Debug, Args)]
+#[allow(clippy::doc_markdown)]
+struct Identity {
+    /// The name to bear; otherwise the broker gives one
+    #[arg(long)]
+    name: Option<String>,
+    /// Have a session that outlives the connection, and this program: it is
+    /// remembered under $XDG_STATE_HOME (~/.local/state) by this name and
+    /// resumed by the next start. Every entry since comes once, or a gap says
+    /// what is gone. Reconnects. Ends without taking leave of the broker, which
+    /// keeps the session for --session-grace; the request quit does take leave
+    #[arg(
+        long, value_name = "NAME", num_args = 0..=1,
+        default_missing_value = store::DEFAULT_NAME
+    )]
+    session: Option<String>,
+}
+
+impl Identity {
+    fn or(self, other: Identity) -> Identity {
+        let (name, session) = (self.name.or(other.name), self.session.or(other.session));
+        Identity { name, session }
+    }
+}
+
 /// What to do instead of talking.
 #[derive(Debug, Subcommand)]
 #[allow(clippy::doc_markdown)]
@@ -148,6 +168,8 @@ enum Instead {
     Hold {
         /// The channel whose rank is to be held
         channel: String,
+        #[command(flatten)]
+        identity: Identity,
         /// The rank with which PROGRAM runs
         #[arg(long, value_name = "RANK", default_value = "0")]
         rank: Ranks,
@@ -174,11 +196,14 @@ enum Instead {
     /// leaves on TERM, INT and HUP.
     ///
     /// Try: broker-client demo --members 5
-    #[command(verbatim_doc_comment)]
+    #[command(verbatim_doc_comment, override_usage = "broker-client [HOST] [PORT] demo [OPTIONS]")]
     Demo {
         /// The channel to join
         #[arg(long, default_value = "demo")]
         channel: String,
+        /// The name to bear; otherwise the broker gives one
+        #[arg(long)]
+        name: Option<String>,
         /// How long to wait between two orders: a time, or from one to another
         #[arg(long, value_name = "TIME", default_value = "2s..8s")]
         every: Every,
@@ -240,51 +265,36 @@ enum Instead {
     },
 }
 
-/// Not more than can be looked at.
-fn members(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(number @ 1..=100) => Ok(number),
-        _ => Err("it must be a number from 1 to 100".into()),
-    }
-}
-
-fn time(text: &str) -> Result<Duration, String> {
-    config::time(text).ok_or_else(|| format!("it must be {}", config::TIME))
-}
-
-fn program(text: &str) -> Result<(String, PathBuf), String> {
-    match text.split_once('=') {
-        Some((name, program)) if !name.is_empty() && !program.is_empty() => {
-            Ok((name.trim_start_matches('/').to_owned(), program.into()))
-        }
-        _ => Err("it must be NAME=PROGRAM, for instance restart=/usr/local/bin/restart".into()),
-    }
-}
-
-fn seconds(text: &str) -> Result<Duration, String> {
-    match text.parse::<f64>().ok().and_then(|secs| Duration::try_from_secs_f64(secs).ok()) {
-        Some(duration) if !duration.is_zero() => Ok(duration),
-        _ => Err("it must be a number of seconds above 0".into()),
-    }
-}
-
 fn main() -> ExitCode {
+    // A system without that signal has no need of it.
+    let _ = file_size::fail_beyond_limit();
     env_logger::init();
     runtime::use_threads(1);
-    let mut arguments = parse();
-    if let Some(text) = printed(&arguments) {
-        // Whoever reads it may stop early, as `head` does.
-        let _ = std::io::stdout().write_all(&text);
-        return ExitCode::SUCCESS;
+    let mut arguments = match parse() {
+        Ok(arguments) => arguments,
+        Err(said) => return printed::usage("broker-client", &said).into(),
+    };
+    match asked_for(&arguments) {
+        Ok(None) => {}
+        Ok(Some(text)) => return printed::print("broker-client", &text).into(),
+        Err(said) => return printed::usage("broker-client", &said).into(),
+    }
+    // The guard of a program starts none of these.
+    let guards =
+        matches!(arguments.instead, Some(Instead::HoldGuard { .. } | Instead::HoldExec { .. }));
+    if !guards && let Err(e) = runtime::start() {
+        complain("broker-client", format_args!("cannot start: {e}; are there too many threads?"));
+        return ExitCode::FAILURE;
     }
     ExitCode::from(match arguments.instead.take() {
         None => cli::run(settings(arguments)),
-        Some(Instead::Hold { channel, rank, ranks, kill_after, stay, program }) => {
+        Some(Instead::Hold { channel, identity, rank, ranks, kill_after, stay, program }) => {
+            let Identity { name, session } = identity.or(arguments.identity);
             hold::run(hold::Settings {
                 host: arguments.host,
                 port: arguments.port,
-                name: arguments.name,
-                session: arguments.session,
+                name,
+                session,
                 channel,
                 ranks: ranks.unwrap_or(rank),
                 kill_after,
@@ -292,10 +302,10 @@ fn main() -> ExitCode {
                 program,
             })
         }
-        Some(Instead::Demo { channel, every, members }) => demo::run(demo::Settings {
+        Some(Instead::Demo { channel, name, every, members }) => demo::run(demo::Settings {
             host: arguments.host,
             port: arguments.port,
-            name: arguments.name,
+            name: name.or(arguments.identity.name),
             channel,
             every,
             members,
@@ -308,8 +318,7 @@ fn main() -> ExitCode {
         Some(Instead::HoldGuard { until, kill_after_ms, program }) => {
             let kill_after = Duration::from_millis(kill_after_ms);
             hold::guard::run(&Task { until, kill_after, program }).unwrap_or_else(|e| {
-                // Not eprintln!, which fails where nobody reads.
-                let _ = writeln!(std::io::stderr(), "broker-client: cannot guard a program: {e}");
+                complain("broker-client", format_args!("cannot guard a program: {e}"));
                 126
             })
         }
@@ -320,24 +329,24 @@ fn main() -> ExitCode {
 }
 
 /// What is printed instead of all else.
-fn printed(arguments: &Arguments) -> Option<Vec<u8>> {
+fn asked_for(arguments: &Arguments) -> Result<Option<Vec<u8>>, clap::Error> {
     let mut command = Arguments::command();
     if let Some(shell) = arguments.completions {
-        return Some(manual::completions("broker-client", &command, shell));
+        return Ok(Some(manual::completions("broker-client", &command, shell)));
     }
-    let of = arguments.man.as_deref()?;
+    let Some(of) = arguments.man.as_deref() else { return Ok(None) };
     let page = manual::page(command.clone(), Some(of).filter(|of| !of.is_empty()));
-    Some(page.unwrap_or_else(|_| {
+    page.map(Some).map_err(|_| {
         let text = format!("there is no page for {of:?}, but for hold, demo and numbers");
-        command.error(ErrorKind::InvalidValue, text).exit()
-    }))
+        command.error(ErrorKind::InvalidValue, text)
+    })
 }
 
 /// The arguments. What says how to talk says nothing to what is done instead, and
 /// is refused rather than passed over.
-fn parse() -> Arguments {
+fn parse() -> Result<Arguments, clap::Error> {
     let mut command = Arguments::command();
-    let matches = command.get_matches_mut();
+    let matches = command.try_get_matches_from_mut(env::args_os())?;
     if let Some(instead) = matches.subcommand_name() {
         let suited = match instead {
             "numbers" => &["host", "port"][..],
@@ -351,10 +360,10 @@ fn parse() -> Arguments {
         });
         if let Some(argument) = unsuited {
             let text = format!("{argument} cannot be used with {instead}");
-            command.error(ErrorKind::ArgumentConflict, text).exit();
+            return Err(command.error(ErrorKind::ArgumentConflict, text));
         }
     }
-    Arguments::from_arg_matches(&matches).unwrap_or_else(|e| e.exit())
+    Arguments::from_arg_matches(&matches)
 }
 
 fn settings(arguments: Arguments) -> Settings {
@@ -363,7 +372,7 @@ fn settings(arguments: Arguments) -> Settings {
         host: arguments.host,
         port: arguments.port,
         lines: arguments.lines,
-        name: arguments.name,
+        name: arguments.identity.name,
         subscribe: arguments.sub,
         observe: arguments.observe,
         quiet: arguments.quiet,
@@ -374,7 +383,7 @@ fn settings(arguments: Arguments) -> Settings {
         programs: arguments.exec.into_iter().collect(),
         program_timeout: arguments.exec_timeout,
         timeout: arguments.timeout,
-        reconnect: arguments.reconnect || arguments.session.is_some(),
-        session: arguments.session,
+        reconnect: arguments.reconnect || arguments.identity.session.is_some(),
+        session: arguments.identity.session,
     }
 }

@@ -2,13 +2,15 @@
 #![forbid(unsafe_code)]
 
 use std::env;
-use std::io::{self, Write};
 use std::process::ExitCode;
 
+use ranked_broker::printed::{self, complain};
 use ranked_broker::workers::worker;
-use ranked_broker::{config, events, open_files, service};
+use ranked_broker::{config, events, file_size, open_files, service};
 
 fn main() -> ExitCode {
+    // A system without that signal has no need of it.
+    let _ = file_size::fail_beyond_limit();
     let mut arguments = env::args_os().skip(1);
     if arguments.next().is_some_and(|first| first == worker::ARGUMENT) {
         let words = arguments.map(|word| word.to_string_lossy().into_owned());
@@ -21,12 +23,10 @@ fn main() -> ExitCode {
         Err(halt) => return halt.report().into(),
     };
     if loaded.show {
-        // Whoever reads it may stop early, as `head` does.
-        let _ = io::stdout().write_all(loaded.show_config().as_bytes());
-        return ExitCode::SUCCESS;
+        return printed::print("broker", loaded.show_config().as_bytes()).into();
     }
     if let Err(error) = events::start(loaded.config.log_format) {
-        eprintln!("broker: cannot log events: {error}");
+        complain("broker", format_args!("cannot log events: {error}"));
         return ExitCode::FAILURE;
     }
     let chosen = loaded.is_chosen("max-clients");
@@ -41,7 +41,7 @@ fn main() -> ExitCode {
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("broker: {error}");
+            complain("broker", error);
             ExitCode::FAILURE
         }
     }

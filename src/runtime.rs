@@ -1,11 +1,12 @@
 //! The only file that names the async runtime.
 //!
 //! async-std is the choice of the project's user. Its authors have stopped
-//! developing it in favour of smol, whose crates (async-io, async-executor,
-//! blocking) it is a thin layer over; a later move is this one file. What has to
-//! be quick, tasks and sockets, stands beside it, in `runtime/`. Everything above
-//! speaks `futures` traits only. `docs/decisions/runtime.md` has more.
+//! developing it in favour of smol, whose crates (async-io, async-executor) it is
+//! a thin layer over; a later move is this one file. What has to be quick, tasks
+//! and sockets, stands beside it, in `runtime/`, and so does what has to go on
+//! when the system gives no more threads. Everything above speaks `futures` traits only. `docs/decisions/runtime.md` has more.
 
+mod aside;
 mod executor;
 mod reactor;
 mod tcp;
@@ -21,7 +22,8 @@ use std::task::Poll;
 use std::time::Duration;
 use timer::Timer;
 
-pub use executor::{JoinHandle, cancel, spawn, use_threads, yield_now};
+pub use aside::unblock;
+pub use executor::{JoinHandle, cancel, spawn, start, use_threads, yield_now};
 pub use tcp::{TcpListener, TcpStream};
 pub use unix::UnixStream;
 
@@ -30,13 +32,6 @@ pub use unix::UnixStream;
 /// thread one more.
 pub fn block_on<T>(future: impl Future<Output = T>) -> T {
     futures::executor::block_on(future)
-}
-
-/// Runs blocking work (files, names, processes) on a thread of its own. Not by
-/// async-std, which would start a thread for each processor first, to spawn tasks
-/// on.
-pub async fn unblock<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    blocking::unblock(work).await
 }
 
 /// Waits for this long, by async-std's own timer: see `timer.rs`.

@@ -55,8 +55,12 @@ pub enum StartError {
     #[error("cannot use the sockets of the service manager: {0}; see ListenStream= of its unit")]
     Given(io::Error),
     /// Signals or threads are not to be had.
-    #[error("cannot start: {0}")]
-    System(#[from] io::Error),
+    #[error("cannot start: {source}{}", hint(.source))]
+    System {
+        /// What the system says.
+        #[from]
+        source: io::Error,
+    },
 }
 
 fn hint(error: &io::Error) -> &'static str {
@@ -64,6 +68,10 @@ fn hint(error: &io::Error) -> &'static str {
         io::ErrorKind::AddrInUse => "; is another broker running there? choose another port",
         io::ErrorKind::PermissionDenied => "; ports below 1024 need privileges: choose another",
         io::ErrorKind::AddrNotAvailable => "; it is no address of this machine",
+        io::ErrorKind::WouldBlock => {
+            "; there are too many threads: raise the limit (`ulimit -u`, systemd `TasksMax=`, \
+             docker `--pids-limit`)"
+        }
         _ => "",
     }
 }
@@ -167,7 +175,9 @@ impl Server {
             log::warn!("event=drain-timeout connections={left}");
         }
         let broker = self.broker;
-        runtime::unblock(move || broker.close_store()).await;
+        // Not aside, where others may be waited for: the threads that serve have
+        // nothing more to do, and whoever waits for this can be told to wait no more.
+        runtime::spawn(async move { broker.close_store() }).await;
     }
 }
 

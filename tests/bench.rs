@@ -236,6 +236,10 @@ fn people_get_lines_and_wrong_usage_a_hint() {
     assert!(!out.contains('\u{1b}'), "no colour in a pipe");
 
     assert_eq!(bench(&[&host, &port, "nonsense"]).0, 2);
+    assert_eq!(bench(&[&host, &port, "publish", "--seconds", "0"]).0, 2);
+    let (code, out, _) = bench(&[&host, &port, "publish", "--size", "20000000", "--warm-up", "0"]);
+    assert!(out.contains("a broker refuses messages beyond its --max-line"), "{out}");
+    assert_eq!(code, 1);
     assert_eq!(bench(&[&host, &port, "publish", "--size", "3"]).0, 2);
     assert_eq!(bench(&[&host, &port, "latency", "--pid", "4294967295"]).0, 2);
     drop(broker);

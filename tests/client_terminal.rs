@@ -181,7 +181,7 @@ fn commands_are_executed_and_said_to_be() {
     terminal.send("rank\r").unwrap();
     expect(&mut terminal, "ok rank ops 1");
     let noted = wait(boss.command("ops", "note", &["this one"])).unwrap();
-    expect(&mut terminal, "executed: note 'this one'");
+    expect(&mut terminal, "shown only: note 'this one'");
     wait(noted.results()).unwrap();
     std::fs::write(&path, "through").unwrap();
     let results = wait(slow.results()).unwrap();

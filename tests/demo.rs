@@ -188,7 +188,7 @@ fn what_cannot_be_is_said() {
     for (args, text) in [
         (&["--every", "0"][..], "it must be a time such as 5s"),
         (&["--members", "0"], "it must be a number from 1 to 100"),
-        (&["--session", "x"], "--session [<NAME>] cannot be used with demo"),
+        (&["--session", "x"], "unexpected argument '--session' found"),
     ] {
         let demo = Running::start(program(1, &[&["demo"], args].concat()));
         let (_, complaint, code) = demo.finish();

@@ -43,8 +43,12 @@ fn a_job_is_asked_for_looked_at_and_ended() {
     let body = format!(r#"{{"job":"url","url":"{}"}}"#, silent.url("/"));
     let (location, other) = begin(&web, &body);
     until(&other, &location, "running");
-    web.get(&location).problem(403, "denied");
-    owner.get(&location).problem(401, "denied");
+    let needs = web.get(&location).problem(401, "denied");
+    assert!(needs.body.contains("this needs the token of the job"), "{needs:?}");
+    let wrong = owner.get(&location).problem(401, "denied");
+    assert!(wrong.body.contains("this is not the token of this job"), "{wrong:?}");
+    assert_eq!(wrong.header("www-authenticate"), Some("Bearer"));
+    owner.get("/v1/jobs/99").problem(410, "gone");
     owner.delete(&location).problem(401, "denied");
     other.delete(&location).expect(204, "");
     until(&other, &location, "cancelled");

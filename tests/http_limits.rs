@@ -225,7 +225,17 @@ fn a_page_of_a_stranger_changes_nothing() {
     // A method that is none of those by which HTTP is known, which a page may use
     // where the browser takes it for one of the broker's own.
     let long = format!("FOO /{} HTTP/1.1\r\nHost: x\r\n", "x".repeat(70_000));
-    for head in ["FOO / HTTP/1.1\r\n", "broadcast /x HTTP/1.1\r\n", "host: x\r\n", &long] {
+    for head in [
+        "FOO / HTTP/1.1\r\n",
+        "broadcast /x HTTP/1.1\r\n",
+        "CONNECT h:1 HTTP/1.1\r\n",
+        "FOO * HTTP/1.1\r\n",
+        "\r\nPOST / HTTP/1.1\r\n",
+        " POST / HTTP/1.1\r\n",
+        "# a comment\r\n\r\nPOST / HTTP/1.1\r\n",
+        "host: x\r\n",
+        &long,
+    ] {
         let mut stream = web.connect();
         let _ = stream.write_all(format!("{head}A: b\r\n{lines}").as_bytes());
         let mut heard = String::new();

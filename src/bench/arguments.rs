@@ -34,7 +34,6 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
     name = "broker-bench",
     version,
     disable_help_subcommand = true,
-    subcommand_precedence_over_arg = true,
     subcommand_help_heading = "Workloads and more"
 )]
 pub struct Arguments {
@@ -54,7 +53,7 @@ pub struct Arguments {
 #[derive(Clone, Debug, Args)]
 pub struct Common {
     /// How long is measured
-    #[arg(long, global = true, default_value_t = 5.0, value_parser = time)]
+    #[arg(long, global = true, default_value_t = 5.0, value_parser = some_time)]
     pub seconds: f64,
     /// How long it runs before that
     #[arg(long, global = true, value_name = "SECONDS", default_value_t = 1.0, value_parser = time)]
@@ -101,6 +100,14 @@ fn time(text: &str) -> std::result::Result<f64, String> {
         Ok(seconds) if (0.0..=86_400.0).contains(&seconds) => Ok(seconds),
         _ => Err("seconds, from 0 to 86400".to_string()),
     }
+}
+
+/// In which something can be measured.
+fn some_time(text: &str) -> std::result::Result<f64, String> {
+    time(text)
+        .ok()
+        .filter(|seconds| *seconds > 0.0)
+        .ok_or("seconds, above 0 and up to 86400".into())
 }
 
 /// Does what the arguments say; the exit code: 0 all arrived, 1 something did

@@ -12,7 +12,7 @@ use clap::parser::ValueSource;
 use super::settings::Setting;
 use super::table::SETTINGS;
 use super::{Config, check, command, file, nearest};
-use crate::manual;
+use crate::{manual, printed};
 
 /// The environment variable that names the file.
 pub(super) const CONFIG_VARIABLE: &str = "BROKER_CONFIG";
@@ -92,23 +92,16 @@ fn lines(errors: &[ConfigError]) -> String {
 
 impl Halt {
     /// Prints it where it belongs and returns the exit code of the process: 0
-    /// for help and version, otherwise 2.
+    /// for help and version (1 if they cannot be written), otherwise 2.
     pub fn report(&self) -> u8 {
         match self {
-            Halt::CommandLine(error) => {
-                // If not even that can be printed there is nobody to tell.
-                let _ = error.print();
-                u8::try_from(error.exit_code()).unwrap_or(2)
-            }
+            Halt::CommandLine(error) => printed::usage("broker", error),
             Halt::Config(_) | Halt::Wrong(_) => {
-                eprintln!("{self}");
+                // Each line names the program already; nobody is left to tell if it fails.
+                let _ = writeln!(io::stderr(), "{self}");
                 2
             }
-            Halt::Said(text) => {
-                // Whoever reads it may stop early, as `head` does.
-                let _ = io::stdout().write_all(text.as_bytes());
-                0
-            }
+            Halt::Said(text) => printed::print("broker", text.as_bytes()),
         }
     }
 }

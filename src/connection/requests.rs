@@ -100,8 +100,10 @@ impl Voice {
                     return Err(Close::Malformed);
                 }
                 Ok(line) => {
-                    self.has_begun = true;
-                    spoken::decode(self.format, line)
+                    let asked = spoken::decode(self.format, line);
+                    // Blank lines and comments are no beginning.
+                    self.has_begun |= !matches!(asked.request, Ok(None));
+                    asked
                 }
                 Err(TooLong) => Asked { tag: Tag::default(), request: Err(too_long(line_max)) },
             };

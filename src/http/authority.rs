@@ -58,7 +58,7 @@ impl Exchange {
 }
 
 /// 401, and how to do better.
-fn unknown(text: &str) -> Problem {
+pub(super) fn unknown(text: &str) -> Problem {
     Problem::new(StatusCode::UNAUTHORIZED, Code::Denied, text)
         .with(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
 }

@@ -28,7 +28,7 @@ pub fn ready(broker: &Broker) -> Answer {
     }
 }
 
-/// The broker's figures. Made on a thread of its own: it looks at everything.
+/// The broker's figures. Made aside: it looks at everything.
 pub async fn metrics(http: Arc<Http>) -> Result<Answer, Problem> {
     let text = runtime::unblock(move || http.metrics.text()).await;
     let text = text.map_err(|_| Fault::new(Code::Internal, "the figures cannot be written"))?;

@@ -2,6 +2,7 @@
 //! token of its own, because the client that asks may be gone the next moment.
 
 use super::answer::{self, Answer};
+use super::authority::unknown;
 use super::exchange::Exchange;
 use super::problem::Problem;
 use crate::error::{Code, Fault};
@@ -45,8 +46,8 @@ pub async fn begin(mut exchange: Exchange) -> Result<Answer, Problem> {
 /// What has become of a job; of the last ones also when they have ended.
 ///
 /// # Errors
-/// 401 without a token, 403 with another one's, 410 for one that is not
-/// remembered.
+/// 401 without its token, 403 with that of a member who did not ask for it, 410
+/// for one that is not remembered.
 pub fn look(exchange: &Exchange) -> Result<Answer, Problem> {
     let (owner, job) = owner(exchange)?;
     let shown = exchange.http.broker.jobs().find(owner, job)?;
@@ -79,15 +80,19 @@ fn owner(exchange: &Exchange) -> Result<(Owner, u64), Problem> {
         let (_, token) = header.split_once(' ')?;
         token.trim().parse().ok()
     });
-    let by_key = key.map(Owner::Key);
-    if let Some(owner) =
-        by_key.filter(|owner| exchange.http.broker.jobs().find(*owner, job).is_ok())
-    {
-        return Ok((owner, job));
-    }
-    Ok(match exchange.resident()? {
-        Some(resident) => (Owner::Client(resident.speaker.session().client().id), job),
+    let resident = if key.is_none() { exchange.resident()? } else { None };
+    let (owner, stranger) = match (key, resident) {
+        (Some(key), _) => (Owner::Key(key), Some("this is not the token of this job")),
+        (_, Some(resident)) => (Owner::Client(resident.speaker.session().client().id), None),
         // Its own connection, as long as it lasts.
-        None => (Owner::Client(exchange.caller.session().client().id), job),
-    })
+        _ => {
+            let text = "this needs the token of the job, as Authorization: Bearer TOKEN; the \
+                        answer to the POST had it, or it is that of the member who asked";
+            (Owner::Client(exchange.caller.session().client().id), Some(text))
+        }
+    };
+    match (exchange.http.broker.jobs().find(owner, job), stranger) {
+        (Err(Fault { code: Code::Denied, .. }), Some(text)) => Err(unknown(text)),
+        (found, _) => Ok(found.map(|_| (owner, job))?),
+    }
 }

@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use url::{Host, Url};
 
 /// Look-ups under way at once. The system's resolver may keep a thread for
-/// half a minute, whatever the call's own time limit is, and the 500 threads
-/// that there are at most are shared with everything else that blocks.
+/// half a minute, whatever the call's own time limit is, and the threads that
+/// there are at most (256) are shared with everything else that blocks.
 const LOOKUPS_MAX: usize = 128;
 /// Addresses of one name that are tried at most.
 const ADDRESSES_MAX: usize = 8;

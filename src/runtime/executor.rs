@@ -1,7 +1,9 @@
 //! Runs tasks, on threads that wait for sockets when there are none to run.
 
 use super::reactor::Reactor;
+use super::{aside, wait};
 use async_executor::StaticExecutor;
+use futures::FutureExt;
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::io;
@@ -9,6 +11,7 @@ use std::pin::Pin;
 use std::sync::OnceLock;
 use std::task::{Context, Poll};
 use std::thread;
+use std::time::Duration;
 
 /// Tasks that are run in a row before the sockets are looked at again. With 32 and
 /// more, some runs of ten publishers to ten members each cost twice as much as
@@ -37,11 +40,12 @@ fn threads(count: usize) -> usize {
     }
 }
 
-/// Starts the threads, the first time.
+/// Starts the threads, the first time: all that there have to be, so that a shortage
+/// shows here and not later. Whoever does not call this is panicked at.
 ///
 /// # Errors
 /// The system's, if it gives no descriptors or threads.
-pub(super) fn start() -> io::Result<()> {
+pub fn start() -> io::Result<()> {
     static STARTED: OnceLock<io::Result<()>> = OnceLock::new();
     let started = STARTED.get_or_init(|| {
         let reactor = Reactor::get()?;
@@ -49,9 +53,32 @@ pub(super) fn start() -> io::Result<()> {
             let thread = thread::Builder::new().name("broker".to_owned());
             thread.spawn(|| reactor.drive(run_tasks()))?;
         }
-        Ok(())
+        aside::start()?;
+        start_timers()
     });
     started.as_ref().copied().map_err(|e| io::Error::new(e.kind(), e.to_string()))
+}
+
+/// Has async-std start its thread, which it does when the first timer is waited for,
+/// and panics if it gets none. So this tries before whether there is one to be had;
+/// with two, because one that has just ended may still be counted.
+fn start_timers() -> io::Result<()> {
+    let thread = || thread::Builder::new().spawn(thread::park);
+    let spare = [thread()?, thread()?];
+    for thread in spare {
+        thread.thread().unpark();
+        // It does nothing that could fail.
+        let _ = thread.join();
+    }
+    let _ = wait(Duration::from_secs(1)).now_or_never();
+    Ok(())
+}
+
+/// Starts the threads where nobody can be told that there are none.
+pub(super) fn demand() {
+    if let Err(e) = start() {
+        panic!("cannot run tasks: {e}");
+    }
 }
 
 async fn run_tasks() -> Infallible {
@@ -109,9 +136,7 @@ impl<T> Future for JoinHandle<T> {
 /// # Panics
 /// If the system gives no threads, as [`std::thread::spawn`] does.
 pub fn spawn<T: Send + 'static>(future: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
-    if let Err(e) = start() {
-        panic!("cannot run tasks: {e}");
-    }
+    demand();
     JoinHandle(Some(EXECUTOR.spawn(future)))
 }
 

@@ -48,6 +48,7 @@ pub fn run(
         store::explain_panics(dir.clone());
     }
     runtime::use_threads(config.threads);
+    runtime::start()?;
     runtime::block_on(async {
         let mut signals = Signals::new([Signal::Term, Signal::Int, Signal::Hup, Signal::Usr2])?;
         let (mut pulse, beats) = pulse::Pulse::new(manager::watchdog())?;

@@ -228,8 +228,16 @@ fn explain(dir: &Path, error: fjall::Error) -> OpenError {
             OpenError::Folder { dir, reason: e.to_string() }
         }
         fjall::Error::InvalidVersion(version) => {
-            let reason = format!("its format is {version:?}, which this broker does not know");
-            OpenError::Folder { dir, reason }
+            let known = version.map(|version| format!(" ({version:?})")).unwrap_or_default();
+            let reason = format!(
+                "its file `version` names no format that this broker knows{known} (if another \
+                 version of the broker has made it, start that one)"
+            );
+            OpenError::Damaged { dir, reason }
+        }
+        fjall::Error::JournalRecovery(e) => {
+            let reason = format!("a journal in it (*.jnl) is not what was written: {e:?}");
+            OpenError::Damaged { dir, reason }
         }
         other => OpenError::Damaged { dir, reason: other.to_string() },
     }

@@ -378,6 +378,7 @@ fn what_the_engine_would_take_for_whole_is_refused() {
     refused("0.jnl", &out_of_order, "commit 1");
     refused("0.jnl", &Vec::clear, "journals are gone");
     refused("version", &Vec::clear, "version is gone");
+    refused("version", &|version| version[0] ^= 1, "names no format that this broker knows");
     refused("keyspaces/0/current", &Vec::clear, "keyspaces/0/current cannot be read");
     refused("keyspaces/3/current", &|current| current[9] ^= 1, "is bad");
     refused("keyspaces/3/v0", &|list| list[0] ^= 1, "is bad");

@@ -108,19 +108,18 @@ impl Dialect {
     }
 }
 
-/// Whether a line of the text dialect is the first of an HTTP request, or says
-/// for whom one is. Its method is then one that the first bytes of a connection
-/// do not tell, and whatever comes in its body is nothing that anybody here has
-/// asked for: a browser sends what a web page tells it to.
+/// Whether a line of the text dialect is the first of an HTTP request (three words,
+/// of which the last is a version), or says for whom one is. Its method is then one
+/// that the first bytes of a connection do not tell, and whatever comes in its body
+/// is nothing that anybody here has asked for: a browser sends what a web page tells
+/// it to.
 pub fn is_http(line: &[u8]) -> bool {
+    let line = line.trim_ascii();
     let is_host = line.get(..5).is_some_and(|begin| begin.eq_ignore_ascii_case(b"host:"));
-    let versions: [&[u8]; 2] = [b" HTTP/1.1", b" HTTP/1.0"];
-    let Some(rest) = versions.iter().find_map(|version| line.strip_suffix(*version)) else {
-        return is_host;
-    };
-    let mut words = rest.split(|byte| *byte == b' ');
-    let is_target = |word: &[u8]| [&b"/"[..], b"http"].iter().any(|begin| word.starts_with(begin));
-    is_host || words.nth(1).is_some_and(is_target) && words.next().is_none()
+    let mut words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+    let last = words.nth(2).and_then(|word| word.strip_prefix(b"HTTP/1."));
+    let is_version = last.is_some_and(|minor| matches!(minor, [b'0'..=b'9']));
+    is_host || is_version && words.next().is_none()
 }
 
 #[cfg(test)]
@@ -161,12 +160,19 @@ mod tests {
 
     #[test]
     fn a_request_whatever_its_method() {
-        for line in
-            ["FOO / HTTP/1.1", "broadcast /x HTTP/1.0", "* http://a/ HTTP/1.1", "HOST: a", "host:"]
-        {
+        for line in [
+            "FOO / HTTP/1.1",
+            "broadcast /x HTTP/1.0",
+            "* http://a/ HTTP/1.1",
+            "CONNECT h:1 HTTP/1.1",
+            "FOO * HTTP/1.1",
+            " GET / HTTP/1.1",
+            "HOST: a",
+            "host:",
+        ] {
             assert!(is_http(line.as_bytes()), "{line}");
         }
-        for line in ["broadcast see /x HTTP/1.1", "pub n HTTP/1.1", "hosts", "/go HTTP/1.1", ""] {
+        for line in ["broadcast see /x HTTP/1.1", "pub n HTTP/1.1x", "hosts", "/go HTTP/1.1", ""] {
             assert!(!is_http(line.as_bytes()), "{line}");
         }
     }

@@ -121,7 +121,7 @@ pub fn commands_for_a_web_server(part: &mut Part) {
     bob.shows(shown.lines().next().unwrap());
     alice.types("/reload now");
     bob.shows(shown.lines().nth(1).unwrap());
-    alice.shows("[ops 3] done: 1 of 1 executed it");
+    alice.shows("[ops 3] done: 1 of 1 with code 0");
 }
 
 pub fn live_updates(part: &mut Part) {

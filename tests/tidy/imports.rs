@@ -75,10 +75,11 @@ const RULES: &[(&str, Reach)] = &[
     ("error", Only(&[])),
     ("sync", Only(&[])),
     ("manual", Only(&[])),
+    ("printed", Only(&[])),
     ("figures", Only(&[])),
     ("metrics", Only(&["broker", "figures", "process", "store"])),
     ("moment", Only(&[])),
-    ("config", Only(&["manual"])),
+    ("config", Only(&["manual", "printed"])),
     ("events", Only(&["config", "sync"])),
     ("open_files", Only(&[])),
     // Knows URLs, addresses and bytes, and nothing of channels.

@@ -23,6 +23,9 @@ use std::time::Duration;
 /// Files that this program has open besides its connections.
 const OTHER_FILES: u64 = 32;
 
+/// How long a line of a broker may be, unless it was told otherwise.
+const LINE_BYTES: usize = 64 * 1024;
+
 /// What can be measured of any broker.
 #[derive(Clone, Debug, clap::Subcommand)]
 pub enum Workload {
@@ -174,5 +177,11 @@ fn put_outcome<P: Protocol>(report: &mut Report, traffic: &Traffic<P>, is_flowin
     report.faults(traffic.faults(), traffic.book.delivered, tally.complaint.as_deref());
     if !is_flowing {
         report.verdict(false, "messages stopped coming, or connections were closed");
+        // It may have closed the connection before its word for that was read.
+        if traffic.plan.bytes > LINE_BYTES {
+            report.say(format!(
+                "a broker refuses messages beyond its --max-line, which is {LINE_BYTES} bytes unless told otherwise"
+            ));
+        }
     }
 }

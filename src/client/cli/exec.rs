@@ -77,11 +77,6 @@ impl Runner {
         self.programs.contains_key(name)
     }
 
-    /// Whether there is no program at all.
-    pub fn is_empty(&self) -> bool {
-        self.programs.is_empty()
-    }
-
     /// Takes a command. Gives it back if too many wait already.
     ///
     /// # Errors

@@ -1,18 +1,21 @@
 //! How the program ends: its exit codes.
 
+use crate::client::Error;
 use crate::error::Code;
 
 /// The exit codes, as `--help` shows them.
 pub const EXIT_CODES: &str = "\
 Exit codes:
     0  all replies were ok
-    1  a request was answered err
+    1  a request was answered err, or this program could not go on: input that
+       cannot be read, output that cannot be written, no threads
     2  wrong usage
     3  cannot connect, or the connection was lost
     5  a request was refused by rank, or its term is over (fenced)
    10  the broker or the channel is full
   124  the deadline (--timeout) passed
-  130  interrupted twice
+  130  interrupted a second time while replies or results were awaited; the
+       first time it takes its leave
 If several kinds of err came, the first refusal by rank or fullness wins over 1.";
 
 /// The exit code of two interrupts.
@@ -39,6 +42,11 @@ impl Verdict {
         }
     }
 
+    /// The input cannot be read, or the output not be written.
+    pub fn failed(&mut self) {
+        self.refused(None);
+    }
+
     /// The broker cannot be reached, or is gone.
     pub fn lost(&mut self) {
         self.lost = true;
@@ -58,6 +66,17 @@ impl Verdict {
             Verdict { lost: true, .. } => 3,
             Verdict { refused, .. } => refused.unwrap_or(0),
         }
+    }
+}
+
+impl From<&Error> for Verdict {
+    fn from(error: &Error) -> Self {
+        let mut verdict = Verdict::default();
+        match error {
+            Error::Connect { .. } | Error::Lost | Error::TakenOver => verdict.lost(),
+            error => verdict.refused(error.code()),
+        }
+        verdict
     }
 }
 

@@ -52,7 +52,11 @@ impl Input {
                 let count = match read {
                     Ok(count) => count,
                     Err(e) if e.kind() == std::io::ErrorKind::Interrupted => continue,
-                    Err(_) => 0,
+                    Err(e) => {
+                        // As with its end: nobody to tell, nothing to do.
+                        let _ = self.events.unbounded_send(Event::InputFailed(e));
+                        0
+                    }
                 };
                 splitter.push(&chunk[..count]);
                 while let Some(line) = splitter.advance() {

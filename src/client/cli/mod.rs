@@ -17,6 +17,7 @@ pub mod session;
 pub mod stage;
 pub mod terminal;
 pub mod usage;
+pub mod value;
 pub mod words;
 
 use crate::client::outbox::Outbox;

@@ -4,16 +4,12 @@
 use super::exec::CODE_BUSY;
 use super::session::Session;
 use super::stage::{Origin, Over, Stage};
-use super::words::order;
+use super::words::{SHOWN_ONLY, order};
 use crate::client::Error;
 use crate::client::connection::Received;
 use crate::client::event::{Command, Frame};
 use crate::client::handle::acknowledgement;
 use crate::client::line::{Asked, Reply};
-
-/// What is said of a command that no program is named for, by a client that has
-/// programs for others.
-const SHOWN_ONLY: &str = "shown only: no program for it here";
 
 impl Session {
     /// Handles a line.
@@ -188,10 +184,10 @@ impl Session {
         }
         if !self.runner.knows(&command.name) {
             let Command { channel, seq, from, .. } = &command;
-            let text = format!("executed: {} ({channel} {seq}, from {from})", order(&command));
+            let text = format!("shown only: {} ({channel} {seq}, from {from})", order(&command));
             self.screen.notice(&text);
-            // Whoever commanded must see that nothing ran here, where programs do.
-            self.acknowledge(&command, 0, if self.runner.is_empty() { "" } else { SHOWN_ONLY });
+            // Whoever commanded must see that nothing ran here.
+            self.acknowledge(&command, 0, SHOWN_ONLY);
         } else if let Err(command) = self.runner.submit(command) {
             self.screen.notice(&format!("too busy to execute: {}", order(&command)));
             self.acknowledge(&command, CODE_BUSY, "too many commands are waiting here");

@@ -18,6 +18,7 @@ use crate::runtime;
 use futures::channel::mpsc;
 use futures::{FutureExt, StreamExt, select_biased};
 use std::collections::HashSet;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -106,9 +107,11 @@ impl Session {
             }
         }
         drop(self.outbox.down(true));
-        // Standard output may be closed; then nobody minds.
-        let shown = runtime::timeout(FAREWELL, self.screen.flush()).await;
-        self.remembered.unshown |= !matches!(shown, Some(Ok(())));
+        match runtime::timeout(FAREWELL, self.screen.flush()).await {
+            Some(Ok(())) => {}
+            Some(Err(e)) => self.cannot_show(&e),
+            None => self.remembered.unshown = true,
+        }
         self.close_session();
         self.memory.refusals().for_each(|code| self.verdict.refused(code));
         self.exit.unwrap_or_else(|| self.verdict.code())
@@ -161,10 +164,10 @@ impl Session {
             let mut settled = true;
             loop {
                 select_biased! {
-                    shown = flush => {
-                        self.remembered.unshown |= shown.is_err();
-                        break shown.ok()?;
-                    }
+                    shown = flush => break if let Err(e) = shown {
+                        self.cannot_show(&e);
+                        return None;
+                    },
                     event = self.events.select_next_some() => {
                         settled = false;
                         if self.handle(event) {
@@ -176,6 +179,15 @@ impl Session {
             if settled {
                 return Some(());
             }
+        }
+    }
+
+    /// Standard output takes no more. Whoever closes it has seen enough.
+    fn cannot_show(&mut self, error: &io::Error) {
+        let is_first = !std::mem::replace(&mut self.remembered.unshown, true);
+        if is_first && error.kind() != io::ErrorKind::BrokenPipe {
+            self.screen.notice(&format!("cannot write to standard output: {error}"));
+            self.verdict.failed();
         }
     }
 
@@ -237,6 +249,10 @@ impl Session {
                 if self.outbox.waiting(|waiting| waiting.is_quiet()) {
                     self.outbox.say("ping", Origin::Own);
                 }
+            }
+            Event::InputFailed(e) => {
+                self.screen.notice(&format!("cannot read standard input: {e}"));
+                self.verdict.failed();
             }
             Event::Interrupt if self.interrupted || !self.outbox.is_open() => {
                 self.runner.stop();

@@ -24,6 +24,8 @@ pub enum Origin {
 pub enum Event {
     /// All input has been sent.
     InputEnded,
+    /// The rest of it cannot be read.
+    InputFailed(io::Error),
     /// The user wants to leave.
     Interrupt,
     /// Time is up, after an interrupt.

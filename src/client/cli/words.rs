@@ -5,6 +5,9 @@ use crate::client::memory::quote;
 use anstyle::{AnsiColor, Style};
 use std::fmt::Write;
 
+/// What a client answers, with code 0, to a command that it has no program for.
+pub(super) const SHOWN_ONLY: &str = "shown only: no program for it here";
+
 /// How the parts of a line look.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Palette {
@@ -57,7 +60,7 @@ pub fn say(line: &str, palette: Palette) -> String {
             format!("{} {}", place(channel, *seq, palette), outcome(result, palette))
         }
         Frame::Done { channel, seq, ok, sent } => {
-            format!("{} done: {ok} of {sent} executed it", place(channel, *seq, palette))
+            format!("{} done: {ok} of {sent} with code 0", place(channel, *seq, palette))
         }
         Frame::Rank { channel, rank, term, .. } => {
             let commander = if *rank == 0 { ": you command this channel" } else { "" };
@@ -115,6 +118,9 @@ fn roster(frame: &Frame, palette: Palette) -> Option<String> {
 fn outcome(result: &MemberResult, palette: Palette) -> String {
     let mut line =
         format!("{} (rank {}) ", paint(palette.name, &harmless(&result.member)), result.rank);
+    if matches!(result.outcome, Outcome::Code(0)) && result.text == SHOWN_ONLY {
+        return line + SHOWN_ONLY;
+    }
     line.push_str(&match result.outcome {
         Outcome::Code(0) => "executed it".to_owned(),
         Outcome::Code(code) => paint(palette.bad, &format!("failed with code {code}")),
@@ -191,7 +197,11 @@ mod tests {
             ("ack ops 9 bob 1 0 fine", "[ops 9] bob (rank 1) executed it: fine"),
             ("ack ops 9 bob 1 3 ", "[ops 9] bob (rank 1) failed with code 3"),
             ("ack ops 9 bob 1 timeout ", "[ops 9] bob (rank 1) did not answer in time"),
-            ("done ops 9 1/2", "[ops 9] done: 1 of 2 executed it"),
+            ("done ops 9 1/2", "[ops 9] done: 1 of 2 with code 0"),
+            (
+                "ack ops 9 bob 1 0 shown only: no program for it here",
+                "[ops 9] bob (rank 1) shown only: no program for it here",
+            ),
             ("join ops 4 bob 2", "[ops 4] bob joined with rank 2"),
             ("left ops 5 bob 2 reason=quit", "[ops 5] bob (rank 2) left: quit"),
             ("left ops 5 bob - reason=dropped", "[ops 5] bob left: dropped"),

@@ -2,6 +2,7 @@
 
 use super::status::say;
 use super::{Settings, order};
+use crate::client::cli::exit::Verdict;
 use crate::client::{Client, Command, Error, Frame, Frames, Options, Outcome};
 use crate::error::Code;
 use crate::runtime;
@@ -19,7 +20,7 @@ const WORK_MAX: usize = 64;
 /// How long a goodbye may take.
 const FAREWELL: Duration = Duration::from_secs(2);
 
-/// The exit code of a member that the broker has sent away or does not want.
+/// The exit code of a member that the broker has sent away.
 const EXIT_LOST: u8 = 3;
 
 /// Takes part until a signal ends it; gives the exit code.
@@ -37,7 +38,7 @@ pub(super) async fn run(settings: Settings) -> u8 {
         Either::Left((Ok((member, frames)), _)) => member.live(frames, signals, &settings).await,
         Either::Left((Err(e), _)) => {
             say(&own, &e.to_string());
-            EXIT_LOST
+            Verdict::from(&e).code()
         }
         Either::Right(_) => 0,
     }

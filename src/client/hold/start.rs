@@ -3,6 +3,7 @@
 use super::guard::HANDED_ON;
 use super::supervisor::{Event, PAUSE_MAX, Supervisor};
 use super::{Settings, status};
+use crate::client::cli::exit::Verdict;
 use crate::client::store::Store;
 use crate::client::{Client, Error, Frames, Options, Ticket};
 use crate::error::Code;
@@ -93,14 +94,7 @@ pub(super) fn ends(signal: Signal) -> Option<u8> {
 
 /// The exit code when it comes to nothing.
 pub(super) fn exit_code(error: &Error) -> u8 {
-    match error {
-        Error::Lost | Error::TakenOver | Error::Connect { .. } => 3,
-        error => match error.code() {
-            Some(Code::Rank | Code::Fenced) => 5,
-            Some(Code::Full) => 10,
-            _ => 1,
-        },
-    }
+    Verdict::from(error).code()
 }
 
 fn hear_signals(tx: UnboundedSender<Event>) {

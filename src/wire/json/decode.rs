@@ -253,7 +253,7 @@ fn hold(f: &mut Fields<'_>) -> Result<Duration, Fault> {
     match f.take("hold") {
         None => Ok(Duration::ZERO),
         Some(zero) if zero.get() == "0" => Ok(Duration::ZERO),
-        Some(value) => fields::seconds("hold", value, SECONDS_MAX),
+        Some(value) => fields::seconds("hold (0: not at all)", value, SECONDS_MAX),
     }
 }
 

@@ -200,7 +200,7 @@ fn create(mut words: Words) -> Result<Request<'static>, Fault> {
     }
     let hold = match words.value("hold").as_deref() {
         None | Some("0") => Duration::ZERO,
-        Some(secs) => seconds("--hold", secs, SECONDS_MAX)?,
+        Some(secs) => seconds("--hold (0: not at all)", secs, SECONDS_MAX)?,
     };
     let age = words.value("history-age");
     let settings = Settings {

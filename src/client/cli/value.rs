@@ -1,0 +1,48 @@
+//! The values of arguments.
+
+use crate::config;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How many members a demonstration has: not more than can be looked at.
+///
+/// # Errors
+/// What it must be.
+pub fn members(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(number @ 1..=100) => Ok(number),
+        _ => Err("it must be a number from 1 to 100".into()),
+    }
+}
+
+/// A time, as the broker's settings have them.
+///
+/// # Errors
+/// What it must be.
+pub fn time(text: &str) -> Result<Duration, String> {
+    config::time(text).ok_or_else(|| format!("it must be {}", config::TIME))
+}
+
+/// The name of a command, and the program that is run for it.
+///
+/// # Errors
+/// What it must be.
+pub fn program(text: &str) -> Result<(String, PathBuf), String> {
+    match text.split_once('=') {
+        Some((name, program)) if !name.is_empty() && !program.is_empty() => {
+            Ok((name.trim_start_matches('/').to_owned(), program.into()))
+        }
+        _ => Err("it must be NAME=PROGRAM, for instance restart=/usr/local/bin/restart".into()),
+    }
+}
+
+/// Seconds, also a part of one.
+///
+/// # Errors
+/// What it must be.
+pub fn seconds(text: &str) -> Result<Duration, String> {
+    match text.parse::<f64>().ok().and_then(|secs| Duration::try_from_secs_f64(secs).ok()) {
+        Some(duration) if !duration.is_zero() => Ok(duration),
+        _ => Err("it must be a number of seconds above 0".into()),
+    }
+}

@@ -1,0 +1,35 @@
+//! What a program says of itself: on standard output what it was asked for, on
+//! standard error what went wrong. Without `println!` and `eprintln!`, which panic
+//! where nobody reads, or nothing more can be written.
+
+use std::fmt::Display;
+use std::io::{self, Write};
+
+/// Says on standard error what went wrong.
+pub fn complain(program: &str, what: impl Display) {
+    // There is nobody left to tell if this fails.
+    let _ = writeln!(io::stderr(), "{program}: {what}");
+}
+
+/// Prints what was asked for; the exit code: 1 if it cannot be written. Whoever
+/// reads it may stop early, as `head` does.
+pub fn print(program: &str, text: &[u8]) -> u8 {
+    let mut out = io::stdout().lock();
+    judge(program, out.write_all(text).and_then(|()| out.flush()), 0)
+}
+
+/// Prints the help that was asked for, or what is wrong with the arguments; the
+/// exit code.
+pub fn usage(program: &str, said: &clap::Error) -> u8 {
+    judge(program, said.print(), u8::try_from(said.exit_code()).unwrap_or(2))
+}
+
+fn judge(program: &str, printed: io::Result<()>, code: u8) -> u8 {
+    match printed {
+        Err(e) if e.kind() != io::ErrorKind::BrokenPipe && code == 0 => {
+            complain(program, format_args!("cannot write to standard output: {e}"));
+            1
+        }
+        _ => code,
+    }
+}
