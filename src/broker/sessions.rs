@@ -121,14 +121,15 @@ impl Keys {
     /// Remembers an answer of this channel. Gives the key that is forgotten for
     /// it, if there are too many.
     pub fn put(&mut self, key: Key, channel: &Arc<Channel>, answer: Answer) -> Option<Key> {
+        // Of a channel that was dropped, it is there already. That goes first, or it
+        // might be the oldest: then this answer would be what is forgotten.
+        if self.answers.remove(&key).is_some() {
+            self.order.retain(|known| *known != key);
+        }
         let is_full = self.order.len() >= KEYS_MAX;
         let oldest = is_full.then(|| self.order.pop_front()).flatten();
         if let Some(oldest) = &oldest {
             self.answers.remove(oldest);
-        }
-        // Of a channel that was dropped, it is there already.
-        if self.answers.remove(&key).is_some() {
-            self.order.retain(|known| *known != key);
         }
         self.order.push_back(key.clone());
         self.answers.insert(key, Given { answer, by: Arc::downgrade(channel) });
@@ -393,4 +394,43 @@ impl Table {
 /// That a session is no longer kept.
 pub fn gone(session: Uuid) -> Fault {
     Fault::new(Code::Gone, format!("session {session} is no longer kept; begin a new one"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::broker::channel::{Charter, Rules};
+    use crate::request::Settings;
+    use crate::wire::text::TextEncoder;
+
+    fn channel() -> Arc<Channel> {
+        let rules = Rules {
+            encode: Box::new(TextEncoder),
+            members_max: 1,
+            log_bytes: 1,
+            stall_ms: 1,
+            store: None,
+            stats: Arc::default(),
+        };
+        Channel::new("c".into(), Settings::default(), &Charter::plain(Arc::new(rules)))
+    }
+
+    fn key(number: usize) -> Key {
+        Key { channel: "c".into(), word: number.to_string().into(), is_command: false }
+    }
+
+    /// The same key on a channel that was made anew, when it was the oldest of
+    /// as many as are remembered.
+    #[test]
+    fn the_newest_answer_is_never_the_one_that_is_forgotten() {
+        let (first, second, mut keys) = (channel(), channel(), Keys::default());
+        let answer = |seq| Answer { seq, to: None };
+        for number in 0..KEYS_MAX {
+            assert_eq!(keys.put(key(number), &first, answer(1)), None);
+        }
+        assert_eq!(keys.put(key(0), &second, answer(2)), None);
+        assert_eq!(keys.get(&key(0), &second), Some(answer(2)));
+        assert_eq!(keys.put(key(KEYS_MAX), &second, answer(3)), Some(key(1)));
+        assert_eq!((keys.get(&key(1), &first), keys.iter().count()), (None, KEYS_MAX));
+    }
 }

@@ -94,11 +94,10 @@ impl Publisher<'_> {
     /// the connection, and a repetition often comes on another one.
     fn put(&self, session: &mut Session, mut publish: Publish<'_>) -> (Replied, Option<Held>) {
         let now_ms = self.http.broker.now_ms();
-        let mut handle = |publish| {
+        let Some(word) = publish.key.take_if(|_| self.is_guest) else {
             let reply = session.handle(Request::Pub(publish), now_ms);
-            (reply, session.take_held())
+            return (reply, session.take_held());
         };
-        let Some(word) = publish.key.take_if(|_| self.is_guest) else { return handle(publish) };
         let channel = match self.http.broker.channel(self.channel) {
             Ok(channel) => channel,
             Err(fault) => return (Err(fault), None),
@@ -112,11 +111,12 @@ impl Publisher<'_> {
             let known = Reply::Published { channel, first_seq, count: 1, receivers: 0 };
             return (Ok(Some(known)), held);
         }
-        let (reply, held) = handle(publish);
-        if let Ok(Some(Reply::Published { first_seq: seq, .. })) = reply {
+        let Publish { term, payload, .. } = publish;
+        let reply = session.append(channel.clone(), term, &[payload], |_| {}, now_ms);
+        if let Ok(Reply::Published { first_seq: seq, .. }) = reply {
             keys.put(key, &channel, Known { seq, to: None });
         }
-        (reply, held)
+        (reply.map(Some), session.take_held())
     }
 
     /// Publishes many messages. Those that follow each other and are of one kind
@@ -227,4 +227,53 @@ fn outcome(reply: Replied, lines: u64, held: Option<Held>) -> Outcome {
         _ => Err(speaker::no_reply()),
     });
     Outcome { lines, first_seq, held }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::broker::Broker;
+    use crate::config::Config;
+    use crate::request::Start;
+    use crate::wire::text::TextEncoder;
+    use std::sync::Arc;
+
+    /// A channel is dropped and made again after a guest's key was looked up for
+    /// it: the message does not go to the new one, where the key would not count.
+    #[test]
+    fn a_key_is_for_the_channel_that_the_message_goes_to() {
+        let broker = Broker::open(Config::default(), Box::new(TextEncoder)).unwrap();
+        let http = Http::new(broker.clone());
+        let enter = || broker.enter("127.0.0.1:1".parse().unwrap(), "http");
+        let (mut owner, speaker) = (Session::new(broker.clone(), enter()), enter());
+        let speaker = Speaker::new(broker.clone(), speaker);
+        let mut make = |is_there: bool| {
+            let (channel, start) = ("c".into(), Start::Now);
+            let drop = Request::Drop { channel: "c".into() };
+            let sub = Request::Sub { channel, start, create: true, echo: true, observe: false };
+            for request in is_there.then_some(drop).into_iter().chain([sub]) {
+                owner.handle(request, 0).unwrap();
+            }
+            broker.channel("c").unwrap()
+        };
+        let first = make(false);
+        let publisher = Publisher { http: &http, speaker: &speaker, is_guest: true, channel: "c" };
+        let keys = lock(&http.guest_keys);
+        let known = Arc::strong_count(&first);
+        let (fault, second) = std::thread::scope(|scope| {
+            let put = scope.spawn(|| {
+                let objects: [&[u8]; 1] = [br#"{"channel":"c","key":"k","data":"x"}"#];
+                let publish = publisher.message("the body", &objects).unwrap();
+                publisher.put(&mut speaker.session(), publish).0.unwrap_err()
+            });
+            // Until it has found the channel, and waits for the keys.
+            while Arc::strong_count(&first) == known {
+                std::thread::yield_now();
+            }
+            let second = make(true);
+            drop(keys);
+            (put.join().unwrap(), second)
+        });
+        assert_eq!((fault.code, second.head()), (Code::NoChannel, 1));
+    }
 }

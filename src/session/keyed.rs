@@ -22,7 +22,8 @@ impl Session {
         let Some(key) = key else {
             return self.publish(&channel, term, &[payload], now_ms);
         };
-        let (key, of) = self.key(&channel, key, false)?;
+        let of = self.broker.channel(&channel)?;
+        let key = self.key(&of, key, false);
         if let Some(Answer { seq: first_seq, .. }) = self.answered(&key, &of) {
             let channel = key.channel;
             let reply = Reply::Published { channel, first_seq, count: 1, receivers: 0 };
@@ -31,7 +32,7 @@ impl Session {
         let (broker, client) = (self.broker.clone(), self.client.clone());
         let answer = |seq| Answer { seq, to: None };
         let note = |seq| broker.remember_answer(&client, &key, &of, answer(seq));
-        let reply = self.append(&channel, term, &[payload], note, now_ms)?;
+        let reply = self.append(of.clone(), term, &[payload], note, now_ms)?;
         if let Reply::Published { first_seq, .. } = reply {
             self.remember(key, &of, answer(first_seq));
         }
@@ -48,39 +49,33 @@ impl Session {
         command: Command<'_>,
         now_ms: u64,
     ) -> Result<Reply, Fault> {
-        let key = key.map(|key| self.key(channel, key, true)).transpose()?;
-        let known = key.as_ref().and_then(|(key, of)| self.answered(key, of));
+        let of = self.broker.channel(channel)?;
+        let key = key.map(|word| self.key(&of, word, true));
+        let known = key.as_ref().and_then(|key| self.answered(key, &of));
         let answer = if let Some(answer) = known {
             answer
         } else {
             let (broker, client) = (self.broker.clone(), self.client.clone());
             let note = |answer| {
-                if let Some((key, of)) = &key {
-                    broker.remember_answer(&client, key, of, answer);
+                if let Some(key) = &key {
+                    broker.remember_answer(&client, key, &of, answer);
                 }
             };
-            self.command(channel, to, timeout, command, note, now_ms)?
+            self.command(of.clone(), to, timeout, command, note, now_ms)?
         };
-        if let Some((key, of)) = key.filter(|_| known.is_none()) {
+        if let Some(key) = key.filter(|_| known.is_none()) {
             self.remember(key, &of, answer);
         }
         let line = Line::new("cmd").at("channel", channel).at("seq", answer.seq);
         Ok(line.with("to", answer.to.unwrap_or(0)).into())
     }
 
-    /// A key on a channel, and that channel. The first one makes the session
-    /// worth keeping.
-    fn key(
-        &self,
-        channel: &str,
-        word: Box<str>,
-        is_command: bool,
-    ) -> Result<(Key, Arc<Channel>), Fault> {
-        let of = self.broker.channel(channel)?;
+    /// A key on a channel. The first one makes the session worth keeping.
+    fn key(&self, of: &Channel, word: Box<str>, is_command: bool) -> Key {
         if self.extra.keys().is_none() {
             self.broker.remember_session(&self.client, self.current.as_ref());
         }
-        Ok((Key { channel: of.name().clone(), word, is_command }, of))
+        Key { channel: of.name().clone(), word, is_command }
     }
 
     fn answered(&self, key: &Key, of: &Arc<Channel>) -> Option<Answer> {
@@ -91,5 +86,41 @@ impl Session {
         if let Some(oldest) = self.extra.parts().keys.get_or_insert_default().put(key, of, answer) {
             self.broker.forget_answer(&self.client, &oldest);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::broker::Broker;
+    use crate::config::Config;
+    use crate::error::Code;
+    use crate::payload::Payload;
+    use crate::request::Start;
+    use crate::wire::text::TextEncoder;
+
+    /// The answer would be noted for the channel that is no more, and what is
+    /// repeated done twice.
+    #[test]
+    fn what_is_for_a_channel_does_not_go_to_another_one_of_its_name() {
+        let broker = Broker::open(Config::default(), Box::new(TextEncoder)).unwrap();
+        let enter = || {
+            let client = broker.enter("127.0.0.1:1".parse().unwrap(), "text");
+            Session::new(broker.clone(), client)
+        };
+        let (mut session, mut other) = (enter(), enter());
+        session.sub("c", Start::Now, true, true, false, 0).unwrap();
+        let first = broker.channel("c").unwrap();
+        broker.drop_channel(&session.client, "c", None).unwrap();
+        for session in [&mut session, &mut other] {
+            session.sub("c", Start::Now, true, true, false, 0).unwrap();
+        }
+        let payloads = [Payload::Plain(b"x")];
+        let fault = session.append(first.clone(), None, &payloads, |_| {}, 0).unwrap_err();
+        assert_eq!(fault.code, Code::NoChannel);
+        let command = Command { name: "go", args: &[] };
+        let fault = session.command(first, None, None, command, |_| {}, 0).unwrap_err();
+        assert_eq!(fault.code, Code::NoChannel);
+        assert_eq!(broker.channel("c").unwrap().head(), 2, "two have joined it, and that is all");
     }
 }

@@ -235,29 +235,33 @@ impl Session {
         payloads: &[Payload<'_>],
         now_ms: u64,
     ) -> Result<Option<Reply>, Fault> {
+        let channel = self.broker.channel(channel)?;
         let published = self.append(channel, term, payloads, |_| {}, now_ms)?;
         Ok((!self.quiet).then_some(published))
     }
 
-    fn append(
+    /// The same, to the very channel that was found before: one that was made
+    /// anew meanwhile is another one. `note` as for [`Channel::publish`].
+    ///
+    /// # Errors
+    /// The same.
+    pub fn append(
         &mut self,
-        channel: &str,
+        channel: Arc<Channel>,
         term: Option<u64>,
         payloads: &[Payload<'_>],
         note: impl FnOnce(u64),
         now_ms: u64,
     ) -> Result<Reply, Fault> {
-        let channel = self.broker.channel(channel)?;
         let appended = channel.publish(&self.client, &self.name, term, payloads, note, now_ms);
         let count = payloads.len() as u64;
         if channel.is_kept() {
             self.hold(&channel, count);
         }
-        let appended = appended?;
+        let Appended { seq: first_seq, held_up, receivers } = appended?;
         self.broker.stats.published.add(count);
         let name = channel.name().clone();
-        self.note_append(channel, appended.held_up);
-        let Appended { seq: first_seq, receivers, .. } = appended;
+        self.note_append(channel, held_up);
         Ok(Reply::Published { channel: name, first_seq, count, receivers })
     }
 

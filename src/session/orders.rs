@@ -2,6 +2,7 @@
 
 use super::Session;
 use super::deliver::Subscription;
+use crate::broker::channel::{Channel, not_member};
 use crate::broker::{Answer, COMMAND_TIMEOUT, Role};
 use crate::error::{Code, Fault};
 use crate::frame::Frame;
@@ -98,14 +99,15 @@ impl Session {
 
     pub(super) fn command(
         &mut self,
-        name: &str,
+        channel: Arc<Channel>,
         to: Option<&str>,
         timeout: Option<Duration>,
         command: Command<'_>,
         note: impl FnOnce(Answer),
         now_ms: u64,
     ) -> Result<Answer, Fault> {
-        let (channel, member) = self.membership(name)?;
+        let member =
+            self.client.member(channel.name()).ok_or_else(|| not_member(channel.name()))?;
         let to = to.map(|to| self.other_member(&channel, to)).transpose()?;
         let note = |seq, to| note(Answer { seq, to: Some(to) });
         let (appended, sent) = channel.command(&member, to.as_deref(), command, note, now_ms)?;

@@ -33,7 +33,9 @@ pub struct Committer {
 
 /// What the thread knows of a channel, besides its extent.
 struct Known {
-    keep: Keep,
+    /// `None` if that cannot be read of which something could go: then nothing
+    /// goes until a restart.
+    keep: Option<Keep>,
     /// As of which entry its roster is on disk in whole.
     view: u64,
     source: Option<Weak<dyn Source>>,
@@ -41,7 +43,7 @@ struct Known {
 
 impl Known {
     fn new(record: &ChannelRecord, view: u64) -> Self {
-        Known { keep: Keep::of(record), view, source: None }
+        Known { keep: Some(Keep::of(record)), view, source: None }
     }
 }
 
@@ -50,6 +52,9 @@ impl Known {
 struct Effects {
     extents: HashMap<ChannelId, Extent>,
     views: HashMap<ChannelId, u64>,
+    /// Channels that end with it: whoever still reads one needs its extent, the
+    /// disk does not.
+    dropped: HashSet<ChannelId>,
     entries: u64,
 }
 
@@ -187,6 +192,8 @@ impl Committer {
     fn write(&mut self, ticket: &Ticket) -> Result<Effects, Failure> {
         let place = self.shared.disk.read().unwrap_or_else(PoisonError::into_inner);
         let Some(disk) = place.as_ref() else { return Err(Failure::Write("it is closed".into())) };
+        // Here, where no write is under way: the engine has whoever asks wait for that.
+        self.shared.figures.disk_bytes.store(disk.bytes(), Ordering::Relaxed);
         let mut batch = disk.batch();
         let mut effects = Effects::default();
         // Rows that were put before an entry are written with it, or before it.
@@ -207,15 +214,18 @@ impl Committer {
             if let Some(roster) = &handover.roster {
                 batch.put(Table::Rosters, &id.to_be_bytes(), record::encode(roster));
                 effects.views.insert(id, roster.view);
-                let needed = extent.first_seq.min(roster.view + 1);
-                retention::trim_changes(disk, &mut batch, id, needed).map_err(Failure::Write)?;
             }
             let view = effects.views.get(&id).copied().unwrap_or(known.view);
-            let trimmed =
-                retention::trim(disk, &mut batch, id, &mut extent, known.keep, view, unix_ms);
+            let trimmed = known.keep.map_or(Ok(()), |keep| {
+                if handover.roster.is_some() {
+                    let needed = extent.first_seq.min(view + 1);
+                    retention::trim_changes(disk, &mut batch, id, needed)?;
+                }
+                retention::trim(disk, &mut batch, id, &mut extent, keep, view, unix_ms)
+            });
             if let Err(error) = trimmed {
                 // No reason to take nothing more, for this or any other channel.
-                known.keep = Keep::default();
+                known.keep = None;
                 log::error!(
                     "event=store-damaged channel-number={id} error={error:?} \
                      advice=\"it keeps all its entries until a restart; restore the data directory from a copy\""
@@ -228,7 +238,7 @@ impl Committer {
         for (id, last_seq) in self.left.last.iter().flatten() {
             effects.extents.insert(*id, Extent::after(*last_seq));
         }
-        for (id, extent) in &effects.extents {
+        for (id, extent) in effects.extents.iter().filter(|(id, _)| !effects.dropped.contains(id)) {
             batch.put(Table::Extents, &id.to_be_bytes(), record::encode(extent));
         }
         if batch.is_empty() {
@@ -281,7 +291,7 @@ impl Committer {
             return;
         }
         self.aged = Instant::now();
-        let aging = self.channels.values().filter(|known| known.keep.ages());
+        let aging = self.channels.values().filter(|known| known.keep.is_some_and(Keep::ages));
         let sources = aging.filter_map(|known| known.source.as_ref()?.upgrade());
         self.left.sources.extend(sources);
     }
@@ -331,7 +341,7 @@ fn apply(
             effects.extents.insert(*id, *extent);
         }
         Op::Drop { id, marks } => {
-            effects.extents.remove(id);
+            effects.dropped.insert(*id);
             for table in [Table::Channels, Table::Extents, Table::Rosters] {
                 batch.remove(table, &id.to_be_bytes());
             }

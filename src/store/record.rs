@@ -10,7 +10,8 @@ use crate::roster::Change;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize, Serializer};
 
-/// A channel's number in the store, never used again for another one.
+/// A channel's number in the store, never used again for another one: not after
+/// a restart either.
 pub type ChannelId = u64;
 
 /// The version of all formats below.

@@ -12,9 +12,11 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// Client numbers of one life of the broker; the next one begins behind them.
-const CLIENTS_EACH: ClientId = 1 << 32;
+/// Numbers of clients, and as many of channels, of one life of the broker; the
+/// next one begins behind them.
+const NUMBERS_EACH: u64 = 1 << 32;
 const CLIENTS_KEY: &[u8] = b"clients";
+const CHANNELS_KEY: &[u8] = b"channels";
 const FLOOR_KEY: &[u8] = b"dropped-floor";
 /// Dropped channels that are known by name. Of the others only the highest last
 /// seq is, and new channels begin after that.
@@ -108,12 +110,17 @@ pub fn recover(disk: &Disk, dir: &Path, began: Instant) -> Result<(Recovered, Dr
     }
     found.garbage = leftovers(disk, &found.channels).map_err(damaged)?;
     let highest = found.channels.last().map_or(0, |channel| channel.id);
-    found.next_channel = highest.max(found.garbage.last().copied().unwrap_or(0)) + 1;
+    let highest = highest.max(found.garbage.last().copied().unwrap_or(0));
+    // A directory from before this was noted has only the numbers that are in use.
+    let noted: Option<ChannelId> = get(disk, CHANNELS_KEY).map_err(damaged)?;
+    let last_channel = highest.max(noted.unwrap_or(0));
+    found.next_channel = last_channel + 1;
     let clients: Option<ClientId> = get(disk, CLIENTS_KEY).map_err(damaged)?;
     found.last_client = clients.unwrap_or(0);
     let mut batch = disk.batch();
-    let next = found.last_client + CLIENTS_EACH;
-    batch.put(Table::Meta, CLIENTS_KEY, record::encode(&next));
+    for (key, last) in [(CLIENTS_KEY, found.last_client), (CHANNELS_KEY, last_channel)] {
+        batch.put(Table::Meta, key, record::encode(&(last + NUMBERS_EACH)));
+    }
     batch.commit().map_err(|failure| OpenError::Folder {
         dir: dir.to_owned(),
         reason: format!("{failure:?}"),

@@ -301,6 +301,113 @@ fn a_channel_that_was_dropped_leaves_only_where_it_ended() {
     store.close(vec![]);
 }
 
+/// Old entries go with the very commit in which the channel does, and a channel
+/// comes and goes in one.
+#[test]
+fn of_a_channel_that_was_dropped_no_row_is_put_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(dir.path());
+    let (id, ..) = store.create(ChannelRecord { history: Some(10), ..record("c") });
+    let fake = Fake::new(id);
+    (0..3_000).for_each(|n| fake.append(n, n + 1, 1));
+    dirty(&store, &fake).wait().unwrap();
+    assert_eq!(store.drop_channel(fake.clone(), "c", 3_001).wait(), Ok(()));
+    assert_eq!(store.all(Table::Extents), Ok(vec![]));
+    let (brief, ..) = store.create(record("brief"));
+    assert_eq!(store.drop_channel(Fake::new(brief), "brief", 1).wait(), Ok(()));
+    for table in [Table::Channels, Table::Extents, Table::Rosters] {
+        assert_eq!(store.all(table), Ok(vec![]), "{table:?}");
+    }
+    store.close(vec![]);
+}
+
+#[test]
+fn a_number_is_not_given_again_after_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(dir.path());
+    let (id, ..) = store.create(record("c"));
+    store.drop_channel(Fake::new(id), "c", 1).wait().unwrap();
+    store.forget(id);
+    store.close(vec![]);
+    let (store, recovered) = open(dir.path());
+    assert!(recovered.channels.is_empty() && recovered.garbage.is_empty());
+    assert!(store.create(record("c")).0 > id);
+    store.close(vec![]);
+}
+
+/// In a directory from before the numbers were noted there are those in use.
+#[test]
+fn numbers_go_on_in_an_older_directory() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(dir.path());
+    let (id, ..) = store.create(record("c"));
+    store.remove(Table::Meta, b"channels");
+    store.close(vec![]);
+    let (store, recovered) = open(dir.path());
+    assert_eq!((recovered.channels.len(), store.create(record("d")).0), (1, id + 1));
+    store.close(vec![]);
+}
+
+#[test]
+fn whoever_asks_what_it_takes_does_not_wait_for_the_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, recovered) = open(dir.path());
+    assert!(recovered.bytes > 0);
+    let (tx, rx) = mpsc::channel();
+    // As while it is opened anew.
+    let place = store.shared.disk.write().unwrap();
+    std::thread::spawn({
+        let store = store.clone();
+        move || tx.send(store.bytes())
+    });
+    let bytes = rx.recv_timeout(Duration::from_secs(10));
+    drop(place);
+    assert!(bytes.unwrap() > 0);
+    store.close(vec![]);
+}
+
+/// Changes of rosters in a table of the engine, whose first bytes then go bad.
+fn damage_changes(dir: &Path, store: &Store, id: ChannelId) {
+    for seq in 1..=40 {
+        // Random enough not to be pressed into little.
+        let mut word: u64 = seq;
+        let row = std::iter::repeat_with(|| {
+            word = word.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (word >> 56) as u8
+        });
+        store.put(Table::Changes, &record::key(id, seq), row.take(64 * 1024).collect());
+    }
+    store.sync().wait().unwrap();
+    let folder = dir.join("keyspaces").join((Table::Changes as usize + 1).to_string());
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !folder.join("v1").exists() {
+        assert!(Instant::now() < deadline, "no table of changes in {}", folder.display());
+        store.sync().wait().unwrap();
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    for table in std::fs::read_dir(folder.join("tables")).unwrap() {
+        use std::os::unix::fs::FileExt;
+        let path = table.unwrap().path();
+        let file = std::fs::OpenOptions::new().write(true).open(path).unwrap();
+        file.write_all_at(&[0xff; 4096], 0).unwrap();
+    }
+}
+
+#[test]
+fn changes_that_cannot_be_read_are_no_reason_to_write_nothing_more() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(dir.path());
+    let (id, ..) = store.create(record("c"));
+    damage_changes(dir.path(), &store, id);
+    let fake = Fake::new(id);
+    fake.append(0, 1, 50);
+    let saved = RosterRecord { view: 50, seats: vec![seat(10, 1)] };
+    lock(&fake.state).handover.roster = Some(saved);
+    assert_eq!(dirty(&store, &fake).wait(), Ok(()));
+    assert_eq!((store.check(), fake.extent().last_seq), (Ok(()), 50));
+    store.close(vec![]);
+}
+
 #[test]
 fn a_hole_is_read_over_and_a_lost_end_refused() {
     let dir = tempfile::tempdir().unwrap();

@@ -293,7 +293,12 @@ impl Channel {
         let (Some(kept), Some(disk)) = (self.kept(), state.extra.disk_mut()) else { return };
         kept.dropped.store(true, Ordering::SeqCst);
         if let Some(me) = kept.me.upgrade() {
-            disk.ticket = Some(kept.store.drop_channel(me, &self.name, end));
+            let ticket = kept.store.drop_channel(me, &self.name, end);
+            // What was appended before goes with the ticket that was given for it.
+            if disk.ticket.as_ref().is_none_or(|before| before.number() < ticket.number()) {
+                disk.ticket_from = (state.log.next_chunk(), state.log.head() + 1);
+            }
+            disk.ticket = Some(ticket);
         }
     }
 }
@@ -318,14 +323,19 @@ impl Source for Channel {
         let is_cut = disk.ticket.as_ref().is_some_and(is_later);
         let cut = (disk.ticket_from.0, disk.ticket_from.1 - 1);
         let visible = if is_cut { cut } else { (next, state.extra.dropped().unwrap_or(head)) };
-        if is_cut && (state.extra.dropped().is_some() || visible.0 < disk.visible().0) {
+        if is_cut && visible.0 < disk.visible().0 {
             return handover;
         }
+        let is_over = state.extra.dropped().is_some();
         let changes = disk.changes.partition_point(|(seq, _)| *seq <= visible.1);
         let worth_writing = state.roster.len() as usize / 2 + CHANGES_FEW;
-        let whole_roster =
-            !is_cut && changes > 0 && disk.changes_written.saturating_add(changes) > worth_writing;
-        if state.extra.dropped().is_none() {
+        let whole_roster = !is_cut
+            && !is_over
+            && changes > 0
+            && disk.changes_written.saturating_add(changes) > worth_writing;
+        // What this commit confirms is written, whatever has become of the channel:
+        // that it is over may get to the disk later, or not at all.
+        if disk.durable || !is_over {
             if disk.durable {
                 let chunks = (disk.visible().0..visible.0).filter_map(|number| {
                     state.log.chunk(number).map(|chunk| (number, chunk.clone()))
@@ -374,3 +384,7 @@ impl Source for Channel {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "durable_tests.rs"]
+mod tests;

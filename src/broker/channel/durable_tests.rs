@@ -1,0 +1,138 @@
+//! When what is on disk, with a committing thread that goes on when it is told.
+
+use super::super::{Channel, Charter, Entrance, Rules};
+use crate::broker::directory::{Client, Directory};
+use crate::broker::member::Member;
+use crate::payload::Payload;
+use crate::request::{Settings, Start};
+use crate::store::{ChannelId, Extent, Fetch, Handover, Options, Source, Store, Ticket};
+use crate::sync::lock;
+use crate::wire::text::TextEncoder;
+use std::path::Path;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+
+/// Stops the committing thread where it asks what there is to write.
+struct Gate {
+    asked: Sender<()>,
+    go_on: Mutex<Receiver<()>>,
+}
+
+impl Source for Gate {
+    fn id(&self) -> ChannelId {
+        ChannelId::MAX
+    }
+
+    fn hand_over(&self, _: &Ticket) -> Handover {
+        self.asked.send(()).unwrap();
+        lock(&self.go_on).recv().unwrap();
+        Handover::default()
+    }
+
+    fn settled(&self, _: Option<Extent>) {}
+}
+
+/// A durable channel with one member, and the thread that is told to go on.
+struct Scene {
+    store: Store,
+    channel: Arc<Channel>,
+    member: Arc<Member>,
+    gate: Arc<Gate>,
+    asked: Receiver<()>,
+    go_on: Sender<()>,
+}
+
+impl Scene {
+    fn new(dir: &Path) -> Self {
+        let (store, _) = Store::open(Options { dir: dir.to_owned(), margin: 0 }).unwrap();
+        let rules = Rules {
+            encode: Box::new(TextEncoder),
+            members_max: 10,
+            log_bytes: 1 << 20,
+            stall_ms: 1_000,
+            store: Some(store.clone()),
+            stats: Arc::default(),
+        };
+        let settings = Settings { durable: true, ..Settings::default() };
+        let channel = Channel::new("c".into(), settings, &Charter::plain(Arc::new(rules)));
+        let addr = "127.0.0.1:1".parse().unwrap();
+        let client: Arc<Client> = Directory::after(0).enter(addr, "text", 0);
+        let (adopted, ..) = channel.join(&client, 0, Entrance::at(Start::Now), 0).unwrap();
+        channel.pending().unwrap().wait().unwrap();
+        let ((tell, asked), (go_on, told)) = (self::channel(), self::channel());
+        let gate = Arc::new(Gate { asked: tell, go_on: Mutex::new(told) });
+        Scene { store, channel, member: adopted.member, gate, asked, go_on }
+    }
+
+    /// The next commit is not gone on with before it is told.
+    fn stop_next(&self) {
+        self.store.dirty(self.gate.clone());
+    }
+
+    /// A message, and the ticket that its publisher waits for.
+    fn publish(&self) -> Ticket {
+        let payloads = [Payload::Plain(b"hello")];
+        self.channel.publish(&self.member.client, "m", None, &payloads, |_| {}, 0).unwrap();
+        self.channel.pending().unwrap()
+    }
+
+    /// The seq of the last entry that is on disk.
+    fn last_on_disk(&self) -> u64 {
+        let (tx, rx) = self::channel();
+        let then = Box::new(move |fetched| tx.send(fetched).unwrap());
+        let (channel, bytes_max) = (self.channel.id().unwrap(), usize::MAX);
+        self.store.fetch(Fetch { channel, from: 1, to: 100, bytes_max, rank: None, then });
+        rx.recv().unwrap().chunks.last().map_or(0, |(_, chunk)| chunk.last_seq())
+    }
+}
+
+/// The publisher is told that its message is on disk, and the power may fail
+/// before it is on disk that the channel is dropped.
+#[test]
+fn what_was_published_before_a_drop_is_on_disk_when_its_ticket_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let scene = Scene::new(dir.path());
+    scene.stop_next();
+    scene.asked.recv().unwrap();
+    scene.stop_next();
+    let published = scene.publish();
+    scene.go_on.send(()).unwrap();
+    scene.asked.recv().unwrap();
+    // Its commit takes no more, and has not asked the channel yet.
+    assert!(!published.is_open());
+    scene.stop_next();
+    scene.channel.end(&scene.member, None).unwrap();
+    let dropped = scene.channel.pending().unwrap();
+    scene.go_on.send(()).unwrap();
+    scene.asked.recv().unwrap();
+    assert_eq!((published.outcome(), dropped.outcome()), (Some(&Ok(())), None));
+    assert_eq!((scene.last_on_disk(), scene.channel.head()), (2, 2));
+    scene.go_on.send(()).unwrap();
+    assert_eq!((dropped.wait(), scene.channel.head()), (Ok(()), 3));
+    scene.store.close(vec![]);
+}
+
+/// The store takes no more, so that the channel is not dropped on disk.
+#[test]
+fn what_was_published_is_on_disk_though_the_drop_cannot_be() {
+    let dir = tempfile::tempdir().unwrap();
+    let scene = Scene::new(dir.path());
+    scene.stop_next();
+    scene.asked.recv().unwrap();
+    let published = scene.publish();
+    let closing = std::thread::spawn({
+        let store = scene.store.clone();
+        move || store.close(vec![])
+    });
+    while scene.store.sync().outcome().is_none() {
+        std::thread::yield_now();
+    }
+    scene.channel.end(&scene.member, None).unwrap();
+    scene.go_on.send(()).unwrap();
+    assert_eq!(published.wait(), Ok(()));
+    closing.join().unwrap();
+    let options = Options { dir: dir.path().to_owned(), margin: 0 };
+    let (store, recovered) = Store::open(options).unwrap();
+    assert_eq!((recovered.channels.len(), recovered.entries), (1, 2));
+    store.close(vec![]);
+}
