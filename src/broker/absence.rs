@@ -176,11 +176,11 @@ impl Broker {
 
     /// A client whose seats are away is heard of again, on the session that it
     /// had all along: it keeps those that were not given up.
-    pub fn keep_seats(&self, client: &Client) {
+    pub fn keep_seats(&self, client: &Client, now_ms: u64) {
         let members = lock(&client.subscriptions).all();
         for (channel, member) in members {
             if member.away_until_ms().is_some() {
-                channel.stay(&member);
+                channel.stay(&member, now_ms);
             }
         }
     }
