@@ -19,12 +19,7 @@ impl Broker {
     /// A client introduces itself: begins the session that it names, or one that
     /// is made up for it. Whether its name was free.
     pub fn begin_session(&self, client: &Arc<Client>, session: Option<Uuid>) -> bool {
-        let old = client.identity();
-        let is_begun = self.sessions.begin(client, Identity::new(session));
-        if let Some(old) = old.filter(|_| is_begun) {
-            self.sessions.forget(old.session);
-        }
-        is_begun
+        self.sessions.begin(client, Identity::new(session))
     }
 
     /// A client wants a session that was begun on another connection.

@@ -210,22 +210,25 @@ pub struct Sessions {
 }
 
 impl Sessions {
-    /// A client begins a session; whether its name was free.
+    /// A client begins a session, instead of its own if it has one; whether the
+    /// name was free.
     pub fn begin(&self, client: &Arc<Client>, identity: Identity) -> bool {
         let mut table = lock(&self.table);
         if table.sessions.contains_key(&identity.session) {
             return false;
         }
         table.sessions.insert(identity.session, State::InUse(client.clone()));
+        let old = client.identity();
         client.identify(identity);
+        let next = old.and_then(|old| {
+            table.sessions.remove(&old.session);
+            // What it was told to give up is no more.
+            client.mailbox.withdraw_close(|reason| reason == Close::TakenOver);
+            table.next.remove(&old.session)
+        });
+        drop(table);
+        wake(next);
         true
-    }
-
-    /// A client begins another session instead of its own.
-    pub fn forget(&self, session: Uuid) {
-        let mut table = lock(&self.table);
-        table.sessions.remove(&session);
-        table.next.remove(&session);
     }
 
     /// Somebody wants a session: takes it out if it is parked, and has its
@@ -264,7 +267,9 @@ impl Sessions {
             Some(State::Parked(parked)) => {
                 table.parked -= 1;
                 let client = parked.client.clone();
-                client.mailbox.has_been_taken_over();
+                // Those orders were for the connection that it had, but for one
+                // that says what it has lost: that it has yet to hear.
+                client.mailbox.withdraw_close(|reason| reason != Close::Overflow);
                 table.sessions.insert(session, State::InUse(client));
                 Ok(Claim::Resumed(parked))
             }
@@ -305,9 +310,7 @@ impl Sessions {
         queue.insert((until_ms, session));
         let oldest = (queue.len() > kind.most()).then(|| queue.pop_first()).flatten();
         drop(table);
-        for next in next.into_iter().flatten() {
-            next.mailbox.wake();
-        }
+        wake(next);
         oldest.and_then(|(until_ms, session)| self.take_parked(session, |at_ms| at_ms == until_ms))
     }
 
@@ -354,9 +357,7 @@ impl Sessions {
         let next = table.next.remove(&session);
         drop(table);
         drop(ended);
-        for next in next.into_iter().flatten() {
-            next.mailbox.wake();
-        }
+        wake(next);
     }
 
     /// Whether this one waits for its client.
@@ -388,6 +389,11 @@ impl Table {
         self.gone.push_back(session);
         self.sessions.insert(session, State::Gone)
     }
+}
+
+/// Those who waited for a session look again what has become of it.
+fn wake(waiting: Option<Vec<Arc<Client>>>) {
+    waiting.into_iter().flatten().for_each(|client| client.mailbox.wake());
 }
 
 /// That a session is no longer kept.

@@ -1,0 +1,114 @@
+//! What has ended is freed, and is in nobody's way: the guest that goes on with a
+//! session, the session that it had, and the times until which one was kept.
+//!
+//! On a broker without sockets, whose time is what a test says it is.
+
+// Clippy takes only what is marked #[test] for a test.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use ranked_broker::broker::Broker;
+use ranked_broker::config::Config;
+use ranked_broker::error::{Close, Code};
+use ranked_broker::frame::Frame;
+use ranked_broker::reply::Reply;
+use ranked_broker::session::Session;
+use ranked_broker::wire::text;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Wake, Waker};
+
+const SESSION: &str = "f81d4fae-7dec-11d0-a765-00a0c91e6bf6";
+const OTHER: &str = "00000000-0000-4000-8000-000000000001";
+
+fn broker() -> Arc<Broker> {
+    Broker::open(Config::default(), Box::new(text::TextEncoder)).unwrap()
+}
+
+fn come(broker: &Arc<Broker>) -> Session {
+    let client = broker.enter("127.0.0.1:1".parse().unwrap(), "text");
+    Session::new(broker.clone(), client)
+}
+
+/// What a line is answered; `None` if that has to wait.
+fn handle(session: &mut Session, line: &str, now_ms: u64) -> Result<Option<Reply>, Code> {
+    let request = text::decode(line.as_bytes()).unwrap().unwrap();
+    let reply = session.handle(request, now_ms);
+    session.flush();
+    reply.map_err(|fault| fault.code)
+}
+
+/// The words of the reply to a line.
+#[track_caller]
+fn ask(session: &mut Session, line: &str, now_ms: u64) -> String {
+    let reply = handle(session, line, now_ms).expect(line).expect("a reply at once");
+    let mut words = Vec::new();
+    text::reply(&reply, &mut words);
+    String::from_utf8(words).unwrap()
+}
+
+fn field(reply: &str, key: &str) -> String {
+    let mut fields = reply.split_whitespace().filter_map(|word| word.split_once('='));
+    fields.find(|(name, _)| *name == key).expect(key).1.to_owned()
+}
+
+/// Begins a session, and says what it takes to resume it.
+fn begin(session: &mut Session, hello: &str) -> String {
+    let reply = ask(session, hello, 1);
+    format!("hello --session {} --secret {}", field(&reply, "session"), field(&reply, "secret"))
+}
+
+fn mail(session: &mut Session) -> (Vec<Frame>, Option<Close>) {
+    let mut frames = Vec::new();
+    let close = session.take_mail(&mut frames, true);
+    (frames, close)
+}
+
+/// How often somebody was woken.
+#[derive(Default)]
+struct Woken(AtomicUsize);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// One begins another session at the moment at which somebody claims the first:
+/// that one is told so, and the other is not closed for it.
+#[test]
+fn who_waits_for_a_session_that_is_given_up_is_answered() {
+    let broker = broker();
+    let (mut alice, mut bob) = (come(&broker), come(&broker));
+    let again = begin(&mut alice, "hello");
+    assert!(handle(&mut bob, &again, 2).unwrap().is_none(), "alice has to give it up first");
+    mail(&mut bob);
+    let woken = Arc::new(Woken::default());
+    bob.register(&Waker::from(woken.clone()));
+    ask(&mut alice, &format!("hello --session {OTHER}"), 3);
+    assert_eq!(woken.0.load(Ordering::SeqCst), 1);
+    assert_eq!(bob.awaited(4).unwrap().unwrap_err().code, Code::Gone);
+    assert_eq!(mail(&mut alice).1, None);
+}
+
+/// An order to close that came too late for one connection is none for the next,
+/// unless it says that frames were lost.
+#[test]
+fn a_resumed_connection_is_not_closed_for_the_one_before() {
+    for (ordered, heard) in [
+        (Close::Timeout, None),
+        (Close::Drain, None),
+        (Close::TakenOver, None),
+        (Close::Overflow, Some(Close::Overflow)),
+    ] {
+        let broker = broker();
+        let mut alice = come(&broker);
+        let again = begin(&mut alice, &format!("hello --session {SESSION}"));
+        alice.client().mailbox.post(Frame::Ping { number: 7 });
+        alice.client().mailbox.close(ordered);
+        alice.end(Close::Lost, 2);
+        let mut alice = come(&broker);
+        ask(&mut alice, &again, 3);
+        let (frames, close) = mail(&mut alice);
+        assert_eq!((frames.len(), close), (1, heard), "{ordered:?}");
+    }
+}
