@@ -73,6 +73,48 @@ impl Wake for Woken {
     }
 }
 
+/// "Of the sessions that were made up by the broker the last 1,000 are kept": one
+/// that was resumed counts no more.
+#[test]
+fn returns_of_one_session_cost_nobody_another() {
+    let broker = broker();
+    let mut alice = come(&broker);
+    let again = begin(&mut alice, "hello --name alice");
+    ask(&mut alice, "sub news --create", 1);
+    alice.end(Close::Lost, 2);
+    let mut bob = come(&broker);
+    let back = begin(&mut bob, "hello --name bob");
+    ask(&mut bob, "sub news", 2);
+    for now_ms in 3..2_003 {
+        bob.end(Close::Lost, now_ms);
+        assert_eq!(broker.parked_sessions(), 2);
+        bob = come(&broker);
+        ask(&mut bob, &back, now_ms);
+    }
+    assert_eq!(field(&ask(&mut come(&broker), &again, 2_003), "resumed"), "yes");
+}
+
+/// Sessions end in time, however often they were resumed before.
+#[test]
+fn a_session_that_was_resumed_ends_when_its_last_grace_is_over() {
+    let broker = broker();
+    let grace_ms = u64::try_from(Config::default().session_grace.as_millis()).unwrap();
+    let mut alice = come(&broker);
+    let again = begin(&mut alice, "hello");
+    ask(&mut alice, "sub news --create", 1);
+    for now_ms in [2, 12] {
+        alice.end(Close::Lost, now_ms);
+        alice = come(&broker);
+        ask(&mut alice, &again, now_ms + 5);
+    }
+    alice.end(Close::Lost, 22);
+    broker.tick(22 + grace_ms - 1);
+    assert_eq!(broker.parked_sessions(), 1);
+    broker.tick(22 + grace_ms);
+    assert_eq!(broker.parked_sessions(), 0);
+    assert_eq!(handle(&mut come(&broker), &again, 23 + grace_ms).unwrap_err(), Code::Gone);
+}
+
 /// One begins another session at the moment at which somebody claims the first:
 /// that one is told so, and the other is not closed for it.
 #[test]
