@@ -73,6 +73,28 @@ impl Wake for Woken {
     }
 }
 
+/// The guest had a session of its own, and in its mail was a channel that is no
+/// more: each held it for ever.
+#[test]
+fn a_guest_that_resumes_a_session_is_freed() {
+    let broker = broker();
+    let mut alice = come(&broker);
+    let again = begin(&mut alice, &format!("hello --session {SESSION}"));
+    alice.end(Close::Lost, 2);
+    let mut session = come(&broker);
+    let guest = Arc::downgrade(session.client());
+    let own = begin(&mut session, "hello");
+    ask(&mut session, "sub --pattern z*", 3);
+    let mut bob = come(&broker);
+    ask(&mut bob, "sub zed --create", 3);
+    ask(&mut bob, "drop zed", 3);
+    ask(&mut session, "unsub z*", 3);
+    assert_eq!(field(&ask(&mut session, &again, 3), "resumed"), "yes");
+    assert!(guest.upgrade().is_none(), "{guest:?}");
+    // Who wants the guest's own session is told that there is none.
+    assert_eq!(handle(&mut come(&broker), &own, 4).unwrap_err(), Code::Gone);
+}
+
 /// "Of the sessions that were made up by the broker the last 1,000 are kept": one
 /// that was resumed counts no more.
 #[test]
@@ -153,4 +175,18 @@ fn a_resumed_connection_is_not_closed_for_the_one_before() {
         let (frames, close) = mail(&mut alice);
         assert_eq!((frames.len(), close), (1, heard), "{ordered:?}");
     }
+}
+
+/// "Same key, same session": what was answered in another one does not count.
+#[test]
+fn keys_of_a_session_that_was_given_up_are_none_of_the_next() {
+    let broker = broker();
+    let mut alice = come(&broker);
+    begin(&mut alice, "hello");
+    ask(&mut alice, "create news", 1);
+    for again in ["ok pub news 1\n", "ok pub news 1\n"] {
+        assert_eq!(ask(&mut alice, "pub --key a news one", 2), again);
+    }
+    ask(&mut alice, &format!("hello --session {OTHER}"), 3);
+    assert_eq!(ask(&mut alice, "pub --key a news two", 4), "ok pub news 2\n");
 }
