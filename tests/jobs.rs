@@ -266,3 +266,21 @@ fn jobs_of_one_who_left_are_ended() {
     // The one worker is free for others.
     assert_eq!(result(&mut broker.client("bob"), "fib 10"), "done 55");
 }
+
+/// Its news would go to a client that is nobody any more, or the job be ended
+/// unheard.
+#[test]
+fn who_has_a_job_does_not_go_on_as_somebody_else() {
+    let (broker, web) = (broker(&ALLOWED), silent());
+    let session = "f81d4fae-7dec-11d0-a765-00a0c91e6bf6";
+    let hello = format!("hello --session {session}");
+    let mut alice = broker.connect("alice");
+    let reply = alice.ask(&hello, "ok hello * resumed=no *");
+    let again = format!("{hello} --secret {}", field(&reply, "secret"));
+    let mut guest = broker.connect("guest");
+    let job = endless(&mut guest, &web);
+    guest.ask(&again, "err bad-request *");
+    guest.ask(&format!("cancel {job}"), &format!("ok cancel {job}"));
+    guest.expect(&format!("job {job} cancelled"));
+    guest.ask(&again, "ok hello * resumed=yes *");
+}

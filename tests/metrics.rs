@@ -271,6 +271,24 @@ fn a_vacancy_and_a_resumption_are_counted() {
     bob.ask("hello --session 00000000-0000-4000-8000-000000000000 --secret x", "err *");
 }
 
+/// It keeps its seat by a request, and not by resuming its session.
+#[test]
+fn a_vacancy_ends_when_a_member_over_http_renews_its_lease() {
+    let broker = Broker::with(|config| {
+        config.lease = std::time::Duration::from_millis(300);
+        config.guard = std::time::Duration::from_millis(100);
+    });
+    let web = broker.web();
+    broker.client("alice").ask("create ops --hold 60", "ok create ops");
+    let (_, bob) = web.join("ops", "bob");
+    support::eventually("rank 0 is not here", || {
+        Figures::scrape(&broker).get("broker_vacancies") == 1
+    });
+    bob.ask("POST", "/v1/channels/ops/members/bob/renew", None).expect(200, r#"{*"rank":0,*}"#);
+    // Its lease may be over again by now.
+    assert!(Figures::scrape(&broker).get("broker_vacancy_seconds_count") > 0);
+}
+
 /// Publishers would never wait for it otherwise.
 #[test]
 fn a_member_over_http_that_gets_a_connection_is_like_any_other() {

@@ -275,3 +275,24 @@ fn a_channel_made_anew_has_nothing_of_the_first() {
     olga.ask(&resume_olga, "ok hello name=olga * channels=0 *");
     olga.nothing_else();
 }
+
+/// Who has begun another session in place of its first is one client afterwards,
+/// under its own name.
+#[test]
+fn a_session_that_was_given_up_for_another_is_not_there_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = broker(&dir, &[]);
+    let (mut alice, given_up) = owner(&first, "alice");
+    alice.ask("sub kept --create", "ok sub kept *");
+    alice.ask("unsub kept", "ok unsub kept");
+    let hello = format!("hello --session {SESSION}");
+    let reply = alice.ask(&hello, "ok hello name=alice * resumed=no *");
+    let resume = format!("{hello} --secret {}", field(&reply, "secret"));
+    alice.ask("sub kept", "ok sub kept rank=0 *");
+    end(first, "KILL");
+
+    let second = broker(&dir, &["--restart-grace", "1h"]);
+    let mut alice = second.connect("alice");
+    alice.ask(&given_up, "err gone *");
+    alice.ask(&resume, "ok hello name=alice * resumed=yes * rank=0");
+}

@@ -270,6 +270,50 @@ fn a_session_is_not_mixed_with_another() {
     alice.ask("seen other 1", "err no-channel *");
 }
 
+/// Whoever has begun to observe a pattern does not go on as somebody else: once, it
+/// observed for ever, under a name that nobody had any more.
+#[test]
+fn who_observes_a_pattern_resumes_no_session() {
+    let broker = Broker::start();
+    let mut bob = broker.client("bob");
+    let (alice, _) = owner(&broker, "alice");
+    lose(&broker, alice);
+    let mut guest = broker.connect("guest");
+    guest.send(&format!("sub --pattern z*\ncreate zed\nhello --session {SESSION}"));
+    guest.expect_all(&["ok sub z* matched=0", "ok create zed", "err bad-request *"]);
+    // Nor if no channel matches so far.
+    let mut other = broker.connect("other");
+    other.ask("sub --pattern y*", "ok sub y* matched=0");
+    other.ask(&format!("hello --session {SESSION}"), "err bad-request *");
+    // Nor while what it has left is still to be read to its end.
+    guest.send(&format!("create zoe\nunsub z*\nhello --session {SESSION}"));
+    guest.expect_all(&["ok create zoe", "ok unsub z*", "err bad-request *"]);
+    guest.ask("quit", "bye quit");
+    other.ask("quit", "bye quit");
+    for channel in ["zed", "zoe", "yes"] {
+        bob.ask(&format!("create {channel} --if-missing"), "ok create *");
+        let row = bob.ask(&format!("info {channel}"), "channel *");
+        assert_eq!(field(&row, "observers"), "0", "{row}");
+        bob.expect("ok info *");
+    }
+    resume(&broker, "alice", "", "ok hello name=alice * resumed=yes *");
+}
+
+/// Whoever goes on with a session gives up the one that it had on this connection.
+#[test]
+fn the_session_of_a_guest_ends_when_it_resumes_another() {
+    let broker = Broker::start();
+    let (alice, _) = owner(&broker, "alice");
+    lose(&broker, alice);
+    let mut guest = broker.connect("guest");
+    let reply = guest.ask("hello", "ok hello * resumed=no *");
+    let (session, secret) = (field(&reply, "session"), field(&reply, "secret"));
+    guest.ask(&format!("hello --session {SESSION}"), "ok hello name=alice * resumed=yes *");
+    let mut late = broker.connect("late");
+    late.ask(&format!("hello --session {session} --secret {secret}"), "err gone *");
+    guest.nothing_else();
+}
+
 /// "`pub --key` and `cmd --key` make a retry after a lost reply safe: same key,
 /// same session, same answer, appended once."
 #[test]

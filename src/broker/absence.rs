@@ -3,7 +3,8 @@
 use super::channel::{Entrance, Hold, Loss, Return};
 use super::clock::{Seat, Timer};
 use super::directory::{Client, Origin};
-use super::sessions::{Claim, Identity, Kind, Parked, Place};
+use super::remembered;
+use super::sessions::{Claim, Identity, Keys, Kind, Parked, Place};
 use super::{Broker, departure, millis};
 use crate::error::{Close, Code, Fault};
 use crate::log::Departure;
@@ -17,12 +18,18 @@ const LEASE_LOOK_MS: u64 = 1_000;
 
 impl Broker {
     /// A client introduces itself: begins the session that it names, or one that
-    /// is made up for it. Whether its name was free.
-    pub fn begin_session(&self, client: &Arc<Client>, session: Option<Uuid>) -> bool {
+    /// is made up for it, instead of its own, with what was answered to its keys,
+    /// if it has one. Whether the name was free.
+    pub fn begin_session(
+        &self,
+        client: &Arc<Client>,
+        session: Option<Uuid>,
+        keys: Option<&Keys>,
+    ) -> bool {
         let old = client.identity();
         let is_begun = self.sessions.begin(client, Identity::new(session));
-        if let Some(old) = old.filter(|_| is_begun) {
-            self.sessions.forget(old.session);
+        if let (Some(old), Some(records)) = (old.filter(|_| is_begun), self.records()) {
+            remembered::remove_session(records, old.session, keys);
         }
         is_begun
     }
@@ -129,11 +136,34 @@ impl Broker {
     }
 
     /// A parked session's client is back, on another connection, whose own
-    /// client is nobody any more.
-    pub fn resume(&self, parked: &Parked, guest: &Client, now_ms: u64) {
-        self.directory.forget(guest);
+    /// client, with what was answered to its keys, is nobody any more.
+    pub fn resume(&self, parked: &Parked, guest: &Arc<Client>, keys: Option<&Keys>, now_ms: u64) {
+        self.dismiss(guest, keys, Departure::Quit, now_ms);
         parked.client.heard(now_ms);
         parked.client.arrive(guest.origin());
+    }
+
+    /// Nothing is left of a client that goes for good: no session, no channels and
+    /// patterns, no mail and no jobs.
+    pub(super) fn dismiss(
+        &self,
+        client: &Arc<Client>,
+        keys: Option<&Keys>,
+        why: Departure,
+        now_ms: u64,
+    ) {
+        if let Some(identity) = client.identity() {
+            self.sessions.end(identity.session);
+        }
+        // A broker that stops takes its channels with it: nobody is promoted for
+        // the moment that is left, and nobody told of each that goes.
+        if !self.is_stopping() {
+            self.forget_session(client, keys);
+            self.leave_channels(client, why, now_ms);
+        }
+        client.mailbox.abandon();
+        self.jobs.abandon(client.id);
+        self.directory.forget(client);
     }
 
     /// A client that nobody knows, for a connection whose own has gone on from
@@ -181,11 +211,11 @@ impl Broker {
 
     /// A client whose seats are away is heard of again, on the session that it
     /// had all along: it keeps those that were not given up.
-    pub fn keep_seats(&self, client: &Client) {
+    pub fn keep_seats(&self, client: &Client, now_ms: u64) {
         let members = lock(&client.subscriptions).all();
         for (channel, member) in members {
             if member.away_until_ms().is_some() {
-                channel.stay(&member);
+                channel.stay(&member, now_ms);
             }
         }
     }

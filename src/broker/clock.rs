@@ -44,7 +44,7 @@ impl Timer {
             Timer::Silence(client) | Timer::Wake(client) | Timer::Lease(client) => is_gone(client),
             Timer::Deadline(deadline) => is_gone(&deadline.command),
             Timer::Stall(channel) => is_gone(channel),
-            Timer::Seat(seat) => is_gone(&seat.member),
+            Timer::Seat(seat) => !seat.is_held(),
             Timer::Sequence(_) | Timer::Sweep => false,
         }
     }
@@ -76,6 +76,14 @@ pub struct Seat {
     pub why: Departure,
     /// Until when it was held.
     pub at_ms: u64,
+}
+
+impl Seat {
+    /// Whether it is still held until then. If it is lost again after its member
+    /// was back, there is another timer for that.
+    fn is_held(&self) -> bool {
+        self.member.upgrade().is_some_and(|member| member.away_until_ms() == Some(self.at_ms))
+    }
 }
 
 #[derive(Debug)]
@@ -223,5 +231,29 @@ mod tests {
         let first = clock.next_due(1_000);
         assert!(matches!(first, Some(Timer::Silence(who)) if who.ptr_eq(&Arc::downgrade(&stays))));
         assert!(clock.next_due(1_000).is_none());
+    }
+
+    #[test]
+    fn timers_of_seats_that_were_taken_again_are_let_go_of() {
+        let (clock, directory) = (Clock::default(), Directory::default());
+        let client = directory.enter(([127, 0, 0, 1], 0).into(), "text", 0);
+        let member = Arc::new(Member::new(client, 0, 0, 1));
+        let (channel, why) = (Weak::new(), Departure::Lost);
+        let last_ms = 10 * LOOK_MIN as u64;
+        for at_ms in 1..=last_ms {
+            member.come_back();
+            member.go_away(at_ms, false);
+            let (channel, member) = (channel.clone(), Arc::downgrade(&member));
+            clock.set(at_ms, Timer::Seat(Box::new(Seat { channel, member, why, at_ms })));
+        }
+        let due = std::iter::from_fn(|| clock.next_due(last_ms));
+        let due: Vec<u64> = due
+            .filter_map(|timer| match timer {
+                Timer::Seat(seat) => Some(seat.at_ms),
+                _ => None,
+            })
+            .collect();
+        assert!(due.len() <= LOOK_MIN + 1, "{} timers for one seat", due.len());
+        assert_eq!(due.last(), Some(&last_ms));
     }
 }

@@ -271,7 +271,7 @@ impl Directory {
         if *client.name() == *name {
             return Ok(());
         }
-        if subscriptions.len() > 0 || !subscriptions.patterns().is_empty() {
+        if !subscriptions.is_empty() {
             let text = "choose a name before you subscribe: others know you by this one";
             return Err(Fault::new(Code::AlreadyMember, text));
         }

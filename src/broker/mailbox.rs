@@ -128,13 +128,11 @@ impl Mailbox {
         self.wake();
     }
 
-    /// It has another owner now: an order to make room for it, asked for once
-    /// more while the one before was on its way out, is not meant for this one.
-    pub fn has_been_taken_over(&self) {
-        let mut inner = lock(&self.inner);
-        let mail = inner.mail.as_mut().filter(|mail| mail.close == Some(Close::TakenOver));
-        if let Some(mail) = mail {
-            mail.close = None;
+    /// An order to close that was given for such a reason holds no longer: its
+    /// owner has another connection, or need not make room any more.
+    pub fn withdraw_close(&self, is_void: impl Fn(Close) -> bool) {
+        if let Some(mail) = &mut lock(&self.inner).mail {
+            mail.close.take_if(|reason| is_void(*reason));
         }
     }
 

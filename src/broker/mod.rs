@@ -214,18 +214,7 @@ impl Broker {
     /// Somebody's connection has ended, and nothing is kept for it: it leaves
     /// every channel at once.
     pub fn leave(&self, client: &Arc<Client>, keys: Option<&Keys>, reason: Close, now_ms: u64) {
-        if let Some(identity) = client.identity() {
-            self.sessions.end(identity.session);
-        }
-        // A broker that stops takes its channels with it: nobody is promoted for
-        // the moment that is left, and nobody told of each that goes.
-        if !self.is_stopping() {
-            self.forget_session(client, keys);
-            self.leave_channels(client, departure(reason), now_ms);
-        }
-        client.mailbox.abandon();
-        self.jobs.abandon(client.id);
-        self.directory.forget(client);
+        self.dismiss(client, keys, departure(reason), now_ms);
         self.note_closed(client, reason);
     }
 

@@ -195,8 +195,7 @@ struct Table {
     /// Who is to be told when a session that is in use is parked. Each of them
     /// then claims it again, and so takes it from the one before.
     next: HashMap<Uuid, Vec<Arc<Client>>>,
-    parked: usize,
-    /// Those that were parked, by the times at which they end.
+    /// Those that are parked, and no others, by the times at which they end.
     made_up: BTreeSet<(u64, Uuid)>,
     named: BTreeSet<(u64, Uuid)>,
     seated: BTreeSet<(u64, Uuid)>,
@@ -211,22 +210,25 @@ pub struct Sessions {
 }
 
 impl Sessions {
-    /// A client begins a session; whether its name was free.
+    /// A client begins a session, instead of its own if it has one; whether the
+    /// name was free.
     pub fn begin(&self, client: &Arc<Client>, identity: Identity) -> bool {
         let mut table = lock(&self.table);
         if table.sessions.contains_key(&identity.session) {
             return false;
         }
         table.sessions.insert(identity.session, State::InUse(client.clone()));
+        let old = client.identity();
         client.identify(identity);
+        let next = old.and_then(|old| {
+            table.sessions.remove(&old.session);
+            // What it was told to give up is no more.
+            client.mailbox.withdraw_close(|reason| reason == Close::TakenOver);
+            table.next.remove(&old.session)
+        });
+        drop(table);
+        wake(next);
         true
-    }
-
-    /// A client begins another session instead of its own.
-    pub fn forget(&self, session: Uuid) {
-        let mut table = lock(&self.table);
-        table.sessions.remove(&session);
-        table.next.remove(&session);
     }
 
     /// Somebody wants a session: takes it out if it is parked, and has its
@@ -263,9 +265,11 @@ impl Sessions {
         }
         match table.sessions.remove(&session) {
             Some(State::Parked(parked)) => {
-                table.parked -= 1;
+                table.unqueue(session, parked.until_ms);
                 let client = parked.client.clone();
-                client.mailbox.has_been_taken_over();
+                // Those orders were for the connection that it had, but for one
+                // that says what it has lost: that it has yet to hear.
+                client.mailbox.withdraw_close(|reason| reason != Close::Overflow);
                 table.sessions.insert(session, State::InUse(client));
                 Ok(Claim::Resumed(parked))
             }
@@ -300,52 +304,29 @@ impl Sessions {
         let mut table = lock(&self.table);
         let next = table.next.remove(&session);
         parked.until_ms = until_ms;
-        table.parked += 1;
         table.sessions.insert(session, State::Parked(parked));
         let queue = table.queue(kind);
         queue.insert((until_ms, session));
-        let oldest = (queue.len() > kind.most()).then(|| queue.pop_first()).flatten();
+        let is_over = queue.len() > kind.most();
+        let oldest = queue.first().filter(|_| is_over).map(|(_, session)| *session);
+        let oldest = oldest.and_then(|oldest| table.evict(oldest));
         drop(table);
-        for next in next.into_iter().flatten() {
-            next.mailbox.wake();
-        }
-        oldest.and_then(|(until_ms, session)| self.take_parked(session, |at_ms| at_ms == until_ms))
+        wake(next);
+        oldest
     }
 
-    /// A session whose time is up, if there is one that was not resumed.
+    /// A session whose time is up, if there is one.
     pub fn next_expired(&self, now_ms: u64) -> Option<(Uuid, Box<Parked>)> {
-        for kind in [Kind::MadeUp, Kind::Named, Kind::Seated] {
-            while let Some((until_ms, session)) = self.next_due(kind, now_ms) {
-                if let Some(parked) = self.take_parked(session, |at_ms| at_ms == until_ms) {
-                    return Some((session, parked));
-                }
-            }
-        }
-        None
-    }
-
-    fn next_due(&self, kind: Kind, now_ms: u64) -> Option<(u64, Uuid)> {
         let mut table = lock(&self.table);
-        let queue = table.queue(kind);
-        queue.first().is_some_and(|(until_ms, _)| *until_ms <= now_ms).then(|| queue.pop_first())?
+        let next = [&table.made_up, &table.named, &table.seated].map(BTreeSet::first);
+        let due = next.into_iter().flatten().find(|(until_ms, _)| *until_ms <= now_ms);
+        let session = due.map(|(_, session)| *session)?;
+        Some((session, table.evict(session)?))
     }
 
     /// Ends a session that is parked.
     pub fn evict(&self, session: Uuid) -> Option<Box<Parked>> {
-        self.take_parked(session, |_| true)
-    }
-
-    fn take_parked(&self, session: Uuid, is_due: impl Fn(u64) -> bool) -> Option<Box<Parked>> {
-        let mut table = lock(&self.table);
-        match table.sessions.get(&session) {
-            Some(State::Parked(parked)) if is_due(parked.until_ms) => {}
-            _ => return None,
-        }
-        table.parked -= 1;
-        match table.bury(session) {
-            Some(State::Parked(parked)) => Some(parked),
-            _ => None,
-        }
+        lock(&self.table).evict(session)
     }
 
     /// A session has ended for good.
@@ -355,9 +336,7 @@ impl Sessions {
         let next = table.next.remove(&session);
         drop(table);
         drop(ended);
-        for next in next.into_iter().flatten() {
-            next.mailbox.wake();
-        }
+        wake(next);
     }
 
     /// Whether this one waits for its client.
@@ -367,7 +346,8 @@ impl Sessions {
 
     /// How many sessions wait for their clients.
     pub fn parked(&self) -> usize {
-        lock(&self.table).parked
+        let table = lock(&self.table);
+        table.made_up.len() + table.named.len() + table.seated.len()
     }
 }
 
@@ -380,6 +360,21 @@ impl Table {
         }
     }
 
+    /// One that was parked until then is so no more.
+    fn unqueue(&mut self, session: Uuid, until_ms: u64) {
+        for kind in [Kind::MadeUp, Kind::Named, Kind::Seated] {
+            self.queue(kind).remove(&(until_ms, session));
+        }
+    }
+
+    fn evict(&mut self, session: Uuid) -> Option<Box<Parked>> {
+        let is_parked = matches!(self.sessions.get(&session), Some(State::Parked(_)));
+        match is_parked.then(|| self.bury(session)).flatten() {
+            Some(State::Parked(parked)) => Some(parked),
+            _ => None,
+        }
+    }
+
     fn bury(&mut self, session: Uuid) -> Option<State> {
         if self.gone.len() >= GONE_MAX
             && let Some(oldest) = self.gone.pop_front()
@@ -387,8 +382,17 @@ impl Table {
             self.sessions.remove(&oldest);
         }
         self.gone.push_back(session);
-        self.sessions.insert(session, State::Gone)
+        let ended = self.sessions.insert(session, State::Gone);
+        if let Some(State::Parked(parked)) = &ended {
+            self.unqueue(session, parked.until_ms);
+        }
+        ended
     }
+}
+
+/// Those who waited for a session look again what has become of it.
+fn wake(waiting: Option<Vec<Arc<Client>>>) {
+    waiting.into_iter().flatten().for_each(|client| client.mailbox.wake());
 }
 
 /// That a session is no longer kept.

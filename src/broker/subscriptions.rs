@@ -64,6 +64,11 @@ impl Subscriptions {
         self.by_channel.len()
     }
 
+    /// Whether there is none, nor a pattern that may make one at any time.
+    pub fn is_empty(&self) -> bool {
+        self.by_channel.is_empty() && self.patterns().is_empty()
+    }
+
     /// This subscription is no more, unless a later one has taken its place;
     /// whether it was the last one to this channel's name. Its number may still be
     /// needed, to read it to its end.

@@ -74,8 +74,9 @@ impl Resident {
         if let Some(reason) = self.state().gone {
             return Err((Close::Quit, reason));
         }
-        self.client.heard(self.broker.now_ms());
-        self.broker.keep_seats(&self.client);
+        let now_ms = self.broker.now_ms();
+        self.client.heard(now_ms);
+        self.broker.keep_seats(&self.client, now_ms);
         match self.client.member(&self.channel) {
             Some(_) => Ok(()),
             None => Err(self.read_end(&mut session)),

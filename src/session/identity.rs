@@ -10,6 +10,7 @@ use crate::error::{Close, Code, Fault};
 use crate::frame::Frame;
 use crate::log::Departure;
 use crate::reply::{Line, Reply};
+use crate::sync::lock;
 use std::collections::HashMap;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -44,12 +45,12 @@ impl Session {
                 self.rename(name, now_ms)?;
             }
             if own.is_none() {
-                self.broker.begin_session(&self.client, None);
+                self.broker.begin_session(&self.client, None, None);
             }
             return Ok(Some(self.introduced(hello.quiet)));
         };
-        if self.subscriptions.iter().any(Option::is_some) || self.awaits_results() {
-            let text = "name your session before you subscribe to anything";
+        if self.is_engaged() {
+            let text = "name your session before you subscribe to anything, or ask for a job";
             return Err(Fault::new(Code::BadRequest, text));
         }
         let (secret, name) = (hello.secret.as_deref(), hello.name.as_deref());
@@ -68,13 +69,26 @@ impl Session {
                 if let Some(name) = &hello.name {
                     self.rename(name, now_ms)?;
                 }
-                if !self.broker.begin_session(&self.client, Some(wanted)) {
+                if !self.broker.begin_session(&self.client, Some(wanted), self.extra.keys()) {
                     let text = "somebody else has just begun this session; try again";
                     return Err(Fault::new(Code::Busy, text));
+                }
+                if let Some(extra) = self.extra.get_mut() {
+                    extra.keys = None;
                 }
                 Ok(Some(self.introduced(hello.quiet)))
             }
         }
+    }
+
+    /// Whether something is due to the client, or may be at any time, that it would
+    /// not get if it became another one.
+    fn is_engaged(&self) -> bool {
+        self.is_subscribed()
+            || self.is_leaving()
+            || !lock(&self.client.subscriptions).is_empty()
+            || self.awaits_results()
+            || self.has_jobs()
     }
 
     /// Whether a session is being given up for this client: until then it is
@@ -130,7 +144,7 @@ impl Session {
 
     /// Goes on as the client of a parked session.
     fn resume(&mut self, parked: Parked, hello: &Introduction, now_ms: u64) -> Reply {
-        self.broker.resume(&parked, &self.client, now_ms);
+        self.broker.resume(&parked, &self.client, self.extra.keys(), now_ms);
         self.broker.stats.resumes.add("resumed", 1);
         let Parked { client, places, current, quiet: _, commands, keys, .. } = parked;
         // What it hears, and who waits for it, is as it comes now.
@@ -215,7 +229,7 @@ impl Session {
         for subscription in std::mem::take(&mut self.subscriptions).into_iter().flatten() {
             let Subscription { channel, member, .. } = subscription;
             if member.has_left() && !member.is_lost() {
-                crate::sync::lock(&self.client.subscriptions).forget(&channel, &member);
+                lock(&self.client.subscriptions).forget(&channel, &member);
             } else {
                 places.push(Place { channel, member });
             }
@@ -225,13 +239,11 @@ impl Session {
             extra.keys.take()
         });
         self.queue.clear();
-        let identity = self.client.identity();
+        let (identity, has_jobs) = (self.client.identity(), self.has_jobs());
         let origin = self.client.origin();
         let client = std::mem::replace(&mut self.client, self.broker.stranger(origin));
         // What was made up for a client that has nothing to come back to is not
         // worth keeping.
-        let has_jobs = self.broker.jobs().has_any(client.id)
-            || client.mailbox.holds(|f| matches!(f, Frame::Job { .. }));
         let has_nothing = places.is_empty() && self.commands == 0 && keys.is_none() && !has_jobs;
         if has_nothing && !identity.is_some_and(|identity| identity.asked) {
             return self.broker.leave(&client, None, reason, now_ms);

@@ -2,6 +2,7 @@
 
 use super::Session;
 use crate::error::Fault;
+use crate::frame::Frame;
 use crate::reply::{Line, Reply};
 use crate::workers::{Owner, Shown};
 
@@ -14,6 +15,12 @@ impl Session {
     ) -> Result<Reply, Fault> {
         let job = self.broker.submit_job(&self.client, verb, to, arguments, None)?;
         Ok(Line::new("job").at("job", job).into())
+    }
+
+    /// Whether the client has jobs, or has yet to be told what came of one.
+    pub(super) fn has_jobs(&self) -> bool {
+        self.broker.jobs().has_any(self.client.id)
+            || self.client.mailbox.holds(|frame| matches!(frame, Frame::Job { .. }))
     }
 
     pub(super) fn cancel(&self, job: u64) -> Result<Reply, Fault> {

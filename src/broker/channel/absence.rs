@@ -90,11 +90,18 @@ impl Channel {
     }
 
     /// A member whose seat is held is back in it, unless it was given up.
-    pub fn stay(&self, member: &Member) {
+    pub fn stay(&self, member: &Member, now_ms: u64) {
         let state = self.lock();
         if self.present(&state, member).is_ok() {
-            member.come_back();
+            self.reseat(&state, member, now_ms);
         }
+    }
+
+    fn reseat(&self, state: &State, member: &Member, now_ms: u64) {
+        if self.is_absent_top(state, member) {
+            self.rules().stats.filled(&self.name, now_ms);
+        }
+        member.come_back();
     }
 
     fn give_up(&self, state: &mut State, member: &Member, why: Departure, now_ms: u64) {
@@ -116,10 +123,7 @@ impl Channel {
         let state = self.lock();
         let seen = seen.min(state.log.head());
         let cursor = state.log.seek(seen + 1);
-        if self.is_absent_top(&state, member) {
-            self.rules().stats.filled(&self.name, now_ms);
-        }
-        member.come_back();
+        self.reseat(&state, member, now_ms);
         member.has_seen(seen);
         member.keep_from(member.kept().map(|_| cursor.chunk));
         member.advance(cursor.chunk, true, now_ms);
