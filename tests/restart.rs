@@ -275,3 +275,73 @@ fn a_channel_made_anew_has_nothing_of_the_first() {
     olga.ask(&resume_olga, "ok hello name=olga * channels=0 *");
     olga.nothing_else();
 }
+
+/// "Positions are as they were": who began to read further back than where it came
+/// in, and has not said what it has, gets all of it again, of a member as of an
+/// observer.
+fn positions_survive(how: &str) {
+    let dir = tempfile::tempdir().unwrap();
+    let first = broker(&dir, &[]);
+    let mut bob = first.client("bob");
+    bob.ask("create log --durable", "ok create log");
+    for n in 1..=5 {
+        bob.ask(&format!("pub log {n}"), &format!("ok pub log {n}"));
+    }
+    let (mut alice, resume_alice) = owner(&first, "alice");
+    alice.ask("sub log --from first", "ok sub log * seq=6 *");
+    alice.until("msg log 5 bob 5");
+    let (mut carol, resume_carol) = owner(&first, "carol");
+    carol.ask("sub log --last 3", "ok sub log * seq=7 *");
+    carol.until("join log 6 alice 0");
+    end(first, how);
+
+    let second = broker(&dir, &[]);
+    let mut alice = second.connect("alice");
+    alice.ask(&resume_alice, "ok hello name=alice * resumed=yes * channels=1 missed=0 *");
+    alice.expect("rank log 0 6 7");
+    for n in 1..=5 {
+        alice.expect(&format!("msg log {n} bob {n}"));
+    }
+    alice.expect_all(&["join log 6 alice 0", "join log 7 carol 1"]);
+    let mut carol = second.connect("carol");
+    carol.ask(&resume_carol, "ok hello name=carol * resumed=yes * channels=1 missed=0 *");
+    carol.expect_all(&["rank log 1 7 7", "msg log 4 bob 4", "msg log 5 bob 5"]);
+    carol.expect_all(&["join log 6 alice 0", "join log 7 carol 1"]);
+    carol.nothing_else();
+}
+
+#[test]
+fn positions_survive_a_kill() {
+    positions_survive("KILL");
+}
+
+#[test]
+fn positions_survive_a_stop() {
+    positions_survive("TERM");
+}
+
+/// A seat is never on disk without the place at which its member reads: also if the
+/// broker is killed the moment that the `sub` is answered.
+#[test]
+fn a_position_is_on_disk_with_its_seat() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = broker(&dir, &[]);
+    let mut bob = first.client("bob");
+    bob.ask("create log --durable", "ok create log");
+    bob.ask("pub log one", "ok pub log 1");
+    let mut alice = first.connect("alice");
+    alice.ask(&format!("hello --name alice --session {SESSION}"), "ok hello *");
+    // Notes the session; that is on disk with the next commit.
+    alice.ask("pub --key k log two", "ok pub log 2");
+    bob.ask("pub log three", "ok pub log 3");
+    alice.ask("sub log --from first --no-echo", "ok sub log * seq=4 *");
+    let mut first = first;
+    first.child().kill();
+    drop(first);
+
+    let second = broker(&dir, &[]);
+    let mut alice = second.connect("alice");
+    alice.ask(&format!("hello --session {SESSION}"), "ok hello * resumed=yes * channels=1 *");
+    alice.expect_all(&["rank log 0 4 4", "msg log 1 bob one", "msg log 3 bob three"]);
+    alice.expect("join log 4 alice 0");
+}

@@ -217,7 +217,8 @@ impl Broker {
                 client: client.parked.client.clone(),
                 slot: lock(&client.parked.client.subscriptions).take_slot(),
                 record: seat.clone(),
-                seen: noted.map_or(seat.joined, |place| place.seen.max(seat.joined)),
+                // Further back than its `join`, if that is where it began to read.
+                seen: noted.map_or(seat.joined, |place| place.seen),
                 echo: noted.is_none_or(|place| place.echo),
             }
         });

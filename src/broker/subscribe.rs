@@ -246,7 +246,6 @@ impl Broker {
         match channel.join(client, slot, entrance, now_ms) {
             Ok((adopted, ..)) => {
                 subscriptions.add(channel.clone(), adopted.member.clone());
-                self.remember_place(channel, &adopted.member);
                 client.mailbox.adopt(adopted);
             }
             Err(fault) => {

@@ -43,7 +43,6 @@ impl Session {
             self.extra.parts().leaving.push((channel.clone(), member));
         }
         self.current = Some(channel.name().clone());
-        self.broker.remember_place(&channel, &done.adopted.member);
         self.broker.remember_session(&self.client, self.current.as_ref());
         let mut subscription = Subscription::new(done.adopted);
         subscription.knows(done.standing);
