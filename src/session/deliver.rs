@@ -356,7 +356,8 @@ impl Session {
         self.queue.extend(next.map(|(slot, _)| slot));
         // Who had left before that has been told so.
         if let Some(seq) = batch.reading.dropped.filter(|seq| *seq == member.end()) {
-            let rank = (!member.is_observer()).then_some(rank);
+            let had_rank = !member.is_observer() && member.joined < seq;
+            let rank = had_rank.then_some(rank);
             let (channel, who) = (channel.name().clone(), self.name.clone());
             let reason = Departure::Dropped;
             batch.frames.push(Frame::Left { channel, seq, member: who, rank, reason });
