@@ -345,3 +345,45 @@ fn a_position_is_on_disk_with_its_seat() {
     alice.expect_all(&["rank log 0 4 4", "msg log 1 bob one", "msg log 3 bob three"]);
     alice.expect("join log 4 alice 0");
 }
+
+/// A client that has named its session means to come back to it, be it that it is
+/// subscribed to nothing.
+fn a_named_session_survives(how: &str) {
+    let dir = tempfile::tempdir().unwrap();
+    let first = broker(&dir, &[]);
+    let hello = format!("hello --session {SESSION}");
+    let mut alice = first.connect("alice");
+    alice.ask(&hello, "ok hello name=guest-* * resumed=no *");
+    alice.ask("hello --name alice", "ok hello name=alice *");
+    let mut bob = first.connect("bob");
+    let other = "22222222-7dec-11d0-a765-00a0c91e6bf6";
+    bob.ask("hello --name bob --session 11111111-7dec-11d0-a765-00a0c91e6bf6", "ok hello *");
+    bob.ask(&format!("hello --session {other}"), "ok hello name=bob * resumed=no *");
+    end(first, how);
+
+    let second = broker(&dir, &[]);
+    let mut alice = second.connect("alice");
+    alice.ask(&hello, "ok hello name=alice * resumed=yes * channels=0 missed=0");
+    let mut bob = second.connect("bob");
+    bob.ask(&format!("hello --session {other}"), "ok hello name=bob * resumed=yes *");
+    let mut witness = second.connect("witness");
+    // Bob has begun another one instead of that.
+    let first_of_bob = "hello --session 11111111-7dec-11d0-a765-00a0c91e6bf6";
+    witness.ask(first_of_bob, "ok hello name=guest-* * resumed=no *");
+    witness.ask("quit", "bye quit");
+    alice.ask("quit", "bye quit");
+    end(second, how);
+    let third = broker(&dir, &[]);
+    let mut alice = third.connect("alice");
+    alice.ask(&hello, "ok hello name=guest-* * resumed=no *");
+}
+
+#[test]
+fn a_named_session_survives_a_kill() {
+    a_named_session_survives("KILL");
+}
+
+#[test]
+fn a_named_session_survives_a_stop() {
+    a_named_session_survives("TERM");
+}

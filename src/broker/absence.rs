@@ -4,7 +4,7 @@ use super::channel::{Entrance, Hold, Loss, Return};
 use super::clock::{Seat, Timer};
 use super::directory::{Client, Origin};
 use super::sessions::{Claim, Identity, Kind, Parked, Place};
-use super::{Broker, departure, millis};
+use super::{Broker, departure, millis, remembered};
 use crate::error::{Close, Code, Fault};
 use crate::log::Departure;
 use crate::request::{OnClose, Start};
@@ -23,6 +23,9 @@ impl Broker {
         let is_begun = self.sessions.begin(client, Identity::new(session));
         if let Some(old) = old.filter(|_| is_begun) {
             self.sessions.forget(old.session);
+            if let Some(records) = self.records() {
+                remembered::remove_session(records, old.session, None);
+            }
         }
         is_begun
     }

@@ -113,6 +113,10 @@ impl Session {
 
     fn introduced(&mut self, quiet: bool) -> Reply {
         self.quiet = quiet;
+        if self.client.identity().is_some_and(|identity| identity.asked) {
+            // It means to come back, be it with nothing but its name.
+            self.broker.remember_session(&self.client, self.current.as_ref());
+        }
         self.introduction(false).into()
     }
 
