@@ -5,7 +5,7 @@
 
 mod support;
 
-use support::{Broker, Child, Client, field};
+use support::{Broker, Child, Client, eventually, field};
 
 const SESSION: &str = "f81d4fae-7dec-11d0-a765-00a0c91e6bf6";
 
@@ -259,6 +259,11 @@ fn a_channel_made_anew_has_nothing_of_the_first() {
     alice.until("msg ops 2 alice one");
     olga.until("msg ops 2 alice one");
     olga.close();
+    let mut witness = first.connect("witness");
+    eventually("olga is away when the channel ends", || {
+        witness.send("who");
+        !witness.until("ok who *").iter().any(|row| row.starts_with("client olga "))
+    });
     alice.ask("drop ops", "ok drop ops");
     alice.until("left ops 3 alice 0 reason=dropped");
     let mut bob = first.client("bob");

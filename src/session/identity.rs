@@ -2,7 +2,7 @@
 //! connection was lost.
 
 use super::deliver::Subscription;
-use super::{PROTOCOL_VERSION, Session};
+use super::{Caused, PROTOCOL_VERSION, Session};
 use crate::broker::channel::Return;
 use crate::broker::{Claim, Parked, Place};
 use crate::error::{Close, Code, Fault};
@@ -140,6 +140,7 @@ impl Session {
         client.be_unwaited(self.client.is_unwaited());
         self.client = client;
         self.changed_client = true;
+        self.caused.push(Caused::All);
         if let Some(held_up) = &mut self.held_up {
             // It was the other one who was to be woken.
             held_up.since = None;
@@ -183,7 +184,6 @@ impl Session {
         let mut subscription = Subscription::new(back.adopted);
         subscription.returns();
         subscription.member.dequeue();
-        self.fresh.push(subscription.member.slot);
         self.install(subscription);
     }
 

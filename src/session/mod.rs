@@ -22,7 +22,7 @@ mod scroll;
 mod target;
 
 pub use hearing::{Hearing, Under};
-pub use held::Held;
+pub use held::{Caused, Held};
 pub use lookup::{Found, Lookup, Wanted};
 pub use pieces::{Batch, Piece};
 pub use scroll::Step;
@@ -70,8 +70,8 @@ pub struct Session {
     held_up: Option<Box<HeldUp>>,
     /// Its mail is in another box than before.
     changed_client: bool,
-    /// The subscriptions that the last request made.
-    fresh: Vec<u32>,
+    /// What the last request has caused here.
+    caused: Vec<Caused>,
     extra: Extra,
     /// What the reply to the last request has to wait for. Boxed, because
     /// most wait for nothing.
@@ -101,7 +101,7 @@ impl Session {
             touched: Vec::new(),
             held_up: None,
             changed_client: false,
-            fresh: Vec::new(),
+            caused: Vec::new(),
             extra: Extra::default(),
             held: None,
         }

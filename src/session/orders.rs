@@ -1,7 +1,7 @@
 //! Requests that change something: coming and going, ranks, commands, words.
 
-use super::Session;
 use super::deliver::Subscription;
+use super::{Caused, Session};
 use crate::broker::{Answer, COMMAND_TIMEOUT, Role};
 use crate::error::{Code, Fault};
 use crate::frame::Frame;
@@ -46,7 +46,7 @@ impl Session {
         self.broker.remember_session(&self.client, self.current.as_ref());
         let mut subscription = Subscription::new(done.adopted);
         subscription.knows(done.standing);
-        self.fresh.push(subscription.member.slot);
+        self.caused.push(Caused::Entries { slot: subscription.member.slot, from: 0 });
         self.install(subscription);
         let standing = done.standing;
         let mut line = Line::new("sub").at("channel", channel.name().clone());
