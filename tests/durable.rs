@@ -486,6 +486,34 @@ fn a_message_does_not_overtake_a_reply_that_waits() {
     alice.nothing_else();
 }
 
+/// The same of what changes a roster: neither the entry nor the new rank comes first.
+#[test]
+fn a_change_does_not_overtake_a_reply_that_waits() {
+    let dir = tempfile::tempdir().unwrap();
+    let broker = broker(dir.path(), &[]);
+    let mut alice = broker.client("alice");
+    alice.ask("create kept --durable", "ok create kept");
+    alice.ask("sub plain --create", "ok sub plain rank=0 *");
+    let mut bob = broker.client("bob");
+    bob.ask("sub plain", "ok sub plain rank=1 *");
+    alice.expect("join plain 2 bob 1");
+    for round in 0..10 {
+        let seq = 2 * round + 3;
+        alice.send("pub kept one\nyield plain");
+        alice.expect_all(&["ok pub kept *", &format!("ok yield plain rank=1 view={seq}")]);
+        alice.expect_unordered(&["rank plain 1 *", &format!("move plain {seq} alice 0 1")]);
+        bob.until(&format!("move plain {seq} alice 0 1"));
+        bob.send("pub kept two\npromote plain alice");
+        bob.expect("ok pub kept *");
+        bob.expect(&format!("ok promote plain alice rank=0 view={}", seq + 1));
+        bob.until(&format!("move plain {} alice 1 0", seq + 1));
+        alice.until(&format!("move plain {} alice 1 0", seq + 1));
+    }
+    alice.send("pub kept one\nkick plain bob");
+    alice.expect_all(&["ok pub kept *", "ok kick plain bob", "left plain * bob 1 reason=kicked"]);
+    alice.nothing_else();
+}
+
 /// Whoever resumes a session hears nothing before the `ok` of its `hello`, also if
 /// that has to wait for the disk.
 #[test]

@@ -2,6 +2,7 @@
 
 use super::Session;
 use super::disk::Disk;
+use crate::broker::Member;
 use crate::broker::channel::Channel;
 use crate::error::Fault;
 use crate::reply::Reply;
@@ -31,7 +32,13 @@ pub enum Caused {
 }
 
 impl Session {
-    /// What the last request has caused here, if it was a `hello` or a `sub`.
+    /// A request of this member is about to change the roster.
+    pub(super) fn will_change(&mut self, channel: &Channel, member: &Member) {
+        // Not added to what there is: not everybody who asks has use for it.
+        self.caused = vec![Caused::Entries { slot: member.slot, from: channel.top().1 + 1 }];
+    }
+
+    /// What the last request has caused here; what it has published is not in it.
     pub fn take_caused(&mut self) -> Vec<Caused> {
         std::mem::take(&mut self.caused)
     }

@@ -129,6 +129,7 @@ impl Session {
     ) -> Result<Reply, Fault> {
         let name = self.named(name)?;
         let (channel, member) = self.membership(&name)?;
+        self.will_change(&channel, &member);
         let standing = channel.yield_rank(&member, view, now_ms)?;
         self.touch(channel);
         let line = Line::new("yield").at("channel", name);
@@ -144,6 +145,7 @@ impl Session {
     ) -> Result<Reply, Fault> {
         let (channel, superior) = self.membership(name)?;
         let promoted = self.other_member(&channel, member)?;
+        self.will_change(&channel, &superior);
         let standing = channel.promote(&superior, &promoted, rank, view, now_ms)?;
         self.touch(channel);
         let line = Line::new("promote").at("channel", name).at("member", member);
@@ -159,6 +161,7 @@ impl Session {
     ) -> Result<Reply, Fault> {
         let (channel, superior) = self.membership(name)?;
         let kicked = self.other_member(&channel, member)?;
+        self.will_change(&channel, &superior);
         channel.kick(&superior, &kicked, view, now_ms)?;
         self.broker.forget_place(&kicked.client, name);
         log::info!(
