@@ -556,3 +556,90 @@ fn who_leaves_while_it_catches_up_goes_on_elsewhere() {
     fill("e", 1_001, 1_201);
     bob.until("msg e 1200 *");
 }
+
+/// "On one connection a reply comes before the frames that its own request causes
+/// there": also if it waits behind one that waits for the disk.
+#[test]
+fn a_message_does_not_overtake_a_reply_that_waits() {
+    let dir = tempfile::tempdir().unwrap();
+    let broker = broker(dir.path(), &[]);
+    let mut alice = broker.client("alice");
+    alice.ask("create kept --durable", "ok create kept");
+    alice.ask("sub plain --create", "ok sub plain rank=0 *");
+    for round in 0..20 {
+        let (kept, plain) = (2 * round + 1, 2 * round + 2);
+        alice.send("pub kept one\npub plain two\npub kept three\npub plain four");
+        alice.expect(&format!("ok pub kept {kept}"));
+        alice.expect(&format!("ok pub plain {plain}"));
+        // What comes next may come in either order.
+        alice.expect_unordered(&[
+            &format!("ok pub kept {}", kept + 1),
+            &format!("ok pub plain {}", plain + 1),
+            &format!("msg plain {plain} alice two"),
+            &format!("msg plain {} alice four", plain + 1),
+        ]);
+    }
+    alice.nothing_else();
+}
+
+/// The same of what changes a roster: neither the entry nor the new rank comes first.
+#[test]
+fn a_change_does_not_overtake_a_reply_that_waits() {
+    let dir = tempfile::tempdir().unwrap();
+    let broker = broker(dir.path(), &[]);
+    let mut alice = broker.client("alice");
+    alice.ask("create kept --durable", "ok create kept");
+    alice.ask("sub plain --create", "ok sub plain rank=0 *");
+    let mut bob = broker.client("bob");
+    bob.ask("sub plain", "ok sub plain rank=1 *");
+    alice.expect("join plain 2 bob 1");
+    for round in 0..10 {
+        let seq = 2 * round + 3;
+        alice.send("pub kept one\nyield plain");
+        alice.expect_all(&["ok pub kept *", &format!("ok yield plain rank=1 view={seq}")]);
+        alice.expect_unordered(&["rank plain 1 *", &format!("move plain {seq} alice 0 1")]);
+        bob.until(&format!("move plain {seq} alice 0 1"));
+        bob.send("pub kept two\npromote plain alice");
+        bob.expect("ok pub kept *");
+        bob.expect(&format!("ok promote plain alice rank=0 view={}", seq + 1));
+        bob.until(&format!("move plain {} alice 1 0", seq + 1));
+        alice.until(&format!("move plain {} alice 1 0", seq + 1));
+    }
+    alice.send("pub kept one\nkick plain bob");
+    alice.expect_all(&["ok pub kept *", "ok kick plain bob", "left plain * bob 1 reason=kicked"]);
+    alice.nothing_else();
+}
+
+/// Whoever resumes a session hears nothing before the `ok` of its `hello`, also if
+/// that has to wait for the disk.
+#[test]
+fn nothing_comes_before_a_hello_that_waits() {
+    const SESSION: &str = "f81d4fae-7dec-11d0-a765-00a0c91e6bf6";
+    let dir = tempfile::tempdir().unwrap();
+    let broker = broker(dir.path(), &[]);
+    let mut bob = broker.client("bob");
+    bob.ask("create kept --durable", "ok create kept");
+    let mut alice = broker.connect("alice");
+    let mut hello = format!("hello --name alice --session {SESSION}");
+    alice.ask(&hello, "ok hello *");
+    alice.ask("sub kept", "ok sub kept *");
+    alice.ask("sub --pattern v*", "ok sub v* matched=0");
+    hello = format!("hello --session {SESSION}");
+    for round in 0..10 {
+        alice.reset();
+        eventually("her connection is lost", || {
+            bob.send("who");
+            let rows = bob.until("ok who *");
+            !rows.iter().any(|row| row.starts_with("client alice "))
+        });
+        let channel = format!("v{round}");
+        bob.ask(&format!("sub {channel} --create"), "ok sub *");
+        bob.ask(&format!("pub {channel} hi"), "ok pub *");
+        bob.expect(&format!("msg {channel} 2 bob hi"));
+        bob.ask("tell alice hi", "ok tell alice");
+        alice = broker.connect("alice");
+        alice.ask(&hello, "ok hello name=alice * resumed=yes *");
+        let heard = alice.until(&format!("msg {channel} 2 bob hi"));
+        assert!(heard.contains(&format!("join {channel} 1 bob 0")), "{heard:?}");
+    }
+}

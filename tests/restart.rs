@@ -5,7 +5,7 @@
 
 mod support;
 
-use support::{Broker, Child, Client, field};
+use support::{Broker, Child, Client, eventually, field};
 
 const SESSION: &str = "f81d4fae-7dec-11d0-a765-00a0c91e6bf6";
 
@@ -259,6 +259,11 @@ fn a_channel_made_anew_has_nothing_of_the_first() {
     alice.until("msg ops 2 alice one");
     olga.until("msg ops 2 alice one");
     olga.close();
+    let mut witness = first.connect("witness");
+    eventually("olga is away when the channel ends", || {
+        witness.send("who");
+        !witness.until("ok who *").iter().any(|row| row.starts_with("client olga "))
+    });
     alice.ask("drop ops", "ok drop ops");
     alice.until("left ops 3 alice 0 reason=dropped");
     let mut bob = first.client("bob");
@@ -295,4 +300,116 @@ fn a_session_that_was_given_up_for_another_is_not_there_again() {
     let mut alice = second.connect("alice");
     alice.ask(&given_up, "err gone *");
     alice.ask(&resume, "ok hello name=alice * resumed=yes * rank=0");
+}
+
+/// "Positions are as they were": who began to read further back than where it came
+/// in, and has not said what it has, gets all of it again, of a member as of an
+/// observer.
+fn positions_survive(how: &str) {
+    let dir = tempfile::tempdir().unwrap();
+    let first = broker(&dir, &[]);
+    let mut bob = first.client("bob");
+    bob.ask("create log --durable", "ok create log");
+    for n in 1..=5 {
+        bob.ask(&format!("pub log {n}"), &format!("ok pub log {n}"));
+    }
+    let (mut alice, resume_alice) = owner(&first, "alice");
+    alice.ask("sub log --from first", "ok sub log * seq=6 *");
+    alice.until("msg log 5 bob 5");
+    let (mut carol, resume_carol) = owner(&first, "carol");
+    carol.ask("sub log --last 3", "ok sub log * seq=7 *");
+    carol.until("join log 6 alice 0");
+    end(first, how);
+
+    let second = broker(&dir, &[]);
+    let mut alice = second.connect("alice");
+    alice.ask(&resume_alice, "ok hello name=alice * resumed=yes * channels=1 missed=0 *");
+    alice.expect("rank log 0 6 7");
+    for n in 1..=5 {
+        alice.expect(&format!("msg log {n} bob {n}"));
+    }
+    alice.expect_all(&["join log 6 alice 0", "join log 7 carol 1"]);
+    let mut carol = second.connect("carol");
+    carol.ask(&resume_carol, "ok hello name=carol * resumed=yes * channels=1 missed=0 *");
+    carol.expect_all(&["rank log 1 7 7", "msg log 4 bob 4", "msg log 5 bob 5"]);
+    carol.expect_all(&["join log 6 alice 0", "join log 7 carol 1"]);
+    carol.nothing_else();
+}
+
+#[test]
+fn positions_survive_a_kill() {
+    positions_survive("KILL");
+}
+
+#[test]
+fn positions_survive_a_stop() {
+    positions_survive("TERM");
+}
+
+/// A seat is never on disk without the place at which its member reads: also if the
+/// broker is killed the moment that the `sub` is answered.
+#[test]
+fn a_position_is_on_disk_with_its_seat() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = broker(&dir, &[]);
+    let mut bob = first.client("bob");
+    bob.ask("create log --durable", "ok create log");
+    bob.ask("pub log one", "ok pub log 1");
+    let mut alice = first.connect("alice");
+    alice.ask(&format!("hello --name alice --session {SESSION}"), "ok hello *");
+    // Notes the session; that is on disk with the next commit.
+    alice.ask("pub --key k log two", "ok pub log 2");
+    bob.ask("pub log three", "ok pub log 3");
+    alice.ask("sub log --from first --no-echo", "ok sub log * seq=4 *");
+    let mut first = first;
+    first.child().kill();
+    drop(first);
+
+    let second = broker(&dir, &[]);
+    let mut alice = second.connect("alice");
+    alice.ask(&format!("hello --session {SESSION}"), "ok hello * resumed=yes * channels=1 *");
+    alice.expect_all(&["rank log 0 4 4", "msg log 1 bob one", "msg log 3 bob three"]);
+    alice.expect("join log 4 alice 0");
+}
+
+/// A client that has named its session means to come back to it, be it that it is
+/// subscribed to nothing.
+fn a_named_session_survives(how: &str) {
+    let dir = tempfile::tempdir().unwrap();
+    let first = broker(&dir, &[]);
+    let hello = format!("hello --session {SESSION}");
+    let mut alice = first.connect("alice");
+    alice.ask(&hello, "ok hello name=guest-* * resumed=no *");
+    alice.ask("hello --name alice", "ok hello name=alice *");
+    let mut bob = first.connect("bob");
+    let other = "22222222-7dec-11d0-a765-00a0c91e6bf6";
+    bob.ask("hello --name bob --session 11111111-7dec-11d0-a765-00a0c91e6bf6", "ok hello *");
+    bob.ask(&format!("hello --session {other}"), "ok hello name=bob * resumed=no *");
+    end(first, how);
+
+    let second = broker(&dir, &[]);
+    let mut alice = second.connect("alice");
+    alice.ask(&hello, "ok hello name=alice * resumed=yes * channels=0 missed=0");
+    let mut bob = second.connect("bob");
+    bob.ask(&format!("hello --session {other}"), "ok hello name=bob * resumed=yes *");
+    let mut witness = second.connect("witness");
+    // Bob has begun another one instead of that.
+    let first_of_bob = "hello --session 11111111-7dec-11d0-a765-00a0c91e6bf6";
+    witness.ask(first_of_bob, "ok hello name=guest-* * resumed=no *");
+    witness.ask("quit", "bye quit");
+    alice.ask("quit", "bye quit");
+    end(second, how);
+    let third = broker(&dir, &[]);
+    let mut alice = third.connect("alice");
+    alice.ask(&hello, "ok hello name=guest-* * resumed=no *");
+}
+
+#[test]
+fn a_named_session_survives_a_kill() {
+    a_named_session_survives("KILL");
+}
+
+#[test]
+fn a_named_session_survives_a_stop() {
+    a_named_session_survives("TERM");
 }

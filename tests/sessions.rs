@@ -439,3 +439,64 @@ fn nothing_is_kept_for_a_session_that_is_over() {
     let row = bob.ask("info news", "channel news *");
     assert!(field(&row, "bytes").parse::<u64>().unwrap() < 20_000, "{row}");
 }
+
+/// Alice, with a session of her own, below bob in `news`, who publishes two messages,
+/// and one more after her connection was lost.
+fn one_that_is_lost(broker: &Broker, settings: &str) -> Client {
+    let mut bob = broker.client("bob");
+    bob.ask(&format!("create news {settings}"), "ok create news");
+    bob.ask("sub news", "ok sub news rank=0 *");
+    let (mut alice, _) = owner(broker, "alice");
+    alice.ask("sub news", "ok sub news rank=1 *");
+    bob.expect("join news 2 alice 1");
+    for (seq, text) in [(3, "one"), (4, "two")] {
+        bob.ask(&format!("pub news {text}"), &format!("ok pub news {seq}"));
+        bob.expect(&format!("msg news {seq} bob {text}"));
+    }
+    lose(broker, alice);
+    bob.expect("left news 5 alice 1 reason=lost");
+    bob.ask("pub news three", "ok pub news 6");
+    bob.expect("msg news 6 bob three");
+    bob
+}
+
+/// A channel that was dropped meanwhile is no reason to miss what was in it: one
+/// whose seat was not held gets all of that, and its end.
+#[test]
+fn what_was_in_a_dropped_channel_still_comes() {
+    let broker = Broker::start();
+    let mut bob = one_that_is_lost(&broker, "");
+    bob.ask("drop news", "ok drop news");
+    bob.expect("left news 7 bob 0 reason=dropped");
+    // Another channel of that name is none of its business.
+    bob.ask("sub news --create", "ok sub news rank=0 * seq=1 *");
+    bob.ask("pub news other", "ok pub news 2");
+    let mut alice =
+        resume(&broker, "alice", "--seen news=3", "ok hello * resumed=yes * channels=0 missed=0");
+    alice.expect_all(&[
+        "msg news 4 bob two",
+        "left news 5 alice 1 reason=lost",
+        "msg news 6 bob three",
+        "left news 7 alice - reason=dropped",
+    ]);
+    alice.ask("sub news", "ok sub news rank=1 *");
+    alice.nothing_else();
+}
+
+/// Who cannot join again, because others have taken all places, is told when it left,
+/// and what came before that.
+#[test]
+fn who_finds_its_channel_full_is_told_how_it_left() {
+    let broker = Broker::start();
+    let _bob = one_that_is_lost(&broker, "--max 2");
+    let mut carol = broker.client("carol");
+    carol.ask("sub news", "ok sub news rank=1 * seq=7 *");
+    let mut alice =
+        resume(&broker, "alice", "--seen news=3", "ok hello * resumed=yes * channels=0 missed=0");
+    alice.expect_all(&["msg news 4 bob two", "left news 5 alice 1 reason=lost"]);
+    alice.ask("rank news", "err not-member *");
+    alice.ask("sub news", "err full *");
+    carol.ask("unsub news", "ok unsub news");
+    alice.ask("sub news", "ok sub news rank=1 term=9 *");
+    alice.nothing_else();
+}

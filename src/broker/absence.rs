@@ -3,9 +3,9 @@
 use super::channel::{Entrance, Hold, Loss, Return};
 use super::clock::{Seat, Timer};
 use super::directory::{Client, Origin};
-use super::remembered;
-use super::sessions::{Claim, Identity, Keys, Kind, Parked, Place};
-use super::{Broker, departure, millis};
+use super::keys::Keys;
+use super::sessions::{Claim, Identity, Kind, Parked, Place};
+use super::{Broker, departure, millis, remembered};
 use crate::error::{Close, Code, Fault};
 use crate::log::Departure;
 use crate::request::{OnClose, Start};
@@ -173,40 +173,38 @@ impl Broker {
     }
 
     /// Takes up a place of a parked session again, behind the seq that its
-    /// client has: in the seat that was held, or at the bottom if it was not.
-    ///
-    /// # Errors
-    /// As for [`Broker::subscribe`], if the seat was not held.
-    pub fn return_to(
-        &self,
-        client: &Arc<Client>,
-        place: &Place,
-        seen: u64,
-        now_ms: u64,
-    ) -> Result<Return, Fault> {
+    /// client has: in the seat that was held, or at the bottom if it was not. If
+    /// nobody can join there, only what was there before is still due to it.
+    pub fn return_to(&self, client: &Arc<Client>, place: &Place, seen: u64, now_ms: u64) -> Return {
         let Place { channel, member } = place;
         if !member.is_lost() {
-            return Ok(channel.come_back(member, seen, now_ms));
+            return channel.come_back(member, seen, now_ms);
         }
         let seen = seen.min(channel.last_seq());
         let mut subscriptions = lock(&client.subscriptions);
         let slot = subscriptions.take_slot();
         let (echo, start) = (member.echo, Start::Seq(seen + 1));
         let entrance = Entrance { echo, returns: true, keeps: true, ..Entrance::at(start) };
-        let joined = channel.join(client, slot, entrance, now_ms);
-        member.keep_from(None);
-        subscriptions.forget(channel, member);
-        match joined {
+        let back = match channel.join(client, slot, entrance, now_ms) {
             Ok((adopted, standing, _)) => {
-                subscriptions.add(channel.clone(), adopted.member.clone());
                 let missed = channel.missed_from(adopted.next_seq);
-                Ok(Return { adopted, standing: Some(standing), missed })
+                Return { adopted, standing: Some(standing), missed }
             }
-            Err(fault) => {
-                subscriptions.free_slot(slot);
-                Err(fault)
+            Err(Fault { code, message }) => {
+                let (who, name) = (client.name(), channel.name());
+                log::info!(
+                    "event=not-returned client={who} channel={name} code={code} reason={message:?}"
+                );
+                channel.see_out(member, slot, seen, now_ms)
             }
+        };
+        member.keep_from(None);
+        // It may be an observer of another channel that has got this one's name.
+        let is_last = subscriptions.forget(channel, member);
+        if is_last || !back.adopted.member.has_left() {
+            subscriptions.add(channel.clone(), back.adopted.member.clone());
         }
+        back
     }
 
     /// A client whose seats are away is heard of again, on the session that it

@@ -12,6 +12,7 @@ pub mod channel;
 mod clock;
 mod directory;
 mod jobs;
+mod keys;
 mod life;
 mod mailbox;
 mod member;
@@ -27,11 +28,12 @@ mod subscribe;
 mod subscriptions;
 
 pub use directory::{Client, PATTERNS_MAX, Past};
+pub use keys::{Answer, Key, Keys};
 pub use mailbox::{Adoption, Mail, Mailbox, Slots};
 pub use member::{Adopted, Member, Role};
 pub use remembered::CallbackRecord;
 pub use sequences::{Kept, Refused};
-pub use sessions::{Answer, Claim, Identity, Key, Keys, Parked, Place};
+pub use sessions::{Claim, Identity, Parked, Place};
 pub use stats::{ChannelStats, SILENT, Stats};
 
 use crate::config::Config;

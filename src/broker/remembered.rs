@@ -5,8 +5,9 @@
 
 use super::channel::Channel;
 use super::directory::Client;
+use super::keys::{Answer, Key, Keys};
 use super::member::Member;
-use super::sessions::{Answer, Identity, Key, Keys};
+use super::sessions::Identity;
 use crate::log::ClientId;
 use crate::store::{ChannelId, Shelf, Table, Unreadable, decode, encode};
 use crate::sync::lock;

@@ -4,9 +4,10 @@
 use super::channel::{Channel, RestoredSeat};
 use super::clock::{Seat, Timer};
 use super::directory::Client;
+use super::keys::{Answer, Key, Keys};
 use super::member::Member;
 use super::remembered::{self, CallbackRecord, PlaceRecord, Remembered};
-use super::sessions::{Answer, Identity, Key, Keys, Kind, Parked, Place};
+use super::sessions::{Identity, Kind, Parked, Place};
 use super::{Broker, millis};
 use crate::log::{ClientId, Departure};
 use crate::store::{ChannelId, OpenError, RosterRecord, Shelf};
@@ -217,7 +218,8 @@ impl Broker {
                 client: client.parked.client.clone(),
                 slot: lock(&client.parked.client.subscriptions).take_slot(),
                 record: seat.clone(),
-                seen: noted.map_or(seat.joined, |place| place.seen.max(seat.joined)),
+                // Further back than its `join`, if that is where it began to read.
+                seen: noted.map_or(seat.joined, |place| place.seen),
                 echo: noted.is_none_or(|place| place.echo),
             }
         });

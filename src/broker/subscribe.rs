@@ -247,7 +247,6 @@ impl Broker {
             Ok((adopted, ..)) => {
                 let member = adopted.member.clone();
                 let earlier = subscriptions.add(channel.clone(), member.clone());
-                self.remember_place(channel, &member);
                 if let Some(slot) = client.mailbox.adopt(adopted, earlier, client.is_away()) {
                     subscriptions.free_slot(slot);
                 }

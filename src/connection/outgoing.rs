@@ -83,14 +83,14 @@ impl Outgoing {
         session: &mut Session,
     ) {
         let mut held = session.take_held();
-        let fresh = session.take_fresh();
+        let mut caused = session.take_caused();
         if self.muted {
             match reply {
                 Err(_) => session.note_fault(),
                 Ok(Some(Reply::Scroll)) => session.drop_last_scroll(),
                 Ok(_) => {}
             }
-            return session.announce(&fresh, true);
+            return;
         }
         match (&mut held, &reply) {
             // It says nothing of the channel.
@@ -101,9 +101,9 @@ impl Outgoing {
         }
         let is_read = matches!(reply, Ok(Some(Reply::Scroll)));
         if held.is_some() || is_read || self.withheld.is_some() {
-            session.announce(&fresh, false);
+            session.wait_for_reply(&reply, held.as_ref(), &mut caused);
             let withheld = self.withheld.get_or_insert_default();
-            return withheld.reply(held, reply, fresh, (format, tags));
+            return withheld.reply(held, reply, caused, (format, tags));
         }
         self.format = format;
         match reply {
@@ -190,6 +190,7 @@ impl Outgoing {
         for frame in batch.frames.drain(..) {
             match (&mut self.withheld, &frame) {
                 _ if self.is_sealed => {}
+                (Some(withheld), _) if session.is_ungreeted() => withheld.frame(frame),
                 (Some(withheld), Frame::Ack { .. } | Frame::Done { .. } | Frame::Job { .. }) => {
                     withheld.frame(frame);
                 }

@@ -8,7 +8,7 @@ use crate::error::{Code, Fault};
 use crate::frame::Frame;
 use crate::reply::Reply;
 use crate::request::Format;
-use crate::session::{Held, Session, Step};
+use crate::session::{Caused, Held, Session, Step};
 use crate::wire::json;
 use crate::wire::spoken::{self, OwnedTag, Rows, Tag};
 use std::collections::VecDeque;
@@ -32,8 +32,8 @@ struct Item {
     /// How many requests it answers, should it fail.
     answers: u64,
     due: Due,
-    /// The subscriptions that it tells of.
-    fresh: Vec<u32>,
+    /// What its request has caused, and comes after it.
+    caused: Vec<Caused>,
     /// How it is to be written; a frame is as what came before it.
     format: Option<Format>,
     /// Of the requests that it answers.
@@ -64,13 +64,13 @@ impl Withheld {
         self.weight + self.rows.weight()
     }
 
-    /// A reply, what it waits for besides those before it, the subscriptions
-    /// that it tells of, and how it is to be written.
+    /// A reply, what it waits for besides those before it, what comes after it,
+    /// and how it is to be written.
     pub(super) fn reply(
         &mut self,
         held: Option<Held>,
         reply: Result<Option<Reply>, Fault>,
-        fresh: Vec<u32>,
+        caused: Vec<Caused>,
         (format, tags): (Format, &[Tag<'_>]),
     ) {
         let own = match &reply {
@@ -93,22 +93,22 @@ impl Withheld {
             .saturating_add(own + requests.saturating_mul(REQUEST_BYTES))
             .saturating_add(tags.iter().map(OwnedTag::weight).sum());
         let (due, format) = (Due::Reply(reply), Some(format));
-        self.push(Item { held, answers: 1, due, fresh, format, tags, weight });
+        self.push(Item { held, answers: 1, due, caused, format, tags, weight });
     }
 
     /// A frame that must not overtake the replies before it: a result of a
     /// command whose own reply waits.
     pub(super) fn frame(&mut self, frame: Frame) {
         let (weight, due) = (ITEM_BYTES + frame.weight(), Due::Frame(frame));
-        let (fresh, tags) = (Vec::new(), Box::default());
-        self.push(Item { held: None, answers: 1, due, fresh, format: None, tags, weight });
+        let (caused, tags) = (Vec::new(), Box::default());
+        self.push(Item { held: None, answers: 1, due, caused, format: None, tags, weight });
     }
 
     /// What is written already, and must not overtake the replies before it.
     pub(super) fn ready(&mut self, bytes: &[u8], format: Format) {
         let (due, format) = (Due::Ready(bytes.into()), Some(format));
-        let (fresh, tags, weight) = (Vec::new(), Box::default(), ITEM_BYTES + bytes.len());
-        self.push(Item { held: None, answers: 1, due, fresh, format, tags, weight });
+        let (caused, tags, weight) = (Vec::new(), Box::default(), ITEM_BYTES + bytes.len());
+        self.push(Item { held: None, answers: 1, due, caused, format, tags, weight });
     }
 
     fn push(&mut self, item: Item) {
@@ -187,7 +187,7 @@ impl Withheld {
     fn pop(&mut self, session: &mut Session) {
         if let Some(item) = self.items.pop_front() {
             self.weight -= item.weight;
-            session.announce(&item.fresh, true);
+            session.replied(&item.caused);
         }
         if self.items.is_empty() {
             *self = Withheld::default();

@@ -291,8 +291,8 @@ fn seat(session: &mut Session, entry: &Entry, now_ms: u64) -> Result<(Line, Opti
     let (channel, create) = (entry.channel.clone(), entry.create);
     let sub = Request::Sub { channel, start: Start::Now, create, echo: true, observe: false };
     let reply = session.handle(sub, now_ms)?;
-    let fresh = session.take_fresh();
-    session.announce(&fresh, true);
+    // Its replies wait for nothing.
+    session.take_caused();
     session.flush();
     match reply {
         Some(Reply::Line(line)) => Ok((line, session.take_held())),
@@ -305,8 +305,8 @@ fn seat(session: &mut Session, entry: &Entry, now_ms: u64) -> Result<(Line, Opti
 fn resume(session: &mut Session, token: &Token, now_ms: u64) -> Option<EcoString> {
     session.handle(hello(None, Some(token)), now_ms).ok().flatten()?;
     session.client().be_unwaited(true);
-    let fresh = session.take_fresh();
-    session.announce(&fresh, true);
+    // Its replies wait for nothing.
+    session.take_caused();
     session.flush();
     let subscriptions = lock(&session.client().subscriptions);
     let mut here =

@@ -13,6 +13,7 @@ use crate::broker::{Adopted, Member};
 use crate::frame::Frame;
 use crate::log::{Body, Chunk, Cursor, Departure};
 use crate::request::Heard;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// Pieces of one write: when thousands come or leave at once, each entry is one.
@@ -56,8 +57,9 @@ pub(super) struct Extra {
     pub(super) heard: Option<Heard>,
     /// It came with a resumed session: no reply has told it that it joined.
     returns: bool,
-    /// The reply that tells of it has yet to go out, and comes first.
-    untold: bool,
+    /// Replies that have yet to go out, and come first: each before the entries from
+    /// a seq on, or, with 0, before whatever there is.
+    untold: VecDeque<u64>,
     /// What it never gets of a channel of this name that was here before: the
     /// first and the last seq.
     pub(super) lost: Option<(u64, u64)>,
@@ -67,7 +69,8 @@ impl Extra {
     /// There is nothing in it.
     fn is_empty(&self) -> bool {
         let Extra { is_ranked, part, heard, returns, untold, lost } = self;
-        !(*is_ranked || *returns || *untold || part.is_some() || heard.is_some() || lost.is_some())
+        !(*is_ranked || *returns || part.is_some() || heard.is_some() || lost.is_some())
+            && untold.is_empty()
     }
 }
 
@@ -136,17 +139,22 @@ impl Subscription {
         self.extra.as_ref().is_some_and(|extra| extra.returns)
     }
 
-    /// The reply that tells of it has yet to go out, and comes first; or it has
-    /// gone out.
-    pub(super) fn wait_for_reply(&mut self, waits: bool) {
-        if waits != self.is_untold() {
-            self.extra().untold = waits;
+    /// A reply has yet to go out that comes before the entries from this seq on.
+    pub(super) fn wait_for_reply(&mut self, from: u64) {
+        self.extra().untold.push_back(from);
+    }
+
+    /// It is on its way.
+    pub(super) fn replied(&mut self, from: u64) {
+        if self.untold() == Some(from) {
+            self.extra().untold.pop_front();
             self.extra.take_if(|extra| extra.is_empty());
         }
     }
 
-    fn is_untold(&self) -> bool {
-        self.extra.as_ref().is_some_and(|extra| extra.untold)
+    /// The first seq that is not to be read yet, for a reply comes first.
+    fn untold(&self) -> Option<u64> {
+        self.extra.as_ref()?.untold.front().copied()
     }
 
     /// The client has been told this in a reply.
@@ -165,10 +173,13 @@ impl Subscription {
         let mut reading = std::mem::take(&mut batch.reading);
         let place = (self.cursor(), self.next_seq);
         self.channel.read(&self.member, place, self.view, room, &mut reading);
-        if let Some(standing) = reading.standing.take() {
-            self.notice(standing, &mut batch.frames);
+        let untold = self.untold().unwrap_or(u64::MAX);
+        if reading.view < untold {
+            if let Some(standing) = reading.standing.take() {
+                self.notice(standing, &mut batch.frames);
+            }
+            self.view = reading.view;
         }
-        self.view = reading.view;
         if let Some(moved) = reading.moved_to.take() {
             if self.next_seq <= self.member.end() {
                 let (channel, from) = (self.channel.name().clone(), self.next_seq);
@@ -179,13 +190,18 @@ impl Subscription {
             self.go_to(moved.cursor);
             (self.next_seq, self.rank) = (moved.seq, moved.rank);
         }
+        let mut more = reading.more;
         for chunk in reading.chunks.drain(..) {
+            if chunk.first_seq >= untold {
+                // It is looked at again when the reply goes out.
+                more = false;
+                break;
+            }
             if chunk.first_seq > self.member.end() {
                 break;
             }
             self.pass(slot, chunk, batch);
         }
-        let mut more = reading.more;
         if let Some(mut behind) = reading.behind.take() {
             let most = (PIECES_MAX, BYTES_MAX);
             match self.read_part(slot, most, batch, gaps) {
@@ -281,7 +297,7 @@ impl Session {
 
     /// Whether a subscription has news.
     pub fn has_news(&self) -> bool {
-        !self.queue.is_empty()
+        !self.queue.is_empty() && !self.extra.is_ungreeted()
     }
 
     /// Collects what is to be written next.
@@ -302,7 +318,7 @@ impl Session {
             looked_at += 1;
             let Some(place) = self.subscriptions.get_mut(slot as usize) else { continue };
             let Some(subscription) = place else { continue };
-            if subscription.is_untold() {
+            if subscription.untold() == Some(0) {
                 // It is queued again when its reply goes out.
                 continue;
             }
@@ -317,6 +333,7 @@ impl Session {
             let is_over = subscription.is_over(batch.reading.dropped);
             // Who has left what is not to be seen yet is told when it is.
             let ends = subscription.member.has_left()
+                && subscription.untold().is_none()
                 && (is_over || !batch.reading.waits && batch.wanted.is_none());
             // It may have been queued twice: pieces of the first time are not out.
             if is_over && batch.pieces.iter().all(|piece| piece.slot != slot) {
@@ -350,7 +367,8 @@ impl Session {
         self.queue.extend(succession.and_then(|order| order.ended(channel.name(), slot)));
         // Who had left before that has been told so.
         if let Some(seq) = batch.reading.dropped.filter(|seq| *seq == member.end()) {
-            let rank = (!member.is_observer()).then_some(rank);
+            let had_rank = !member.is_observer() && member.joined < seq;
+            let rank = had_rank.then_some(rank);
             let (channel, who) = (channel.name().clone(), self.name.clone());
             let reason = Departure::Dropped;
             batch.frames.push(Frame::Left { channel, seq, member: who, rank, reason });

@@ -49,6 +49,11 @@ pub(super) struct Disk {
 }
 
 impl Disk {
+    /// Whether answers are read, which the replies behind them wait for.
+    pub(super) fn is_asked(&self) -> bool {
+        !self.scrolls.is_empty()
+    }
+
     /// Whether what is read for a subscription is under way, or still needed.
     fn is_busy(&self) -> bool {
         self.asked.is_some() || self.holder.is_some()
@@ -132,22 +137,6 @@ impl Subscription {
 }
 
 impl Session {
-    /// The subscriptions that the last request made.
-    pub fn take_fresh(&mut self) -> Vec<u32> {
-        std::mem::take(&mut self.fresh)
-    }
-
-    /// Whether the reply that tells of these subscriptions is on its way: until
-    /// then nothing is read for them.
-    pub fn announce(&mut self, slots: &[u32], is_told: bool) {
-        for slot in slots {
-            if let Some(Some(subscription)) = self.subscriptions.get_mut(*slot as usize) {
-                subscription.wait_for_reply(!is_told);
-                self.queue.push(*slot);
-            }
-        }
-    }
-
     /// A subscription needs entries from the disk.
     pub(super) fn want(&mut self, slot: u32, behind: Behind) {
         let disk = self.extra.parts().disk.get_or_insert_default();

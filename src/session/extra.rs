@@ -21,6 +21,8 @@ pub(super) struct Parts {
     /// It has introduced itself with a session that another connection has yet
     /// to give up.
     pub(super) awaited: Option<Introduction>,
+    /// The reply to its `hello` waits, and comes before all else.
+    pub(super) is_ungreeted: bool,
     /// What is read from the disk for it.
     pub(super) disk: Option<Disk>,
     /// As what it gets messages, if it has several names for a channel.
@@ -48,6 +50,10 @@ impl Extra {
 
     pub(super) fn is_awaiting(&self) -> bool {
         self.0.as_ref().is_some_and(|parts| parts.awaited.is_some())
+    }
+
+    pub(super) fn is_ungreeted(&self) -> bool {
+        self.0.as_ref().is_some_and(|parts| parts.is_ungreeted)
     }
 
     pub(super) fn disk(&self) -> Option<&Disk> {

@@ -1,7 +1,11 @@
-//! Replies that wait for the disk.
+//! Replies that wait for the disk, and what waits behind them.
 
 use super::Session;
+use super::disk::Disk;
+use crate::broker::Member;
 use crate::broker::channel::Channel;
+use crate::error::Fault;
+use crate::reply::Reply;
 use crate::store::Ticket;
 
 /// What a reply has to wait for.
@@ -13,7 +17,86 @@ pub struct Held {
     pub requests: u64,
 }
 
+/// What a request has caused on its own connection. Its reply comes before that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Caused {
+    /// Whatever is due to the client: it has just become that one.
+    All,
+    /// What there is to read for a subscription.
+    Entries {
+        /// Which one.
+        slot: u32,
+        /// The first seq that is meant.
+        from: u64,
+    },
+}
+
 impl Session {
+    /// A request of this member is about to change the roster.
+    pub(super) fn will_change(&mut self, channel: &Channel, member: &Member) {
+        // Not added to what there is: not everybody who asks has use for it.
+        self.caused = vec![Caused::Entries { slot: member.slot, from: channel.top().1 + 1 }];
+    }
+
+    /// What the last request has caused here; what it has published is not in it.
+    pub fn take_caused(&mut self) -> Vec<Caused> {
+        std::mem::take(&mut self.caused)
+    }
+
+    /// The reply to the last request has to wait: until it is out, nothing is read
+    /// of what the request has caused here, to which this adds what it has
+    /// published.
+    pub fn wait_for_reply(
+        &mut self,
+        reply: &Result<Option<Reply>, Fault>,
+        held: Option<&Held>,
+        caused: &mut Vec<Caused>,
+    ) {
+        // What waits for the disk itself is seen no sooner than its reply is free to
+        // go, if nothing before that waits for anything else.
+        let is_seen_first = held.is_none() || self.extra.disk().is_some_and(Disk::is_asked);
+        if let Ok(Some(Reply::Published { channel, first_seq, .. })) = reply
+            && is_seen_first
+            && let Some(member) = self.client.member(channel)
+        {
+            caused.push(Caused::Entries { slot: member.slot, from: *first_seq });
+        }
+        for caused in &*caused {
+            match *caused {
+                Caused::All => self.extra.parts().is_ungreeted = true,
+                Caused::Entries { slot, from } => {
+                    if let Some(Some(subscription)) = self.subscriptions.get_mut(slot as usize) {
+                        subscription.wait_for_reply(from);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The reply that comes before this is on its way.
+    pub fn replied(&mut self, caused: &[Caused]) {
+        for caused in caused {
+            match *caused {
+                Caused::All => {
+                    if let Some(extra) = self.extra.get_mut() {
+                        extra.is_ungreeted = false;
+                    }
+                }
+                Caused::Entries { slot, from } => {
+                    if let Some(Some(subscription)) = self.subscriptions.get_mut(slot as usize) {
+                        subscription.replied(from);
+                        self.queue.push(slot);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether the `ok` of the client's `hello` waits: nothing comes before that.
+    pub fn is_ungreeted(&self) -> bool {
+        self.extra.is_ungreeted()
+    }
+
     /// What the reply to the last request has to wait for.
     pub fn take_held(&mut self) -> Option<Held> {
         self.held.take().map(|held| *held)

@@ -3,12 +3,10 @@
 
 use super::deliver::Subscription;
 use super::succession::Succession;
-use super::{PROTOCOL_VERSION, Session};
+use super::{Caused, PROTOCOL_VERSION, Session};
 use crate::broker::channel::Return;
 use crate::broker::{Claim, Parked, Place};
 use crate::error::{Close, Code, Fault};
-use crate::frame::Frame;
-use crate::log::Departure;
 use crate::reply::{Line, Reply};
 use crate::sync::lock;
 use std::collections::HashMap;
@@ -129,6 +127,10 @@ impl Session {
 
     fn introduced(&mut self, quiet: bool) -> Reply {
         self.quiet = quiet;
+        if self.client.identity().is_some_and(|identity| identity.asked) {
+            // It means to come back, be it with nothing but its name.
+            self.broker.remember_session(&self.client, self.current.as_ref());
+        }
         self.introduction(false).into()
     }
 
@@ -152,6 +154,7 @@ impl Session {
         client.be_unwaited(self.client.is_unwaited());
         self.client = client;
         self.changed_client = true;
+        self.caused.push(Caused::All);
         if let Some(held_up) = &mut self.held_up {
             // It was the other one who was to be woken.
             held_up.since = None;
@@ -167,17 +170,13 @@ impl Session {
         for place in &places {
             let name = place.channel.name();
             let seen = seen.get(&**name).copied().unwrap_or_else(|| place.member.seen());
-            match self.broker.return_to(&self.client, place, seen, now_ms) {
-                Ok(back) => {
-                    channels += 1;
-                    missed += back.missed;
-                    if self.current.as_ref() == Some(name) {
-                        rank = back.standing.map(|standing| standing.rank);
-                    }
-                    self.take_place(place, back);
-                }
-                Err(fault) => self.cannot_return(place, &fault),
+            let back = self.broker.return_to(&self.client, place, seen, now_ms);
+            channels += u64::from(!back.adopted.member.has_left());
+            missed += back.missed;
+            if self.current.as_ref() == Some(name) {
+                rank = back.standing.map(|standing| standing.rank);
             }
+            self.take_place(place, back);
         }
         self.renew_patterns();
         let line = self.introduction(true).with("channels", channels).with("missed", missed);
@@ -189,31 +188,17 @@ impl Session {
         let member = back.adopted.member.clone();
         if member.has_left() {
             self.extra.parts().succession.leaves(place.channel.name(), member.slot);
-        } else if !Arc::ptr_eq(&member, &place.member) {
-            // It has joined anew.
-            self.touch(place.channel.clone());
+        } else {
+            if !Arc::ptr_eq(&member, &place.member) {
+                // It has joined anew.
+                self.touch(place.channel.clone());
+            }
+            self.broker.remember_place(&place.channel, &member);
         }
-        self.broker.remember_place(&place.channel, &member);
         let mut subscription = Subscription::new(back.adopted);
         subscription.returns();
         subscription.member.dequeue();
-        self.fresh.push(subscription.member.slot);
         self.install(subscription);
-    }
-
-    /// It has left that channel, and is told so.
-    fn cannot_return(&mut self, place: &Place, fault: &Fault) {
-        let channel = place.channel.name().clone();
-        let (client, Fault { code, message }) = (&self.name, fault);
-        log::info!(
-            "event=not-returned client={client} channel={channel} code={code} reason={message:?}"
-        );
-        if self.current.as_ref() == Some(&channel) {
-            self.current = None;
-        }
-        let (seq, member, reason) = (place.member.end(), self.name.clone(), Departure::Lost);
-        let left = Frame::Left { channel, seq, member, rank: None, reason };
-        self.client.mailbox.post(left);
     }
 
     /// The client goes for good: nothing is kept for it to come back to.

@@ -18,23 +18,23 @@ mod keyed;
 mod lookup;
 mod orders;
 mod pieces;
+mod publish;
 mod queries;
 mod scroll;
 mod succession;
 mod target;
 
 pub use hearing::{Hearing, Under};
-pub use held::Held;
+pub use held::{Caused, Held};
 pub use lookup::{Found, Lookup, Wanted};
 pub use pieces::{Batch, Piece};
 pub use scroll::Step;
 
-use crate::broker::channel::{Appended, Channel, Round, not_member};
+use crate::broker::channel::{Channel, not_member};
 use crate::broker::{Broker, Client, Member, Slots};
 use crate::error::{Close, Code, Fault};
 use crate::frame::Frame;
 use crate::log::Departure;
-use crate::payload::Payload;
 use crate::reply::{Line, Reply};
 use crate::request::Request;
 use crate::store::Waiter;
@@ -42,6 +42,7 @@ use deliver::Subscription;
 use ecow::EcoString;
 use extra::Extra;
 use identity::Introduction;
+use publish::HeldUp;
 use std::sync::Arc;
 use std::task::Waker;
 use target::Target;
@@ -72,20 +73,12 @@ pub struct Session {
     held_up: Option<Box<HeldUp>>,
     /// Its mail is in another box than before.
     changed_client: bool,
-    /// The subscriptions that the last request made.
-    fresh: Vec<u32>,
+    /// What the last request has caused here.
+    caused: Vec<Caused>,
     extra: Extra,
     /// What the reply to the last request has to wait for. Boxed, because
     /// most wait for nothing.
     held: Option<Box<Held>>,
-}
-
-/// Why a publisher has to wait.
-#[derive(Debug)]
-struct HeldUp {
-    channel: Arc<Channel>,
-    /// Since when it is among those who are woken.
-    since: Option<Round>,
 }
 
 impl Session {
@@ -103,7 +96,7 @@ impl Session {
             touched: Vec::new(),
             held_up: None,
             changed_client: false,
-            fresh: Vec::new(),
+            caused: Vec::new(),
             extra: Extra::default(),
             held: None,
         }
@@ -222,71 +215,12 @@ impl Session {
         Ok(Some(reply))
     }
 
-    /// Publishes messages that follow each other, all text or all JSON; with a
-    /// term only if that is still rank 0's. Each of them is a request of its
-    /// own, the reply answers them all.
-    ///
-    /// # Errors
-    /// [`Code::NoChannel`], [`Code::Fenced`]: then none is published.
-    pub fn publish(
-        &mut self,
-        channel: &str,
-        term: Option<u64>,
-        payloads: &[Payload<'_>],
-        now_ms: u64,
-    ) -> Result<Option<Reply>, Fault> {
-        let channel = self.broker.channel(channel)?;
-        let published = self.append(channel, term, payloads, |_| {}, now_ms)?;
-        Ok((!self.quiet).then_some(published))
-    }
-
-    /// The same, to the very channel that was found before: one that was made
-    /// anew meanwhile is another one. `note` as for [`Channel::publish`].
-    ///
-    /// # Errors
-    /// The same.
-    pub fn append(
-        &mut self,
-        channel: Arc<Channel>,
-        term: Option<u64>,
-        payloads: &[Payload<'_>],
-        note: impl FnOnce(u64),
-        now_ms: u64,
-    ) -> Result<Reply, Fault> {
-        let appended = channel.publish(&self.client, &self.name, term, payloads, note, now_ms);
-        let count = payloads.len() as u64;
-        if channel.is_kept() {
-            self.hold(&channel, count);
-        }
-        let Appended { seq: first_seq, held_up, receivers } = appended?;
-        self.broker.stats.published.add(count);
-        let name = channel.name().clone();
-        self.note_append(channel, held_up);
-        Ok(Reply::Published { channel: name, first_seq, count, receivers })
-    }
-
     /// Wakes everyone whom the requests since the last call concern.
     pub fn flush(&mut self) {
         // Taken as a whole: most who touch a channel once never do again.
         for channel in std::mem::take(&mut self.touched) {
             channel.wake_touched();
         }
-    }
-
-    /// Whether more requests may be read: not while a live member of a channel
-    /// that this client publishes to is a whole log behind.
-    pub fn may_read(&mut self) -> bool {
-        let Some(held_up) = &mut self.held_up else { return true };
-        let before = held_up.since;
-        let is_held_up = held_up.channel.holds_up(&self.client, &mut held_up.since);
-        // What it says meanwhile is heard later: nobody is to call it silent.
-        self.client.be_held_up(is_held_up);
-        if !is_held_up {
-            self.held_up = None;
-        } else if held_up.since != before {
-            self.broker.watch_stall(&held_up.channel, self.broker.now_ms());
-        }
-        !is_held_up
     }
 
     /// Who is to be woken when there is something for this client.
@@ -383,15 +317,6 @@ impl Session {
     fn other_member(&self, channel: &Channel, name: &str) -> Result<Arc<Member>, Fault> {
         let client = self.broker.client(name)?;
         client.member(channel.name()).ok_or_else(|| channel.no_member(name))
-    }
-
-    fn note_append(&mut self, channel: Arc<Channel>, held_up: bool) {
-        let is_known =
-            self.held_up.as_ref().is_some_and(|known| Arc::ptr_eq(&known.channel, &channel));
-        if held_up && !is_known {
-            self.held_up = Some(Box::new(HeldUp { channel: channel.clone(), since: None }));
-        }
-        self.touch(channel);
     }
 
     fn touch(&mut self, channel: Arc<Channel>) {

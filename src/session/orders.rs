@@ -1,7 +1,7 @@
 //! Requests that change something: coming and going, ranks, commands, words.
 
-use super::Session;
 use super::deliver::Subscription;
+use super::{Caused, Session};
 use crate::broker::channel::{Channel, not_member};
 use crate::broker::{Answer, COMMAND_TIMEOUT, Role};
 use crate::error::{Code, Fault};
@@ -44,11 +44,10 @@ impl Session {
             self.extra.parts().succession.leaves(channel.name(), member.slot);
         }
         self.current = Some(channel.name().clone());
-        self.broker.remember_place(&channel, &done.adopted.member);
         self.broker.remember_session(&self.client, self.current.as_ref());
         let mut subscription = Subscription::new(done.adopted);
         subscription.knows(done.standing);
-        self.fresh.push(subscription.member.slot);
+        self.caused.push(Caused::Entries { slot: subscription.member.slot, from: 0 });
         self.install(subscription);
         let standing = done.standing;
         let mut line = Line::new("sub").at("channel", channel.name().clone());
@@ -132,6 +131,7 @@ impl Session {
     ) -> Result<Reply, Fault> {
         let name = self.named(name)?;
         let (channel, member) = self.membership(&name)?;
+        self.will_change(&channel, &member);
         let standing = channel.yield_rank(&member, view, now_ms)?;
         self.touch(channel);
         let line = Line::new("yield").at("channel", name);
@@ -147,6 +147,7 @@ impl Session {
     ) -> Result<Reply, Fault> {
         let (channel, superior) = self.membership(name)?;
         let promoted = self.other_member(&channel, member)?;
+        self.will_change(&channel, &superior);
         let standing = channel.promote(&superior, &promoted, rank, view, now_ms)?;
         self.touch(channel);
         let line = Line::new("promote").at("channel", name).at("member", member);
@@ -162,6 +163,7 @@ impl Session {
     ) -> Result<Reply, Fault> {
         let (channel, superior) = self.membership(name)?;
         let kicked = self.other_member(&channel, member)?;
+        self.will_change(&channel, &superior);
         channel.kick(&superior, &kicked, view, now_ms)?;
         self.broker.forget_place(&kicked.client, name);
         log::info!(

@@ -130,10 +130,27 @@ impl Channel {
         let rank = state.rank_at(member, cursor.chunk);
         let is_here = self.present(&state, member).is_ok();
         let standing = state.standing(member.key).filter(|_| is_here && !member.is_observer());
-        let missed = state.first_kept().saturating_sub(seen + 1);
+        let first_kept = state.first_kept().min(member.end().saturating_add(1));
+        let missed = first_kept.saturating_sub(seen + 1);
         let (channel, member, next_seq) = (self.clone(), member.clone(), seen + 1);
         let adopted = Adopted { channel, member, cursor, next_seq, rank };
         Return { adopted, standing, missed }
+    }
+
+    /// A member was lost and cannot join again: it gets what it has not got of what
+    /// there was up to its own `left`, or, of a channel that has ended meanwhile, up
+    /// to that end. It is nobody any more, so what is kept of orders is not for it.
+    pub fn see_out(self: &Arc<Self>, member: &Member, slot: u32, seen: u64, now_ms: u64) -> Return {
+        let mut state = self.lock();
+        let left = (member.end() + 1).min(state.log.head());
+        let end = state.extra.dropped().unwrap_or(left);
+        let mut leaver = Member::new(member.client.clone(), slot, member.key, end);
+        leaver.echo = member.echo;
+        leaver.end_at(end);
+        let leaver = Arc::new(leaver);
+        state.extra.parts().leavers.push(leaver.clone());
+        drop(state);
+        self.come_back(&leaver, seen, now_ms)
     }
 
     /// Whether this is the member with rank 0, and away.

@@ -3,6 +3,7 @@
 use super::{Channel, Standing, State, not_member};
 use crate::broker::directory::Client;
 use crate::broker::member::{Adopted, Member, Role};
+use crate::broker::remembered::put_place;
 use crate::error::{Code, Fault};
 use crate::log::{Body, Cursor, Departure, Place};
 use crate::request::Start;
@@ -80,6 +81,10 @@ impl Channel {
         member.keep_from(entrance.keeps.then_some(cursor.chunk));
         let member = Arc::new(member);
         state.seats.insert(member.clone());
+        // Before its `join`: the one is never on disk without the other.
+        if let Some(kept) = self.kept() {
+            put_place(&kept.store, self, &member);
+        }
         if !observes {
             let change = state.roster.join(key, joined);
             self.append_change(&mut state, client, change, None, now_ms);
