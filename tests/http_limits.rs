@@ -232,7 +232,7 @@ fn a_page_of_a_stranger_changes_nothing() {
         "FOO * HTTP/1.1\r\n",
         "\r\nPOST / HTTP/1.1\r\n",
         " POST / HTTP/1.1\r\n",
-        "# a comment\r\n\r\nPOST / HTTP/1.1\r\n",
+        "\r\n \r\nPOST / HTTP/1.1\r\n",
         "host: x\r\n",
         &long,
     ] {

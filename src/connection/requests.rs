@@ -100,10 +100,10 @@ impl Voice {
                     return Err(Close::Malformed);
                 }
                 Ok(line) => {
-                    let asked = spoken::decode(self.format, line);
-                    // Blank lines and comments are no beginning.
-                    self.has_begun |= !matches!(asked.request, Ok(None));
-                    asked
+                    // No program that speaks HTTP begins with a comment; some do with
+                    // blank lines.
+                    self.has_begun |= !line.trim_ascii().is_empty();
+                    spoken::decode(self.format, line)
                 }
                 Err(TooLong) => Asked { tag: Tag::default(), request: Err(too_long(line_max)) },
             };

@@ -27,7 +27,7 @@ function Given({ command }) {
   const have = all.filter(([, result]) => result).length;
   return html`<li class="given">
     <p><b class="order"><bdi>/${visible(words.join(" "))}</bdi></b>
-      <span class="faint">${done ? `${done.ok} of ${done.sent} executed it` : `${have} of ${sent} results`} · entry ${seq}</span></p>
+      <span class="faint">${done ? `${done.ok} of ${done.sent} with code 0` : `${have} of ${sent} results`} · entry ${seq}</span></p>
     <progress max=${Math.max(sent, 1)} value=${done ? sent : have} aria-label=${`Results of ${words[0]}`}></progress>
     <ul class="results">
       ${all.slice(0, 50).map(([member, result]) => {

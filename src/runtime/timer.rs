@@ -3,7 +3,8 @@
 //! async-std rouses a thread of its own for each timer that is set, which takes
 //! longer than much of what is then done in that time; and most are set for what
 //! does not happen, such as a client that is silent for too long. So all stand in
-//! one table here, and only the soonest of them is async-std's as well.
+//! one table here, and only the soonest of them is async-std's as well, with what was
+//! the soonest until an earlier one came.
 
 use super::{spawn, wait};
 use crate::sync::lock;

@@ -137,13 +137,13 @@ export async function results_fill_in(address) {
     await keep(page, "results");
     dave.kill();
     await shows(page, ".result.bad", "dave left");
-    await shows(page, ".given", "1 of 3 executed it");
+    await shows(page, ".given", "1 of 3 with code 0");
     // To one of them, and not to the other.
     await page.getByLabel("To whom").selectOption("carol");
     await page.locator("#composer").fill("restart");
     await page.keyboard.press("Enter");
     await carol.expect(/^cmd crew \d+ yuki 0 1 restart$/);
-    await shows(page, ".given", "0 of 1 executed it");
+    await shows(page, ".given", "0 of 1 with code 0");
     // And the other way round.
     await page.getByRole("button", { name: "Step down" }).click();
     await shows(page, ".enter", "rank 2");
