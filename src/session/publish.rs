@@ -21,7 +21,8 @@ impl Session {
     /// own, the reply answers them all.
     ///
     /// # Errors
-    /// [`Code::NoChannel`], [`Code::Fenced`]: then none is published.
+    /// [`Code::NoChannel`](crate::error::Code::NoChannel),
+    /// [`Code::Fenced`](crate::error::Code::Fenced): then none is published.
     pub fn publish(
         &mut self,
         channel: &str,
