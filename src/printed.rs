@@ -7,8 +7,14 @@ use std::io::{self, Write};
 
 /// Says on standard error what went wrong.
 pub fn complain(program: &str, what: impl Display) {
+    line(format_args!("{program}: {what}"));
+}
+
+/// Writes a line on standard error, in one piece: what other programs say on the
+/// same terminal comes before it or after it.
+pub fn line(text: impl Display) {
     // There is nobody left to tell if this fails.
-    let _ = writeln!(io::stderr(), "{program}: {what}");
+    let _ = io::stderr().write_all(format!("{text}\n").as_bytes());
 }
 
 /// Prints what was asked for; the exit code: 1 if it cannot be written. Whoever

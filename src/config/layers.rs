@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::{fmt, fs};
 
@@ -97,8 +96,8 @@ impl Halt {
         match self {
             Halt::CommandLine(error) => printed::usage("broker", error),
             Halt::Config(_) | Halt::Wrong(_) => {
-                // Each line names the program already; nobody is left to tell if it fails.
-                let _ = writeln!(io::stderr(), "{self}");
+                // Each line names the program already.
+                printed::line(self);
                 2
             }
             Halt::Said(text) => printed::print("broker", text.as_bytes()),

@@ -5,6 +5,7 @@ use super::terminal::{Terminal, lock};
 use super::words::{Palette, harmless, say};
 use crate::client::event::Frame;
 use crate::client::line::Reply;
+use crate::printed::complain;
 use crate::runtime;
 use std::io::{self, Write};
 
@@ -76,8 +77,7 @@ impl Screen {
             self.batch.extend_from_slice(text.as_bytes());
             self.batch.push(b'\n');
         } else {
-            // There is nobody left to tell if this fails.
-            let _ = writeln!(io::stderr(), "broker-client: {text}");
+            complain("broker-client", text);
         }
     }
 

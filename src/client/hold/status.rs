@@ -1,16 +1,21 @@
 //! What `hold` says on standard error: one line for each thing that happens.
 
 use crate::client::cli::words::harmless;
+use crate::printed;
+use anstream::adapter::strip_str;
+use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
-use std::io::{self, Write};
+use std::io;
 
-/// Says one line; its first word in colour, on a terminal. If nobody can read it
-/// there is nobody to tell.
+/// Says one line, in one piece, for the program may write to the same terminal; its
+/// first word in colour, on a terminal.
 fn say(style: Style, word: &str, rest: &str) {
-    let mut stderr = anstream::AutoStream::auto(io::stderr());
     let gap = if word.is_empty() { "" } else { " " };
-    let line = format!("broker-client: {style}{word}{style:#}{gap}{}\n", harmless(rest));
-    let _ = stderr.write_all(line.as_bytes());
+    let text = format!("broker-client: {style}{word}{style:#}{gap}{}", harmless(rest));
+    match AutoStream::choice(&io::stderr()) {
+        ColorChoice::Never => printed::line(strip_str(&text)),
+        _ => printed::line(text),
+    }
 }
 
 /// Not running, and why.

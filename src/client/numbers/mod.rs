@@ -5,6 +5,7 @@ mod fetch;
 mod journal;
 
 use crate::client::reconnect::{Backoff, CONNECT_LONGEST};
+use crate::printed;
 use crate::runtime::{self, TcpStream};
 use crate::sequence;
 use fetch::{Ended, Fetch};
@@ -69,8 +70,7 @@ pub fn run(settings: &Settings) -> u8 {
 }
 
 fn complain(text: &str, code: u8) -> u8 {
-    // Whoever does not read it has the exit code.
-    let _ = writeln!(io::stderr(), "broker-client: {text}");
+    printed::complain("broker-client", text);
     code
 }
 
