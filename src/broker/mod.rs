@@ -241,9 +241,10 @@ impl Broker {
             subscriptions.take()
         };
         for (channel, member) in members {
-            self.forget_place(client, channel.name());
-            if channel.leave(&member, why, now_ms).is_ok() && !member.is_observer() {
-                channel.wake_soon();
+            match channel.leave(&member, why, now_ms) {
+                Err(_) => self.forget_place(client, channel.name()),
+                Ok(()) if member.is_observer() => {}
+                Ok(()) => channel.wake_soon(),
             }
         }
     }

@@ -165,7 +165,6 @@ impl Session {
         let kicked = self.other_member(&channel, member)?;
         self.will_change(&channel, &superior);
         channel.kick(&superior, &kicked, view, now_ms)?;
-        self.broker.forget_place(&kicked.client, name);
         log::info!(
             "event=kicked channel={name} member={member} by={} reason={reason:?}",
             self.name
