@@ -35,6 +35,7 @@ pub use remembered::CallbackRecord;
 pub use sequences::{Kept, Refused};
 pub use sessions::{Claim, Identity, Parked, Place};
 pub use stats::{ChannelStats, SILENT, Stats};
+pub use subscribe::Ended;
 
 use crate::config::Config;
 use crate::error::{Close, Code, Fault};
