@@ -252,8 +252,7 @@ fn reads_the_first(olga: &mut Client, channel: &str, until: &str) {
 #[test]
 fn who_joins_a_channel_made_anew_reads_the_first_to_its_end() {
     let broker = Broker::start();
-    let mut olga = broker.connect_narrow("olga");
-    olga.ask("hello --name olga", "ok hello *");
+    let mut olga = broker.client("olga");
     olga.ask("sub --pattern c*", "ok sub c* matched=0");
     let mut alice = broker.client("alice");
     fill_and_drop(&mut alice, "c");
@@ -274,8 +273,7 @@ fn who_joins_a_channel_made_anew_reads_the_first_to_its_end() {
 #[test]
 fn who_observes_no_more_reads_what_was_there_in_order() {
     let broker = Broker::start();
-    let mut olga = broker.connect_narrow("olga");
-    olga.ask("hello --name olga", "ok hello *");
+    let mut olga = broker.client("olga");
     olga.ask("sub --pattern c*", "ok sub c* matched=0");
     let mut alice = broker.client("alice");
     fill_and_drop(&mut alice, "c");
@@ -290,8 +288,7 @@ fn who_observes_no_more_reads_what_was_there_in_order() {
 #[test]
 fn who_comes_to_a_name_that_it_observes_no_more_waits_for_what_is_left() {
     let broker = Broker::start();
-    let mut olga = broker.connect_narrow("olga");
-    olga.ask("hello --name olga", "ok hello *");
+    let mut olga = broker.client("olga");
     olga.ask("sub --pattern c*", "ok sub c* matched=0");
     let mut alice = broker.client("alice");
     fill_and_drop(&mut alice, "c");
