@@ -12,7 +12,9 @@ const CHANNEL_BYTES: usize = 1_024;
 impl Session {
     /// Takes up subscriptions that the broker made, in the order in which it did.
     pub(super) fn adopt_all(&mut self, adopted: Vec<Adoption>) {
-        adopted.into_iter().for_each(|adoption| self.adopt(adoption));
+        for adoption in adopted {
+            self.adopt(adoption);
+        }
     }
 
     /// The client has ended subscriptions, which it reads to their ends all the same.
