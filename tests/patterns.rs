@@ -228,8 +228,7 @@ fn channels_that_come_and_go_while_a_session_is_away_take_no_more_than_one() {
 fn fill_and_drop(alice: &mut Client, channel: &str) {
     let text = "x".repeat(1_000);
     alice.ask(&format!("sub {channel} --create --no-echo"), "ok sub *");
-    let lines: String = (0..UNREAD).map(|_| format!("pub {channel} {text}\n")).collect();
-    alice.send_bytes(lines.as_bytes());
+    alice.send_bytes(format!("pub {channel} {text}\n").repeat(UNREAD).as_bytes());
     alice.until(&format!("ok pub {channel} {}", UNREAD + 1));
     alice.ask(&format!("drop {channel}"), "ok drop *");
     alice.expect("left *");
@@ -317,7 +316,7 @@ fn channels_are_read_in_the_order_in_which_they_came() {
     };
     alice.send_bytes((0..NAMES).map(of).collect::<String>().as_bytes());
     let mut left = NAMES;
-    let mut ended = vec![false; NAMES];
+    let mut ended = [false; NAMES];
     while left > 0 {
         let line = olga.line().expect("she is connected");
         let words: Vec<&str> = line.split(' ').collect();
