@@ -3,7 +3,7 @@
 
 mod support;
 
-use support::{Broker, Child};
+use support::{Broker, Child, Client};
 
 #[test]
 fn a_pattern_observes_present_and_future_channels() {
@@ -221,4 +221,114 @@ fn channels_that_come_and_go_while_a_session_is_away_take_no_more_than_one() {
     olga.ask(&format!("hello --session {session} --secret {secret}"), "ok hello *resumed=yes *");
     olga.expect_all(&["gap r 1 201", "msg r 1 alice end"]);
     olga.nothing_else();
+}
+
+/// More than a connection takes that does not read, in a channel that is then
+/// dropped.
+fn fill_and_drop(alice: &mut Client, channel: &str) {
+    let text = "x".repeat(1_000);
+    alice.ask(&format!("sub {channel} --create --no-echo"), "ok sub *");
+    alice.send_bytes(format!("pub {channel} {text}\n").repeat(UNREAD).as_bytes());
+    alice.until(&format!("ok pub {channel} {}", UNREAD + 1));
+    alice.ask(&format!("drop {channel}"), "ok drop *");
+    alice.expect("left *");
+}
+
+/// So many messages that is.
+const UNREAD: usize = 3_000;
+
+/// The messages of that channel, and all of its end, come before this line.
+fn reads_the_first(olga: &mut Client, channel: &str, until: &str) {
+    let lines = olga.until(until);
+    let messages = lines.iter().filter(|line| line.starts_with("msg ")).count();
+    assert_eq!(messages, UNREAD + usize::from(until.starts_with("msg ")));
+    let end = format!("left {channel} {} olga - reason=dropped", UNREAD + 2);
+    assert!(lines.contains(&end), "{:?}", lines.last());
+}
+
+/// Once, the channel that she had observed and the one that she joined each waited
+/// for the other.
+#[test]
+fn who_joins_a_channel_made_anew_reads_the_first_to_its_end() {
+    let broker = Broker::start();
+    let mut olga = broker.client("olga");
+    olga.ask("sub --pattern c*", "ok sub c* matched=0");
+    let mut alice = broker.client("alice");
+    fill_and_drop(&mut alice, "c");
+    olga.send("sub c --create");
+    support::eventually("olga has joined", || {
+        alice.send("info c");
+        alice.line().expect("a row").contains("members=1") && alice.line().is_some()
+    });
+    alice.ask("pub c new", "ok pub c 2");
+    reads_the_first(&mut olga, "c", "msg c 2 alice new");
+    olga.ask("unsub c", "ok unsub c");
+    alice.ask("pub c newer", "ok pub c 4");
+    olga.until("msg c 4 alice newer");
+    olga.nothing_else();
+}
+
+/// The same where the pattern ends before its last channel has been seen.
+#[test]
+fn who_observes_no_more_reads_what_was_there_in_order() {
+    let broker = Broker::start();
+    let mut olga = broker.client("olga");
+    olga.ask("sub --pattern c*", "ok sub c* matched=0");
+    let mut alice = broker.client("alice");
+    fill_and_drop(&mut alice, "c");
+    olga.send_bytes(b"create c\npub c own\nunsub c*\nsub c\npub c new\n");
+    reads_the_first(&mut olga, "c", "msg c 1 olga own");
+    olga.until("msg c 3 olga new");
+    olga.nothing_else();
+}
+
+/// Nor is what is left of a channel forgotten when the pattern ends that had
+/// brought it: what comes to its name waits.
+#[test]
+fn who_comes_to_a_name_that_it_observes_no_more_waits_for_what_is_left() {
+    let broker = Broker::start();
+    let mut olga = broker.client("olga");
+    olga.ask("sub --pattern c*", "ok sub c* matched=0");
+    let mut alice = broker.client("alice");
+    fill_and_drop(&mut alice, "c");
+    olga.send_bytes(b"unsub c*\nsub c --create\npub c new\n");
+    reads_the_first(&mut olga, "c", "msg c 2 olga new");
+    olga.nothing_else();
+}
+
+/// The numbers of subscriptions are used again, the last one first; that is not
+/// the order in which they came.
+#[test]
+fn channels_are_read_in_the_order_in_which_they_came() {
+    const NAMES: usize = 50;
+    let broker = Broker::start();
+    let mut olga = broker.client("olga");
+    for verb in ["sub --create", "unsub"] {
+        for n in 0..2 * NAMES {
+            olga.ask(&format!("{verb} d{n}"), "ok *");
+        }
+    }
+    olga.ask("sub --pattern c*", "ok sub c* matched=0");
+    let mut alice = broker.client("alice");
+    let of = |n| {
+        let once = |what| format!("sub c{n} --create\npub c{n} {what}\n");
+        format!("{}drop c{n}\n{}", once("old"), once("new"))
+    };
+    alice.send_bytes((0..NAMES).map(of).collect::<String>().as_bytes());
+    let mut left = NAMES;
+    let mut ended = [false; NAMES];
+    while left > 0 {
+        let line = olga.line().expect("she is connected");
+        let words: Vec<&str> = line.split(' ').collect();
+        let n: usize = words[1][1..].parse().expect("a number");
+        match words[0] {
+            "left" => ended[n] = true,
+            "msg" => {
+                let is_new = words[4] == "new";
+                assert_eq!(ended[n], is_new, "{line}");
+                left -= usize::from(is_new);
+            }
+            _ => {}
+        }
+    }
 }

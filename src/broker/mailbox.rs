@@ -36,8 +36,11 @@ pub type Slots = SmallVec<[u32; 2]>;
 pub struct Mail {
     /// Frames, in order.
     pub lane: VecDeque<Frame>,
-    /// Subscriptions that the broker made for this client, by their numbers.
-    pub adopted: BTreeMap<u32, Adoption>,
+    /// Subscriptions that the broker made for this client, by their numbers, each
+    /// with its place in the order in which they came.
+    adopted: BTreeMap<u32, (u64, Adoption)>,
+    /// The place of the last one.
+    last_adopted: u64,
     /// What was read from the disk for it, by the number it gave.
     pub fetched: Vec<(u64, Fetched)>,
     /// That the connection is to be closed, and why.
@@ -45,8 +48,18 @@ pub struct Mail {
     lane_bytes: usize,
 }
 
+impl Mail {
+    /// Takes the subscriptions that the broker made for this client, in the order in
+    /// which they came.
+    pub fn take_adopted(&mut self) -> Vec<Adoption> {
+        let mut adopted: Vec<_> = take(&mut self.adopted).into_values().collect();
+        adopted.sort_unstable_by_key(|(place, _)| *place);
+        adopted.into_iter().map(|(_, adoption)| adoption).collect()
+    }
+}
+
 /// A subscription that the broker made for a client.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Adoption {
     /// The subscription.
     pub adopted: Adopted,
@@ -210,17 +223,26 @@ impl Mailbox {
             }
             let slot = adoption.after.as_ref().filter(|_| is_away).map(|earlier| earlier.slot);
             let unread = slot.and_then(|slot| inner.mail().adopted.remove(&slot));
-            if let Some(unread) = &unread {
+            if let Some((_, unread)) = &unread {
                 let Adopted { member, next_seq, .. } = &unread.adopted;
                 adoption.lost = member.unread_from(*next_seq);
                 adoption.after.clone_from(&unread.after);
                 inner.news.retain(|slot| *slot != member.slot);
             }
-            inner.mail().adopted.insert(adoption.adopted.member.slot, adoption);
+            let mail = inner.mail();
+            mail.last_adopted += 1;
+            mail.adopted.insert(adoption.adopted.member.slot, (mail.last_adopted, adoption));
             unread
         };
         self.wake();
-        unread.map(|unread| unread.adopted.member.slot)
+        unread.map(|(_, unread)| unread.adopted.member.slot)
+    }
+
+    /// Takes what the broker has made for this client and its session has not seen
+    /// yet. Under the lock of the client's subscriptions, that is what came before
+    /// whatever is done to them there.
+    pub fn take_adopted(&self) -> Vec<Adoption> {
+        lock(&self.inner).mail.as_mut().map_or_else(Vec::new, |mail| mail.take_adopted())
     }
 
     /// What was read from the disk for this client, by the number that it gave.

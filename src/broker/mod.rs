@@ -35,6 +35,7 @@ pub use remembered::CallbackRecord;
 pub use sequences::{Kept, Refused};
 pub use sessions::{Claim, Identity, Parked, Place};
 pub use stats::{ChannelStats, SILENT, Stats};
+pub use subscribe::Ended;
 
 use crate::config::Config;
 use crate::error::{Close, Code, Fault};
@@ -51,6 +52,7 @@ use sequences::Sequences;
 use sessions::Sessions;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// How long the results of a command are waited for, unless it says otherwise.
@@ -67,6 +69,8 @@ pub struct Broker {
     directory: Directory,
     sessions: Sessions,
     sequences: Sequences,
+    /// The number of the last read that a session has begun.
+    last_read: AtomicU64,
     jobs: Pool,
     clock: Clock,
     life: Life,
@@ -114,6 +118,7 @@ impl Broker {
             directory: Directory::after(recovered.last_client),
             sessions: Sessions::default(),
             sequences: Sequences::from_environment(),
+            last_read: AtomicU64::new(0),
             jobs: Pool::new(limits),
             clock: Clock::default(),
             store,
@@ -130,6 +135,12 @@ impl Broker {
     /// Milliseconds since the broker began.
     pub fn now_ms(&self) -> u64 {
         self.clock.now_ms()
+    }
+
+    /// A number for a read from the disk, which no other one has: what is read for
+    /// a client may come when it is on another connection.
+    pub fn number_read(&self) -> u64 {
+        self.last_read.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     /// How long a client may believe in its seats, in milliseconds: never
@@ -231,9 +242,10 @@ impl Broker {
             subscriptions.take()
         };
         for (channel, member) in members {
-            self.forget_place(client, channel.name());
-            if channel.leave(&member, why, now_ms).is_ok() && !member.is_observer() {
-                channel.wake_soon();
+            match channel.leave(&member, why, now_ms) {
+                Err(_) => self.forget_place(client, channel.name()),
+                Ok(()) if member.is_observer() => {}
+                Ok(()) => channel.wake_soon(),
             }
         }
     }

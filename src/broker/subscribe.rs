@@ -3,6 +3,7 @@
 use super::Broker;
 use super::channel::{Channel, Entrance, Standing, not_member};
 use super::directory::{Client, PATTERNS_MAX};
+use super::mailbox::Adoption;
 use super::member::{Adopted, Member, Role};
 use crate::error::{Code, Fault, quoted};
 use crate::log::Departure;
@@ -10,8 +11,15 @@ use crate::request::{Settings, Start};
 use crate::sync::lock;
 use std::sync::Arc;
 
-/// Memberships that have ended, each with its channel.
-pub type Leavers = Vec<(Arc<Channel>, Arc<Member>)>;
+/// Memberships that a client has ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// What the broker had made for the client before that, and its session has not
+    /// seen yet.
+    pub before: Vec<Adoption>,
+    /// Each with its channel. They may still have something to read.
+    pub leavers: Vec<(Arc<Channel>, Arc<Member>)>,
+}
 
 /// What came of a `sub`.
 #[derive(Clone, Debug)]
@@ -23,6 +31,9 @@ pub struct Subscribed {
     pub standing: Standing,
     /// The seq of the channel's last entry.
     pub seq: u64,
+    /// What the broker had made for the client before that, and its session has not
+    /// seen yet.
+    pub before: Vec<Adoption>,
     /// The client's earlier membership of this channel, if that still has
     /// something to read.
     pub replaced: Option<Arc<Member>>,
@@ -127,7 +138,8 @@ impl Broker {
                 if let Some(earlier) = &replaced {
                     earlier.notify();
                 }
-                Ok(Subscribed { adopted, standing, seq, replaced })
+                let before = client.mailbox.take_adopted();
+                Ok(Subscribed { adopted, standing, seq, before, replaced })
             }
             Err(fault) => {
                 subscriptions.free_slot(slot);
@@ -136,8 +148,7 @@ impl Broker {
         }
     }
 
-    /// A client leaves a channel on purpose. Gives the channel, and the
-    /// membership, which may still have something to read.
+    /// A client leaves a channel on purpose.
     ///
     /// # Errors
     /// [`Code::NoChannel`], [`Code::NotMember`].
@@ -146,15 +157,18 @@ impl Broker {
         client: &Arc<Client>,
         name: &str,
         now_ms: u64,
-    ) -> Result<(Arc<Channel>, Arc<Member>), Fault> {
+    ) -> Result<Ended, Fault> {
         let channel = self.channel(name)?;
         let member = client.member(name).ok_or_else(|| not_member(name))?;
         channel.leave(&member, Departure::Unsub, now_ms)?;
-        lock(&client.subscriptions).remove(&channel, &member);
-        self.forget_place(client, name);
+        let before = {
+            let mut subscriptions = lock(&client.subscriptions);
+            subscriptions.remove(&channel, &member);
+            client.mailbox.take_adopted()
+        };
         member.notify();
         self.observe_if_matching(client, &channel, now_ms);
-        Ok((channel, member))
+        Ok(Ended { before, leavers: vec![(channel, member)] })
     }
 
     /// A client observes every channel, present or to come, whose name matches;
@@ -194,17 +208,12 @@ impl Broker {
     }
 
     /// A client observes a pattern no more. Gives the memberships that have ended
-    /// with that, which may still have something to read.
+    /// with that, or before.
     ///
     /// # Errors
     /// [`Code::NotMember`] if it did not.
-    pub fn unobserve(
-        &self,
-        client: &Arc<Client>,
-        glob: &str,
-        now_ms: u64,
-    ) -> Result<Leavers, Fault> {
-        let ended = {
+    pub fn unobserve(&self, client: &Arc<Client>, glob: &str, now_ms: u64) -> Result<Ended, Fault> {
+        let (leavers, before) = {
             let mut subscriptions = lock(&client.subscriptions);
             let patterns = subscriptions.patterns_mut();
             let Some(at) = patterns.iter().position(|known| known.as_str() == glob) else {
@@ -213,21 +222,19 @@ impl Broker {
             patterns.remove(at);
             let patterns = patterns.clone();
             let is_heard = |name: &str| patterns.iter().any(|known| known.matches(name));
-            subscriptions
-                .remove_unless(|channel, member| !member.by_pattern() || is_heard(channel.name()))
+            let ended = subscriptions
+                .remove_unless(|channel, member| !member.by_pattern() || is_heard(channel.name()));
+            (ended, client.mailbox.take_adopted())
         };
         // The registry comes before a client's subscriptions in the lock order.
-        let mut leaving = Vec::new();
-        for (channel, member) in ended {
-            self.forget_place(client, channel.name());
-            // It may have been dropped meanwhile: all the same.
-            let has_left = channel.leave(&member, Departure::Unsub, now_ms).is_ok();
-            member.notify();
-            if has_left {
-                leaving.push((channel, member));
+        for (channel, member) in &leavers {
+            // One that was dropped meanwhile is read to its end all the same.
+            if channel.leave(member, Departure::Unsub, now_ms).is_err() {
+                self.forget_place(client, channel.name());
             }
+            member.notify();
         }
-        Ok(leaving)
+        Ok(Ended { before, leavers })
     }
 
     /// Makes a client an observer of a channel if one of its patterns matches
@@ -247,11 +254,15 @@ impl Broker {
             Ok((adopted, ..)) => {
                 let member = adopted.member.clone();
                 let earlier = subscriptions.add(channel.clone(), member.clone());
-                if let Some(slot) = client.mailbox.adopt(adopted, earlier, client.is_away()) {
-                    subscriptions.free_slot(slot);
-                }
-                if client.is_away() {
+                // Asked once, and stopped before its session can see it, so that
+                // whoever is back is not. Who goes away after this stops it later,
+                // when it gets this lock.
+                let is_away = client.is_away();
+                if is_away {
                     channel.stop_reading(&member);
+                }
+                if let Some(slot) = client.mailbox.adopt(adopted, earlier, is_away) {
+                    subscriptions.free_slot(slot);
                 }
             }
             Err(fault) => {

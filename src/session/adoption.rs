@@ -2,7 +2,7 @@
 
 use super::Session;
 use super::deliver::Subscription;
-use crate::broker::{Adoption, Member};
+use crate::broker::{Adoption, Ended, Member};
 use crate::sync::lock;
 use std::sync::Arc;
 
@@ -10,8 +10,24 @@ use std::sync::Arc;
 const CHANNEL_BYTES: usize = 1_024;
 
 impl Session {
+    /// Takes up subscriptions that the broker made, in the order in which it did.
+    pub(super) fn adopt_all(&mut self, adopted: Vec<Adoption>) {
+        for adoption in adopted {
+            self.adopt(adoption);
+        }
+    }
+
+    /// The client has ended subscriptions, which it reads to their ends all the same.
+    /// Those that the broker made for it before that come first.
+    pub(super) fn leave_behind(&mut self, ended: Ended) {
+        self.adopt_all(ended.before);
+        for (channel, member) in ended.leavers {
+            self.extra.parts().succession.leaves(channel.name(), member.slot);
+        }
+    }
+
     /// Takes up a subscription that the broker made.
-    pub(super) fn adopt(&mut self, adoption: Adoption) {
+    fn adopt(&mut self, adoption: Adoption) {
         let Adoption { adopted, after, lost } = adoption;
         let mut subscription = Subscription::new(adopted);
         if lost.is_some() {
@@ -46,11 +62,11 @@ impl Session {
 
     /// A subscription that waits is not read at all; the seq that was due next.
     fn give_up(&mut self, slot: u32) -> u64 {
-        self.extra.parts().succession.goes(slot);
         let place = self.subscriptions.get_mut(slot as usize).and_then(Option::take);
         let Some(subscription) = place else { return u64::MAX };
         self.unlisten(&subscription);
         let Subscription { channel, member, next_seq, .. } = subscription;
+        self.extra.parts().succession.ended(channel.name(), slot);
         lock(&self.client.subscriptions).forget(&channel, &member);
         next_seq
     }

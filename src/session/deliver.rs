@@ -373,10 +373,15 @@ impl Session {
             let reason = Departure::Dropped;
             batch.frames.push(Frame::Left { channel, seq, member: who, rank, reason });
         }
-        let was_last = crate::sync::lock(&self.client.subscriptions).forget(&channel, &member);
-        if was_last {
-            self.broker.forget_place(&self.client, channel.name());
-        }
+        let was_last = {
+            let mut subscriptions = crate::sync::lock(&self.client.subscriptions);
+            let was_last = subscriptions.forget(&channel, &member);
+            if was_last {
+                // Before the next one of its name is noted.
+                self.broker.forget_place(&self.client, channel.name());
+            }
+            was_last
+        };
         if was_last && self.current.as_ref() == Some(channel.name()) {
             self.current = None;
         }

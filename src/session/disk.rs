@@ -32,9 +32,7 @@ pub(super) struct Part {
 /// The reads of a session.
 #[derive(Debug, Default)]
 pub(super) struct Disk {
-    /// The number of the last read.
-    last: u64,
-    /// The one under way for a subscription.
+    /// The number of the one under way for a subscription.
     asked: Option<(u64, u32)>,
     /// The subscription that has something that was read.
     holder: Option<u32>,
@@ -42,7 +40,7 @@ pub(super) struct Disk {
     waiting: VecDeque<u32>,
     /// Answers, in order; the first is being read.
     pub(super) scrolls: VecDeque<Scroll>,
-    /// The one under way for a look-up.
+    /// The number of the one under way for a look-up.
     pub(super) lookup: Option<u64>,
     /// What was read for it.
     pub(super) looked_up: Option<Fetched>,
@@ -187,18 +185,22 @@ impl Session {
     }
 
     pub(super) fn fetch(&mut self, behind: Behind) -> u64 {
-        let disk = self.extra.parts().disk.get_or_insert_default();
-        disk.last += 1;
-        let (number, client) = (disk.last, self.client.clone());
+        let (number, client) = (self.broker.number_read(), self.client.clone());
         let Behind { channel, from, to, rank } = behind;
-        let then = Box::new(move |fetched| client.mailbox.fetched(number, fetched));
+        let then = Box::new(move |fetched| {
+            // Whoever comes back reads it anew.
+            if !client.is_away() {
+                client.mailbox.fetched(number, fetched);
+            }
+        });
         if let Some(store) = self.broker.store() {
             store.fetch(Fetch { channel, from, to, bytes_max: READ_BYTES, rank, then });
         }
         number
     }
 
-    /// Something has been read.
+    /// Something has been read; for a connection that this client had before, if
+    /// nothing here has that number.
     pub(super) fn take_fetched(&mut self, number: u64, fetched: Fetched) {
         let Some(disk) = self.extra.disk_mut() else { return };
         if let Some(scroll) = disk.scrolls.front_mut().filter(|s| s.asked == Some(number)) {
@@ -247,5 +249,85 @@ impl Session {
             scroll.asked = None;
         }
         disk.lookup = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Caused;
+    use super::super::identity::Introduction;
+    use super::super::pieces::Piece;
+    use super::*;
+    use crate::broker::Broker;
+    use crate::config::Config;
+    use crate::error::Close;
+    use crate::payload::Payload;
+    use crate::request::{Settings, Start};
+    use crate::wire::text::TextEncoder;
+    use std::time::{Duration, Instant};
+    use uuid::Uuid;
+
+    fn enter(broker: &Arc<Broker>) -> Session {
+        let client = broker.enter("127.0.0.1:1".parse().unwrap(), "text");
+        Session::new(broker.clone(), client)
+    }
+
+    fn hello(session: &mut Session, seen: Vec<(String, u64)>) {
+        let (name, secret) = (None, None);
+        let wanted = Some(Uuid::from_u128(1));
+        let hello = Introduction { name, quiet: false, session: wanted, secret, seen };
+        session.hello(hello, 0).unwrap().unwrap();
+    }
+
+    /// What its client gets until it has got this.
+    fn written(session: &mut Session, until: &[&str]) -> String {
+        let (mut text, mut batch, mut frames) = (String::new(), Batch::default(), Vec::new());
+        let end = Instant::now() + Duration::from_secs(10);
+        while !until.iter().all(|until| text.contains(until)) {
+            assert!(Instant::now() < end, "no {until:?} in {text:?} {frames:?}");
+            session.take_mail(&mut frames, true);
+            session.gather(&mut batch);
+            frames.append(&mut batch.frames);
+            let bytes = batch.pieces.iter().flat_map(Piece::bytes).copied().collect();
+            let now = String::from_utf8(bytes).unwrap();
+            session.settle(&mut batch, now.len(), true, 0);
+            text += &now;
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        text
+    }
+
+    /// It would take them for those of another channel, which it reads as the first
+    /// thing, too.
+    #[test]
+    fn what_a_lost_connection_has_begun_to_read_is_not_taken_by_the_next_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = Config { data: Some(dir.path().into()), ..Config::default() };
+        let broker = Broker::open(config, Box::new(TextEncoder)).unwrap();
+        let mut publisher = enter(&broker);
+        for channel in ["a", "b"] {
+            let settings = Settings { durable: true, ..Settings::default() };
+            broker.create(channel, settings, 0).unwrap();
+            for text in ["first", "last"] {
+                let text = format!("{text} of {channel}");
+                publisher.publish(channel, None, &[Payload::Plain(text.as_bytes())], 0).unwrap();
+            }
+            broker.channel(channel).unwrap().pending().unwrap().wait().unwrap();
+        }
+        let mut lost = enter(&broker);
+        hello(&mut lost, Vec::new());
+        lost.sub("a", Start::Now, false, true, false, 0).unwrap();
+        lost.sub("b", Start::First, false, true, false, 0).unwrap();
+        lost.replied(&[Caused::Entries { slot: 1, from: 0 }]);
+        lost.gather(&mut Batch::default());
+        assert!(lost.extra.disk().unwrap().asked.is_some(), "it is read from the disk");
+        lost.end(Close::Lost, 0);
+        let mut next = enter(&broker);
+        hello(&mut next, vec![("a".into(), 0)]);
+        let text = written(&mut next, &["last of a", "last of b"]);
+        for part in ["msg a 1", "first of a", "last of a", "msg b 1", "first of b", "last of b"] {
+            assert_eq!(text.matches(part).count(), 1, "{part} in {text}");
+        }
+        broker.close_store();
     }
 }

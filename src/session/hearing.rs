@@ -131,9 +131,7 @@ impl Session {
     /// [`crate::error::Code::NotMember`] if it did not.
     pub fn unobserve(&mut self, glob: &str, now_ms: u64) -> Result<(), Fault> {
         let ended = self.broker.unobserve(&self.client, glob, now_ms)?;
-        for (channel, member) in ended {
-            self.extra.parts().succession.leaves(channel.name(), member.slot);
-        }
+        self.leave_behind(ended);
         self.renew_patterns();
         self.broker.remember_session(&self.client, self.current.as_ref());
         Ok(())

@@ -237,13 +237,11 @@ impl Session {
     /// gives the reason if the connection is to be closed. Without `with_lane`
     /// the frames stay where they are, for a later call.
     pub fn take_mail(&mut self, frames: &mut Vec<Frame>, with_lane: bool) -> Option<Close> {
-        let mail = self.client.mailbox.take(&mut self.queue, with_lane)?;
+        let mut mail = self.client.mailbox.take(&mut self.queue, with_lane)?;
+        self.adopt_all(mail.take_adopted());
         let is_done = |frame: &&Frame| matches!(frame, Frame::Done { .. });
         self.commands -= mail.lane.iter().filter(is_done).count();
         frames.extend(mail.lane);
-        for adoption in mail.adopted.into_values() {
-            self.adopt(adoption);
-        }
         for (number, fetched) in mail.fetched {
             self.take_fetched(number, fetched);
         }

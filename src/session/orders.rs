@@ -40,6 +40,7 @@ impl Session {
         let role = if observe { Role::Observer } else { Role::Member };
         let done = self.broker.subscribe(&self.client, name, start, role, echo, now_ms)?;
         let channel = done.adopted.channel.clone();
+        self.adopt_all(done.before);
         if let Some(member) = done.replaced {
             self.extra.parts().succession.leaves(channel.name(), member.slot);
         }
@@ -68,9 +69,11 @@ impl Session {
             return Ok(line.into());
         }
         match self.broker.unsubscribe(&self.client, name, now_ms) {
-            Ok((channel, member)) => {
-                self.extra.parts().succession.leaves(channel.name(), member.slot);
-                self.touch(channel);
+            Ok(ended) => {
+                for (channel, _) in &ended.leavers {
+                    self.touch(channel.clone());
+                }
+                self.leave_behind(ended);
             }
             // A pattern may have no special character in it.
             Err(fault) => self.unobserve(name, now_ms).map_err(|_| fault)?,
@@ -165,7 +168,6 @@ impl Session {
         let kicked = self.other_member(&channel, member)?;
         self.will_change(&channel, &superior);
         channel.kick(&superior, &kicked, view, now_ms)?;
-        self.broker.forget_place(&kicked.client, name);
         log::info!(
             "event=kicked channel={name} member={member} by={} reason={reason:?}",
             self.name

@@ -2,48 +2,55 @@
 //! earlier one is read to its end before the next one begins.
 
 use ecow::EcoString;
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+use std::collections::{HashMap, VecDeque};
 
 /// Who comes after whom. Subscriptions are known by their slots, which are free
 /// for others only when [`Succession::ended`] was called.
 #[derive(Debug, Default)]
 pub(super) struct Succession {
-    /// The latest subscription to each name that has ended and still has something
-    /// to read.
-    leaving: HashMap<EcoString, u32>,
-    /// Who is next when this one has been read to its end.
-    next: HashMap<u32, u32>,
-    /// All who wait for that, with the bytes that are kept for those of them that
-    /// have ended, too.
+    /// The names that have a subscription which has ended and still has something to
+    /// read.
+    lines: HashMap<EcoString, Line>,
+    /// All who wait for another one, with the bytes that are kept for those of them
+    /// that have ended, too.
     waiting: HashMap<u32, usize>,
     /// How many bytes that is.
     kept: usize,
 }
 
+/// The subscriptions to one name, in the order in which they are read: nobody can
+/// wait for one that waits for it.
+#[derive(Debug, Default)]
+struct Line {
+    /// Those that have ended. The first of them is read, the others wait.
+    ended: VecDeque<u32>,
+    /// The one that has not, and waits for all of them.
+    last: Option<u32>,
+}
+
 impl Succession {
     /// A subscription has ended: whatever else comes to this name waits for it.
     pub(super) fn leaves(&mut self, name: &EcoString, slot: u32) {
-        if let Some(earlier) = self.leaving.insert(name.clone(), slot) {
-            self.follow(earlier, slot);
-        }
+        self.comes(name, slot);
+        let Some(line) = self.lines.get_mut(name) else {
+            let line = Line { ended: VecDeque::from([slot]), last: None };
+            self.lines.insert(name.clone(), line);
+            return;
+        };
+        // If it is not the last, it has ended before.
+        line.ended.extend(line.last.take_if(|last| *last == slot));
     }
 
-    /// A subscription has begun.
+    /// A subscription has begun. If there is a line, it goes to its end.
     pub(super) fn comes(&mut self, name: &EcoString, slot: u32) {
-        if let Some(earlier) = self.leaving.get(name) {
-            self.follow(*earlier, slot);
+        let Some(line) = self.lines.get_mut(name) else { return };
+        // It may be there already: some have ended before they were seen to begin.
+        if line.ended.front() == Some(&slot) || self.waiting.contains_key(&slot) {
+            return;
         }
-    }
-
-    fn follow(&mut self, earlier: u32, slot: u32) {
-        // It may follow already: it has begun before it ended.
-        if earlier != slot
-            && let Entry::Vacant(place) = self.waiting.entry(slot)
-        {
-            place.insert(0);
-            self.next.insert(earlier, slot);
-        }
+        self.waiting.insert(slot, 0);
+        // Nobody comes to a name where it has been before, but for one that has ended.
+        line.ended.extend(line.last.replace(slot));
     }
 
     /// Whether this one waits for an earlier one.
@@ -51,14 +58,23 @@ impl Succession {
         self.waiting.contains_key(&slot)
     }
 
-    /// A subscription has been read to its end; who may begin now.
+    /// A subscription has been read to its end, or is not read any more; who may
+    /// begin now.
     pub(super) fn ended(&mut self, name: &EcoString, slot: u32) -> Option<u32> {
-        if self.leaving.get(name) == Some(&slot) {
-            self.leaving.remove(name);
+        self.goes(slot);
+        let line = self.lines.get_mut(name)?;
+        if line.ended.front() != Some(&slot) {
+            line.last.take_if(|last| *last == slot);
+            line.ended.retain(|ended| *ended != slot);
+            return None;
         }
-        let next = self.next.remove(&slot)?;
-        self.goes(next);
-        Some(next)
+        line.ended.pop_front();
+        let next = line.ended.front().copied().or(line.last);
+        if line.ended.is_empty() {
+            self.lines.remove(name);
+        }
+        self.goes(next?);
+        next
     }
 
     /// So many bytes are kept for one that has ended and waits, if there is that
@@ -73,13 +89,13 @@ impl Succession {
     }
 
     /// This one does not wait any more.
-    pub(super) fn goes(&mut self, slot: u32) {
+    fn goes(&mut self, slot: u32) {
         self.kept -= self.waiting.remove(&slot).unwrap_or(0);
     }
 
     /// Whether no subscription that has ended has anything left to read.
     pub(super) fn is_empty(&self) -> bool {
-        self.leaving.is_empty()
+        self.lines.is_empty()
     }
 }
 
@@ -113,7 +129,7 @@ mod tests {
             succession.leaves(&name, slot);
         }
         assert!(succession.keeps(1, 600, 1_000) && !succession.keeps(2, 600, 1_000));
-        succession.goes(2);
+        assert_eq!(succession.ended(&name, 2), None);
         succession.comes(&name, 3);
         assert_eq!(succession.ended(&name, 0), Some(1));
         assert!(succession.keeps(3, 600, 1_000), "the second is read now");
@@ -129,5 +145,25 @@ mod tests {
         assert!(succession.waits(1));
         assert_eq!(succession.ended(&name, 0), Some(1));
         assert_eq!(succession.ended(&name, 1), None);
+    }
+
+    #[test]
+    fn nobody_waits_for_ever_in_whatever_order_they_are_told_to_end() {
+        let name = EcoString::from("c");
+        let mut succession = Succession::default();
+        succession.leaves(&name, 0);
+        succession.comes(&name, 1);
+        succession.leaves(&name, 1);
+        succession.comes(&name, 2);
+        // It is said of the first once more, and of one that has not begun.
+        succession.leaves(&name, 0);
+        succession.leaves(&name, 3);
+        assert_eq!([0, 1, 2, 3].map(|slot| succession.waits(slot)), [false, true, true, true]);
+        // The second is given up.
+        assert_eq!(succession.ended(&name, 1), None);
+        assert_eq!(succession.ended(&name, 0), Some(2));
+        assert_eq!(succession.ended(&name, 2), Some(3));
+        assert_eq!(succession.ended(&name, 3), None);
+        assert!(succession.is_empty() && !succession.waits(3));
     }
 }

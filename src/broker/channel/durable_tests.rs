@@ -3,14 +3,19 @@
 use super::super::{Channel, Charter, Entrance, Rules};
 use crate::broker::directory::{Client, Directory};
 use crate::broker::member::Member;
+use crate::broker::sessions::Identity;
+use crate::log::Departure;
 use crate::payload::Payload;
 use crate::request::{Settings, Start};
-use crate::store::{ChannelId, Extent, Fetch, Handover, Options, Source, Store, Ticket};
+use crate::store::{
+    ChannelId, Extent, Fetch, Handover, Options, Shelf, Source, Store, Table, Ticket,
+};
 use crate::sync::lock;
 use crate::wire::text::TextEncoder;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
+use uuid::Uuid;
 
 /// Stops the committing thread where it asks what there is to write.
 struct Gate {
@@ -135,4 +140,28 @@ fn what_was_published_is_on_disk_though_the_drop_cannot_be() {
     let (store, recovered) = Store::open(options).unwrap();
     assert_eq!((recovered.channels.len(), recovered.entries), (1, 2));
     store.close(vec![]);
+}
+
+/// Its `left` is on disk, and the power may fail before anything else is: no restart
+/// is to bring back who was told that it has left.
+#[test]
+fn whose_left_is_on_disk_is_not_noted_there_any_more() {
+    let dir = tempfile::tempdir().unwrap();
+    let scene = Scene::new(dir.path());
+    let names = Directory::after(1);
+    let join = |slot| {
+        let client = names.enter("127.0.0.1:1".parse().unwrap(), "text", 0);
+        client.identify(Identity::new(Some(Uuid::from_u128(u128::from(slot)))));
+        let entrance = Entrance { keeps: true, ..Entrance::at(Start::Now) };
+        scene.channel.join(&client, slot, entrance, 0).unwrap().0.member
+    };
+    let (leaver, kicked) = (join(1), join(2));
+    let noted = || scene.store.all(Table::Sessions).unwrap().len();
+    assert_eq!(noted(), 2);
+    scene.channel.leave(&leaver, Departure::Unsub, 0).unwrap();
+    assert_eq!(noted(), 1);
+    scene.channel.kick(&kicked, &scene.member, None, 0).unwrap_err();
+    scene.channel.kick(&scene.member, &kicked, None, 0).unwrap();
+    assert_eq!(noted(), 0);
+    scene.store.close(vec![]);
 }

@@ -3,7 +3,7 @@
 use super::{Channel, Standing, State, not_member};
 use crate::broker::directory::Client;
 use crate::broker::member::{Adopted, Member, Role};
-use crate::broker::remembered::put_place;
+use crate::broker::remembered::{put_place, remove_place};
 use crate::error::{Code, Fault};
 use crate::log::{Body, Cursor, Departure, Place};
 use crate::request::Start;
@@ -126,9 +126,19 @@ impl Channel {
     pub fn leave(&self, member: &Member, why: Departure, now_ms: u64) -> Result<(), Fault> {
         let mut state = self.lock();
         self.present(&state, member)?;
+        self.forget_place(member);
         member.end_at(state.log.head());
         self.remove(&mut state, member, why, now_ms);
         Ok(())
+    }
+
+    /// Before its `left`: once that is on disk, no restart brings back who was told
+    /// to be gone. And while it is here, so that what is forgotten is no later place
+    /// on a channel of this name.
+    fn forget_place(&self, member: &Member) {
+        if let (Some(kept), Some(identity)) = (self.kept(), member.client.identity()) {
+            remove_place(&kept.store, identity.session, &self.name);
+        }
     }
 
     /// A member removes one of lower rank, which gets to see that; with a view,
@@ -148,6 +158,7 @@ impl Channel {
         self.present(&state, superior)?;
         self.must_be_in(&state, view)?;
         self.subordinate(&state, superior, member)?;
+        self.forget_place(member);
         member.end_at(state.log.head() + 1);
         self.remove(&mut state, member, Departure::Kicked, now_ms);
         drop(state);
