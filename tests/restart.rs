@@ -413,3 +413,18 @@ fn a_named_session_survives_a_kill() {
 fn a_named_session_survives_a_stop() {
     a_named_session_survives("TERM");
 }
+
+/// Whoever comes back after a restart is not to be silent for too long either.
+#[test]
+fn who_comes_back_is_asked_for_a_sign_of_life() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = broker(&dir, &[]);
+    let mut alice = first.connect("alice");
+    alice.ask(&format!("hello --name alice --session {SESSION}"), "ok hello *");
+    end(first, "KILL");
+    let second = broker(&dir, &["--idle-timeout", "1s"]);
+    let mut alice = second.connect("alice");
+    alice.ask(&format!("hello --session {SESSION}"), "ok hello name=alice * resumed=yes *");
+    alice.expect_all(&["ping *", "bye timeout"]);
+    alice.expect_end();
+}

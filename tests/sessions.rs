@@ -500,3 +500,22 @@ fn who_finds_its_channel_full_is_told_how_it_left() {
     alice.ask("sub news", "ok sub news rank=1 term=9 *");
     alice.nothing_else();
 }
+
+/// Says hello with a session, and hears nothing but that it is silent.
+fn until_silent_for_too_long(broker: &Broker, hello: &str) {
+    let mut alice = broker.connect("alice");
+    alice.ask(hello, "ok hello *");
+    alice.expect("ping *");
+    alice.expect("bye timeout");
+    alice.expect_end();
+}
+
+/// Whoever was closed because it was silent, and is silent again after it has come
+/// back, is closed again.
+#[test]
+fn who_comes_back_is_not_to_be_silent_either() {
+    let broker = Broker::with(|config| config.idle_timeout = Duration::from_secs(1));
+    for _ in 0..3 {
+        until_silent_for_too_long(&broker, &format!("hello --session {SESSION}"));
+    }
+}
