@@ -181,7 +181,7 @@ impl Session {
         self.caused.push(Caused::All);
         if let Some(held_up) = &mut self.held_up {
             // It was the other one who was to be woken.
-            held_up.since = None;
+            held_up.wait_anew();
         }
         self.read_anew();
         self.name = self.client.name();
