@@ -519,3 +519,28 @@ fn who_comes_back_is_not_to_be_silent_either() {
         until_silent_for_too_long(&broker, &format!("hello --session {SESSION}"));
     }
 }
+
+/// A connection that is on its way out, and whose client reads nothing of what is
+/// still due, has the session no longer than one that lives.
+#[test]
+fn a_session_is_taken_from_a_connection_that_is_being_closed() {
+    let broker = Broker::with(|config| {
+        config.drain = Duration::from_secs(3600);
+        config.log_bytes = 16 * 1024 * 1024;
+    });
+    let mut bob = broker.member("bob", "ops");
+    bob.ask("create news --history 100", "ok create news");
+    let text = "x".repeat(60_000);
+    for seq in 1..101 {
+        bob.ask(&format!("pub news {text}"), &format!("ok pub news {seq}"));
+    }
+    let mut alice = broker.connect_narrow("alice");
+    let reply = alice.ask(&format!("hello --name alice --session {SESSION}"), "ok hello *");
+    let options = format!("--secret {} --seen news=99", field(&reply, "secret"));
+    alice.ask("sub ops", "ok sub ops rank=1 *");
+    alice.ask("sub news --observe --from first", "ok sub news *");
+    alice.half_close();
+    bob.expect_all(&["join ops 2 alice 1", "left ops 3 alice 1 reason=lost"]);
+    let hello = "ok hello name=alice * resumed=yes * channels=2 missed=0*";
+    resume(&broker, "heir", &options, hello).until("msg news 100 bob *");
+}
