@@ -133,7 +133,8 @@ mod tests {
         let (mut publisher, mut slow, mut slower) = (come(), come(), come());
         slower.sub("a", Start::Now, true, true, false, 0).unwrap();
         slow.sub("b", Start::Now, true, true, false, 0).unwrap();
-        let payloads = [Payload::Plain(&[b'x'; 20_000])];
+        let text = vec![b'x'; 20_000];
+        let payloads = [Payload::Plain(&text)];
         for channel in ["a", "b"] {
             publisher.publish(channel, None, &payloads, 0).unwrap();
         }
