@@ -202,7 +202,7 @@ fn who_comes_back_is_held_up_by_nothing() {
     alice.end(Close::Lost, 1);
     let mut heir = come(&broker);
     assert!(ask(&mut heir, &hello, 2).contains(" resumed=yes "));
-    let idle_ms = Config::default().idle_timeout.as_millis() as u64;
+    let idle_ms = u64::try_from(Config::default().idle_timeout.as_millis()).unwrap();
     let mut orders = (1..=4).map(|halves| {
         broker.tick(halves * (idle_ms / 2 + 1_000));
         mail(&mut heir).1
