@@ -643,3 +643,53 @@ fn nothing_comes_before_a_hello_that_waits() {
         assert!(heard.contains(&format!("join {channel} 1 bob 0")), "{heard:?}");
     }
 }
+
+/// Nothing comes after a good-bye, be it the rest of an answer that is read from the
+/// disk.
+#[test]
+fn nothing_comes_after_the_good_bye_of_a_session_that_goes_on_elsewhere() {
+    const SESSION: &str = "f81d4fae-7dec-11d0-a765-00a0c91e6bf6";
+    let dir = tempfile::tempdir().unwrap();
+    let broker = broker(dir.path(), &["--log-bytes", "64KiB"]);
+    let mut bob = broker.client("bob");
+    bob.ask("create log --durable --history 200", "ok create log");
+    let text = "x".repeat(60_000);
+    for seq in 1..=200 {
+        bob.ask(&format!("pub log {text}"), &format!("ok pub log {seq}"));
+    }
+    let mut alice = broker.connect_narrow("alice");
+    let reply = alice.ask(&format!("hello --name alice --session {SESSION}"), "ok hello *");
+    alice.send("history log\nping");
+    alice.expect("msg log 1 bob *");
+    let hello = format!("hello --session {SESSION} --secret {}", field(&reply, "secret"));
+    broker.connect("heir").ask(&hello, "ok hello * resumed=yes *");
+    let rest = String::from_utf8(alice.rest()).unwrap();
+    let last = rest.lines().last().unwrap();
+    assert_eq!(last, "bye taken-over", "{}", &last[..last.len().min(80)]);
+}
+
+/// It is resumed, whatever becomes of the disk: so it is not told otherwise.
+#[test]
+fn a_session_is_resumed_though_nothing_can_be_written() {
+    const SESSION: &str = "f81d4fae-7dec-11d0-a765-00a0c91e6bf6";
+    let dir = tempfile::tempdir().unwrap();
+    let mut broker = broker(dir.path(), &[]);
+    let mut bob = broker.client("bob");
+    bob.ask("create log --durable --hold 3600", "ok create log");
+    let mut alice = broker.connect("alice");
+    alice.ask(&format!("hello --name alice --session {SESSION}"), "ok hello *");
+    alice.ask("sub log", "ok sub log rank=0 *");
+    alice.reset();
+    let pid = broker.child().id().to_string();
+    let limited =
+        std::process::Command::new("prlimit").args(["--pid", &pid, "--fsize=0:"]).status();
+    assert!(limited.expect("prlimit is there").success());
+    bob.ask("pub log x", "err unavailable *");
+    eventually("the broker knows that she is gone", || {
+        bob.send("who");
+        !bob.until("ok who *").iter().any(|row| row.starts_with("client alice "))
+    });
+    let mut alice = broker.connect("alice");
+    let hello = format!("hello --session {SESSION}");
+    alice.ask(&hello, "ok hello name=alice * resumed=yes * channels=1 missed=0 rank=0");
+}

@@ -190,3 +190,22 @@ fn keys_of_a_session_that_was_given_up_are_none_of_the_next() {
     ask(&mut alice, &format!("hello --session {OTHER}"), 3);
     assert_eq!(ask(&mut alice, "pub --key a news two", 4), "ok pub news 2\n");
 }
+
+/// Whoever is held up as a publisher is not called silent: what it says is not
+/// read. That ends with its connection.
+#[test]
+fn who_comes_back_is_held_up_by_nothing() {
+    let broker = broker();
+    let mut alice = come(&broker);
+    let hello = begin(&mut alice, &format!("hello --name alice --session {SESSION}"));
+    alice.client().be_held_up(true);
+    alice.end(Close::Lost, 1);
+    let mut heir = come(&broker);
+    assert!(ask(&mut heir, &hello, 2).contains(" resumed=yes "));
+    let idle_ms = u64::try_from(Config::default().idle_timeout.as_millis()).unwrap();
+    let mut orders = (1..=4).map(|halves| {
+        broker.tick(halves * (idle_ms / 2 + 1_000));
+        mail(&mut heir).1
+    });
+    assert!(orders.any(|order| order == Some(Close::Timeout)), "nobody looks whether it is silent");
+}

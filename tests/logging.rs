@@ -80,6 +80,25 @@ fn every_closed_connection_is_in_the_log_with_its_address_and_reason() {
     assert!(log.last().unwrap().ends_with(" event=stopped"), "{log:?}");
 }
 
+/// It is no anomaly that somebody does not come back.
+#[test]
+fn a_session_whose_grace_is_over_has_ended() {
+    let settings = ["--log-format", "logfmt", "--session-grace", "50ms"];
+    let broker = Logging::start(&settings, false);
+    let mut alice = TcpStream::connect(broker.addr).unwrap();
+    alice.write_all(b"hello --name alice\nsub c --create\n").unwrap();
+    let mut replies = BufReader::new(&alice).lines();
+    assert!(replies.next().unwrap().unwrap().starts_with("ok hello"));
+    assert!(replies.next().unwrap().unwrap().starts_with("ok sub"));
+    drop(alice);
+    let mut log = BufReader::new(&broker.log).lines().map(Result::unwrap);
+    let ended = log.find(|line| line.contains(" event=session-")).unwrap();
+    assert!(ended.contains(" event=session-ended client=alice session="), "{ended}");
+    assert!(ended.ends_with(" reason=\"its grace is over\""), "{ended}");
+    drop(log);
+    broker.stop();
+}
+
 #[test]
 fn json_is_json_whatever_strangers_say() {
     let broker = Logging::start(&["--log-format", "json"], false);

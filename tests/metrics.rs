@@ -326,3 +326,25 @@ fn commits_are_timed_and_the_manual_has_every_metric() {
     assert!(commits > 0);
     assert_eq!(figures.get("broker_store_commit_duration_seconds_count"), commits);
 }
+
+/// "raise `--session-grace`" goes by how many came too late.
+#[test]
+fn who_comes_too_late_is_counted() {
+    let grace = std::time::Duration::from_millis(50);
+    let broker = Broker::with(|config| config.session_grace = grace);
+    let mut alice = broker.connect("alice");
+    let hello = "hello --session 00000000-0000-4000-8000-000000000000";
+    let secret = field(&alice.ask(hello, "ok hello *"), "secret");
+    alice.reset();
+    let mut late = broker.connect("late");
+    support::eventually("her session is over", || {
+        late.send(&format!("{hello} --secret x"));
+        // Denied until then.
+        late.line().unwrap().starts_with("err gone ")
+    });
+    late.ask(&format!("{hello} --secret {secret}"), "err gone *");
+    // Of another broker, perhaps.
+    late.ask("hello --session 00000000-0000-4000-8000-000000000001 --secret x", "err gone *");
+    let gone = "broker_resumes_total{result=\"gone\"}";
+    assert_eq!(Figures::scrape(&broker).get(gone), 3);
+}

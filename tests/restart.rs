@@ -413,3 +413,59 @@ fn a_named_session_survives_a_kill() {
 fn a_named_session_survives_a_stop() {
     a_named_session_survives("TERM");
 }
+
+/// Whoever comes back after a restart is not to be silent for too long either.
+#[test]
+fn who_comes_back_is_asked_for_a_sign_of_life() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = broker(&dir, &[]);
+    let mut alice = first.connect("alice");
+    alice.ask(&format!("hello --name alice --session {SESSION}"), "ok hello *");
+    end(first, "KILL");
+    let second = broker(&dir, &["--idle-timeout", "1s"]);
+    let mut alice = second.connect("alice");
+    alice.ask(&format!("hello --session {SESSION}"), "ok hello name=alice * resumed=yes *");
+    alice.expect_all(&["ping *", "bye timeout"]);
+    alice.expect_end();
+}
+
+/// What a client has done before it said `hello` belongs to the session that begins
+/// with that.
+#[test]
+fn what_was_before_the_hello_survives() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = broker(&dir, &[]);
+    let mut alice = first.connect("alice");
+    alice.ask("create log --durable", "ok create log");
+    alice.ask("sub log --no-echo", "ok sub log rank=0 *");
+    alice.ask("sub --pattern x.*", "ok sub x.* matched=0");
+    alice.ask("pub --key a log mine", "ok pub log 2");
+    let reply = alice.ask("hello", "ok hello name=guest-1 *");
+    let (session, secret) = (field(&reply, "session"), field(&reply, "secret"));
+    let hello = format!("hello --session {session} --secret {secret}");
+    end(first, "KILL");
+
+    let second = broker(&dir, &[]);
+    let mut alice = second.connect("alice");
+    alice.ask(&hello, "ok hello name=guest-1 * resumed=yes * channels=1 missed=0 rank=0");
+    alice.expect("rank log 0 1 1");
+    alice.ask("pub --key a log mine", "ok pub log 2");
+    alice.ask("pub --key b log mine", "ok pub log 3");
+    second.client("bob").ask("sub x.1 --create", "ok sub x.1 rank=0 *");
+    let heard = alice.until("join x.1 1 bob 0");
+    assert!(!heard.iter().any(|line| line.starts_with("msg log ")), "{heard:?}");
+}
+
+/// The name that it has, and not one that it had.
+#[test]
+fn a_session_comes_back_by_its_last_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = broker(&dir, &[]);
+    let (mut alice, resume) = owner(&first, "al");
+    alice.ask("create log --durable", "ok create log");
+    alice.ask("pub --key a log mine", "ok pub log 1");
+    alice.ask("hello --name alice", "ok hello name=alice *");
+    end(first, "KILL");
+    let second = broker(&dir, &[]);
+    second.connect("alice").ask(&resume, "ok hello name=alice * resumed=yes *");
+}

@@ -500,3 +500,47 @@ fn who_finds_its_channel_full_is_told_how_it_left() {
     alice.ask("sub news", "ok sub news rank=1 term=9 *");
     alice.nothing_else();
 }
+
+/// Says hello with a session, and hears nothing but that it is silent.
+fn until_silent_for_too_long(broker: &Broker, hello: &str) {
+    let mut alice = broker.connect("alice");
+    alice.ask(hello, "ok hello *");
+    alice.expect("ping *");
+    alice.expect("bye timeout");
+    alice.expect_end();
+}
+
+/// Whoever was closed because it was silent, and is silent again after it has come
+/// back, is closed again.
+#[test]
+fn who_comes_back_is_not_to_be_silent_either() {
+    let broker = Broker::with(|config| config.idle_timeout = Duration::from_secs(1));
+    for _ in 0..3 {
+        until_silent_for_too_long(&broker, &format!("hello --session {SESSION}"));
+    }
+}
+
+/// A connection that is on its way out, and whose client reads nothing of what is
+/// still due, has the session no longer than one that lives.
+#[test]
+fn a_session_is_taken_from_a_connection_that_is_being_closed() {
+    let broker = Broker::with(|config| {
+        config.drain = Duration::from_secs(3600);
+        config.log_bytes = 16 * 1024 * 1024;
+    });
+    let mut bob = broker.member("bob", "ops");
+    bob.ask("create news --history 100", "ok create news");
+    let text = "x".repeat(60_000);
+    for seq in 1..101 {
+        bob.ask(&format!("pub news {text}"), &format!("ok pub news {seq}"));
+    }
+    let mut alice = broker.connect_narrow("alice");
+    let reply = alice.ask(&format!("hello --name alice --session {SESSION}"), "ok hello *");
+    let options = format!("--secret {} --seen news=99", field(&reply, "secret"));
+    alice.ask("sub ops", "ok sub ops rank=1 *");
+    alice.ask("sub news --observe --from first", "ok sub news *");
+    alice.half_close();
+    bob.expect_all(&["join ops 2 alice 1", "left ops 3 alice 1 reason=lost"]);
+    let hello = "ok hello name=alice * resumed=yes * channels=2 missed=0*";
+    resume(&broker, "heir", &options, hello).until("msg news 100 bob *");
+}

@@ -48,10 +48,10 @@ impl Broker {
         name: Option<&str>,
     ) -> Result<Claim, Fault> {
         let claim = self.sessions.claim(session, secret, name, client);
-        claim.inspect_err(|fault| {
-            if fault.code == Code::Denied {
-                self.stats.resumes.add("denied", 1);
-            }
+        claim.inspect_err(|fault| match fault.code {
+            Code::Denied => self.stats.resumes.add("denied", 1),
+            Code::Gone => self.stats.resumes.add("gone", 1),
+            _ => {}
         })
     }
 
@@ -141,6 +141,8 @@ impl Broker {
         self.dismiss(guest, keys, Departure::Quit, now_ms);
         parked.client.heard(now_ms);
         parked.client.arrive(guest.origin());
+        // Nobody does if it was closed for its silence, or is from before a restart.
+        self.watch_out(&parked.client, now_ms);
     }
 
     /// Nothing is left of a client that goes for good: no session, no channels and
@@ -257,7 +259,9 @@ impl Broker {
     pub(super) fn end_graces(&self, now_ms: u64) {
         while let Some((session, parked)) = self.sessions.next_expired(now_ms) {
             let who = parked.client.name();
-            log::info!("event=session-purged session={session} client={who}");
+            log::info!(
+                "event=session-ended client={who} session={session} reason=\"its grace is over\""
+            );
             self.dissolve(&parked, now_ms);
         }
     }

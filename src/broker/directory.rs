@@ -56,6 +56,8 @@ pub struct Client {
     heard_ms: AtomicU64,
     /// It has no connection: its session, or a seat, is kept for it.
     away: AtomicBool,
+    /// Somebody looks whether it is silent.
+    silence_watched: AtomicBool,
     /// Somebody looks whether its lease has run out.
     lease_watched: AtomicBool,
     /// It hears none of this broker's frames.
@@ -84,6 +86,7 @@ impl Client {
             known: Mutex::new(Known { name, origin, identity: None }),
             heard_ms: AtomicU64::new(origin.since_ms),
             away: AtomicBool::new(false),
+            silence_watched: AtomicBool::new(false),
             lease_watched: AtomicBool::new(false),
             plain: AtomicBool::new(false),
             unwaited: AtomicBool::new(false),
@@ -112,8 +115,10 @@ impl Client {
         self.away.store(false, Ordering::SeqCst);
     }
 
-    /// It has no connection any more, and may come back.
+    /// It has no connection any more, and may come back: to one that nothing
+    /// holds up.
     pub(super) fn go_away(&self) {
+        self.be_held_up(false);
         self.away.store(true, Ordering::SeqCst);
     }
 
@@ -130,6 +135,12 @@ impl Client {
     /// From now on it is known by this across connections.
     pub(super) fn identify(&self, identity: Identity) {
         lock(&self.known).identity = Some(Box::new(identity));
+    }
+
+    /// Somebody looks from now on whether it is silent, or nobody does; whether
+    /// somebody did.
+    pub(super) fn watch_silence(&self, watched: bool) -> bool {
+        self.silence_watched.swap(watched, Ordering::SeqCst)
     }
 
     /// Somebody is to look whether its lease has run out; whether nobody does.

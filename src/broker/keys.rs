@@ -69,6 +69,14 @@ impl Keys {
         oldest
     }
 
+    /// The answers of channels that are still there, oldest first.
+    pub fn answers(&self) -> impl Iterator<Item = (&Key, Arc<Channel>, Answer)> {
+        self.order.iter().filter_map(|key| {
+            let given = self.answers.get(key)?;
+            Some((key, given.by.upgrade()?, given.answer))
+        })
+    }
+
     /// All keys, oldest first.
     pub fn iter(&self) -> impl Iterator<Item = &Key> {
         self.order.iter()

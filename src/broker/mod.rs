@@ -184,7 +184,7 @@ impl Broker {
         if let Some(reason) = self.farewell() {
             client.mailbox.close(reason);
         }
-        self.watch_silence(&client, self.now_ms());
+        self.watch_out(&client, self.now_ms());
         client
     }
 
@@ -204,7 +204,7 @@ impl Broker {
         client.speaks(dialect);
         self.stats.opened.add(dialect, 1);
         client.heard(now_ms);
-        self.watch_silence(client, now_ms);
+        self.watch_out(client, now_ms);
         // Its mail may have been taken out by whoever served it before.
         if let Some(reason) = self.farewell() {
             client.mailbox.close(reason);

@@ -98,22 +98,31 @@ impl Broker {
         }
     }
 
+    /// From now on somebody looks whether a client is silent.
+    pub(super) fn watch_out(&self, client: &Arc<Client>, now_ms: u64) {
+        if !client.watch_silence(true) {
+            self.watch_silence(client, now_ms);
+        }
+    }
+
     /// Pings a client that has been silent for half the idle timeout, and gives
     /// it up after all of it.
-    pub(super) fn watch_silence(&self, client: &Arc<Client>, now_ms: u64) {
+    fn watch_silence(&self, client: &Arc<Client>, now_ms: u64) {
         let idle_ms = millis(self.config.idle_timeout);
         if idle_ms == 0 {
             return;
         }
-        if client.is_away() || client.is_held_up() {
-            // Nobody answers, or nobody reads the answer. When it is back, it is
-            // asked again.
+        if client.is_away() || client.is_held_up() || client.is_unwaited() {
+            // Nobody answers, or nobody reads the answer, or it has but a lease to
+            // renew. When that is over, it is asked again.
             self.clock.set(now_ms + idle_ms.div_ceil(2), Timer::Silence(Arc::downgrade(client)));
             return;
         }
         let heard_ms = client.heard_ms();
         let silent_ms = now_ms.saturating_sub(heard_ms);
         if silent_ms >= idle_ms {
+            // Before it can be back.
+            client.watch_silence(false);
             client.mailbox.close(Close::Timeout);
             return;
         }

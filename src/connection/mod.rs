@@ -293,13 +293,21 @@ impl Connection {
         match reason {
             Close::Shutdown => {}
             Close::Quit => self.session.leave_channels(Departure::Quit, now_ms),
-            Close::TakenOver => {
-                // The other connection waits for it. Whatever is due goes there.
-                self.end(reason);
-                self.outgoing.frame(&Frame::Bye { reason });
-            }
+            Close::TakenOver => self.hand_over(),
             _ => self.session.lose(reason, now_ms),
         }
+    }
+
+    /// Another connection waits for the session: whatever is due goes there. Replies
+    /// that wait do not: what they would tell is not known yet, and nothing comes
+    /// after the good-bye.
+    fn hand_over(&mut self) {
+        let reason = Close::TakenOver;
+        self.end(reason);
+        if !self.input_ended {
+            self.outgoing.frame(&Frame::Bye { reason });
+        }
+        self.outgoing.seal();
     }
 
     /// Writes what is still due, says good-bye, and closes, within this time.
@@ -322,7 +330,11 @@ impl Connection {
     /// out, or cannot go out.
     fn last_turn(&mut self, cx: &mut Context<'_>, scratch: &mut Scratch) -> Poll<Moved> {
         let now_ms = self.session.broker().now_ms();
-        self.session.take_mail(&mut scratch.batch.frames, self.outgoing.has_room());
+        let order = self.session.take_mail(&mut scratch.batch.frames, self.outgoing.has_room());
+        let is_kept = !matches!(self.reason(), Close::Quit | Close::Shutdown);
+        if order == Some(Close::TakenOver) && is_kept {
+            self.hand_over();
+        }
         self.session.flush();
         // To whom nothing gets through no log need be offered.
         let gets_log = !self.outgoing.is_sealed()

@@ -145,6 +145,8 @@ impl Withheld {
                     }
                     // It tells of nothing but what is on disk.
                     Some(Err(_)) if matches!(front.due, Due::Reply(Ok(Some(Reply::Scroll)))) => {}
+                    // Its session is resumed, whatever becomes of the disk.
+                    Some(Err(_)) if front.caused.contains(&Caused::All) => {}
                     Some(Err(reason)) => {
                         let text = format!("it is not known to be on disk: {reason}");
                         let failed = Due::Reply(Err(Fault::new(Code::Unavailable, text)));

@@ -21,12 +21,20 @@ type Key = (Instant, u64);
 struct Timers {
     wakers: BTreeMap<Key, Waker>,
     last_number: u64,
-    /// Until when the task sleeps that wakes them, if there is one.
-    asleep_until: Option<Instant>,
+    /// Until when the tasks sleep that wake them: the first as long as any, each of
+    /// the others less long than those before it.
+    asleep_until: Vec<Instant>,
 }
 
 static TIMERS: Mutex<Timers> =
-    Mutex::new(Timers { wakers: BTreeMap::new(), last_number: 0, asleep_until: None });
+    Mutex::new(Timers { wakers: BTreeMap::new(), last_number: 0, asleep_until: Vec::new() });
+
+impl Timers {
+    /// Whether somebody is to sleep until then: whether all sleep for longer.
+    fn is_soonest(&self, at: Instant) -> bool {
+        self.asleep_until.last().is_none_or(|until| at < *until)
+    }
+}
 
 /// Ready once its time has come.
 #[derive(Debug)]
@@ -59,8 +67,8 @@ impl Future for Timer {
         });
         timers.wakers.insert((at, number), cx.waker().clone());
         // Most are set for as long as those before them, and so are not the soonest.
-        if timers.asleep_until.is_none_or(|until| at < until) {
-            timers.asleep_until = Some(at);
+        if timers.is_soonest(at) {
+            timers.asleep_until.push(at);
             drop(timers);
             spawn(wake_at(at));
         }
@@ -77,19 +85,20 @@ impl Drop for Timer {
 }
 
 /// Wakes whoever waits for this instant, and then for the next one, until nobody
-/// waits or an earlier one has a task of its own.
+/// waits or another task sleeps that wakes no later. So there are never more tasks
+/// than were set each for an earlier instant than those before.
 async fn wake_at(mut at: Instant) {
     loop {
         wait(at.saturating_duration_since(Instant::now())).await;
         let (due, next) = {
             let mut timers = lock(&TIMERS);
-            if timers.asleep_until != Some(at) {
-                return;
-            }
+            timers.asleep_until.retain(|until| *until != at);
             let later = timers.wakers.split_off(&(Instant::now(), u64::MAX));
             let due = std::mem::replace(&mut timers.wakers, later);
-            timers.asleep_until = timers.wakers.keys().next().map(|(at, _)| *at);
-            (due, timers.asleep_until)
+            let next = timers.wakers.keys().next().map(|(at, _)| *at);
+            let next = next.filter(|next| timers.is_soonest(*next));
+            timers.asleep_until.extend(next);
+            (due, next)
         };
         due.into_values().for_each(Waker::wake);
         let Some(next) = next else { return };
@@ -125,6 +134,19 @@ mod tests {
         assert_eq!(block_on(timeout(Duration::ZERO, async { 7 })), Some(7));
         assert_eq!(block_on(timeout(Duration::MAX, sleep(MOMENT))), Some(()));
         assert_eq!(block_on(timeout(MOMENT, pending::<()>())), None);
+    }
+
+    /// Each of many that are set one after the other comes before the one that was
+    /// there first.
+    #[test]
+    fn no_tasks_pile_up_behind_one_that_sleeps_for_long() {
+        let mut long = Box::pin(sleep(LONG));
+        assert_eq!(long.as_mut().now_or_never(), None);
+        for _ in 0..100 {
+            block_on(sleep(Duration::from_millis(1)));
+        }
+        let asleep = lock(&TIMERS).asleep_until.len();
+        assert!(asleep < 20, "{asleep} tasks sleep for one timer");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use super::deliver::Subscription;
 use super::succession::Succession;
 use super::{Caused, PROTOCOL_VERSION, Session};
 use crate::broker::channel::Return;
-use crate::broker::{Claim, Parked, Place};
+use crate::broker::{Claim, Keys, Parked, Place};
 use crate::error::{Close, Code, Fault};
 use crate::reply::{Line, Reply};
 use crate::sync::lock;
@@ -42,10 +42,12 @@ impl Session {
             if let Some(name) = &hello.name {
                 self.rename(name, now_ms)?;
             }
-            if own.is_none() {
-                self.broker.begin_session(&self.client, None, None);
+            let begins = own.is_none() && self.broker.begin_session(&self.client, None, None);
+            let reply = self.introduced(hello.quiet);
+            if begins {
+                self.note_what_was();
             }
-            return Ok(Some(self.introduced(hello.quiet)));
+            return Ok(Some(reply));
         };
         if self.is_engaged() {
             let text = "name your session before you subscribe to anything, or ask for a job";
@@ -116,7 +118,9 @@ impl Session {
     pub fn bear_name(&mut self, name: &str, now_ms: u64) {
         // What it is called is of no weight to one that has other means to know
         // itself by.
-        let _ = self.rename(name, now_ms);
+        if self.rename(name, now_ms).is_ok() {
+            self.note_session();
+        }
     }
 
     fn rename(&mut self, name: &str, now_ms: u64) -> Result<(), Fault> {
@@ -127,11 +131,31 @@ impl Session {
 
     fn introduced(&mut self, quiet: bool) -> Reply {
         self.quiet = quiet;
-        if self.client.identity().is_some_and(|identity| identity.asked) {
-            // It means to come back, be it with nothing but its name.
+        self.note_session();
+        self.introduction(false).into()
+    }
+
+    /// Notes the session for a restart, if the client means to come back, be it with
+    /// nothing but its name, or has something to come back to.
+    fn note_session(&self) {
+        let is_asked = self.client.identity().is_some_and(|identity| identity.asked);
+        let has_something =
+            || self.extra.keys().is_some() || !lock(&self.client.subscriptions).is_empty();
+        if is_asked || has_something() {
             self.broker.remember_session(&self.client, self.current.as_ref());
         }
-        self.introduction(false).into()
+    }
+
+    /// Notes for a restart what the client is subscribed to, and what its keys were
+    /// answered, from before it had a session.
+    fn note_what_was(&self) {
+        let members = lock(&self.client.subscriptions).all();
+        for (channel, member) in members.iter().filter(|(_, member)| !member.has_left()) {
+            self.broker.remember_place(channel, member);
+        }
+        for (key, by, answer) in self.extra.keys().into_iter().flat_map(Keys::answers) {
+            self.broker.remember_answer(&self.client, key, &by, answer);
+        }
     }
 
     fn introduction(&self, resumed: bool) -> Line {
@@ -157,7 +181,7 @@ impl Session {
         self.caused.push(Caused::All);
         if let Some(held_up) = &mut self.held_up {
             // It was the other one who was to be woken.
-            held_up.since = None;
+            held_up.wait_anew();
         }
         self.read_anew();
         self.name = self.client.name();

@@ -69,7 +69,7 @@ pub struct Session {
     commands: usize,
     /// Channels with something new, whose members are yet to be woken.
     touched: Vec<Arc<Channel>>,
-    /// The channel for whose members this client has to wait as a publisher.
+    /// The channels for which this client has to wait as a publisher.
     held_up: Option<Box<HeldUp>>,
     /// Its mail is in another box than before.
     changed_client: bool,

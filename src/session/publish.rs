@@ -2,17 +2,44 @@
 
 use super::Session;
 use crate::broker::channel::{Appended, Channel, Round};
+use crate::broker::{Broker, Client};
 use crate::error::Fault;
 use crate::payload::Payload;
 use crate::reply::Reply;
 use std::sync::Arc;
 
-/// Why a publisher has to wait.
+/// The channels for which a publisher has to wait.
+#[derive(Debug, Default)]
+pub(super) struct HeldUp(Vec<Wait>);
+
 #[derive(Debug)]
-pub(super) struct HeldUp {
-    pub(super) channel: Arc<Channel>,
+struct Wait {
+    channel: Arc<Channel>,
     /// Since when it is among those who are woken.
-    pub(super) since: Option<Round>,
+    since: Option<Round>,
+}
+
+impl HeldUp {
+    fn waits_for(&self, channel: &Arc<Channel>) -> bool {
+        self.0.iter().any(|wait| Arc::ptr_eq(&wait.channel, channel))
+    }
+
+    /// The publisher is another one, who has yet to say that it waits.
+    pub(super) fn wait_anew(&mut self) {
+        self.0.iter_mut().for_each(|wait| wait.since = None);
+    }
+}
+
+impl Wait {
+    /// Whether this publisher has to go on waiting.
+    fn goes_on(&mut self, broker: &Broker, publisher: &Arc<Client>) -> bool {
+        let before = self.since;
+        let is_held_up = self.channel.holds_up(publisher, &mut self.since);
+        if is_held_up && self.since != before {
+            broker.watch_stall(&self.channel, broker.now_ms());
+        }
+        is_held_up
+    }
 }
 
 impl Session {
@@ -64,24 +91,57 @@ impl Session {
     /// that this client publishes to is a whole log behind.
     pub fn may_read(&mut self) -> bool {
         let Some(held_up) = &mut self.held_up else { return true };
-        let before = held_up.since;
-        let is_held_up = held_up.channel.holds_up(&self.client, &mut held_up.since);
+        let (broker, client) = (&self.broker, &self.client);
+        held_up.0.retain_mut(|wait| wait.goes_on(broker, client));
+        let is_held_up = !held_up.0.is_empty();
         // What it says meanwhile is heard later: nobody is to call it silent.
-        self.client.be_held_up(is_held_up);
+        client.be_held_up(is_held_up);
         if !is_held_up {
             self.held_up = None;
-        } else if held_up.since != before {
-            self.broker.watch_stall(&held_up.channel, self.broker.now_ms());
         }
         !is_held_up
     }
 
     pub(super) fn note_append(&mut self, channel: Arc<Channel>, held_up: bool) {
-        let is_known =
-            self.held_up.as_ref().is_some_and(|known| Arc::ptr_eq(&known.channel, &channel));
-        if held_up && !is_known {
-            self.held_up = Some(Box::new(HeldUp { channel: channel.clone(), since: None }));
+        if held_up {
+            let held_up = self.held_up.get_or_insert_default();
+            if !held_up.waits_for(&channel) {
+                held_up.0.push(Wait { channel: channel.clone(), since: None });
+            }
         }
         self.touch(channel);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::broker::Broker;
+    use crate::config::Config;
+    use crate::error::Close;
+    use crate::request::Start;
+    use crate::wire::text::TextEncoder;
+
+    #[test]
+    fn who_publishes_to_several_channels_waits_for_all_of_them() {
+        let config = Config { log_bytes: 10_000, ..Config::default() };
+        let broker = Broker::open(config, Box::new(TextEncoder)).unwrap();
+        let come = || {
+            let client = broker.enter("127.0.0.1:1".parse().unwrap(), "text");
+            Session::new(broker.clone(), client)
+        };
+        let (mut publisher, mut slow, mut slower) = (come(), come(), come());
+        slower.sub("a", Start::Now, true, true, false, 0).unwrap();
+        slow.sub("b", Start::Now, true, true, false, 0).unwrap();
+        let text = vec![b'x'; 20_000];
+        let payloads = [Payload::Plain(&text)];
+        for channel in ["a", "b"] {
+            publisher.publish(channel, None, &payloads, 0).unwrap();
+        }
+        assert!(!publisher.may_read());
+        slow.end(Close::Quit, 0);
+        assert!(!publisher.may_read(), "nothing has been read of the first one");
+        slower.end(Close::Quit, 0);
+        assert!(publisher.may_read());
     }
 }

@@ -356,6 +356,10 @@ impl Source for Channel {
 
     fn settled(&self, extent: Option<Extent>) {
         let mut state = self.lock();
+        if extent.is_none() && self.is_durable() && self.is_held_up() {
+            // Nobody knows until when: publishers go on, and are told.
+            self.open(&mut state);
+        }
         let State { log, extra, .. } = &mut *state;
         let Some(disk) = extra.disk_mut() else { return };
         let Some(handed) = disk.handed.take() else { return };

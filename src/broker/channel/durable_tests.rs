@@ -165,3 +165,23 @@ fn whose_left_is_on_disk_is_not_noted_there_any_more() {
     assert_eq!(noted(), 0);
     scene.store.close(vec![]);
 }
+
+/// Whoever publishes to a store that has failed is told so: it is not left waiting
+/// for what it has filled the log with.
+#[test]
+fn nobody_waits_for_a_store_that_has_failed() {
+    let dir = tempfile::tempdir().unwrap();
+    let scene = Scene::new(dir.path());
+    let (channel, publisher) = (&scene.channel, &scene.member.client);
+    scene.stop_next();
+    scene.asked.recv().unwrap();
+    let text = vec![b'x'; 2 << 20];
+    let payloads = [Payload::Plain(&text)];
+    channel.publish(publisher, "m", None, &payloads, |_| {}, 0).unwrap();
+    assert!(channel.holds_up(publisher, &mut None));
+    channel.settled(None);
+    assert!(!channel.holds_up(publisher, &mut None));
+    scene.go_on.send(()).unwrap();
+    channel.pending().unwrap().wait().unwrap();
+    scene.store.close(vec![]);
+}
