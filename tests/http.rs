@@ -213,6 +213,101 @@ fn views_have_tags() {
     }
 }
 
+/// A value in an address is what it looks like, unless its field is a text.
+#[test]
+fn an_address_has_fields_of_every_kind() {
+    let broker = Broker::start();
+    let web = broker.web();
+    let post = |path: &str| web.ask("POST", path, None);
+    for _ in 0..2 {
+        post("/v1/channels?channel=a&if_missing=true&history=5").expect(201, "*");
+    }
+    post("/v1/channels?channel=a&if_missing=false").problem(409, "exists");
+    post("/v1/channels?channel=true&history_age=0.5&hold=1.5&on_close=safe").expect(201, "*");
+    web.get("/v1/channels/true").expect(200, r#"{*"history_age":0.5,*"hold":1.5,*}"#);
+    post("/v1/channels/b/members?create=true&name=7")
+        .expect(201, r#"{"channel":"b","member":"7","rank":0,*}"#);
+    post("/v1/channels/c/members?name=8").problem(404, "no-channel");
+    web.post("/v1/channels/b/members?name=8", r#"{"name":"9"}"#).problem(400, "bad-request");
+    web.get("/v1/channels/a/events?create=true").problem(400, "bad-request");
+}
+
+/// All faults of fields are told in the same words, the value as it came.
+#[test]
+fn a_field_that_is_wrong_is_told_in_one_way() {
+    let broker = Broker::start();
+    let web = broker.web();
+    let _alice = broker.member("alice", "a");
+    let detail = |answer: Answer| {
+        answer.problem(400, "bad-request").json()["detail"].as_str().unwrap().to_owned()
+    };
+    let seconds = "a number of seconds, above 0 and up to";
+    for (path, body, told) in [
+        ("/v1/channels", r#"{"channel":7}"#, "channel must be a string, not 7".to_owned()),
+        ("/v1/channels/a/members", r#"{"name":7}"#, "name must be a string, not 7".into()),
+        ("/v1/channels/a/members", r#"{"create":1}"#, "create must be true or false, not 1".into()),
+        (
+            "/v1/channels/a/members",
+            r#"{"events":7}"#,
+            "events must be an array of strings, not 7".into(),
+        ),
+        (
+            "/v1/channels",
+            r#"{"channel":"x","history_age":-5}"#,
+            format!("history_age must be {seconds} 315360000, not -5"),
+        ),
+        (
+            "/v1/channels?history_age=x",
+            r#"{"channel":"x"}"#,
+            format!("history_age must be {seconds} 315360000, not \"x\""),
+        ),
+        ("/v1/channels", r#"{"channel":"x","nix":1}"#, "there is no field \"nix\" here".into()),
+        ("/v1/channels/a/members", r#"{"nix":1}"#, "there is no field \"nix\" here".into()),
+        ("/v1/jobs", r#"{"job":"fib","n":1,"nix":1}"#, "there is no field \"nix\" here".into()),
+        ("/v1/jobs", r#"{"job":7}"#, "job must be a string, not 7".into()),
+    ] {
+        assert_eq!(detail(web.post(path, body)), told, "{path} {body}");
+    }
+    let number = "a whole number in range";
+    for (path, told) in [
+        ("/v1/channels/a/check?term=-1", format!("term must be {number}, not -1")),
+        (
+            "/v1/channels/a/check?term=99999999999999999999",
+            format!("term must be {number}, not 99999999999999999999"),
+        ),
+        ("/v1/channels/a/check?term=x", format!("term must be {number}, not \"x\"")),
+        ("/v1/channels/a/messages?from=-1", format!("from must be {number}, not -1")),
+        ("/v1/jobs/x", format!("job must be {number}, not \"x\"")),
+        ("/v1/channels?nix=1", "there is no field \"nix\" here".into()),
+        ("/v1/jobs/7?nix=1", "there is no field \"nix\" here".into()),
+        ("/v1/ws?nix=1", "there is no field \"nix\" here".into()),
+    ] {
+        assert_eq!(detail(web.get(path)), told, "{path}");
+    }
+}
+
+/// RFC 9112, section 2.2: an empty line before a request is passed over.
+#[test]
+fn an_empty_line_before_the_first_request() {
+    let broker = Broker::start();
+    let web = broker.web();
+    for pieces in [&[&b"\r\nGET "[..], b"/v1/version HTTP/1.1\r\nHost: x\r\n\r\n"][..], &[
+        b"\r",
+        b"\n",
+        b"GET /v1/version HTTP/1.1\r\nHost: x\r\n\r\n\r\nGET /v1/stats HTTP/1.1\r\nHost: x\r\n\r\n",
+    ]] {
+        let mut stream = web.connect();
+        for piece in pieces {
+            stream.write_all(piece).unwrap();
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        Answer::read(&mut stream, "GET").unwrap().expect(200, r#"{"broker":*}"#);
+    }
+    let mut text = broker.connect("text");
+    text.send_bytes(b"\r\nping\r\n");
+    text.expect("ok ping *");
+}
+
 #[test]
 fn who_is_here_and_what_there_is() {
     let broker = Broker::start();

@@ -52,6 +52,12 @@ fn all_results_in_one_answer() {
     ]});
     assert_eq!(answer, expected);
     alice.get(&format!("{COMMANDS}/5")).expect(200, r#"{*"ok":1,*}"#);
+    // They have tags, as all that is asked for by `GET` has.
+    let due = "/v1/channels/ops/members/bob/commands";
+    for (web, path) in [(&alice, format!("{COMMANDS}/5")), (&bob, due.to_owned())] {
+        let tag = web.get(&path).header("etag").expect("a tag").to_owned();
+        web.with("If-None-Match", &tag).get(&path).expect(304, "");
+    }
     bob.get(&format!("{COMMANDS}/5")).problem(410, "gone");
     alice.get(&format!("{COMMANDS}/6")).problem(410, "gone");
     alice.get(&format!("{COMMANDS}/x")).problem(400, "bad-request");

@@ -50,8 +50,13 @@ fn a_job_is_asked_for_looked_at_and_ended() {
     assert_eq!(wrong.header("www-authenticate"), Some("Bearer"));
     owner.get("/v1/jobs/99").problem(410, "gone");
     owner.delete(&location).problem(401, "denied");
+    let tag = other.get(&location).header("etag").expect("a tag").to_owned();
+    other.with("If-None-Match", &tag).get(&location).expect(304, "");
     other.delete(&location).expect(204, "");
-    until(&other, &location, "cancelled");
+    // At once, whatever its worker is at.
+    let ended = other.with("If-None-Match", &tag).get(&location).expect(200, "*").json();
+    assert_eq!(ended["state"], "cancelled");
+    other.delete(&location).problem(410, "gone");
 
     let (location, owner) = begin(&web, r#"{"job":"numbers","count":"12","batch":5}"#);
     let done = until(&owner, &location, "done");
@@ -59,6 +64,12 @@ fn a_job_is_asked_for_looked_at_and_ended() {
     web.get("/v1/jobs").expect(200, r#"{"count":0,"rows":[]}"#);
     web.get("/v1/jobs/99").problem(410, "gone");
     web.get("/v1/jobs/x").problem(400, "bad-request");
+    let (location, owner) = {
+        let answer = web.ask("POST", "/v1/jobs?job=fib&n=10", None).expect(202, "{*}");
+        let token = answer.json()["token"].as_str().unwrap().to_owned();
+        (answer.header("location").unwrap().to_owned(), web.as_resident(&token))
+    };
+    assert_eq!(until(&owner, &location, "done")["text"], "55");
 }
 
 #[test]

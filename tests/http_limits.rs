@@ -86,6 +86,92 @@ fn a_body_at_the_limit_and_past_it() {
     alice.nothing_else();
 }
 
+/// Where a body is not read, the connection ends, and the answer says so; and who
+/// waits to be told to go on is not told to.
+#[test]
+fn a_body_that_is_not_read_is_the_last() {
+    let broker = Broker::with(|config| config.max_body = 1_000);
+    let (web, mut alice) = watched(&broker);
+    let expects = "Expect: 100-continue\r\n";
+    let json = "Content-Type: application/json\r\n";
+    for (path, headers, status) in [
+        (MESSAGES, format!("{json}Content-Length: 99999999\r\n"), 413),
+        (MESSAGES, format!("{json}Content-Length: 99999999\r\n{expects}"), 413),
+        ("/v1/nope", format!("{json}Content-Length: 10\r\n{expects}"), 404),
+        ("/v1/version", format!("{json}Content-Length: 10\r\n{expects}"), 405),
+        (MESSAGES, format!("Content-Type: image/png\r\nContent-Length: 10\r\n{expects}"), 415),
+        (MESSAGES, format!("Content-Length: 10\r\n{expects}"), 415),
+        (
+            "/v1/channels",
+            format!("Content-Type: text/plain\r\nContent-Length: 9\r\n{expects}"),
+            415,
+        ),
+        ("/v1/channels", format!("Content-Length: 9\r\n{expects}"), 415),
+    ] {
+        let mut stream = web.connect();
+        let head = format!("POST {path} HTTP/1.1\r\nHost: x\r\n{headers}\r\n");
+        stream.write_all(head.as_bytes()).unwrap();
+        let answer = Answer::read(&mut stream, "POST").unwrap();
+        assert_eq!((answer.status, answer.header("connection")), (status, Some("close")), "{head}");
+        assert!(ends(&mut stream));
+    }
+    // Whoever may go on is told so, and its connection stays.
+    let mut stream = web.connect();
+    let kind = "Content-Type: text/plain; charset=\"UTF-8\"\r\n";
+    let head =
+        format!("POST {MESSAGES} HTTP/1.1\r\nHost: x\r\n{kind}Content-Length: 1\r\n{expects}\r\n");
+    stream.write_all(head.as_bytes()).unwrap();
+    assert_eq!(Answer::read(&mut stream, "POST").unwrap().status, 100);
+    stream.write_all(b"a").unwrap();
+    let answer = Answer::read(&mut stream, "POST").unwrap();
+    assert_eq!((answer.status, answer.header("connection")), (201, None));
+    web.ask_on(&mut stream, "GET", "/v1/nix", None).problem(404, "unknown-command");
+    web.ask_on(&mut stream, "GET", "/v1/version", None).expect(200, "*");
+    alice.expect("msg ops 2 guest-* a");
+    alice.nothing_else();
+}
+
+/// What is encoded in a way that is not read here is not taken for what it is
+/// not.
+#[test]
+fn a_body_in_another_coding() {
+    let broker = Broker::start();
+    let (web, mut alice) = watched(&broker);
+    let text = |headers: &[(&str, &str)], kind: &str| {
+        let web = headers.iter().fold(web.clone(), |web, (name, value)| web.with(name, value));
+        web.ask("POST", MESSAGES, Some((kind, b"a")))
+    };
+    for coding in ["gzip", "br", "identity, gzip", "aes128gcm"] {
+        let answer = text(&[("Content-Encoding", coding)], "text/plain");
+        assert_eq!(answer.header("accept-encoding"), Some("identity"));
+        answer.problem(415, "bad-request");
+    }
+    for kind in ["text/plain; charset=iso-8859-1", "text/plain;a=b; CHARSET=\"utf-16\""] {
+        text(&[], kind).problem(415, "bad-request");
+    }
+    for kind in ["text/plain", "Text/Plain; charset=utf-8", "text/plain; charset=US-ASCII; a=b"] {
+        text(&[("Content-Encoding", "Identity")], kind).expect(201, "*");
+    }
+    let chunked = |coding: &str| {
+        let mut stream = web.connect();
+        let head = format!("POST {MESSAGES} HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\n");
+        let body = "1\r\na\r\n0\r\n\r\n";
+        stream
+            .write_all(format!("{head}Transfer-Encoding: {coding}\r\n\r\n{body}").as_bytes())
+            .unwrap();
+        Answer::read(&mut stream, "POST").unwrap()
+    };
+    for coding in ["gzip, chunked", "identity, chunked", "x\r\nTransfer-Encoding: chunked"] {
+        let answer = chunked(coding).problem(501, "unavailable");
+        assert_eq!(answer.header("connection"), Some("close"));
+    }
+    chunked("Chunked").expect(201, "*");
+    for seq in 2..=5 {
+        alice.expect(&format!("msg ops {seq} guest-* a"));
+    }
+    alice.nothing_else();
+}
+
 #[test]
 fn a_head_past_the_limit() {
     let broker = hasty();
@@ -230,7 +316,8 @@ fn a_page_of_a_stranger_changes_nothing() {
         "broadcast /x HTTP/1.1\r\n",
         "CONNECT h:1 HTTP/1.1\r\n",
         "FOO * HTTP/1.1\r\n",
-        "\r\nPOST / HTTP/1.1\r\n",
+        "\r\n\r\nPOST / HTTP/1.1\r\n",
+        "\nPOST / HTTP/1.1\r\n",
         " POST / HTTP/1.1\r\n",
         "\r\n \r\nPOST / HTTP/1.1\r\n",
         "host: x\r\n",
@@ -242,6 +329,12 @@ fn a_page_of_a_stranger_changes_nothing() {
         stream.read_to_string(&mut heard).unwrap();
         assert!(heard.ends_with("bye malformed\n"), "{heard}");
     }
+    alice.nothing_else();
+    // Behind one empty line it is HTTP, and is judged as such.
+    let head =
+        format!("\r\nPOST {MESSAGES} HTTP/1.1\r\nHost: x\r\nOrigin: http://evil.example\r\n");
+    let request = format!("{head}Content-Length: {}\r\n\r\n{lines}", lines.len());
+    answers(&web, request.as_bytes()).remove(0).problem(403, "denied");
     alice.nothing_else();
     let here = format!("http://{}", broker.addr);
     let port = broker.addr.port();

@@ -129,7 +129,7 @@ const REQUESTS: &[(&str, &str)] = &[
         r#"{"reply":"sub","ok":true,"channel":"seen","observer":true,"view":0,"seq":0,"members":0}"#,
     ),
     (r#"{"op":"sub","pattern":"w*"}"#, r#"{"reply":"sub","ok":true,"pattern":"w*","matched":0}"#),
-    (r#"{"op":"unsub","pattern":"w*"}"#, r#"{"reply":"unsub","ok":true,"channel":"w*"}"#),
+    (r#"{"op":"unsub","pattern":"w*"}"#, r#"{"reply":"unsub","ok":true,"pattern":"w*"}"#),
     (r#"{"op":"unsub","channel":"seen"}"#, r#"{"reply":"unsub","ok":true,"channel":"seen"}"#),
     (r#"{"op":"use","channel":"ops"}"#, r#"{"reply":"use","ok":true,"channel":"ops"}"#),
     (

@@ -311,6 +311,49 @@ fn an_order_for_one_view_only() {
     bob.with("If-Match", "\"4\"").delete("/v1/channels/ops").problem(403, "rank");
 }
 
+/// A list is for any of its views; the weak ones in it, and what is none of ours,
+/// are never meant.
+#[test]
+fn an_order_for_one_of_several_views() {
+    let broker = Broker::start();
+    let web = broker.web();
+    let (_, alice) = web.join("ops", "alice");
+    web.join("ops", "bob");
+    web.join("ops", "carol");
+    let promote = "/v1/channels/ops/members/carol/promote";
+    let stale = ["\"1-0\", \"2-0\"", "\"2\",W/\"3\"", "W/\"3\", W/\"2\"", "\"x\", \"2\""];
+    for stale in stale {
+        alice.with("If-Match", stale).post(promote, "{}").problem(412, "fenced");
+    }
+    for wrong in ["3, 2", "\"x\", \"y\"", ","] {
+        alice.with("If-Match", wrong).post(promote, "{}").problem(400, "bad-request");
+    }
+    alice
+        .with("If-Match", "\"2-0\", \"x\",\"3-0\"")
+        .post(promote, r#"{"rank":1}"#)
+        .expect(200, "*");
+}
+
+/// As whatever else is asked, it has only the fields that it has.
+#[test]
+fn what_a_resident_cannot_say_is_refused() {
+    let broker = Broker::start();
+    let web = broker.web();
+    let (_, alice) = web.join("ops", "alice");
+    let own = "/v1/channels/ops/members/alice";
+    for path in ["/renew", "/yield"] {
+        for body in [r#"{"lease":60}"#, "[]", r#"{"op":"renew"}"#, r#"{"member":"alice"}"#] {
+            alice.post(&format!("{own}{path}"), body).problem(400, "bad-request");
+        }
+        alice.post(&format!("{own}{path}?x=1"), "").problem(400, "bad-request");
+        alice.post(&format!("{own}{path}"), "{}").expect(200, "*");
+    }
+    alice.get(&format!("{own}?x=1")).problem(400, "bad-request");
+    alice.get("/v1/channels/ops/commands/1?x=1").problem(400, "bad-request");
+    alice.delete(&format!("{own}?x=1")).problem(400, "bad-request");
+    alice.delete(own).expect(204, "");
+}
+
 /// "One commander … across a restart": a resident keeps its seat as anyone does,
 /// and its token speaks for it.
 #[test]

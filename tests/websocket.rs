@@ -207,6 +207,8 @@ fn what_must_not_come_is_refused_with_a_code() {
         (unmasked, "malformed", 1002),
         (vec![0xf1, 0x80, 0, 0, 0, 0], "malformed", 1002),
         (frame(MORE, true, b"x"), "malformed", 1002),
+        (frame(OpCode::Control(Control::Close), true, &999_u16.to_be_bytes()), "malformed", 1002),
+        (frame(OpCode::Control(Control::Close), true, &1_005_u16.to_be_bytes()), "malformed", 1002),
     ]) {
         let mut page = broker.page("page", "ops");
         let seq = 2 + 2 * n;
@@ -239,6 +241,36 @@ fn a_close_is_answered_in_kind_and_nothing_follows() {
     assert_eq!((u16::from(close.code), close.reason.as_str()), (4_711, "so long"));
     assert!(matches!(page.inner.read(), Err(tungstenite::Error::ConnectionClosed)));
     alice.nothing_else();
+}
+
+/// What was asked before is answered before: at once, from the disk, or when it
+/// is there.
+#[test]
+fn a_close_is_answered_last() {
+    let dir = tempfile::tempdir().unwrap();
+    let broker = Broker::with(|config| config.data = Some(dir.path().into()));
+    for settings in ["", r#","durable":true"#] {
+        let mut page = broker.socket("page");
+        let name = format!("ops{}", settings.len());
+        page.ask(
+            &format!(r#"{{"op":"create","channel":"{name}","history":9{settings}}}"#),
+            r#"{"reply":"create","ok":true,*"#,
+        );
+        page.ask(&format!(r#"{{"op":"sub","channel":"{name}"}}"#), r#"{"reply":"sub","ok":true,*"#);
+        let history = format!(r#"{{"op":"history","channel":"{name}"}}"#);
+        let publish = format!(r#"{{"op":"pub","channel":"{name}","data":1}}"#);
+        let requests = [r#"{"op":"ping"}"#, &publish, &history, r#"{"op":"version"}"#];
+        let mut bytes: Vec<u8> =
+            requests.iter().flat_map(|request| frame(TEXT, true, request.as_bytes())).collect();
+        bytes.extend(frame(OpCode::Control(Control::Close), true, &4_711_u16.to_be_bytes()));
+        page.send_bytes(&bytes);
+        for reply in ["ping", "pub", "history", "version"] {
+            page.expect(&format!(r#"{{"reply":"{reply}","ok":true,*"#));
+        }
+        let Message::Close(Some(close)) = page.next() else { panic!("it is closed") };
+        assert_eq!(u16::from(close.code), 4_711);
+        assert!(matches!(page.inner.read(), Err(tungstenite::Error::ConnectionClosed)));
+    }
 }
 
 #[test]

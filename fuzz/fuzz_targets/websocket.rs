@@ -37,6 +37,7 @@ fn taken<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Taken {
         let longest = lines[before..].split(|byte| *byte == b'\n').map(<[u8]>::len).max();
         assert!(longest.unwrap_or(0) <= MESSAGE_MAX);
     }
+    decoder.answer_close(&mut answers);
     (lines, answers, decoder.end())
 }
 

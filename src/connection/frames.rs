@@ -45,18 +45,28 @@ impl Frames {
         decoder.take(bytes, room, answers);
         room
     }
+
+    /// Answers the client's close, if it has closed, behind all other answers.
+    pub(super) fn answer_close(&mut self, answers: &mut Vec<u8>) {
+        if let Some(decoder) = &mut self.0 {
+            decoder.answer_close(answers);
+        }
+    }
 }
 
 impl Connection {
     /// If the frames have ended, and all before that is answered, the
-    /// connection does.
+    /// connection does; unless it does already, for a reason that came before.
     pub(super) fn end_with_frames(&mut self, now_ms: u64) {
+        if self.closing.is_some() {
+            return;
+        }
         match self.frames.end().filter(|_| self.unfinished.is_empty()) {
             None => {}
             Some(End::Refused(reason)) => self.close(reason, now_ms),
             Some(End::Closed) => {
                 self.close(Close::Lost, now_ms);
-                // What the client said last has been answered in kind.
+                // It listens for nothing but its answers, and the last of them.
                 self.outgoing.seal();
                 self.input_ended = true;
             }

@@ -350,7 +350,9 @@ impl Connection {
             // First this: who hears the good-bye may come back at once, and
             // wants the same name.
             self.end(reason);
-            if !self.input_ended {
+            if self.input_ended {
+                self.frames.answer_close(self.outgoing.answers());
+            } else {
                 self.outgoing.frame(&Frame::Bye { reason });
             }
         }

@@ -41,7 +41,7 @@ pub(super) struct Outgoing {
     pub(super) muted: bool,
     /// A gap was due to a client that cannot be told of one.
     missed: bool,
-    /// Nothing comes after what is in `control`.
+    /// Nothing comes after the answers.
     is_sealed: bool,
 }
 
@@ -61,13 +61,12 @@ impl Outgoing {
         &mut self.control
     }
 
-    /// The last word is among the answers: nothing may follow it.
+    /// The client hears its answers, and nothing else any more.
     pub(super) fn seal(&mut self) {
         self.is_sealed = true;
-        self.withheld = None;
     }
 
-    /// Whether nothing may follow.
+    /// Whether it does.
     pub(super) fn is_sealed(&self) -> bool {
         self.is_sealed
     }

@@ -8,6 +8,7 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use hyper::StatusCode;
 use hyper::body::{Body as _, Incoming};
+use hyper::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderMap, HeaderValue, TRANSFER_ENCODING};
 use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -62,6 +63,28 @@ impl Deref for Held {
     fn deref(&self) -> &[u8] {
         &self.bytes
     }
+}
+
+/// That a body is sent as it is, whole or in chunks.
+///
+/// # Errors
+/// 501 for another transfer coding, 415 for another content coding.
+pub fn check_codings(headers: &HeaderMap) -> Result<(), Problem> {
+    let codings = |name| {
+        let values = headers.get_all(name).iter().map(|value| value.to_str().unwrap_or("?"));
+        values.flat_map(|value| value.split(',')).map(str::trim).filter(|word| !word.is_empty())
+    };
+    let mut transfer = codings(TRANSFER_ENCODING).enumerate();
+    if transfer.any(|(at, coding)| at > 0 || !coding.eq_ignore_ascii_case("chunked")) {
+        let text = "of the transfer codings only chunked is read here, by itself";
+        return Err(Problem::new(StatusCode::NOT_IMPLEMENTED, Code::Unavailable, text));
+    }
+    if codings(CONTENT_ENCODING).any(|coding| !coding.eq_ignore_ascii_case("identity")) {
+        let text = "send it as it is: no Content-Encoding is read here";
+        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::BadRequest, text)
+            .with(ACCEPT_ENCODING, HeaderValue::from_static("identity")));
+    }
+    Ok(())
 }
 
 /// Reads a body to its end.

@@ -23,6 +23,8 @@ pub struct Caller {
     closing: OnceLock<Close>,
     /// The connection goes on as a WebSocket.
     is_upgraded: AtomicBool,
+    /// The body of the request under way has yet to be read.
+    has_unread_body: AtomicBool,
 }
 
 /// It speaks for itself.
@@ -45,6 +47,7 @@ impl Caller {
             speaker: Speaker::new(broker.clone(), client),
             closing: OnceLock::new(),
             is_upgraded: AtomicBool::new(false),
+            has_unread_body: AtomicBool::new(false),
         }
     }
 
@@ -61,6 +64,17 @@ impl Caller {
     /// Whether it does.
     pub fn is_upgraded(&self) -> bool {
         self.is_upgraded.load(Ordering::Relaxed)
+    }
+
+    /// Whether the request under way has a body that has yet to be read.
+    pub fn owes_body(&self, owes: bool) {
+        self.has_unread_body.store(owes, Ordering::Relaxed);
+    }
+
+    /// Whether it has. Then the answer is the connection's last: where the next
+    /// request would begin nobody knows.
+    pub fn has_unread_body(&self) -> bool {
+        self.has_unread_body.load(Ordering::Relaxed)
     }
 
     /// Why the connection is to be closed, once it is.

@@ -3,6 +3,7 @@
 use super::answer::{self, Answer};
 use super::exchange::Exchange;
 use super::problem::Problem;
+use super::views;
 use crate::error::{Code, Fault};
 use crate::frame::Outcome;
 use crate::resident::{Given, Resident};
@@ -61,7 +62,7 @@ pub async fn give(mut exchange: Exchange) -> Result<Answer, Problem> {
 /// 410 for a command that is not remembered, 401 without a token.
 pub fn look_up(exchange: &Exchange) -> Result<Answer, Problem> {
     let resident = exchange.member()?;
-    Ok(answer::json(StatusCode::OK, results(&resident, seq(exchange)?)?))
+    views::json(exchange, None, results(&resident, exchange.number("seq")?)?)
 }
 
 /// The commands that wait for a resident's answer; at once, or when there is
@@ -90,20 +91,18 @@ pub async fn due(exchange: Exchange) -> Result<Answer, Problem> {
         .text("member", &resident.name)
         .number("count", count)
         .end_with_rows(&rows);
-    Ok(answer::json(StatusCode::OK, out))
+    views::json(&exchange, None, out)
 }
 
 /// How long somebody would wait.
 fn wait(exchange: &Exchange) -> Result<Duration, Fault> {
-    let query = exchange.head.uri.query().unwrap_or_default();
-    let mut wait = 0;
-    for (key, value) in url::form_urlencoded::parse(query.as_bytes()) {
-        let seconds = value.parse().ok().filter(|seconds| *seconds <= WAIT_SECONDS_MAX);
-        wait = seconds.filter(|_| key == "wait").ok_or_else(|| {
-            bad(format!("the query is wait, and up to {WAIT_SECONDS_MAX} whole seconds"))
-        })?;
+    let query = exchange.query();
+    let mut fields = json::Fields::of("the address", &[&query])?;
+    let seconds = fields.number("wait")?.unwrap_or(0);
+    if seconds > WAIT_SECONDS_MAX {
+        return Err(bad(format!("wait is at most {WAIT_SECONDS_MAX} seconds, not {seconds}")));
     }
-    Ok(Duration::from_secs(wait))
+    fields.done_here().map(|()| Duration::from_secs(seconds))
 }
 
 /// The commands that wait for an answer, if there are any, and how many.
@@ -129,12 +128,6 @@ pub async fn answer(mut exchange: Exchange) -> Result<Answer, Problem> {
     let reading = resident.speaker.ask(json::ask("ack", "the body", &[&address, &body])?).await?;
     resident.drop_answered();
     Ok(answer::json(StatusCode::OK, reading.object()))
-}
-
-/// The command that the path names.
-fn seq(exchange: &Exchange) -> Result<u64, Fault> {
-    let seq = exchange.part("seq");
-    seq.parse().map_err(|_| bad(format!("{} is no seq", crate::error::quoted(seq))))
 }
 
 /// What has come of a command so far.

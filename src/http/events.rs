@@ -26,7 +26,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The last event that a client has, when it comes back.
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
@@ -49,7 +49,9 @@ const TURNS: usize = 16;
 /// As for `sub`.
 pub async fn observe(exchange: Exchange) -> Result<Answer, Problem> {
     let address = exchange.address();
-    let Request::Sub { channel, start, .. } = json::ask("sub", "the address", &[&address])? else {
+    let Request::Sub { channel, start, create: false, echo: true, .. } =
+        json::ask("sub", "the address", &[&address])?
+    else {
         return Err(Fault::new(Code::BadRequest, "one channel, with from or last").into());
     };
     let broker = &exchange.http.broker;
@@ -89,15 +91,44 @@ struct Events {
     caller: Arc<Caller>,
     is_open: bool,
     has_ended: bool,
-    silence: Pin<Box<dyn Future<Output = ()> + Send>>,
-    /// Something was sent since the silence was measured last.
-    has_spoken: bool,
+    silence: Silence,
+}
+
+/// How long nothing has been sent.
+struct Silence {
+    most: Duration,
+    since: Instant,
+    /// When it may have lasted too long.
+    end: Pin<Box<dyn Future<Output = ()> + Send>>,
+}
+
+impl Silence {
+    /// One that begins now, and is to last so long.
+    fn new(most: Duration) -> Self {
+        Silence { most, since: Instant::now(), end: Box::pin(runtime::sleep(most)) }
+    }
+
+    /// Something is sent: it begins anew.
+    fn begin(&mut self) {
+        self.since = Instant::now();
+    }
+
+    /// Whether it has lasted too long; whoever asks is woken when it has.
+    fn is_over(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut is_over = false;
+        while self.end.as_mut().poll(cx).is_ready() {
+            let rest = self.most.saturating_sub(self.since.elapsed());
+            is_over |= rest.is_zero();
+            self.end = Box::pin(runtime::sleep(if rest.is_zero() { self.most } else { rest }));
+        }
+        is_over
+    }
 }
 
 impl Events {
     fn new(broker: Arc<Broker>, caller: Arc<Caller>) -> Self {
-        let silence = Box::pin(runtime::sleep(SILENCE_MAX));
-        Events { broker, caller, is_open: false, has_ended: false, silence, has_spoken: false }
+        let silence = Silence::new(SILENCE_MAX);
+        Events { broker, caller, is_open: false, has_ended: false, silence }
     }
 
     /// Reads on, and puts what is to be sent behind `own`.
@@ -136,16 +167,6 @@ impl Events {
         }
         own.into()
     }
-
-    /// Whether nothing was sent for too long.
-    fn is_silent(&mut self, cx: &mut Context<'_>) -> bool {
-        let mut is_silent = false;
-        while self.silence.as_mut().poll(cx).is_ready() {
-            is_silent |= !std::mem::take(&mut self.has_spoken);
-            self.silence = Box::pin(runtime::sleep(SILENCE_MAX));
-        }
-        is_silent
-    }
 }
 
 impl Body for Events {
@@ -161,11 +182,11 @@ impl Body for Events {
         }
         let is_open = std::mem::replace(&mut self.is_open, true);
         let mut part = self.read(cx, if is_open { Vec::new() } else { OPENING.to_vec() });
-        if self.is_silent(cx) && !part.has_remaining() {
+        if self.silence.is_over(cx) && !part.has_remaining() {
             part = COMMENT.to_vec().into();
         }
         if part.has_remaining() {
-            self.has_spoken = true;
+            self.silence.begin();
             return Poll::Ready(Some(Ok(hyper::body::Frame::data(part))));
         }
         Poll::Pending
@@ -173,5 +194,27 @@ impl Body for Events {
 
     fn is_end_stream(&self) -> bool {
         self.has_ended
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::poll_fn;
+
+    /// Measured from what was sent last, not from when it was measured last: that
+    /// may be twice as long.
+    #[test]
+    fn a_silence_begins_with_what_was_sent_last() {
+        let most = Duration::from_secs(1);
+        let mut silence = Silence::new(most);
+        runtime::block_on(runtime::sleep(Duration::from_millis(100)));
+        silence.begin();
+        let spoken = Instant::now();
+        runtime::block_on(poll_fn(|cx| {
+            if silence.is_over(cx) { Poll::Ready(()) } else { Poll::Pending }
+        }));
+        let lasted = spoken.elapsed();
+        assert!(most.mul_f64(0.99) < lasted && lasted < most.mul_f64(1.6), "{lasted:?}");
     }
 }

@@ -5,18 +5,23 @@ use super::caller::Caller;
 use super::fields::Fields;
 use super::problem::Problem;
 use super::{Http, body, views};
-use crate::error::{Code, Fault};
+use crate::error::{Code, Fault, quoted};
 use crate::wire::json;
 use bytes::Bytes;
 use hyper::StatusCode;
-use hyper::body::Incoming;
-use hyper::header::{CONTENT_TYPE, HeaderName};
+use hyper::body::{Body as _, Incoming};
+use hyper::header::{CONTENT_TYPE, EXPECT, HeaderName};
 use hyper::http::request::Parts;
 use std::sync::Arc;
 
 /// The key of a message or a command, as a header: what the field `key` is in a
 /// body.
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// What a body is that has fields.
+const JSON: &str = "application/json";
+/// What a text may be called that is UTF-8.
+const CHARSETS: [&str; 3] = ["utf-8", "utf8", "us-ascii"];
 
 /// One request.
 pub struct Exchange {
@@ -54,28 +59,70 @@ impl Exchange {
     /// The kind of the body, without its parameters, in lower case.
     ///
     /// # Errors
-    /// [`Code::BadRequest`] for a header that is none.
-    pub fn kind(&self) -> Result<Option<String>, Fault> {
-        let kind = self.header(&CONTENT_TYPE)?;
-        Ok(kind.map(|kind| {
-            let kind = kind.split(';').next().unwrap_or_default();
-            kind.trim().to_ascii_lowercase()
-        }))
+    /// 400 for a header that is none; 415 for a charset that is not UTF-8.
+    pub fn kind(&self) -> Result<Option<String>, Problem> {
+        let Some(kind) = self.header(&CONTENT_TYPE)? else { return Ok(None) };
+        let mut words = kind.split(';').map(str::trim);
+        let kind = words.next().unwrap_or_default().to_ascii_lowercase();
+        let mut parameters = words.filter_map(|word| word.split_once('='));
+        let charset = parameters.find(|(name, _)| name.eq_ignore_ascii_case("charset"));
+        let charset = charset.map_or(CHARSETS[0], |(_, charset)| charset.trim_matches('"'));
+        if CHARSETS.iter().any(|known| known.eq_ignore_ascii_case(charset)) {
+            return Ok(Some(kind));
+        }
+        let text = format!("send it as UTF-8, not as {}", quoted(charset));
+        Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::BadRequest, text))
     }
 
     /// What the address says, as a JSON object: the named parts of the path and
     /// the query.
     pub fn address(&self) -> Vec<u8> {
-        let query = self.head.uri.query().unwrap_or_default();
-        let query = url::form_urlencoded::parse(query.as_bytes());
         let mut fields = Fields::default();
         for (key, value) in &self.parts {
             fields.add(key, value);
         }
-        for (key, value) in query {
+        self.add_query(fields)
+    }
+
+    /// What the query says, as a JSON object.
+    pub fn query(&self) -> Vec<u8> {
+        self.add_query(Fields::default())
+    }
+
+    fn add_query(&self, mut fields: Fields) -> Vec<u8> {
+        let query = self.head.uri.query().unwrap_or_default();
+        for (key, value) in url::form_urlencoded::parse(query.as_bytes()) {
             fields.add(&key, &value);
         }
         fields.end()
+    }
+
+    /// A named part of the path that is a whole number.
+    ///
+    /// # Errors
+    /// [`Code::BadRequest`] if it is none.
+    pub fn number(&self, name: &str) -> Result<u64, Fault> {
+        let mut part = Fields::default();
+        part.add(name, self.part(name));
+        json::Fields::of("the address", &[&part.end()])?.need_number(name)
+    }
+
+    /// That the query has no fields.
+    ///
+    /// # Errors
+    /// [`Code::BadRequest`] if it has.
+    pub fn has_no_query(&self) -> Result<(), Fault> {
+        json::Fields::of("the address", &[&self.query()])?.done_here()
+    }
+
+    /// That neither query nor body has fields.
+    ///
+    /// # Errors
+    /// The same, and as [`Exchange::read_object`] has them.
+    pub async fn says_nothing(&mut self) -> Result<(), Problem> {
+        self.has_no_query()?;
+        let body = self.read_object().await?;
+        Ok(json::Fields::of("the body", &[&body])?.done_here()?)
     }
 
     /// The key by which a repetition is known, if the header has one, as a JSON
@@ -96,7 +143,9 @@ impl Exchange {
     /// # Errors
     /// As [`body::read`] has them.
     pub async fn read_body(&mut self) -> Result<body::Held, Problem> {
-        body::read(&self.http, &mut self.body).await
+        let body = body::read(&self.http, &mut self.body).await?;
+        self.caller.owes_body(false);
+        Ok(body)
     }
 
     /// Reads the body, if there is one: a JSON object.
@@ -105,12 +154,17 @@ impl Exchange {
     /// The same, and 415 for a body of another kind.
     pub async fn read_object(&mut self) -> Result<body::Held, Problem> {
         let kind = self.kind()?;
-        let body = self.read_body().await?;
-        match kind.as_deref() {
-            _ if body.is_empty() => Ok(body::Held::of(Bytes::from_static(b"{}"))),
-            Some("application/json") => Ok(body),
-            _ => Err(unread("application/json")),
+        let is_json = kind.as_deref() == Some(JSON);
+        // Who waits to be told to go on is not told so for nothing.
+        let is_foreign = kind.is_some() || self.head.headers.contains_key(EXPECT);
+        if !is_json && is_foreign && !self.body.is_end_stream() {
+            return Err(unread(JSON));
         }
+        let body = self.read_body().await?;
+        if body.is_empty() {
+            return Ok(body::Held::of(Bytes::from_static(b"{}")));
+        }
+        if is_json { Ok(body) } else { Err(unread(JSON)) }
     }
 
     /// Asks what the address and the body say.

@@ -1,23 +1,29 @@
 //! What an address says, as a JSON object.
 
 use crate::wire::json::string;
+use serde::de::IgnoredAny;
 
-/// Fields that are texts, even if they look like a number: names are.
-const TEXTS: [&str; 3] = ["channel", "member", "name"];
+/// Fields that are texts, even if they look like something else: names are.
+const TEXTS: [&str; 7] = ["callback", "channel", "key", "member", "name", "reason", "text"];
 
 /// An object that is written field by field.
 #[derive(Debug, Default)]
 pub struct Fields(Vec<u8>);
 
 impl Fields {
-    /// One more field: a number if it can be one.
+    /// One more field: a number, `true` or `false` if it can be one.
     pub fn add(&mut self, key: &str, value: &str) {
-        match value.parse::<u64>() {
-            Ok(number) if !TEXTS.contains(&key) => {
-                self.key(key);
-                self.0.extend_from_slice(number.to_string().as_bytes());
-            }
-            _ => self.text(key, value),
+        if TEXTS.contains(&key) {
+            return self.text(key, value);
+        }
+        // JSON has no noughts before a number, but people do.
+        let number = value.parse::<u64>().map(|number| number.to_string());
+        let value = number.as_deref().unwrap_or(value);
+        if matches!(value, "true" | "false") || is_number(value) {
+            self.key(key);
+            self.0.extend_from_slice(value.as_bytes());
+        } else {
+            self.text(key, value);
         }
     }
 
@@ -43,18 +49,49 @@ impl Fields {
     }
 }
 
+/// Whether this is a number of JSON, and nothing around it.
+fn is_number(word: &str) -> bool {
+    let is_begun = word.starts_with(|c: char| c == '-' || c.is_ascii_digit());
+    let is_ended = word.ends_with(|c: char| c.is_ascii_digit());
+    is_begun && is_ended && serde_json::from_str::<IgnoredAny>(word).is_ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_numbers_and_names_are_texts() {
-        let mut fields = Fields::default();
-        for (key, value) in [("channel", "7"), ("from", "12"), ("last", "x\"y"), ("a\n", "-1")] {
+    fn a_value_is_what_it_looks_like_and_a_name_is_a_text() {
+        for (key, value, said) in [
+            ("channel", "7", r#""7""#),
+            ("name", "true", r#""true""#),
+            ("key", "1", r#""1""#),
+            ("from", "12", "12"),
+            ("from", "-1", "-1"),
+            ("from", "007", "7"),
+            ("term", "99999999999999999999", "99999999999999999999"),
+            ("hold", "0.5", "0.5"),
+            ("hold", "00.5", r#""00.5""#),
+            ("hold", "1.", r#""1.""#),
+            ("hold", " 1", r#"" 1""#),
+            ("hold", "1 ", r#""1 ""#),
+            ("create", "true", "true"),
+            ("create", "false", "false"),
+            ("create", "True", r#""True""#),
+            ("create", "null", r#""null""#),
+            ("last", "x\"y", r#""x\"y""#),
+            ("last", "", r#""""#),
+            ("last", "[1]", r#""[1]""#),
+        ] {
+            let mut fields = Fields::default();
             fields.add(key, value);
+            let object = String::from_utf8(fields.end()).unwrap();
+            assert_eq!(object, format!("{{\"{key}\":{said}}}"));
         }
-        let object = String::from_utf8(fields.end()).unwrap();
-        assert_eq!(object, r#"{"channel":"7","from":12,"last":"x\"y","a\n":"-1"}"#);
+        let mut fields = Fields::default();
+        fields.add("a\n", "1");
+        fields.add("b", "x");
+        assert_eq!(fields.end(), br#"{"a\n":1,"b":"x"}"#);
         assert_eq!(Fields::default().end(), b"{}");
     }
 }

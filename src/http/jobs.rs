@@ -5,6 +5,7 @@ use super::answer::{self, Answer};
 use super::authority::unknown;
 use super::exchange::Exchange;
 use super::problem::Problem;
+use super::views;
 use crate::error::{Code, Fault};
 use crate::frame::JobState;
 use crate::reply::Line;
@@ -22,8 +23,9 @@ use uuid::Uuid;
 /// As for the job's verb.
 pub async fn begin(mut exchange: Exchange) -> Result<Answer, Problem> {
     let resident = exchange.resident()?;
-    let body = exchange.read_object().await?;
-    let Request::Job { verb, to, arguments } = json::ask_job("the body", &body)? else {
+    let (query, body) = (exchange.query(), exchange.read_object().await?);
+    let request = json::ask_job("the body", &[&query, &body])?;
+    let Request::Job { verb, to, arguments } = request else {
         return Err(Fault::new(Code::Internal, "a job was read as something else").into());
     };
     drop(body);
@@ -54,7 +56,7 @@ pub fn look(exchange: &Exchange) -> Result<Answer, Problem> {
     let line = Line::new("job").at("job", job).at("state", shown.state.as_str());
     let line = line.at("verb", shown.verb).with("since", shown.since).with("text", &*shown.text);
     let is_over = !matches!(shown.state, JobState::Queued | JobState::Running);
-    let answer = answer::json(StatusCode::OK, Reading::from(line).object());
+    let answer = views::answer(exchange, &Reading::from(line))?;
     Ok(answer::with(answer, CACHE_CONTROL, if is_over { "private" } else { "no-store" }))
 }
 
@@ -71,11 +73,7 @@ pub fn end(exchange: &Exchange) -> Result<Answer, Problem> {
 /// The job that the path names, and who asks: a resident, or whoever has the
 /// job's own token.
 fn owner(exchange: &Exchange) -> Result<(Owner, u64), Problem> {
-    let part = exchange.part("job");
-    let job = part.parse().map_err(|_| {
-        let shown = crate::error::quoted(part);
-        Fault::new(Code::BadRequest, format!("a job is a whole number, not {shown}"))
-    })?;
+    let job = exchange.number("job")?;
     let key = exchange.header(&AUTHORIZATION)?.and_then(|header| {
         let (_, token) = header.split_once(' ')?;
         token.trim().parse().ok()

@@ -15,29 +15,34 @@ use crate::wire::json;
 use crate::wire::rules::bad;
 use hyper::StatusCode;
 use hyper::header::{CACHE_CONTROL, LOCATION};
-use serde::Deserialize;
 
 /// What somebody says who comes in.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug)]
 struct Joining {
     /// Its name; a guest's if there is none.
     name: Option<String>,
     /// Whether to make the channel if it is missing.
-    create: Option<bool>,
+    create: bool,
     /// The URL to call with what it is to be told.
     callback: Option<String>,
     /// What it is to be told besides.
-    events: Option<Vec<String>>,
+    events: Vec<String>,
 }
 
 impl Joining {
+    /// What these objects say together.
+    fn read(objects: &[&[u8]]) -> Result<Joining, Fault> {
+        let mut fields = json::Fields::of("the body", objects)?;
+        let (name, create) = (fields.string("name")?, fields.flag("create")?);
+        let (callback, events) = (fields.string("callback")?, fields.texts("events")?);
+        fields.done_here().map(|()| Joining { name, create, callback, events })
+    }
+
     /// Its call-back, if it wants one.
     fn callback(&self) -> Result<Option<Callback>, Fault> {
-        let events = self.events.as_deref().unwrap_or_default();
         match &self.callback {
-            Some(url) => Callback::new(url, events.iter().map(String::as_str)).map(Some),
-            None if events.is_empty() => Ok(None),
+            Some(url) => Callback::new(url, self.events.iter().map(String::as_str)).map(Some),
+            None if self.events.is_empty() => Ok(None),
             None => Err(bad("events are for a callback, which is missing")),
         }
     }
@@ -48,9 +53,8 @@ impl Joining {
 /// # Errors
 /// As for `hello` and `sub`.
 pub async fn join(mut exchange: Exchange) -> Result<Answer, Problem> {
-    let body = exchange.read_object().await?;
-    let joining: Joining = serde_json::from_slice(&body)
-        .map_err(|e| bad(format!("the body must be one JSON object: {e}")))?;
+    let (query, body) = (exchange.query(), exchange.read_object().await?);
+    let joining = Joining::read(&[&query, &body])?;
     drop(body);
     let callback = match joining.callback()? {
         Some(callback) => Some(exchange.http.couriers.admit(callback).await?),
@@ -61,7 +65,7 @@ pub async fn join(mut exchange: Exchange) -> Result<Answer, Problem> {
     let entry = Entry {
         channel: exchange.part("channel").to_owned(),
         name: joining.name,
-        create: joining.create.unwrap_or_default(),
+        create: joining.create,
         wants: callback.as_ref().map(Admitted::wants).unwrap_or_default(),
         callback: callback.as_ref().map(|callback| callback.record(addr)),
     };

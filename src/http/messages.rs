@@ -22,6 +22,9 @@ use hyper::StatusCode;
 /// is kept for their answers has a limit of its own.
 const MESSAGES_MAX: usize = 100_000;
 
+/// What is read: an object, a text, and objects on lines of their own.
+const KINDS: [&str; 3] = ["application/json", "text/plain", "application/x-ndjson"];
+
 /// Publishes what the body says: as the resident whose token the request has,
 /// or as the guest that the connection is.
 ///
@@ -30,6 +33,10 @@ const MESSAGES_MAX: usize = 100_000;
 pub async fn publish(mut exchange: Exchange) -> Result<Answer, Problem> {
     let (kind, address, key) = (exchange.kind()?, exchange.address(), exchange.key()?);
     let resident = exchange.resident()?;
+    let is_read = |kind: &str| KINDS.contains(&kind);
+    if !kind.as_deref().is_some_and(is_read) {
+        return Err(unread("application/json, text/plain or application/x-ndjson"));
+    }
     let body = exchange.read_body().await?;
     let publisher = Publisher {
         http: &exchange.http,
@@ -38,7 +45,6 @@ pub async fn publish(mut exchange: Exchange) -> Result<Answer, Problem> {
         channel: exchange.part("channel"),
     };
     match kind.as_deref() {
-        Some("application/json") => publisher.one(&[&address, &key, &body]).await,
         Some("text/plain") => {
             let text = std::str::from_utf8(&body).map_err(|_| bad("the body must be UTF-8"))?;
             let mut data = Fields::default();
@@ -50,7 +56,7 @@ pub async fn publish(mut exchange: Exchange) -> Result<Answer, Problem> {
             Err(bad(text).into())
         }
         Some("application/x-ndjson") => publisher.many(&address, &body).await,
-        _ => Err(unread("application/json, text/plain or application/x-ndjson")),
+        _ => publisher.one(&[&address, &key, &body]).await,
     }
 }
 

@@ -49,7 +49,7 @@ use answer::Answer;
 use caller::Caller;
 use exchange::Exchange;
 use futures::{AsyncRead, AsyncWrite, FutureExt};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -172,6 +172,7 @@ async fn dispatch(http: Arc<Http>, caller: Arc<Caller>, request: Request<Incomin
     let (head, body) = request.into_parts();
     let named = http.origins.named(&head.headers).and_then(|o| HeaderValue::from_str(o).ok());
     let shared = (http.clone(), caller.clone());
+    caller.owes_body(!body.is_end_stream());
     let mut answer = match route(shared, head, body).await {
         Ok(answer) => answer,
         Err(problem) => {
@@ -182,7 +183,7 @@ async fn dispatch(http: Arc<Http>, caller: Arc<Caller>, request: Request<Incomin
     let headers = answer.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-cache"));
-    if http.broker.is_stopping() {
+    if http.broker.is_stopping() || caller.has_unread_body() {
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     if let Some(origin) = named {
@@ -205,6 +206,7 @@ async fn route(
     body: Incoming,
 ) -> Result<Answer, Problem> {
     has_one_host(head.version, &head.headers)?;
+    body::check_codings(&head.headers)?;
     let (method, path) = (&head.method, head.uri.path());
     let (act, parts) = match routes::find(method, path) {
         Found::Route(act, parts) => (act, parts),
@@ -225,7 +227,10 @@ async fn route(
     if !matches!(*method, Method::GET | Method::HEAD) {
         http.origins.check(&head.headers)?;
     }
-    let exchange = Exchange { http, caller, head, parts, body };
+    let mut exchange = Exchange { http, caller, head, parts, body };
+    if act.has_no_fields() {
+        exchange.says_nothing().await?;
+    }
     match act {
         Act::Ask(verb) => exchange.ask(verb).await,
         Act::Speak(verb) => members::speak(exchange, verb).await,

@@ -73,6 +73,21 @@ impl Act {
     pub const fn is_for_operators(self) -> bool {
         matches!(self, Act::Live | Act::Ready | Act::Metrics)
     }
+
+    /// Whether all is said by its path, and whoever says more is mistaken.
+    pub const fn has_no_fields(self) -> bool {
+        matches!(
+            self,
+            Act::Describe
+                | Act::Show
+                | Act::Renew
+                | Act::Leave
+                | Act::Yield
+                | Act::Results
+                | Act::LookAtJob
+                | Act::EndJob
+        )
+    }
 }
 
 const fn get(path: &'static str, act: Act) -> Route {

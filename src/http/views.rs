@@ -58,18 +58,32 @@ pub fn tag(view: Option<u64>, object: &[u8]) -> String {
 
 /// The view in which alone a request is to be done: that of the tag of a roster,
 /// a channel or a member. What else was in the answer with that tag does not
-/// count.
+/// count. Of several it is the one that the channel has, if it has one of them.
 ///
 /// # Errors
-/// 400 for what is no such tag; 412 for a weak one, which says too little.
+/// 400 for what is no such tag; 412 for weak ones only, which say too little.
 pub fn expected(exchange: &Exchange) -> Result<Option<u64>, Problem> {
-    let Some(tag) = exchange.header(&IF_MATCH)?.filter(|tag| *tag != "*") else { return Ok(None) };
-    if tag.starts_with("W/") {
-        return Err(Fault::new(Code::Fenced, "a weak tag is not enough to change something").into());
+    let Some(tags) = exchange.header(&IF_MATCH)?.filter(|tags| *tags != "*") else {
+        return Ok(None);
+    };
+    let tags = tags.split(',').map(str::trim);
+    let is_weak = tags.clone().any(|tag| tag.starts_with("W/"));
+    let views: Vec<u64> = tags.filter_map(view).collect();
+    let channel = exchange.http.broker.channel(exchange.part("channel"));
+    let now = channel.map_or(0, |channel| channel.top().1);
+    match views.iter().find(|view| **view == now).or(views.first()) {
+        Some(view) => Ok(Some(*view)),
+        None if is_weak => {
+            let text = "a weak tag is not enough to change something";
+            Err(Fault::new(Code::Fenced, text).into())
+        }
+        None => Err(bad("If-Match is ETags of a roster, a channel or a member, or *").into()),
     }
-    let view = tag.strip_prefix('"').and_then(|tag| tag.split(['-', '"']).next()?.parse().ok());
-    let wrong = || bad("If-Match is the ETag of a roster, a channel or a member, one, or *");
-    Ok(Some(view.ok_or_else(wrong)?))
+}
+
+/// The view that a tag tells of, if it does.
+fn view(tag: &str) -> Option<u64> {
+    tag.strip_prefix('"')?.strip_suffix('"')?.split('-').next()?.parse().ok()
 }
 
 /// Whether a list of tags has this one. A weak one is as good here.

@@ -26,6 +26,7 @@ const KEY_CHARS: usize = 24;
 pub fn upgrade(exchange: &Exchange) -> Result<Answer, Problem> {
     // A page may not listen in on what it must not change.
     exchange.http.origins.check(&exchange.head.headers)?;
+    exchange.has_no_query()?;
     let is_asked_for = exchange.head.method == Method::GET
         && exchange.head.version == Version::HTTP_11
         && names(exchange, &CONNECTION, "upgrade")

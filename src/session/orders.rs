@@ -63,11 +63,11 @@ impl Session {
     }
 
     pub(super) fn unsub(&mut self, name: &str, now_ms: u64) -> Result<Reply, Fault> {
-        let line = Line::new("unsub").at("channel", name);
         if name.contains(['*', '?', '[']) {
             self.unobserve(name, now_ms)?;
-            return Ok(line.into());
+            return Ok(Line::new("unsub").at("pattern", name).into());
         }
+        let mut key = "channel";
         match self.broker.unsubscribe(&self.client, name, now_ms) {
             Ok(ended) => {
                 for (channel, _) in &ended.leavers {
@@ -76,13 +76,16 @@ impl Session {
                 self.leave_behind(ended);
             }
             // A pattern may have no special character in it.
-            Err(fault) => self.unobserve(name, now_ms).map_err(|_| fault)?,
+            Err(fault) => {
+                self.unobserve(name, now_ms).map_err(|_| fault)?;
+                key = "pattern";
+            }
         }
         if self.current.as_deref() == Some(name) {
             self.current = None;
         }
         self.broker.remember_session(&self.client, self.current.as_ref());
-        Ok(line.into())
+        Ok(Line::new("unsub").at(key, name).into())
     }
 
     /// The client has everything of a channel up to this seq.

@@ -38,10 +38,23 @@ impl Dialect {
             &TLS_HANDSHAKE => return Some(Dialect::Tls),
             _ => {}
         }
-        let openings = HTTP_METHODS
-            .iter()
-            .map(|opening| (*opening, Dialect::Http))
-            .chain(NUMSEQ_OPENINGS.iter().map(|opening| (*opening, Dialect::Numseq)));
+        let http = HTTP_METHODS.iter().map(|opening| (*opening, Dialect::Http));
+        let numseq = NUMSEQ_OPENINGS.iter().map(|opening| (*opening, Dialect::Numseq));
+        match first {
+            // A request of HTTP may have an empty line before it (RFC 9112, section
+            // 2.2).
+            [b'\r'] => None,
+            [b'\r', b'\n', rest @ ..] => Dialect::of(http, rest),
+            _ => Dialect::of(http.chain(numseq), first),
+        }
+    }
+
+    /// The one of these that begins so, or else text; `None` while more bytes are
+    /// needed.
+    fn of(
+        openings: impl Iterator<Item = (&'static [u8], Dialect)>,
+        first: &[u8],
+    ) -> Option<Dialect> {
         let mut undecided = false;
         for (opening, dialect) in openings {
             if first.starts_with(opening) {
@@ -148,6 +161,13 @@ mod tests {
             ("\x16\x03\x01", Dialect::Tls),
             ("hello", Dialect::Text),
             ("\n", Dialect::Text),
+            ("\r\nPOST /", Dialect::Http),
+            ("\r\n\r\nGET /", Dialect::Text),
+            ("\nGET /", Dialect::Text),
+            ("\rGET /", Dialect::Text),
+            ("\r\n{", Dialect::Text),
+            ("\r\nINIT,", Dialect::Text),
+            ("\r\nping", Dialect::Text),
             ("GETTING up", Dialect::Text),
             ("PUTTING", Dialect::Text),
             ("INITIAL", Dialect::Text),
@@ -184,5 +204,7 @@ mod tests {
         assert_eq!(sniffed(b"help"), Some((1, Dialect::Text)));
         assert_eq!(sniffed(b""), None);
         assert_eq!(sniffed(b"GET"), None);
+        assert_eq!(sniffed(b"\r\nGE"), None);
+        assert_eq!(sniffed(b"\r\nhelp"), Some((3, Dialect::Text)));
     }
 }

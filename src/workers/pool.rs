@@ -175,6 +175,9 @@ impl Pool {
         if !entry.shown.is_of(owner) {
             return Err(Fault::new(Code::Denied, format!("job {job} is not yours")));
         }
+        if entry.is_cancelled {
+            return Err(Fault::new(Code::Gone, format!("job {job} has been cancelled")));
+        }
         let killer = state.cancel(job);
         drop(state);
         kill(killer);
@@ -206,6 +209,7 @@ impl Pool {
     pub fn list(&self, client: ClientId) -> Vec<Shown> {
         let state = lock(&self.0.state);
         let of_it = state.jobs.values().filter(|entry| entry.shown.client == client);
+        let of_it = of_it.filter(|entry| !entry.is_cancelled);
         of_it.map(|entry| entry.shown.clone()).collect()
     }
 
@@ -308,7 +312,9 @@ impl Shared {
     /// A worker has begun with it.
     pub(super) fn begun(&self, job: JobId) {
         let mut state = lock(&self.state);
-        let Some(entry) = state.jobs.get_mut(&job) else { return };
+        let Some(entry) = state.jobs.get_mut(&job).filter(|entry| !entry.is_cancelled) else {
+            return;
+        };
         entry.shown.state = JobState::Running;
         entry.shown.text = "".into();
         entry.submission.audience.hears(job, JobState::Running, &entry.shown.text);

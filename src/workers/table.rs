@@ -113,6 +113,8 @@ impl Table {
             return None;
         }
         entry.is_cancelled = true;
+        // Whoever looks need not wait for the worker to be gone.
+        (entry.shown.state, entry.shown.text) = (JobState::Cancelled, "".into());
         entry.killer.clone()
     }
 

@@ -282,6 +282,11 @@ fn jobs_are_cancelled_in_every_state() {
     let other = Owner::Key(Uuid::from_u128(1));
     assert_eq!(scene.pool.cancel(other, running).unwrap_err().code, Code::Denied);
     scene.pool.cancel(Owner::Key(KEY), running).unwrap();
+    // At once, whatever its worker is at.
+    let found = scene.pool.find(Owner::Key(KEY), running).unwrap();
+    assert_eq!((found.state, &*found.text), (Cancelled, ""));
+    let again = scene.pool.cancel(Owner::Key(KEY), running);
+    assert_eq!(again.unwrap_err().code, Code::Gone);
     assert_eq!(scene.hear(running, Cancelled), "");
     assert_eq!(scene.pool.list(1), []);
 }

@@ -30,7 +30,10 @@ pub fn decode(line: &[u8]) -> Asked<'_> {
     }
     let request = read.and(id.map(drop)).and(op).and_then(|op| match verb {
         Some("pong") => Ok(None),
-        Some(verb) => request(verb, fields).map(Some),
+        Some(verb) => {
+            let request = request(verb, &mut fields)?;
+            fields.done(verb).map(|()| Some(request))
+        }
         None => Err(rules::unknown(&op)),
     });
     Asked { tag, request }
@@ -42,30 +45,24 @@ pub fn decode(line: &[u8]) -> Asked<'_> {
 /// # Errors
 /// As for a line of the dialect.
 pub fn ask<'a>(verb: &'static str, what: &str, objects: &[&'a [u8]]) -> Result<Request<'a>, Fault> {
-    let mut fields = Fields::default();
-    for object in objects {
-        fields.read(what, object)?;
-    }
-    fields.has_no_address()?;
-    request(verb, fields)
+    let mut fields = Fields::of(what, objects)?;
+    let request = request(verb, &mut fields)?;
+    fields.done_here().map(|()| request)
 }
 
 /// Reads a request for a job, whose verb is the field `job`.
 ///
 /// # Errors
 /// As for a line of the dialect.
-pub fn ask_job<'a>(what: &str, object: &'a [u8]) -> Result<Request<'a>, Fault> {
-    let mut fields = Fields::default();
-    fields.read(what, object)?;
-    fields.has_no_address()?;
+pub fn ask_job<'a>(what: &str, objects: &[&'a [u8]]) -> Result<Request<'a>, Fault> {
+    let mut fields = Fields::of(what, objects)?;
     let verb = fields.need("job")?;
     let known = jobs::find(&verb).ok_or_else(|| {
         let verbs: Vec<&str> = jobs::JOBS.iter().map(|job| job.usage().verb).collect();
         bad(format!("job is one of {}, not {}", verbs.join(", "), quoted(&verb)))
     })?;
     let request = job(known, &mut fields)?;
-    fields.done(known.usage().verb)?;
-    Ok(request)
+    fields.done_here().map(|()| request)
 }
 
 /// Every verb but for the jobs.
@@ -118,9 +115,8 @@ fn name_of_reply(verb: &'static str) -> &'static str {
     if verb == "quit" || OPS.contains(&verb) { verb } else { "job" }
 }
 
-fn request<'a>(verb: &'static str, mut fields: Fields<'a>) -> Result<Request<'a>, Fault> {
-    let f = &mut fields;
-    let request = match verb {
+fn request<'a>(verb: &'static str, f: &mut Fields<'a>) -> Result<Request<'a>, Fault> {
+    Ok(match verb {
         "pub" => publish(f)?,
         "hello" => hello(f)?,
         "create" => create(f)?,
@@ -184,9 +180,7 @@ fn request<'a>(verb: &'static str, mut fields: Fields<'a>) -> Result<Request<'a>
         "ping" => Request::Ping,
         "quit" => Request::Quit,
         verb => job(jobs::find(verb).ok_or_else(|| rules::unknown(verb))?, f)?,
-    };
-    fields.done(verb)?;
-    Ok(request)
+    })
 }
 
 fn publish<'a>(f: &mut Fields<'a>) -> Result<Request<'a>, Fault> {

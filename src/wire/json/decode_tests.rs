@@ -233,13 +233,13 @@ const FAULTS: &[(&str, &str, Code, &str)] = &[
         r#"{"op":"cmd","id":1,"name":"go","timeout":0}"#,
         "cmd",
         Code::BadRequest,
-        "timeout takes seconds",
+        "timeout must be a number of seconds, above 0 and up to 86400, not ",
     ),
     (
         r#"{"op":"cmd","id":1,"name":"go","timeout":1e999}"#,
         "cmd",
         Code::BadRequest,
-        "timeout takes seconds",
+        "timeout must be a number of seconds, above 0 and up to 86400, not ",
     ),
     (
         r#"{"op":"cmd","id":1,"name":"go","timeout":"5"}"#,

@@ -23,6 +23,23 @@ pub struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
+    /// The fields of all these objects together, where it is known by other means
+    /// what is asked; `what` names them.
+    ///
+    /// # Errors
+    /// [`Code::BadRequest`] for what is no JSON object, has a field twice, or says
+    /// what is asked all the same.
+    pub fn of(what: &str, objects: &[&'a [u8]]) -> Result<Fields<'a>, Fault> {
+        let mut fields = Fields::default();
+        for object in objects {
+            fields.read(what, object)?;
+        }
+        match (fields.op, fields.id) {
+            (None, None) => Ok(fields),
+            _ => Err(bad("op and id have no place here: the address says what is asked")),
+        }
+    }
+
     /// Reads an object; `what` names it. What was read before a fault is there,
     /// so that its reply can bear the id.
     ///
@@ -35,18 +52,6 @@ impl<'a> Fields<'a> {
             Ok(_) => bad(format!("{what} must be one JSON object: {e}")),
             Err(_) => bad(format!("{what} must be UTF-8")),
         })
-    }
-
-    /// That it says neither what is asked nor how to call the reply: both are
-    /// known by other means.
-    ///
-    /// # Errors
-    /// [`Code::BadRequest`] if it does.
-    pub fn has_no_address(&self) -> Result<(), Fault> {
-        match (self.op, self.id) {
-            (None, None) => Ok(()),
-            _ => Err(bad("op and id have no place here: the address says what is asked")),
-        }
     }
 
     /// What is asked.
@@ -180,17 +185,22 @@ impl<'a> Fields<'a> {
         Ok(numbers.into_iter().collect())
     }
 
-    /// That no field is left over.
+    /// That no field is left over of a request that came by itself.
     ///
     /// # Errors
     /// [`Code::BadRequest`] otherwise.
     pub fn done(&self, verb: &str) -> Result<(), Fault> {
-        match self.others.first() {
-            None => Ok(()),
-            Some((key, _)) => {
-                Err(bad(format!("{verb} has no field {}; see: help {verb}", quoted(key))))
-            }
-        }
+        let Some((key, _)) = self.others.first() else { return Ok(()) };
+        Err(bad(format!("{verb} has no field {}; see: help {verb}", quoted(key))))
+    }
+
+    /// The same, of one whose verb its sender need not know.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn done_here(&self) -> Result<(), Fault> {
+        let Some((key, _)) = self.others.first() else { return Ok(()) };
+        Err(bad(format!("there is no field {} here", quoted(key))))
     }
 }
 
@@ -233,10 +243,10 @@ pub fn number<'a, T: Deserialize<'a>>(key: &str, value: &'a RawValue) -> Result<
 /// # Errors
 /// [`Code::BadRequest`] if it is no number above 0 and up to `most`.
 pub fn seconds(key: &str, value: &RawValue, most: f64) -> Result<Duration, Fault> {
-    if value.get().starts_with(['"', '[', '{', 't', 'f']) {
-        return Err(wrong(key, "a number of seconds", value.get()));
-    }
-    rules::seconds(key, value.get(), most)
+    // What is no number is none of seconds either.
+    rules::seconds(key, value.get(), most).map_err(|_| {
+        wrong(key, &format!("a number of seconds, above 0 and up to {most}"), value.get())
+    })
 }
 
 struct Object<'f, 'a>(&'f mut Fields<'a>);

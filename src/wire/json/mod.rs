@@ -20,6 +20,7 @@ mod write;
 pub use decode::{ask, ask_job, decode};
 pub use encode::{Rows, cut, fault, object, reply};
 pub use entries::{entry, form};
+pub use fields::Fields;
 pub use frames::frame;
 pub use write::{Object, string};
 

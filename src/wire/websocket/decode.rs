@@ -4,7 +4,7 @@ use crate::error::Close;
 use std::io::{self, Cursor, Read, Write};
 use tungstenite::error::Error;
 use tungstenite::protocol::frame::FrameHeader;
-use tungstenite::protocol::frame::coding::{Data, OpCode};
+use tungstenite::protocol::frame::coding::{CloseCode, Control, Data, OpCode};
 use tungstenite::protocol::{Message, Role, WebSocketConfig, WebSocketContext};
 
 /// Bytes that are taken over at once: enough for most requests, and little to
@@ -14,7 +14,8 @@ const READ_BYTES: usize = 4 * 1024;
 /// How the input of a WebSocket has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// The client has closed it, and has its answer: nothing may follow that.
+    /// The client has closed it, and waits for an answer: nothing may follow
+    /// that.
     Closed,
     /// What came is refused: the broker is to close it, for this reason.
     Refused(Close),
@@ -27,7 +28,8 @@ pub struct Decoder {
     message_max: usize,
     /// The beginning of a frame.
     begun: Vec<u8>,
-    /// What knows of the message whose next fragment has yet to come.
+    /// What knows of the message whose next fragment has yet to come, or of the
+    /// close that has yet to be answered.
     open: Option<Box<WebSocketContext>>,
     end: Option<End>,
 }
@@ -56,8 +58,8 @@ impl Decoder {
     }
 
     /// Takes what came next. Whole messages are appended to `lines`, each with
-    /// a line's end; what has to be answered at once (a ping, a close) is
-    /// answered to `answers`.
+    /// a line's end; what has to be answered at once (a ping) is answered to
+    /// `answers`.
     pub fn take(&mut self, bytes: &[u8], lines: &mut Vec<u8>, answers: &mut Vec<u8>) {
         if self.end.is_some() {
             return;
@@ -72,13 +74,23 @@ impl Decoder {
         let whole = self.whole(bytes);
         let (now, later) = bytes.split_at(whole.bytes);
         self.end = self.serve(now, whole.is_open, lines, answers).or(whole.end);
-        if self.end.is_some() {
-            self.open = None;
+        if let Some(end) = self.end {
+            // All that is kept is the answer to a close.
+            self.open.take_if(|_| end != End::Closed);
         } else if now.is_empty() {
             // One byte after the other must not copy them all each time.
             self.begun = if begun.is_empty() { later.to_vec() } else { begun };
         } else {
             self.begun = later.to_vec();
+        }
+    }
+
+    /// Answers the client's close, if that is how the input has ended, and once:
+    /// when all that came before it is answered.
+    pub fn answer_close(&mut self, answers: &mut Vec<u8>) {
+        if let Some(mut context) = self.open.take_if(|_| self.end == Some(End::Closed)) {
+            // Once it is written this says that all is over.
+            let _ = context.flush(&mut Wire { frames: &[], answers });
         }
     }
 
@@ -97,16 +109,19 @@ impl Decoder {
                 }
                 Ok(Some((header, len))) => {
                     // Neither is more than there is of either.
-                    let end = cursor.position().saturating_add(len);
-                    let end = usize::try_from(end).unwrap_or(usize::MAX);
-                    if end > bytes.len() - whole.bytes {
-                        return whole;
+                    let position = |position| usize::try_from(position).unwrap_or(usize::MAX);
+                    let start = position(cursor.position());
+                    let end = start.saturating_add(position(len));
+                    let Some(payload) = cursor.get_ref().get(start..end) else { return whole };
+                    if has_wrong_code(&header, payload) {
+                        Close::Malformed
+                    } else {
+                        whole.bytes += end;
+                        if matches!(header.opcode, OpCode::Data(_)) {
+                            whole.is_open = !header.is_final;
+                        }
+                        continue;
                     }
-                    whole.bytes += end;
-                    if matches!(header.opcode, OpCode::Data(_)) {
-                        whole.is_open = !header.is_final;
-                    }
-                    continue;
                 }
             };
             whole.end = Some(End::Refused(refused));
@@ -134,8 +149,7 @@ impl Decoder {
                     lines.push(b'\n');
                 }
                 Ok(Message::Close(_)) => {
-                    // The answer is written, and then this says that all is over.
-                    let _ = context.flush(&mut wire);
+                    self.open = Some(context);
                     return Some(End::Closed);
                 }
                 Ok(Message::Binary(_)) => return Some(End::Refused(Close::Binary)),
@@ -159,6 +173,17 @@ impl Decoder {
             .max_frame_size(Some(self.message_max));
         WebSocketContext::new(Role::Server, Some(config))
     }
+}
+
+/// Whether this is a close whose code is none that may be sent (RFC 6455, section
+/// 7.4).
+fn has_wrong_code(header: &FrameHeader, payload: &[u8]) -> bool {
+    let (OpCode::Control(Control::Close), [high, low, ..]) = (header.opcode, payload) else {
+        return false;
+    };
+    let [first, second, ..] = header.mask.unwrap_or_default();
+    let code = u16::from_be_bytes([high ^ first, low ^ second]);
+    !CloseCode::from(code).is_allowed()
 }
 
 /// What tungstenite takes for the socket: it reads what is there, and its

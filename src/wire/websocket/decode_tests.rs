@@ -4,7 +4,6 @@ use super::*;
 use proptest::prelude::*;
 use tungstenite::protocol::CloseFrame;
 use tungstenite::protocol::frame::Frame;
-use tungstenite::protocol::frame::coding::{CloseCode, Control};
 
 const MAX: usize = 300;
 const TEXT: OpCode = OpCode::Data(Data::Text);
@@ -30,7 +29,7 @@ fn closed(code: u16) -> Vec<u8> {
     sent(OpCode::Control(Control::Close), true, frame.payload())
 }
 
-/// The lines in these pieces, what is answered, and how it ends.
+/// The lines in these pieces, what is answered, a close last, and how it ends.
 fn taken<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (String, Vec<u8>, Option<End>) {
     let mut decoder = Decoder::new(MAX);
     let (mut lines, mut answers) = (Vec::new(), Vec::new());
@@ -38,6 +37,7 @@ fn taken<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (String, Vec<u8>, Op
         decoder.take(piece, &mut lines, &mut answers);
         assert!(decoder.begun.len() < MAX + 14, "no more than a frame is kept");
     }
+    decoder.answer_close(&mut answers);
     (String::from_utf8(lines).unwrap(), answers, decoder.end())
 }
 
@@ -119,6 +119,13 @@ fn what_must_not_come_is_refused() {
         (vec![sent(PING, true, &[b'x'; 126])], Close::Malformed),
         (vec![sent(PING, false, b"x")], Close::Malformed),
         (vec![sent(OpCode::Control(Control::Close), true, b"x")], Close::Malformed),
+        (vec![closed(0)], Close::Malformed),
+        (vec![closed(999)], Close::Malformed),
+        (vec![closed(1004)], Close::Malformed),
+        (vec![closed(1005)], Close::Malformed),
+        (vec![closed(1015)], Close::Malformed),
+        (vec![closed(2999)], Close::Malformed),
+        (vec![closed(5000)], Close::Malformed),
         (vec![sent(binary, true, b"")], Close::Binary),
         (vec![sent(binary, false, b"x"), sent(MORE, true, b"x")], Close::Binary),
         (vec![sent(TEXT, true, b"\xff")], Close::NotUtf8),
@@ -136,14 +143,24 @@ fn what_must_not_come_is_refused() {
 
 #[test]
 fn a_close_is_answered_in_kind_and_is_the_end() {
-    for (code, answered) in [(1000_u16, 1000_u16), (1001, 1001), (4711, 4711), (1005, 1002)] {
+    for code in [1000_u16, 1001, 1013, 3000, 4711] {
         let all = [sent(TEXT, true, b"last"), closed(code), sent(TEXT, true, b"no")].concat();
         let (lines, answers, end) = taken([&all[..]]);
         assert_eq!((&*lines, end), ("last\n", Some(End::Closed)));
         assert_eq!(answers[0], 0x88);
-        assert_eq!(answers[2..4], answered.to_be_bytes());
+        assert_eq!(answers[2..4], code.to_be_bytes());
         assert_eq!(taken(all.chunks(1)), (lines, answers, end));
     }
+    // What came before it may have to be answered first, and it once.
+    let (mut decoder, mut lines, mut answers) = (Decoder::new(MAX), Vec::new(), Vec::new());
+    let both = [sent(PING, true, b"x"), closed(1000)].concat();
+    decoder.take(&both, &mut lines, &mut answers);
+    assert_eq!(answers, [0x8a, 1, b'x']);
+    decoder.answer_close(&mut answers);
+    let len = answers.len();
+    assert!(len > 3);
+    decoder.answer_close(&mut answers);
+    assert_eq!(answers.len(), len);
     let without = sent(OpCode::Control(Control::Close), true, b"");
     assert_eq!(taken([&without[..]]), (String::new(), vec![0x88, 0], Some(End::Closed)));
 }
