@@ -123,6 +123,30 @@ fn a_channel_is_made_and_dropped_and_a_member_removed() {
     check("from_nothing_to_nothing");
 }
 
+#[test]
+fn a_channel_that_is_dropped_and_made_again_is_another_one() {
+    check("dropped_and_made_again");
+}
+
+/// Two brokers, the second of which takes the first one's place.
+#[test]
+fn nothing_of_a_broker_is_left_in_the_next() {
+    let [first, second] = [Broker::start(), Broker::start()];
+    run("run.mjs", &["another_broker", &first.addr.to_string(), &second.addr.to_string()]);
+}
+
+#[test]
+fn a_slash_makes_a_command_of_this_line_and_no_other() {
+    check("each_line_for_itself");
+}
+
+#[test]
+fn what_others_say_to_the_user_is_kept() {
+    // For the job: its workers are the broker's own program.
+    let broker = Broker::process();
+    run("run.mjs", &["what_others_say_is_kept", &broker.addr.to_string()]);
+}
+
 /// "An HTTP member with a call-back above a text member above a browser": the
 /// scenario's other members, and a person who looks at the page.
 #[test]
