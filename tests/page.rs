@@ -141,6 +141,11 @@ fn a_slash_makes_a_command_of_this_line_and_no_other() {
 }
 
 #[test]
+fn much_of_one_thing_leaves_room_for_the_others() {
+    check("nothing_is_squeezed_out");
+}
+
+#[test]
 fn what_others_say_to_the_user_is_kept() {
     // For the job: its workers are the broker's own program.
     let broker = Broker::process();

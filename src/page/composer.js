@@ -29,7 +29,7 @@ function Given({ command }) {
   return html`<li class="given">
     <p><b class="order"><bdi>/${visible(words.join(" "))}</bdi></b>
       <span class="faint">${done ? `${done.ok} of ${done.sent} with code 0` : `${have} of ${sent} results${isOver ? ", no more will come" : ""}`} · entry ${seq}</span></p>
-    <progress max=${Math.max(sent, 1)} value=${done || isOver ? sent : have} aria-label=${`Results of ${words[0]}`}></progress>
+    <progress max=${Math.max(sent, 1)} value=${done ? sent : have} aria-label=${`Results of ${words[0]}`}></progress>
     <ul class="results">
       ${all.slice(0, 50).map(([member, result]) => {
         const [kind, word] = state(result, done || isOver);
@@ -113,7 +113,7 @@ export function Composer({ watch, self, actions }) {
         <button type="submit" disabled=${!isReady}>Send</button>
       </div>
       ${isCommand && line.words === null && html`<p class="faint" role="alert">A quote is still open.</p>`}
-      ${!self.isIn(watch.chosen) && html`<p class="faint">To command, join: your rank decides whom.</p>`}
+      ${!self.ranks.has(watch.chosen) && html`<p class="faint">To command, join: your rank decides whom.</p>`}
       ${self.isIn(watch.chosen) && !members.length && html`<p class="faint">Nobody ranks below you: there is nobody to command.</p>`}
       ${isCommand && !members.length && html`<p class="faint" role="alert">To say something that begins with a slash, write two: //.</p>`}
     </form>

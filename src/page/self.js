@@ -116,7 +116,9 @@ export class Self {
       [this.name, this.#identity] = [hello.name, { session, secret }];
       return;
     }
-    await this.#link.ask({ op: "hello", ...this.#identity });
+    await this.#link.ask({ op: "hello", ...this.#identity }).catch((fault) => {
+      throw fault.code === "gone" ? new Error("the broker does not know you any more; join again") : fault;
+    });
     for (const channel of [...this.ranks.keys()]) {
       try {
         const { rank, term } = await this.#link.ask({ op: "rank", channel });
@@ -204,7 +206,7 @@ export class Self {
   #hear({ from = "the broker", text }, what) {
     const heard = this.#numbered({ from, what, text, at: Date.now() });
     this.told = [heard, ...this.told].slice(0, TOLD_MAX);
-    this.on.tell(`${from} says${what && ` (${what})`}: ${visible(text.slice(0, TOLD_SHOWN))}`);
+    this.on.tell(`${from} ${what ? `(${what})` : "to you"}: ${visible(text.slice(0, TOLD_SHOWN))}`);
   }
 
   #result(channel, seq, note) {

@@ -1,5 +1,5 @@
-// What the page must do when something is not any more what it was: a channel, a broker, or what
-// the next line in the box means. They get the broker's address, and another's if they need one.
+// What the page must do when something is not any more what it was: a channel, a broker, what the
+// next line in the box means, or how much there is to be shown. They get the broker's address, and another's if they need one.
 import assert from "node:assert/strict";
 import { joinAs, with_page } from "./checks.mjs";
 import { keep, ladder, open, shows, until } from "./browser.mjs";
@@ -63,7 +63,9 @@ export async function another_broker(address, next) {
     // As a broker that was started anew, without --data.
     wire.cut();
     await shows(page, ".status", "coming back");
+    await shows(page, ".enter", "Coming back as yuki");
     wire.mend(next);
+    await shows(page, ".note", "the broker does not know you any more");
     await shows(page, ".channel", "There is no channel of this name");
     await holds(page, [], []);
     await ladder(page);
@@ -140,7 +142,7 @@ export async function what_others_say_is_kept(address) {
   await with_page(address, { hash: "#ops" }, async (page) => {
     await joinAs(page, "yuki");
     await alice.ask("tell yuki only you", /^ok tell/);
-    await shows(page, ".note", "alice says: only you");
+    await shows(page, ".note", "alice to you: only you");
     await alice.ask("broadcast to all of you", /^ok broadcast/);
     await alice.ask("fib --to yuki 100", /^ok job/);
     await shows(page, ".told", "354224848179261915075");
@@ -149,5 +151,37 @@ export async function what_others_say_is_kept(address) {
     await keep(page, "told");
     await page.getByRole("button", { name: "Clear" }).click();
     await until(page, "it is gone", () => !document.querySelector(".told"));
+  });
+}
+
+export async function nothing_is_squeezed_out(address) {
+  const alice = await Member.enter(address, "alice");
+  await alice.ask("create ops --history 100", /^ok create/);
+  await alice.ask("sub ops", /^ok sub/);
+  for (let at = 0; at < 30; at += 1) await Member.join(address, `member-${at}`, "ops");
+  await with_page(address, { still: true }, async (page) => {
+    await shows(page, ".rung", "member-29");
+    await joinAs(page, "yuki");
+    await alice.ask("/prepare now", /^ok cmd/);
+    for (let at = 0; at < 5; at += 1) await alice.ask(`tell yuki for the ${at}th time, please hold your commands`, /^ok tell/);
+    await alice.ask("promote ops yuki", /^ok promote/);
+    for (const command of ["/one", "/two", "/three"]) {
+      await page.locator("#composer").fill(command);
+      await page.keyboard.press("Enter");
+      await shows(page, ".given", command);
+    }
+    for (const [width, height] of [[1440, 900], [1280, 720], [1280, 600], [820, 1100], [360, 740]]) {
+      await page.setViewportSize({ width, height });
+      for (const [part, least, sheet] of [[".ladder", 100, ".channel"], [".changes", 80, ".channel"], [".stream", 80, ".talk"], ["#composer", 20, ".talk"]]) {
+        const [seen, whole] = await page.evaluate(([inner, outer]) => {
+          const [one, other] = [inner, outer].map((selector) => document.querySelector(selector).getBoundingClientRect());
+          return [Math.min(one.bottom, other.bottom) - Math.max(one.top, other.top), one.height];
+        }, [part, sheet]);
+        assert.ok(seen >= least && seen > whole - 1, `${width} x ${height}: ${seen} of ${whole} px of ${part} are seen`);
+      }
+    }
+    await page.setViewportSize({ width: 360, height: 740 });
+    await until(page, "what is said for a moment is as wide as there is room", () =>
+      document.querySelector(".note")?.offsetWidth > 250);
   });
 }
