@@ -95,9 +95,9 @@ export function Composer({ watch, self, actions }) {
   const given = self.given.filter(({ channel }) => channel === watch.chosen).slice(0, SHOWN_MAX);
   const received = self.received.filter(({ channel }) => channel === watch.chosen).slice(0, SHOWN_MAX);
   return html`<div class="compose">
-    ${self.told.length > 0 && html`<${Told} told=${self.told} forget=${actions.forget} />`}
     ${received.length > 0 && html`<ul class="orders" aria-label="Commands to you" aria-live="polite">
       ${received.map((command) => html`<${Received} key=${command.id} command=${command} actions=${actions} />`)}</ul>`}
+    ${self.told.length > 0 && html`<${Told} told=${self.told} forget=${actions.forget} />`}
     <form onSubmit=${send} class=${isCommand ? "commanding" : ""}>
       <${Modes} isCommand=${isCommand} setCommand=${setCommand} members=${members} />
       ${isCommand && members.length > 0 && html`<label class="to"><span class="unseen">To whom</span>

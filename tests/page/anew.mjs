@@ -1,7 +1,7 @@
 // What the page must do when something is not any more what it was: a channel, a broker, what the
 // next line in the box means, or how much there is to be shown. They get the broker's address, and another's if they need one.
 import assert from "node:assert/strict";
-import { joinAs, with_page } from "./checks.mjs";
+import { accessible, joinAs, with_page } from "./checks.mjs";
 import { keep, ladder, open, shows, until } from "./browser.mjs";
 import { Member, Wire } from "./member.mjs";
 
@@ -148,6 +148,7 @@ export async function what_others_say_is_kept(address) {
     await shows(page, ".told", "354224848179261915075");
     const told = await page.$$eval(".told li", (all) => all.map((one) => one.textContent.replace(/\s+/g, " ").slice(9).trim()));
     assert.deepEqual(told, ["alice job 1, done 354224848179261915075", "alice to everybody to all of you", "alice only you"]);
+    await accessible(page, "told");
     await keep(page, "told");
     await page.getByRole("button", { name: "Clear" }).click();
     await until(page, "it is gone", () => !document.querySelector(".told"));
@@ -165,6 +166,7 @@ export async function nothing_is_squeezed_out(address) {
     await alice.ask("/prepare now", /^ok cmd/);
     for (let at = 0; at < 5; at += 1) await alice.ask(`tell yuki for the ${at}th time, please hold your commands`, /^ok tell/);
     await alice.ask("promote ops yuki", /^ok promote/);
+    await shows(page, ".rung.top", "yuki");
     for (const command of ["/one", "/two", "/three"]) {
       await page.locator("#composer").fill(command);
       await page.keyboard.press("Enter");

@@ -221,7 +221,7 @@ export async function with_keys_alone(address) {
 }
 
 /** Finds what people with other senses would stumble over. */
-async function accessible(page, where) {
+export async function accessible(page, where) {
   const source = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
   // Past the page's own policy, which lets nothing in.
   await page.evaluate(readFileSync(source, "utf8"));
