@@ -139,8 +139,8 @@ function Page() {
       ${!watch.channels && watch.status === "lost" && html`<${Refused} />`}
       <${Plots} watch=${watch} />
     </main>
-    ${note && html`<p class="note">${note}
-      <button type="button" aria-label="Close" onClick=${() => tell("")}>×</button></p>`}`;
+    ${note && html`<aside class="note" aria-label="Just now">${note}
+      <button type="button" aria-label="Close" onClick=${() => tell("")}>×</button></aside>`}`;
 }
 
 /** The channel that the address names; names are letters, digits and few signs. */
