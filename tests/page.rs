@@ -54,6 +54,9 @@ fn run(script: &str, arguments: &[&str]) {
     let (said, complaint) = (text(&output.stdout), text(&output.stderr));
     assert!(output.status.success(), "{said}{complaint}\npictures: {}", pictures.display());
     assert!(said.contains(": passed"), "it has come to its end: {said}");
+    for skipped in said.lines().filter(|line| line.contains("SKIPPED")) {
+        eprintln!("{skipped}");
+    }
 }
 
 /// Runs a check on a broker of its own.
