@@ -54,6 +54,9 @@ fn run(script: &str, arguments: &[&str]) {
     let (said, complaint) = (text(&output.stdout), text(&output.stderr));
     assert!(output.status.success(), "{said}{complaint}\npictures: {}", pictures.display());
     assert!(said.contains(": passed"), "it has come to its end: {said}");
+    for skipped in said.lines().filter(|line| line.contains("SKIPPED")) {
+        eprintln!("{skipped}");
+    }
 }
 
 /// Runs a check on a broker of its own.
@@ -121,6 +124,35 @@ fn what_is_too_fast_to_read_is_shown_in_parts() {
 #[test]
 fn a_channel_is_made_and_dropped_and_a_member_removed() {
     check("from_nothing_to_nothing");
+}
+
+#[test]
+fn a_channel_that_is_dropped_and_made_again_is_another_one() {
+    check("dropped_and_made_again");
+}
+
+/// Two brokers, the second of which takes the first one's place.
+#[test]
+fn nothing_of_a_broker_is_left_in_the_next() {
+    let [first, second] = [Broker::start(), Broker::start()];
+    run("run.mjs", &["another_broker", &first.addr.to_string(), &second.addr.to_string()]);
+}
+
+#[test]
+fn a_slash_makes_a_command_of_this_line_and_no_other() {
+    check("each_line_for_itself");
+}
+
+#[test]
+fn much_of_one_thing_leaves_room_for_the_others() {
+    check("nothing_is_squeezed_out");
+}
+
+#[test]
+fn what_others_say_to_the_user_is_kept() {
+    // For the job: its workers are the broker's own program.
+    let broker = Broker::process();
+    run("run.mjs", &["what_others_say_is_kept", &broker.addr.to_string()]);
 }
 
 /// "An HTTP member with a call-back above a text member above a browser": the

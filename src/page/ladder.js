@@ -128,6 +128,11 @@ function Standing({ self, channel, actions }) {
   </div>`;
 }
 
+/** It is a member, and without a connection: there is nothing to do but wait. */
+function Returning({ self }) {
+  return html`<div class="enter"><span class="faint">Coming back as <b><bdi>${self.name}</bdi></b>…</span></div>`;
+}
+
 export function Ladder({ watch, self, actions }) {
   const { chosen, roster, missing, channels } = watch;
   const [, tick] = useState(0);
@@ -143,7 +148,9 @@ export function Ladder({ watch, self, actions }) {
     </div>
     ${self.isIn(chosen)
       ? html`<${Standing} self=${self} channel=${chosen} actions=${actions} />`
-      : html`<${Join} self=${self} actions=${actions} />`}
+      : self.ranks.has(chosen)
+        ? html`<${Returning} self=${self} />`
+        : html`<${Join} self=${self} actions=${actions} />`}
     ${missing && html`<p class="empty">There is no channel of this name. It is made when you join it.</p>`}
     ${!missing && !rows.length && html`<p class="empty">Nobody is here. Who joins first is in command.</p>`}
     <${Rungs} rows=${rows} self=${self} channel=${chosen} />`;

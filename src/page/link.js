@@ -1,5 +1,6 @@
 // A connection to the broker: a WebSocket that speaks the JSON dialect. Requests
 // have one reply each, in order; everything else that comes is a frame.
+import { parse } from "./words.js";
 
 /** How long to wait before the first try to come back, in milliseconds; each try doubles it. */
 const RETRY_MS = 500;
@@ -86,7 +87,7 @@ export class Link {
   }
 
   #take(text) {
-    const said = JSON.parse(text);
+    const said = parse(text);
     if (said.reply === undefined) {
       if (said.frame === "bye") this.byeReason = said.reason;
       this.on.frame(said);

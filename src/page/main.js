@@ -82,6 +82,7 @@ const actions = {
     : watch.link.ask({ op: "pub", channel: watch.chosen, data }))),
   command: (to, words, below) => attempt(() => self.command(watch.chosen, to, words, below)),
   answer: (command, code, text) => attempt(() => self.answer(command, code, text)),
+  forget: () => self.forget(),
 };
 
 const STATUS = {
@@ -132,14 +133,14 @@ function Page() {
           <${Reigns} roster=${watch.roster} />
         </section>
         <section class="sheet talk" aria-label=${`What is said in ${chosen}`}>
-          <${Stream} key=${chosen} watch=${watch} />
+          <${Stream} key=${`${chosen} ${watch.created}`} watch=${watch} />
           <${Composer} key=${`composer ${chosen}`} watch=${watch} self=${self} actions=${actions} />
         </section>`}
       ${!watch.channels && watch.status === "lost" && html`<${Refused} />`}
       <${Plots} watch=${watch} />
     </main>
-    ${note && html`<p class="note">${note}
-      <button type="button" aria-label="Close" onClick=${() => tell("")}>×</button></p>`}`;
+    ${note && html`<aside class="note" aria-label="Just now">${note}
+      <button type="button" aria-label="Close" onClick=${() => tell("")}>×</button></aside>`}`;
 }
 
 /** The channel that the address names; names are letters, digits and few signs. */

@@ -2,9 +2,19 @@
 // user joins a channel. It has a name and a session, so it comes back after a
 // lost connection.
 import { Link } from "./link.js";
+import { visible } from "./words.js";
 
 /** Commands, given and received, that are remembered. */
 const COMMANDS_MAX = 20;
+/** And of what others have said. */
+const TOLD_MAX = 50;
+/** Characters of it that are shown over the page for a moment. */
+const TOLD_SHOWN = 200;
+/** So far apart, in milliseconds, two times at which the broker began are two beginnings: it tells whole seconds. */
+const BEGAN_MS_APART = 2_000;
+
+/** Why a seat is gone, if it is not the user's own doing. */
+const LEFT = { kicked: "somebody above removed you", dropped: "the channel was dropped" };
 
 export class Self {
   name = "";
@@ -13,6 +23,9 @@ export class Self {
   ranks = new Map(); // by channel: where the user is a member, and at which rank
   given = []; // commands, newest first
   received = []; // commands that came, newest first
+  told = []; // what others have said to the user, newest first
+  #last = 0; // the id of the last of these
+  #began = 0; // when the broker did
   #link = null;
   #identity = null;
 
@@ -45,8 +58,8 @@ export class Self {
     const [name, ...args] = words;
     const reply = await this.#link.ask({ op: "cmd", channel, to: to || null, name, args });
     const results = new Map((to ? [to] : below).map((member) => [member, null]));
-    const command = { channel, seq: reply.seq, words, sent: reply.to, results, done: null };
-    this.given = [command, ...this.given].slice(0, COMMANDS_MAX);
+    const command = { channel, seq: reply.seq, words, sent: reply.to, results, done: null, isOver: false };
+    this.given = [this.#numbered(command), ...this.given].slice(0, COMMANDS_MAX);
     this.on.changed();
   }
 
@@ -54,12 +67,24 @@ export class Self {
   async answer(command, code, text) {
     command.answered = code;
     this.on.changed();
-    await this.#link.ask({ op: "ack", channel: command.channel, seq: command.seq, code, text });
+    try {
+      await this.#link.ask({ op: "ack", channel: command.channel, seq: command.seq, code, text });
+    } catch (fault) {
+      command.answered = null;
+      this.on.changed();
+      throw fault;
+    }
   }
 
   /** Publishes. */
   publish(channel, data) {
     return this.#link.ask({ op: "pub", channel, data });
+  }
+
+  /** Forgets what others have said. */
+  forget() {
+    this.told = [];
+    this.on.changed();
   }
 
   /** Whether it is a member of this channel, and in touch. */
@@ -85,12 +110,15 @@ export class Self {
   }
 
   async #open(name) {
+    await this.#meet();
     if (!this.#identity) {
       const { session, secret, ...hello } = await this.#link.ask({ op: "hello", name: name || null });
       [this.name, this.#identity] = [hello.name, { session, secret }];
       return;
     }
-    await this.#link.ask({ op: "hello", ...this.#identity });
+    await this.#link.ask({ op: "hello", ...this.#identity }).catch((fault) => {
+      throw fault.code === "gone" ? new Error("the broker does not know you any more; join again") : fault;
+    });
     for (const channel of [...this.ranks.keys()]) {
       try {
         const { rank, term } = await this.#link.ask({ op: "rank", channel });
@@ -102,10 +130,30 @@ export class Self {
     }
   }
 
+  /** A broker that has begun anew knows nothing of the commands that were open: their results do not come. */
+  async #meet() {
+    const { uptime } = await this.#link.ask({ op: "stats" });
+    const began = performance.now() - 1000 * uptime;
+    if (began - this.#began > BEGAN_MS_APART) this.#close(() => true);
+    this.#began = began;
+  }
+
+  /** No more results come of these commands. */
+  #close(isMeant) {
+    for (const command of this.given) command.isOver ||= isMeant(command);
+  }
+
+  /** What comes in a list has a number of its own: a seq may come again, in the next channel of a name. */
+  #numbered(one) {
+    return { ...one, id: (this.#last += 1) };
+  }
+
   #over(reason, reject) {
     const wasHere = this.ranks.size > 0;
     [this.status, this.name, this.#link, this.#identity] = ["absent", "", null, null];
     this.ranks.clear();
+    this.received = [];
+    this.#close(() => true);
     if (wasHere && reason !== "quit") this.on.tell(`You are no longer a member: ${reason}.`);
     reject(new Error(reason));
   }
@@ -113,6 +161,8 @@ export class Self {
   #gone(channel, why) {
     if (!this.ranks.delete(channel)) return;
     if (why) this.on.tell(`You are no longer a member of ${channel}: ${why}.`);
+    this.#close((command) => command.channel === channel);
+    this.received = this.received.filter((command) => command.channel !== channel);
     if (!this.ranks.size) this.#link?.end();
     this.on.changed();
   }
@@ -125,11 +175,11 @@ export class Self {
         break;
       case "left":
         if (frame.member !== this.name) return;
-        this.#gone(channel, frame.reason === "kicked" ? "somebody above removed you" : frame.reason);
+        this.#gone(channel, LEFT[frame.reason] ?? frame.reason);
         break;
       case "cmd":
         if (frame.from === this.name) return;
-        this.received = [{ ...frame, answered: null }, ...this.received].slice(0, COMMANDS_MAX);
+        this.received = [this.#numbered({ ...frame, answered: null }), ...this.received].slice(0, COMMANDS_MAX);
         break;
       case "ack":
         this.#result(channel, seq, (command) => command.results.set(frame.member, frame));
@@ -138,13 +188,25 @@ export class Self {
         this.#result(channel, seq, (command) => { command.done = frame; });
         break;
       case "tell":
+        this.#hear(frame, "");
+        break;
       case "broadcast":
-        this.on.tell(`${frame.from} says: ${frame.text}`);
+        this.#hear(frame, "to everybody");
+        break;
+      case "job":
+        // The page has none of its own: somebody has the result sent here.
+        this.#hear(frame, `job ${frame.job}, ${frame.state}`);
         break;
       default:
         return;
     }
     this.on.changed();
+  }
+
+  #hear({ from = "the broker", text }, what) {
+    const heard = this.#numbered({ from, what, text, at: Date.now() });
+    this.told = [heard, ...this.told].slice(0, TOLD_MAX);
+    this.on.tell(`${from} ${what ? `(${what})` : "to you"}: ${visible(text.slice(0, TOLD_SHOWN))}`);
   }
 
   #result(channel, seq, note) {

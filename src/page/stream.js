@@ -6,7 +6,8 @@ import { SHOWN, SHOWN_MAX, count, payload, short, visible, whole } from "./words
 /** So near to the end counts as being there, in pixels. */
 const NEAR = 24;
 
-function Text({ text }) {
+/** A text as it is, of which a long one is shown in part at first. */
+export function Text({ text }) {
   const [isOpen, setOpen] = useState(false);
   const most = isOpen ? SHOWN_MAX : SHOWN;
   const shown = visible(text.slice(0, most));

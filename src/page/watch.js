@@ -28,6 +28,7 @@ export class Watch {
   samples = [];
   channels = null; // by name, once they are known
   chosen = null; // the name of the channel that is observed
+  created = ""; // when: another channel of that name is another one
   missing = false; // there is no channel of that name
   roster = new Roster();
   entries = [];
@@ -59,14 +60,16 @@ export class Watch {
     const left = this.chosen;
     if (left === name) return;
     this.chosen = name;
-    this.roster = new Roster();
-    this.entries = [];
-    this.#next = 0;
+    this.#forget();
     if (this.status === "open") {
       this.#unsub(left);
       this.#observe();
     }
     this.on.changed();
+  }
+
+  #forget() {
+    [this.created, this.roster, this.entries, this.#next] = ["", new Roster(), [], 0];
   }
 
   async #open() {
@@ -105,6 +108,8 @@ export class Watch {
         this.mode = "sampled";
       } else {
         const from = known.next ?? (this.#next || undefined);
+        // Of a channel that was dropped the end may come late, when the next one is observed already.
+        this.link.ask({ op: "unsub", channel }).catch(() => {});
         await this.link.ask({ op: "sub", channel, observe: true, from });
         if (isOver()) return this.link.ask({ op: "unsub", channel }).catch(() => {});
         [this.mode, this.#arrived] = ["live", 0];
@@ -112,18 +117,18 @@ export class Watch {
     } catch (fault) {
       if (isOver()) return;
       this.mode = "off";
-      this.missing = fault.code === "no-channel";
-      if (!this.missing && fault.code !== "lost") this.on.tell(fault.message);
+      if (fault.code === "no-channel") this.#dropped();
+      else if (fault.code !== "lost") this.on.tell(fault.message);
     }
     this.on.changed();
   }
 
-  #begin({ ranks, rows }) {
+  #begin({ ranks, rows, created }) {
     const now = Date.now();
-    // Seqs that are lower than before are another channel's of the same name.
-    if (ranks.view < this.roster.view || (rows.at(-1)?.seq ?? Infinity) + 1 < this.#next) {
-      [this.roster, this.entries, this.#next] = [new Roster(), [], 0];
-    }
+    // Two of one name may be made within a second: then lower seqs tell them apart.
+    const isLower = ranks.view < this.roster.view || (rows.at(-1)?.seq ?? Infinity) + 1 < this.#next;
+    if (created !== this.created || isLower) this.#forget();
+    this.created = created;
     this.roster.begin(ranks, rows, now);
     for (const entry of rows) if (entry.seq > ranks.view) this.roster.apply(entry, now);
     this.#add(rows);
@@ -133,15 +138,20 @@ export class Watch {
   async #fetch(channel, last) {
     const ranks = this.link.ask({ op: "ranks", channel });
     const history = this.link.ask({ op: "history", channel, last });
-    history.catch(() => {}); // the first of the two tells
-    return { ranks: await ranks, ...(await history) };
+    const info = this.#created(channel);
+    for (const other of [history, info]) other.catch(() => {}); // the first of them tells
+    return { ranks: await ranks, ...(await history), created: await info };
+  }
+
+  async #created(channel) {
+    return (await this.link.ask({ op: "info", channel })).rows[0].created;
   }
 
   #frame(frame) {
     if (frame.channel !== this.chosen) return;
     if (frame.frame === "gap") return this.#gap(frame);
     // A channel that is dropped tells each who was there, without a name's place.
-    if (frame.frame === "left" && frame.reason === "dropped") return this.#dropped(frame);
+    if (frame.frame === "left" && frame.reason === "dropped") return this.#dropped();
     if (frame.seq === undefined || this.mode !== "live" || frame.seq < this.#next) return;
     this.#arrived += 1;
     this.#add([frame]);
@@ -166,9 +176,11 @@ export class Watch {
     this.on.changed();
   }
 
+  /** There is no such channel, or none any more: what was in it is not in the next one. */
   #dropped() {
+    if (this.created) this.on.tell(`The channel ${this.chosen} is gone.`);
     [this.mode, this.missing] = ["off", true];
-    this.roster.adopt({ rows: [], view: this.roster.view }, Date.now());
+    this.#forget();
     this.on.changed();
   }
 
@@ -207,8 +219,9 @@ export class Watch {
   async #look(channel) {
     const isSampled = this.mode === "sampled";
     try {
-      const ranks = await this.link.ask({ op: "ranks", channel });
+      const [created, ranks] = await Promise.all([this.#created(channel), this.link.ask({ op: "ranks", channel })]);
       if (channel !== this.chosen || this.mode === "off") return;
+      if (created !== this.created) return this.#anew();
       this.roster.adopt(ranks, Date.now());
       if (!isSampled) return;
       const history = await this.link.ask({ op: "history", channel, last: ENTRIES_FETCHED });
@@ -221,6 +234,13 @@ export class Watch {
       if (fault.code === "no-channel" && channel === this.chosen) this.#dropped();
       else if (fault.code === "lost") throw fault;
     }
+  }
+
+  /** It was dropped and made again, and this is the other one. */
+  #anew() {
+    this.mode = "off";
+    this.#forget();
+    this.#observe();
   }
 
   /** The channel was not there, or is gone: perhaps somebody has made it meanwhile. */

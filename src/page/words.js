@@ -14,6 +14,18 @@ export function visible(text) {
   });
 }
 
+/**
+ * What stands in a JSON text. A number that would be another one afterwards (2^63, say) stays as
+ * it was written, where the browser can do that; only what a payload is in is worth the work.
+ */
+export function parse(text) {
+  const hasPayload = text.startsWith('{"frame":"msg"') || text.startsWith('{"reply":"history"');
+  return hasPayload && JSON.rawJSON ? JSON.parse(text, exact) : JSON.parse(text);
+}
+
+const exact = (_, value, { source }) =>
+  (typeof value === "number" && String(value) !== source ? JSON.rawJSON(source) : value);
+
 /** A payload as text: one that is a text is itself, any other is JSON. */
 export function payload(data) {
   return typeof data === "string" ? data : JSON.stringify(data);
@@ -55,6 +67,15 @@ export const clock = (ms) => CLOCK.format(ms);
 
 /** So many things, by name. */
 export const count = (number, one, many = `${one}s`) => `${whole(number)} ${number === 1 ? one : many}`;
+
+/**
+ * What a line in the box is: after one slash the `words` of a command (`null` if a quote is open),
+ * or a `text`. A text that begins with a slash is written with two.
+ */
+export function meant(line) {
+  if (!line.startsWith("/")) return { text: line };
+  return line.startsWith("//") ? { text: line.slice(1) } : { words: split(line.slice(1)) };
+}
 
 /**
  * The words of a line, as a shell finds them: quotes keep blanks together, a

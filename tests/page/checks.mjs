@@ -6,7 +6,7 @@ import { keep, ladder, open, shows, until } from "./browser.mjs";
 import { Member, Wire } from "./member.mjs";
 
 /** With the page open, does something; then it must have been silent, and asked nobody else. */
-async function with_page(address, options, work) {
+export async function with_page(address, options, work) {
   const opened = await open(address, options);
   try {
     await work(opened.page, opened);
@@ -28,7 +28,7 @@ const countLeavers = () => {
   }).observe(document.body, { childList: true, subtree: true });
 };
 
-async function joinAs(page, name) {
+export async function joinAs(page, name) {
   await page.getByLabel("Your name").fill(name);
   await page.getByRole("button", { name: "Join" }).click();
   await shows(page, ".enter", `You are ${name}`);
@@ -110,6 +110,9 @@ export async function message_arrives(address) {
     assert.equal(await page.getByLabel("Message to ops").inputValue(), "");
     await bob.ask('pub --json ops {"n":[1,2]}', /^ok pub/);
     await shows(page, ".entry .json", '{"n":[1,2]}');
+    // A number stands there as it was written, though the browser knows no such number.
+    await bob.ask('pub --json ops {"n":[9007199254740993,1.0,1e400]}', /^ok pub/);
+    await shows(page, ".entry .json", '{"n":[9007199254740993,1.0,1e400]}');
     // Who looks is in no roster.
     assert.match(await bob.ask("ranks ops", /^ok ranks/), /^ok ranks ops 1 view=1$/);
   });
@@ -139,8 +142,9 @@ export async function results_fill_in(address) {
     await shows(page, ".result.bad", "dave left");
     await shows(page, ".given", "1 of 3 with code 0");
     // To one of them, and not to the other.
+    await page.locator(".modes label", { hasText: "Command" }).click();
     await page.getByLabel("To whom").selectOption("carol");
-    await page.locator("#composer").fill("restart");
+    await page.locator("#composer").fill("/restart");
     await page.keyboard.press("Enter");
     await carol.expect(/^cmd crew \d+ yuki 0 1 restart$/);
     await shows(page, ".given", "0 of 1 with code 0");
@@ -217,7 +221,7 @@ export async function with_keys_alone(address) {
 }
 
 /** Finds what people with other senses would stumble over. */
-async function accessible(page, where) {
+export async function accessible(page, where) {
   const source = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
   // Past the page's own policy, which lets nothing in.
   await page.evaluate(readFileSync(source, "utf8"));

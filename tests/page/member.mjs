@@ -93,12 +93,14 @@ export class Wire {
   #sockets = new Set();
   #server;
   #isCut = false;
+  #target;
 
   static async to(address) {
     const wire = new Wire();
-    const [host, port] = address.split(":");
+    wire.#target = address;
     wire.#server = createServer((near) => {
       if (wire.#isCut) return near.destroy();
+      const [host, port] = wire.#target.split(":");
       const far = connect(Number(port), host);
       for (const [one, other] of [[near, far], [far, near]]) {
         wire.#sockets.add(one);
@@ -121,7 +123,9 @@ export class Wire {
     for (const socket of this.#sockets) socket.destroy();
   }
 
-  mend() {
+  /** It leads there again, or to another broker from now on. */
+  mend(address = this.#target) {
+    this.#target = address;
     this.#isCut = false;
   }
 

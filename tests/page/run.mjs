@@ -1,7 +1,8 @@
-// node run.mjs CHECK HOST:PORT: runs one check against a broker.
+// node run.mjs CHECK HOST:PORT…: runs one check against a broker, or more of them.
 import * as checks from "./checks.mjs";
+import * as others from "./anew.mjs";
 
-const [, , name, address] = process.argv;
-await checks[name](address);
+const [, , name, ...addresses] = process.argv;
+await { ...checks, ...others }[name](...addresses);
 console.log(`${name}: passed`);
 process.exit(0);

@@ -1,14 +1,34 @@
 // The page's own small parts, without a browser.
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 
-// As modules, which an older Node.js would not take a file named .js for.
-const part = (name) => {
-  const text = readFileSync(new URL(`../../src/page/${name}`, import.meta.url), "utf8");
-  return import(`data:text/javascript,${encodeURIComponent(text)}`);
-};
+// As modules, which an older Node.js would not take a file named .js for; the connection is made up.
+const folder = mkdtempSync(join(tmpdir(), "words-"));
+process.on("exit", () => rmSync(folder, { recursive: true }));
+writeFileSync(join(folder, "package.json"), '{"type":"module"}');
+for (const name of ["roster.js", "self.js", "words.js"]) {
+  copyFileSync(new URL(`../../src/page/${name}`, import.meta.url), join(folder, name));
+}
+writeFileSync(join(folder, "link.js"), `export class Link {
+  constructor(on) {
+    globalThis.link = this;
+    this.on = on;
+    this.begin();
+  }
+  async begin() {
+    await null;
+    await this.on.open();
+    this.on.status("open", "");
+  }
+  async ask(request) {
+    return globalThis.replies[request.op];
+  }
+}`);
+const part = (name) => import(join(folder, name));
 const { Roster, after, before, told } = await part("roster.js");
-const { bytes, payload, short, span, split, visible } = await part("words.js");
+const { bytes, meant, parse, payload, short, span, split, visible } = await part("words.js");
 
 // A line is split as the broker splits it.
 for (const [line, words] of [
@@ -22,6 +42,30 @@ for (const [line, words] of [
   ['"open', null],
   ["open\\", null],
 ]) assert.deepEqual(split(line), words, line);
+
+// A line with a slash is a command, and with two it is a text that begins with one.
+for (const [line, what] of [
+  ["plain /text", { text: "plain /text" }],
+  ["", { text: "" }],
+  ["/reload 'a b'", { words: ["reload", "a b"] }],
+  ["/", { words: [] }],
+  ["/say 'x", { words: null }],
+  ["//reload", { text: "/reload" }],
+  ["///", { text: "//" }],
+]) assert.deepEqual(meant(line), what, line);
+
+// A number in a payload is what was written.
+if (JSON.rawJSON) {
+  const big = '{"n":[18446744073709551615,-0.10,1E3,7]}';
+  for (const text of [`{"frame":"msg","channel":"c","seq":7,"from":"a","data":${big}}`, `{"reply":"history","rows":[{"seq":7,"data":${big}}]}`]) {
+    const said = parse(text);
+    const { seq, data } = said.rows?.[0] ?? said;
+    assert.deepEqual([seq, payload(data)], [7, big]);
+  }
+} else {
+  console.log(`numbers: SKIPPED, Node.js ${process.version} has no JSON.rawJSON`);
+}
+assert.deepEqual(parse('{"frame":"rank","rank":1.0}'), { frame: "rank", rank: 1 });
 
 // What cannot be seen is written out.
 assert.equal(visible("a\u202eb\u0000\n\u200f é שלום"), "a\\u{202e}b\\u{0}\\n\\u{200f} é שלום");
@@ -81,4 +125,22 @@ assert.deepEqual(
   [["alice", false, 1_000, 2_000], ["bob", false, 2_000, 3_000], ["bob", true, 3_000, 4_000],
     ["carol", false, 4_000, 5_000], [null, false, 5_000, null]],
 );
+// A user whose broker was started anew, in the same seat: a command's results do not come any more.
+const { Self } = await part("self.js");
+globalThis.replies = {
+  stats: { uptime: 100 }, hello: { name: "yuki", session: "s", secret: "t" }, sub: { rank: 0, term: 1 },
+  rank: { rank: 0, term: 1 }, cmd: { seq: 7, to: 1 },
+};
+const self = new Self({ changed() {}, tell() {} });
+await self.join("ops", "yuki");
+await self.command("ops", "", ["wait"], ["bob"]);
+await globalThis.link.begin();
+assert.deepEqual([self.given[0].isOver, self.isIn("ops")], [false, true], "only the connection was lost");
+globalThis.replies.stats = { uptime: 0 };
+await globalThis.link.begin();
+assert.deepEqual([self.given[0].isOver, self.isIn("ops")], [true, true], "the broker was started anew");
+await self.command("ops", "", ["wait"], ["bob"]);
+assert.deepEqual(self.given.map(({ isOver }) => isOver), [false, true], "and takes commands");
+globalThis.link.on.frame({ frame: "done", channel: "ops", seq: 7, ok: 1, sent: 1 });
+assert.deepEqual(self.given.map(({ done }) => done?.ok), [1, undefined], "the next channel's seqs may be the same");
 console.log("words: passed");
