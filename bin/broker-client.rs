@@ -5,7 +5,7 @@ use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
-use ranked_broker::client::cli::value::{members, program, seconds, time};
+use ranked_broker::client::cli::value::{members, named_twice, program, seconds, time};
 use ranked_broker::client::cli::{self, Settings, exit::EXIT_CODES};
 use ranked_broker::client::demo::{self, every::Every};
 use ranked_broker::client::hold::{self, guard::Task, ranks::Ranks};
@@ -16,7 +16,6 @@ use ranked_broker::manual;
 use ranked_broker::moment::Moment;
 use ranked_broker::printed::{self, complain};
 use ranked_broker::runtime;
-use std::env;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -29,8 +28,8 @@ use uuid::Uuid;
 /// in plain words above them, and acknowledges commands as shown. In a pipe it
 /// sends lines as they come and prints one reply or frame a line, untouched, with
 /// notices on standard error. At the end of input it waits until every request
-/// is answered and every command it gave has all its results, then leaves and
-/// prints what was still due; the `bye quit` to that is not printed.
+/// is answered and each command and job that it gave has all its results, then
+/// leaves and prints what was still due; the `bye quit` to that is not printed.
 ///
 /// Try: printf 'create n\nsub n\npub n hi\n' | broker-client
 #[derive(Debug, Parser)]
@@ -136,8 +135,7 @@ struct Identity {
 
 impl Identity {
     fn or(self, other: Identity) -> Identity {
-        let (name, session) = (self.name.or(other.name), self.session.or(other.session));
-        Identity { name, session }
+        Identity { name: self.name.or(other.name), session: self.session.or(other.session) }
     }
 }
 
@@ -260,9 +258,14 @@ enum Instead {
     HoldExec {
         #[arg(long)]
         parent: u32,
+        #[arg(long)]
+        kept: bool,
         #[arg(last = true, required = true)]
         program: Vec<OsString>,
     },
+    /// What ends a program whose guard is gone
+    #[command(hide = true)]
+    HoldKeeper,
 }
 
 fn main() -> ExitCode {
@@ -280,8 +283,10 @@ fn main() -> ExitCode {
         Err(said) => return printed::usage("broker-client", &said).into(),
     }
     // The guard of a program starts none of these.
-    let guards =
-        matches!(arguments.instead, Some(Instead::HoldGuard { .. } | Instead::HoldExec { .. }));
+    let guards = matches!(
+        arguments.instead,
+        Some(Instead::HoldGuard { .. } | Instead::HoldExec { .. } | Instead::HoldKeeper)
+    );
     if !guards && let Err(e) = runtime::start() {
         complain("broker-client", format_args!("cannot start: {e}; are there too many threads?"));
         return ExitCode::FAILURE;
@@ -322,9 +327,10 @@ fn main() -> ExitCode {
                 126
             })
         }
-        Some(Instead::HoldExec { parent, program }) => {
-            hold::launch::become_program(parent, &program)
+        Some(Instead::HoldExec { parent, kept, program }) => {
+            hold::launch::become_program(parent, kept, &program)
         }
+        Some(Instead::HoldKeeper) => hold::keeper::keep(),
     })
 }
 
@@ -346,7 +352,7 @@ fn asked_for(arguments: &Arguments) -> Result<Option<Vec<u8>>, clap::Error> {
 /// is refused rather than passed over.
 fn parse() -> Result<Arguments, clap::Error> {
     let mut command = Arguments::command();
-    let matches = command.try_get_matches_from_mut(env::args_os())?;
+    let matches = command.try_get_matches_from_mut(std::env::args_os())?;
     if let Some(instead) = matches.subcommand_name() {
         let suited = match instead {
             "numbers" => &["host", "port"][..],
@@ -363,7 +369,12 @@ fn parse() -> Result<Arguments, clap::Error> {
             return Err(command.error(ErrorKind::ArgumentConflict, text));
         }
     }
-    Arguments::from_arg_matches(&matches)
+    let arguments = Arguments::from_arg_matches(&matches)?;
+    if let Some(name) = named_twice(&arguments.exec) {
+        let text = format!("there are two programs for {name:?}: --exec takes one for each name");
+        return Err(command.error(ErrorKind::ArgumentConflict, text));
+    }
+    Ok(arguments)
 }
 
 fn settings(arguments: Arguments) -> Settings {

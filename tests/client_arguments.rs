@@ -92,6 +92,14 @@ fn the_usage_line_can_be_followed() {
     assert_eq!((out.as_str(), code), ("ok create n\n", 0));
 }
 
+/// The last one of them was taken, without a word.
+#[test]
+fn one_name_has_one_program() {
+    let (_, err, code) = client(&["--exec", "a=ls", "--exec", "b=ls", "--exec", "/a=cat"]);
+    assert!(err.contains("there are two programs for \"a\""), "{err}");
+    assert_eq!(code, 2);
+}
+
 #[test]
 fn what_the_broker_refuses_a_demonstration_is_1() {
     let server = broker();

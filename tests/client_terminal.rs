@@ -201,6 +201,36 @@ fn the_terminal_is_given_back() {
 }
 
 #[test]
+fn ctrl_c_gives_a_line_up_and_the_next_one_ends_it() {
+    let server = broker();
+    let mut terminal = open(server.addr.port(), &["--name", "alice"]);
+    expect(&mut terminal, "alice> ");
+    terminal.send("drop everything").unwrap();
+    expect(&mut terminal, "drop everything");
+    terminal.send(ControlCode::EndOfText).unwrap();
+    expect(&mut terminal, "alice> drop everything^C\r\n");
+    terminal.send("version\r").unwrap();
+    expect(&mut terminal, "ok version");
+    terminal.send(ControlCode::EndOfText).unwrap();
+    terminal.expect(Eof).unwrap();
+}
+
+#[test]
+fn a_dumb_terminal_gets_lines_and_nothing_else() {
+    let server = broker();
+    let mut command = program(server.addr.port(), &["--name", "alice"]);
+    command.env("TERM", "dumb");
+    let mut terminal = Session::spawn(command).unwrap();
+    terminal.set_expect_timeout(Some(DEADLINE));
+    terminal.send("create n\nsub n\npub n hi\n").unwrap();
+    let before = expect(&mut terminal, "[n 2] alice: hi");
+    terminal.send(ControlCode::EndOfTransmission).unwrap();
+    let rest = terminal.expect(Eof).unwrap();
+    let rest = String::from_utf8_lossy(rest.before()).into_owned();
+    assert!(!before.contains('\x1b') && !rest.contains('\x1b'), "{before:?} {rest:?}");
+}
+
+#[test]
 fn plain_lines_on_a_terminal_cannot_turn_the_text_round() {
     let server = broker();
     let (bob, _frames) = member(&server, "bob");

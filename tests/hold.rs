@@ -11,6 +11,8 @@ use client_support::{DEADLINE, Running, Wire, member, program, wait};
 use ranked_broker::config::Config;
 use ranked_broker::server::Server;
 use std::collections::BTreeMap;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -157,10 +159,19 @@ fn a_program_that_cannot_be_run_gives_the_rank_up() {
     let server = broker();
     let port = server.addr.port();
     for (name, code) in [("/nonexistent/program", 127), ("/etc/passwd", 126)] {
-        let mut alice = hold(port, &["alice"], &[name]);
-        alice.expect(&format!("cannot run {name}"));
-        assert_eq!(alice.end(), code);
+        // Not even a seat is taken for it.
+        let (_, err, ended) = hold(port, &["alice"], &[name]).finish();
+        assert!(err.starts_with(&format!("broker-client: cannot run {name}: ")), "{err}");
+        assert!(err.lines().count() == 1 && ended == code, "{ended}: {err}");
     }
+    // One that is there, and cannot be run all the same.
+    let folder = tempfile::tempdir().unwrap();
+    let script = folder.path().join("script");
+    std::fs::write(&script, "#!/nonexistent/shell\n").unwrap();
+    std::fs::set_permissions(&script, Permissions::from_mode(0o755)).unwrap();
+    let (_, err, ended) = hold(port, &["alice"], &[script.to_str().unwrap()]).finish();
+    assert!(err.contains("cannot run ") && !err.contains("running"), "{err}");
+    assert_eq!(ended, 127);
     let mut killed = shell(port, "alice", "kill -9 $$");
     assert_eq!(killed.end(), 137);
 }
@@ -282,6 +293,24 @@ fn neither_guard_nor_client_leaves_the_program_behind() {
     bob.expect("lost");
     assert_eq!(bob.end(), 8);
     assert!(!runs(program));
+}
+
+/// The program was killed with its guard, and what it had started went on, beside
+/// the next one's.
+#[test]
+fn kill_9_of_guard_and_client_takes_along_what_the_program_has_started() {
+    let server = broker();
+    let script = "trap '' TERM; read go; (trap '' TERM; while :; do sleep 0.01; done) & \
+                  echo child pid=$!; wait";
+    let mut alice = shell(server.addr.port(), "alice", script);
+    let program = pid(&alice.expect("running rank=0"));
+    alice.send("go");
+    let child = pid(&alice.expect("child pid="));
+    let guard = parent(program);
+    alice.signal("KILL");
+    kill("KILL", guard);
+    eventually("the program is gone", || !runs(program));
+    eventually("and its child", || !runs(child));
 }
 
 #[test]

@@ -20,6 +20,8 @@ pub struct Report {
     lines: Vec<String>,
     /// Whether everything was as it must be.
     is_clean: bool,
+    /// Whether the generator looks without end for what comes.
+    spins: bool,
 }
 
 impl Report {
@@ -27,7 +29,13 @@ impl Report {
     pub fn new(workload: &str, what: &str) -> Self {
         let mut figures = Map::new();
         figures.insert("workload".into(), workload.into());
-        Report { figures, lines: vec![format!("{workload}: {what}")], is_clean: true }
+        Report { figures, lines: vec![format!("{workload}: {what}")], is_clean: true, spins: false }
+    }
+
+    /// The generator takes a core, whatever it has to do.
+    pub fn generator_spins(&mut self, spins: bool) -> &mut Self {
+        self.spins = spins;
+        self
     }
 
     /// A figure; one that is no number (nothing was measured) is left out.
@@ -78,7 +86,7 @@ impl Report {
             self.put(&format!("generator_ns_per_{unit}"), each);
         }
         self.put("seconds", float(used.at) / 1e9);
-        self.text("limited_by", limited_by(used))
+        self.text("limited_by", limited_by(used, self.spins))
     }
 
     /// What people want to know of it.
@@ -91,8 +99,11 @@ impl Report {
                     .to_string(),
             );
         };
-        let each = |time| each(time, units).map_or("-".to_string(), figure);
-        let limit = match limited_by(used) {
+        let (Some(broker_each), Some(own_each)) = (each(broker, units), each(used.own, units))
+        else {
+            return self;
+        };
+        let limit = match limited_by(used, self.spins) {
             "generator" => {
                 ". The generator could not go faster: the rate says nothing about the broker"
             }
@@ -101,9 +112,9 @@ impl Report {
         };
         self.say(format!(
             "broker: {} ns of CPU for each {unit} ({} cores); generator: {} ns ({} cores){limit}",
-            each(broker),
+            figure(broker_each),
             share(broker),
-            each(used.own),
+            figure(own_each),
             share(used.own)
         ))
     }
@@ -199,11 +210,12 @@ fn rounded(figure: f64) -> f64 {
     (figure * scale).round() / scale
 }
 
-/// Who ran, or waited for a core, practically all the time.
-fn limited_by(used: Usage) -> &'static str {
+/// Who ran, or waited for a core, practically all the time: of a generator that
+/// always does, nothing follows from that.
+fn limited_by(used: Usage, spins: bool) -> &'static str {
     let is_saturated = |time: u64| float(time) / float(used.at.max(1)) > SATURATED;
     let broker = is_saturated(used.broker.unwrap_or(0) + used.broker_waited);
-    let generator = is_saturated(used.own + used.own_waited);
+    let generator = !spins && is_saturated(used.own + used.own_waited);
     match (broker, generator) {
         (true, true) => "both",
         (true, false) => "broker",
@@ -243,6 +255,23 @@ mod tests {
         assert!(
             text.ends_with("  verified: all 1,000,000 messages arrived, each once, in order\n")
         );
+    }
+
+    #[test]
+    fn nothing_follows_from_a_generator_that_spins_and_nothing_from_nothing() {
+        let used = Usage {
+            at: 1_000_000_000,
+            broker: Some(100_000_000),
+            own: 990_000_000,
+            ..Usage::default()
+        };
+        let mut report = Report::new("latency", "");
+        report.generator_spins(true).usage(used, 100, "message").say_usage(used, 100, "message");
+        assert_eq!(report.figures()["limited_by"], "neither");
+        assert!(!report.text_for_people().contains("could not go faster"));
+        let mut report = Report::new("publish", "");
+        report.say_usage(used, 0, "message");
+        assert_eq!(report.text_for_people(), "publish: \n");
     }
 
     #[test]

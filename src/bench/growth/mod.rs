@@ -12,10 +12,15 @@ use super::workload::channels::Channels;
 use super::workload::latency::Latency;
 use super::workload::publish::Publish;
 use super::workload::{Bench, Workload};
-use std::path::PathBuf;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 
 /// Each thing is doubled this often.
 const DOUBLINGS: u32 = 4;
+
+const NOTHING_AT_FIRST: &str = "the first of them cost nothing, so it cannot be said how steep \
+     that is: the broker had memory left from before; start it anew";
 
 /// `growth`.
 #[derive(Clone, Debug, clap::Args)]
@@ -140,6 +145,12 @@ pub fn run(bench: &mut Bench, options: &Growth, json: bool) -> Result<bool> {
                    machine, as its user, or say --pid";
         return Err(Error::Usage(why.to_string()));
     }
+    // Who cannot have the picture should not learn it minutes later.
+    let failed = |file: &Path, e| Error::Usage(format!("--svg {}: {e}", file.display()));
+    let picture = match &options.svg {
+        Some(file) => Some((file, picture(file).map_err(|e| failed(file, e))?)),
+        None => None,
+    };
     let (mut curves, mut is_clean) = (Vec::new(), true);
     for thing in &THINGS {
         let mut points: Vec<Vec<(u64, f64)>> = vec![Vec::new(); thing.costs.len()];
@@ -169,14 +180,26 @@ pub fn run(bench: &mut Bench, options: &Growth, json: bool) -> Result<bool> {
             curves.push(curve);
         }
     }
-    if let Some(file) = &options.svg {
-        let failed = |e| Error::Usage(format!("--svg {}: {e}", file.display()));
-        std::fs::write(file, plot::svg(&curves)).map_err(failed)?;
+    if let Some((file, picture)) = picture {
+        draw(picture, &plot::svg(&curves)).map_err(|e| failed(file, e))?;
     }
     if !json && !is_clean {
         out("WRONG: not all messages arrived; --json says which\n");
     }
     Ok(is_clean)
+}
+
+/// Opens the file, and leaves what is in it until there is something new.
+fn picture(file: &Path) -> io::Result<File> {
+    OpenOptions::new().append(true).create(true).open(file)
+}
+
+fn draw(mut file: File, svg: &str) -> io::Result<()> {
+    // A pipe has no length.
+    if file.metadata()?.is_file() {
+        file.set_len(0)?;
+    }
+    file.write_all(svg.as_bytes())
 }
 
 fn tell(report: &mut Report, name: &str, number: u64) {
@@ -187,10 +210,12 @@ fn tell(report: &mut Report, name: &str, number: u64) {
 fn line(curve: &Curve) -> String {
     let points = curve.points.iter().map(|(number, cost)| format!("{number}: {}", figure(*cost)));
     let points: Vec<String> = points.collect();
-    let steepness =
-        curve.steepness().map_or("?".to_string(), |steepness| format!("{steepness:.2}"));
+    let steepness = match curve.steepness() {
+        Some(steepness) => format!("{steepness:.2} of linear"),
+        None => NOTHING_AT_FIRST.to_string(),
+    };
     let Curve { title, unit, .. } = curve;
-    format!("{title}, {unit}\n  {}\n  {steepness} of linear\n", points.join("   "))
+    format!("{title}, {unit}\n  {}\n  {steepness}\n", points.join("   "))
 }
 
 #[cfg(test)]
@@ -213,5 +238,8 @@ mod tests {
         let points = vec![(10, 2.0), (20, 5.0)];
         let curve = Curve { title: "members: CPU", unit: "µs", points };
         assert_eq!(line(&curve), "members: CPU, µs\n  10: 2.00   20: 5.00\n  1.25 of linear\n");
+        let points = vec![(10, 0.0), (20, 5.0)];
+        let used = line(&Curve { title: "channels: memory", unit: "MiB", points });
+        assert!(used.contains("cost nothing") && used.contains("start it anew"), "{used}");
     }
 }

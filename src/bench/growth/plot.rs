@@ -35,7 +35,7 @@ pub fn svg(curves: &[Curve]) -> String {
     );
     field(&mut text);
     let colours = COLOURS.iter().cycle();
-    let measured = curves.iter().filter(|curve| !curve.points.is_empty());
+    let measured = curves.iter().filter(|curve| curve.steepness().is_some());
     let mut drawn: Vec<_> = measured.zip(colours).map(|(one, colour)| (one, *colour)).collect();
     drawn.sort_by(|(one, _), (other, _)| other.end().total_cmp(&one.end()));
     for (curve, colour) in &drawn {
@@ -161,12 +161,14 @@ mod tests {
             |title, points: &[(u64, f64)]| Curve { title, unit: "µs", points: points.to_vec() };
         let linear = curve("members", &[(10, 1.0), (160, 16.0)]);
         let flat = curve("channels", &[(5_000, 3.0), (80_000, 2.0)]);
-        let picture = svg(&[linear, flat, curve("none", &[])]);
+        let used = curve("used", &[(10, 0.0), (160, 1.0)]);
+        let picture = svg(&[linear, flat, curve("none", &[]), used]);
         assert!(picture.starts_with("<svg ") && picture.ends_with("</svg>\n"));
         assert!(picture.contains("points=\"56.0,364.0 360.0,60.0\""), "{picture}");
         assert!(picture.contains("points=\"56.0,364.0 360.0,364.0\""), "{picture}");
         assert!(picture.contains("5,000 to 80,000: 3.00 to 2.00 µs, 0.04 of linear"), "{picture}");
-        assert!(picture.contains("members") && !picture.contains("none<"), "{picture}");
+        assert!(picture.contains("members"), "{picture}");
+        assert!(!picture.contains("none<") && !picture.contains("used<"), "{picture}");
         assert_eq!(picture.matches('<').count(), picture.matches('>').count());
     }
 

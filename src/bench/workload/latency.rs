@@ -59,6 +59,7 @@ pub(super) fn run<P: Protocol>(bench: &Bench, options: &Latency) -> Result<Repor
         .count("members", members as u64)
         .count("bytes", bytes as u64)
         .flag("sleep", sleep)
+        .generator_spins(!sleep)
         .put("delivered_per_s", rate(measured.delivered, measured.used.at))
         .latency("", &latency)
         .put("generator_worst_lag_us", float(lag) / 1e3)

@@ -20,7 +20,9 @@ pub enum Action {
     Show(Vec<String>),
     /// Clear the screen.
     Clear,
-    /// Ctrl-C.
+    /// Ctrl-C on a line: it is given up.
+    Discard(String),
+    /// Ctrl-C on an empty line.
     Interrupt,
     /// Ctrl-D on an empty line.
     End,
@@ -84,7 +86,8 @@ impl Editor {
             'p' => self.browse_back(),
             'n' => self.browse_on(),
             'l' => return Action::Clear,
-            'c' => return Action::Interrupt,
+            'c' if self.text.is_empty() => return Action::Interrupt,
+            'c' => return self.discard(),
             'd' if self.text.is_empty() => return Action::End,
             'd' => self.delete(self.cursor, self.right()),
             // A line feed, where a paste holds one.
@@ -141,6 +144,12 @@ impl Editor {
             }
         }
         Action::Submit(line)
+    }
+
+    fn discard(&mut self) -> Action {
+        self.cursor = 0;
+        self.browsing = None;
+        Action::Discard(std::mem::take(&mut self.text))
     }
 
     fn complete(&mut self, vocabulary: &Vocabulary) -> Action {

@@ -26,6 +26,8 @@ fn words_are_typed_moved_over_and_erased() {
     assert_eq!(editor.text(), "Pub news ");
     ctrl(&mut editor, 'k');
     assert_eq!(editor.text(), "P");
+    assert_eq!(ctrl(&mut editor, 'c'), Action::Discard("P".into()), "a line is given up first");
+    type_in(&mut editor, "p");
     ctrl(&mut editor, 'u');
     assert_eq!(ctrl(&mut editor, 'd'), Action::End);
     assert_eq!(ctrl(&mut editor, 'c'), Action::Interrupt);

@@ -4,13 +4,16 @@
 //! a shell. Commands of one channel run one after the other, in order.
 
 use crate::client::event::Command;
+use crate::client::hold::keeper::{self, Kept};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, Signal, kill_process_group};
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::ffi::OsString;
+use std::fs::File;
 use std::io::{self, PipeReader, Read};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::fd::AsFd;
+use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
-use std::process::{Child, ExitStatus, Stdio};
+use std::process::ExitStatus;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -122,7 +125,7 @@ impl Run {
     /// Runs the program to its end. Blocks.
     pub fn run(&self) -> Ended {
         match self.start() {
-            Ok((child, output)) => self.watch(child, output),
+            Ok((program, output)) => self.watch(program, output),
             Err(e) => {
                 let missing = e.kind() == io::ErrorKind::NotFound;
                 let code = if missing { CODE_NOT_FOUND } else { CODE_NOT_RUNNABLE };
@@ -131,33 +134,35 @@ impl Run {
         }
     }
 
-    fn start(&self) -> io::Result<(Child, PipeReader)> {
+    /// Starts it in a group of its own, so it can be ended with all that it has
+    /// started, and an interrupt from the terminal does not reach it; and so that
+    /// it ends with this process.
+    fn start(&self) -> io::Result<(Kept, PipeReader)> {
         let (output, input) = io::pipe()?;
+        let (also_input, stdin) = (input.try_clone()?, File::open("/dev/null")?);
         let command = &self.command;
-        let child = std::process::Command::new(&self.program)
-            .args(&command.args)
-            .env("BROKER_CHANNEL", &command.channel)
-            .env("BROKER_SEQ", command.seq.to_string())
-            .env("BROKER_FROM", &command.from)
-            .env("BROKER_FROM_RANK", command.from_rank.to_string())
-            .env("BROKER_FROM_TERM", command.from_term.to_string())
-            .stdin(Stdio::null())
-            .stdout(input.try_clone()?)
-            .stderr(input)
-            // So it can be ended with all that it has started, and an interrupt
-            // from the terminal does not reach it.
-            .process_group(0)
-            .spawn()?;
-        Ok((child, output))
+        let mut line: Vec<OsString> = vec![self.program.clone().into()];
+        line.extend(command.args.iter().map(OsString::from));
+        let program = keeper::start(&line, stdin.as_fd(), |program| {
+            program
+                .env("BROKER_CHANNEL", &command.channel)
+                .env("BROKER_SEQ", command.seq.to_string())
+                .env("BROKER_FROM", &command.from)
+                .env("BROKER_FROM_RANK", command.from_rank.to_string())
+                .env("BROKER_FROM_TERM", command.from_term.to_string())
+                .stdout(input)
+                .stderr(also_input);
+        })?;
+        Ok((program, output))
     }
 
-    fn watch(&self, mut child: Child, mut output: PipeReader) -> Ended {
+    fn watch(&self, mut program: Kept, mut output: PipeReader) -> Ended {
         let begun = Instant::now();
         let mut kept = Vec::new();
         let mut total = 0;
         let mut open = true;
         let (status, killed) = loop {
-            match child.try_wait() {
+            match program.child.try_wait() {
                 Ok(Some(status)) => break (Some(status), None),
                 Ok(None) => {}
                 Err(_) => break (None, None),
@@ -165,7 +170,8 @@ impl Run {
             let late = begun.elapsed() >= self.timeout;
             if late || self.stop.load(Ordering::Acquire) {
                 let code = if late { CODE_TIMED_OUT } else { CODE_INTERRUPTED };
-                break (kill(&mut child), Some(code));
+                program.kill();
+                break (None, Some(code));
             }
             if open {
                 open = read_some(&mut output, LOOK, &mut kept, &mut total);
@@ -174,6 +180,7 @@ impl Run {
                 std::thread::sleep(LOOK / 10);
             }
         };
+        program.dismiss();
         while open && total < 1024 * 1024 && is_ready(&output, Duration::ZERO) {
             open = read_some(&mut output, Duration::ZERO, &mut kept, &mut total);
         }
@@ -196,16 +203,6 @@ impl Run {
 
 fn exit_code(status: ExitStatus) -> i32 {
     status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
-}
-
-/// Ends a program with everything it has started.
-fn kill(child: &mut Child) -> Option<ExitStatus> {
-    // Not waited for yet, so the number still belongs to it.
-    if let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
-        let _ = kill_process_group(group, Signal::KILL);
-    }
-    let _ = child.kill();
-    child.wait().ok()
 }
 
 fn is_ready(output: &PipeReader, wait: Duration) -> bool {

@@ -14,6 +14,19 @@ use std::sync::Arc;
 /// Bytes read from standard input at once.
 const READ_BYTES: usize = 64 * 1024;
 
+const NO_JSON: &str = "hello --format json is not sent: this client speaks text, and could not \
+                       read what came then; JSON goes over a connection that begins with {";
+
+/// Whether the broker would answer in JSON from then on.
+fn asks_for_json(line: &str) -> bool {
+    if verb_of(line) != "hello" {
+        return false;
+    }
+    let words = shlex::split(line).unwrap_or_default();
+    words.iter().any(|word| word == "--format=json")
+        || words.windows(2).any(|pair| pair[0] == "--format" && pair[1] == "json")
+}
+
 /// Sends lines, and tells the session when there are no more.
 #[derive(Clone, Debug)]
 pub struct Input {
@@ -114,10 +127,16 @@ impl Input {
 
     /// Sends one line when there is room; false when there never will be.
     async fn send(&self, line: &[u8]) -> bool {
+        let text = String::from_utf8_lossy(line);
+        if asks_for_json(&text) {
+            // If the session is gone there is nobody to tell.
+            let _ = self.events.unbounded_send(Event::InputRefused(NO_JSON.into()));
+            return true;
+        }
         // With `hello --quiet` not every request is answered. The rows of a
         // history must not be mistaken for commands, so the replies are brought
         // back into step before it.
-        let history = verb_of(&String::from_utf8_lossy(line)) == "history";
+        let history = verb_of(&text) == "history";
         if history && self.outbox.waiting(|waiting| waiting.is_quiet()) {
             self.outbox.say("ping", Origin::Own);
         }
@@ -128,6 +147,25 @@ impl Input {
             if self.outbox.send(line, Origin::User).is_ok() {
                 return true;
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_would_be_answered_in_json_is_known() {
+        for line in
+            ["hello --format json", " hello --name a --format=json", "hello --format 'json'"]
+        {
+            assert!(asks_for_json(line), "{line}");
+        }
+        for line in
+            ["hello --format text", "hello", "pub n hello --format json", "# hello --format json"]
+        {
+            assert!(!asks_for_json(line), "{line}");
         }
     }
 }

@@ -10,6 +10,7 @@ pub mod exec;
 pub mod exit;
 pub mod input;
 mod introduction;
+mod leaving;
 mod receive;
 mod resume;
 pub mod screen;
@@ -104,7 +105,9 @@ async fn start(mut settings: Settings) -> u8 {
         });
     }
     let mut terminal = None;
-    if typed_in && on_terminal && matches!(style, Style::Pretty { .. }) {
+    // A terminal that can only print has no line to edit: lines are read as from a pipe.
+    let edits = typed_in && on_terminal && !is_dumb();
+    if edits && matches!(style, Style::Pretty { .. }) {
         match Terminal::open() {
             Ok((opened, typed)) => {
                 input.keyboard(typed);
@@ -123,6 +126,11 @@ async fn start(mut settings: Settings) -> u8 {
     let _restore = Restore(terminal.clone());
     let screen = Screen::new(style, terminal);
     Session::new(settings, screen, outbox, (tx, events)).run().await
+}
+
+/// Whether the terminal knows nothing of cursors and colours.
+pub(in crate::client) fn is_dumb() -> bool {
+    std::env::var_os("TERM").is_some_and(|term| term == "dumb")
 }
 
 /// Gives the terminal back, however the program ends.

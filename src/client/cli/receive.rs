@@ -3,13 +3,13 @@
 
 use super::exec::CODE_BUSY;
 use super::session::Session;
-use super::stage::{Origin, Over, Stage};
+use super::stage::{Due, Origin, Over, Stage};
 use super::words::{SHOWN_ONLY, order};
 use crate::client::Error;
 use crate::client::connection::Received;
 use crate::client::event::{Command, Frame};
 use crate::client::handle::acknowledgement;
-use crate::client::line::{Asked, Reply};
+use crate::client::line::{Asked, Reply, reply_verb};
 
 impl Session {
     /// Handles a line.
@@ -102,8 +102,11 @@ impl Session {
             "sub" | "unsub" | "drop" => self.duty.left(channel),
             "cmd" => {
                 if let Some(seq) = reply.number(1) {
-                    self.commands.insert((channel.to_owned(), seq));
+                    self.due.insert(Due::Command(channel.to_owned(), seq));
                 }
+            }
+            verb if reply_verb(verb) == "job" => {
+                self.due.insert(Due::Job(channel.to_owned()));
             }
             _ => {}
         }
@@ -134,7 +137,13 @@ impl Session {
                 }
             }
             Frame::Done { channel, seq, .. } => {
-                self.commands.remove(&(channel, seq));
+                self.due.remove(&Due::Command(channel, seq));
+                self.screen.line(line);
+            }
+            Frame::Job { id, state, .. } => {
+                if matches!(state.as_str(), "done" | "failed" | "cancelled") {
+                    self.due.remove(&Due::Job(id));
+                }
                 self.screen.line(line);
             }
             Frame::Left { channel, .. } => {

@@ -70,10 +70,10 @@ impl Session {
         let Some(became) = self.memory.resumption() else { return };
         let unanswered = std::mem::take(&mut self.remembered.unanswered);
         match became {
-            Resumption::New => self.commands.clear(),
+            Resumption::New => self.due.clear(),
             Resumption::Gone { session } => {
                 self.screen.notice(&format!("session {session} is no longer kept; starting anew"));
-                self.commands.clear();
+                self.due.clear();
             }
             Resumption::Resumed { missed, rank } => {
                 let Some(ticket) = self.memory.ticket() else { return };

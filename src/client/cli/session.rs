@@ -5,10 +5,11 @@ use super::Settings;
 use super::again::Again;
 use super::duty::Duty;
 use super::exec::Runner;
-use super::exit::{INTERRUPTED, Verdict};
+use super::exit::Verdict;
+use super::leaving::FAREWELL;
 use super::resume::Remembered;
 use super::screen::Screen;
-use super::stage::{Event, Origin, Over, Stage};
+use super::stage::{Due, Event, Origin, Over, Stage};
 use super::words::order;
 use crate::client::connection::Connection;
 use crate::client::memory::Memory;
@@ -20,13 +21,6 @@ use futures::{FutureExt, StreamExt, select_biased};
 use std::collections::HashSet;
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
-
-/// How long after an interrupt the broker may take to say what is still due.
-const GRACE: Duration = Duration::from_secs(2);
-
-/// How long a goodbye may take when nobody will read what comes.
-const FAREWELL: Duration = Duration::from_millis(300);
 
 /// The receiving half.
 // Each flag is a thing that has happened; any of them can have happened.
@@ -40,8 +34,8 @@ pub struct Session {
     pub(super) memory: Memory,
     pub(super) duty: Duty,
     pub(super) runner: Runner,
-    /// Commands of ours whose results are not all in.
-    pub(super) commands: HashSet<(String, u64)>,
+    /// Commands and jobs of ours whose results are not all in.
+    pub(super) due: HashSet<Due>,
     pub(super) verdict: Verdict,
     /// The exit code, where it does not come from the verdict.
     pub(super) exit: Option<u8>,
@@ -75,7 +69,7 @@ impl Session {
             memory,
             duty: Duty::default(),
             runner,
-            commands: HashSet::new(),
+            due: HashSet::new(),
             verdict: Verdict::default(),
             exit: None,
             stage: Stage::Talking,
@@ -107,6 +101,7 @@ impl Session {
             }
         }
         drop(self.outbox.down(true));
+        self.end_programs().await;
         match runtime::timeout(FAREWELL, self.screen.flush()).await {
             Some(Ok(())) => {}
             Some(Err(e)) => self.cannot_show(&e),
@@ -250,25 +245,15 @@ impl Session {
                     self.outbox.say("ping", Origin::Own);
                 }
             }
+            Event::InputRefused(text) => {
+                self.screen.notice(&text);
+                self.verdict.failed();
+            }
             Event::InputFailed(e) => {
                 self.screen.notice(&format!("cannot read standard input: {e}"));
                 self.verdict.failed();
             }
-            Event::Interrupt if self.interrupted || !self.outbox.is_open() => {
-                self.runner.stop();
-                self.exit = Some(INTERRUPTED);
-                return true;
-            }
-            Event::Interrupt => {
-                self.interrupted = true;
-                self.runner.stop();
-                self.leave();
-                let tx = self.tx.clone();
-                runtime::spawn(async move {
-                    runtime::sleep(GRACE).await;
-                    let _ = tx.unbounded_send(Event::GraceOver);
-                });
-            }
+            Event::Interrupt => return self.interrupt(),
             Event::GraceOver => return true,
             Event::Again(number) => self.time_to_ask_again(number),
             Event::Progress => self.time_to_tell(),
@@ -313,69 +298,9 @@ impl Session {
         self.settings.count.is_some_and(|count| self.messages >= count)
     }
 
-    fn nothing_due(&self) -> bool {
-        self.commands.is_empty()
+    pub(super) fn nothing_due(&self) -> bool {
+        self.due.is_empty()
             && self.runner.is_idle()
             && self.outbox.waiting(|waiting| waiting.is_empty())
-    }
-
-    pub(super) fn leave(&mut self) {
-        self.stage = Stage::Leaving;
-        self.take_leave();
-    }
-
-    /// Whether to connect again after this.
-    fn go_on(&mut self, over: Over) -> bool {
-        let quit = self.outbox.waiting(|waiting| waiting.has("quit", &Origin::User));
-        let gone = self.said_goodbye || self.remembered.taken_over;
-        let left = self.stage == Stage::Leaving || self.user_quit || quit || gone;
-        let finished = self.stage == Stage::Draining && self.nothing_due();
-        let mut unanswered = self.outbox.down(false);
-        self.keep_keyed(&mut unanswered);
-        let unanswered = unanswered.iter().filter(|asked| asked.tag == Origin::User).count();
-        self.duty.lost();
-        self.memory.lost();
-        self.again.lost();
-        if left {
-            return false;
-        }
-        let why = match over {
-            Over::Connection(Some(e)) => format!(": {}", crate::client::error::reason(&e)),
-            Over::Refused => ": the broker refused this client".to_owned(),
-            _ => String::new(),
-        };
-        let (host, port) = (&self.settings.host, self.settings.port);
-        self.screen.notice(&format!("the connection to {host}:{port} is lost{why}"));
-        // A session that goes on brings the results.
-        let commands = if self.memory.has_session() { 0 } else { self.commands.len() };
-        if unanswered > 0 || commands > 0 {
-            self.screen.notice(&format!(
-                "{unanswered} requests have no reply and {commands} commands no result: \
-                 whether they took effect is not known"
-            ));
-        }
-        if !self.settings.reconnect {
-            self.verdict.lost();
-            return false;
-        }
-        if unanswered > 0 || commands > 0 {
-            self.verdict.refused(None);
-        }
-        if !self.memory.has_session() {
-            self.commands.clear();
-        }
-        self.connected_before = true;
-        !finished
-    }
-
-    /// Says goodbye when nobody will read what still comes.
-    async fn depart(&mut self, connection: &mut Connection<Origin>) {
-        self.take_leave();
-        let _ = runtime::timeout(FAREWELL, async {
-            while matches!(connection.fill().await, Ok(true)) {
-                while connection.buffered().is_some() {}
-            }
-        })
-        .await;
     }
 }

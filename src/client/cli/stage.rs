@@ -19,11 +19,22 @@ pub enum Origin {
     User,
 }
 
+/// Something of ours whose results are awaited.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Due {
+    /// A command: its channel and seq.
+    Command(String, u64),
+    /// A job: its number.
+    Job(String),
+}
+
 /// What happens beside the connection.
 #[derive(Debug)]
 pub enum Event {
     /// All input has been sent.
     InputEnded,
+    /// A line of it is not sent, and why.
+    InputRefused(String),
     /// The rest of it cannot be read.
     InputFailed(io::Error),
     /// The user wants to leave.

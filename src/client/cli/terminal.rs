@@ -152,13 +152,10 @@ impl State {
         match action {
             Action::Redraw => {}
             Action::Submit(line) => {
-                erase(out);
-                // What was typed stays on the screen, as any terminal shows it.
-                out.push_str(&harmless(&self.prompt));
-                out.push_str(&harmless(&line));
-                out.push_str("\r\n");
+                self.leave_behind(&line, "", out);
                 typed.push(Typed::Line(line));
             }
+            Action::Discard(line) => self.leave_behind(&line, "^C", out),
             Action::Show(candidates) => {
                 erase(out);
                 let shown = candidates.iter().take(super::complete::CANDIDATES_MAX);
@@ -173,6 +170,15 @@ impl State {
             Action::Interrupt => typed.push(Typed::Interrupt),
             Action::End => typed.push(Typed::End),
         }
+    }
+
+    /// What was typed stays on the screen, as any terminal shows it.
+    fn leave_behind(&self, line: &str, end: &str, out: &mut String) {
+        erase(out);
+        out.push_str(&harmless(&self.prompt));
+        out.push_str(&harmless(line));
+        out.push_str(end);
+        out.push_str("\r\n");
     }
 
     /// Draws the prompt and the line in the cursor's row.

@@ -1,6 +1,7 @@
 //! The values of arguments.
 
 use crate::config;
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -34,6 +35,12 @@ pub fn program(text: &str) -> Result<(String, PathBuf), String> {
         }
         _ => Err("it must be NAME=PROGRAM, for instance restart=/usr/local/bin/restart".into()),
     }
+}
+
+/// A name for which there is more than one program.
+pub fn named_twice(programs: &[(String, PathBuf)]) -> Option<&str> {
+    let mut names = HashSet::new();
+    programs.iter().map(|(name, _)| name.as_str()).find(|name| !names.insert(*name))
 }
 
 /// Seconds, also a part of one.

@@ -86,7 +86,9 @@ pub fn say(line: &str, palette: Palette) -> String {
             format!("job {} {verb} {}{colon}{}", harmless(id), harmless(state), harmless(text))
         }
         Frame::Bye { reason } => {
-            paint(palette.bad, &format!("the broker closes the connection: {}", harmless(reason)))
+            // Who asks for it need not be alarmed.
+            let style = if reason == "quit" { palette.aside } else { palette.bad };
+            paint(style, &format!("the broker closes the connection: {}", harmless(reason)))
         }
         _ => roster(&frame, palette).unwrap_or_else(|| harmless(line)),
     }
@@ -215,6 +217,11 @@ mod tests {
             assert_eq!(say(line, Palette::new(false)), words);
         }
         assert!(say("msg n 7 alice hi", Palette::new(true)).contains("\x1b["));
+        // Only an end that nobody asked for is alarming.
+        let palette = Palette::new(true);
+        let style_of_bad = palette.bad.to_string();
+        assert!(!say("bye quit", palette).contains(&style_of_bad));
+        assert!(say("bye shutdown", palette).contains(&style_of_bad));
     }
 
     #[test]

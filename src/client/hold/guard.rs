@@ -3,6 +3,7 @@
 //! tell it: when the client is killed, stopped, or hangs. It knows nothing of
 //! the broker.
 
+use super::keeper;
 use super::launch;
 use super::leash::{Action, Leash};
 use super::link::{Order, Report, take_file};
@@ -17,9 +18,10 @@ use rustix::process::{
 };
 use std::ffi::OsString;
 use std::io::{self, BufRead, BufReader, Write};
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::Duration;
@@ -66,6 +68,7 @@ enum Event {
 /// # Errors
 /// When it could not be guarded, and was not started.
 pub fn run(task: &Task) -> io::Result<u8> {
+    launch::be_called("hold-guard");
     let stdin = io::stdin();
     let stdin_of_program = take_file(&stdin)?;
     let mut client = UnixStream::from(rustix::io::dup(&stdin)?);
@@ -78,11 +81,13 @@ pub fn run(task: &Task) -> io::Result<u8> {
     }
     // By the thread that lives as long as this process: the program is killed
     // when its parent *thread* ends.
-    let mut child = launch::command(&task.program)?
-        .stdin(Stdio::from(stdin_of_program))
-        .process_group(0)
-        .spawn()?;
-    let group = group(&child)?;
+    let started = keeper::start(&task.program, stdin_of_program.as_fd(), |_| {});
+    drop(stdin_of_program);
+    let mut program = match started {
+        Ok(program) => program,
+        Err(e) => return Ok(not_started(task, &e, &mut client)),
+    };
+    let group = group(&program.child)?;
     tell(&mut client, Report::Started(group));
     hear_client(client.try_clone()?, tx.clone());
     let waiting = thread::Builder::new().name("wait".into()).spawn(move || {
@@ -92,14 +97,14 @@ pub fn run(task: &Task) -> io::Result<u8> {
         let _ = tx.send(Event::Ended);
     });
     if let Err(e) = waiting {
-        signal(group, Signal::KILL);
-        let _ = child.wait();
+        program.kill();
         return Err(e);
     }
     let told_to = watch(&mut leash, group, &events);
     // What it has left behind must not outlive its rank either.
     signal(group, Signal::KILL);
-    let code = child.wait().map_or(1, exit_code);
+    let code = program.child.wait().map_or(1, exit_code);
+    program.dismiss();
     for _ in 0..GONE_LOOKS {
         if test_kill_process_group(group).is_err() {
             break;
@@ -108,6 +113,16 @@ pub fn run(task: &Task) -> io::Result<u8> {
     }
     tell(&mut client, Report::Ended { code, told_to });
     Ok(code)
+}
+
+/// Says that the program cannot be run; gives the exit code.
+fn not_started(task: &Task, error: &io::Error, client: &mut UnixStream) -> u8 {
+    if let Some(name) = task.program.first() {
+        launch::cannot_run(name, error);
+    }
+    let code = launch::exit_code(error);
+    tell(client, Report::Ended { code, told_to: false });
+    code
 }
 
 /// Waits for the program's end, and sees to it. Whether the guard asked for it.

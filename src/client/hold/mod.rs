@@ -1,13 +1,15 @@
 //! `broker-client hold`: runs a program for as long as one holds a rank.
 //!
-//! Three processes. The client (`supervisor`) talks to the broker: it knows
+//! Four processes. The client (`supervisor`) talks to the broker: it knows
 //! its rank ([`seat`]) and asks for a new [`lease`] several times while the last
 //! one lasts. The [`guard`] is told until when the program may run, and ends it
 //! by itself when that time is over ([`leash`]). The program is its child, and
-//! is killed with it ([`launch`]). Whatever happens to any of them, the program
-//! has ended before the broker promotes the next in line.
+//! is killed with it ([`launch`]); what the program has started is killed by its
+//! [`keeper`] then. Whatever happens to any of them, the program has ended before
+//! the broker promotes the next in line.
 
 pub mod guard;
+pub mod keeper;
 pub mod launch;
 pub mod lease;
 pub mod leash;

@@ -1,6 +1,7 @@
 //! How `hold` begins: signals, the session, the first connection.
 
 use super::guard::HANDED_ON;
+use super::launch;
 use super::supervisor::{Event, PAUSE_MAX, Supervisor};
 use super::{Settings, status};
 use crate::client::cli::exit::Verdict;
@@ -15,6 +16,13 @@ use rustix::process::Signal;
 
 /// Connects, holds, leaves; gives the exit code.
 pub(super) async fn run(settings: Settings) -> u8 {
+    // Before it takes a seat that it could do nothing with.
+    if let Some(name) = settings.program.first()
+        && let Err(e) = launch::check(name)
+    {
+        launch::cannot_run(name, &e);
+        return launch::exit_code(&e);
+    }
     let (tx, mut events) = mpsc::unbounded();
     hear_signals(tx.clone());
     let store = match &settings.session {

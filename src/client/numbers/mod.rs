@@ -4,11 +4,14 @@
 mod fetch;
 mod journal;
 
+use crate::client::cli::is_dumb;
 use crate::client::reconnect::{Backoff, CONNECT_LONGEST};
 use crate::printed;
 use crate::runtime::{self, TcpStream};
 use crate::sequence;
+use async_signal::{Signal, Signals};
 use fetch::{Ended, Fetch};
+use futures::{FutureExt, StreamExt, select_biased};
 use journal::{Journal, Wanted};
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
@@ -66,7 +69,32 @@ pub fn run(settings: &Settings) -> u8 {
         Ok(journal) => journal,
         Err(reason) => return complain(&reason, FAILED),
     };
-    runtime::block_on(Run::new(settings, journal).finish())
+    runtime::block_on(to_the_end(settings, Run::new(settings, journal)))
+}
+
+/// Whoever ends it before that is told how it goes on.
+async fn to_the_end(settings: &Settings, run: Run<'_>) -> u8 {
+    let on_terminal = run.on_terminal;
+    let finish = run.finish().fuse();
+    let mut signals = match Signals::new([Signal::Int, Signal::Term, Signal::Hup]) {
+        Ok(signals) => signals.fuse(),
+        Err(_) => return finish.await,
+    };
+    futures::pin_mut!(finish);
+    let heard = select_biased! {
+        code = finish => return code,
+        heard = signals.next() => heard,
+    };
+    if on_terminal {
+        clear_line();
+    }
+    let Settings { host, port, .. } = settings;
+    let text = format!(
+        "interrupted; what has come is kept, and the broker keeps the rest for a while: \
+         to go on, broker-client {host} {port} numbers --continue"
+    );
+    let signal = heard.and_then(Result::ok).unwrap_or(Signal::Int);
+    complain(&text, 128 + u8::try_from(signal as i32).unwrap_or(0))
 }
 
 fn complain(text: &str, code: u8) -> u8 {
@@ -84,7 +112,7 @@ struct Run<'s> {
 
 impl<'s> Run<'s> {
     fn new(settings: &'s Settings, journal: Journal) -> Self {
-        let on_terminal = io::stderr().is_terminal();
+        let on_terminal = io::stderr().is_terminal() && !is_dumb();
         Run { settings, journal, connections: 0, on_terminal, shown: None }
     }
 
@@ -182,7 +210,11 @@ impl<'s> Run<'s> {
 
     fn clear_line(&self) {
         if self.on_terminal && self.shown.is_some() {
-            let _ = io::stderr().write_all(b"\r\x1b[K");
+            clear_line();
         }
     }
+}
+
+fn clear_line() {
+    let _ = io::stderr().write_all(b"\r\x1b[K");
 }
