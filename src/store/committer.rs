@@ -276,7 +276,8 @@ impl Committer {
     }
 
     /// Tells channels what of them is within their bounds now: those that have got
-    /// something, and now and then those that keep entries for a time only.
+    /// something, and now and then those that keep entries for a time only. Then
+    /// how far the commits have got is noted, too.
     fn tell_offers(&mut self, effects: &Effects) {
         let place = self.shared.disk.read().unwrap_or_else(PoisonError::into_inner);
         let Some(disk) = place.as_ref() else { return };
@@ -286,10 +287,11 @@ impl Committer {
                 known.tell_offer(disk, *id, extent, unix_ms);
             }
         }
-        if self.told.elapsed() < TICK {
+        if self.told.elapsed() < TICK && self.left.last.is_none() {
             return;
         }
         self.told = Instant::now();
+        disk.note_commits();
         for (id, known) in self.channels.iter_mut().filter(|(_, known)| known.ages()) {
             let extent = lock(&self.shared.extents).get(id).copied();
             if let Some(extent) = extent.filter(|_| !effects.extents.contains_key(id)) {
