@@ -109,24 +109,21 @@ impl Channel {
         now_ms: u64,
     ) -> (Cursor, u64, Option<(u64, u64)>) {
         let head = state.log.head();
-        if let Start::Now = entrance.start {
-            return (state.log.seek(head + 1), head + 1, None);
-        }
-        let first = match entrance.returns {
-            true => state.first_kept(),
-            false => self.first_offered(state, now_ms),
+        let first = match entrance.start {
+            Start::Now => head + 1,
+            _ if entrance.returns => state.first_kept(),
+            _ => self.first_offered(state, now_ms),
         };
         let seq = match entrance.start {
             Start::Now | Start::First => first,
             Start::Seq(seq) => seq.clamp(1, head + 1),
             Start::Last(entries) => first.max((head + 1).saturating_sub(entries)),
         };
-        if entrance.returns {
-            return (state.log.seek(seq.max(first)), seq, None);
+        let place = state.log.seek(seq.max(first));
+        if entrance.returns || seq >= first {
+            return (place, seq, None);
         }
-        let lost = (seq < first).then(|| (seq, first - 1));
-        let seq = seq.max(first);
-        (state.log.seek(seq), seq, lost)
+        (place, first, Some((seq, first - 1)))
     }
 
     /// A member goes. It still gets what was there before.
