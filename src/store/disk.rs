@@ -158,10 +158,9 @@ impl Disk {
     /// Notes the last commit beside the journals, which may lose their end.
     pub fn note_commits(&self) {
         let last = self.commits.load(Ordering::Relaxed);
-        if self.noted.swap(last, Ordering::Relaxed) != last
-            && let Err(e) = journal::note(&self.dir, last)
-        {
-            log::debug!("event=store-not-noted error={:?}", e.to_string());
+        if self.noted.swap(last, Ordering::Relaxed) != last {
+            // If that cannot be, because the disk is full, the next one will do.
+            let _ = journal::note(&self.dir, last);
         }
     }
 

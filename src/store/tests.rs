@@ -523,12 +523,16 @@ fn a_journal_that_is_shorter_than_it_was_is_told() {
     store.close(vec![]);
     let (journal, note) = (dir.path().join("0.jnl"), dir.path().join("DAMAGED"));
     let whole = std::fs::read(&journal).unwrap();
-    let used = whole.iter().rposition(|byte| *byte != 0).unwrap();
     let zeroed = |from: usize| [&whole[..from], &vec![0; whole.len() - from]].concat();
     let commits = std::fs::read_to_string(dir.path().join("commits")).unwrap();
     let number: u64 = commits.trim().parse().unwrap();
     assert!(number > 10);
-    for content in [whole[..used / 2].to_vec(), zeroed(used / 2), zeroed(used / 4), vec![]] {
+    // A batch has so much before its mark.
+    let begin =
+        |number| memchr::memmem::find(&whole, &journal::Journals::mark(number)).unwrap() - 40;
+    let (last, middle) = (begin(number), begin(number / 2));
+    let cut = |at: usize| whole[..at].to_vec();
+    for content in [cut(last), cut(last + 60), cut(middle), zeroed(last), zeroed(middle), vec![]] {
         std::fs::write(&journal, &content).unwrap();
         std::fs::write(dir.path().join("commits"), &commits).unwrap();
         let error = refusal(dir.path());
