@@ -1,9 +1,11 @@
 //! `sub CH [--from SEQ|first|now] [--last N]` and `history CH [--from SEQ]
 //! [--last N]`: what a channel still holds, and `gap` for what it does not.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 mod support;
 
-use support::{Broker, Client};
+use support::{Broker, Child, Client, eventually, field, number};
 
 /// Ten messages in a channel that keeps five, published one by one.
 fn ten_messages(broker: &Broker) -> Client {
@@ -111,6 +113,7 @@ fn history_shows_the_frames_themselves() {
         ("history news --last 99", &LAST_FIVE),
         ("history news --last 0", &[]),
         ("history news --from 11", &[]),
+        ("history news --from now", &[]),
     ] {
         olga.send(request);
         olga.expect_all(lines);
@@ -118,6 +121,8 @@ fn history_shows_the_frames_themselves() {
     }
     olga.ask("history news --from 1 --last 2", "err bad-request *");
     olga.ask("history nowhere", "err no-channel *");
+    let none = r#"{"reply":"history","ok":true,"channel":"news","count":0,"rows":[]}"#;
+    broker.connect("otto").ask(r#"{"op":"history","channel":"news","from":"now"}"#, none);
     // Comings and goings are entries as well.
     let mut bob = broker.member("bob", "news");
     bob.ask("quit", "bye quit");
@@ -146,4 +151,144 @@ fn a_newcomer_is_given_no_old_command() {
     bob.send("history ops");
     bob.until("cmd ops 3 alice 0 1 go");
     bob.until("ok history ops 4");
+}
+
+/// With a place for durable channels.
+fn with_data(dir: &std::path::Path) -> Broker {
+    Broker::of(Child::with(&["--data", dir.to_str().unwrap(), "--data-free", "1KiB"]))
+}
+
+fn publish_at_once(client: &mut Client, channel: &str, count: u64) {
+    let lines = format!("pub {channel} some twenty bytes of text\n")
+        .repeat(usize::try_from(count).unwrap());
+    client.send_bytes(lines.as_bytes());
+    (0..count).for_each(|_| drop(client.expect(&format!("ok pub {channel} *"))));
+}
+
+/// All who ask what a channel keeps are told the same: how many entries, and how
+/// long they are. They are the last ones.
+fn kept(broker: &Broker, client: &mut Client, channel: &str) -> (u64, usize) {
+    client.send(&format!("info {channel}"));
+    let info = client.until(&format!("ok info {channel}")).remove(0);
+    let (head, first) = (field(&info, "seq"), field(&info, "first"));
+    let (head, first): (u64, u64) = (head.parse().unwrap(), first.parse().unwrap());
+    client.send(&format!("history {channel}"));
+    let mut rows = client.until(&format!("ok history {channel} *"));
+    rows.pop();
+    let seqs: Vec<u64> = rows.iter().map(|row| number(row, 2)).collect();
+    assert_eq!(seqs, (first..=head).collect::<Vec<u64>>(), "{channel}");
+    let mut observer = broker.connect("observer");
+    observer.ask(&format!("sub {channel} --from 1 --observe"), "ok sub *");
+    if first > 1 {
+        observer.expect(&format!("gap {channel} 1 {}", first - 1));
+        client.ask(&format!("digest {channel} {} {head}", first - 1), "err gone *");
+    }
+    if let Some(row) = rows.first() {
+        observer.expect(row);
+        client.ask(&format!("digest {channel} {first} {head}"), "ok digest *");
+    }
+    observer.close();
+    (head + 1 - first, rows.iter().map(|row| row.len() + 1).sum())
+}
+
+#[test]
+fn all_who_ask_are_told_the_same_of_what_is_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut broker = with_data(dir.path());
+    let mut alice = broker.client("alice");
+    let channels: Vec<String> = ["", " --durable"]
+        .iter()
+        .flat_map(|durable| {
+            ["--history 10", "--history-bytes 1000", "--history 0"].map(|kept| (kept, durable))
+        })
+        .map(|(kept, durable)| {
+            let name = format!("{kept}{durable}").replace([' ', '-'], "");
+            alice.ask(&format!("create {name} {kept}{durable}"), "ok create *");
+            name
+        })
+        .collect();
+    let check = |broker: &Broker, alice: &mut Client| {
+        for name in &channels {
+            let (entries, bytes) = kept(broker, alice, name);
+            if name.starts_with("historybytes") {
+                // What is noted beside each entry counts on the disk.
+                assert!((700..=1_000).contains(&bytes), "{name}: {bytes}");
+            } else {
+                assert_eq!(entries, if name.starts_with("history10") { 10 } else { 0 }, "{name}");
+            }
+        }
+    };
+    for name in &channels {
+        publish_at_once(&mut alice, name, 100);
+    }
+    check(&broker, &mut alice);
+    for name in &channels {
+        for _ in 0..50 {
+            alice.ask(&format!("pub {name} some twenty bytes of text"), "ok pub *");
+        }
+    }
+    check(&broker, &mut alice);
+    alice.send("info historybytes1000durable");
+    let info = alice.until("ok info *").remove(0);
+    assert!(field(&info, "bytes").parse::<u64>().unwrap() > 900, "{info}");
+    broker.child().kill();
+    drop(broker);
+    let broker = with_data(dir.path());
+    let mut alice = broker.client("alice");
+    for name in channels.iter().filter(|name| name.ends_with("durable")) {
+        let (entries, bytes) = kept(&broker, &mut alice, name);
+        assert_eq!(entries > 0, !name.starts_with("history0"), "{name}");
+        assert!(bytes <= 1_000, "{name}: {bytes}");
+    }
+}
+
+#[test]
+fn what_is_too_old_is_not_shown_though_nothing_comes_after_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let broker = with_data(dir.path());
+    let mut alice = broker.client("alice");
+    for (name, durable) in [("memory", ""), ("disk", "--durable")] {
+        alice.ask(&format!("create {name} --history-age 3 {durable}"), "ok create *");
+        publish_at_once(&mut alice, name, 100);
+        assert_eq!(kept(&broker, &mut alice, name).0, 100);
+    }
+    for name in ["memory", "disk"] {
+        eventually("all are too old", || {
+            alice.send(&format!("history {name} --last 1"));
+            alice.until("ok history *").len() == 1
+        });
+        assert_eq!(kept(&broker, &mut alice, name), (0, 0));
+    }
+}
+
+/// Bounds of the history are for those who come and ask.
+#[test]
+fn who_comes_back_gets_what_newcomers_do_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let broker = with_data(dir.path());
+    let mut alice = broker.client("alice");
+    let hello = "hello --name bob --session 6ba7b810-9dad-41d1-80b4-00c04fd430c8";
+    let mut bob = broker.connect("bob");
+    bob.ask(hello, "ok hello *");
+    for (name, durable) in [("memory", ""), ("disk", "--durable")] {
+        alice.ask(&format!("create {name} --history-bytes 1000 {durable}"), "ok create *");
+        bob.ask(&format!("sub {name} --observe"), "ok sub *");
+    }
+    bob.close();
+    for name in ["memory", "disk"] {
+        publish_at_once(&mut alice, name, 100);
+        assert!((15..=30).contains(&kept(&broker, &mut alice, name).0));
+    }
+    let mut bob = broker.connect("bob");
+    eventually("bob is let go of", || {
+        bob.send(hello);
+        bob.line().is_some_and(|line| support::matches("ok hello * resumed=yes *", &line))
+    });
+    let mut lines = (0..200).map(|_| bob.line().unwrap()).collect::<Vec<_>>();
+    lines.sort_by_key(|line| (line.starts_with("msg memory"), number(line, 2)));
+    let expected = (1..=200).map(|n| {
+        let name = if n <= 100 { "disk" } else { "memory" };
+        format!("msg {name} {} alice some twenty bytes of text", (n - 1) % 100 + 1)
+    });
+    assert_eq!(lines, expected.collect::<Vec<_>>());
 }

@@ -311,4 +311,7 @@ pub struct Adopted {
     pub next_seq: u64,
     /// The rank at which it came in; 0 for an observer.
     pub rank: u32,
+    /// What it has asked for before that, and never gets: the first and the last
+    /// seq.
+    pub lost: Option<(u64, u64)>,
 }

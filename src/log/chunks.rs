@@ -20,6 +20,8 @@ pub(super) struct Queue {
     chunks: VecDeque<Arc<Chunk>>,
     /// What they weigh together, in bytes.
     weight: usize,
+    /// What their entries take together.
+    bytes: u64,
 }
 
 impl Chunks {
@@ -50,6 +52,15 @@ impl Chunks {
         }
     }
 
+    /// What their entries take together, in bytes on the wire.
+    pub(super) fn bytes(&self) -> u64 {
+        match self {
+            Chunks::None => 0,
+            Chunks::One(chunk) => chunk.bytes.len() as u64,
+            Chunks::Many(queue) => queue.bytes,
+        }
+    }
+
     /// One that is here weighs so much more from now on.
     pub(super) fn gain(&mut self, weight: usize) {
         if let Chunks::Many(queue) = self {
@@ -57,13 +68,12 @@ impl Chunks {
         }
     }
 
-    /// How many of them are over before this seq.
-    pub(super) fn before(&self, seq: u64) -> usize {
-        let is_before = |chunk: &Arc<Chunk>| chunk.last_seq() < seq;
+    /// How many of them this is true for: it is for the oldest, up to some place.
+    pub(super) fn count_while(&self, is_before: impl Fn(&Chunk) -> bool) -> usize {
         match self {
             Chunks::None => 0,
             Chunks::One(chunk) => usize::from(is_before(chunk)),
-            Chunks::Many(queue) => queue.chunks.partition_point(is_before),
+            Chunks::Many(queue) => queue.chunks.partition_point(|chunk| is_before(chunk)),
         }
     }
 
@@ -74,10 +84,13 @@ impl Chunks {
             Chunks::None => Chunks::One(chunk),
             Chunks::One(first) => {
                 let weight = first.weight() + chunk.weight();
-                Chunks::Many(Box::new(Queue { chunks: VecDeque::from([first, chunk]), weight }))
+                let bytes = (first.bytes.len() + chunk.bytes.len()) as u64;
+                let chunks = VecDeque::from([first, chunk]);
+                Chunks::Many(Box::new(Queue { chunks, weight, bytes }))
             }
             Chunks::Many(mut queue) => {
                 queue.weight += chunk.weight();
+                queue.bytes += chunk.bytes.len() as u64;
                 queue.chunks.push_back(chunk);
                 Chunks::Many(queue)
             }
@@ -94,6 +107,7 @@ impl Chunks {
         };
         let chunk = queue.chunks.pop_front()?;
         queue.weight -= chunk.weight();
+        queue.bytes -= chunk.bytes.len() as u64;
         if queue.chunks.is_empty() {
             *self = Chunks::None;
         }

@@ -56,6 +56,11 @@ impl MemoryLog {
         self.chunks.weight()
     }
 
+    /// What the kept entries take, in bytes on the wire.
+    pub fn bytes(&self) -> u64 {
+        self.chunks.bytes()
+    }
+
     /// The number of the first chunk that is still here, or that comes next.
     pub fn first_chunk(&self) -> u64 {
         self.first_chunk
@@ -81,7 +86,7 @@ impl MemoryLog {
     /// The place of the entry with this seq: the first one kept if it is gone,
     /// the end if it is still to come.
     pub fn seek(&self, seq: u64) -> Cursor {
-        let at = self.chunks.before(seq);
+        let at = self.chunks.count_while(|chunk| chunk.last_seq() < seq);
         let offset = self.chunks.get(at).map_or(0, |chunk| chunk.offset_of(seq));
         // A chunk's entries end at u32 offsets, so its length is one.
         Cursor { chunk: self.first_chunk + at as u64, offset: u32::try_from(offset).unwrap_or(0) }
@@ -111,6 +116,27 @@ impl MemoryLog {
     /// left.
     pub fn outlives_first(&self, entries: u64) -> bool {
         self.chunks.get(0).is_some_and(|chunk| self.head - chunk.last_seq() >= entries)
+    }
+
+    /// The first seq of those that are here from which on all entries take at most
+    /// so many bytes. It goes through what is kept beyond that: as a rule that is a
+    /// part of one chunk.
+    pub fn first_within(&self, bytes: u64) -> u64 {
+        let mut beyond = self.bytes().saturating_sub(bytes);
+        for chunk in (0..).map_while(|at| self.chunks.get(at)) {
+            let length = chunk.bytes.len() as u64;
+            if beyond < length {
+                return chunk.seq_at(usize::try_from(beyond).unwrap_or(usize::MAX));
+            }
+            beyond -= length;
+        }
+        self.head + 1
+    }
+
+    /// The first seq of those that are here that came then or later.
+    pub fn first_since(&self, at_ms: u64) -> u64 {
+        let before = self.chunks.count_while(|chunk| chunk.at_ms < at_ms);
+        self.chunks.get(before).map_or(self.head + 1, |chunk| chunk.first_seq)
     }
 
     /// The rank that a member had before the first of these chunks, who had
@@ -162,6 +188,31 @@ mod tests {
         log.drop_first();
         assert_eq!((log.head(), log.first_seq(), log.weight()), (5, 6, 0));
         assert_eq!(log.seek(6), Cursor::at(2));
+    }
+
+    #[test]
+    fn what_fits_into_so_many_bytes_is_told_to_the_entry() {
+        let mut log = MemoryLog::default();
+        assert_eq!([log.first_within(0), log.first_within(9), log.first_since(5)], [1, 1, 1]);
+        // An entry is one byte, but for the last one.
+        for (first_seq, entries, at_ms) in [(1, 1, 10), (2, 10, 20), (12, 3, 20)] {
+            log.append(Chunk { at_ms, ..chunk(first_seq, entries, MESSAGES) });
+        }
+        log.append(Chunk {
+            bytes: vec![b'x'; 4],
+            ends: vec![],
+            at_ms: 30,
+            ..chunk(15, 1, MESSAGES)
+        });
+        assert_eq!(log.bytes(), 18);
+        let first = [0, 3, 4, 5, 7, 8, 16, 17, 18, 99].map(|bytes| log.first_within(bytes));
+        assert_eq!(first, [16, 16, 15, 14, 12, 11, 3, 2, 1, 1]);
+        assert_eq!(
+            [0, 10, 11, 20, 21, 31].map(|at_ms| log.first_since(at_ms)),
+            [1, 1, 2, 2, 15, 16]
+        );
+        (0..3).for_each(|_| log.drop_first());
+        assert_eq!((log.bytes(), log.first_within(3), log.first_within(4)), (4, 16, 15));
     }
 
     #[test]

@@ -60,8 +60,8 @@ pub(super) struct Extra {
     /// Replies that have yet to go out, and come first: each before the entries from
     /// a seq on, or, with 0, before whatever there is.
     untold: VecDeque<u64>,
-    /// What it never gets of a channel of this name that was here before: the
-    /// first and the last seq.
+    /// What it never gets of what was here before, in this channel or another one
+    /// of this name: the first and the last seq.
     pub(super) lost: Option<(u64, u64)>,
 }
 
@@ -76,6 +76,7 @@ impl Extra {
 
 impl Subscription {
     pub(super) fn new(adopted: Adopted) -> Self {
+        let extra = adopted.lost.map(|lost| Extra { lost: Some(lost), ..Extra::default() });
         Subscription {
             channel: adopted.channel,
             member: adopted.member,
@@ -84,7 +85,7 @@ impl Subscription {
             next_seq: adopted.next_seq,
             rank: adopted.rank,
             view: NEVER,
-            extra: None,
+            extra: extra.map(Box::new),
         }
     }
 

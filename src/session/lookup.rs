@@ -98,13 +98,13 @@ impl Lookup {
     }
 
     /// Looks at what comes next, as far as it is in memory.
-    fn look(&mut self) -> Result<(), Fault> {
+    fn look(&mut self, now_ms: u64) -> Result<(), Fault> {
         self.to = self.to.min(self.channel.head());
         let first = match self.wanted {
             Wanted::Newest(_) => self.from.max(self.to.saturating_sub(WINDOW - 1)),
             _ => self.from,
         };
-        let (past, first_kept, _) = self.channel.between(first, self.to);
+        let (past, first_kept, _) = self.channel.between(first, self.to, now_ms);
         if first_kept > first {
             self.from = first_kept;
         }
@@ -196,7 +196,7 @@ impl Session {
     pub fn look_up(&mut self, lookup: &mut Lookup) -> Poll<Result<Found, Fault>> {
         while !lookup.is_done() {
             let Some(window) = lookup.window else {
-                lookup.look()?;
+                lookup.look(self.broker.now_ms())?;
                 continue;
             };
             if self.extra.disk().is_some_and(|disk| disk.lookup.is_some()) {

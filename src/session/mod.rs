@@ -153,7 +153,7 @@ impl Session {
                 self.seen(&channel, seq)?;
                 Line::new("seen").at("channel", channel).at("seq", seq).into()
             }
-            Request::Digest { channel, from, to } => self.digest(&channel, from, to)?,
+            Request::Digest { channel, from, to } => self.digest(&channel, (from, to), now_ms)?,
             Request::History { channel, start } => self.history(&channel, start, now_ms)?,
             Request::Create { channel, settings, if_missing } => {
                 match self.broker.create(&channel, settings, now_ms) {

@@ -23,7 +23,7 @@ impl Session {
             Request::Ranks { channel } => self.ranks(channel),
             Request::Check { channel, term } => self.check(&channel, term),
             Request::Channels => Ok(self.channels()),
-            Request::Info { channel } => self.info(&channel),
+            Request::Info { channel } => self.info(&channel, now_ms),
             Request::Who { channel } => self.who(channel.as_deref(), now_ms),
             Request::Clients { last } => Ok(self.past_clients(last)),
             Request::Jobs => Ok(self.jobs()),
@@ -74,7 +74,7 @@ impl Session {
         Reply::List(rows, last)
     }
 
-    fn info(&self, channel: &str) -> Result<Reply, Fault> {
+    fn info(&self, channel: &str, now_ms: u64) -> Result<Reply, Fault> {
         let channel = self.broker.channel(channel)?;
         let figures = channel.summary();
         let max =
@@ -87,8 +87,8 @@ impl Session {
             .with("on-close", figures.settings.on_close.as_str())
             .with("observers", figures.observers)
             .with("view", figures.view)
-            .with("first", figures.first)
-            .with("bytes", figures.bytes)
+            .with("first", channel.first(now_ms))
+            .with("bytes", figures.stored.unwrap_or(figures.bytes as u64))
             .with("commands", figures.commands)
             .with("created", figures.created);
         let last = Line::new("info").at("channel", figures.name);

@@ -71,18 +71,23 @@ impl Session {
         if channel.is_durable() {
             return Ok(self.begin_scroll(channel, Ask::History(start), sum));
         }
-        let (excerpts, _) = look_up(&channel, Ask::History(start), &mut sum)?;
+        let (excerpts, _) = look_up(&channel, Ask::History(start), &mut sum, now_ms)?;
         Ok(Reply::Entries(excerpts, sum.last(&channel)?))
     }
 
-    pub(super) fn digest(&mut self, name: &str, from: u64, to: u64) -> Result<Reply, Fault> {
+    pub(super) fn digest(
+        &mut self,
+        name: &str,
+        (from, to): (u64, u64),
+        now_ms: u64,
+    ) -> Result<Reply, Fault> {
         let channel = self.broker.channel(name)?;
         let ask = Ask::Digest { from, to };
         let mut sum = Sum::Digest { from, to, next: from, sha256: Box::default(), count: 0 };
         if channel.is_durable() {
             return Ok(self.begin_scroll(channel, ask, sum));
         }
-        look_up(&channel, ask, &mut sum)?;
+        look_up(&channel, ask, &mut sum, now_ms)?;
         Ok(sum.last(&channel)?.into())
     }
 
@@ -124,7 +129,7 @@ impl Session {
     fn step(&mut self, scroll: &mut Scroll) -> Result<Step, Fault> {
         let Scroll { channel, ask, behind, asked, read, sum } = scroll;
         if let Some(ask) = ask.take() {
-            let (rows, rest) = look_up(channel, ask, sum)?;
+            let (rows, rest) = look_up(channel, ask, sum, self.broker.now_ms())?;
             *behind = rest;
             return Ok(Step::Rows(rows));
         }
@@ -159,19 +164,20 @@ fn look_up(
     channel: &Channel,
     ask: Ask,
     sum: &mut Sum,
+    now_ms: u64,
 ) -> Result<(Vec<Excerpt>, Option<Behind>), Fault> {
     let past = match (ask, &mut *sum) {
         (Ask::History(start), Sum::Shown { viewer, .. }) => {
-            channel.history(viewer.as_deref(), start)
+            channel.history(viewer.as_deref(), start, now_ms)
         }
         (Ask::Digest { from, to }, sum) => {
-            let (past, last) = channel.range(from, to)?;
+            let (past, last) = channel.range(from, to, now_ms)?;
             if let Sum::Digest { to, .. } = sum {
                 *to = last;
             }
             past
         }
-        (Ask::History(start), Sum::Digest { .. }) => channel.history(None, start),
+        (Ask::History(start), Sum::Digest { .. }) => channel.history(None, start, now_ms),
     };
     match (past, sum) {
         (Past::OnDisk(behind), _) => Ok((Vec::new(), Some(behind))),

@@ -2,18 +2,19 @@
 //! come by then.
 
 use super::disk::{Batch, Disk, Failure};
+use super::known::{Known, take};
 use super::queue::{Op, Work};
-use super::record::{self, ChannelId, ChannelRecord, Extent};
+use super::record::{self, ChannelId, Extent};
 use super::recover::{Recovered, garbage};
-use super::retention::{self, Keep};
+use super::retention::{self, Offer};
 use super::room::Room;
 use super::ticket::Ticket;
-use super::{Handover, Shared, Source, Table};
+use super::{Shared, TICK, Table};
 use crate::sync::lock;
 use jiff::Timestamp;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError, Weak};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How often those channels are looked at that keep entries for a time only.
@@ -29,22 +30,8 @@ pub struct Committer {
     /// What could not be written, and is to be when that is over.
     left: Work,
     aged: Instant,
-}
-
-/// What the thread knows of a channel, besides its extent.
-struct Known {
-    /// `None` if that cannot be read of which something could go: then nothing
-    /// goes until a restart.
-    keep: Option<Keep>,
-    /// As of which entry its roster is on disk in whole.
-    view: u64,
-    source: Option<Weak<dyn Source>>,
-}
-
-impl Known {
-    fn new(record: &ChannelRecord, view: u64) -> Self {
-        Known { keep: Some(Keep::of(record)), view, source: None }
-    }
+    /// When those were told last what of them is not too old.
+    told: Instant,
 }
 
 /// What a commit will have changed once it is on disk.
@@ -61,7 +48,8 @@ struct Effects {
 impl Committer {
     pub fn new(shared: Arc<Shared>, recovered: &Recovered) -> Self {
         let known = |channel: &super::RecoveredChannel| {
-            (channel.id, Known::new(&channel.record, channel.saved_view))
+            let offer = channel.offer.clone();
+            (channel.id, Known::new(&channel.record, channel.saved_view, offer))
         };
         Committer {
             channels: recovered.channels.iter().map(known).collect(),
@@ -69,6 +57,7 @@ impl Committer {
             shared,
             left: Work::default(),
             aged: Instant::now(),
+            told: Instant::now(),
         }
     }
 
@@ -98,6 +87,7 @@ impl Committer {
         let result = self.write(&ticket);
         match result {
             Ok(effects) => {
+                self.tell_offers(&effects);
                 // All that is on disk is to be seen at once: a reply that says
                 // so, and what it tells of.
                 ticket.decide(Ok(()));
@@ -285,13 +275,38 @@ impl Committer {
         }
     }
 
+    /// Tells channels what of them is within their bounds now: those that have got
+    /// something, and now and then those that keep entries for a time only. Then
+    /// how far the commits have got is noted, too.
+    fn tell_offers(&mut self, effects: &Effects) {
+        let place = self.shared.disk.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(disk) = place.as_ref() else { return };
+        let unix_ms = Timestamp::now().as_millisecond();
+        for (id, extent) in &effects.extents {
+            if let Some(known) = self.channels.get_mut(id) {
+                known.tell_offer(disk, *id, extent, unix_ms);
+            }
+        }
+        if self.told.elapsed() < TICK && self.left.last.is_none() {
+            return;
+        }
+        self.told = Instant::now();
+        disk.note_commits();
+        for (id, known) in self.channels.iter_mut().filter(|(_, known)| known.ages()) {
+            let extent = lock(&self.shared.extents).get(id).copied();
+            if let Some(extent) = extent.filter(|_| !effects.extents.contains_key(id)) {
+                known.tell_offer(disk, *id, &extent, unix_ms);
+            }
+        }
+    }
+
     /// Asks channels that keep entries for a time only, though they are quiet.
     fn look_for_aged(&mut self) {
         if self.aged.elapsed() < AGE_PAUSE {
             return;
         }
         self.aged = Instant::now();
-        let aging = self.channels.values().filter(|known| known.keep.is_some_and(Keep::ages));
+        let aging = self.channels.values().filter(|known| known.ages());
         let sources = aging.filter_map(|known| known.source.as_ref()?.upgrade());
         self.left.sources.extend(sources);
     }
@@ -337,7 +352,7 @@ fn apply(
         Op::Create { id, record, extent } => {
             batch.put(Table::Channels, &id.to_be_bytes(), record::encode(record));
             batch.remove(Table::Dropped, record.name.as_bytes());
-            channels.entry(*id).or_insert_with(|| Known::new(record, 0));
+            channels.entry(*id).or_insert_with(|| Known::new(record, 0, Offer::of(record)));
             effects.extents.insert(*id, *extent);
         }
         Op::Drop { id, marks } => {
@@ -354,33 +369,4 @@ fn apply(
         }
         Op::Forget { .. } => {}
     }
-}
-
-/// Writes what a channel has handed over; how many entries that is.
-fn take(
-    id: ChannelId,
-    handover: &Handover,
-    batch: &mut Batch<'_>,
-    extent: &mut Extent,
-    unix_ms: i64,
-) -> u64 {
-    let (mut entries, next_chunk) = (0, extent.next_chunk);
-    // After a failure, what is on disk may be more than was confirmed.
-    for (number, chunk) in handover.chunks.iter().filter(|(n, _)| *n >= next_chunk) {
-        let row = record::encode_chunk(*number, unix_ms, chunk);
-        if extent.entries() == 0 {
-            extent.first_unix_ms = unix_ms;
-        }
-        extent.bytes += row.len() as u64;
-        (extent.last_seq, extent.next_chunk) = (chunk.last_seq(), number + 1);
-        entries += chunk.entries();
-        batch.put(Table::Entries, &record::key(id, chunk.first_seq), row);
-    }
-    for (seq, change) in &handover.changes {
-        batch.put(Table::Changes, &record::key(id, *seq), record::encode(change));
-    }
-    if let Some(last_seq) = handover.reserve {
-        *extent = Extent::after(last_seq);
-    }
-    entries
 }

@@ -1,12 +1,13 @@
 //! The storage engine: the only file that names it.
 
-use super::journal::Journals;
+use super::journal::{self, Journals};
 use super::layout;
 use super::record::{self, ChannelId};
 use super::{OpenError, Table};
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode};
+use std::io::ErrorKind;
 use std::ops::RangeInclusive;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 const MIB: u64 = 1024 * 1024;
@@ -49,6 +50,9 @@ pub struct Disk {
     tables: Vec<Keyspace>,
     /// The number of the last commit.
     commits: AtomicU64,
+    dir: PathBuf,
+    /// The last one that was noted beside the journals.
+    noted: AtomicU64,
 }
 
 impl Disk {
@@ -82,7 +86,8 @@ impl Disk {
         };
         let tables: Result<Vec<Keyspace>, fjall::Error> = Table::ALL.iter().map(open).collect();
         let tables = tables.map_err(|e| explain(dir, e))?;
-        let disk = Disk { database, tables, commits: AtomicU64::new(0) };
+        let (commits, noted) = (AtomicU64::new(0), AtomicU64::new(0));
+        let disk = Disk { database, tables, commits, dir: dir.to_owned(), noted };
         let last = disk.last_commit().map_err(|reason| damaged(dir, reason))?;
         disk.commits.store(last, Ordering::Relaxed);
         if last == 0 && !disk.is_empty().map_err(|reason| damaged(dir, reason))? {
@@ -148,6 +153,15 @@ impl Disk {
     pub fn first_from(&self, table: Table, channel: ChannelId) -> Result<Option<Vec<u8>>, String> {
         let mut rows = self.table(table).range(record::key(channel, 0)..).map(row);
         Ok(rows.next().transpose()?.map(|(key, _)| key))
+    }
+
+    /// Notes the last commit beside the journals, which may lose their end.
+    pub fn note_commits(&self) {
+        let last = self.commits.load(Ordering::Relaxed);
+        if self.noted.swap(last, Ordering::Relaxed) != last {
+            // If that cannot be, because the disk is full, the next one will do.
+            let _ = journal::note(&self.dir, last);
+        }
     }
 
     /// What all of it takes on disk, in bytes.
@@ -223,9 +237,22 @@ fn explain(dir: &Path, error: fjall::Error) -> OpenError {
     let dir = dir.to_owned();
     match error {
         fjall::Error::Locked => OpenError::InUse { dir },
-        fjall::Error::Io(e) => OpenError::Folder { dir, reason: e.to_string() },
-        fjall::Error::Storage(fjall::LsmError::Io(e)) => {
-            OpenError::Folder { dir, reason: e.to_string() }
+        fjall::Error::Io(e) | fjall::Error::Storage(fjall::LsmError::Io(e)) => match e.kind() {
+            // What the engine makes of a file that ends too early.
+            ErrorKind::InvalidInput | ErrorKind::InvalidData | ErrorKind::UnexpectedEof => {
+                let table = layout::empty_table(&dir).map(|path| format!(": {}", path.display()));
+                let reason = format!("one of its tables is cut off{}", table.unwrap_or_default());
+                OpenError::Damaged { dir, reason }
+            }
+            _ => OpenError::Folder { dir, reason: e.to_string() },
+        },
+        fjall::Error::Storage(fjall::LsmError::Unrecoverable) => {
+            let reason = "one of its tables (keyspaces/*/tables) is gone".into();
+            OpenError::Damaged { dir, reason }
+        }
+        fjall::Error::Storage(fjall::LsmError::ChecksumMismatch { .. }) => {
+            let reason = "one of its tables (keyspaces/*/tables) is not what was written".into();
+            OpenError::Damaged { dir, reason }
         }
         fjall::Error::InvalidVersion(version) => {
             let known = version.map(|version| format!(" ({version:?})")).unwrap_or_default();

@@ -10,6 +10,9 @@
 //! when the one before is on disk. If what was cut off holds a number beyond
 //! the one that comes next, then batches are gone that somebody was told of.
 //!
+//! A journal that is cut between two batches looks as if it had never been longer.
+//! So the number of the last commit is noted beside it, once a second and at the end.
+//!
 //! And the engine's checksum of a batch leaves out the batch's place in the
 //! engine's own order, by which it decides what is newer. So this looks whether
 //! that ascends with the marks, before the engine acts upon it. Of the engine's
@@ -37,6 +40,8 @@ const PIECE_BYTES: usize = 256 * 1024;
 const NOTE: &str = "DAMAGED";
 /// Where what was cut off goes.
 const CUT: &str = "damaged-journal";
+/// A file of this name has the number of a commit that was on disk.
+const COMMITS: &str = "commits";
 
 /// The journals of a data directory as they were before the engine saw them.
 #[derive(Debug)]
@@ -48,6 +53,8 @@ pub struct Journals {
     active: Option<(PathBuf, Vec<u8>)>,
     /// The number of each commit in them with its place in the engine's order.
     commits: Vec<(u64, Option<u64>)>,
+    /// A commit that was on disk, as was noted beside them.
+    noted: u64,
 }
 
 impl Journals {
@@ -79,7 +86,9 @@ impl Journals {
             sealed.push((path, content.len() as u64));
         }
         commits.extend(active.iter().flat_map(|(_, content)| places(content)));
-        Ok(Journals { dir: dir.to_owned(), sealed, active, commits })
+        let noted = fs::read_to_string(dir.join(COMMITS)).ok();
+        let noted = noted.and_then(|text| text.trim().parse().ok()).unwrap_or(0);
+        Ok(Journals { dir: dir.to_owned(), sealed, active, commits, noted })
     }
 
     /// Whether there are none.
@@ -161,6 +170,19 @@ impl Journals {
                 "{text}; {note} says so: without that file, it goes on with what is left"
             ));
         }
+        self.check_cut(last_commit)?;
+        if self.noted > last_commit {
+            // A journal was cut between two commits, or is gone.
+            return self.refuse(format!(
+                "it had {} commits, and its journals and tables have only {last_commit} of them",
+                self.noted
+            ));
+        }
+        Ok(())
+    }
+
+    /// That the engine has not cut off more than a last commit.
+    fn check_cut(&self, last_commit: u64) -> Result<(), String> {
         for (path, before) in &self.sealed {
             // One that is no longer needed may be gone by now.
             let Ok(after) = fs::metadata(path) else { continue };
@@ -195,7 +217,12 @@ impl Journals {
         let write = |text: &str| {
             let mut file = File::create(self.dir.join(NOTE))?;
             writeln!(file, "{text}")?;
-            file.sync_all()
+            file.sync_all()?;
+            // Whoever removes the one file goes on with what is left.
+            fs::remove_file(self.dir.join(COMMITS)).or_else(|e| match e.kind() {
+                io::ErrorKind::NotFound => Ok(()),
+                _ => Err(e),
+            })
         };
         match write(&text) {
             Ok(()) => Err(text),
@@ -213,6 +240,13 @@ impl Journals {
         let number = mark.strip_prefix(&MAGIC)?;
         Some(u64::from_be_bytes(number.try_into().ok()?))
     }
+}
+
+/// Notes that this commit is on disk. Nobody waits for that to be there, too: what
+/// the note is for is a journal that lost its end, and not a power failure.
+pub fn note(dir: &Path, commit: u64) -> io::Result<()> {
+    let file = File::options().write(true).create(true).truncate(false).open(dir.join(COMMITS))?;
+    file.write_all_at(format!("{commit:020}\n").as_bytes(), 0)
 }
 
 /// A file's content without the zeros at its end: journals are made longer than

@@ -9,7 +9,7 @@ use super::Table;
 use super::journal::Journals;
 use std::fs;
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use xxhash_rust::xxh3::xxh3_128;
 
 /// Says that all the engine's files have been made once, and how many tables
@@ -72,6 +72,14 @@ fn lists(folder: &Path) -> io::Result<impl Iterator<Item = u64>> {
     let number = |name: &str| name.strip_prefix('v')?.parse().ok();
     let names = fs::read_dir(folder)?.flatten().map(|entry| entry.file_name());
     Ok(names.filter_map(move |name| number(name.to_str()?)))
+}
+
+/// A table with nothing in it: the engine writes none.
+pub fn empty_table(dir: &Path) -> Option<PathBuf> {
+    let files = |folder: PathBuf| fs::read_dir(folder).into_iter().flatten().flatten();
+    let tables = files(dir.join(TABLES)).flat_map(|folder| files(folder.path().join("tables")));
+    let empty = tables.filter(|file| file.metadata().is_ok_and(|data| data.len() == 0));
+    empty.map(|file| file.path()).next()
 }
 
 /// Whether another process has the engine's lock.

@@ -30,6 +30,7 @@ mod disk;
 mod fetch;
 mod health;
 mod journal;
+mod known;
 mod layout;
 mod panics;
 mod queue;
@@ -43,8 +44,8 @@ mod ticket;
 pub use fetch::{Fetch, Fetched, RankAt};
 pub use panics::{engine_panic, explain_panics};
 pub use record::{
-    ChangeRecord, ChannelId, ChannelRecord, Extent, RosterRecord, SeatRecord, Unreadable, decode,
-    encode,
+    ChangeRecord, ChannelId, ChannelRecord, Extent, RosterRecord, SEQS_RESERVED, SeatRecord,
+    Unreadable, decode, encode,
 };
 pub use recover::{Recovered, RecoveredChannel};
 pub use shelf::{KeyedRecord, MemoryShelf, Shelf};
@@ -175,14 +176,12 @@ pub trait Source: Send + Sync {
     /// What it has by now, for the commit that this ticket stands for. Memory
     /// only; called by the committing thread.
     fn hand_over(&self, ticket: &Ticket) -> Handover;
+    /// The first seq that is within its bounds of bytes and age, as all on disk counts.
+    fn offers(&self, _first_seq: u64) {}
     /// What was handed over is on disk, and this is what there is; or it is
     /// not: then it is to be handed over again. The ticket has been decided.
     fn settled(&self, extent: Option<Extent>);
 }
-
-/// Seqs that a channel whose entries are not kept may use before it has to ask
-/// for more: so many that it has asked for them long before it needs them.
-pub const SEQS_RESERVED: u64 = 1 << 24;
 
 /// How to open a store.
 #[derive(Clone, Debug)]
@@ -391,8 +390,6 @@ impl fmt::Debug for Store {
     }
 }
 
-/// How long what nobody waits for is put off, to share a commit.
-const LAZY: Duration = Duration::from_millis(100);
 /// How often the store looks after itself.
 const TICK: Duration = Duration::from_secs(1);
 

@@ -2,10 +2,13 @@
 
 use super::record::{ChannelId, ChannelRecord, Extent};
 use super::ticket::Ticket;
-use super::{LAZY, Source, TICK, Table};
+use super::{Source, TICK, Table};
 use crate::sync::lock;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// How long what nobody waits for is put off, to share a commit.
+const LAZY: Duration = Duration::from_millis(100);
 
 /// A change to be made.
 #[derive(Clone, Debug)]

@@ -14,6 +14,10 @@ use serde::{Deserialize, Serialize, Serializer};
 /// a restart either.
 pub type ChannelId = u64;
 
+/// Seqs that a channel whose entries are not kept may use before it has to ask
+/// for more: so many that it has asked for them long before it needs them.
+pub const SEQS_RESERVED: u64 = 1 << 24;
+
 /// The version of all formats below.
 const VERSION: u8 = 1;
 

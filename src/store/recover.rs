@@ -4,9 +4,11 @@ use super::disk::{Batch, Disk};
 use super::record::{
     self, ChangeRecord, ChannelId, ChannelRecord, Extent, RosterRecord, SeatRecord, Unreadable,
 };
+use super::retention::Offer;
 use super::{OpenError, Table};
 use crate::log::ClientId;
 use crate::roster::{Change, Key, Roster};
+use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use std::collections::HashMap;
 use std::path::Path;
@@ -37,6 +39,15 @@ pub struct RecoveredChannel {
     pub roster: RosterRecord,
     /// As of which entry the roster is on disk in whole.
     pub(super) saved_view: u64,
+    /// What of its entries is within its bounds.
+    pub(super) offer: Option<Offer>,
+}
+
+impl RecoveredChannel {
+    /// The first seq that is within its bounds of bytes and age.
+    pub fn offered(&self) -> u64 {
+        self.offer.as_ref().map_or(0, Offer::first)
+    }
 }
 
 /// What there was.
@@ -146,7 +157,12 @@ fn channel(disk: &Disk, id: ChannelId, record: ChannelRecord) -> Result<Recovere
     let saved = saved.unwrap_or_default();
     let saved_view = saved.view;
     let roster = fold(disk, id, saved)?;
-    Ok(RecoveredChannel { id, record, extent, roster, saved_view })
+    let mut offer = Offer::of(&record);
+    if let Some(offer) = &mut offer {
+        // Whoever reads what is damaged will see it.
+        let _ = offer.look(disk, id, &extent, Timestamp::now().as_millisecond());
+    }
+    Ok(RecoveredChannel { id, record, extent, roster, saved_view, offer })
 }
 
 /// That the first and the last entry are what they should be. What is between

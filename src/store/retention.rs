@@ -3,6 +3,8 @@
 use super::Table;
 use super::disk::{Batch, Disk};
 use super::record::{self, ChannelId, ChannelRecord, Extent};
+use crate::log::Chunk;
+use std::sync::Arc;
 
 /// Chunks that go with one commit at most, so that it stays short.
 const CHUNKS_AT_ONCE: usize = 1_024;
@@ -43,11 +45,126 @@ impl Keep {
                 || self.age_ms.is_some_and(by_age))
     }
 
-    /// Whether the first chunk can go.
-    fn can_go(self, extent: &Extent, last_seq: u64, chunk_unix_ms: i64, unix_ms: i64) -> bool {
-        self.entries.is_some_and(|kept| extent.last_seq - last_seq >= kept)
-            || self.bytes.is_some_and(|kept| extent.bytes > kept)
-            || self.age_ms.is_some_and(|kept| age(chunk_unix_ms, unix_ms) > kept)
+    /// Whether the first chunk can go: what comes after it is enough by itself, or
+    /// it is too old.
+    fn can_go(self, extent: &Extent, chunk: &Oldest, unix_ms: i64) -> bool {
+        self.entries.is_some_and(|kept| extent.last_seq - chunk.last_seq >= kept)
+            || self.is_beyond(extent.bytes, chunk, unix_ms)
+    }
+
+    /// The same but for the number of entries. From this chunk on they take so many
+    /// bytes.
+    fn is_beyond(self, bytes: u64, chunk: &Oldest, unix_ms: i64) -> bool {
+        self.bytes.is_some_and(|kept| bytes.saturating_sub(chunk.row_bytes) >= kept)
+            || self.age_ms.is_some_and(|kept| age(chunk.unix_ms, unix_ms) > kept)
+    }
+}
+
+/// The first chunk of those that are looked at, without what is in it.
+#[derive(Clone, Debug)]
+struct Oldest {
+    first_seq: u64,
+    last_seq: u64,
+    unix_ms: i64,
+    /// What it takes on disk.
+    row_bytes: u64,
+    /// What its entries take.
+    length: u64,
+    /// Where they end, if it can be read and they are many.
+    chunk: Option<Arc<Chunk>>,
+}
+
+impl Oldest {
+    fn of(key: &[u8], row: &[u8], extent: &Extent) -> Option<Self> {
+        let (_, first_seq) = record::split_key(key)?;
+        let row_bytes = row.len() as u64;
+        let Ok(read) = record::decode_chunk(first_seq, row) else {
+            // What cannot be read is not worth keeping either once its time has
+            // come; how long it was the next one will tell.
+            let (last_seq, unix_ms) = (first_seq, extent.first_unix_ms);
+            let length = row_bytes;
+            return Some(Oldest { first_seq, last_seq, unix_ms, row_bytes, length, chunk: None });
+        };
+        let (last_seq, length) = (read.chunk.last_seq(), read.chunk.bytes.len() as u64);
+        let chunk = Some(Arc::new(Chunk { bytes: Vec::new(), ..read.chunk }));
+        Some(Oldest { first_seq, last_seq, unix_ms: read.unix_ms, row_bytes, length, chunk })
+    }
+
+    /// The first of its entries from which on they take at most so many bytes.
+    fn first_within(&self, bytes: u64) -> u64 {
+        let beyond = usize::try_from(self.length.saturating_sub(bytes)).unwrap_or(usize::MAX);
+        let is_many = self.chunk.as_ref().filter(|chunk| !chunk.ends.is_empty());
+        is_many.map_or(self.first_seq + u64::from(beyond > 0), |chunk| chunk.seq_at(beyond))
+    }
+}
+
+/// What of a durable channel is within its bounds of bytes and age, to the entry:
+/// whoever asks is told no more. What is on disk beyond that goes later and at
+/// once, for that is cheaper; till then members who are behind may read it.
+#[derive(Clone, Debug)]
+pub struct Offer {
+    keep: Keep,
+    /// Where the channel began when this began to look.
+    base: u64,
+    /// What there is between that and the chunk that is the oldest within the bounds.
+    skipped: u64,
+    from: u64,
+    oldest: Option<Oldest>,
+    /// The first seq of it.
+    first: u64,
+}
+
+impl Offer {
+    /// Of a channel that is made like this; `None` if there are no such bounds.
+    pub fn of(record: &ChannelRecord) -> Option<Self> {
+        let keep = Keep::of(record);
+        let is_bounded = record.durable && (keep.age_ms.is_some() || keep.bytes.is_some());
+        is_bounded.then_some(Offer { keep, base: 0, skipped: 0, from: 0, oldest: None, first: 0 })
+    }
+
+    /// The first seq that is within the bounds, when they were looked at last.
+    pub fn first(&self) -> u64 {
+        self.first
+    }
+
+    /// Looks again: all of this is on disk. Each chunk is read once, when it is the
+    /// oldest.
+    ///
+    /// # Errors
+    /// What was in the way of reading, in words.
+    pub fn look(
+        &mut self,
+        disk: &Disk,
+        id: ChannelId,
+        extent: &Extent,
+        unix_ms: i64,
+    ) -> Result<(), String> {
+        if self.base != extent.first_seq {
+            let (keep, base) = (self.keep, extent.first_seq);
+            *self = Offer { keep, base, skipped: 0, from: base, oldest: None, first: base };
+        }
+        let mut rows = None;
+        for _ in 0..CHUNKS_AT_ONCE {
+            if self.oldest.is_none() {
+                let seqs = self.from..=u64::MAX;
+                let rows = rows.get_or_insert_with(|| disk.rows_of(Table::Entries, id, seqs));
+                let row = rows.next().transpose()?;
+                self.oldest = row.and_then(|(key, row)| Oldest::of(&key, &row, extent));
+            }
+            let bytes = extent.bytes.saturating_sub(self.skipped);
+            let Some(oldest) = &self.oldest else { break };
+            if !self.keep.is_beyond(bytes, oldest, unix_ms) {
+                let after = bytes.saturating_sub(oldest.row_bytes);
+                let within = |kept: u64| oldest.first_within(kept - after);
+                self.first = self.keep.bytes.map_or(oldest.first_seq, within);
+                return Ok(());
+            }
+            self.skipped += oldest.row_bytes;
+            self.from = oldest.last_seq + 1;
+            self.oldest = None;
+        }
+        self.first = self.from;
+        Ok(())
     }
 }
 
@@ -74,22 +191,15 @@ pub fn trim(
     }
     for row in disk.rows_of(Table::Entries, id, extent.first_seq..=u64::MAX).take(CHUNKS_AT_ONCE) {
         let (key, value) = row?;
-        let Some((_, first_seq)) = record::split_key(&key) else { continue };
-        extent.first_seq = first_seq;
-        // What cannot be read is not worth keeping either once its time has
-        // come; how long it was the next one will tell.
-        let (last_seq, chunk_unix_ms) = record::decode_chunk(first_seq, &value)
-            .map_or((first_seq, extent.first_unix_ms), |read| {
-                (read.chunk.last_seq(), read.unix_ms)
-            });
-        extent.first_unix_ms = chunk_unix_ms;
+        let Some(oldest) = Oldest::of(&key, &value, extent) else { continue };
+        (extent.first_seq, extent.first_unix_ms) = (oldest.first_seq, oldest.unix_ms);
         // The last one stays: it tells where the channel is.
-        if last_seq >= extent.last_seq || !keep.can_go(extent, last_seq, chunk_unix_ms, unix_ms) {
+        if oldest.last_seq >= extent.last_seq || !keep.can_go(extent, &oldest, unix_ms) {
             break;
         }
         batch.remove(Table::Entries, &key);
-        extent.bytes = extent.bytes.saturating_sub(value.len() as u64);
-        extent.first_seq = last_seq + 1;
+        extent.bytes = extent.bytes.saturating_sub(oldest.row_bytes);
+        extent.first_seq = oldest.last_seq + 1;
     }
     trim_changes(disk, batch, id, extent.first_seq.min(roster_view + 1))
 }

@@ -502,7 +502,62 @@ fn a_batch_that_was_half_written_is_no_damage() {
     let journal = std::fs::read(&path).unwrap();
     let end = journal.iter().rposition(|byte| *byte != 0).unwrap();
     std::fs::write(&path, &journal[..end - 50]).unwrap();
+    // One that is noted was whole.
+    std::fs::remove_file(dir.path().join("commits")).unwrap();
     let (store, _) = open(dir.path());
     assert_eq!(store.all(Table::Sessions).unwrap().len(), 19);
     store.close(vec![]);
+}
+
+/// A journal that has lost its end, as if that had never been written.
+#[test]
+fn a_journal_that_is_shorter_than_it_was_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(dir.path());
+    let (id, ..) = store.create(record("c"));
+    let fake = Fake::new(id);
+    for n in 0..10 {
+        fake.append(n, n + 1, 1);
+        dirty(&store, &fake).wait().unwrap();
+    }
+    store.close(vec![]);
+    let (journal, note) = (dir.path().join("0.jnl"), dir.path().join("DAMAGED"));
+    let whole = std::fs::read(&journal).unwrap();
+    let zeroed = |from: usize| [&whole[..from], &vec![0; whole.len() - from]].concat();
+    let commits = std::fs::read_to_string(dir.path().join("commits")).unwrap();
+    let number: u64 = commits.trim().parse().unwrap();
+    assert!(number > 10);
+    // A batch has so much before its mark.
+    let begin =
+        |number| memchr::memmem::find(&whole, &journal::Journals::mark(number)).unwrap() - 40;
+    let (last, middle) = (begin(number), begin(number / 2));
+    let cut = |at: usize| whole[..at].to_vec();
+    for content in [cut(last), cut(last + 60), cut(middle), zeroed(last), zeroed(middle), vec![]] {
+        std::fs::write(&journal, &content).unwrap();
+        std::fs::write(dir.path().join("commits"), &commits).unwrap();
+        let error = refusal(dir.path());
+        assert!(matches!(error, OpenError::Damaged { .. }), "{error}");
+        assert!(error.to_string().contains(&format!("had {number} commits")), "{error}");
+        // And so it is told until somebody wants to go on without.
+        assert!(refusal(dir.path()).to_string().contains("DAMAGED"));
+        std::fs::remove_file(&note).unwrap();
+    }
+}
+
+/// What it says of a table that is empty, or gone, is that it is damaged.
+#[test]
+fn a_table_that_is_empty_or_gone_is_damage() {
+    let dir = tempfile::tempdir().unwrap();
+    open(dir.path()).0.close(vec![]);
+    let tables = || std::fs::read_dir(dir.path().join("keyspaces/0/tables")).unwrap();
+    let tables = || tables().map(|table| table.unwrap().path());
+    assert!(tables().count() > 0);
+    tables().for_each(|table| std::fs::write(table, "").unwrap());
+    let error = refusal(dir.path());
+    assert!(matches!(error, OpenError::Damaged { .. }), "{error}");
+    assert!(error.to_string().contains("keyspaces/0/tables/"), "{error}");
+    tables().for_each(|table| std::fs::remove_file(table).unwrap());
+    let error = refusal(dir.path());
+    assert!(matches!(error, OpenError::Damaged { .. }), "{error}");
+    assert!(error.to_string().contains("is gone"), "{error}");
 }

@@ -133,7 +133,7 @@ impl Channel {
         let first_kept = state.first_kept().min(member.end().saturating_add(1));
         let missed = first_kept.saturating_sub(seen + 1);
         let (channel, member, next_seq) = (self.clone(), member.clone(), seen + 1);
-        let adopted = Adopted { channel, member, cursor, next_seq, rank };
+        let adopted = Adopted { channel, member, cursor, next_seq, rank, lost: None };
         Return { adopted, standing, missed }
     }
 

@@ -49,9 +49,11 @@ impl Drop for Kept {
 /// What of a channel is on disk.
 #[derive(Debug)]
 pub(super) struct OnDisk {
-    durable: bool,
+    pub(super) durable: bool,
     /// What was confirmed last.
-    extent: Extent,
+    pub(super) extent: Extent,
+    /// The first seq that is within the bounds of bytes and age.
+    pub(super) offered: u64,
     /// The first chunk and the last seq of what was: the next to be written,
     /// and the last that is visible.
     visible: (u64, u64),
@@ -100,6 +102,7 @@ impl OnDisk {
         OnDisk {
             durable: settings.durable,
             extent,
+            offered: 0,
             visible: (next_chunk, head),
             handed: None,
             ticket: None,
@@ -138,15 +141,6 @@ impl State {
     /// be.
     pub(super) fn is_end_visible(&self) -> bool {
         self.extra.disk().is_none_or(|disk| !disk.is_undecided())
-    }
-
-    /// The seq of the first entry that is kept, in memory or on disk, or that
-    /// comes next.
-    pub(super) fn first_kept(&self) -> u64 {
-        match self.extra.disk() {
-            Some(disk) if disk.durable => disk.extent.first_seq.min(self.log.first_seq()),
-            _ => self.log.first_seq(),
-        }
     }
 
     /// What a reader that wants this seq next has to get from the disk, if that
@@ -311,6 +305,12 @@ pub fn unavailable(reason: &str) -> Fault {
 impl Source for Channel {
     fn id(&self) -> ChannelId {
         self.kept().map_or(0, |kept| kept.id)
+    }
+
+    fn offers(&self, first_seq: u64) {
+        if let Some(disk) = self.lock().extra.disk_mut() {
+            disk.offered = first_seq;
+        }
     }
 
     fn hand_over(&self, ticket: &Ticket) -> Handover {

@@ -66,7 +66,7 @@ impl Channel {
             old.end_at(state.log.head());
             self.vacate(&mut state, old);
         }
-        let (mut cursor, mut next_seq) = self.entry_point(&state, entrance);
+        let (mut cursor, mut next_seq, lost) = self.entry_point(&state, entrance, now_ms);
         let observes = entrance.role.is_observer();
         let joined = state.log.head() + u64::from(!observes);
         if next_seq == joined && !observes && !entrance.returns {
@@ -77,7 +77,7 @@ impl Channel {
         let mut member = Member::new(client.clone(), slot, key, joined);
         (member.role, member.echo) = (entrance.role, entrance.echo);
         member.advance(cursor.chunk, true, now_ms);
-        member.has_seen(next_seq - 1);
+        member.has_seen(lost.map_or(next_seq, |(from, _)| from) - 1);
         member.keep_from(entrance.keeps.then_some(cursor.chunk));
         let member = Arc::new(member);
         state.seats.insert(member.clone());
@@ -96,27 +96,34 @@ impl Channel {
             members: state.roster.len(),
         });
         let rank = standing.rank;
-        let adopted = Adopted { channel: self.clone(), member, cursor, next_seq, rank };
+        let adopted = Adopted { channel: self.clone(), member, cursor, next_seq, rank, lost };
         Ok((adopted, standing, state.log.head()))
     }
 
-    /// Where reading begins, and the first seq that is due there.
-    fn entry_point(&self, state: &State, entrance: Entrance<'_>) -> (Cursor, u64) {
+    /// Where reading begins, and the first seq that is due there; and what of that
+    /// is not offered to newcomers, though it may be there for others.
+    fn entry_point(
+        &self,
+        state: &State,
+        entrance: Entrance<'_>,
+        now_ms: u64,
+    ) -> (Cursor, u64, Option<(u64, u64)>) {
         let head = state.log.head();
-        let first = if entrance.returns { state.first_kept() } else { self.first_offered(state) };
-        let seq = match entrance.start {
+        let first = match entrance.start {
             Start::Now => head + 1,
-            Start::First => first,
+            _ if entrance.returns => state.first_kept(),
+            _ => self.first_offered(state, now_ms),
+        };
+        let seq = match entrance.start {
+            Start::Now | Start::First => first,
             Start::Seq(seq) => seq.clamp(1, head + 1),
             Start::Last(entries) => first.max((head + 1).saturating_sub(entries)),
         };
-        (state.log.seek(seq.max(first)), seq)
-    }
-
-    /// The first entry of those that this channel keeps for newcomers.
-    pub(super) fn first_offered(&self, state: &State) -> u64 {
-        let head = state.log.head();
-        state.first_kept().max(head + 1 - self.settings().entries_kept().min(head))
+        let place = state.log.seek(seq.max(first));
+        if entrance.returns || seq >= first {
+            return (place, seq, None);
+        }
+        (place, first, Some((seq, first - 1)))
     }
 
     /// A member goes. It still gets what was there before.

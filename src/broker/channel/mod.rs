@@ -77,13 +77,12 @@ pub struct Summary {
     pub observers: usize,
     /// The seq of its last entry.
     pub seq: u64,
-    /// The seq of the first entry that it keeps for newcomers, or that comes
-    /// next.
-    pub first: u64,
     /// The roster's view.
     pub view: u64,
-    /// What its log takes, in bytes.
+    /// What its log takes in memory, in bytes.
     pub bytes: usize,
+    /// What its entries take on disk, if that is where they are.
+    pub stored: Option<u64>,
     /// Commands that wait for results.
     pub commands: usize,
 }
@@ -169,9 +168,9 @@ impl Channel {
             members: state.roster.len(),
             observers: state.seats.len() - state.roster.len() as usize,
             seq: state.visible().1,
-            first: self.first_offered(&state),
             view: state.roster.view(),
             bytes: state.log.weight(),
+            stored: state.extra.disk().filter(|disk| disk.durable).map(|disk| disk.extent.bytes),
             commands: state.extra.get().map_or(0, |extra| extra.commands.len()),
         }
     }

@@ -209,9 +209,11 @@ impl Channel {
         let settings = self.settings();
         let Some(first) = log.chunk(log.first_chunk()) else { return false };
         let age = u128::from(now_ms.saturating_sub(first.at_ms));
+        // A batch goes when what came after it is enough by itself.
+        let fills = |kept| log.bytes() - first.bytes.len() as u64 >= kept;
         log.outlives_first(settings.entries_kept())
             || settings.history_age.is_some_and(|kept| age > kept.as_millis())
-            || settings.history_bytes.is_some_and(|kept| log.weight() as u64 > kept)
+            || settings.history_bytes.is_some_and(fills)
     }
 
     /// Drops what is too old to be kept.

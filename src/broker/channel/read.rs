@@ -10,6 +10,7 @@ use crate::request::Start;
 use crate::roster::Change;
 use crate::store::RankAt;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What there is to read for a member.
 #[derive(Debug, Default)]
@@ -55,6 +56,15 @@ pub enum Past {
 }
 
 impl State {
+    /// The seq of the first entry that is there, in memory or on disk, or that
+    /// comes next.
+    pub(super) fn first_kept(&self) -> u64 {
+        match self.extra.disk() {
+            Some(disk) if disk.durable => disk.extent.first_seq.min(self.log.first_seq()),
+            _ => self.log.first_seq(),
+        }
+    }
+
     /// The rank that a member had before this chunk, or at its own join if that
     /// came later: its last rank, and the fold backwards from there.
     pub(super) fn rank_at(&self, member: &Member, chunk: u64) -> u32 {
@@ -145,12 +155,13 @@ impl Channel {
 
     /// What the channel keeps, from `start` on; without the commands that were
     /// not for this member, if it is one.
-    pub fn history(&self, viewer: Option<&Member>, start: Start) -> Past {
+    pub fn history(&self, viewer: Option<&Member>, start: Start, now_ms: u64) -> Past {
         let state = self.lock();
         let (log, (end, head)) = (&state.log, state.visible());
-        let first = self.first_offered(&state);
+        let first = self.first_offered(&state, now_ms);
         let from = match start {
-            Start::Now | Start::First => first,
+            Start::Now => head + 1,
+            Start::First => first,
             Start::Seq(seq) => seq.max(first),
             Start::Last(entries) => first.max((head + 1).saturating_sub(entries)),
         };
@@ -185,10 +196,10 @@ impl Channel {
 
     /// What is kept of the entries from one seq to another, and the seqs of the
     /// first and the last one that can be there.
-    pub fn between(&self, from: u64, to: u64) -> (Past, u64, u64) {
+    pub fn between(&self, from: u64, to: u64, now_ms: u64) -> (Past, u64, u64) {
         let state = self.lock();
         let (end, head) = state.visible();
-        let (from, to) = (from.max(self.first_offered(&state)), to.min(head));
+        let (from, to) = (from.max(self.first_offered(&state, now_ms)), to.min(head));
         if from > to {
             return (Past::Here(Vec::new()), from, to);
         }
@@ -199,6 +210,28 @@ impl Channel {
         let chunks = (state.log.seek(from).chunk..end).filter_map(|number| state.log.chunk(number));
         let chunks = chunks.take_while(|chunk| chunk.first_seq <= to);
         (Past::Here(chunks.map(|chunk| Excerpt::cut(chunk, from, to)).collect()), from, to)
+    }
+
+    /// The first seq that the channel keeps for whoever asks, or that comes next.
+    pub fn first(&self, now_ms: u64) -> u64 {
+        self.first_offered(&self.lock(), now_ms)
+    }
+
+    /// The same. Whoever asks is told by this and nothing else; there may be more,
+    /// for members who have yet to read it ([`State::first_kept`]).
+    pub(super) fn first_offered(&self, state: &State, now_ms: u64) -> u64 {
+        let (settings, log) = (self.settings(), &state.log);
+        let head = state.visible().1;
+        let by_entries = head + 1 - settings.entries_kept().min(head);
+        let by_bounds = if self.is_durable() {
+            state.extra.disk().map_or(0, |disk| disk.offered)
+        } else {
+            let millis = |age: Duration| u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
+            let since = |age| log.first_since(now_ms.saturating_sub(millis(age)));
+            let by_bytes = settings.history_bytes.map_or(0, |bytes| log.first_within(bytes));
+            settings.history_age.map_or(0, since).max(by_bytes)
+        };
+        state.first_kept().max(by_entries).max(by_bounds)
     }
 
     /// The seq of the last entry that can be seen.
@@ -212,10 +245,10 @@ impl Channel {
     /// # Errors
     /// [`Code::Gone`] if the first is kept no more, [`Code::BadRequest`] for a
     /// range that holds none.
-    pub fn range(&self, from: u64, to: u64) -> Result<(Past, u64), Fault> {
+    pub fn range(&self, from: u64, to: u64, now_ms: u64) -> Result<(Past, u64), Fault> {
         let state = self.lock();
         let (end, head) = state.visible();
-        let (first, to) = (state.first_kept(), to.min(head));
+        let (first, to) = (self.first_offered(&state, now_ms), to.min(head));
         if from == 0 || from > to {
             let text = format!(
                 "FROM and TO are seqs, the first one at most the second; {head} is the last of {}",

@@ -37,7 +37,8 @@ impl Kept {
         me: &Weak<Channel>,
     ) -> (Kept, OnDisk) {
         let extent = found.extent;
-        let disk = OnDisk::new(settings, extent, extent.next_chunk, extent.last_seq);
+        let mut disk = OnDisk::new(settings, extent, extent.next_chunk, extent.last_seq);
+        disk.offered = found.offered();
         let kept = Kept { store, id: found.id, me: me.clone(), dropped: AtomicBool::new(false) };
         (kept, disk)
     }

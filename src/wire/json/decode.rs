@@ -157,10 +157,7 @@ fn request<'a>(verb: &'static str, f: &mut Fields<'a>) -> Result<Request<'a>, Fa
         "info" => Request::Info { channel: f.need("channel")? },
         "history" => Request::History {
             channel: f.need("channel")?,
-            start: match start(f)? {
-                Start::Now => Start::First,
-                start => start,
-            },
+            start: start(f)?.unwrap_or(Start::First),
         },
         "digest" => Request::Digest {
             channel: f.need("channel")?,
@@ -260,23 +257,23 @@ fn sub<'a>(f: &mut Fields<'a>) -> Result<Request<'a>, Fault> {
         }
         return Ok(Request::SubPattern { glob });
     }
-    let (channel, start) = (f.need("channel")?, start(f)?);
+    let (channel, start) = (f.need("channel")?, start(f)?.unwrap_or(Start::Now));
     let (create, echo, observe) = (f.flag("create")?, !f.flag("no_echo")?, f.flag("observe")?);
     Ok(Request::Sub { channel, start, create, echo, observe })
 }
 
-fn start(f: &mut Fields<'_>) -> Result<Start, Fault> {
+fn start(f: &mut Fields<'_>) -> Result<Option<Start>, Fault> {
     match (f.take("from"), f.number("last")?) {
         (Some(_), Some(_)) => Err(bad("from and last exclude each other")),
-        (None, Some(last)) => Ok(Start::Last(last)),
-        (None, None) => Ok(Start::Now),
+        (None, Some(last)) => Ok(Some(Start::Last(last))),
+        (None, None) => Ok(None),
         (Some(from), None) => match from.get() {
-            "\"now\"" => Ok(Start::Now),
-            "\"first\"" => Ok(Start::First),
+            "\"now\"" => Ok(Some(Start::Now)),
+            "\"first\"" => Ok(Some(Start::First)),
             text if text.starts_with('"') => {
                 Err(wrong("from", "a whole number, \"first\" or \"now\"", text))
             }
-            _ => fields::number("from", from).map(Start::Seq),
+            _ => fields::number("from", from).map(|seq| Some(Start::Seq(seq))),
         },
     }
 }

@@ -236,21 +236,21 @@ fn sub(mut words: Words) -> Result<Request<'static>, Fault> {
     }
     let channel = words.need("CH")?;
     words.done()?;
-    let start = start(&mut words)?;
+    let start = start(&mut words)?.unwrap_or(Start::Now);
     let (create, echo, observe) =
         (words.has("create"), !words.has("no-echo"), words.has("observe"));
     Ok(Request::Sub { channel, start, create, echo, observe })
 }
 
-fn start(words: &mut Words) -> Result<Start, Fault> {
+fn start(words: &mut Words) -> Result<Option<Start>, Fault> {
     match (words.value("from"), words.number("last")?) {
         (Some(_), Some(_)) => Err(bad("--from and --last exclude each other")),
-        (None, Some(last)) => Ok(Start::Last(last)),
-        (None, None) => Ok(Start::Now),
+        (None, Some(last)) => Ok(Some(Start::Last(last))),
+        (None, None) => Ok(None),
         (Some(from), None) => match from.as_str() {
-            "now" => Ok(Start::Now),
-            "first" => Ok(Start::First),
-            seq => number("--from", seq).map(Start::Seq),
+            "now" => Ok(Some(Start::Now)),
+            "first" => Ok(Some(Start::First)),
+            seq => number("--from", seq).map(|seq| Some(Start::Seq(seq))),
         },
     }
 }
@@ -295,10 +295,7 @@ fn kick(mut words: Words) -> Result<Request<'static>, Fault> {
 fn history(mut words: Words) -> Result<Request<'static>, Fault> {
     let channel = words.need("CH")?;
     words.done()?;
-    let start = match start(&mut words)? {
-        Start::Now => Start::First,
-        start => start,
-    };
+    let start = start(&mut words)?.unwrap_or(Start::First);
     Ok(Request::History { channel, start })
 }
 
