@@ -112,7 +112,7 @@ fn a_command_from_before_is_told_like_anything_else() {
     after.answer("404 Not Found", "", "");
     publish(&broker2.web(), "last");
     receiver.expect("msg").ok();
-    broker2.child().kill();
+    broker2.child().signal("TERM");
     let log = broker2.child().complaint();
     let failed =
         "event=callback-failed channel=ops member=bob host=127.0.0.1 failures=1 delivering=cmd";

@@ -129,7 +129,7 @@ fn sighup_takes_what_can_change_and_nothing_of_what_is_wrong() {
     reload(&mut broker);
     reload(&mut broker);
 
-    broker.child().kill();
+    broker.child().signal("TERM");
     let log = broker.child().complaint();
     let nothing_new = log.matches("event=reloaded changed=\"\"\n").count();
     assert_eq!(nothing_new, 2, "{log}");

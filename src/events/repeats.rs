@@ -10,8 +10,8 @@ pub(super) const WINDOW: Duration = Duration::from_secs(10);
 /// Different lines that are remembered at once.
 const KINDS_MAX: usize = 64;
 
-/// What an operator has asked for: the log says every time what came of it.
-const ASKED_FOR: [&str; 2] = ["event=reload", "event=drain"];
+/// Events that an operator has asked for: the log says every time what came of it.
+const ASKED_FOR: [&str; 4] = ["reloaded", "reload-failed", "draining", "drain-ended"];
 
 /// A line that has been written, and what has come of it since.
 #[derive(Debug)]
@@ -36,7 +36,8 @@ impl Repeats {
     pub(super) fn see(&mut self, line: Line, now: Instant) -> [Option<Line>; 2] {
         // It is about one connection, so no other line says the same.
         let is_one_of_a_kind = line.text.contains(" addr=");
-        if is_one_of_a_kind || ASKED_FOR.iter().any(|event| line.text.starts_with(event)) {
+        let event = line.text.split(['=', ' ']).nth(1);
+        if is_one_of_a_kind || event.is_some_and(|event| ASKED_FOR.contains(&event)) {
             return [None, Some(line)];
         }
         let same = |seen: &&mut Seen| seen.line.text == line.text && seen.line.level == line.level;
