@@ -17,6 +17,16 @@ pub fn line(text: impl Display) {
     let _ = io::stderr().write_all(format!("{text}\n").as_bytes());
 }
 
+/// Characters that are invisible and change how others are shown: direction
+/// marks, embeddings, overrides and isolates; line and paragraph separators;
+/// zero-width characters except the joiners that many scripts and emoji need;
+/// tags.
+pub fn steers(c: char) -> bool {
+    matches!(c,
+        '\u{061c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
 /// Prints what was asked for; the exit code: 1 if it cannot be written. Whoever
 /// reads it may stop early, as `head` does.
 pub fn print(program: &str, text: &[u8]) -> u8 {

@@ -170,11 +170,13 @@ impl Server {
                 runtime::sleep(Duration::from_millis(5)).await;
             }
         };
-        if runtime::timeout(deadline, gone).await.is_none() {
-            let left = self.connections.load(Ordering::SeqCst);
-            log::warn!("event=drain-timeout connections={left}");
-        }
+        let all_gone = runtime::timeout(deadline, gone).await.is_some();
         let broker = self.broker;
+        let left = if all_gone { 0 } else { self.connections.load(Ordering::SeqCst) };
+        let cut_off = left.saturating_sub(broker.silent()).max(broker.cut_off());
+        if cut_off > 0 {
+            log::warn!("event=drain-timeout connections={cut_off}");
+        }
         // Not aside, where others may be waited for: the threads that serve have
         // nothing more to do, and whoever waits for this can be told to wait no more.
         runtime::spawn(async move { broker.close_store() }).await;

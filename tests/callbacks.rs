@@ -217,6 +217,26 @@ fn a_command_that_nobody_takes_ends_at_its_deadline_and_is_a_gap() {
     alice.expect("ack ops 4 bob 1 0 ");
 }
 
+/// The pause before the next attempt ends with the command: what comes behind it
+/// has a deadline of its own.
+#[test]
+fn what_comes_behind_a_command_that_is_over_does_not_wait_for_its_next_attempt() {
+    let (broker, receiver) = (broker(), Receiver::start());
+    let (mut alice, token) = alice_and_bob(&broker, &receiver, &[]);
+    alice.ask("/go", "ok cmd ops 3 to=1");
+    // After the fourth, the pause is a second at least.
+    for _ in 0..4 {
+        receiver.expect("cmd").answer("503 Service Unavailable", "", "");
+    }
+    let bob = broker.web().as_resident(&token);
+    bob.post("/v1/channels/ops/commands/3/ack", "{}").expect(200, "*");
+    alice.expect_all(&["ack ops 3 bob 1 0 ", "done ops 3 1/1"]);
+    alice.ask("cmd ops --timeout 0.9 again", "ok cmd ops 4 to=1");
+    receiver.expect("gap").ok();
+    receiver.expect("cmd").ok();
+    alice.expect("ack ops 4 bob 1 0 ");
+}
+
 #[test]
 fn a_receiver_that_is_there_keeps_its_seat_and_one_that_is_killed_loses_it() {
     let (broker, receiver) = (hasty_broker(), Receiver::start());

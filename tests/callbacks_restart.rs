@@ -83,3 +83,41 @@ fn who_has_a_seat_is_called_by_the_next_broker() {
     broker4.web().get("/v1/channels/ops/members").expect(200, r#"{*"count":0,*"#);
     assert_eq!(receiver.connections(), before);
 }
+
+/// Nobody waits for its answer any more, but it is in the channel like anything
+/// else. What the receiver does not want, then, is no failure.
+#[test]
+fn a_command_from_before_is_told_like_anything_else() {
+    let (dir, receiver) = (tempfile::tempdir().unwrap(), Receiver::start());
+    let mut broker1 = broker(dir.path());
+    broker1.web().post("/v1/channels", r#"{"channel":"ops","durable":true}"#).expect(201, "*");
+    let mut alice = broker1.member("alice", "ops");
+    let bob = json!({"name": "bob", "callback": receiver.url(), "events": ["messages"]});
+    broker1.web().post("/v1/channels/ops/members", &bob.to_string()).expect(201, "*");
+    alice.expect("join ops 2 bob 1");
+    alice.ask("/go", "ok cmd ops 3 to=1");
+    let under_way = receiver.expect("cmd");
+    broker1.child().kill();
+    drop(under_way);
+
+    let mut broker2 = broker(dir.path());
+    receiver.expect("rank").ok();
+    let again = receiver.expect("cmd");
+    assert_eq!((&again.frame()["seq"], &again.frame()["name"]), (&json!(3), &json!("go")));
+    again.answer("503 Service Unavailable", "", "");
+    receiver.expect("cmd").answer("200 OK", "", r#"{"code":3}"#);
+    publish(&broker2.web(), "after it");
+    let after = receiver.expect("msg");
+    assert_eq!(after.frame()["data"], "after it");
+    after.answer("404 Not Found", "", "");
+    publish(&broker2.web(), "last");
+    receiver.expect("msg").ok();
+    broker2.child().signal("TERM");
+    let log = broker2.child().complaint();
+    let failed =
+        "event=callback-failed channel=ops member=bob host=127.0.0.1 failures=1 delivering=cmd";
+    let refused =
+        "event=callback-refused channel=ops member=bob host=127.0.0.1 refusals=1 delivering=msg";
+    assert!(log.contains(failed) && log.contains(refused), "{log}");
+    assert_eq!(log.matches("event=callback-").count(), 2, "{log}");
+}

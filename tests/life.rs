@@ -4,6 +4,7 @@ mod support;
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
+use std::time::Duration;
 use support::{Broker, Child, Client, DEADLINE};
 
 /// SIGTERM and SIGINT: it says good-bye to everyone, who gets what is due
@@ -112,10 +113,34 @@ fn a_second_signal_stops_it_at_once() {
     broker.child().signal("TERM");
     alice.expect("bye shutdown");
     alice.expect_end();
+    // What comes at once with the first is the same wish.
+    std::thread::sleep(Duration::from_millis(300));
     broker.child().signal("TERM");
     assert_eq!(broker.child().ended().code(), Some(0));
     let complaint = broker.child().complaint();
     assert!(complaint.contains("second signal"), "{complaint}");
+}
+
+/// Ctrl-C reaches the broker twice where whoever started it hands its own on:
+/// everybody still has the drain time, and the log tells who did not use it.
+#[test]
+fn two_signals_at_once_are_one_and_who_does_not_read_is_cut_off() {
+    let mut broker = Broker::of(Child::with(&["--drain", "1s"]));
+    let mut alice = broker.client("alice");
+    let mut sloth = broker.connect_narrow("sloth");
+    sloth.introduce();
+    sloth.ask("sub ops --create", "ok sub ops *");
+    let text = "x".repeat(60_000);
+    for _ in 0..200 {
+        alice.ask(&format!("pub ops {text}"), "ok pub ops *");
+    }
+    broker.child().signal("TERM");
+    broker.child().signal("TERM");
+    alice.expect("bye shutdown");
+    assert_eq!(broker.child().ended().code(), Some(0));
+    let complaint = broker.child().complaint();
+    assert!(!complaint.contains("second signal"), "{complaint}");
+    assert!(complaint.contains("WARN  event=drain-timeout connections=1\n"), "{complaint}");
 }
 
 /// One line that says what is wrong, and an exit code that says so too.

@@ -162,6 +162,32 @@ fn the_figures_are_what_has_happened() {
     assert!(figures.get("broker_entries_delivered_total") > 30 + 2);
 }
 
+/// A member that polls for commands is read for, but gets no messages; who would
+/// encrypt is told that nobody here does.
+#[test]
+fn what_nobody_takes_is_not_delivered_and_who_is_refused_is_counted() {
+    let broker = Broker::start();
+    let mut alice = broker.member("alice", "ops");
+    let poller = r#"{"name":"poller"}"#;
+    broker.web().post("/v1/channels/ops/members", poller).expect(201, "*");
+    alice.expect("join ops 2 poller 1");
+    let mut tls = broker.connect("tls");
+    tls.send_bytes(b"\x16\x03\x01\x00\x05hello");
+    tls.expect_end();
+    for _ in 0..10 {
+        alice.ask("pub ops x", "ok pub ops *");
+        alice.expect("msg ops * alice x");
+    }
+    alice.ask("/go", "ok cmd ops 13 to=1");
+    // Alice's ten messages and the roster, and the poller's command behind them.
+    support::eventually("the command is delivered", || {
+        Figures::scrape(&broker).get("broker_entries_delivered_total") >= 12
+    });
+    let figures = Figures::scrape(&broker);
+    assert_eq!(figures.get("broker_messages_delivered_total"), 10);
+    assert_eq!(figures.get("broker_connections_opened_total{dialect=\"tls\"}"), 1);
+}
+
 /// What the parser of Prometheus, a real one of `OpenMetrics`, makes of a scrape:
 /// the samples without labels, a line each. Nothing if it is not installed.
 fn parsed(broker: &Broker) -> Option<String> {

@@ -125,9 +125,14 @@ fn sighup_takes_what_can_change_and_nothing_of_what_is_wrong() {
     write("max-clients = 2\nlease = \"9s\"\n");
     reload(&mut broker);
     broker.client("bob");
+    // Each is answered, also if nothing is new.
+    reload(&mut broker);
+    reload(&mut broker);
 
     broker.child().signal("TERM");
     let log = broker.child().complaint();
+    let nothing_new = log.matches("event=reloaded changed=\"\"\n").count();
+    assert_eq!(nothing_new, 2, "{log}");
     for line in [
         "WARN  event=reloaded changed=\"max-clients\" waiting=\"lease\" advice=".to_owned(),
         format!("ERROR event=reload-failed error=\"broker: {}:3: max-line: ", file.display()),

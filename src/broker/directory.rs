@@ -16,6 +16,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 /// Past connections that are remembered.
 pub const PAST_MAX: usize = 1_000;
@@ -207,8 +208,10 @@ pub struct Past {
     pub addr: SocketAddr,
     /// When it came.
     pub since: Timestamp,
-    /// When it went.
+    /// When it went; no earlier than it came, though the time of day was set back.
     pub until: Timestamp,
+    /// How long it was here.
+    pub here: Duration,
     /// Why.
     pub reason: Close,
 }
@@ -309,10 +312,11 @@ impl Directory {
     }
 
     /// A client's connection has ended.
-    pub fn note_past(&self, client: &Client, reason: Close) {
+    pub fn note_past(&self, client: &Client, here: Duration, reason: Close) {
         let (name, origin) = (client.name(), client.origin());
         let (addr, since) = (origin.addr, origin.since());
-        let past = Past { name, addr, since, until: Timestamp::now(), reason };
+        let until = Timestamp::now().max(since);
+        let past = Past { name, addr, since, until, here, reason };
         let mut all = lock(&self.past);
         if all.len() == PAST_MAX {
             all.pop_front();
@@ -348,5 +352,24 @@ impl Directory {
     pub fn past(&self, last: usize) -> Vec<Past> {
         let all = lock(&self.past);
         all.iter().skip(all.len().saturating_sub(last)).cloned().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Somebody came at half past twelve, and it is twelve again.
+    #[test]
+    fn nobody_went_before_coming_though_the_time_is_set_back() {
+        let directory = Directory::default();
+        let since_unix_ms = Timestamp::now().as_millisecond() + 1_800_000;
+        let addr = SocketAddr::from(([127, 0, 0, 1], 7));
+        let origin = Origin { addr, dialect: "text", since_unix_ms, since_ms: 0 };
+        let client = Client::new(1, "alice".into(), origin);
+        directory.note_past(&client, Duration::from_secs(60), Close::Quit);
+        let past = directory.past(1).remove(0);
+        assert_eq!(past.until, past.since);
+        assert_eq!(past.here.as_secs(), 60);
     }
 }

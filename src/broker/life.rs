@@ -4,9 +4,9 @@ use super::directory::Origin;
 use super::{Broker, Client};
 use crate::config::Config;
 use crate::error::Close;
-use jiff::Timestamp;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 /// What can change while a broker runs.
 #[derive(Debug)]
@@ -16,6 +16,8 @@ pub(super) struct Life {
     stopping: AtomicBool,
     /// Connections that have yet to say something.
     silent: AtomicUsize,
+    /// Connections that were cut off while the broker stops.
+    cut_off: AtomicUsize,
 }
 
 /// A connection that has yet to say something.
@@ -35,6 +37,7 @@ impl Life {
             draining: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             silent: AtomicUsize::new(0),
+            cut_off: AtomicUsize::new(0),
         }
     }
 }
@@ -95,19 +98,32 @@ impl Broker {
         self.life.silent.load(Ordering::SeqCst)
     }
 
+    /// A connection ends before all that was due to it is out.
+    pub fn note_cut_off(&self) {
+        if self.is_stopping() {
+            self.life.cut_off.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    /// How many connections have ended so since the broker stops.
+    pub fn cut_off(&self) -> usize {
+        self.life.cut_off.load(Ordering::SeqCst)
+    }
+
     /// A client's connection has ended.
     pub(super) fn note_closed(&self, client: &Client, reason: Close) {
+        let Origin { addr, dialect, since_ms, .. } = client.origin();
+        // Not by the time of day, which may be set meanwhile.
+        let here = Duration::from_millis(self.now_ms().saturating_sub(since_ms));
         // Who never had one tells its own story.
         if !client.is_unwaited() {
             self.stats.closed.add(reason.as_str(), 1);
-            let (name, origin) = (client.name(), client.origin());
-            let Origin { addr, dialect, .. } = origin;
-            let secs = Timestamp::now().duration_since(origin.since()).as_secs_f64();
+            let (name, secs) = (client.name(), here.as_secs_f64());
             log::info!(
                 "event=closed addr={addr} client={name} dialect={dialect} reason={reason} secs={secs:.3}"
             );
         }
-        self.directory.note_past(client, reason);
+        self.directory.note_past(client, here, reason);
     }
 
     /// Why whoever comes now has to go again.

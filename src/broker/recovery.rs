@@ -25,6 +25,13 @@ impl Broker {
         &self.recovered
     }
 
+    /// The last entry that a channel of this name had from before the restart; 0
+    /// if there was none. One that was made again since goes on above it.
+    pub fn last_of_before(&self, channel: &str) -> u64 {
+        let found = self.recovered.channels.iter().find(|found| found.record.name == channel);
+        found.map_or(0, |found| found.extent.last_seq)
+    }
+
     /// What outlives this broker, if anything does.
     pub fn store(&self) -> Option<&Store> {
         self.store.as_ref()

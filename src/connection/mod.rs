@@ -65,7 +65,9 @@ async fn run(mut connection: Box<Connection>) {
     if reason != Close::Lost || connection.input_ended {
         let drain = connection.session.broker().current().drain;
         // Boxed, so that its timer is no burden to connections that live.
-        Box::pin(connection.part(drain)).await;
+        if !Box::pin(connection.part(drain)).await {
+            connection.session.broker().note_cut_off();
+        }
     }
     connection.end(reason);
 }
@@ -310,8 +312,9 @@ impl Connection {
         self.outgoing.seal();
     }
 
-    /// Writes what is still due, says good-bye, and closes, within this time.
-    async fn part(&mut self, time: Duration) {
+    /// Writes what is still due, says good-bye, and closes, within this time;
+    /// whether all of it is out, or has nobody to go to.
+    async fn part(&mut self, time: Duration) -> bool {
         let mut all_out =
             runtime::timeout(time, poll_fn(|cx| self.poll(cx, Self::last_turn))).await;
         if let (None, Some(closing)) = (all_out, &mut self.closing)
@@ -324,6 +327,7 @@ impl Connection {
             // Whether the client stays to the end is its own affair.
             let _ = runtime::timeout(LINGER, linger(&mut self.stream)).await;
         }
+        all_out.is_some()
     }
 
     /// One turn of a connection that is being closed. `Ready(false)`: all is

@@ -55,6 +55,7 @@ pub(super) async fn begin(
         return None;
     }
     let Some(format) = dialect.format() else {
+        broker.stats.opened.add(dialect.as_str(), 1);
         log::info!("event=refused addr={addr} dialect={} reason=unserved", dialect.as_str());
         say_and_close(stream, &dialect.refusal()).await;
         return None;

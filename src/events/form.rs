@@ -3,6 +3,7 @@
 use super::Line;
 use super::fields::fields;
 use crate::config::LogFormat;
+use crate::printed::steers;
 use anstyle::{AnsiColor, Style};
 use log::Level;
 use rustix::fs::fstat;
@@ -60,7 +61,8 @@ impl Form {
                 }
                 let _ = write!(out, "\"level\":\"{level}\"");
                 for (key, value) in fields(&line.text) {
-                    let _ = write!(out, ",\"{key}\":{}", serde_json::Value::String(value));
+                    let _ = write!(out, ",\"{key}\":");
+                    json_value(value, out);
                 }
                 out.push('}');
             }
@@ -107,31 +109,51 @@ const fn colour(level: Level) -> Style {
     }
 }
 
-/// The text with its control characters written out, so that what a stranger
-/// sends can neither begin a second event nor move a terminal's cursor.
+/// Whether a character is written out, so that what a stranger sends can neither
+/// begin a second event, nor move a terminal's cursor, nor turn the text round.
+fn is_written_out(c: char) -> bool {
+    c.is_control() || steers(c)
+}
+
+/// The text in one line.
 fn one_line(text: &str, out: &mut String) {
     for c in text.chars() {
-        if c.is_control() { out.extend(c.escape_default()) } else { out.push(c) }
+        if is_written_out(c) { out.extend(c.escape_default()) } else { out.push(c) }
+    }
+}
+
+/// A value as readers of JSON take it.
+fn json_value(value: String, out: &mut String) {
+    for c in serde_json::Value::String(value).to_string().chars() {
+        if is_written_out(c) { by_number(c, out) } else { out.push(c) }
+    }
+}
+
+/// A character as JSON has it by its number: by two, beyond the first 65,536.
+fn by_number(c: char, out: &mut String) {
+    for unit in c.encode_utf16(&mut [0; 2]) {
+        // Writing to a string cannot fail.
+        let _ = write!(out, "\\u{unit:04x}");
     }
 }
 
 /// A value as readers of logfmt take it: quoted, if need be, as in JSON.
 fn logfmt_value(value: &str, out: &mut String) {
-    let plain = |c: char| !c.is_whitespace() && !c.is_control() && !['"', '=', '\\'].contains(&c);
+    let plain =
+        |c: char| !c.is_whitespace() && !is_written_out(c) && !['"', '=', '\\'].contains(&c);
     if !value.is_empty() && value.chars().all(plain) {
         return out.push_str(value);
     }
     out.push('"');
     for c in value.chars() {
-        // Writing to a string cannot fail.
-        let _ = match c {
-            '"' | '\\' => write!(out, "\\{c}"),
-            '\n' => write!(out, "\\n"),
-            '\r' => write!(out, "\\r"),
-            '\t' => write!(out, "\\t"),
-            c if c.is_control() => write!(out, "\\u{:04x}", u32::from(c)),
-            c => write!(out, "{c}"),
-        };
+        match c {
+            '"' | '\\' => out.extend(['\\', c]),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            c if is_written_out(c) => by_number(c, out),
+            c => out.push(c),
+        }
     }
     out.push('"');
 }
@@ -176,6 +198,25 @@ mod tests {
         assert_eq!(value["event"], "kicked");
         assert_eq!(value["reason"], "a \"b\" \u{1b}[2J\n=");
         assert_eq!(text.lines().count(), 1);
+    }
+
+    /// U+009B begins an order to a terminal, U+202E turns text round, U+E0041 is
+    /// not to be seen.
+    #[test]
+    fn nothing_hides_or_turns_the_text_round() {
+        let (raw, value) = ("\u{9b}a\u{202e}b\u{200b}c\u{e0041}", "größer");
+        let line = format!("event=x reason={raw:?} bare={raw} by={value} text={raw} end");
+        for format in [LogFormat::Text, LogFormat::Logfmt, LogFormat::Json] {
+            let text = written(format, false, &line);
+            let seen = text.trim_end_matches('\n');
+            assert!(!seen.chars().any(is_written_out) && seen.contains(value), "{text:?}");
+        }
+        let json = written(LogFormat::Json, false, &line);
+        let read: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!((&read["reason"], &read["bare"]), (&raw.into(), &raw.into()));
+        let escaped = r"\u009ba\u202eb\u200bc\udb40\udc41";
+        let logfmt = written(LogFormat::Logfmt, false, &line);
+        assert!(logfmt.contains(&format!("reason=\"{escaped}\" ")), "{logfmt}");
     }
 
     #[test]

@@ -10,6 +10,9 @@ pub(super) const WINDOW: Duration = Duration::from_secs(10);
 /// Different lines that are remembered at once.
 const KINDS_MAX: usize = 64;
 
+/// Events that an operator has asked for: the log says every time what came of it.
+const ASKED_FOR: [&str; 4] = ["reloaded", "reload-failed", "draining", "drain-ended"];
+
 /// A line that has been written, and what has come of it since.
 #[derive(Debug)]
 struct Seen {
@@ -32,7 +35,9 @@ impl Repeats {
     /// the count of another that it displaces.
     pub(super) fn see(&mut self, line: Line, now: Instant) -> [Option<Line>; 2] {
         // It is about one connection, so no other line says the same.
-        if line.text.contains(" addr=") {
+        let is_one_of_a_kind = line.text.contains(" addr=");
+        let event = line.text.split(['=', ' ']).nth(1);
+        if is_one_of_a_kind || event.is_some_and(|event| ASKED_FOR.contains(&event)) {
             return [None, Some(line)];
         }
         let same = |seen: &&mut Seen| seen.line.text == line.text && seen.line.level == line.level;
@@ -120,6 +125,15 @@ mod tests {
         for _ in 0..2 {
             let closed = line("event=closed addr=[::1]:7 reason=quit");
             assert_eq!(texts(repeats.see(closed, now)).len(), 1);
+        }
+    }
+
+    #[test]
+    fn what_was_asked_for_is_answered_every_time() {
+        let (mut repeats, now) = (Repeats::default(), Instant::now());
+        let same = "event=reloaded changed=\"\"";
+        for text in [same, same, "event=reload-failed error=\"x\"", "event=drain-ended", same] {
+            assert_eq!(texts(repeats.see(line(text), now)), [text]);
         }
     }
 

@@ -143,7 +143,10 @@ where
             return Poll::Ready(served);
         }
         match drain.as_mut().map(|(_, drain)| drain.as_mut().poll(cx)) {
-            Some(Poll::Ready(())) => Poll::Ready(Ok(())),
+            Some(Poll::Ready(())) => {
+                http.broker.note_cut_off();
+                Poll::Ready(Ok(()))
+            }
             _ => Poll::Pending,
         }
     })

@@ -112,18 +112,21 @@ impl Resident {
                 _ => state.inbox.frame(frame),
             }
         }
-        let mut bytes = 0;
-        for piece in &batch.pieces {
+        let (mut bytes, has_read) = (0, !batch.pieces.is_empty());
+        // What it does not want is read as well, but does not count as delivered.
+        batch.pieces.retain(|piece| {
             let chunk = piece.chunk();
-            bytes += piece.bytes().len();
             if let Some(reason) = self.own_end(chunk) {
                 state.left = Some(reason);
             }
-            state.inbox.entries(Excerpt { chunk: chunk.clone(), range: piece.range() });
-        }
+            let excerpt = Excerpt { chunk: chunk.clone(), range: piece.range() };
+            let is_wanted = state.inbox.entries(excerpt);
+            bytes += if is_wanted { piece.bytes().len() } else { 0 };
+            is_wanted
+        });
         drop(state);
         if reads {
-            session.settle(batch, bytes, bytes > 0, self.broker.now_ms());
+            session.settle(batch, bytes, has_read, self.broker.now_ms());
         }
         reads
     }

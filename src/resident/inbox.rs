@@ -52,8 +52,8 @@ impl Inbox {
         self.events.len() < EVENTS_MAX && self.bytes < BYTES_MAX
     }
 
-    /// Entries have come.
-    pub fn entries(&mut self, excerpt: Excerpt) {
+    /// Entries have come; whether they are wanted.
+    pub fn entries(&mut self, excerpt: Excerpt) -> bool {
         let is_wanted = match excerpt.chunk.body {
             Body::Command { .. } => true,
             Body::Messages { .. } => self.wants.messages,
@@ -63,6 +63,7 @@ impl Inbox {
             self.bytes += excerpt.range.len();
             self.events.push_back(Event::Entries(excerpt));
         }
+        is_wanted
     }
 
     /// Whether what others say to it alone may be taken from where it waits.
@@ -104,11 +105,9 @@ impl Inbox {
         self.events.iter().filter_map(command)
     }
 
-    /// Keeps those commands only that are still open.
-    pub fn keep_open(&mut self, open: &[u64]) {
-        self.events.retain(|event| {
-            command(event).is_none_or(|chunk| open.binary_search(&chunk.first_seq).is_ok())
-        });
+    /// Keeps of the commands those only of which this says so, by their seqs.
+    pub fn keep(&mut self, is_kept: impl Fn(u64) -> bool) {
+        self.events.retain(|event| command(event).is_none_or(|chunk| is_kept(chunk.first_seq)));
         self.bytes = self.events.iter().map(weight).sum();
     }
 }

@@ -41,6 +41,9 @@ pub struct Resident {
     pub speaker: Speaker,
     client: Arc<Client>,
     broker: Arc<Broker>,
+    /// The last entry from before a restart of the broker, for one that is called.
+    /// Nobody waits for the answers to the commands up to it, but they are told.
+    last_of_before: u64,
     state: Mutex<State>,
 }
 
@@ -143,15 +146,22 @@ impl Resident {
     pub fn is_due(&self, seq: u64) -> bool {
         let Ok(channel) = self.broker.channel(&self.channel) else { return false };
         let Some(member) = self.client.member(&self.channel) else { return false };
-        channel.commands_due(&member).contains(&seq)
+        channel.awaits(&member, seq)
     }
 
-    /// Lets go of the commands that wait for its answer no more.
+    /// Whether an entry is from before a restart of the broker, which this member
+    /// has outlived: no command among them has a deadline any more.
+    pub fn is_of_before(&self, seq: u64) -> bool {
+        seq <= self.last_of_before
+    }
+
+    /// Lets go of the commands that wait for its answer no more, but for those
+    /// from before a restart.
     pub fn drop_answered(&self) {
         let Ok(channel) = self.broker.channel(&self.channel) else { return };
         let Some(member) = self.client.member(&self.channel) else { return };
         let open = channel.commands_due(&member);
-        self.state().inbox.keep_open(&open);
+        self.state().inbox.keep(|seq| self.is_of_before(seq) || open.binary_search(&seq).is_ok());
     }
 
     fn absent(&self, reason: &'static str) -> Absent {

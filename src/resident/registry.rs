@@ -118,7 +118,7 @@ impl Residents {
                 return Err(fault);
             }
         };
-        let resident = self.settle(speaker, entry.channel.into(), entry.wants, place);
+        let resident = self.settle(speaker, entry.channel.into(), entry.wants, 0, place);
         if let Some(callback) = &entry.callback {
             self.broker.remember_callback(&resident.client, callback);
         }
@@ -153,6 +153,7 @@ impl Residents {
         speaker: Speaker,
         channel: EcoString,
         wants: Wants,
+        last_of_before: u64,
         place: Place<'_>,
     ) -> Arc<Resident> {
         let client = speaker.session().client().clone();
@@ -167,6 +168,7 @@ impl Residents {
             speaker,
             client,
             broker: self.broker.clone(),
+            last_of_before,
             state: Mutex::new(state),
         });
         place.take(&resident);
@@ -222,7 +224,9 @@ impl Residents {
         };
         // One that has a seat is not turned away, however many there are by now.
         let place = self.one_more();
-        let resident = self.settle(speaker, channel, wants, place);
+        // Who asks for commands asks for those that wait for an answer.
+        let before = if wants.frames { self.broker.last_of_before(&channel) } else { 0 };
+        let resident = self.settle(speaker, channel, wants, before, place);
         log::info!("event=resident-back channel={} member={}", resident.channel, resident.name);
         Some(resident)
     }

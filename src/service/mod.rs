@@ -2,7 +2,7 @@
 //!
 //! | signal | what it does |
 //! | --- | --- |
-//! | TERM, INT | stops in order; the second one, at once |
+//! | TERM, INT | stops in order; the second one, at once, unless it comes with the first |
 //! | HUP | reads the configuration again (`reload`) |
 //! | USR2 | sends everybody away with their seats held, and goes on; the second one ends that |
 //!
@@ -27,8 +27,14 @@ use sd_notify::NotifyState;
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::pin::pin;
+use std::time::{Duration, Instant};
 
 pub use manager::given_sockets;
+
+/// Signals to stop that come this soon after the first are the same wish: Ctrl-C
+/// reaches the whole group of processes, and whoever started the broker hands its
+/// own on.
+const SAME_STOP: Duration = Duration::from_millis(200);
 
 /// Runs a broker until a signal stops it. For a program that hands
 /// [`ARGUMENT`](crate::workers::worker::ARGUMENT) on to
@@ -81,7 +87,14 @@ pub fn run(
 
 /// Waits for the signal that stops at once.
 async fn stop_signal(signals: &mut Signals) {
-    while let Some(Ok(Signal::Hup | Signal::Usr2)) = signals.next().await {}
+    let first = Instant::now();
+    loop {
+        match signals.next().await {
+            Some(Ok(Signal::Hup | Signal::Usr2)) => {}
+            Some(Ok(_)) if first.elapsed() < SAME_STOP => {}
+            _ => return,
+        }
+    }
 }
 
 /// Sends everybody away, or ends that.

@@ -112,13 +112,12 @@ impl Session {
         let last = last.map_or(usize::MAX, |last| usize::try_from(last).unwrap_or(usize::MAX));
         let past = self.broker.past(last);
         let row = |past: &crate::broker::Past| {
-            let secs = past.until.as_second() - past.since.as_second();
             Line::new("client")
                 .at("name", past.name.clone())
                 .at("addr", past.addr.to_string())
                 .with("since", past.since)
                 .with("until", past.until)
-                .with("secs", u64::try_from(secs).unwrap_or(0))
+                .with("secs", past.here.as_secs())
                 .with("reason", past.reason.as_str())
         };
         let rows: Vec<Line> = past.iter().map(row).collect();

@@ -50,9 +50,10 @@ pub(super) struct Courier {
     renewed: Instant,
     /// The last call failed.
     in_doubt: bool,
-    /// Calls that have failed since the log told of one, and when that was.
-    failures: u64,
-    complained: Option<Instant>,
+    /// What the log tells of calls that have failed, and of things that the
+    /// receiver does not want.
+    failures: Complaint,
+    refusals: Complaint,
     /// The receiver has said that it wants no more.
     is_unwanted: bool,
     /// The number of the last `ping`, and how many have failed in a row.
@@ -85,8 +86,8 @@ impl Courier {
             lease,
             renewed: Instant::now(),
             in_doubt: false,
-            failures: 0,
-            complained: None,
+            failures: Complaint::default(),
+            refusals: Complaint::default(),
             is_unwanted: false,
             pings: 0,
             pings_failed: 0,
@@ -138,8 +139,8 @@ impl Courier {
         for attempt in 1.. {
             // The broker ends a command at its deadline, or when the recipient
             // has answered by other means.
-            let is_over = |seq| delivery.is_command() && !self.desk.is_due(seq);
-            if delivery.seq.is_some_and(is_over) {
+            let awaited = self.awaited(delivery);
+            if awaited.is_some_and(|seq| !self.desk.is_due(seq)) {
                 break;
             }
             match self.call(delivery, attempt).await {
@@ -148,28 +149,42 @@ impl Courier {
                 Verdict::Unwanted => return self.unwanted().await,
                 Verdict::Refused(status) => {
                     let text = format!("it answered {status}");
-                    self.note_trouble(delivery.event, &text);
+                    self.note_refusal(delivery.event, &text);
                     let code = i32::from(status.as_u16());
                     return self.answered(delivery, Some(Outcome { code, text })).await;
                 }
                 Verdict::Failed(why) => self.note_trouble(delivery.event, &why),
             }
-            if !delivery.is_command() && begun.elapsed() > TRY_TIME {
+            if awaited.is_none() && begun.elapsed() > TRY_TIME {
                 break;
             }
-            self.pause(pause::after(attempt)).await;
+            self.pause(pause::after(attempt), awaited).await;
         }
         self.give_up(delivery);
     }
 
-    /// Waits before the next attempt, and meanwhile sees to the lease.
-    async fn pause(&mut self, time: Duration) {
-        let over = Instant::now() + time;
+    /// The command that this is, if somebody waits for its answer until a
+    /// deadline.
+    fn awaited(&self, delivery: &Delivery) -> Option<u64> {
+        delivery.seq.filter(|seq| delivery.is_command() && !self.desk.is_of_before(*seq))
+    }
+
+    /// Waits before the next attempt, and meanwhile sees to the lease. When the
+    /// command is over, so is the wait: what comes behind it has its own time.
+    async fn pause(&mut self, time: Duration, command: Option<u64>) {
+        let desk = self.desk.clone();
+        let mut over = pin!(async move {
+            match command {
+                Some(seq) => desk.over(seq).await,
+                None => std::future::pending().await,
+            }
+        });
+        let end = Instant::now() + time;
         loop {
-            let left = over.saturating_duration_since(Instant::now());
+            let left = end.saturating_duration_since(Instant::now());
             let until_ping = self.until_ping();
-            runtime::sleep(left.min(until_ping)).await;
-            if left <= until_ping {
+            let is_over = runtime::timeout(left.min(until_ping), &mut over).await.is_some();
+            if is_over || left <= until_ping {
                 return;
             }
             self.ping().await;
@@ -225,9 +240,7 @@ impl Courier {
     }
 
     async fn answered(&mut self, delivery: &Delivery, outcome: Option<Outcome>) {
-        if let Some((seq, outcome)) = delivery.seq.zip(outcome)
-            && delivery.is_command()
-        {
+        if let Some((seq, outcome)) = self.awaited(delivery).zip(outcome) {
             self.desk.answer(seq, outcome).await;
         }
         if delivery.covers == self.lost {
@@ -254,17 +267,42 @@ impl Courier {
         self.lost = Some((first.min(from), last.max(to)));
     }
 
-    /// A call failed. The log tells of the first, and then now and then.
+    /// A call failed, and there will be another. The log tells of the first, and
+    /// then now and then.
     fn note_trouble(&mut self, event: &str, why: &str) {
-        self.failures += 1;
-        if self.complained.is_some_and(|last| last.elapsed() < COMPLAINT_PAUSE) {
-            return;
-        }
-        self.complained = Some(Instant::now());
-        let failures = std::mem::take(&mut self.failures);
+        let Some(failures) = self.failures.once_more() else { return };
         log::warn!(
             "event=callback-failed {} failures={failures} delivering={event} reason={why:?}",
             self.to
         );
+    }
+
+    /// The receiver does not want this, and is not asked again. The log tells of
+    /// it likewise.
+    fn note_refusal(&mut self, event: &str, why: &str) {
+        let Some(refusals) = self.refusals.once_more() else { return };
+        log::info!(
+            "event=callback-refused {} refusals={refusals} delivering={event} reason={why:?}",
+            self.to
+        );
+    }
+}
+
+/// What has happened since the log told of it, and when that was.
+#[derive(Default)]
+struct Complaint {
+    times: u64,
+    told: Option<Instant>,
+}
+
+impl Complaint {
+    /// It happens; how often since the last line, if there is to be one.
+    fn once_more(&mut self) -> Option<u64> {
+        self.times += 1;
+        if self.told.is_some_and(|told| told.elapsed() < COMPLAINT_PAUSE) {
+            return None;
+        }
+        self.told = Some(Instant::now());
+        Some(std::mem::take(&mut self.times))
     }
 }

@@ -6,14 +6,19 @@ use super::verdict::{Outcome, Verdict};
 use crate::broker::Broker;
 use crate::error::Close;
 use crate::frame::Frame;
-
 use crate::reply::Excerpt;
 use crate::request::Request;
 use crate::resident::{Event, Resident, Residents};
+use crate::runtime;
 use crate::sync::lock;
 use crate::wire::json::{self, Object};
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
+use std::time::Duration;
+
+/// How often to look whether a command is over. Nobody is told: it is so for
+/// those members only that are being called in vain.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// One member's desk.
 #[derive(Clone)]
@@ -101,6 +106,20 @@ impl Desk {
     /// Whether a command still waits for the member's answer.
     pub(super) fn is_due(&self, seq: u64) -> bool {
         self.resident.is_due(seq)
+    }
+
+    /// Waits until it does so no more: its time is up, or it was answered by other
+    /// means.
+    pub(super) async fn over(&self, seq: u64) {
+        while self.is_due(seq) {
+            runtime::sleep(LOOK).await;
+        }
+    }
+
+    /// Whether an entry is from before a restart of the broker: then nobody waits
+    /// for an answer.
+    pub(super) fn is_of_before(&self, seq: u64) -> bool {
+        self.resident.is_of_before(seq)
     }
 
     /// The member's answer to a command.

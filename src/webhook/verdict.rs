@@ -2,7 +2,7 @@
 
 use crate::outbound::{Answer, OutboundError};
 use hyper::StatusCode;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 /// Characters of a result's text that are passed on; what is longer belongs
 /// into a message.
@@ -29,11 +29,20 @@ pub(super) enum Verdict {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub(super) struct Outcome {
     /// 0 is success.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_nothing")]
     pub(super) code: i32,
     /// More about it.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_nothing")]
     pub(super) text: String,
+}
+
+/// `null` is as good as nothing, as in a request.
+fn or_nothing<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de> + Default,
+{
+    Option::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
 impl Verdict {
@@ -113,6 +122,7 @@ mod tests {
             (r#" {"code":3,"text":"no","more":1}"#, done(3, "no")),
             (r#"{"text":"fine"}"#, done(0, "fine")),
             (r#"{"code":-1}"#, done(-1, "")),
+            (r#"{"code":null,"text":null}"#, done(0, "")),
         ] {
             assert_eq!(of(200, body, true), expected, "{body}");
             assert_eq!(of(299, body, true), expected, "{body}");

@@ -80,7 +80,7 @@ const RULES: &[(&str, Reach)] = &[
     ("metrics", Only(&["broker", "figures", "process", "store"])),
     ("moment", Only(&[])),
     ("config", Only(&["manual", "printed"])),
-    ("events", Only(&["config", "sync"])),
+    ("events", Only(&["config", "printed", "sync"])),
     ("open_files", Only(&[])),
     // Knows URLs, addresses and bytes, and nothing of channels.
     ("outbound", Only(&["error", "hyper_io", "runtime"])),

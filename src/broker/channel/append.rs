@@ -180,6 +180,13 @@ impl Channel {
         open.into_iter().flat_map(|open| open.due_to(member.key)).collect()
     }
 
+    /// Whether a command waits for a member's answer.
+    pub fn awaits(&self, member: &Member, seq: u64) -> bool {
+        let state = self.lock();
+        let is_here = self.present(&state, member).is_ok();
+        is_here && state.extra.get().is_some_and(|extra| extra.commands.awaits(member.key, seq))
+    }
+
     /// Gone when the command of this seq is over.
     pub fn command_alive(&self, seq: u64) -> Weak<()> {
         self.lock().extra.get().map_or_else(Weak::new, |extra| extra.commands.alive(seq))

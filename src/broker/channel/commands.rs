@@ -124,6 +124,11 @@ impl Commands {
         self.awaited.range((key, 0)..=(key, u64::MAX)).map(|((_, seq), _)| *seq)
     }
 
+    /// Whether a command waits for this member's answer.
+    pub fn awaits(&self, key: Key, seq: u64) -> bool {
+        self.awaited.contains_key(&(key, seq))
+    }
+
     /// How many commands are open.
     pub fn len(&self) -> usize {
         self.open.len()

@@ -2,6 +2,7 @@
 
 use crate::client::event::{Command, Frame, MemberResult, Outcome};
 use crate::client::memory::quote;
+use crate::printed::steers;
 use anstyle::{AnsiColor, Style};
 use std::fmt::Write;
 
@@ -172,16 +173,6 @@ pub fn harmless(text: &str) -> String {
         }
     }
     out
-}
-
-/// Characters that are invisible and change how others are shown: direction
-/// marks, embeddings, overrides and isolates; line and paragraph separators;
-/// zero-width characters except the joiners that many scripts and emoji need;
-/// tags.
-fn steers(c: char) -> bool {
-    matches!(c,
-        '\u{061c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
 #[cfg(test)]
