@@ -11,7 +11,7 @@ use ranked_broker::config::Config;
 use ranked_broker::error::{Close, Code};
 use ranked_broker::frame::Frame;
 use ranked_broker::reply::Reply;
-use ranked_broker::session::Session;
+use ranked_broker::session::{Batch, Session};
 use ranked_broker::wire::text;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -63,6 +63,16 @@ fn mail(session: &mut Session) -> (Vec<Frame>, Option<Close>) {
     (frames, close)
 }
 
+/// Its client reads all that there is.
+fn read_all(session: &mut Session) {
+    let mut batch = Batch::default();
+    while session.has_news() {
+        session.gather(&mut batch);
+        let bytes = batch.pieces.iter().map(|piece| piece.bytes().len()).sum();
+        session.settle(&mut batch, bytes, true, 3);
+    }
+}
+
 /// How often somebody was woken.
 #[derive(Default)]
 struct Woken(AtomicUsize);
@@ -73,8 +83,8 @@ impl Wake for Woken {
     }
 }
 
-/// The guest had a session of its own, and in its mail was a channel that is no
-/// more: each held it for ever.
+/// The guest had a session of its own, and a channel that is no more had been in its
+/// mail: each held it for ever.
 #[test]
 fn a_guest_that_resumes_a_session_is_freed() {
     let broker = broker();
@@ -89,6 +99,9 @@ fn a_guest_that_resumes_a_session_is_freed() {
     ask(&mut bob, "sub zed --create", 3);
     ask(&mut bob, "drop zed", 3);
     ask(&mut session, "unsub z*", 3);
+    // What was said there is still to be read: it would be lost.
+    assert_eq!(handle(&mut session, &again, 3).unwrap_err(), Code::BadRequest);
+    read_all(&mut session);
     assert_eq!(field(&ask(&mut session, &again, 3), "resumed"), "yes");
     assert!(guest.upgrade().is_none(), "{guest:?}");
     // Who wants the guest's own session is told that there is none.

@@ -76,7 +76,7 @@ fn requests_of_the_text_dialect_count_as_subscriptions() {
     other.ask("PUBLISH news x", ":1");
     redis.expect("[message news x]");
     redis.expect("[pmessage n* news x]");
-    redis.ask("UNSUB n*", "{channel n*}");
+    redis.ask("UNSUB n*", "{pattern n*}");
     redis.ask("SUBSCRIBE news", "[subscribe news :1]");
     other.ask("PUBLISH news y", ":1");
     redis.expect("[message news y]");

@@ -304,12 +304,21 @@ impl Connection {
     /// that wait do not: what they would tell is not known yet, and nothing comes
     /// after the good-bye.
     fn hand_over(&mut self) {
-        let reason = Close::TakenOver;
+        self.outgoing.forget_withheld();
+        self.say_good_bye(Close::TakenOver);
+        self.outgoing.seal();
+    }
+
+    /// The last word to the client, if it has not said that itself.
+    fn say_good_bye(&mut self, reason: Close) {
+        // First this: who hears the good-bye may come back at once, and wants the
+        // same name.
         self.end(reason);
-        if !self.input_ended {
+        if self.input_ended {
+            self.frames.answer_close(self.outgoing.answers());
+        } else {
             self.outgoing.frame(&Frame::Bye { reason });
         }
-        self.outgoing.seal();
     }
 
     /// Writes what is still due, says good-bye, and closes, within this time;
@@ -350,15 +359,7 @@ impl Connection {
         let has_unsent = self.outgoing.has_unsent() || !scratch.batch.frames.is_empty();
         let is_due = has_unsent || (gets_log && self.session.has_news()) || waits;
         if !self.has_ended && !is_due {
-            let reason = self.reason();
-            // First this: who hears the good-bye may come back at once, and
-            // wants the same name.
-            self.end(reason);
-            if self.input_ended {
-                self.frames.answer_close(self.outgoing.answers());
-            } else {
-                self.outgoing.frame(&Frame::Bye { reason });
-            }
+            self.say_good_bye(self.reason());
         }
         match self.outgoing.write(cx, &mut self.stream, &mut self.session, scratch, now_ms) {
             Poll::Ready(Ok(true)) => Poll::Ready(true),

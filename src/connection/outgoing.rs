@@ -61,6 +61,11 @@ impl Outgoing {
         &mut self.control
     }
 
+    /// The client does not hear the replies that wait.
+    pub(super) fn forget_withheld(&mut self) {
+        self.withheld = None;
+    }
+
     /// The client hears its answers, and nothing else any more.
     pub(super) fn seal(&mut self) {
         self.is_sealed = true;
