@@ -668,6 +668,47 @@ fn nothing_comes_after_the_good_bye_of_a_session_that_goes_on_elsewhere() {
     assert_eq!(last, "bye taken-over", "{}", &last[..last.len().min(80)]);
 }
 
+/// Who takes a session over gets the results that waited behind a reply which waited
+/// for the disk: each of them comes once, there or there.
+#[test]
+fn results_that_wait_behind_a_reply_go_where_the_session_goes() {
+    const SESSION: &str = "f81d4fae-7dec-11d0-a765-00a0c91e6bf6";
+    const COMMANDS: usize = 50;
+    let dir = tempfile::tempdir().unwrap();
+    let broker = broker(dir.path(), &[]);
+    let mut bob = broker.client("bob");
+    bob.ask("create log --durable", "ok create log");
+    let mut alice = broker.connect("alice");
+    let reply = alice.ask(&format!("hello --name alice --session {SESSION}"), "ok hello *");
+    alice.ask("create ops --hold 60", "ok create ops");
+    alice.ask("sub ops", "ok sub ops *");
+    bob.ask("sub ops", "ok sub ops *");
+    alice.expect("join ops 2 bob 1");
+    let given: Vec<u64> =
+        (0..COMMANDS).map(|_| number(&alice.ask("cmd ops go", "ok cmd *"), 3)).collect();
+    bob.until(&format!("cmd ops {} *", given[COMMANDS - 1]));
+    let mut heir = broker.connect("heir");
+    alice.send(&[&*format!("pub log {}", "x".repeat(50_000)); 30].join("\n"));
+    let (before, after) = given.split_at(COMMANDS / 10);
+    for seq in before {
+        bob.ask(&format!("ack ops {seq}"), "ok ack *");
+    }
+    heir.send(&format!("hello --session {SESSION} --secret {}", field(&reply, "secret")));
+    for seq in after {
+        bob.send(&format!("ack ops {seq}"));
+    }
+    bob.send("ping");
+    bob.until("ok ping*");
+    let mut heard = heir.until("ok hello * resumed=yes *");
+    heir.send("ping");
+    heard.extend(heir.until("ok ping*"));
+    heard.extend(String::from_utf8(alice.rest()).unwrap().lines().map(str::to_owned));
+    for seq in given {
+        let done = heard.iter().filter(|line| line.starts_with(&format!("done ops {seq} ")));
+        assert_eq!(done.count(), 1, "of command {seq}");
+    }
+}
+
 /// It is resumed, whatever becomes of the disk: so it is not told otherwise.
 #[test]
 fn a_session_is_resumed_though_nothing_can_be_written() {

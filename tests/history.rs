@@ -242,6 +242,36 @@ fn all_who_ask_are_told_the_same_of_what_is_kept() {
     }
 }
 
+/// What is on disk beyond the bounds goes later, a part at a time: whoever asks does
+/// not see that, neither when it goes nor after a restart.
+#[test]
+fn what_was_gone_does_not_come_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut broker = with_data(dir.path());
+    let mut alice = broker.client("alice");
+    alice.ask("create log --durable --history-bytes 1000", "ok create log");
+    let first = |client: &mut Client| {
+        client.send("info log");
+        field(&client.until("ok info *").remove(0), "first").parse::<u64>().unwrap()
+    };
+    let mut before = 0;
+    for n in 0..4_000 {
+        // Each is a chunk of its own.
+        alice.ask("pub log hello", "ok pub log *");
+        if n % 100 == 99 {
+            let now = first(&mut alice);
+            assert!(now >= before, "{now} < {before} after {n}");
+            before = now;
+        }
+    }
+    assert!(before > 3_900, "{before}");
+    broker.child().kill();
+    drop(broker);
+    let broker = with_data(dir.path());
+    let mut alice = broker.client("alice");
+    eventually("all is looked at", || first(&mut alice) >= before);
+}
+
 #[test]
 fn what_is_too_old_is_not_shown_though_nothing_comes_after_it() {
     let dir = tempfile::tempdir().unwrap();

@@ -273,6 +273,46 @@ fn a_close_is_answered_last() {
     }
 }
 
+/// While its last replies wait for the disk, a page that has closed hears nothing
+/// else; what it is told is kept for its session.
+#[test]
+fn what_is_told_behind_a_close_waits_for_the_session() {
+    const SESSION: &str = "f81d4fae-7dec-11d0-a765-00a0c91e6bf6";
+    const TOLD: usize = 300;
+    let dir = tempfile::tempdir().unwrap();
+    let broker = Broker::with(|config| config.data = Some(dir.path().into()));
+    let mut page = broker.socket("page");
+    let hello = page.ask(
+        &format!(r#"{{"op":"hello","name":"page","session":"{SESSION}"}}"#),
+        r#"{"reply":"hello","ok":true,*"#,
+    );
+    let hello: serde_json::Value = serde_json::from_str(&hello).unwrap();
+    page.ask(
+        r#"{"op":"create","channel":"log","durable":true}"#,
+        r#"{"reply":"create","ok":true,*"#,
+    );
+    let publish = format!(r#"{{"op":"pub","channel":"log","data":"{}"}}"#, "x".repeat(50_000));
+    let mut bytes = frame(TEXT, true, publish.as_bytes()).repeat(60);
+    bytes.extend(frame(OpCode::Control(Control::Close), true, &1_000_u16.to_be_bytes()));
+    page.send_bytes(&bytes);
+    let mut alice = broker.client("alice");
+    for n in 0..TOLD {
+        alice.ask(&format!("tell page n{n}"), "ok tell page");
+    }
+    let mut heir = broker.connect("heir");
+    let secret = hello["secret"].as_str().unwrap();
+    heir.ask(&format!("hello --session {SESSION} --secret {secret}"), "ok hello * resumed=yes *");
+    heir.send("ping");
+    let heard = heir.until("ok ping*");
+    let mut told = heard.iter().filter(|line| line.starts_with("tell alice n")).count();
+    let mut replies = 0;
+    while let Message::Text(text) = page.next() {
+        told += usize::from(text.contains(r#""frame":"tell""#));
+        replies += usize::from(text.contains(r#""reply":"pub","ok":true"#));
+    }
+    assert_eq!((replies, told), (60, TOLD));
+}
+
 #[test]
 fn a_broker_that_stops_goes_away() {
     let mut broker = Broker::process();

@@ -172,6 +172,20 @@ impl Mailbox {
         !is_busy && self.put(frame, LANE_BYTES_MAX - 1)
     }
 
+    /// Frames that the owner took and could not pass on are the next again.
+    pub fn put_back(&self, frames: Vec<Frame>) {
+        if frames.is_empty() {
+            return;
+        }
+        let mut inner = lock(&self.inner);
+        let mail = inner.mail();
+        for frame in frames.into_iter().rev() {
+            mail.lane_bytes += frame.weight();
+            mail.lane.push_front(frame);
+        }
+        self.lane_left.store(true, Ordering::Relaxed);
+    }
+
     /// Whether such a frame waits here.
     pub fn holds(&self, is_it: impl Fn(&Frame) -> bool) -> bool {
         lock(&self.inner).mail.as_ref().is_some_and(|mail| mail.lane.iter().any(is_it))

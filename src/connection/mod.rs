@@ -300,11 +300,11 @@ impl Connection {
         }
     }
 
-    /// Another connection waits for the session: whatever is due goes there. Replies
-    /// that wait do not: what they would tell is not known yet, and nothing comes
-    /// after the good-bye.
+    /// Another connection waits for the session: whatever is due goes there, also
+    /// what waits behind a reply. That itself does not: what it would tell is not
+    /// known yet, and nothing comes after the good-bye.
     fn hand_over(&mut self) {
-        self.outgoing.forget_withheld();
+        self.session.give_back(self.outgoing.forget_withheld());
         self.say_good_bye(Close::TakenOver);
         self.outgoing.seal();
     }
@@ -343,7 +343,9 @@ impl Connection {
     /// out, or cannot go out.
     fn last_turn(&mut self, cx: &mut Context<'_>, scratch: &mut Scratch) -> Poll<Moved> {
         let now_ms = self.session.broker().now_ms();
-        let order = self.session.take_mail(&mut scratch.batch.frames, self.outgoing.has_room());
+        // Who hears nothing more is told of it when it comes back.
+        let with_lane = self.outgoing.has_room() && !self.outgoing.is_sealed();
+        let order = self.session.take_mail(&mut scratch.batch.frames, with_lane);
         let is_kept = !matches!(self.reason(), Close::Quit | Close::Shutdown);
         if order == Some(Close::TakenOver) && is_kept {
             self.hand_over();

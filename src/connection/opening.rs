@@ -77,21 +77,24 @@ pub async fn refuse(mut stream: TcpStream) {
 /// Reads until the dialect is known. `None` if the client closes first, or is
 /// silent for too long.
 async fn sniff(stream: &mut TcpStream, timeout: Duration) -> Option<(Dialect, Vec<u8>)> {
+    // Not an array: in a future, each place it moves to would have room for it.
+    let (mut first, mut len) = (vec![0; FIRST_BYTES], 0);
     let sniffing = async {
-        // Not an array: in a future, each place it moves to would have room for it.
-        let mut first = vec![0; FIRST_BYTES];
-        let mut len = 0;
         while len < first.len() {
             match stream.read(&mut first[len..]).await {
                 Ok(read @ 1..) => len += read,
                 _ => return None,
             }
-            if let Some(dialect) = Dialect::sniff(&first[..len]) {
-                first.truncate(len);
-                return Some((dialect, first));
+            let dialect = Dialect::sniff(&first[..len]);
+            if dialect.is_some() {
+                return dialect;
             }
         }
         None
     };
-    Box::pin(runtime::timeout(timeout, sniffing)).await.flatten()
+    let known = Box::pin(runtime::timeout(timeout, sniffing)).await;
+    first.truncate(len);
+    // Whoever has only pressed Enter so far is no program that speaks HTTP.
+    let dialect = known.unwrap_or((first == b"\r\n").then_some(Dialect::Text))?;
+    Some((dialect, first))
 }

@@ -61,9 +61,10 @@ impl Outgoing {
         &mut self.control
     }
 
-    /// The client does not hear the replies that wait.
-    pub(super) fn forget_withheld(&mut self) {
-        self.withheld = None;
+    /// The client does not hear the replies that wait. Gives the frames that wait
+    /// behind them.
+    pub(super) fn forget_withheld(&mut self) -> Vec<Frame> {
+        self.withheld.take().map(|withheld| withheld.into_frames()).unwrap_or_default()
     }
 
     /// The client hears its answers, and nothing else any more.

@@ -54,6 +54,15 @@ pub(super) struct Withheld {
 }
 
 impl Withheld {
+    /// The frames among what waits, in order.
+    pub(super) fn into_frames(self) -> Vec<Frame> {
+        let frame = |item: Item| match item.due {
+            Due::Frame(frame) => Some(frame),
+            Due::Reply(_) | Due::Ready(_) => None,
+        };
+        self.items.into_iter().filter_map(frame).collect()
+    }
+
     /// Whether nothing waits.
     pub(super) fn is_empty(&self) -> bool {
         self.items.is_empty()

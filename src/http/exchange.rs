@@ -153,18 +153,22 @@ impl Exchange {
     /// # Errors
     /// The same, and 415 for a body of another kind.
     pub async fn read_object(&mut self) -> Result<body::Held, Problem> {
-        let kind = self.kind()?;
-        let is_json = kind.as_deref() == Some(JSON);
+        let is_awaited = self.head.headers.contains_key(EXPECT);
+        let is_there = !self.body.is_end_stream();
         // Who waits to be told to go on is not told so for nothing.
-        let is_foreign = kind.is_some() || self.head.headers.contains_key(EXPECT);
-        if !is_json && is_foreign && !self.body.is_end_stream() {
-            return Err(unread(JSON));
+        if is_there && is_awaited {
+            self.must_be_json()?;
         }
         let body = self.read_body().await?;
         if body.is_empty() {
             return Ok(body::Held::of(Bytes::from_static(b"{}")));
         }
-        if is_json { Ok(body) } else { Err(unread(JSON)) }
+        self.must_be_json()?;
+        Ok(body)
+    }
+
+    fn must_be_json(&self) -> Result<(), Problem> {
+        if self.kind()?.as_deref() == Some(JSON) { Ok(()) } else { Err(unread(JSON)) }
     }
 
     /// Asks what the address and the body say.

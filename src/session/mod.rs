@@ -239,13 +239,18 @@ impl Session {
     pub fn take_mail(&mut self, frames: &mut Vec<Frame>, with_lane: bool) -> Option<Close> {
         let mut mail = self.client.mailbox.take(&mut self.queue, with_lane)?;
         self.adopt_all(mail.take_adopted());
-        let is_done = |frame: &&Frame| matches!(frame, Frame::Done { .. });
-        self.commands -= mail.lane.iter().filter(is_done).count();
+        self.commands -= mail.lane.iter().filter(|frame| is_done(frame)).count();
         frames.extend(mail.lane);
         for (number, fetched) in mail.fetched {
             self.take_fetched(number, fetched);
         }
         mail.close
+    }
+
+    /// Frames that were taken, and go to whatever connection the session goes on with.
+    pub fn give_back(&mut self, frames: Vec<Frame>) {
+        self.commands += frames.iter().filter(|frame| is_done(frame)).count();
+        self.client.mailbox.put_back(frames);
     }
 
     /// A request was answered `err`.
@@ -322,4 +327,9 @@ impl Session {
             self.touched.push(channel);
         }
     }
+}
+
+/// Whether a command of this client has got its last result by that.
+fn is_done(frame: &Frame) -> bool {
+    matches!(frame, Frame::Done { .. })
 }

@@ -206,20 +206,23 @@ impl Committer {
                 effects.views.insert(id, roster.view);
             }
             let view = effects.views.get(&id).copied().unwrap_or(known.view);
-            let trimmed = known.keep.map_or(Ok(()), |keep| {
+            let trimmed = known.keep.map_or(Ok(0), |keep| {
                 if handover.roster.is_some() {
                     let needed = extent.first_seq.min(view + 1);
                     retention::trim_changes(disk, &mut batch, id, needed)?;
                 }
                 retention::trim(disk, &mut batch, id, &mut extent, keep, view, unix_ms)
             });
-            if let Err(error) = trimmed {
-                // No reason to take nothing more, for this or any other channel.
-                known.keep = None;
-                log::error!(
-                    "event=store-damaged channel-number={id} error={error:?} \
-                     advice=\"it keeps all its entries until a restart; restore the data directory from a copy\""
-                );
+            match trimmed {
+                Ok(bytes) => known.trimmed(bytes, &extent),
+                Err(error) => {
+                    // No reason to take nothing more, for this or any other channel.
+                    known.keep = None;
+                    log::error!(
+                        "event=store-damaged channel-number={id} error={error:?} \
+                         advice=\"it keeps all its entries until a restart; restore the data directory from a copy\""
+                    );
+                }
             }
             if before != Some(extent) {
                 effects.extents.insert(id, extent);
@@ -276,8 +279,8 @@ impl Committer {
     }
 
     /// Tells channels what of them is within their bounds now: those that have got
-    /// something, and now and then those that keep entries for a time only. Then
-    /// how far the commits have got is noted, too.
+    /// something, and now and then those that keep entries for a time only, or are
+    /// not done with looking. Then how far the commits have got is noted, too.
     fn tell_offers(&mut self, effects: &Effects) {
         let place = self.shared.disk.read().unwrap_or_else(PoisonError::into_inner);
         let Some(disk) = place.as_ref() else { return };
@@ -292,7 +295,7 @@ impl Committer {
         }
         self.told = Instant::now();
         disk.note_commits();
-        for (id, known) in self.channels.iter_mut().filter(|(_, known)| known.ages()) {
+        for (id, known) in self.channels.iter_mut().filter(|(_, known)| known.looks_again()) {
             let extent = lock(&self.shared.extents).get(id).copied();
             if let Some(extent) = extent.filter(|_| !effects.extents.contains_key(id)) {
                 known.tell_offer(disk, *id, &extent, unix_ms);

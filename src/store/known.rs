@@ -32,6 +32,18 @@ impl Known {
         self.keep.is_some_and(Keep::ages)
     }
 
+    /// Whether what is within its bounds may change although none come.
+    pub fn looks_again(&self) -> bool {
+        self.ages() || self.offer.as_ref().is_some_and(|offer| offer.is_behind())
+    }
+
+    /// So many bytes have gone.
+    pub fn trimmed(&mut self, bytes: u64, extent: &Extent) {
+        if let Some(offer) = &mut self.offer {
+            offer.trimmed(bytes, extent.first_seq);
+        }
+    }
+
     /// Tells the channel what of it is within its bounds now, if that is news.
     pub fn tell_offer(&mut self, disk: &Disk, id: ChannelId, extent: &Extent, unix_ms: i64) {
         let Some(offer) = &mut self.offer else { return };

@@ -112,6 +112,8 @@ pub struct Offer {
     oldest: Option<Oldest>,
     /// The first seq of it.
     first: u64,
+    /// There may be more to skip.
+    is_behind: bool,
 }
 
 impl Offer {
@@ -119,7 +121,25 @@ impl Offer {
     pub fn of(record: &ChannelRecord) -> Option<Self> {
         let keep = Keep::of(record);
         let is_bounded = record.durable && (keep.age_ms.is_some() || keep.bytes.is_some());
-        is_bounded.then_some(Offer { keep, base: 0, skipped: 0, from: 0, oldest: None, first: 0 })
+        is_bounded.then_some(Offer::from(keep, 0))
+    }
+
+    fn from(keep: Keep, base: u64) -> Self {
+        Offer { keep, base, skipped: 0, from: base, oldest: None, first: base, is_behind: false }
+    }
+
+    /// So many bytes before this seq are gone.
+    pub fn trimmed(&mut self, bytes: u64, first_seq: u64) {
+        // Else more than what was skipped: then it looks anew.
+        if self.base < first_seq && first_seq <= self.from {
+            self.base = first_seq;
+            self.skipped = self.skipped.saturating_sub(bytes);
+        }
+    }
+
+    /// Whether it is to look again though nothing has come.
+    pub fn is_behind(&self) -> bool {
+        self.is_behind
     }
 
     /// The first seq that is within the bounds, when they were looked at last.
@@ -140,9 +160,9 @@ impl Offer {
         unix_ms: i64,
     ) -> Result<(), String> {
         if self.base != extent.first_seq {
-            let (keep, base) = (self.keep, extent.first_seq);
-            *self = Offer { keep, base, skipped: 0, from: base, oldest: None, first: base };
+            *self = Offer::from(self.keep, extent.first_seq);
         }
+        self.is_behind = false;
         let mut rows = None;
         for _ in 0..CHUNKS_AT_ONCE {
             if self.oldest.is_none() {
@@ -152,7 +172,10 @@ impl Offer {
                 self.oldest = row.and_then(|(key, row)| Oldest::of(&key, &row, extent));
             }
             let bytes = extent.bytes.saturating_sub(self.skipped);
-            let Some(oldest) = &self.oldest else { break };
+            let Some(oldest) = &self.oldest else {
+                self.first = self.from;
+                return Ok(());
+            };
             if !self.keep.is_beyond(bytes, oldest, unix_ms) {
                 let after = bytes.saturating_sub(oldest.row_bytes);
                 let within = |kept: u64| oldest.first_within(kept - after);
@@ -163,7 +186,7 @@ impl Offer {
             self.from = oldest.last_seq + 1;
             self.oldest = None;
         }
-        self.first = self.from;
+        (self.first, self.is_behind) = (self.from, true);
         Ok(())
     }
 }
@@ -173,7 +196,7 @@ fn age(then: i64, now: i64) -> u64 {
 }
 
 /// Removes the first chunks of a channel that need not be kept, and the changes
-/// of its roster that are no longer needed to know it.
+/// of its roster that are no longer needed to know it. Gives the bytes that are gone.
 ///
 /// # Errors
 /// What was in the way of reading, in words.
@@ -185,10 +208,11 @@ pub fn trim(
     keep: Keep,
     roster_view: u64,
     unix_ms: i64,
-) -> Result<(), String> {
+) -> Result<u64, String> {
     if !keep.is_exceeded(extent, unix_ms) {
-        return Ok(());
+        return Ok(0);
     }
+    let before = extent.bytes;
     for row in disk.rows_of(Table::Entries, id, extent.first_seq..=u64::MAX).take(CHUNKS_AT_ONCE) {
         let (key, value) = row?;
         let Some(oldest) = Oldest::of(&key, &value, extent) else { continue };
@@ -201,7 +225,8 @@ pub fn trim(
         extent.bytes = extent.bytes.saturating_sub(oldest.row_bytes);
         extent.first_seq = oldest.last_seq + 1;
     }
-    trim_changes(disk, batch, id, extent.first_seq.min(roster_view + 1))
+    trim_changes(disk, batch, id, extent.first_seq.min(roster_view + 1))?;
+    Ok(before - extent.bytes)
 }
 
 /// Removes the changes of a channel's roster before this entry.

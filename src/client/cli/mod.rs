@@ -90,7 +90,7 @@ async fn start(mut settings: Settings) -> u8 {
     let on_terminal = stdout().is_terminal();
     let style = if settings.pretty.unwrap_or(on_terminal) {
         let choice = anstream::AutoStream::choice(&stdout());
-        Style::Pretty { colour: choice != anstream::ColorChoice::Never }
+        Style::Pretty { colour: choice != anstream::ColorChoice::Never && !is_dumb() }
     } else {
         Style::Plain { on_terminal }
     };

@@ -71,7 +71,8 @@ pub fn run(task: &Task) -> io::Result<u8> {
     launch::be_called("hold-guard");
     let stdin = io::stdin();
     let stdin_of_program = take_file(&stdin)?;
-    let mut client = UnixStream::from(rustix::io::dup(&stdin)?);
+    // Not for the program: whatever that leaves behind would keep the line open.
+    let mut client = UnixStream::from(rustix::io::fcntl_dupfd_cloexec(&stdin, 3)?);
     let (tx, events) = channel();
     hear_signals(tx.clone());
     let mut leash = Leash::new(task.until, task.kill_after);
