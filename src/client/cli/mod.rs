@@ -9,6 +9,7 @@ pub mod editor;
 pub mod exec;
 pub mod exit;
 pub mod input;
+mod inquiry;
 mod introduction;
 mod leaving;
 mod receive;
