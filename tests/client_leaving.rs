@@ -135,3 +135,27 @@ fn an_interrupted_sequence_says_how_to_go_on() {
         assert_eq!((out.as_str(), code), ("", expected));
     }
 }
+
+/// `nohup` was of no use: the client died with the terminal.
+#[test]
+fn a_signal_that_was_ignored_at_the_start_stays_ignored() {
+    // Somebody who takes connections and says nothing.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = silent.local_addr().unwrap().port().to_string();
+    let state = tempfile::tempdir().unwrap();
+    for (arguments, expected) in [(&["numbers", "10"][..], 143), (&["--follow"], 0)] {
+        let mut command = std::process::Command::new("sh");
+        command.args(["-c", "trap '' HUP; exec \"$@\"", "sh"]);
+        command.arg(env!("CARGO_BIN_EXE_broker-client")).args(["127.0.0.1", &port]);
+        command.args(arguments).env("XDG_STATE_HOME", state.path());
+        let running = Running::start(command);
+        // It has begun when it has connected.
+        let (_connection, _) = silent.accept().unwrap();
+        std::thread::sleep(Duration::from_millis(100));
+        running.signal("HUP");
+        std::thread::sleep(Duration::from_millis(100));
+        running.signal("TERM");
+        let (_, err, code) = running.finish();
+        assert_eq!(code, expected, "{err}");
+    }
+}

@@ -4,13 +4,16 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod client_support;
+mod support;
 
 use client_support::{Running, Wire, broker, member, next, program, wait};
 use ranked_broker::client::{Frame, Frames, Options, Ticket};
 use ranked_broker::config::Config;
 use ranked_broker::server::Server;
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::time::Duration;
+use support::Child;
 
 /// The messages up to and including `end`.
 fn messages(frames: &mut Frames) -> Vec<String> {
@@ -264,5 +267,79 @@ fn what_nobody_could_read_comes_again() {
     let mut second = client(state.path(), port, &FOLLOWER);
     for (seq, text) in (2..).zip(["one", "two", "three"]) {
         assert_eq!(second.expect("msg n"), format!("msg n {seq} bob {text}"));
+    }
+}
+
+/// Somebody who takes connections and says nothing, and a job that waits for it.
+fn job_that_waits() -> (TcpListener, String) {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let job = format!("url http://{}/", silent.local_addr().unwrap());
+    (silent, job)
+}
+
+/// The session goes on, and the jobs do not: the script waited for ever.
+#[test]
+fn nobody_waits_for_jobs_that_ended_with_their_broker() {
+    let data = tempfile::tempdir().unwrap();
+    let err = script_whose_broker_is_killed(&["--data", data.path().to_str().unwrap()]);
+    assert!(err.contains("resumed session="), "{err}");
+    assert!(err.contains("1 jobs have no result: the broker was started anew"), "{err}");
+}
+
+/// It ended with 0.
+#[test]
+fn jobs_that_ended_with_their_session_have_no_result() {
+    let err = script_whose_broker_is_killed(&[]);
+    assert!(err.contains("is no longer kept; starting anew"), "{err}");
+    assert!(err.contains("1 commands or jobs have no result"), "{err}");
+}
+
+/// What a script says whose broker, with these settings, is killed while a job
+/// of its runs, and started again.
+fn script_whose_broker_is_killed(settings: &[&str]) -> String {
+    let (silent, job) = job_that_waits();
+    let state = tempfile::tempdir().unwrap();
+    let start = |port: &str| {
+        let settings = [&["--allow-url", "127.0.0.1/32"], settings].concat();
+        let mut child = Child::run(&[&["127.0.0.1", port][..], &settings].concat());
+        assert!(child.listens(), "it listens");
+        child
+    };
+    let mut first = start("0");
+    let port = first.addr().port();
+    let mut script = client(state.path(), port, &["--session", "--reconnect"]);
+    script.send(&format!("create c\nsub c\n{job}\nfib 10"));
+    script.expect("job 2 done 55");
+    let (_connection, _) = silent.accept().unwrap();
+    drop(script.stdin.take());
+    first.kill();
+    let _second = start(&port.to_string());
+    let (_, err, code) = script.finish();
+    assert_eq!(code, 1, "{err}");
+    err
+}
+
+/// What became of a job meanwhile may be told after the answer that has it no
+/// more.
+#[test]
+fn jobs_that_ended_meanwhile_have_their_results() {
+    let server = Child::with(&["--allow-url", "127.0.0.1/32"]);
+    let wire = Wire::to(server.addr().port());
+    let state = tempfile::tempdir().unwrap();
+    for _ in 0..10 {
+        let (silent, job) = job_that_waits();
+        let mut script = client(state.path(), wire.port, &["--session", "--reconnect"]);
+        script.send(&format!("{job}\n{job}"));
+        let (one, _): (TcpStream, _) = silent.accept().unwrap();
+        script.expect("job");
+        drop(script.stdin.take());
+        wire.cut();
+        drop(one);
+        script.expect("resumed session=");
+        drop(silent);
+        let (out, err, code) = script.finish();
+        let ended = out.lines().filter(|line| line.contains(" failed ")).count();
+        assert_eq!((ended, code), (2, 0), "{out}{err}");
+        assert!(!out.contains("since="), "{out}");
     }
 }

@@ -232,6 +232,11 @@ impl<T> Waiting<T> {
         self.requests.front()
     }
 
+    /// The oldest request of this verb.
+    pub fn first(&self, verb: &str) -> Option<&Asked<T>> {
+        self.requests.iter().find(|asked| asked.verb == verb)
+    }
+
     /// Whether a request of this verb and tag is among them.
     pub fn has(&self, verb: &str, tag: &T) -> bool
     where

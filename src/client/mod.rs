@@ -68,6 +68,7 @@ pub mod outbox;
 mod progress;
 pub mod reconnect;
 mod shared;
+mod signals;
 pub mod store;
 pub mod ticket;
 

@@ -9,6 +9,7 @@ pub mod editor;
 pub mod exec;
 pub mod exit;
 pub mod input;
+mod inquiry;
 mod introduction;
 mod leaving;
 mod receive;
@@ -22,8 +23,9 @@ pub mod value;
 pub mod words;
 
 use crate::client::outbox::Outbox;
+use crate::client::signals;
 use crate::runtime;
-use async_signal::{Signal, Signals};
+use async_signal::Signal;
 use futures::StreamExt;
 use futures::channel::mpsc;
 use input::Input;
@@ -96,7 +98,7 @@ async fn start(mut settings: Settings) -> u8 {
     };
     let typed_in = settings.lines.is_empty() && stdin().is_terminal();
     let input = Input { outbox: outbox.clone(), events: tx.clone() };
-    signals(tx.clone());
+    hear_signals(tx.clone());
     if let Some(timeout) = settings.timeout {
         let tx = tx.clone();
         runtime::spawn(async move {
@@ -145,8 +147,8 @@ impl Drop for Restore {
 }
 
 /// Makes an interrupt of each signal that asks the program to end.
-fn signals(tx: mpsc::UnboundedSender<Event>) {
-    match Signals::new([Signal::Int, Signal::Term, Signal::Hup]) {
+fn hear_signals(tx: mpsc::UnboundedSender<Event>) {
+    match signals::listen([Signal::Int, Signal::Term, Signal::Hup]) {
         Ok(mut signals) => {
             runtime::spawn(async move {
                 while signals.next().await.is_some() {

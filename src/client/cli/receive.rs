@@ -105,7 +105,10 @@ impl Session {
                     self.due.insert(Due::Command(channel.to_owned(), seq));
                 }
             }
+            "jobs" if origin == Origin::Own => self.jobs_told(),
             verb if reply_verb(verb) == "job" => {
+                // There may have been one of this number at a former broker.
+                self.remembered.inquiry.found(channel);
                 self.due.insert(Due::Job(channel.to_owned()));
             }
             _ => {}
@@ -114,6 +117,9 @@ impl Session {
 
     fn take_frame(&mut self, line: &[u8], text: &str, number: u64) {
         let kind = Frame::kind(text);
+        if kind == "job" && self.takes_job_row(text) {
+            return;
+        }
         if self.has_enough() && !self.in_history() {
             return;
         }

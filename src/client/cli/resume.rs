@@ -1,6 +1,7 @@
 //! `--session`: what is remembered from one start to the next, and what a
 //! session that goes on means for this client.
 
+use super::inquiry::Inquiry;
 use super::session::Session;
 use super::stage::{Event, Origin};
 use crate::client::event::Frame;
@@ -22,6 +23,8 @@ pub(super) struct Remembered {
     pub(super) taken_over: bool,
     /// Something that came could not be shown.
     pub(super) unshown: bool,
+    /// Which jobs have outlived the lost connection.
+    pub(super) inquiry: Inquiry,
     waiting: bool,
     /// When the progress was last written down.
     saved: Option<Instant>,
@@ -73,7 +76,7 @@ impl Session {
             Resumption::New => self.due.clear(),
             Resumption::Gone { session } => {
                 self.screen.notice(&format!("session {session} is no longer kept; starting anew"));
-                self.due.clear();
+                self.give_up_results();
             }
             Resumption::Resumed { missed, rank } => {
                 let Some(ticket) = self.memory.ticket() else { return };
@@ -83,6 +86,7 @@ impl Session {
                 for (channel, mark) in ticket.channels.iter().filter(|(_, mark)| !mark.observer) {
                     self.duty.joined(channel, mark.seen.unwrap_or(0));
                 }
+                self.ask_for_jobs();
                 for line in unanswered {
                     self.outbox.say(&line, Origin::User);
                 }

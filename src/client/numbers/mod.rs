@@ -6,10 +6,11 @@ mod journal;
 
 use crate::client::cli::is_dumb;
 use crate::client::reconnect::{Backoff, CONNECT_LONGEST};
+use crate::client::signals;
 use crate::printed;
 use crate::runtime::{self, TcpStream};
 use crate::sequence;
-use async_signal::{Signal, Signals};
+use async_signal::Signal;
 use fetch::{Ended, Fetch};
 use futures::{FutureExt, StreamExt, select_biased};
 use journal::{Journal, Wanted};
@@ -76,7 +77,7 @@ pub fn run(settings: &Settings) -> u8 {
 async fn to_the_end(settings: &Settings, run: Run<'_>) -> u8 {
     let on_terminal = run.on_terminal;
     let finish = run.finish().fuse();
-    let mut signals = match Signals::new([Signal::Int, Signal::Term, Signal::Hup]) {
+    let mut signals = match signals::listen([Signal::Int, Signal::Term, Signal::Hup]) {
         Ok(signals) => signals.fuse(),
         Err(_) => return finish.await,
     };

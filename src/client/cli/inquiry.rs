@@ -1,0 +1,83 @@
+//! Jobs do not outlive their broker, though a session may: where one goes on,
+//! this client asks which of the jobs it waits for are still there.
+
+use super::session::Session;
+use super::stage::{Due, Origin};
+use crate::jobs;
+use std::collections::HashSet;
+
+/// How often it asks. What has become of a job may be told after the answer that
+/// has it no more, and also after the next: its broker answers what it has read
+/// before it passes on what came in meanwhile. It never comes after the third.
+const QUESTIONS: u8 = 3;
+
+/// What has come of asking.
+#[derive(Debug, Default)]
+pub(super) struct Inquiry {
+    /// The jobs from before of which no answer has told.
+    missing: HashSet<String>,
+    asked: u8,
+}
+
+impl Inquiry {
+    /// A job is there.
+    pub(super) fn found(&mut self, job: &str) {
+        self.missing.remove(job);
+    }
+}
+
+impl Session {
+    /// The session goes on: asks for the jobs whose results are due.
+    pub(super) fn ask_for_jobs(&mut self) {
+        let jobs = self.due.iter().filter_map(|due| match due {
+            Due::Job(job) => Some(job.clone()),
+            Due::Command(..) => None,
+        });
+        self.remembered.inquiry = Inquiry { missing: jobs.collect(), asked: 0 };
+        self.jobs_told();
+    }
+
+    /// The session does not go on: nothing that is due will come.
+    pub(super) fn give_up_results(&mut self) {
+        let due = std::mem::take(&mut self.due).len();
+        if due > 0 {
+            self.screen.notice(&format!("{due} commands or jobs have no result"));
+            self.verdict.refused(None);
+        }
+    }
+
+    /// All rows of an answer are in: asks once more, or knows enough.
+    pub(super) fn jobs_told(&mut self) {
+        let Inquiry { missing, asked } = &mut self.remembered.inquiry;
+        missing.retain(|job| self.due.contains(&Due::Job(job.clone())));
+        if missing.is_empty() {
+            return;
+        }
+        if *asked < QUESTIONS {
+            *asked += 1;
+            return self.outbox.say("jobs", Origin::Own);
+        }
+        let text = format!("{} jobs have no result: the broker was started anew", missing.len());
+        for job in missing.drain() {
+            self.due.remove(&Due::Job(job));
+        }
+        self.screen.notice(&text);
+        self.verdict.refused(None);
+    }
+
+    /// Whether this is a row of an answer that the user has not asked for; then
+    /// takes notice of it.
+    pub(super) fn takes_job_row(&mut self, text: &str) -> bool {
+        let words: Vec<&str> = text.split(' ').collect();
+        // What is told of a job may come at the same time, and looks otherwise.
+        let ["job", job, _, verb, since] = words[..] else { return false };
+        let is_row = since.starts_with("since=") && jobs::find(verb).is_some();
+        let is_own = self
+            .outbox
+            .waiting(|waiting| waiting.first("jobs").is_some_and(|asked| asked.tag == Origin::Own));
+        if is_row && is_own {
+            self.remembered.inquiry.found(job);
+        }
+        is_row && is_own
+    }
+}
