@@ -222,6 +222,8 @@ export async function with_keys_alone(address) {
 
 /** Finds what people with other senses would stumble over. */
 export async function accessible(page, where) {
+  // Colours are looked at when nothing is on its way any more.
+  await page.evaluate(() => document.getAnimations().forEach((one) => { try { one.finish(); } catch { /* it has no end */ } }));
   const source = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
   // Past the page's own policy, which lets nothing in.
   await page.evaluate(readFileSync(source, "utf8"));
