@@ -161,6 +161,22 @@ fn a_paste_of_many_lines_is_sent_line_by_line() {
     assert_eq!(reading.join().unwrap(), expected);
 }
 
+/// Of more than a kilobyte at once the rest stood still until the next key.
+#[test]
+fn what_is_pasted_at_once_needs_no_key_after_it() {
+    let server = broker();
+    let mut terminal = open(server.addr.port(), &["--name", "alice"]);
+    expect(&mut terminal, "alice> ");
+    terminal.send("create n\rsub n\r").unwrap();
+    expect(&mut terminal, "alice@n#0> ");
+    for round in 0..10 {
+        let paste =
+            (0..100).fold(String::new(), |all, n| all + &format!("pub n {round} pasted {n}\r"));
+        terminal.send(paste).unwrap();
+        expect(&mut terminal, &format!("alice: {round} pasted 99"));
+    }
+}
+
 #[test]
 fn commands_are_executed_and_said_to_be() {
     let server = broker();

@@ -198,11 +198,15 @@ impl State {
     }
 }
 
+/// How long an event may be behind the one before it, to be drawn with it. None at
+/// all would not do: what has been read already is not looked at then.
+const TOGETHER: Duration = Duration::from_millis(1);
+
 /// Waits for an event, and takes all that are there: a paste without brackets
 /// is many keys, and drawing the line for each would be slow.
 fn read_events() -> io::Result<Vec<Event>> {
     let mut events = vec![crossterm::event::read()?];
-    while events.len() < EVENTS_MAX && crossterm::event::poll(Duration::ZERO)? {
+    while events.len() < EVENTS_MAX && crossterm::event::poll(TOGETHER)? {
         events.push(crossterm::event::read()?);
     }
     Ok(events)
