@@ -13,7 +13,7 @@ use ranked_broker::server::Server;
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::time::Duration;
-use support::Child;
+use support::{Child, eventually};
 
 /// The messages up to and including `end`.
 fn messages(frames: &mut Frames) -> Vec<String> {
@@ -96,13 +96,8 @@ fn another_process_with_the_ticket_goes_on() {
     wait(alice.publish("n", "end")).unwrap();
     messages(&mut frames);
     // Where it would have stored it, and been killed.
-    let ticket = loop {
-        let ticket = alice.ticket().unwrap();
-        if ticket.seen("n") == Some(2) {
-            break ticket;
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    };
+    eventually("both are seen", || alice.ticket().unwrap().seen("n") == Some(2));
+    let ticket = alice.ticket().unwrap();
     wait(alice.publish("n", "missed")).unwrap();
     let (later, mut later_frames) = connect(ticket);
     let resumed = next(&mut later_frames, |frame| match frame {
@@ -203,10 +198,7 @@ fn a_session_that_is_gone_is_said_to_be() {
     first.signal("KILL");
     first.end();
     let (bob, _frames) = member(&server, "bob");
-    let is_gone = || wait(bob.request("who")).unwrap().rows.len() == 1;
-    while !is_gone() {
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    eventually("bob is alone", || wait(bob.request("who")).unwrap().rows.len() == 1);
     let mut second = client(state.path(), port, &["--session", "--sub", "n", "--follow"]);
     second.expect("is no longer kept; starting anew");
     second.expect("ok sub n");

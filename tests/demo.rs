@@ -4,16 +4,16 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod client_support;
+mod support;
 
 use client_support::{Running, broker, member, next, program, wait};
 use ranked_broker::client::{Client, Frame, Frames, Outcome};
 use ranked_broker::config::Config;
-use ranked_broker::runtime;
 use ranked_broker::server::Server;
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
+use support::eventually;
 
 const OFTEN: [&str; 2] = ["--every", "10ms..40ms"];
 const SELDOM: [&str; 2] = ["--every", "1h"];
@@ -170,14 +170,9 @@ fn it_waits_for_a_broker_and_comes_back_to_one_that_begins_anew() {
     let third = at_port();
     one.expect("one: is connected again");
     let (client, _frames) = member(&third, "onlooker");
-    wait(async {
-        loop {
-            let answer = client.request("ranks demo").await;
-            if answer.is_ok_and(|answer| answer.rows.iter().any(|row| row.contains(" one "))) {
-                return;
-            }
-            runtime::sleep(Duration::from_millis(10)).await;
-        }
+    eventually("it has a rank again", || {
+        let answer = wait(client.request("ranks demo"));
+        answer.is_ok_and(|answer| answer.rows.iter().any(|row| row.contains(" one ")))
     });
     one.signal("TERM");
     assert_eq!(one.end(), 0);

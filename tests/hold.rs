@@ -6,8 +6,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod client_support;
+mod support;
 
-use client_support::{DEADLINE, Running, Wire, member, program, wait};
+use client_support::{Running, Wire, member, program, runs, wait};
 use ranked_broker::config::Config;
 use ranked_broker::server::Server;
 use std::collections::BTreeMap;
@@ -15,7 +16,8 @@ use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use support::eventually;
 use tempfile::TempDir;
 
 /// Short, so that the tests are; long enough for a machine that has much else
@@ -102,14 +104,6 @@ impl Diary {
     }
 }
 
-fn eventually(what: &str, mut is_true: impl FnMut() -> bool) {
-    let deadline = Instant::now() + DEADLINE;
-    while !is_true() {
-        assert!(Instant::now() < deadline, "it never came true that {what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
 /// The number behind `pid=` in a status line.
 fn pid(line: &str) -> u32 {
     line.rsplit("pid=").next().unwrap().trim().parse().unwrap()
@@ -119,12 +113,6 @@ fn parent(pid: u32) -> u32 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("PPid:")).unwrap();
     line.trim().parse().unwrap()
-}
-
-/// Whether a process runs; one that has ended and is not taken yet does not.
-fn runs(pid: u32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    !matches!(stat.rsplit(") ").next().unwrap_or("").chars().next(), None | Some('Z' | 'X'))
 }
 
 fn kill(signal: &str, pid: u32) {

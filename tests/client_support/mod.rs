@@ -63,6 +63,12 @@ pub fn run(port: u16, args: &[&str], input: &str) -> (String, String, i32) {
     output
 }
 
+/// Whether a process runs; one that has ended and is not taken yet does not.
+pub fn runs(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    !matches!(stat.rsplit(") ").next().unwrap_or("").chars().next(), None | Some('Z' | 'X'))
+}
+
 /// The program while it runs.
 pub struct Running {
     child: Child,
@@ -103,6 +109,13 @@ impl Running {
                 Err(e) => panic!("no {text:?} came ({e}) after {:#?}", self.seen),
             }
         }
+    }
+
+    /// Whether a signal, by its number, goes to a handler of its own.
+    pub fn hears(&self, signal: u32) -> bool {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
+        (u64::from_str_radix(caught.trim(), 16).unwrap() >> (signal - 1)) & 1 == 1
     }
 
     pub fn signal(&self, name: &str) {

@@ -1,6 +1,6 @@
 //! A broker in a process of its own, for tests about the process.
 
-use super::DEADLINE;
+use super::{DEADLINE, eventually};
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::process::{Command, ExitStatus, Stdio};
@@ -136,14 +136,12 @@ impl Child {
 
     /// Waits until it has ended.
     pub fn ended(&mut self) -> ExitStatus {
-        let deadline = Instant::now() + DEADLINE;
-        loop {
-            if let Some(status) = self.process.try_wait().unwrap() {
-                return status;
-            }
-            assert!(Instant::now() < deadline, "the broker does not end");
-            std::thread::sleep(std::time::Duration::from_millis(2));
-        }
+        let mut status = None;
+        eventually("the broker has ended", || {
+            status = self.process.try_wait().unwrap();
+            status.is_some()
+        });
+        status.unwrap()
     }
 
     /// What it has said on standard error, once it has ended.

@@ -242,52 +242,10 @@ mod tests {
         }
     }
 
-    fn runner(program: &str, timeout: Duration) -> Runner {
-        Runner::new([("go".to_owned(), program.into())].into(), timeout)
-    }
-
-    fn ran(program: &str, args: &str, timeout: Duration) -> Ended {
-        let mut runner = runner(program, timeout);
-        runner.submit(command("ops", &format!("go {args}"))).unwrap();
-        runner.start_next().unwrap().run()
-    }
-
-    const LONG: Duration = Duration::from_secs(60);
-
-    #[test]
-    fn arguments_are_arguments_and_no_shell_sees_them() {
-        let ended = ran("/bin/echo", "'$HOME; id' '*' 'two words'", LONG);
-        assert_eq!(ended, Ended { code: 0, text: "$HOME; id * two words".into() });
-    }
-
-    #[test]
-    fn exit_code_and_both_outputs_are_reported() {
-        let ended = ran("/bin/sh", "-c 'echo out; echo err >&2; echo $BROKER_SEQ; exit 3'", LONG);
-        assert_eq!(ended, Ended { code: 3, text: "out\nerr\n7".into() });
-        assert_eq!(ran("/bin/sh", "-c 'kill -9 $$'", LONG).code, 137);
-        assert_eq!(ran("/nonexistent/program", "", LONG).code, 127);
-        assert_eq!(ran("/etc/passwd", "", LONG).code, 126);
-    }
-
-    #[test]
-    fn long_output_is_cut_and_said_to_be() {
-        let ended = ran("/bin/sh", "-c 'head -c 200000 /dev/zero | tr \"\\\\0\" x'", LONG);
-        assert_eq!(ended.code, 0);
-        assert!(ended.text.ends_with("left out]"), "{}", ended.text.len());
-        assert!(ended.text.len() < OUTPUT_BYTES_MAX + 50);
-    }
-
-    #[test]
-    fn a_program_that_hangs_is_ended_with_its_children() {
-        let ended =
-            ran("/bin/sh", "-c 'echo begun; sleep 600 & sleep 600'", Duration::from_millis(300));
-        assert_eq!(ended.code, 124);
-        assert!(ended.text.starts_with("begun [ended after"), "{}", ended.text);
-    }
-
     #[test]
     fn a_channel_runs_one_program_at_a_time_and_all_only_a_few() {
-        let mut runner = runner("/bin/true", LONG);
+        let programs = [("go".to_owned(), "/bin/true".into())].into();
+        let mut runner = Runner::new(programs, Duration::from_secs(60));
         for channel in ["a", "a", "b", "c", "d", "e"] {
             runner.submit(command(channel, "go")).unwrap();
         }

@@ -3,7 +3,7 @@
 use super::status::say;
 use super::{Settings, order};
 use crate::client::cli::exit::Verdict;
-use crate::client::{Client, Command, Error, Frame, Frames, Options, Outcome};
+use crate::client::{Client, Command, Error, Frame, Frames, Options, Outcome, signals};
 use crate::error::Code;
 use crate::runtime;
 use async_signal::{Signal, Signals};
@@ -26,7 +26,7 @@ const EXIT_LOST: u8 = 3;
 /// Takes part until a signal ends it; gives the exit code.
 pub(super) async fn run(settings: Settings) -> u8 {
     let own = settings.name.clone().unwrap_or_else(|| "demo".into());
-    let mut signals = match Signals::new([Signal::Term, Signal::Int, Signal::Hup]) {
+    let mut signals = match signals::listen([Signal::Term, Signal::Int, Signal::Hup]) {
         Ok(signals) => signals,
         Err(e) => {
             say(&own, &format!("cannot hear signals: {e}"));

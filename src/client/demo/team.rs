@@ -4,6 +4,7 @@
 use super::Settings;
 use super::status::say;
 use crate::client::hold::launch;
+use crate::client::signals;
 use async_signal::{Signal, Signals};
 use futures::StreamExt;
 use rustix::process::{self, Pid, kill_process};
@@ -20,8 +21,7 @@ const TEAM: &str = "demo";
 /// signal ends them all; gives the exit code.
 pub(super) async fn run(settings: &Settings, number: usize) -> u8 {
     // First this: none of them may end unnoticed.
-    let heard = [Signal::Term, Signal::Int, Signal::Hup, Signal::Child];
-    let mut signals = match Signals::new(heard) {
+    let mut signals = match hear_signals() {
         Ok(signals) => signals,
         Err(e) => return failed(&e),
     };
@@ -42,6 +42,13 @@ pub(super) async fn run(settings: &Settings, number: usize) -> u8 {
         }
     }
     0
+}
+
+/// Those that end the team, and what tells that a member has ended.
+fn hear_signals() -> io::Result<Signals> {
+    let mut signals = signals::listen([Signal::Term, Signal::Int, Signal::Hup])?;
+    signals.add_signals([Signal::Child])?;
+    Ok(signals)
 }
 
 fn failed(error: &io::Error) -> u8 {

@@ -8,9 +8,10 @@ use super::launch;
 use super::leash::{Action, Leash};
 use super::link::{Order, Report, take_file};
 use super::status;
+use crate::client::signals;
 use crate::moment::Moment;
 use crate::runtime;
-use async_signal::{Signal as Heard, Signals};
+use async_signal::Signal as Heard;
 use futures::StreamExt;
 use rustix::process::{
     Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_process_group, test_kill_process_group,
@@ -222,7 +223,7 @@ fn hear_client(client: UnixStream, tx: Sender<Event>) {
 /// Hands signals on that come to the guard itself, when they are sent to all
 /// processes of a service.
 fn hear_signals(tx: Sender<Event>) {
-    let Ok(mut signals) = Signals::new(HANDED_ON.map(|(heard, _)| heard)) else { return };
+    let Ok(mut signals) = signals::listen(HANDED_ON.map(|(heard, _)| heard)) else { return };
     runtime::spawn(async move {
         while let Some(Ok(heard)) = signals.next().await {
             let handed_on = HANDED_ON.iter().find(|(known, _)| *known == heard);

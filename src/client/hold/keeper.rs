@@ -51,9 +51,6 @@ pub(in crate::client) fn start(
     stdin: BorrowedFd<'_>,
     set: impl FnOnce(&mut Command),
 ) -> io::Result<Kept> {
-    if cfg!(test) {
-        return start_alone(program, stdin, set);
-    }
     let (line, its_end) = UnixStream::pair()?;
     let mut command = launch::kept(program)?;
     set(&mut command);
@@ -68,19 +65,6 @@ pub(in crate::client) fn start(
             Err(e)
         }
     }
-}
-
-/// A unit test is not the program that could become the others.
-fn start_alone(
-    program: &[OsString],
-    stdin: BorrowedFd<'_>,
-    set: impl FnOnce(&mut Command),
-) -> io::Result<Kept> {
-    let (name, args) = program.split_first().ok_or(io::ErrorKind::NotFound)?;
-    let mut command = Command::new(name);
-    set(command.args(args));
-    let stdin = stdin.try_clone_to_owned()?;
-    Ok(Kept { child: command.stdin(stdin).process_group(0).spawn()?, keeper: None })
 }
 
 impl Kept {

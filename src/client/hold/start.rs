@@ -6,10 +6,9 @@ use super::supervisor::{Event, PAUSE_MAX, Supervisor};
 use super::{Settings, status};
 use crate::client::cli::exit::Verdict;
 use crate::client::store::Store;
-use crate::client::{Client, Error, Frames, Options, Ticket};
+use crate::client::{Client, Error, Frames, Options, Ticket, signals};
 use crate::error::Code;
 use crate::runtime;
-use async_signal::Signals;
 use futures::channel::mpsc::{self, UnboundedSender};
 use futures::{FutureExt, StreamExt, select_biased};
 use rustix::process::Signal;
@@ -106,7 +105,7 @@ pub(super) fn exit_code(error: &Error) -> u8 {
 }
 
 fn hear_signals(tx: UnboundedSender<Event>) {
-    let mut signals = match Signals::new(HANDED_ON.map(|(heard, _)| heard)) {
+    let mut signals = match signals::listen(HANDED_ON.map(|(heard, _)| heard)) {
         Ok(signals) => signals,
         Err(e) => return log::warn!("signals end this program at once: {e}"),
     };

@@ -1,0 +1,141 @@
+//! `broker-client --exec`: what the programs get and what is told of them, and
+//! that they do not outlive the client.
+// A test fails by a panic, also in its helpers.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod client_support;
+mod support;
+
+use client_support::{Running, broker, member, program, runs, wait};
+use ranked_broker::client::{Client, Frames};
+use ranked_broker::server::Server;
+use std::path::Path;
+use support::eventually;
+
+/// A channel whose chief gives commands.
+struct Scene {
+    server: Server,
+    boss: Client,
+    _frames: Frames,
+}
+
+impl Scene {
+    fn new() -> Scene {
+        let server = broker();
+        let (boss, frames) = member(&server, "boss");
+        wait(boss.create("ops")).unwrap();
+        wait(boss.subscribe("ops")).unwrap();
+        Scene { server, boss, _frames: frames }
+    }
+
+    /// One that runs programs for it.
+    fn worker(&self, name: &str, more: &[&str]) -> Running {
+        let args = ["--name", name, "--sub", "ops", "--follow", "--exec", "run=/bin/sh"];
+        let port = self.server.addr.port();
+        let mut worker = Running::start(program(port, &[&args[..], more].concat()));
+        worker.expect("ok sub ops");
+        worker
+    }
+
+    /// What came of a command: the exit code, and what is told of the output.
+    fn ran(&self, name: &str, args: &[&str]) -> (String, String) {
+        let given = wait(self.boss.command("ops", name, args)).unwrap();
+        let result = wait(given.results()).unwrap().swap_remove(0);
+        (format!("{:?}", result.outcome), result.text)
+    }
+}
+
+/// The process numbers that a program has written, once there are two.
+fn pids(file: &Path) -> [u32; 2] {
+    let mut found = Vec::new();
+    eventually("the program runs", || {
+        let text = std::fs::read_to_string(file).unwrap_or_default();
+        let whole = text.ends_with('\n');
+        found = text.split_whitespace().filter_map(|pid| pid.parse().ok()).collect();
+        whole && found.len() == 2
+    });
+    [found[0], found[1]]
+}
+
+#[test]
+fn arguments_are_arguments_and_no_shell_sees_them() {
+    let scene = Scene::new();
+    let _worker = scene.worker("bob", &["--exec", "say=/bin/echo"]);
+    let (code, text) = scene.ran("say", &["$HOME; id", "*", "two words"]);
+    assert_eq!((code.as_str(), text.as_str()), ("Code(0)", "$HOME; id * two words"));
+}
+
+#[test]
+fn exit_code_and_both_outputs_are_told() {
+    let scene = Scene::new();
+    let _worker =
+        scene.worker("bob", &["--exec", "none=/nonexistent", "--exec", "not=/etc/passwd"]);
+    let script = "echo out; echo err >&2; echo $BROKER_CHANNEL $BROKER_FROM; cat; exit 3";
+    let (code, text) = scene.ran("run", &["-c", script]);
+    assert_eq!((code.as_str(), text.as_str()), ("Code(3)", r"out\nerr\nops boss"));
+    assert_eq!(scene.ran("run", &["-c", "kill -9 $$"]).0, "Code(137)");
+    for (name, code, said) in [
+        ("none", "Code(127)", "cannot run /nonexistent: No such file"),
+        ("not", "Code(126)", "cannot run /etc/passwd: Permission"),
+    ] {
+        let told = scene.ran(name, &[]);
+        assert!(told.0 == code && told.1.starts_with(said), "{told:?}");
+    }
+}
+
+#[test]
+fn long_output_is_cut_and_said_to_be() {
+    let scene = Scene::new();
+    let _worker = scene.worker("bob", &[]);
+    let (code, text) = scene.ran("run", &["-c", "head -c 200000 /dev/zero | tr '\\0' x"]);
+    assert_eq!(code, "Code(0)");
+    assert!(text.ends_with("left out]") && text.len() < 4096 + 50, "{}", text.len());
+}
+
+#[test]
+fn a_program_that_hangs_is_ended_with_its_children() {
+    let scene = Scene::new();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("pids");
+    let _worker = scene.worker("bob", &["--exec-timeout", "0.5"]);
+    let script = "sleep 600 & echo $$ $! >\"$0\"; echo begun; sleep 600";
+    let (code, text) = scene.ran("run", &["-c", script, file.to_str().unwrap()]);
+    assert_eq!((code.as_str(), text.as_str()), ("Code(124)", "begun [ended after 0.5 s]"));
+    let [its_program, child] = pids(&file);
+    eventually("both are gone", || !runs(its_program) && !runs(child));
+}
+
+/// A program went on for ever when the client was killed, whatever
+/// `--exec-timeout` said, and on SIGTERM and Ctrl-C its last moments were a race.
+#[test]
+fn no_program_outlives_the_client() {
+    let scene = Scene::new();
+    let folder = tempfile::tempdir().unwrap();
+    let script = "trap '' TERM; (trap '' TERM; while :; do sleep 0.05; done) & \
+                  echo $$ $! >\"$0\"; wait";
+    for signal in ["TERM", "INT", "HUP", "KILL"] {
+        let file = folder.path().join(signal);
+        let mut worker = scene.worker(signal, &[]);
+        let args = ["-c", script, file.to_str().unwrap()];
+        wait(scene.boss.command("ops", "run", &args)).unwrap();
+        let [its_program, grandchild] = pids(&file);
+        worker.signal(signal);
+        worker.end();
+        eventually("both are gone", || !runs(its_program) && !runs(grandchild));
+    }
+}
+
+/// What the client starts sees nothing of what it takes to end it, and what it has
+/// left behind on purpose goes on.
+#[test]
+fn a_program_that_ends_by_itself_leaves_what_it_likes() {
+    let scene = Scene::new();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("pids");
+    let _worker = scene.worker("bob", &[]);
+    let script = "sleep 5 >/dev/null 2>&1 & echo $$ $! >\"$0\"; ps -o comm= -p $$; exit 7";
+    let (code, text) = scene.ran("run", &["-c", script, file.to_str().unwrap()]);
+    assert_eq!((code.as_str(), text.as_str()), ("Code(7)", "sh"));
+    let [_, left_behind] = pids(&file);
+    assert!(runs(left_behind));
+}
