@@ -97,11 +97,8 @@ fn a_silent_connection_does_not_hold_up_a_stop() {
     drop(silent);
 }
 
-/// It does not wait for ever for somebody who does not read: a second signal
-/// ends it at once.
-#[test]
-fn a_second_signal_stops_it_at_once() {
-    let mut broker = Broker::process();
+/// A client, and another one that reads nothing of the much that it is sent.
+fn alice_and_a_sloth(broker: &Broker) -> (Client, Client) {
     let mut alice = broker.client("alice");
     let mut sloth = broker.connect_narrow("sloth");
     sloth.introduce();
@@ -110,6 +107,15 @@ fn a_second_signal_stops_it_at_once() {
     for _ in 0..200 {
         alice.ask(&format!("pub ops {text}"), "ok pub ops *");
     }
+    (alice, sloth)
+}
+
+/// It does not wait for ever for somebody who does not read: a second signal
+/// ends it at once.
+#[test]
+fn a_second_signal_stops_it_at_once() {
+    let mut broker = Broker::process();
+    let (mut alice, _sloth) = alice_and_a_sloth(&broker);
     broker.child().signal("TERM");
     alice.expect("bye shutdown");
     alice.expect_end();
@@ -126,14 +132,7 @@ fn a_second_signal_stops_it_at_once() {
 #[test]
 fn two_signals_at_once_are_one_and_who_does_not_read_is_cut_off() {
     let mut broker = Broker::of(Child::with(&["--drain", "1s"]));
-    let mut alice = broker.client("alice");
-    let mut sloth = broker.connect_narrow("sloth");
-    sloth.introduce();
-    sloth.ask("sub ops --create", "ok sub ops *");
-    let text = "x".repeat(60_000);
-    for _ in 0..200 {
-        alice.ask(&format!("pub ops {text}"), "ok pub ops *");
-    }
+    let (mut alice, _sloth) = alice_and_a_sloth(&broker);
     broker.child().signal("TERM");
     broker.child().signal("TERM");
     alice.expect("bye shutdown");

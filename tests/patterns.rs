@@ -237,6 +237,16 @@ fn fill_and_drop(alice: &mut Client, channel: &str) {
 /// So many messages that is.
 const UNREAD: usize = 3_000;
 
+/// Olga, who has read nothing yet of a channel that is gone by now, and who filled
+/// it.
+fn olga_and_what_she_has_not_read(broker: &Broker) -> (Client, Client) {
+    let mut olga = broker.client("olga");
+    olga.ask("sub --pattern c*", "ok sub c* matched=0");
+    let mut alice = broker.client("alice");
+    fill_and_drop(&mut alice, "c");
+    (olga, alice)
+}
+
 /// The messages of that channel, and all of its end, come before this line.
 fn reads_the_first(olga: &mut Client, channel: &str, until: &str) {
     let lines = olga.until(until);
@@ -251,10 +261,7 @@ fn reads_the_first(olga: &mut Client, channel: &str, until: &str) {
 #[test]
 fn who_joins_a_channel_made_anew_reads_the_first_to_its_end() {
     let broker = Broker::start();
-    let mut olga = broker.client("olga");
-    olga.ask("sub --pattern c*", "ok sub c* matched=0");
-    let mut alice = broker.client("alice");
-    fill_and_drop(&mut alice, "c");
+    let (mut olga, mut alice) = olga_and_what_she_has_not_read(&broker);
     olga.send("sub c --create");
     support::eventually("olga has joined", || {
         alice.send("info c");
@@ -272,10 +279,7 @@ fn who_joins_a_channel_made_anew_reads_the_first_to_its_end() {
 #[test]
 fn who_observes_no_more_reads_what_was_there_in_order() {
     let broker = Broker::start();
-    let mut olga = broker.client("olga");
-    olga.ask("sub --pattern c*", "ok sub c* matched=0");
-    let mut alice = broker.client("alice");
-    fill_and_drop(&mut alice, "c");
+    let (mut olga, _alice) = olga_and_what_she_has_not_read(&broker);
     olga.send_bytes(b"create c\npub c own\nunsub c*\nsub c\npub c new\n");
     reads_the_first(&mut olga, "c", "msg c 1 olga own");
     olga.until("msg c 3 olga new");
@@ -287,10 +291,7 @@ fn who_observes_no_more_reads_what_was_there_in_order() {
 #[test]
 fn who_comes_to_a_name_that_it_observes_no_more_waits_for_what_is_left() {
     let broker = Broker::start();
-    let mut olga = broker.client("olga");
-    olga.ask("sub --pattern c*", "ok sub c* matched=0");
-    let mut alice = broker.client("alice");
-    fill_and_drop(&mut alice, "c");
+    let (mut olga, _alice) = olga_and_what_she_has_not_read(&broker);
     olga.send_bytes(b"unsub c*\nsub c --create\npub c new\n");
     reads_the_first(&mut olga, "c", "msg c 2 olga new");
     olga.nothing_else();
