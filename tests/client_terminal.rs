@@ -4,11 +4,14 @@
 #![allow(clippy::unwrap_used)]
 
 mod client_support;
+mod support;
 
-use client_support::{DEADLINE, broker, member, next, program, run, wait};
+use client_support::{DEADLINE, broker, member, next, program, run, runs, wait};
 use expectrl::session::OsSession;
 use expectrl::{ControlCode, Eof, Expect, Regex, Session};
 use ranked_broker::client::Frame;
+use std::process::Command;
+use support::eventually;
 
 type Terminal = OsSession;
 
@@ -175,6 +178,26 @@ fn what_is_pasted_at_once_needs_no_key_after_it() {
         terminal.send(paste).unwrap();
         expect(&mut terminal, &format!("alice: {round} pasted 99"));
     }
+}
+
+/// Whose terminal is closed, and who was told to ignore that, looked for keys without
+/// a pause.
+#[test]
+fn it_ends_with_its_terminal_though_no_signal_says_so() {
+    let server = broker();
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "trap '' HUP; \"$@\" </dev/tty & echo pid=$!; wait", "sh"]);
+    shell.arg(env!("CARGO_BIN_EXE_broker-client"));
+    shell.args(["127.0.0.1", &server.addr.port().to_string(), "--name", "alice"]);
+    shell.env("TERM", "xterm").env("NO_COLOR", "1");
+    let mut terminal = Session::spawn(shell).unwrap();
+    terminal.set_expect_timeout(Some(DEADLINE));
+    let begun = expect(&mut terminal, "alice> ");
+    let pid = begun.split_once("pid=").unwrap().1.split_whitespace().next().unwrap();
+    let pid: u32 = pid.parse().unwrap();
+    assert!(runs(pid));
+    drop(terminal);
+    eventually("the client has ended", || !runs(pid));
 }
 
 #[test]

@@ -11,6 +11,7 @@ use crossterm::event::{DisableBracketedPaste, EnableBracketedPaste, Event, KeyEv
 use crossterm::terminal::{Clear, ClearType, disable_raw_mode, enable_raw_mode, size};
 use crossterm::{Command, cursor};
 use futures::channel::mpsc;
+use rustix::event::{PollFd, PollFlags, Timespec};
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -202,14 +203,31 @@ impl State {
 /// all would not do: what has been read already is not looked at then.
 const TOGETHER: Duration = Duration::from_millis(1);
 
+/// How often it is looked whether the terminal is still there.
+const LOOK: Duration = Duration::from_secs(5);
+
 /// Waits for an event, and takes all that are there: a paste without brackets
 /// is many keys, and drawing the line for each would be slow.
 fn read_events() -> io::Result<Vec<Event>> {
+    while !crossterm::event::poll(LOOK)? {
+        if has_hung_up()? {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    }
     let mut events = vec![crossterm::event::read()?];
     while events.len() < EVENTS_MAX && crossterm::event::poll(TOGETHER)? {
         events.push(crossterm::event::read()?);
     }
     Ok(events)
+}
+
+/// Whether the terminal is gone, though nobody has sent a signal, or it is ignored:
+/// nothing will ever be typed, and crossterm would look for it without a pause.
+fn has_hung_up() -> io::Result<bool> {
+    let stdin = io::stdin();
+    let mut fds = [PollFd::new(&stdin, PollFlags::empty())];
+    rustix::event::poll(&mut fds, Some(&Timespec::default()))?;
+    Ok(fds[0].revents().contains(PollFlags::HUP))
 }
 
 fn erase(out: &mut String) {
