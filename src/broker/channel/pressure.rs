@@ -152,9 +152,12 @@ impl Channel {
 
     /// Whether to look at every member's position now.
     fn is_worth_a_look(&self, state: &State) -> bool {
-        let look_bytes = state.extra.get().map_or(0, |extra| extra.pressure.look_bytes);
+        let (look_bytes, leavers) = state
+            .extra
+            .get()
+            .map_or((0, 0), |extra| (extra.pressure.look_bytes, extra.leavers.len()));
         let worth = look_bytes.max(LOOK_BYTES_MIN.min(self.log_bytes()));
-        state.log.weight() > worth || state.seats.len() <= FEW
+        state.log.weight() > worth || state.seats.len() + leavers <= FEW
     }
 
     /// What could go has gone: the next look is when what is left has doubled.
@@ -191,10 +194,12 @@ impl Channel {
                 needed_live = position;
             }
         }
+        // Also if what somebody has just read makes it less: there is no end to that.
+        let is_full = log.weight() > self.log_bytes();
         while log.first_chunk() < needed && self.outlives_first(log, now_ms) {
             log.drop_first();
         }
-        if log.weight() > self.log_bytes() {
+        if is_full {
             // A little more than need be, so as not to look at every append.
             let enough = self.log_bytes() - self.log_bytes() / 8;
             while log.weight() > enough && log.first_chunk() < needed_live {
