@@ -544,3 +544,30 @@ fn a_session_is_taken_from_a_connection_that_is_being_closed() {
     let hello = "ok hello name=alice * resumed=yes * channels=2 missed=0*";
     resume(&broker, "heir", &options, hello).until("msg news 100 bob *");
 }
+
+/// Who was kicked, or whose channel is gone, before it had read all, hears the rest
+/// and that when it is back.
+#[test]
+fn who_is_lost_before_it_has_read_why_it_is_over_hears_it_later() {
+    for (end, reason) in [("kick ops alice", "kicked"), ("drop ops", "dropped")] {
+        let broker = Broker::start();
+        let mut bob = broker.client("bob");
+        bob.ask("sub ops --create --no-echo", "ok sub ops rank=0 *");
+        let mut alice = broker.connect_narrow("alice");
+        let reply = alice.ask(&format!("hello --name alice --session {SESSION}"), "ok hello *");
+        alice.ask("sub ops", "ok sub ops rank=1 *");
+        bob.expect("join ops 2 alice 1");
+        let text = "x".repeat(60_000);
+        for _ in 0..60 {
+            bob.ask(&format!("pub ops {text}"), "ok pub ops *");
+        }
+        bob.ask(end, "ok *");
+        alice.reset();
+        let options = format!("--secret {} --seen ops=2", field(&reply, "secret"));
+        let mut alice = resume(&broker, "alice", &options, "ok hello * resumed=yes *");
+        for seq in 3..=62 {
+            alice.expect(&format!("msg ops {seq} bob x*"));
+        }
+        alice.expect(&format!("left ops 63 alice 1 reason={reason}"));
+    }
+}

@@ -337,3 +337,32 @@ fn who_reads_slowly_and_steadily_gets_everything() {
     }
     publishing.join().expect("it waits, and goes on").nothing_else();
 }
+
+/// Of channels that were dropped, as much is kept for who does not read as of one that
+/// was not.
+#[test]
+fn what_was_dropped_unread_takes_no_more_than_a_log() {
+    let mut broker = Broker::process();
+    let mut alice = broker.client("alice");
+    let mut sloth = broker.connect_narrow("sloth");
+    sloth.introduce();
+    let text = "x".repeat(60_000);
+    let mut before = 0;
+    for round in 0..40 {
+        if round == 2 {
+            before = broker.child().peak_memory();
+        }
+        alice.ask("sub ops --create --no-echo", "ok sub ops *");
+        sloth.send("sub ops --observe");
+        for _ in 0..50 {
+            alice.ask(&format!("pub ops {text}"), "ok pub ops *");
+        }
+        alice.ask("drop ops", "ok drop ops");
+        alice.expect("left ops *");
+    }
+    let grown = broker.child().peak_memory() - before;
+    assert!(grown < 40 << 20, "it has grown by {grown} bytes of 120 million");
+    // What is gone is told.
+    sloth.until("gap ops *");
+    sloth.until("left ops * reason=dropped");
+}

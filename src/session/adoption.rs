@@ -34,14 +34,20 @@ impl Session {
             subscription.extra().lost = lost;
         }
         if let Some(earlier) = after.filter(|earlier| self.reads(earlier)) {
-            if self.has_room_for(&earlier) {
-                let succession = &mut self.extra.parts().succession;
-                succession.leaves(subscription.channel.name(), earlier.slot);
-            } else {
-                subscription.extra().lost = earlier.unread_from(self.give_up(earlier.slot));
-            }
+            self.follow(&mut subscription, &earlier);
         }
         self.install(subscription);
+    }
+
+    /// A subscription comes after an earlier one to its name, which has ended and has
+    /// not been read to its end.
+    pub(super) fn follow(&mut self, subscription: &mut Subscription, earlier: &Member) {
+        if self.has_room_for(earlier) {
+            let succession = &mut self.extra.parts().succession;
+            succession.leaves(subscription.channel.name(), earlier.slot);
+        } else {
+            subscription.extra().lost = earlier.unread_from(self.give_up(earlier.slot));
+        }
     }
 
     /// Channels may come and go while a client does not read: of those that wait

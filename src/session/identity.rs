@@ -237,9 +237,15 @@ impl Session {
         let mut places = Vec::new();
         for subscription in std::mem::take(&mut self.subscriptions).into_iter().flatten() {
             let Subscription { channel, member, .. } = subscription;
-            if member.has_left() && !member.is_lost() {
-                lock(&self.client.subscriptions).forget(&channel, &member);
+            let mut subscriptions = lock(&self.client.subscriptions);
+            let latest = subscriptions.get(channel.name());
+            let is_over = member.has_left() && !member.is_lost();
+            // Who has not read why it is over, is told later; who said so itself, or has
+            // something newer of that name, is not.
+            if is_over && !latest.is_some_and(|latest| Arc::ptr_eq(latest, &member)) {
+                subscriptions.forget(&channel, &member);
             } else {
+                drop(subscriptions);
                 places.push(Place { channel, member });
             }
         }

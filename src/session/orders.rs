@@ -41,12 +41,12 @@ impl Session {
         let done = self.broker.subscribe(&self.client, name, start, role, echo, now_ms)?;
         let channel = done.adopted.channel.clone();
         self.adopt_all(done.before);
-        if let Some(member) = done.replaced {
-            self.extra.parts().succession.leaves(channel.name(), member.slot);
+        let mut subscription = Subscription::new(done.adopted);
+        if let Some(earlier) = done.replaced {
+            self.follow(&mut subscription, &earlier);
         }
         self.current = Some(channel.name().clone());
         self.broker.remember_session(&self.client, self.current.as_ref());
-        let mut subscription = Subscription::new(done.adopted);
         subscription.knows(done.standing);
         self.caused.push(Caused::Entries { slot: subscription.member.slot, from: 0 });
         self.install(subscription);
