@@ -322,3 +322,32 @@ fn who_comes_back_gets_what_newcomers_do_not() {
     });
     assert_eq!(lines, expected.collect::<Vec<_>>());
 }
+
+/// A long answer is written as fast as it is read, however many ask for one.
+#[test]
+fn answers_that_nobody_reads_take_no_memory_each() {
+    const TEXT: usize = 50_000;
+    let mut broker = Broker::process();
+    let mut alice = broker.client("alice");
+    alice.ask("create ops --history 100", "ok create ops");
+    let text = "x".repeat(TEXT);
+    for seq in 1..=60 {
+        alice.ask(&format!("pub ops {text}"), &format!("ok pub ops {seq}"));
+    }
+    let before = broker.child().peak_memory();
+    let mut waiting: Vec<_> =
+        (0..40).map(|n| broker.connect_narrow(&format!("narrow{n}"))).collect();
+    for client in &mut waiting {
+        client.introduce();
+        client.send("history ops");
+    }
+    // Each of them has been served by now.
+    for client in &mut waiting {
+        client.expect("msg ops 1 *");
+    }
+    let grown = broker.child().peak_memory() - before;
+    assert!(grown < 30 << 20, "it has grown by {grown} bytes");
+    let mut last = waiting.swap_remove(0);
+    // One of them is there already.
+    assert_eq!(last.until("ok history ops 60").len(), 60);
+}

@@ -147,7 +147,8 @@ pub static SETTINGS: &[Setting] = &[
     Setting {
         name: "lease",
         value_name: "TIME",
-        help: "How long a client may believe in its seats after a `ping` that was answered",
+        help: "How long a client may believe in its seats after a `ping` that was answered; \
+               no longer than --idle-timeout",
         why: "On a `safe` channel nobody is promoted before: a shorter one fails over sooner, a \
               longer one forgives longer pauses of the network.",
         kind: Kind::Time {

@@ -41,8 +41,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-/// Reads and writes in a row before another connection gets its turn.
+/// Reads and writes in a row before another connection gets its turn, and for how long,
+/// in milliseconds: short requests may be thousands in one read.
 const TURNS: usize = 16;
+const TURNS_MS: u64 = 2;
 
 /// Serves a connection until it ends.
 pub fn serve(
@@ -134,11 +136,17 @@ impl Connection {
         // socket again would be one system call for nothing.
         self.input_awaited = self.input_awaited && self.stream.poll_readable(cx).is_pending();
         scratch::with(|scratch| {
+            let mut until_ms = None;
             for _ in 0..TURNS {
                 match turn(self, cx, scratch) {
                     // Somebody else's turn, before more of so many replies.
                     Poll::Ready(true) if self.has_more() => break,
-                    Poll::Ready(true) => {}
+                    Poll::Ready(true) => {
+                        let now_ms = self.session.broker().now_ms();
+                        if now_ms > *until_ms.get_or_insert(now_ms + TURNS_MS) {
+                            break;
+                        }
+                    }
                     Poll::Ready(false) => {
                         return Poll::Ready(self.reason());
                     }
@@ -295,14 +303,16 @@ impl Connection {
         match reason {
             Close::Shutdown => {}
             Close::Quit => self.session.leave_channels(Departure::Quit, now_ms),
+            // Its replies first, which wait for the disk: they are for this client.
+            Close::TakenOver if self.outgoing.withholds() => self.outgoing.seal(),
             Close::TakenOver => self.hand_over(),
             _ => self.session.lose(reason, now_ms),
         }
     }
 
     /// Another connection waits for the session: whatever is due goes there, also
-    /// what waits behind a reply. That itself does not: what it would tell is not
-    /// known yet, and nothing comes after the good-bye.
+    /// what waits behind a reply. A reply that waits still is not told: what it would
+    /// say is not known yet, and nothing comes after the good-bye.
     fn hand_over(&mut self) {
         self.session.give_back(self.outgoing.forget_withheld());
         self.say_good_bye(Close::TakenOver);
@@ -332,6 +342,9 @@ impl Connection {
             // They have not come: then the good-bye without them.
             all_out = runtime::timeout(LINGER, poll_fn(|cx| self.poll(cx, Self::last_turn))).await;
         }
+        if all_out.is_none() && self.reason() == Close::TakenOver && !self.has_ended {
+            self.hand_over();
+        }
         if all_out.is_some() && !self.input_ended {
             // Whether the client stays to the end is its own affair.
             let _ = runtime::timeout(LINGER, linger(&mut self.stream)).await;
@@ -347,7 +360,9 @@ impl Connection {
         let with_lane = self.outgoing.has_room() && !self.outgoing.is_sealed();
         let order = self.session.take_mail(&mut scratch.batch.frames, with_lane);
         let is_kept = !matches!(self.reason(), Close::Quit | Close::Shutdown);
-        if order == Some(Close::TakenOver) && is_kept {
+        // Whoever waits for it waits for the disk at most, not for this client.
+        let is_stuck = self.reason() == Close::TakenOver && !self.outgoing.has_room();
+        if order == Some(Close::TakenOver) && is_kept || is_stuck && !self.has_ended {
             self.hand_over();
         }
         self.session.flush();

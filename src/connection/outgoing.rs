@@ -195,8 +195,9 @@ impl Outgoing {
         for frame in batch.frames.drain(..) {
             match (&mut self.withheld, &frame) {
                 _ if self.is_sealed => {}
-                (Some(withheld), _) if session.is_ungreeted() => withheld.frame(frame),
-                (Some(withheld), Frame::Ack { .. } | Frame::Done { .. } | Frame::Job { .. }) => {
+                (Some(withheld), frame_of_it)
+                    if session.is_ungreeted() || session.may_cause(frame_of_it) =>
+                {
                     withheld.frame(frame);
                 }
                 (_, Frame::Gap { .. }) if self.format.is_plain() => self.missed = true,

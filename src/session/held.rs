@@ -5,6 +5,7 @@ use super::disk::Disk;
 use crate::broker::Member;
 use crate::broker::channel::Channel;
 use crate::error::Fault;
+use crate::frame::Frame;
 use crate::reply::Reply;
 use crate::store::Ticket;
 
@@ -89,6 +90,16 @@ impl Session {
                     }
                 }
             }
+        }
+    }
+
+    /// Whether a request of this client may have caused this frame, so that it comes
+    /// after the replies that wait.
+    pub fn may_cause(&self, frame: &Frame) -> bool {
+        match frame {
+            Frame::Ack { .. } | Frame::Done { .. } | Frame::Job { .. } => true,
+            Frame::Tell { from, .. } | Frame::Broadcast { from, .. } => *from == self.name,
+            _ => false,
         }
     }
 

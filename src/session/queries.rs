@@ -76,7 +76,8 @@ impl Session {
 
     fn info(&self, channel: &str, now_ms: u64) -> Result<Reply, Fault> {
         let channel = self.broker.channel(channel)?;
-        let figures = channel.summary();
+        // The reply waits until all of it can be seen.
+        let figures = Summary { seq: channel.last(), ..channel.summary() };
         let max =
             figures.settings.members_max.map_or(self.broker.config.max_members, |m| m as usize);
         let row = summary(&figures)

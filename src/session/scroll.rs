@@ -1,6 +1,6 @@
 //! Answers about long ago: entries, or what they add up to, read from the disk
 //! piece by piece. However long a channel's history is, one piece of it is in
-//! memory at a time.
+//! memory at a time, and one piece of what is there anyway is written at a time.
 
 use super::Session;
 use crate::broker::Member;
@@ -12,16 +12,23 @@ use crate::request::Start;
 use crate::store::Fetched;
 use ecow::EcoString;
 use sha2::{Digest, Sha256};
+use std::collections::VecDeque;
 use std::fmt::Write;
 use std::sync::Arc;
+
+/// Bytes of entries that are in memory which are given at a time, or one chunk.
+const PIECE_BYTES: usize = 64 * 1024;
 
 /// An answer that is read piece by piece.
 #[derive(Debug)]
 pub(super) struct Scroll {
     channel: Arc<Channel>,
-    /// What was asked for: it is looked up when the answer is due, so that what
-    /// the client has published before is among it.
-    ask: Option<Ask>,
+    /// What was asked for, and the last entry that there was then. It is looked up
+    /// when the answer is due, so that what the client has published before is among
+    /// it, and nothing that came later.
+    ask: Option<(Ask, u64)>,
+    /// What is left of what was found in memory.
+    here: VecDeque<Excerpt>,
     /// What is left to read.
     behind: Option<Behind>,
     /// The read under way.
@@ -68,10 +75,14 @@ impl Session {
         channel.drop_aged(now_ms);
         let viewer = self.client.member(name);
         let mut sum = Sum::Shown { viewer, rank: 0, count: 0 };
-        if channel.is_durable() {
-            return Ok(self.begin_scroll(channel, Ask::History(start), sum));
+        if is_to_come(&channel) {
+            return Ok(self.begin_scroll(channel, Some(Ask::History(start)), Vec::new(), sum));
         }
-        let (excerpts, _) = look_up(&channel, Ask::History(start), &mut sum, now_ms)?;
+        let (excerpts, _) = look_up(&channel, Ask::History(start), u64::MAX, &mut sum, now_ms)?;
+        let bytes: usize = excerpts.iter().map(|excerpt| excerpt.range.len()).sum();
+        if bytes > PIECE_BYTES {
+            return Ok(self.begin_scroll(channel, None, excerpts, sum));
+        }
         Ok(Reply::Entries(excerpts, sum.last(&channel)?))
     }
 
@@ -84,16 +95,22 @@ impl Session {
         let channel = self.broker.channel(name)?;
         let ask = Ask::Digest { from, to };
         let mut sum = Sum::Digest { from, to, next: from, sha256: Box::default(), count: 0 };
-        if channel.is_durable() {
-            return Ok(self.begin_scroll(channel, ask, sum));
+        if is_to_come(&channel) {
+            return Ok(self.begin_scroll(channel, Some(ask), Vec::new(), sum));
         }
-        look_up(&channel, ask, &mut sum, now_ms)?;
+        look_up(&channel, ask, u64::MAX, &mut sum, now_ms)?;
         Ok(sum.last(&channel)?.into())
     }
 
-    fn begin_scroll(&mut self, channel: Arc<Channel>, ask: Ask, sum: Sum) -> Reply {
-        let ask = Some(ask);
-        let scroll = Scroll { channel, ask, behind: None, asked: None, read: None, sum };
+    fn begin_scroll(
+        &mut self,
+        channel: Arc<Channel>,
+        ask: Option<Ask>,
+        here: Vec<Excerpt>,
+        sum: Sum,
+    ) -> Reply {
+        let (here, ask) = (here.into(), ask.map(|ask| (ask, channel.last())));
+        let scroll = Scroll { channel, ask, here, behind: None, asked: None, read: None, sum };
         self.extra.parts().disk.get_or_insert_default().scrolls.push_back(scroll);
         Reply::Scroll
     }
@@ -127,11 +144,13 @@ impl Session {
     }
 
     fn step(&mut self, scroll: &mut Scroll) -> Result<Step, Fault> {
-        let Scroll { channel, ask, behind, asked, read, sum } = scroll;
-        if let Some(ask) = ask.take() {
-            let (rows, rest) = look_up(channel, ask, sum, self.broker.now_ms())?;
-            *behind = rest;
-            return Ok(Step::Rows(rows));
+        let Scroll { channel, ask, here, behind, asked, read, sum } = scroll;
+        if let Some((ask, last)) = ask.take() {
+            let (rows, rest) = look_up(channel, ask, last, sum, self.broker.now_ms())?;
+            (*here, *behind) = (rows.into(), rest);
+        }
+        if !here.is_empty() {
+            return Ok(Step::Rows(piece(here)));
         }
         if asked.is_some() {
             return Ok(Step::Pending);
@@ -159,25 +178,44 @@ impl Session {
     }
 }
 
-/// Looks what was asked for up: what of it is here, and what has to be read.
+/// The first of these, a piece of them.
+fn piece(here: &mut VecDeque<Excerpt>) -> Vec<Excerpt> {
+    let mut bytes = 0;
+    let is_full = |excerpt: &Excerpt| {
+        let was_full = bytes >= PIECE_BYTES;
+        bytes += excerpt.range.len();
+        was_full
+    };
+    let end = here.iter().position(is_full).unwrap_or(here.len());
+    here.drain(..end).collect()
+}
+
+/// Whether not all that a channel has is in memory, and can be seen, by now.
+fn is_to_come(channel: &Channel) -> bool {
+    channel.is_durable() || channel.pending().is_some()
+}
+
+/// Looks what was asked for up, as far as this seq: what of it is here, and what has
+/// to be read.
 fn look_up(
     channel: &Channel,
     ask: Ask,
+    last: u64,
     sum: &mut Sum,
     now_ms: u64,
 ) -> Result<(Vec<Excerpt>, Option<Behind>), Fault> {
     let past = match (ask, &mut *sum) {
         (Ask::History(start), Sum::Shown { viewer, .. }) => {
-            channel.history(viewer.as_deref(), start, now_ms)
+            channel.history(viewer.as_deref(), start, last, now_ms)
         }
         (Ask::Digest { from, to }, sum) => {
-            let (past, last) = channel.range(from, to, now_ms)?;
+            let (past, last) = channel.range(from, to.min(last), now_ms)?;
             if let Sum::Digest { to, .. } = sum {
                 *to = last;
             }
             past
         }
-        (Ask::History(start), Sum::Digest { .. }) => channel.history(None, start, now_ms),
+        (Ask::History(start), Sum::Digest { .. }) => channel.history(None, start, last, now_ms),
     };
     match (past, sum) {
         (Past::OnDisk(behind), _) => Ok((Vec::new(), Some(behind))),

@@ -65,6 +65,13 @@ impl State {
         }
     }
 
+    /// The chunk behind the last, and the last seq, of what can be seen up to this seq.
+    fn visible_until(&self, last: u64) -> (u64, u64) {
+        let (end, head) = self.visible();
+        let head = head.min(last);
+        (end.min(self.log.seek(head + 1).chunk), head)
+    }
+
     /// The rank that a member had before this chunk, or at its own join if that
     /// came later: its last rank, and the fold backwards from there.
     pub(super) fn rank_at(&self, member: &Member, chunk: u64) -> u32 {
@@ -153,11 +160,11 @@ impl Channel {
         chunk < self.lock().log.next_chunk()
     }
 
-    /// What the channel keeps, from `start` on; without the commands that were
-    /// not for this member, if it is one.
-    pub fn history(&self, viewer: Option<&Member>, start: Start, now_ms: u64) -> Past {
+    /// What the channel keeps, from `start` to this seq; without the commands that
+    /// were not for this member, if it is one.
+    pub fn history(&self, viewer: Option<&Member>, start: Start, last: u64, now_ms: u64) -> Past {
         let state = self.lock();
-        let (log, (end, head)) = (&state.log, state.visible());
+        let (log, (end, head)) = (&state.log, state.visible_until(last));
         let first = self.first_offered(&state, now_ms);
         let from = match start {
             Start::Now => head + 1,
@@ -232,6 +239,11 @@ impl Channel {
             settings.history_age.map_or(0, since).max(by_bytes)
         };
         state.first_kept().max(by_entries).max(by_bounds)
+    }
+
+    /// The seq of the last entry, be it that nobody may see it yet.
+    pub fn last(&self) -> u64 {
+        self.lock().log.head()
     }
 
     /// The seq of the last entry that can be seen.
