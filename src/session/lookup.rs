@@ -213,8 +213,8 @@ impl Session {
     }
 
     /// The client is woken once when there is news in a channel, member or not.
-    pub fn wait_for(&self, channel: &Channel) {
-        channel.wait(&self.client);
+    pub fn wait_for(&self, channel: &Channel) -> bool {
+        channel.wait(&self.client)
     }
 
     /// It does not wait for that any more.
