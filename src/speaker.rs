@@ -9,6 +9,7 @@ use crate::session::{Held, Session, Step};
 use crate::sync::lock;
 use crate::wire::json::{self, Rows};
 use std::future::poll_fn;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
@@ -25,12 +26,16 @@ pub struct Speaker {
 
 /// Wakes everyone who waits.
 #[derive(Debug, Default)]
-pub struct Bell(Mutex<Vec<Waker>>);
+pub struct Bell {
+    waiting: Mutex<Vec<Waker>>,
+    /// It will not ring again.
+    is_silent: AtomicBool,
+}
 
 impl Bell {
     /// One more waits; before looking whether there is a need to.
     pub fn wait(&self, cx: &Context<'_>) {
-        let mut wakers = lock(&self.0);
+        let mut wakers = lock(&self.waiting);
         if !wakers.iter().any(|waker| waker.will_wake(cx.waker())) {
             wakers.push(cx.waker().clone());
         }
@@ -38,7 +43,7 @@ impl Bell {
 
     /// Wakes them.
     pub fn ring(&self) {
-        for waker in std::mem::take(&mut *lock(&self.0)) {
+        for waker in std::mem::take(&mut *lock(&self.waiting)) {
             waker.wake();
         }
     }
@@ -108,6 +113,19 @@ impl Speaker {
         }
     }
 
+    /// The client has gone: the task that reads its mail wakes nobody any more.
+    pub fn ring_out(&self) {
+        if let Some(bell) = &self.bell {
+            bell.is_silent.store(true, Ordering::SeqCst);
+            bell.ring();
+        }
+    }
+
+    /// Whether nobody wakes those who wait on its behalf.
+    fn is_silent(&self) -> bool {
+        self.bell.as_ref().is_some_and(|bell| bell.is_silent.load(Ordering::SeqCst))
+    }
+
     /// Waits until there is something to be had of the session.
     pub async fn until<T>(&self, mut look: impl FnMut(&mut Session) -> Poll<T>) -> T {
         poll_fn(|cx| {
@@ -150,7 +168,7 @@ impl Speaker {
         match (reply, held) {
             (Ok(Some(Reply::Scroll)), held) => {
                 // It tells of nothing but what is on disk.
-                let _ = self.on_disk(held).await;
+                let _ = on_disk(held).await;
                 self.scroll().await
             }
             (reply, held) => {
@@ -172,33 +190,18 @@ impl Speaker {
             // It says nothing of the channel.
             return answer;
         }
-        self.on_disk(held).await?;
+        on_disk(held).await?;
         answer
     }
 
-    /// Waits until something is on disk.
-    ///
-    /// # Errors
-    /// [`Code::Unavailable`] if it is not known to be.
-    pub async fn on_disk(&self, held: Option<Held>) -> Result<(), Fault> {
-        let Some(Held { ticket, .. }) = held else { return Ok(()) };
-        let waiter = self.session().waiter();
-        ticket.wake_when_settled(&waiter);
-        self.until(|_| match ticket.outcome() {
-            None => Poll::Pending,
-            Some(Ok(())) => Poll::Ready(Ok(())),
-            Some(Err(reason)) => {
-                let text = format!("it is not known to be on disk: {reason}");
-                Poll::Ready(Err(Fault::new(Code::Unavailable, text)))
-            }
-        })
-        .await
-    }
-
-    /// Waits as a publisher has to, while a live member is a whole log behind.
+    /// Waits as a publisher has to, while a live member is a whole log behind. Who
+    /// has gone publishes no more, and need not.
     pub async fn room(&self) {
-        self.until(|session| if session.may_read() { Poll::Ready(()) } else { Poll::Pending })
-            .await;
+        self.until(|session| {
+            let goes_on = session.may_read() || self.is_silent();
+            if goes_on { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
     }
 
     /// Reads entries from the disk, as many as one answer has.
@@ -225,6 +228,19 @@ impl Speaker {
             }
         }
     }
+}
+
+/// Waits until something is on disk: whoever has asked may have gone meanwhile,
+/// with those who read its mail.
+///
+/// # Errors
+/// [`Code::Unavailable`] if it is not known to be.
+pub async fn on_disk(held: Option<Held>) -> Result<(), Fault> {
+    let Some(Held { ticket, .. }) = held else { return Ok(()) };
+    ticket.on_disk().await.map_err(|reason| {
+        let text = format!("it is not known to be on disk: {reason}");
+        Fault::new(Code::Unavailable, text)
+    })
 }
 
 /// That a request had no reply, or none that could be understood.

@@ -173,3 +173,30 @@ fn on_a_durable_channel() {
         r#"{*"count":4,"rows":[{"frame":"join",*},{"frame":"join",*},{"frame":"cmd",*},{"frame":"left",*"reason":"quit"}]}"#,
     );
 }
+
+/// More than its inbox holds: the rest comes as soon as what was in it is answered,
+/// and not when something else wakes its task.
+#[test]
+fn the_rest_comes_when_there_is_room_for_it() {
+    const COMMANDS_SENT: u64 = 60;
+    let broker = Broker::with(|config| config.lease = std::time::Duration::from_secs(600));
+    let mut alice = broker.member("alice", "ops");
+    let (_, bob) = broker.web().join("ops", "bob");
+    alice.expect("join ops 2 bob 1");
+    let text = "x".repeat(10_000);
+    for n in 0..COMMANDS_SENT {
+        alice.send(&format!("cmd ops --timeout 600 {n} {text}"));
+        alice.expect(&format!("ok cmd ops {} to=1", n + 3));
+    }
+    let (mut answered, mut looks) = (0, 0);
+    while answered < COMMANDS_SENT {
+        let due = bob.get("/v1/channels/ops/members/bob/commands?wait=15").expect(200, "*").json();
+        let rows = due["rows"].as_array().unwrap();
+        assert!(!rows.is_empty(), "{answered} are answered, and no more come");
+        for row in rows {
+            bob.post(&format!("{COMMANDS}/{}/ack", row["seq"]), "{}").expect(200, "*");
+        }
+        (answered, looks) = (answered + rows.len() as u64, looks + 1);
+    }
+    assert!(looks > 1, "its inbox has held all of them");
+}

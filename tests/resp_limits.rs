@@ -5,7 +5,7 @@
 mod support;
 
 use std::io::Write;
-use support::{Broker, encoded, matches};
+use support::{Broker, Client, encoded, matches};
 
 /// What comes is answered so, and the connection ends.
 fn refused(bytes: &[u8], answer: &str) {
@@ -116,6 +116,29 @@ fn what_comes_behind_a_wait_is_bounded_and_answered() {
     let grown = broker.child().peak_memory() - before;
     assert!(grown < 4 << 20, "it has grown by {grown} bytes");
     redis.nothing_else();
+}
+
+/// Nothing is read of one that waits and has said so much: that it is gone is
+/// noticed all the same, however it went.
+#[test]
+fn who_waits_and_has_said_much_is_missed_when_it_goes() {
+    let broker = Broker::start();
+    let mut text = broker.client("text");
+    for length in [20_000, 200_000] {
+        for goes in [Client::close, Client::reset] {
+            let mut redis = broker.redis("redis");
+            redis.send("XREAD BLOCK 0 STREAMS quiet $");
+            redis.send_words(&[b"ECHO", &vec![b'x'; length]]);
+            redis.send("PING");
+            let mut clients = |count: usize| {
+                text.send("who");
+                text.until("ok who *").len() == count + 1
+            };
+            support::eventually("it is there", || clients(2));
+            goes(redis.client);
+            support::eventually("it is gone", || clients(1));
+        }
+    }
 }
 
 #[test]

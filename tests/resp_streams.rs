@@ -123,6 +123,31 @@ fn who_waits_is_answered_when_something_comes() {
     });
 }
 
+/// A channel that ends while somebody waits for it may be made again: all that is
+/// in it then is new.
+#[test]
+fn who_waits_gets_what_comes_after_the_channel_was_dropped() {
+    let broker = Broker::start();
+    let mut text = broker.client("text");
+    let mut other = broker.redis("other");
+    for (channel, block) in [("a", 0), ("b", 60_000)] {
+        other.ask(&format!("XADD {channel} * n 1"), "1-0");
+        let mut waiting = broker.redis("waiting");
+        waiting.send(&format!("XREAD BLOCK {block} STREAMS {channel} with-{channel} $ $"));
+        support::eventually("it waits", || {
+            text.send("channels");
+            let channels = text.until("ok channels *");
+            channels.iter().any(|row| row.starts_with(&format!("channel with-{channel} ")))
+        });
+        text.ask(&format!("sub {channel}"), "ok sub *");
+        text.send(&format!("drop {channel}"));
+        text.expect_unordered(&["ok drop *", "left * reason=dropped"]);
+        other.ask(&format!("XADD {channel} * n again"), "1-0");
+        waiting.expect(&format!("[[{channel} [[1-0 [n again]]]]]"));
+        waiting.nothing_else();
+    }
+}
+
 /// More than fits into memory comes from the disk, in either direction, and so
 /// does what was there before the broker began.
 #[test]

@@ -56,6 +56,13 @@ impl Input {
         !self.is_waiting() || kept < UNHEARD_MAX
     }
 
+    /// Whether the client waits for what may never come, and, where so much of
+    /// what it has said is kept, nothing is read that would tell that it is gone.
+    pub(super) fn is_deaf(&self, kept: usize) -> bool {
+        let is_asleep = || matches!(self, Input::Resp(voice) if voice.is_asleep());
+        !self.listens(kept) && is_asleep()
+    }
+
     /// The client waits for nothing any more: it is gone.
     pub(super) fn stop(&mut self, session: &Session) {
         if let Input::Resp(voice) = self {

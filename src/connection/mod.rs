@@ -191,6 +191,13 @@ impl Connection {
                 Poll::Pending => self.input_awaited = true,
             }
         }
+        if self.closing.is_none()
+            && self.input.is_deaf(self.unfinished.len())
+            && self.stream.poll_end(cx).is_ready()
+        {
+            self.input_ended = true;
+            self.close(Close::Lost, now_ms);
+        }
         self.session.flush();
         let was_leaving = self.session.is_leaving();
         match self.outgoing.write(cx, &mut self.stream, &mut self.session, scratch, now_ms) {

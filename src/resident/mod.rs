@@ -132,14 +132,7 @@ impl Resident {
 
     /// Takes what it has been sent next.
     pub fn take_event(&self) -> Option<Event> {
-        let mut state = self.state();
-        let had_room = state.inbox.has_room();
-        let event = state.inbox.take();
-        if !had_room && state.inbox.has_room() {
-            // Its task reads on.
-            self.client.mailbox.wake();
-        }
-        event
+        self.make_room(Inbox::take)
     }
 
     /// Whether a command waits for its answer.
@@ -161,7 +154,20 @@ impl Resident {
         let Ok(channel) = self.broker.channel(&self.channel) else { return };
         let Some(member) = self.client.member(&self.channel) else { return };
         let open = channel.commands_due(&member);
-        self.state().inbox.keep(|seq| self.is_of_before(seq) || open.binary_search(&seq).is_ok());
+        self.make_room(|inbox| {
+            inbox.keep(|seq| self.is_of_before(seq) || open.binary_search(&seq).is_ok());
+        });
+    }
+
+    /// Takes something out of its inbox. If that was full, its task reads on.
+    fn make_room<T>(&self, take: impl FnOnce(&mut Inbox) -> T) -> T {
+        let mut state = self.state();
+        let had_room = state.inbox.has_room();
+        let taken = take(&mut state.inbox);
+        if !had_room && state.inbox.has_room() {
+            self.client.mailbox.wake();
+        }
+        taken
     }
 
     fn absent(&self, reason: &'static str) -> Absent {

@@ -122,7 +122,7 @@ impl Residents {
         if let Some(callback) = &entry.callback {
             self.broker.remember_callback(&resident.client, callback);
         }
-        if let Err(fault) = resident.speaker.on_disk(held).await {
+        if let Err(fault) = crate::speaker::on_disk(held).await {
             self.end(&resident, Close::Quit, "lost");
             return Err(fault);
         }
@@ -285,7 +285,7 @@ impl Residents {
         drop(table);
         // Its task, and those who wait on its behalf.
         resident.client.mailbox.wake();
-        resident.speaker.ring();
+        resident.speaker.ring_out();
     }
 }
 
@@ -329,8 +329,12 @@ fn hello(name: Option<String>, token: Option<&Token>) -> Request<'static> {
 mod tests {
     use super::*;
     use crate::config::Config;
+    use crate::payload::Payload;
+    use crate::request::Settings;
     use crate::wire::text::TextEncoder;
+    use futures::FutureExt;
     use std::sync::Barrier;
+    use std::time::{Duration, Instant};
 
     /// However many come at once, and whatever keeps some of them out.
     #[test]
@@ -368,5 +372,71 @@ mod tests {
             }
         }
         assert_eq!(lock(&residents.table).entering, 0);
+    }
+
+    /// Long enough for whatever is not to wait for ever.
+    const SOON: Duration = Duration::from_secs(10);
+
+    /// A broker, and a resident in a channel of it.
+    fn resident_in(
+        config: Config,
+        settings: Settings,
+    ) -> (Arc<Broker>, Arc<Residents>, Arc<Resident>) {
+        let broker = Broker::open(config, Box::new(TextEncoder)).unwrap();
+        broker.create("ops", settings, 0).unwrap();
+        let residents = Residents::new(broker.clone());
+        let (channel, wants) = ("ops".into(), Wants::default());
+        let entry = Entry { channel, name: None, create: false, wants, callback: None };
+        let addr = "127.0.0.1:1".parse().unwrap();
+        let (resident, _) = runtime::block_on(residents.enter(entry, addr)).unwrap();
+        (broker, residents, resident)
+    }
+
+    /// Publishes so much on behalf of a resident; what the reply waits for.
+    fn publish(resident: &Resident, bytes: usize) -> Option<Held> {
+        let text = vec![b'x'; bytes];
+        let mut session = resident.speaker.session();
+        session.publish("ops", None, &[Payload::Plain(&text)], 0).unwrap();
+        session.take_held()
+    }
+
+    #[test]
+    fn who_waits_for_room_waits_no_more_when_the_resident_has_gone() {
+        let stall = Duration::from_secs(600);
+        let config = Config { log_bytes: 10_000, stall, ..Config::default() };
+        let (broker, residents, resident) = resident_in(config, Settings::default());
+        let mut slow =
+            Session::new(broker.clone(), broker.enter("[::1]:1".parse().unwrap(), "text"));
+        let (channel, start) = ("ops".into(), Start::Now);
+        let sub = Request::Sub { channel, start, create: false, echo: true, observe: false };
+        slow.handle(sub, 0).unwrap();
+        publish(&resident, 20_000);
+        let mut room = Box::pin(resident.speaker.room());
+        assert!(room.as_mut().now_or_never().is_none(), "nothing is read");
+        residents.end(&resident, Close::Quit, "quit");
+        assert!(runtime::block_on(runtime::timeout(SOON, room)).is_some());
+        // So it is with what was asked just before.
+        let room = resident.speaker.room();
+        assert!(runtime::block_on(runtime::timeout(SOON, room)).is_some());
+    }
+
+    #[test]
+    fn who_waits_for_the_disk_hears_of_it_when_the_resident_has_gone() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = Config { data: Some(dir.path().join("data")), ..Config::default() };
+        let settings = Settings { durable: true, ..Settings::default() };
+        let (_broker, residents, resident) = resident_in(config, settings);
+        let held = publish(&resident, 1_000_000);
+        assert!(held.is_some());
+        let mut told = Box::pin(resident.speaker.told(Ok(()), held));
+        // Unless the disk was faster.
+        if told.as_mut().now_or_never().is_none() {
+            residents.end(&resident, Close::Quit, "quit");
+            let began = Instant::now();
+            let told = runtime::block_on(runtime::timeout(SOON, told));
+            assert!(told.is_some_and(|told| told.is_ok()));
+            // When the time is up it is looked at once more.
+            assert!(began.elapsed() < SOON);
+        }
     }
 }

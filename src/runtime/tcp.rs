@@ -114,6 +114,12 @@ impl TcpStream {
     pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.0.poll_ready(To::Read, cx).map(|_| ())
     }
+
+    /// Whether the other end sends no more, or is gone, also where what it has sent
+    /// is not read. If not, the task is woken when there is more to know.
+    pub fn poll_end(&self, cx: &Context<'_>) -> Poll<()> {
+        self.0.poll_end(cx)
+    }
 }
 
 impl Deref for TcpStream {

@@ -54,6 +54,30 @@ fn an_end_that_comes_with_the_last_bytes_is_found_behind_them() {
     assert_eq!(block_on(stream.read(&mut bytes)).unwrap(), 0);
 }
 
+/// Also by one who does not read what has come before.
+#[test]
+fn an_end_is_known_before_what_was_sent_is_read() {
+    let (mut stream, mut other) = pair();
+    other.write_all(b"unread").unwrap();
+    let (sender, receiver) = oneshot::channel();
+    let waiting = spawn(async move {
+        let mut sender = Some(sender);
+        poll_fn(|cx| {
+            let end = stream.poll_end(cx);
+            if let Some(sender) = sender.take() {
+                sender.send(end.is_ready()).unwrap();
+            }
+            end
+        })
+        .await;
+        stream.read(&mut [0; 64]).await.unwrap()
+    });
+    assert!(!block_on(receiver).unwrap());
+    other.write_all(b", too").unwrap();
+    drop(other);
+    assert_eq!(block_on(waiting), 11);
+}
+
 /// As telnet sends on Ctrl-C. A read stops where it is, and leaves what is behind.
 #[cfg(target_os = "linux")]
 #[test]

@@ -24,6 +24,8 @@ struct State {
     /// A read may stop short of what there is: of the other end's end, or of what
     /// is behind urgent data.
     stops_short: bool,
+    /// The other end sends no more, or the connection has failed.
+    has_ended: bool,
     /// The kernel is to tell when there is room to write.
     tells_room: bool,
     /// What comes while an attempt is made must not be taken for what it has found.
@@ -58,7 +60,8 @@ impl Source {
     pub(super) fn note(&self, event: &Event, woken: &mut Vec<Waker>) {
         let state = &mut *lock(&self.state);
         state.told = Told(state.told.0.wrapping_add(1));
-        state.stops_short |= event.is_error() || event.is_read_closed() || event.is_priority();
+        state.has_ended |= event.is_error() || event.is_read_closed();
+        state.stops_short |= state.has_ended || event.is_priority();
         if state.stops_short || event.is_readable() {
             state.read.note(woken);
         }
@@ -71,7 +74,8 @@ impl Source {
 impl State {
     fn new() -> State {
         let (read, write) = (Direction::new(), Direction::new());
-        State { read, write, stops_short: false, tells_room: false, told: Told::default() }
+        let (stops_short, has_ended, tells_room) = (false, false, false);
+        State { read, write, stops_short, has_ended, tells_room, told: Told::default() }
     }
 
     fn direction(&mut self, to: To) -> &mut Direction {
@@ -90,6 +94,13 @@ impl Direction {
     fn note(&mut self, woken: &mut Vec<Waker>) {
         self.is_ready = true;
         woken.extend(self.waiting.take());
+    }
+
+    fn wait(&mut self, cx: &Context<'_>) {
+        match &self.waiting {
+            Some(waker) if waker.will_wake(cx.waker()) => {}
+            _ => self.waiting = Some(cx.waker().clone()),
+        }
     }
 }
 
@@ -130,10 +141,19 @@ impl<S: AsRawFd> Watched<S> {
         if direction.is_ready {
             return Poll::Ready(told);
         }
-        match &direction.waiting {
-            Some(waker) if waker.will_wake(cx.waker()) => {}
-            _ => direction.waiting = Some(cx.waker().clone()),
+        direction.wait(cx);
+        Poll::Pending
+    }
+
+    /// Whether the other end sends no more, or is gone, however much of what it has
+    /// sent has yet to be read. If not, the task is woken when the kernel tells
+    /// more: for one that does not read, and has room for nothing.
+    pub(super) fn poll_end(&self, cx: &Context<'_>) -> Poll<()> {
+        let mut state = lock(&self.source.state);
+        if state.has_ended {
+            return Poll::Ready(());
         }
+        state.read.wait(cx);
         Poll::Pending
     }
 

@@ -212,9 +212,10 @@ impl Session {
         Poll::Ready(Ok(std::mem::take(&mut lookup.found)))
     }
 
-    /// The client is woken once when there is news in a channel, member or not.
-    pub fn wait_for(&self, channel: &Channel) {
-        channel.wait(&self.client);
+    /// The client is woken once when there is news in a channel, member or not, or
+    /// when it ends. Whether it has not ended yet.
+    pub fn wait_for(&self, channel: &Channel) -> bool {
+        channel.wait(&self.client)
     }
 
     /// It does not wait for that any more.

@@ -291,6 +291,7 @@ impl Channel {
         let end = state.log.head() + 1;
         state.extra.parts().dropped = Some(end);
         let seats = std::mem::take(&mut state.seats);
+        let readers = std::mem::take(&mut state.extra.parts().readers);
         self.note_end(&mut state, end);
         let members = u64::from(state.roster.len());
         self.rules().stats.changes.add(Departure::Dropped.as_str(), members);
@@ -306,6 +307,7 @@ impl Channel {
         }
         self.hold_up_nobody(&mut state);
         drop(state);
+        readers.wake();
         seats.iter().for_each(|member| member.notify());
         Ok(())
     }

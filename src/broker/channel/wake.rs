@@ -16,6 +16,13 @@ const MANY: usize = 1_000;
 #[derive(Debug, Default)]
 pub(super) struct Readers(BTreeMap<ClientId, Arc<Client>>);
 
+impl Readers {
+    /// Wakes them.
+    pub(super) fn wake(&self) {
+        self.0.values().for_each(|reader| reader.mailbox.wake());
+    }
+}
+
 impl Channel {
     /// After an append: whether it is the caller who has to see to it that
     /// [`Channel::wake_touched`] is called, and not somebody who is about to.
@@ -59,16 +66,19 @@ impl Channel {
         for member in asleep {
             member.client.mailbox.news(member.slot);
         }
-        for reader in readers.iter().flat_map(|readers| readers.0.values()) {
-            reader.mailbox.wake();
-        }
+        readers.iter().for_each(Readers::wake);
     }
 
-    /// This client, member or not, is woken once when there is news. It looks for
-    /// news after this, so that it misses none.
-    pub fn wait(&self, client: &Arc<Client>) {
+    /// This client, member or not, is woken once when there is news, or the channel
+    /// ends. It looks for news after this, so that it misses none. Whether there can
+    /// be any: not in a channel that was removed.
+    pub fn wait(&self, client: &Arc<Client>) -> bool {
         let mut state = self.lock();
+        if state.extra.dropped().is_some() {
+            return false;
+        }
         state.extra.parts().readers.0.insert(client.id, client.clone());
+        true
     }
 
     /// It waits no more.

@@ -129,6 +129,11 @@ impl Voice {
         self.waiting.is_some()
     }
 
+    /// Whether it waits for what has yet to come, if it ever does.
+    pub(super) fn is_asleep(&self) -> bool {
+        matches!(&self.waiting, Some(Waiting::Reading(reading)) if reading.is_asleep)
+    }
+
     /// The client waits for nothing any more: it is gone.
     pub(super) fn stop(&mut self, session: &Session) {
         if let Some(Waiting::Reading(reading)) = self.waiting.take() {

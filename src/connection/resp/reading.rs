@@ -3,6 +3,7 @@
 
 use super::Progress;
 use super::turn::Turn;
+use crate::broker::channel::Channel;
 use crate::error::{Code, Fault};
 use crate::log::Chunk;
 use crate::reply::Excerpt;
@@ -10,6 +11,7 @@ use crate::request::Resp;
 use crate::session::{Found, Lookup, Session, Wanted};
 use crate::wire::resp::{Writer, stream_entry};
 use ecow::EcoString;
+use std::sync::{Arc, Weak};
 use std::task::Poll;
 
 /// How long a client that waits is not looked at, at most, in milliseconds: how
@@ -32,6 +34,8 @@ pub(super) struct Reading {
     pub(super) count: usize,
     /// All have been looked at, in vain.
     pub(super) is_asleep: bool,
+    /// One of the channels is not there: nobody tells when it is made.
+    lacks_one: bool,
 }
 
 /// How it asks.
@@ -50,12 +54,30 @@ pub(super) struct Part {
     pub(super) channel: EcoString,
     /// From which seq on; `None` if from now on.
     pub(super) from: Option<u64>,
+    /// The one that has been looked at, once one has.
+    of: Option<Weak<Channel>>,
+}
+
+impl Part {
+    pub(super) fn new(channel: EcoString, from: Option<u64>) -> Self {
+        Part { channel, from, of: None }
+    }
+
+    /// This is the channel of that name now. If it was made since another one was
+    /// looked at, all that is in it is new.
+    fn meet(&mut self, channel: &Arc<Channel>) {
+        let before = self.of.replace(Arc::downgrade(channel));
+        if before.is_some_and(|before| !std::ptr::eq(before.as_ptr(), Arc::as_ptr(channel))) {
+            self.from = Some(1);
+        }
+    }
 }
 
 impl Reading {
     pub(super) fn new(what: What, parts: Vec<Part>, to: u64, wanted: Wanted) -> Self {
         let (at, lookup, found, count) = (0, None, Vec::new(), 0);
-        Reading { what, parts, to, wanted, at, lookup, found, count, is_asleep: false }
+        let (is_asleep, lacks_one) = (false, false);
+        Reading { what, parts, to, wanted, at, lookup, found, count, is_asleep, lacks_one }
     }
 }
 
@@ -89,12 +111,14 @@ impl Turn<'_> {
     fn look(&mut self, reading: &mut Reading) -> Poll<Result<(), Fault>> {
         while let Some(part) = reading.parts.get_mut(reading.at) {
             if reading.lookup.is_none() {
-                // A channel that is not there has nothing.
+                // A channel that is not there has nothing, and all is new in it later.
                 let Ok(channel) = self.session.broker().channel(&part.channel) else {
+                    part.from.get_or_insert(1);
                     reading.at += 1;
                     continue;
                 };
                 channel.drop_aged(self.now_ms);
+                part.meet(&channel);
                 let next = channel.head() + 1;
                 let from = *part.from.get_or_insert(next);
                 if let What::After { until_ms: Some(_) } = reading.what {
@@ -119,17 +143,23 @@ impl Turn<'_> {
 
     /// Whether something has come since all channels were looked at in vain; if
     /// not, the client is woken when something does.
-    fn has_news(&self, reading: &Reading) -> bool {
-        reading.parts.iter().any(|part| {
-            let Ok(channel) = self.session.broker().channel(&part.channel) else { return false };
-            self.session.wait_for(&channel);
+    fn has_news(&self, reading: &mut Reading) -> bool {
+        let Reading { parts, lacks_one, .. } = reading;
+        *lacks_one = false;
+        parts.iter_mut().any(|part| {
+            let found = self.session.broker().channel(&part.channel).ok();
+            let Some(channel) = found.filter(|channel| self.session.wait_for(channel)) else {
+                *lacks_one = true;
+                return false;
+            };
+            part.meet(&channel);
             part.from.is_none_or(|from| channel.head() >= from)
         })
     }
 
     /// The client goes on waiting, unless it has waited long enough: then it is
     /// told that nothing came.
-    fn sleep(&mut self, reading: &mut Reading) -> Progress {
+    fn sleep(&mut self, reading: &Reading) -> Progress {
         let What::After { until_ms: Some(until_ms) } = reading.what else {
             return Progress::None;
         };
@@ -138,7 +168,7 @@ impl Turn<'_> {
         }
         let look_ms = until_ms.min(self.now_ms + LOOK_MS);
         let is_set = (self.now_ms + 1..=look_ms).contains(&self.voice.timer_ms);
-        if !is_set && until_ms < u64::MAX {
+        if !is_set && (until_ms < u64::MAX || reading.lacks_one) {
             self.voice.timer_ms = look_ms;
             self.session.broker().wake_at(self.session.client(), look_ms);
         }

@@ -71,7 +71,7 @@ impl Turn<'_> {
 
     /// `XLEN CH`
     pub(super) fn xlen(&mut self, args: Args<'_, '_>) -> Result<(), Fault> {
-        let part = Part { channel: table::text(args[0])?.into(), from: Some(0) };
+        let part = Part::new(table::text(args[0])?.into(), Some(0));
         let reading = Reading::new(What::Length, vec![part], u64::MAX, Wanted::Count);
         self.wait(Waiting::Reading(Box::new(reading)));
         Ok(())
@@ -91,7 +91,7 @@ impl Turn<'_> {
             ends.reverse();
         }
         let (from, to) = (first_at(ends[0])?, last_at(ends[1])?);
-        let part = Part { channel: table::text(channel)?.into(), from: Some(from) };
+        let part = Part::new(table::text(channel)?.into(), Some(from));
         let wanted = if is_reverse { Wanted::Newest(most) } else { Wanted::Oldest(most) };
         let reading = Reading::new(What::Range, vec![part], to, wanted);
         self.wait(Waiting::Reading(Box::new(reading)));
@@ -130,7 +130,7 @@ impl Turn<'_> {
         let part = |(channel, id): (&&[u8], &&[u8])| {
             let channel: EcoString = table::text(channel)?.into();
             let from = if *id == b"$" { None } else { Some(after(id)?) };
-            Ok(Part { channel, from })
+            Ok(Part::new(channel, from))
         };
         let parts = channels.iter().zip(ids).map(part).collect::<Result<Vec<_>, Fault>>()?;
         if until_ms.is_some() {
