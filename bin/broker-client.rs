@@ -5,8 +5,7 @@ use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
-use ranked_broker::client::cli::value::{members, named_twice, program, seconds, time};
-use ranked_broker::client::cli::{self, Settings, exit::EXIT_CODES};
+use ranked_broker::client::cli::{self, Settings, exit::EXIT_CODES, value};
 use ranked_broker::client::demo::{self, every::Every};
 use ranked_broker::client::hold::{self, guard::Task, ranks::Ranks};
 use ranked_broker::client::numbers;
@@ -51,7 +50,7 @@ struct Arguments {
     #[arg(default_value = "127.0.0.1")]
     host: String,
     /// Its port
-    #[arg(default_value_t = 7700, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(default_value_t = 7700, value_parser = value::port)]
     port: u16,
     #[command(flatten)]
     identity: Identity,
@@ -69,17 +68,17 @@ struct Arguments {
     #[arg(long)]
     follow: bool,
     /// End after N messages (and go on after the end of input until then)
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = value::count)]
     count: Option<u64>,
     /// Run PROGRAM for commands called NAME, with their arguments, never through
     /// a shell; its output and exit code go into the acknowledgement (may be
     /// repeated; nothing that is not listed is ever run). Output is cut near
     /// 4 KiB; line ends at its end are left out, others are sent as the two
     /// characters \n. Commands that are not listed are acknowledged as shown only
-    #[arg(long, value_name = "NAME=PROGRAM", value_parser = program)]
+    #[arg(long, value_name = "NAME=PROGRAM", value_parser = value::program)]
     exec: Vec<(String, PathBuf)>,
     /// End such a program after this time
-    #[arg(long, value_name = "SECS", default_value = "30", value_parser = seconds)]
+    #[arg(long, value_name = "SECS", default_value = "30", value_parser = value::seconds)]
     exec_timeout: Duration,
     /// Do not execute and acknowledge commands: whoever reads the output does
     #[arg(long, conflicts_with = "exec")]
@@ -94,7 +93,7 @@ struct Arguments {
     #[arg(long)]
     pretty: bool,
     /// End after this time, with exit code 124
-    #[arg(long, value_name = "SECS", value_parser = seconds)]
+    #[arg(long, value_name = "SECS", value_parser = value::seconds)]
     timeout: Option<Duration>,
     /// When the broker cannot be reached or the connection is lost, try again
     /// after growing pauses, and subscribe again, also after growing pauses,
@@ -145,22 +144,23 @@ impl Identity {
 enum Instead {
     /// Run a program for as long as a rank in a channel is held
     ///
-    /// Joins CHANNEL (made with --on-close safe if it is missing), waits for the
-    /// rank, and runs PROGRAM with BROKER_CHANNEL, BROKER_RANK, BROKER_TERM,
-    /// BROKER_VIEW and BROKER_URL in its environment. When the rank or the
-    /// broker is lost, PROGRAM and what it has started in its process group are
-    /// ended before the next in line is promoted: with TERM, and with KILL after
-    /// --kill-after. Signals TERM, INT, HUP, USR1 and USR2 are handed on to it.
-    /// When it ends by itself, the next in line is promoted at once. It runs in
-    /// a process group of its own, so it cannot read from the terminal.
+    /// Joins CHANNEL, waits for the rank, and runs PROGRAM with BROKER_CHANNEL,
+    /// BROKER_RANK, BROKER_TERM, BROKER_VIEW and BROKER_URL in its environment.
+    /// When the rank or the broker is lost, PROGRAM and what it has started in
+    /// its process group are ended before the next in line is promoted: with
+    /// TERM, and with KILL after --kill-after. Signals TERM, INT, HUP, USR1, USR2
+    /// are handed on to it. When it ends by itself, the next in line is promoted at
+    /// once. It has a process group of its own, so it cannot read from the terminal.
     ///
-    /// Exit codes: those of PROGRAM, 128 and the signal's number if a signal
-    /// ended it, 127 and 126 if it cannot be found or run; 8 if the rank was
-    /// lost (unless --stay); those of broker-client if it comes to nothing before.
+    /// CHANNEL is made with --on-close safe if it is missing, and --durable on a
+    /// broker with --data: every join and leave is kept. BROKER_TERM only grows
+    /// there; without --data it begins at 1 again when the broker is started anew,
+    /// so a store that fences by it needs a broker with --data.
     ///
     /// Try: broker-client hold jobs -- sh -c 'echo term $BROKER_TERM; sleep 60'
     #[command(
         verbatim_doc_comment,
+        after_help = hold::EXIT_CODES,
         override_usage = "broker-client [HOST] [PORT] hold [OPTIONS] CHANNEL -- PROGRAM [ARG]..."
     )]
     Hold {
@@ -176,7 +176,7 @@ enum Instead {
         ranks: Option<Ranks>,
         /// How long PROGRAM has to end itself, such as 5s or 250ms; less than the
         /// broker's lease. Otherwise 5s, or half of a lease that is short
-        #[arg(long, value_name = "TIME", value_parser = time)]
+        #[arg(long, value_name = "TIME", value_parser = value::time)]
         kill_after: Option<Duration>,
         /// Keep the seat when the rank or the lease is lost, and run PROGRAM again
         /// with the next one, rather than end with 8
@@ -207,7 +207,7 @@ enum Instead {
         every: Every,
         /// Start so many members, each a process of its own, with a name that
         /// begins with --name
-        #[arg(long, value_name = "N", value_parser = members)]
+        #[arg(long, value_name = "N", value_parser = value::members)]
         members: Option<usize>,
     },
     /// Fetch a number sequence, and verify it
@@ -217,18 +217,18 @@ enum Instead {
     /// $XDG_STATE_HOME (~/.local/state), so that --continue goes on where this
     /// program was ended; the broker keeps a sequence for half a minute.
     ///
-    /// Prints sum and checksum. Exit codes: 0 only if the checksum held, 1 if it
-    /// did not or the broker refused, 2 wrong usage, 3 no broker.
+    /// Prints sum and checksum.
     ///
     /// Try: broker-client numbers 10000
     #[command(
         verbatim_doc_comment,
+        after_help = numbers::EXIT_CODES,
         override_usage = "broker-client [HOST] [PORT] numbers COUNT [--client-id UUID] [--batch N]\n       \
                           broker-client [HOST] [PORT] numbers --continue"
     )]
     Numbers {
         /// How many numbers, up to 65535
-        #[arg(required_unless_present = "resume")]
+        #[arg(required_unless_present = "resume", value_parser = value::length)]
         count: Option<u16>,
         /// By which id the broker is to know the sequence; otherwise a random one
         #[arg(long, value_name = "UUID", conflicts_with = "resume")]
@@ -236,7 +236,7 @@ enum Instead {
         /// How many numbers in a batch
         #[arg(
             long, value_name = "N", default_value_t = 100, conflicts_with = "resume",
-            value_parser = clap::value_parser!(u64).range(1..)
+            value_parser = value::count
         )]
         batch: u64,
         /// Go on with the sequence that was not finished
@@ -370,7 +370,7 @@ fn parse() -> Result<Arguments, clap::Error> {
         }
     }
     let arguments = Arguments::from_arg_matches(&matches)?;
-    if let Some(name) = named_twice(&arguments.exec) {
+    if let Some(name) = value::named_twice(&arguments.exec) {
         let text = format!("there are two programs for {name:?}: --exec takes one for each name");
         return Err(command.error(ErrorKind::ArgumentConflict, text));
     }

@@ -62,6 +62,8 @@ fn the_help_of_a_command_lists_what_it_takes() {
         let (help, _, code) = client(&[command, "--help"]);
         assert_eq!(code, 0);
         assert!(help.contains(&format!("Usage: broker-client [HOST] [PORT] {command} ")), "{help}");
+        assert!(command == "demo" || help.contains("Exit codes:"), "{help}");
+        assert_eq!(help.contains("\n  130  interrupted"), command == "numbers", "{help}");
         for option in taken {
             assert!(help.contains(option), "{option}: {help}");
         }
@@ -106,4 +108,33 @@ fn what_the_broker_refuses_a_demonstration_is_1() {
     let (out, _, code) = run(server.addr.port(), &["demo", "--channel", "a b"], "");
     assert!(out.contains("the broker refused: bad-request"), "{out}");
     assert_eq!(code, 1);
+}
+
+/// It said "invalid digit found in string".
+#[test]
+fn a_number_that_is_none_is_refused_in_words() {
+    for (args, said) in [
+        (&["--count", "x"][..], "write a whole number above 0"),
+        (&["--count", "0"], "write a whole number above 0"),
+        (&["127.0.0.1", "x"], "write a whole number from 1 to 65535"),
+        (&["127.0.0.1", "0"], "write a whole number from 1 to 65535"),
+        (&["numbers", "many"], "write a whole number from 0 to 65535"),
+        (&["numbers", "1", "--batch=-1"], "write a whole number above 0"),
+    ] {
+        let (_, err, code) = client(args);
+        assert!(err.contains(said), "{args:?}: {err}");
+        assert_eq!(code, 2);
+    }
+}
+
+/// It was told to start a broker of that name, which would not have begun either.
+#[test]
+fn who_names_no_host_is_told_so() {
+    let (_, err, code) = client(&["127.0.0.1:7700", "-c", "ping"]);
+    let apart = "; write host and port apart: broker-client 127.0.0.1 7700\n";
+    assert!(err.ends_with(apart), "{err}");
+    assert_eq!(code, 3);
+    let (_, err, code) = client(&["no host", "-c", "ping"]);
+    assert!(err.ends_with("; is \"no host\" the name of a host?\n"), "{err}");
+    assert_eq!(code, 3);
 }

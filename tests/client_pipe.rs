@@ -40,6 +40,20 @@ fn ten_thousand_lines_at_once_go_through() {
     assert_eq!(out.lines().filter(|line| line.starts_with("ok pub")).count(), 10_000);
 }
 
+/// After a hundred thousand it stood still for ever: nothing was answered.
+#[test]
+fn who_is_quiet_may_send_without_end() {
+    let server = broker();
+    let mut input = "create n\nhello --quiet\n".to_owned();
+    for number in 0..120_000 {
+        writeln!(input, "pub n {number}").unwrap();
+    }
+    input += "info n\n";
+    let (out, err, code) = run(server.addr.port(), &[], &input);
+    assert_eq!((err.as_str(), code), ("", 0));
+    assert!(out.contains(" seq=120000 ") && !out.contains("ok p"), "{out}");
+}
+
 #[test]
 fn a_reader_that_begins_late_gets_everything_and_nothing_locks_up() {
     // Both pipes are full long before anybody reads: about 1.4 MB each way.

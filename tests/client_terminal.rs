@@ -180,6 +180,37 @@ fn what_is_pasted_at_once_needs_no_key_after_it() {
     }
 }
 
+/// It went on reading: what was meant for the shell was published.
+#[test]
+fn ctrl_z_gives_the_terminal_to_the_shell_until_it_goes_on() {
+    let server = broker();
+    let mut shell = Command::new("sh");
+    // A shell that gives each program a process group of its own, as one that is
+    // typed in does.
+    let script = "set -m; \"$@\"; stty -a | grep -o -- '-*icanon'; echo stopped=$?; \
+                  read line; echo \"heard=$line\"; fg; echo ended=$?";
+    shell.args(["-c", script, "sh", env!("CARGO_BIN_EXE_broker-client")]);
+    shell.args(["127.0.0.1", &server.addr.port().to_string(), "--name", "alice"]);
+    shell.env("TERM", "xterm").env("NO_COLOR", "1");
+    let mut terminal = Session::spawn(shell).unwrap();
+    terminal.set_expect_timeout(Some(DEADLINE));
+    expect(&mut terminal, "alice> ");
+    terminal.send("create n\rsub n\rpub n half").unwrap();
+    expect(&mut terminal, "alice@n#0> pub n half");
+    terminal.send("\x1a").unwrap();
+    let modes = expect(&mut terminal, "stopped=0");
+    assert!(modes.contains("\x1b[?2004l") && !modes.contains("-icanon"), "{modes:?}");
+    terminal.send("for the shell\n").unwrap();
+    expect(&mut terminal, "heard=for the shell");
+    let back = expect(&mut terminal, "alice@n#0> pub n half");
+    assert!(back.contains("\x1b[?2004h"), "{back:?}");
+    terminal.send(" and half\r").unwrap();
+    let shown = expect(&mut terminal, "alice: half and half");
+    assert!(!shown.contains("shell"), "{shown:?}");
+    terminal.send(ControlCode::EndOfTransmission).unwrap();
+    expect(&mut terminal, "ended=0");
+}
+
 /// Whose terminal is closed, and who was told to ignore that, looked for keys without
 /// a pause.
 #[test]

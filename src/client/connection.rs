@@ -42,7 +42,7 @@ pub struct Connection<T> {
     lines: u64,
 }
 
-impl<T: Send + 'static> Connection<T> {
+impl<T: Default + Send + 'static> Connection<T> {
     /// Connects, and begins to write what the outbox gets.
     ///
     /// # Errors
@@ -69,10 +69,7 @@ impl<T: Send + 'static> Connection<T> {
     }
 
     /// The next of the lines that have come already. Answers `ping` by itself.
-    pub fn buffered(&mut self) -> Option<Received<'_, T>>
-    where
-        T: Default,
-    {
+    pub fn buffered(&mut self) -> Option<Received<'_, T>> {
         let line = loop {
             let line = self.splitter.advance()?;
             match self.splitter.get(line.clone()).strip_prefix(b"ping ") {

@@ -11,6 +11,10 @@ use std::ops::Range;
 /// whatever is at the other end is no broker.
 pub const LINE_BYTES_MAX: usize = 1024 * 1024;
 
+/// Requests that may go unanswered before one is sent that has a reply, which says
+/// that they have been done.
+const UNANSWERED_MAX: usize = 10_000;
+
 /// Cuts a stream of bytes into lines.
 #[derive(Debug, Default)]
 pub struct Splitter {
@@ -206,11 +210,13 @@ pub struct Asked<T> {
 pub struct Waiting<T> {
     requests: VecDeque<Asked<T>>,
     quiet: bool,
+    /// How many of the latest may go unanswered.
+    unanswered: usize,
 }
 
 impl<T> Default for Waiting<T> {
     fn default() -> Self {
-        Waiting { requests: VecDeque::new(), quiet: false }
+        Waiting { requests: VecDeque::new(), quiet: false, unanswered: 0 }
     }
 }
 
@@ -224,7 +230,15 @@ impl<T> Waiting<T> {
         if verb == "hello" && line.split([' ', '\t']).any(|word| word == "--quiet") {
             self.quiet = true;
         }
+        let may_go_unanswered = self.quiet && matches!(&*verb, "pub" | "ack");
+        self.unanswered = if may_go_unanswered { self.unanswered + 1 } else { 0 };
         self.requests.push_back(Asked { verb, line, tag, quiet: self.quiet });
+    }
+
+    /// Whether a request is due that has a reply in any case: what went unanswered
+    /// is forgotten by the next `ok` only, and there may be none.
+    pub fn is_out_of_step(&self) -> bool {
+        self.unanswered >= UNANSWERED_MAX
     }
 
     /// The oldest request.
@@ -277,7 +291,7 @@ impl<T> Waiting<T> {
 
     /// Forgets them all: the connection is gone.
     pub fn take(&mut self) -> Vec<Asked<T>> {
-        self.quiet = false;
+        (self.quiet, self.unanswered) = (false, 0);
         self.requests.drain(..).collect()
     }
 }

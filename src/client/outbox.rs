@@ -48,6 +48,17 @@ struct Inner<T> {
     senders: Vec<Waker>,
 }
 
+impl<T> Inner<T> {
+    fn append(&mut self, line: &[u8], tag: T) {
+        self.bytes.extend_from_slice(line);
+        self.bytes.push(b'\n');
+        let text = String::from_utf8_lossy(line);
+        if is_request(&text) {
+            self.waiting.push(&text, tag);
+        }
+    }
+}
+
 /// What is to be sent on a connection, and on the next one if it is lost.
 #[derive(Debug)]
 pub struct Outbox<T> {
@@ -79,7 +90,7 @@ impl<T> Default for Outbox<T> {
     }
 }
 
-impl<T> Outbox<T> {
+impl<T: Default> Outbox<T> {
     fn lock(&self) -> MutexGuard<'_, Inner<T>> {
         // Nothing that holds this lock can panic half-way through a change.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
@@ -174,11 +185,13 @@ impl<T> Outbox<T> {
     }
 
     fn append(&self, inner: &mut Inner<T>, line: &[u8], tag: T) {
-        inner.bytes.extend_from_slice(line);
-        inner.bytes.push(b'\n');
-        let text = String::from_utf8_lossy(line);
-        if is_request(&text) {
-            inner.waiting.push(&text, tag);
+        inner.append(line, tag);
+        // With `hello --quiet` who sends much is never answered, and would be held
+        // up for ever by what waits for a reply.
+        if inner.waiting.is_out_of_step() {
+            inner.append(b"ping", T::default());
+        }
+        if !inner.waiting.is_empty() {
             self.asked.wake();
         }
         self.writer.wake();
@@ -269,6 +282,7 @@ fn wake<T>(mut inner: MutexGuard<'_, Inner<T>>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::line::Reply;
     use crate::runtime;
     use futures::FutureExt;
 
@@ -287,6 +301,33 @@ mod tests {
         assert!(outbox.room().now_or_never().is_none());
         outbox.down(true);
         assert_eq!(outbox.room().now_or_never(), Some(false));
+    }
+
+    #[test]
+    fn who_is_never_answered_is_never_held_up_for_ever() {
+        let outbox = Outbox::default();
+        outbox.begin();
+        outbox.open();
+        outbox.send(b"hello --quiet", 1).unwrap();
+        let ok = Reply::parse("ok hello name=x").unwrap();
+        outbox.waiting(|waiting| waiting.answer(&ok)).unwrap();
+        let mut pings = 0;
+        for _ in 0..3 * WAITING_HIGH {
+            // What was written is none of this test.
+            outbox.lock().bytes.clear();
+            while outbox.room().now_or_never().is_none() {
+                let ok = Reply::parse("ok ping lease=1").unwrap();
+                let asked = outbox.waiting(|waiting| waiting.answer(&ok)).unwrap();
+                assert_eq!((asked.verb.as_str(), asked.tag), ("ping", 0));
+                pings += 1;
+            }
+            outbox.send(b"pub n x", 1).unwrap();
+        }
+        assert!(pings > 0);
+        let ok = Reply::parse("ok who 1").unwrap();
+        outbox.send(b"who", 2).unwrap();
+        assert_eq!(outbox.waiting(|waiting| waiting.answer(&ok)).unwrap().tag, 2);
+        assert!(outbox.waiting(|waiting| waiting.is_empty()));
     }
 
     #[test]

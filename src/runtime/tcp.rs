@@ -75,11 +75,13 @@ impl TcpStream {
     /// Connects to the first address of this host that takes it.
     ///
     /// # Errors
-    /// The system's.
+    /// The system's; and `NotFound` if no address is known of that host.
     pub async fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
         let host = host.to_owned();
         let mut failure = io::ErrorKind::NotFound.into();
-        for addr in unblock(move || (host, port).to_socket_addrs()).await? {
+        let found = unblock(move || (host, port).to_socket_addrs()).await;
+        // The standard library has no kind for it that can be told from others.
+        for addr in found.map_err(|e| io::Error::new(io::ErrorKind::NotFound, e))? {
             match TcpStream::connect_to(addr).await {
                 Ok(stream) => return Ok(stream),
                 Err(e) => failure = e,

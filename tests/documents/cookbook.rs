@@ -63,11 +63,18 @@ fn query(psql: &Block, sql: &str) -> String {
 }
 
 pub fn a_standby_database(part: &mut Part) {
-    let _broker = broker();
+    let mut broker = Terminal::run(&part.next("sh"));
+    broker.shows("… event=listening …");
+    let first = part.next("sh").text;
     let (hold, script, psql) = (part.next("sh"), part.next("sh").text, part.next("sh"));
     let query = |sql: &str| query(&psql, sql);
+    // Whoever comes first makes none unless it is told to.
     let mut one = database("db-1", &hold, &script);
-    one.shows("db-1 is the primary since term 1");
+    one.shows("ended: 1");
+    let told = Command::new("sh").args(["-c", &first]).current_dir("db-1").status();
+    assert!(told.unwrap().success());
+    let mut one = database("db-1", &hold, &script);
+    one.shows("db-1 is the primary since term …");
     query("CREATE TABLE t (n int)");
     let mut two = database("db-2", &hold, &script);
     two.shows("db-2 is a standby");

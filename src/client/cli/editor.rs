@@ -26,6 +26,8 @@ pub enum Action {
     Interrupt,
     /// Ctrl-D on an empty line.
     End,
+    /// Ctrl-Z.
+    Suspend,
 }
 
 /// The line being typed, and the lines before it.
@@ -54,6 +56,9 @@ impl Editor {
             KeyCode::Char(c) if ctrl && !alt => return self.control(c),
             KeyCode::Char('b') if alt && !ctrl => self.cursor = self.word_left(),
             KeyCode::Char('f') if alt && !ctrl => self.cursor = self.word_right(),
+            KeyCode::Char('d') if alt && !ctrl => self.delete(self.cursor, self.word_right()),
+            // What means nothing here is not what somebody wants to say.
+            KeyCode::Char(_) if alt && !ctrl => {}
             KeyCode::Char(c) => self.insert(c.encode_utf8(&mut [0; 4])),
             KeyCode::Enter => return self.submit(),
             KeyCode::Tab => return self.complete(vocabulary),
@@ -86,6 +91,7 @@ impl Editor {
             'p' => self.browse_back(),
             'n' => self.browse_on(),
             'l' => return Action::Clear,
+            'z' => return Action::Suspend,
             'c' if self.text.is_empty() => return Action::Interrupt,
             'c' => return self.discard(),
             'd' if self.text.is_empty() => return Action::End,

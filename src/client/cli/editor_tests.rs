@@ -34,6 +34,31 @@ fn words_are_typed_moved_over_and_erased() {
 }
 
 #[test]
+fn alt_moves_and_erases_by_words_and_never_types() {
+    let mut editor = Editor::default();
+    let alt = |editor: &mut Editor, c: char| {
+        let key = KeyEvent::new(KeyCode::Char(c), KeyModifiers::ALT);
+        assert_eq!(editor.key(key, &Vocabulary::default()), Action::Redraw);
+    };
+    type_in(&mut editor, "pub news hello");
+    for c in ['.', 'x', '<', 'D', 'é'] {
+        alt(&mut editor, c);
+    }
+    assert_eq!(editor.text(), "pub news hello");
+    ctrl(&mut editor, 'a');
+    alt(&mut editor, 'f');
+    alt(&mut editor, 'd');
+    assert_eq!(editor.text(), "pub hello");
+    alt(&mut editor, 'b');
+    alt(&mut editor, 'd');
+    assert_eq!(editor.text(), " hello");
+    // Some keyboards make ordinary characters so.
+    let both = KeyModifiers::ALT | KeyModifiers::CONTROL;
+    editor.key(KeyEvent::new(KeyCode::Char('@'), both), &Vocabulary::default());
+    assert_eq!(editor.text(), "@ hello");
+}
+
+#[test]
 fn a_grapheme_is_one_step() {
     let mut editor = Editor::default();
     type_in(&mut editor, "a👨‍👩‍👧e\u{301}");

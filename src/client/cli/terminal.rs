@@ -12,6 +12,7 @@ use crossterm::terminal::{Clear, ClearType, disable_raw_mode, enable_raw_mode, s
 use crossterm::{Command, cursor};
 use futures::channel::mpsc;
 use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::process::Signal;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -168,9 +169,26 @@ impl State {
                 ansi(out, Clear(ClearType::All));
                 ansi(out, cursor::MoveTo(0, 0));
             }
+            Action::Suspend => self.suspend(out),
             Action::Interrupt => typed.push(Typed::Interrupt),
             Action::End => typed.push(Typed::End),
         }
+    }
+
+    /// Ctrl-Z: the terminal is the shell's, and what is typed meanwhile too.
+    fn suspend(&mut self, out: &mut String) {
+        erase(out);
+        ansi(out, DisableBracketedPaste);
+        // Whoever cannot write or set modes has no terminal to give back; if nobody
+        // could continue this program, the system does not stop it.
+        let _ = write(out);
+        let _ = disable_raw_mode();
+        let _ = rustix::process::kill_current_process_group(Signal::TSTP);
+        std::thread::sleep(STOPS_WITHIN);
+        let _ = enable_raw_mode();
+        self.columns = size().map_or(self.columns, |(columns, _)| columns.into());
+        out.clear();
+        ansi(out, EnableBracketedPaste);
     }
 
     /// What was typed stays on the screen, as any terminal shows it.
@@ -202,6 +220,10 @@ impl State {
 /// How long an event may be behind the one before it, to be drawn with it. None at
 /// all would not do: what has been read already is not looked at then.
 const TOGETHER: Duration = Duration::from_millis(1);
+
+/// How long it takes at most until a signal that stops this program has reached
+/// whichever of its threads hears it: only then it stops.
+const STOPS_WITHIN: Duration = Duration::from_millis(50);
 
 /// How often it is looked whether the terminal is still there.
 const LOOK: Duration = Duration::from_secs(5);

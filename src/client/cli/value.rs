@@ -16,6 +16,32 @@ pub fn members(text: &str) -> Result<usize, String> {
     }
 }
 
+/// A port.
+///
+/// # Errors
+/// What it must be.
+pub fn port(text: &str) -> Result<u16, String> {
+    let port = text.parse().ok().filter(|port| *port > 0);
+    port.ok_or_else(|| "write a whole number from 1 to 65535".into())
+}
+
+/// How many there are of something, of which there is at least one.
+///
+/// # Errors
+/// What it must be.
+pub fn count(text: &str) -> Result<u64, String> {
+    let count = text.parse().ok().filter(|count| *count > 0);
+    count.ok_or_else(|| "write a whole number above 0".into())
+}
+
+/// How long a sequence of numbers is.
+///
+/// # Errors
+/// What it must be.
+pub fn length(text: &str) -> Result<u16, String> {
+    text.parse().map_err(|_| "write a whole number from 0 to 65535".into())
+}
+
 /// A time, as the broker's settings have them.
 ///
 /// # Errors

@@ -4,6 +4,7 @@
 
 use super::keeper;
 use rustix::fs::{Access, access};
+use rustix::io::Errno;
 use rustix::process::getppid;
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Write};
@@ -87,12 +88,12 @@ pub(super) fn check(name: &OsStr) -> io::Result<()> {
     } else {
         std::env::split_paths(&path).map(|folder| folder.join(name)).collect()
     };
-    let mut found = Err(io::ErrorKind::NotFound.into());
+    let mut found = Err(Errno::NOENT.into());
     for place in places.iter().filter(|place| place.exists()) {
         if place.is_file() && access(place, Access::EXEC_OK).is_ok() {
             return Ok(());
         }
-        found = Err(io::ErrorKind::PermissionDenied.into());
+        found = Err(Errno::ACCESS.into());
     }
     found
 }
@@ -126,6 +127,10 @@ mod tests {
     #[test]
     fn what_cannot_be_run_is_known_before_it_is_to_be() {
         let kind = |name: &str| check(OsStr::new(name)).map_err(|e| e.kind());
+        // In the system's words, as where it is run.
+        let said = check(OsStr::new("/nonexistent/program")).unwrap_err();
+        let run = Command::new("/nonexistent/program").spawn().unwrap_err();
+        assert_eq!(said.to_string(), run.to_string());
         assert_eq!(kind("sh"), Ok(()));
         assert_eq!(kind("/bin/sh"), Ok(()));
         for name in ["/nonexistent/program", "no-such-program", ""] {

@@ -51,6 +51,12 @@ pub struct Settings {
     pub program: Vec<OsString>,
 }
 
+/// The exit codes, as `hold --help` shows them.
+pub const EXIT_CODES: &str = "\
+Exit codes: those of PROGRAM, 128 and the signal's number if a signal ended it,
+127 and 126 if it cannot be found or run; 8 if the rank was lost (unless
+--stay); those of broker-client if it comes to nothing before.";
+
 /// The rank was lost while the program ran.
 pub const EXIT_LOST: u8 = 8;
 

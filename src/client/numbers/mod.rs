@@ -51,6 +51,15 @@ pub struct New {
     pub id: Option<Uuid>,
 }
 
+/// The exit codes, as `numbers --help` shows them.
+pub const EXIT_CODES: &str = "\
+Exit codes:
+    0  the checksum held
+    1  it did not, or the broker refused
+    2  wrong usage
+    3  no broker, or nothing new from it for a minute
+  130  interrupted (143: by TERM, 129: by HUP); --continue goes on there";
+
 /// Exit codes, as for the rest of the program.
 const VERIFIED: u8 = 0;
 const FAILED: u8 = 1;
