@@ -124,20 +124,20 @@ fn what_comes_behind_a_wait_is_bounded_and_answered() {
 fn who_waits_and_has_said_much_is_missed_when_it_goes() {
     let broker = Broker::start();
     let mut text = broker.client("text");
-    for length in [20_000, 200_000] {
-        for goes in [Client::close, Client::reset] {
-            let mut redis = broker.redis("redis");
-            redis.send("XREAD BLOCK 0 STREAMS quiet $");
-            redis.send_words(&[b"ECHO", &vec![b'x'; length]]);
-            redis.send("PING");
-            let mut clients = |count: usize| {
-                text.send("who");
-                text.until("ok who *").len() == count + 1
-            };
-            support::eventually("it is there", || clients(2));
-            goes(redis.client);
-            support::eventually("it is gone", || clients(1));
-        }
+    let mut clients = |count: usize| {
+        text.send("who");
+        text.until("ok who *").len() == count + 1
+    };
+    // An end in order comes behind what was sent, as far as there is room for that.
+    let goings: [(usize, fn(Client)); 3] =
+        [(20_000, Client::close), (20_000, Client::reset), (200_000, Client::reset)];
+    for (length, goes) in goings {
+        let mut redis = broker.redis("redis");
+        redis.send("XREAD BLOCK 0 STREAMS quiet $");
+        redis.send_words(&[b"ECHO", &vec![b'x'; length]]);
+        support::eventually("it is there", || clients(2));
+        goes(redis.client);
+        support::eventually("it is gone", || clients(1));
     }
 }
 
