@@ -284,6 +284,35 @@ fn a_full_disk_stops_durable_channels_only_and_only_while_it_is_full() {
     assert!(rows.last().unwrap().ends_with(" healed"), "{rows:?}");
 }
 
+/// What comes and goes while nothing can be written was all to be written then, at
+/// once, and that was more than there is room for.
+#[test]
+fn sessions_that_have_come_and_gone_keep_no_store_from_healing() {
+    const KEYS: usize = 4_000;
+    let Some(disk) = Small::mount() else { return };
+    let broker = broker(&disk.path().join("data"), &[]);
+    let mut alice = broker.client("alice");
+    alice.ask("create log --durable", "ok create log");
+    alice.ask("create plain", "ok create plain");
+    disk.fill();
+    let mut is_taken = |text: &str| {
+        alice.send(&format!("pub log {text}"));
+        alice.line().unwrap().starts_with("ok pub log")
+    };
+    while is_taken(&"x".repeat(20_000)) {}
+    let key = "k".repeat(110);
+    for session in 0..30 {
+        let mut bob = broker.connect("bob");
+        bob.ask(&format!("hello --session {:032x}", session + 1), "ok hello *");
+        let lines = (0..KEYS).map(|n| format!("pub plain --key {key}{n} x\n"));
+        bob.send_bytes(lines.collect::<String>().as_bytes());
+        bob.until(&format!("ok pub plain {}", (session + 1) * KEYS));
+        bob.ask("quit", "bye quit");
+    }
+    disk.make_room();
+    eventually("it heals", || is_taken("healed"));
+}
+
 #[test]
 fn too_little_room_is_noticed_before_it_is_too_late() {
     let Some(disk) = Small::mount() else { return };

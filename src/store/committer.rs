@@ -1,11 +1,12 @@
 //! The thread that writes: one batch after the other, each with all that has
 //! come by then.
 
+use super::backlog::Backlog;
 use super::disk::{Batch, Disk, Failure};
 use super::known::{Known, take};
 use super::queue::{Op, Work};
 use super::record::{self, ChannelId, Extent};
-use super::recover::{Recovered, garbage};
+use super::recover::{Recovered, clear};
 use super::retention::{self, Offer};
 use super::room::Room;
 use super::ticket::Ticket;
@@ -19,8 +20,6 @@ use std::time::{Duration, Instant};
 
 /// How often those channels are looked at that keep entries for a time only.
 const AGE_PAUSE: Duration = Duration::from_secs(15);
-/// Rows of removed channels that are removed at once.
-const GARBAGE_ROWS: usize = 4_096;
 
 pub struct Committer {
     shared: Arc<Shared>,
@@ -29,6 +28,8 @@ pub struct Committer {
     garbage: VecDeque<ChannelId>,
     /// What could not be written, and is to be when that is over.
     left: Work,
+    /// Its rows.
+    backlog: Backlog,
     aged: Instant,
     /// When those were told last what of them is not too old.
     told: Instant,
@@ -56,6 +57,7 @@ impl Committer {
             garbage: recovered.garbage.iter().copied().collect(),
             shared,
             left: Work::default(),
+            backlog: Backlog::default(),
             aged: Instant::now(),
             told: Instant::now(),
         }
@@ -80,8 +82,7 @@ impl Committer {
         if !self.is_writable() {
             let reason = self.shared.health.failure().unwrap_or_default();
             ticket.decide(Err(reason));
-            self.give_back(None);
-            return ticket.wake();
+            return self.put_off(&ticket, false);
         }
         self.look_for_aged();
         let result = self.write(&ticket);
@@ -98,15 +99,27 @@ impl Committer {
                 self.look_for_room();
             }
             Err(failure) => {
-                match &failure {
-                    Failure::Write(error) => self.shared.health.failed(error),
-                    Failure::Sync(error) => self.shared.health.broken(error),
-                }
+                self.shared.health.note(&failure);
                 let (Failure::Write(error) | Failure::Sync(error)) = failure;
                 ticket.decide(Err(error.into()));
-                self.give_back(None);
-                ticket.wake();
+                self.put_off(&ticket, true);
             }
+        }
+    }
+
+    /// Keeps what is not written for when it can be.
+    fn put_off(&mut self, ticket: &Ticket, was_tried: bool) {
+        self.give_back(None);
+        ticket.wake();
+        if self.shared.health.is_broken() {
+            // It never is.
+            (self.left, self.backlog) = (Work::default(), Backlog::default());
+            return;
+        }
+        let place = self.shared.disk.read().unwrap_or_else(PoisonError::into_inner);
+        self.backlog.take(&mut self.left.ops, place.as_ref());
+        if was_tried {
+            self.backlog.tried();
         }
     }
 
@@ -165,6 +178,8 @@ impl Committer {
     /// again. What it has then may be more than we know of.
     fn reopen(&mut self) -> Result<(), String> {
         let mut place = self.shared.disk.write().unwrap_or_else(PoisonError::into_inner);
+        // Where nothing can be written it would not open, and is still good to read.
+        place.as_ref().map_or(Ok(()), Disk::try_to_write)?;
         // First close it, or it is in use.
         drop(place.take());
         let disk = Disk::open(&self.shared.options.dir).map_err(|e| e.to_string())?;
@@ -174,6 +189,7 @@ impl Committer {
                 *extent = record::decode(&row).map_err(|e| e.to_string())?;
             }
         }
+        self.backlog.settle(&disk);
         *place = Some(disk);
         log::info!("event=store-reopened");
         Ok(())
@@ -182,14 +198,13 @@ impl Committer {
     fn write(&mut self, ticket: &Ticket) -> Result<Effects, Failure> {
         let place = self.shared.disk.read().unwrap_or_else(PoisonError::into_inner);
         let Some(disk) = place.as_ref() else { return Err(Failure::Write("it is closed".into())) };
-        // Here, where no write is under way: the engine has whoever asks wait for that.
-        self.shared.figures.disk_bytes.store(disk.bytes(), Ordering::Relaxed);
         let mut batch = disk.batch();
         let mut effects = Effects::default();
         // Rows that were put before an entry are written with it, or before it.
         let handed: Vec<_> =
             self.left.sources.iter().map(|source| source.hand_over(ticket)).collect();
         self.left.ops.extend(self.shared.queue.take_rows());
+        self.backlog.put_into(&mut batch);
         for op in &self.left.ops {
             apply(op, &mut batch, &mut self.channels, &mut effects);
         }
@@ -266,7 +281,7 @@ impl Committer {
             }
         }
         self.give_back(Some(()));
-        self.left = Work::default();
+        (self.left, self.backlog) = (Work::default(), Backlog::default());
     }
 
     /// Tells the sources what became of what they handed over. Those for whom
@@ -280,7 +295,8 @@ impl Committer {
 
     /// Tells channels what of them is within their bounds now: those that have got
     /// something, and now and then those that keep entries for a time only, or are
-    /// not done with looking. Then how far the commits have got is noted, too.
+    /// not done with looking. Then how far the commits have got is noted, too,
+    /// and what all takes.
     fn tell_offers(&mut self, effects: &Effects) {
         let place = self.shared.disk.read().unwrap_or_else(PoisonError::into_inner);
         let Some(disk) = place.as_ref() else { return };
@@ -295,6 +311,7 @@ impl Committer {
         }
         self.told = Instant::now();
         disk.note_commits();
+        self.shared.figures.disk_bytes.store(disk.bytes(), Ordering::Relaxed);
         for (id, known) in self.channels.iter_mut().filter(|(_, known)| known.looks_again()) {
             let extent = lock(&self.shared.extents).get(id).copied();
             if let Some(extent) = extent.filter(|_| !effects.extents.contains_key(id)) {
@@ -316,28 +333,20 @@ impl Committer {
 
     /// Removes some of the entries of channels that are no more.
     fn drop_garbage(&mut self) {
-        let Some(id) = self.garbage.front().copied() else { return };
-        if self.shared.health.failure().is_some() {
+        if self.garbage.is_empty() || self.shared.health.failure().is_some() {
             return;
         }
         let place = self.shared.disk.read().unwrap_or_else(PoisonError::into_inner);
         let Some(disk) = place.as_ref() else { return };
         let mut batch = disk.batch();
-        match garbage(disk, &mut batch, id, GARBAGE_ROWS) {
-            Ok(true) => {}
-            Ok(false) => drop(self.garbage.pop_front()),
-            Err(error) => {
-                log::error!(
-                    "event=store-damaged channel-number={id} error={error:?} advice=\"its leftovers stay\""
-                );
-                self.garbage.pop_front();
-            }
-        }
-        let failed = !batch.is_empty() && batch.commit().is_err();
+        let done = clear(disk, &mut batch, self.garbage.iter().copied());
+        let result = if batch.is_empty() { Ok(()) } else { batch.commit() };
         drop(place);
-        if failed {
-            self.shared.health.failed("entries of a removed channel cannot be removed");
-        } else if !self.garbage.is_empty() {
+        match result {
+            Ok(()) => drop(self.garbage.drain(..done)),
+            Err(failure) => return self.shared.health.note(&failure),
+        }
+        if !self.garbage.is_empty() {
             self.shared.queue.add(None, None, false);
         }
     }

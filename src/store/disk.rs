@@ -164,9 +164,17 @@ impl Disk {
         }
     }
 
+    /// Whether anything can be written beside the engine's files.
+    ///
+    /// # Errors
+    /// What was in the way, in words.
+    pub fn try_to_write(&self) -> Result<(), String> {
+        journal::note(&self.dir, self.commits.load(Ordering::Relaxed)).map_err(|e| e.to_string())
+    }
+
     /// What all of it takes on disk, in bytes.
     pub fn bytes(&self) -> u64 {
-        self.database.disk_space().unwrap_or(0)
+        layout::bytes(&self.dir)
     }
 
     fn table(&self, table: Table) -> &Keyspace {

@@ -1,5 +1,6 @@
 //! Whether the store takes more, and if not, why.
 
+use super::disk::Failure;
 use super::room::Room;
 use crate::sync::lock;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -69,6 +70,14 @@ impl Health {
             "the data directory has too little room: {room}; make room, and it goes on by itself"
         );
         self.enter(FULL, &text);
+    }
+
+    /// A batch is not known to be on disk.
+    pub fn note(&self, failure: &Failure) {
+        match failure {
+            Failure::Write(error) => self.failed(error),
+            Failure::Sync(error) => self.broken(error),
+        }
     }
 
     /// A write failed, and may be tried again.

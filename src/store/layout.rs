@@ -9,6 +9,7 @@ use super::Table;
 use super::journal::Journals;
 use std::fs;
 use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -20,6 +21,8 @@ const TABLES: &str = "keyspaces";
 const VERSION: &str = "version";
 const LOCK: &str = "lock";
 const CURRENT: &str = "current";
+/// In which the system counts what a file takes.
+const BLOCK_BYTES: u64 = 512;
 
 /// Looks at the files of this directory.
 ///
@@ -80,6 +83,24 @@ pub fn empty_table(dir: &Path) -> Option<PathBuf> {
     let tables = files(dir.join(TABLES)).flat_map(|folder| files(folder.path().join("tables")));
     let empty = tables.filter(|file| file.metadata().is_ok_and(|data| data.len() == 0));
     empty.map(|file| file.path()).next()
+}
+
+/// What its files take on disk, in bytes. The engine makes a journal longer than
+/// what is in it, and what has not been written takes nothing.
+pub fn bytes(dir: &Path) -> u64 {
+    // Other folders in it are not the engine's.
+    taken(dir, 0) + taken(&dir.join(TABLES), 2)
+}
+
+/// What the files of this folder take, and of those in it, so many deep. One that
+/// goes meanwhile takes nothing.
+fn taken(folder: &Path, depth: u32) -> u64 {
+    let of = |file: fs::DirEntry| match file.metadata() {
+        Ok(data) if !data.is_dir() => data.blocks() * BLOCK_BYTES,
+        Ok(_) if depth > 0 => taken(&file.path(), depth - 1),
+        _ => 0,
+    };
+    fs::read_dir(folder).into_iter().flatten().flatten().map(of).sum()
 }
 
 /// Whether another process has the engine's lock.

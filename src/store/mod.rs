@@ -20,11 +20,13 @@
 //!   more is accepted for durable channels ([`Store::check`]) until there is
 //!   room.
 //! - *A failed write*: the tickets fail, the engine is opened anew when there is
-//!   room, and what was handed over is handed over again.
+//!   room, and what was handed over is handed over again. Until then of each row
+//!   only the last state waits (`backlog.rs`).
 //! - *A write that the disk did not confirm*: what is on disk is unknown, and a
 //!   second try would confirm what may be lost. Nothing is written any more
 //!   until the broker is started again.
 
+mod backlog;
 mod committer;
 mod disk;
 mod fetch;

@@ -52,6 +52,13 @@ pub enum Op {
     },
 }
 
+impl Op {
+    /// Whether it is about nothing but one row.
+    pub fn is_row(&self) -> bool {
+        matches!(self, Op::Put { .. } | Op::Remove { .. })
+    }
+}
+
 /// What goes into one commit.
 #[derive(Default)]
 pub struct Work {
@@ -109,8 +116,7 @@ impl Queue {
     /// all the better for it.
     pub fn take_rows(&self) -> Vec<Op> {
         let mut inner = lock(&self.inner);
-        let is_row = |op: &mut Op| matches!(op, Op::Put { .. } | Op::Remove { .. });
-        inner.work.ops.extract_if(.., is_row).collect()
+        inner.work.ops.extract_if(.., |op| op.is_row()).collect()
     }
 
     /// The commit in the making is the last one.

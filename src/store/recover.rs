@@ -23,6 +23,10 @@ const FLOOR_KEY: &[u8] = b"dropped-floor";
 /// Dropped channels that are known by name. Of the others only the highest last
 /// seq is, and new channels begin after that.
 const DROPPED_MAX: usize = 65_536;
+/// Rows of removed channels that are removed at once.
+const GARBAGE_ROWS: usize = 4_096;
+/// To look for a channel's rows takes as long as to remove so many.
+const GARBAGE_LOOK: usize = 16;
 
 /// A channel as it was.
 #[derive(Clone, Debug)]
@@ -249,14 +253,37 @@ fn leftovers(disk: &Disk, channels: &[RecoveredChannel]) -> Result<Vec<ChannelId
     Ok(left)
 }
 
-/// Puts the removal of some of a removed channel's rows into the batch; whether
-/// there may be more.
-pub fn garbage(
+/// Puts the removal of rows of removed channels into the batch, as many as are
+/// removed at once; how many of the channels have no more.
+pub fn clear(disk: &Disk, batch: &mut Batch<'_>, ids: impl Iterator<Item = ChannelId>) -> usize {
+    let (mut done, mut rows) = (0, GARBAGE_ROWS);
+    for id in ids {
+        let removed = garbage(disk, batch, id, rows).unwrap_or_else(|error| {
+            log::error!(
+                "event=store-damaged channel-number={id} error={error:?} advice=\"its leftovers stay\""
+            );
+            0
+        });
+        if removed == rows {
+            // There may be more.
+            break;
+        }
+        done += 1;
+        rows = rows.saturating_sub(removed + GARBAGE_LOOK);
+        if rows == 0 {
+            break;
+        }
+    }
+    done
+}
+
+/// So many of a removed channel's rows at most; how many that are.
+fn garbage(
     disk: &Disk,
     batch: &mut Batch<'_>,
     id: ChannelId,
     rows: usize,
-) -> Result<bool, String> {
+) -> Result<usize, String> {
     let mut removed = 0;
     for table in [Table::Entries, Table::Changes] {
         for row in disk.rows_of(table, id, 0..=u64::MAX).take(rows - removed) {
@@ -264,7 +291,7 @@ pub fn garbage(
             removed += 1;
         }
     }
-    Ok(removed == rows)
+    Ok(removed)
 }
 
 /// How many sessions there are: their keys begin with their UUIDs.

@@ -28,6 +28,8 @@ use std::sync::{Arc, Weak};
 
 /// Changes of a roster that are not worth writing it in whole.
 const CHANGES_FEW: usize = 16;
+/// So many have been written that the roster is next.
+const WHOLE_NEXT: usize = usize::MAX / 2;
 
 /// A channel's way to the store.
 #[derive(Debug)]
@@ -109,8 +111,7 @@ impl OnDisk {
             ticket_from: (next_chunk, head + 1),
             noted: None,
             changes: Vec::new(),
-            // The first time it is written in whole.
-            changes_written: usize::MAX / 2,
+            changes_written: WHOLE_NEXT,
             waiting_bytes: 0,
         }
     }
@@ -162,7 +163,13 @@ impl State {
 
     /// A change of the roster is about to be appended.
     pub(super) fn note_change(&mut self, change: Change) {
+        let few = self.changes_few();
         let Some(disk) = self.extra.disk_mut() else { return };
+        if !disk.durable && disk.handed.is_none() && disk.changes.len() > few {
+            // While the store fails, they would pile up. The roster in whole says it all.
+            disk.changes.clear();
+            disk.changes_written = WHOLE_NEXT;
+        }
         let seq = self.log.head() + 1;
         let newcomer = match change {
             Change::Join { rank } => self.roster.at(rank).and_then(|key| self.seats.get(key)),
@@ -170,6 +177,11 @@ impl State {
         };
         let who = newcomer.map(|member| seat_record(member, seq));
         disk.changes.push((seq, ChangeRecord { change, who }));
+    }
+
+    /// Beyond so many changes the roster is written in whole.
+    fn changes_few(&self) -> usize {
+        self.roster.len() as usize / 2 + CHANGES_FEW
     }
 
     fn roster_record(&self) -> RosterRecord {
@@ -328,11 +340,10 @@ impl Source for Channel {
         }
         let is_over = state.extra.dropped().is_some();
         let changes = disk.changes.partition_point(|(seq, _)| *seq <= visible.1);
-        let worth_writing = state.roster.len() as usize / 2 + CHANGES_FEW;
         let whole_roster = !is_cut
             && !is_over
             && changes > 0
-            && disk.changes_written.saturating_add(changes) > worth_writing;
+            && disk.changes_written.saturating_add(changes) > state.changes_few();
         // What this commit confirms is written, whatever has become of the channel:
         // that it is over may get to the disk later, or not at all.
         if disk.durable || !is_over {
@@ -348,8 +359,7 @@ impl Source for Channel {
             handover.roster = whole_roster.then(|| state.roster_record());
         }
         if let Some(disk) = state.extra.disk_mut() {
-            let ticket = ticket.clone();
-            disk.handed = Some(Handed { ticket, visible, changes, whole_roster });
+            disk.handed = Some(Handed { ticket: ticket.clone(), visible, changes, whole_roster });
         }
         handover
     }
@@ -372,8 +382,7 @@ impl Source for Channel {
             // Whatever failed before is on disk now.
             disk.ticket = disk.ticket.take().filter(|ticket| ticket.outcome().is_none());
         }
-        let unwritten = disk.visible.0..log.next_chunk();
-        let weights = unwritten.filter_map(|number| log.chunk(number));
+        let weights = (disk.visible.0..log.next_chunk()).filter_map(|number| log.chunk(number));
         disk.waiting_bytes = weights.map(|chunk| chunk.weight()).sum();
         let is_relieved = disk.durable && disk.waiting_bytes <= self.rules().log_bytes / 2;
         if is_relieved && self.is_held_up() {
