@@ -258,10 +258,11 @@ impl Broker {
                 // whoever is back is not. Who goes away after this stops it later,
                 // when it gets this lock.
                 let is_away = client.is_away();
+                let bytes_max = is_away.then_some(self.config.log_bytes);
                 if is_away {
-                    channel.stop_reading(&member);
+                    channel.stop_reading(&member, true);
                 }
-                if let Some(slot) = client.mailbox.adopt(adopted, earlier, is_away) {
+                if let Some(slot) = client.mailbox.adopt(adopted, earlier, bytes_max) {
                     subscriptions.free_slot(slot);
                 }
             }

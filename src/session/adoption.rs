@@ -2,12 +2,9 @@
 
 use super::Session;
 use super::deliver::Subscription;
-use crate::broker::{Adoption, Ended, Member};
+use crate::broker::{Adoption, CHANNEL_BYTES, Ended, Forgone, Member};
 use crate::sync::lock;
 use std::sync::Arc;
-
-/// What a channel and a subscription take beside the log, about.
-const CHANNEL_BYTES: usize = 1_024;
 
 impl Session {
     /// Takes up subscriptions that the broker made, in the order in which it did.
@@ -28,18 +25,18 @@ impl Session {
 
     /// Takes up a subscription that the broker made.
     fn adopt(&mut self, adoption: Adoption) {
-        let Adoption { adopted, after, lost } = adoption;
+        let Adoption { adopted, after, mut forgone } = adoption;
         let mut subscription = Subscription::new(adopted);
-        if lost.is_some() {
-            subscription.extra().lost = lost;
-        }
         if let Some(earlier) = after.filter(|earlier| self.reads(earlier)) {
             if self.has_room_for(&earlier) {
                 let succession = &mut self.extra.parts().succession;
                 succession.leaves(subscription.channel.name(), earlier.slot);
             } else {
-                subscription.extra().lost = earlier.unread_from(self.give_up(earlier.slot));
+                forgone = self.give_up(earlier.slot);
             }
+        }
+        if forgone.is_some() {
+            subscription.extra().forgone = forgone;
         }
         self.install(subscription);
     }
@@ -60,14 +57,14 @@ impl Session {
         place.is_some_and(|subscription| Arc::ptr_eq(&subscription.member, member))
     }
 
-    /// A subscription that waits is not read at all; the seq that was due next.
-    fn give_up(&mut self, slot: u32) -> u64 {
-        let place = self.subscriptions.get_mut(slot as usize).and_then(Option::take);
-        let Some(subscription) = place else { return u64::MAX };
+    /// A subscription that waits is not read at all; what is lost with it.
+    fn give_up(&mut self, slot: u32) -> Option<Forgone> {
+        let subscription = self.subscriptions.get_mut(slot as usize).and_then(Option::take)?;
         self.unlisten(&subscription);
+        let rank = subscription.rank_at_end();
         let Subscription { channel, member, next_seq, .. } = subscription;
         self.extra.parts().succession.ended(channel.name(), slot);
         lock(&self.client.subscriptions).forget(&channel, &member);
-        next_seq
+        Some(channel.forgone(&member, next_seq, rank))
     }
 }
