@@ -135,6 +135,22 @@ fn a_pattern_that_matches_too_much_is_refused_whole() {
     olga.nothing_else();
 }
 
+/// Nor is one that is full. There is one place less in those that are observed.
+#[test]
+fn a_channel_that_is_full_is_not_observed() {
+    let broker = Broker::start();
+    let mut alice = broker.client("alice");
+    alice.ask("create c1 --max 1", "ok create c1");
+    alice.ask("sub c1", "ok sub c1 rank=0 *");
+    alice.ask("create c2 --max 1", "ok create c2");
+    let mut olga = broker.client("olga");
+    olga.ask("sub --pattern c*", "ok sub c* matched=1");
+    alice.ask("sub c2", "err full *");
+    olga.ask("sub c1 --observe", "err full *");
+    alice.ask("unsub c1", "ok unsub c1");
+    olga.ask("sub c1 --observe", "ok sub c1 observer=yes *");
+}
+
 /// Whoever observes by pattern reads the first channel of a name to its end, and
 /// then the next one, however soon that came.
 #[test]
