@@ -286,17 +286,14 @@ fn what_came_by_a_pattern_and_is_gone_is_counted() {
     }
     let mut alice = broker.connect("alice");
     let hello = format!("hello --session {SESSION}");
-    let missed = number_of(&alice.ask(&hello, "ok hello * channels=1 missed=*"), "missed");
+    let reply = alice.ask(&hello, "ok hello * channels=1 missed=*");
+    let missed: u64 = field(&reply, "missed").parse().unwrap();
     assert!((1..10).contains(&missed), "{missed}");
     alice.expect(&format!("gap news 1 {missed}"));
     for seq in missed + 1..=10 {
         alice.expect(&format!("msg news {seq} bob xxx*"));
     }
     alice.nothing_else();
-}
-
-fn number_of(line: &str, key: &str) -> u64 {
-    field(line, key).parse().expect("a number")
 }
 
 /// Who takes the name of a client that is away, without its session, ends that

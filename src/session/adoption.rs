@@ -1,8 +1,11 @@
 //! Subscriptions that the broker makes for a client, because a pattern matches.
 
 use super::Session;
-use super::deliver::Subscription;
+use super::deliver::{Extra, Subscription};
+use crate::broker::channel::Channel;
 use crate::broker::{Adoption, CHANNEL_BYTES, Ended, Forgone, Member};
+use crate::frame::Frame;
+use crate::log::Departure;
 use crate::sync::lock;
 use std::sync::Arc;
 
@@ -66,5 +69,28 @@ impl Session {
         self.extra.parts().succession.ended(channel.name(), slot);
         lock(&self.client.subscriptions).forget(&channel, &member);
         Some(channel.forgone(&member, next_seq, rank))
+    }
+}
+
+impl Extra {
+    /// Tells what the client never gets of what was here before.
+    pub(super) fn tell_what_is_lost(
+        &mut self,
+        channel: &Channel,
+        member: &Member,
+        frames: &mut Vec<Frame>,
+        gaps: &mut u64,
+    ) {
+        let (forgone, lost) = (self.forgone.take(), self.lost.take());
+        let entries = forgone.and_then(|forgone| forgone.entries);
+        let channel = channel.name();
+        let gap = |(from, to)| Frame::Gap { channel: channel.clone(), from, to };
+        frames.extend(entries.map(gap));
+        if let Some(Forgone { dropped: Some(seq), rank, .. }) = forgone {
+            let (channel, member) = (channel.clone(), member.client.name());
+            frames.push(Frame::Left { channel, seq, member, rank, reason: Departure::Dropped });
+        }
+        frames.extend(lost.map(gap));
+        *gaps += u64::from(entries.is_some()) + u64::from(lost.is_some());
     }
 }

@@ -168,7 +168,9 @@ impl Subscription {
     /// Reads on; what is to be written goes to the batch. Whether there is more.
     fn read(&mut self, slot: u32, batch: &mut Batch, gaps: &mut u64) -> bool {
         batch.wanted = None;
-        self.tell_what_is_lost(&mut batch.frames, gaps);
+        if let Some(extra) = &mut self.extra {
+            extra.tell_what_is_lost(&self.channel, &self.member, &mut batch.frames, gaps);
+        }
         let room = (PIECES_MAX - batch.pieces.len(), BYTES_MAX.saturating_sub(batch.bytes).max(1));
         let mut reading = std::mem::take(&mut batch.reading);
         let place = (self.cursor(), self.next_seq);
@@ -220,22 +222,6 @@ impl Subscription {
         }
         batch.reading = reading;
         more
-    }
-
-    /// What the client never gets of what was here before.
-    fn tell_what_is_lost(&mut self, frames: &mut Vec<Frame>, gaps: &mut u64) {
-        let Some(extra) = &mut self.extra else { return };
-        let (forgone, lost) = (extra.forgone.take(), extra.lost.take());
-        let forgone_entries = forgone.and_then(|forgone| forgone.entries);
-        let channel = self.channel.name();
-        let gap = |(from, to)| Frame::Gap { channel: channel.clone(), from, to };
-        frames.extend(forgone_entries.map(gap));
-        if let Some(Forgone { dropped: Some(seq), rank, .. }) = forgone {
-            let (channel, member) = (channel.clone(), self.member.client.name());
-            frames.push(Frame::Left { channel, seq, member, rank, reason: Departure::Dropped });
-        }
-        frames.extend(lost.map(gap));
-        *gaps += u64::from(forgone_entries.is_some()) + u64::from(lost.is_some());
     }
 
     fn notice(&mut self, standing: Standing, frames: &mut Vec<Frame>) {
