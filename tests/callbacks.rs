@@ -289,6 +289,21 @@ fn who_is_removed_is_told_so() {
     drop(under_way);
 }
 
+/// Once: it came as an entry of the roster too, or as the channel's end, and again
+/// when the member had gone.
+#[test]
+fn who_is_removed_is_told_so_once() {
+    for (order, reason) in [("kick ops bob", "kicked"), ("drop ops", "dropped")] {
+        let (broker, receiver) = (broker(), Receiver::start());
+        let (mut alice, _) = alice_and_bob(&broker, &receiver, &["roster"]);
+        alice.ask(order, "ok *");
+        let farewell = receiver.expect("left");
+        let left = json!({"frame": "left", "channel": "ops", "member": "bob", "reason": reason});
+        assert_eq!(farewell.frame(), left);
+        farewell.ok();
+    }
+}
+
 #[test]
 fn nobody_is_called_at_an_address_of_this_machine_by_default() {
     let (broker, receiver) = (Broker::start(), Receiver::start());

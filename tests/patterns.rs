@@ -135,6 +135,22 @@ fn a_pattern_that_matches_too_much_is_refused_whole() {
     olga.nothing_else();
 }
 
+/// Nor is one that is full. There is one place less in those that are observed.
+#[test]
+fn a_channel_that_is_full_is_not_observed() {
+    let broker = Broker::start();
+    let mut alice = broker.client("alice");
+    alice.ask("create c1 --max 1", "ok create c1");
+    alice.ask("sub c1", "ok sub c1 rank=0 *");
+    alice.ask("create c2 --max 1", "ok create c2");
+    let mut olga = broker.client("olga");
+    olga.ask("sub --pattern c*", "ok sub c* matched=1");
+    alice.ask("sub c2", "err full *");
+    olga.ask("sub c1 --observe", "err full *");
+    alice.ask("unsub c1", "ok unsub c1");
+    olga.ask("sub c1 --observe", "ok sub c1 observer=yes *");
+}
+
 /// Whoever observes by pattern reads the first channel of a name to its end, and
 /// then the next one, however soon that came.
 #[test]
@@ -187,7 +203,8 @@ fn channels_that_come_and_go_unread_take_no_more_than_one() {
     olga.nothing_else();
 }
 
-/// A session that is away finds the last of the channels that came and went.
+/// A session that is away finds the first and the last of the channels that came and
+/// went.
 #[test]
 fn channels_that_come_and_go_while_a_session_is_away_take_no_more_than_one() {
     let mut broker = Broker::of(Child::with(&["--log-bytes", "2MiB", "--stall", "1m"]));
@@ -219,7 +236,16 @@ fn channels_that_come_and_go_while_a_session_is_away_take_no_more_than_one() {
     let secret = support::field(&hello, "secret");
     let mut olga = broker.connect("olga");
     olga.ask(&format!("hello --session {session} --secret {secret}"), "ok hello *resumed=yes *");
-    olga.expect_all(&["gap r 1 201", "msg r 1 alice end"]);
+    // Two of them fit into the log's bytes.
+    for _ in 0..2 {
+        olga.expect("join r 1 alice 0");
+        for seq in 2..=201 {
+            olga.expect(&format!("msg r {seq} alice xxx*"));
+        }
+        olga.expect("left r 202 olga - reason=dropped");
+    }
+    // Whoever is not told that it began anew takes the next seq for an old one.
+    olga.expect_all(&["gap r 1 201", "left r 202 olga - reason=dropped", "msg r 1 alice end"]);
     olga.nothing_else();
 }
 

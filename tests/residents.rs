@@ -208,6 +208,30 @@ fn a_held_seat_is_there_again() {
     eventually("bob is away", || web.get(shown).expect(200, "*").json()["away"] == json!(true));
 }
 
+/// "It lasts as long as its lease is renewed: by `renew`, or by whatever else is
+/// asked with the token."
+#[test]
+fn whatever_is_asked_renews_the_lease() {
+    let broker = hasty();
+    let web = broker.web();
+    web.post("/v1/channels", r#"{"channel":"ops","hold":60}"#).expect(201, "*");
+    let (_, bob) = web.join("ops", "bob");
+    let shown = "/v1/channels/ops/members/bob";
+    let is_away = || web.get(shown).expect(200, "*").json()["away"] == json!(true);
+    let channel = "/v1/channels/ops";
+    let (members, messages) = (format!("{channel}/members"), format!("{channel}/messages"));
+    let check = format!("{channel}/check?term=1");
+    for path in [shown, channel, &members, &messages, &check, "/v1/version", "/v1/clients"] {
+        eventually("bob is away", is_away);
+        bob.get(path);
+        assert!(!is_away(), "{path}");
+    }
+    // Only who has the token does.
+    eventually("bob is away", is_away);
+    web.as_resident("f81d4fae7dec11d0a76500a0c91e6bf6").get("/v1/version").expect(200, "*");
+    web.get(shown).expect(200, r#"{*"away":true*}"#);
+}
+
 #[test]
 fn a_hold_ends() {
     let broker = hasty();

@@ -238,6 +238,64 @@ fn the_broker_makes_up_a_session() {
     alice.nothing_else();
 }
 
+/// What comes by a pattern while a client is away it was certainly not sent: it is
+/// kept, whoever has named the session. A pattern alone is enough to come back to.
+#[test]
+fn a_pattern_is_observed_while_its_client_is_away() {
+    let broker = Broker::start();
+    let mut bob = broker.client("bob");
+    let mut alice = broker.connect("alice");
+    let reply = alice.ask("hello --name alice", "ok hello name=alice session=* secret=* *");
+    let (session, secret) = (field(&reply, "session"), field(&reply, "secret"));
+    alice.ask("sub --pattern n*", "ok sub n* matched=0");
+    lose(&broker, alice);
+    bob.ask("sub news --create", "ok sub news rank=0 *");
+    bob.ask("pub news one", "ok pub news 2");
+    bob.expect("msg news 2 bob one");
+    bob.ask("drop news", "ok drop news");
+    bob.expect("left news 3 bob 0 reason=dropped");
+    bob.ask("create news", "ok create news");
+    bob.ask("pub news two", "ok pub news 1");
+    bob.ask("create next", "ok create next");
+    let mut alice = broker.connect("alice");
+    let hello = format!("hello --session {session} --secret {secret}");
+    alice.ask(&hello, "ok hello name=alice * resumed=yes version=1 channels=2 missed=0");
+    alice.expect_all(&[
+        "join news 1 bob 0",
+        "msg news 2 bob one",
+        "left news 3 alice - reason=dropped",
+        "msg news 1 bob two",
+    ]);
+    bob.ask("pub next three", "ok pub next 1");
+    alice.expect("msg next 1 bob three");
+    alice.nothing_else();
+}
+
+/// What of it did not fit into the log counts as missed.
+#[test]
+fn what_came_by_a_pattern_and_is_gone_is_counted() {
+    let broker = Broker::with(|config| config.log_bytes = 64 * 1024);
+    let mut bob = broker.client("bob");
+    let (mut alice, _) = owner(&broker, "alice");
+    alice.ask("sub --pattern n*", "ok sub n* matched=0");
+    lose(&broker, alice);
+    bob.ask("create news", "ok create news");
+    let long = "x".repeat(20_000);
+    for seq in 1..=10 {
+        bob.ask(&format!("pub news {long}"), &format!("ok pub news {seq}"));
+    }
+    let mut alice = broker.connect("alice");
+    let hello = format!("hello --session {SESSION}");
+    let reply = alice.ask(&hello, "ok hello * channels=1 missed=*");
+    let missed: u64 = field(&reply, "missed").parse().unwrap();
+    assert!((1..10).contains(&missed), "{missed}");
+    alice.expect(&format!("gap news 1 {missed}"));
+    for seq in missed + 1..=10 {
+        alice.expect(&format!("msg news {seq} bob xxx*"));
+    }
+    alice.nothing_else();
+}
+
 /// Who takes the name of a client that is away, without its session, ends that
 /// session; a name under which a seat is held is not to be had.
 #[test]

@@ -112,15 +112,16 @@ impl Broker {
             client.identify(identity);
             identity
         });
+        let may_return = grace_ms.is_some();
         for place in &parked.places {
-            place.channel.stop_reading(&place.member);
+            place.channel.stop_reading(&place.member, may_return);
         }
         self.note_closed(&client, reason);
         client.go_away();
         // Those, too, that it has yet to find.
         let members = lock(&client.subscriptions).all();
         for (channel, member) in members {
-            channel.stop_reading(&member);
+            channel.stop_reading(&member, may_return);
         }
         let kind = match identity.asked {
             _ if held_ms.is_some() => Kind::Seated,
@@ -189,7 +190,7 @@ impl Broker {
         let entrance = Entrance { echo, returns: true, keeps: true, ..Entrance::at(start) };
         let back = match channel.join(client, slot, entrance, now_ms) {
             Ok((adopted, standing, _)) => {
-                let missed = channel.missed_from(adopted.next_seq);
+                let missed = channel.missed_by(&adopted.member, adopted.next_seq);
                 Return { adopted, standing: Some(standing), missed }
             }
             Err(Fault { code, message }) => {

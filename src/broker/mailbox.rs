@@ -28,6 +28,9 @@ pub const LANE_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// refused rather than let one client run another's lane over.
 pub const LANE_BYTES_OPTIONAL: usize = 64 * 1024;
 
+/// What a channel and a subscription take beside the log, about.
+pub const CHANNEL_BYTES: usize = 1_024;
+
 /// Numbers of subscriptions. Most clients have one, which needs no allocation.
 pub type Slots = SmallVec<[u32; 2]>;
 
@@ -41,6 +44,9 @@ pub struct Mail {
     adopted: BTreeMap<u32, (u64, Adoption)>,
     /// The place of the last one.
     last_adopted: u64,
+    /// Bytes that are kept for those of them whose channel has ended, and has got a
+    /// successor.
+    ended_bytes: usize,
     /// What was read from the disk for it, by the number it gave.
     pub fetched: Vec<(u64, Fetched)>,
     /// That the connection is to be closed, and why.
@@ -52,6 +58,7 @@ impl Mail {
     /// Takes the subscriptions that the broker made for this client, in the order in
     /// which they came.
     pub fn take_adopted(&mut self) -> Vec<Adoption> {
+        self.ended_bytes = 0;
         let mut adopted: Vec<_> = take(&mut self.adopted).into_values().collect();
         adopted.sort_unstable_by_key(|(place, _)| *place);
         adopted.into_iter().map(|(_, adoption)| adoption).collect()
@@ -65,8 +72,29 @@ pub struct Adoption {
     pub adopted: Adopted,
     /// The client's earlier one to a channel of that name, to be read first.
     pub after: Option<Arc<Member>>,
-    /// What it never gets of such a channel: the first and the last seq.
-    pub lost: Option<(u64, u64)>,
+    /// What it never gets of such a channel.
+    pub forgone: Option<Forgone>,
+}
+
+impl Adoption {
+    /// How many entries are gone that it would have got.
+    pub fn missed(&self) -> u64 {
+        let Adopted { channel, member, next_seq, .. } = &self.adopted;
+        let forgone = self.forgone.and_then(|forgone| forgone.entries);
+        forgone.map_or(0, |(from, to)| to - from + 1) + channel.missed_by(member, *next_seq)
+    }
+}
+
+/// What a client never gets of a channel whose name another one has by now.
+#[derive(Clone, Copy, Debug)]
+pub struct Forgone {
+    /// Entries: the first and the last seq.
+    pub entries: Option<(u64, u64)>,
+    /// The seq at which the channel was dropped, if that is how it left: so that
+    /// whoever counts knows that the seqs begin anew.
+    pub dropped: Option<u64>,
+    /// The rank that it had there, as far as it knows.
+    pub rank: Option<u32>,
 }
 
 #[derive(Debug, Default)]
@@ -219,37 +247,56 @@ impl Mailbox {
     }
 
     /// A subscription that the broker made for this client, and the client's
-    /// earlier one to a channel of that name. If that one still lies here while
-    /// the client is away, the new one takes its place: so there is one for each
-    /// name, however often channels are dropped and made anew. Gives the number
-    /// that is free then.
+    /// earlier one to a channel of that name. Channels may be dropped and made anew
+    /// while the client is away (`bytes_max`): of those that still lie here, so many
+    /// bytes are kept, besides the last of each name. Where there is no more room the
+    /// new one takes the place of the one before it. Gives the number that is free
+    /// then.
     pub fn adopt(
         &self,
         adopted: Adopted,
         earlier: Option<Arc<Member>>,
-        is_away: bool,
+        bytes_max: Option<usize>,
     ) -> Option<u32> {
-        let mut adoption = Adoption { adopted, after: earlier, lost: None };
-        let unread = {
+        // Asked first: no channel is to be locked within this.
+        let unread = earlier.as_ref().and_then(|earlier| self.unread(earlier));
+        let ended = unread.zip(bytes_max).map(|(unread, bytes_max)| {
+            let Adopted { channel, member, next_seq, .. } = unread;
+            let forgone = channel.forgone(&member, next_seq, None);
+            (member.slot, channel.bytes() + CHANNEL_BYTES, bytes_max, forgone)
+        });
+        let mut adoption = Adoption { adopted, after: earlier, forgone: None };
+        let mut replaced = None;
+        {
             let mut inner = lock(&self.inner);
             if inner.abandoned {
                 return None;
             }
-            let slot = adoption.after.as_ref().filter(|_| is_away).map(|earlier| earlier.slot);
-            let unread = slot.and_then(|slot| inner.mail().adopted.remove(&slot));
-            if let Some((_, unread)) = &unread {
-                let Adopted { member, next_seq, .. } = &unread.adopted;
-                adoption.lost = member.unread_from(*next_seq);
-                adoption.after.clone_from(&unread.after);
-                inner.news.retain(|slot| *slot != member.slot);
-            }
             let mail = inner.mail();
+            if let Some((slot, bytes, bytes_max, forgone)) = ended {
+                if mail.ended_bytes + bytes <= bytes_max {
+                    mail.ended_bytes += bytes;
+                } else if let Some((_, unread)) = mail.adopted.remove(&slot) {
+                    adoption.forgone = Some(forgone);
+                    adoption.after.clone_from(&unread.after);
+                    replaced = Some(unread);
+                }
+            }
             mail.last_adopted += 1;
             mail.adopted.insert(adoption.adopted.member.slot, (mail.last_adopted, adoption));
-            unread
-        };
+            if let Some(replaced) = &replaced {
+                inner.news.retain(|slot| *slot != replaced.adopted.member.slot);
+            }
+        }
         self.wake();
-        unread.map(|(_, unread)| unread.adopted.member.slot)
+        replaced.map(|replaced| replaced.adopted.member.slot)
+    }
+
+    /// This subscription, if the broker has made it and it still lies here.
+    fn unread(&self, member: &Arc<Member>) -> Option<Adopted> {
+        let inner = lock(&self.inner);
+        let (_, adoption) = inner.mail.as_ref()?.adopted.get(&member.slot)?;
+        Some(&adoption.adopted).filter(|found| Arc::ptr_eq(&found.member, member)).cloned()
     }
 
     /// Takes what the broker has made for this client and its session has not seen

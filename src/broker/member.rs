@@ -265,14 +265,6 @@ impl Member {
         self.fate().end.fetch_min(seq, Ordering::SeqCst);
     }
 
-    /// Of a channel that was dropped, the entries from this seq on: the first and
-    /// the last, if there are any.
-    pub fn unread_from(&self, seq: u64) -> Option<(u64, u64)> {
-        // It ends behind the last of them.
-        let last = self.end().checked_sub(1)?;
-        (seq <= last).then_some((seq, last))
-    }
-
     /// Whether it has left, and only reads what is still due to it.
     pub fn has_left(&self) -> bool {
         self.end() != OPEN_END

@@ -29,7 +29,7 @@ mod subscriptions;
 
 pub use directory::{Client, PATTERNS_MAX, Past};
 pub use keys::{Answer, Key, Keys};
-pub use mailbox::{Adoption, Mail, Mailbox, Slots};
+pub use mailbox::{Adoption, CHANNEL_BYTES, Forgone, Mail, Mailbox, Slots};
 pub use member::{Adopted, Member, Role};
 pub use remembered::CallbackRecord;
 pub use sequences::{Kept, Refused};

@@ -251,7 +251,7 @@ impl Broker {
             self.registry.add_observer(&client);
         }
         for place in &parked.places {
-            place.channel.stop_reading(&place.member);
+            place.channel.stop_reading(&place.member, true);
         }
         client.go_away();
         self.sessions.begin(&client, identity);

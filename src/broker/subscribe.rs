@@ -204,7 +204,7 @@ impl Broker {
         // First the channels to come, then those that are here: none is missed,
         // and none is taken twice.
         self.registry.add_observer(client);
-        Ok(matching().inspect(|channel| self.observe_if_matching(client, channel, now_ms)).count())
+        Ok(matching().filter(|channel| self.observe_if_matching(client, channel, now_ms)).count())
     }
 
     /// A client observes a pattern no more. Gives the memberships that have ended
@@ -238,14 +238,19 @@ impl Broker {
     }
 
     /// Makes a client an observer of a channel if one of its patterns matches
-    /// and it is not there in its own right.
-    fn observe_if_matching(&self, client: &Arc<Client>, channel: &Arc<Channel>, now_ms: u64) {
+    /// and it is not there in its own right. Whether it is there now.
+    fn observe_if_matching(
+        &self,
+        client: &Arc<Client>,
+        channel: &Arc<Channel>,
+        now_ms: u64,
+    ) -> bool {
         let mut subscriptions = lock(&client.subscriptions);
         let name = channel.name();
         let is_there = subscriptions.get(name).is_some_and(|member| !member.has_left());
         let is_full = subscriptions.len() >= self.current().max_subscriptions;
         if is_there || is_full || !subscriptions.matches(name) {
-            return;
+            return is_there;
         }
         let slot = subscriptions.take_slot();
         let keeps = client.identity().is_some_and(|identity| identity.asked);
@@ -258,12 +263,14 @@ impl Broker {
                 // whoever is back is not. Who goes away after this stops it later,
                 // when it gets this lock.
                 let is_away = client.is_away();
+                let bytes_max = is_away.then_some(self.config.log_bytes);
                 if is_away {
-                    channel.stop_reading(&member);
+                    channel.stop_reading(&member, true);
                 }
-                if let Some(slot) = client.mailbox.adopt(adopted, earlier, is_away) {
+                if let Some(slot) = client.mailbox.adopt(adopted, earlier, bytes_max) {
                     subscriptions.free_slot(slot);
                 }
+                true
             }
             Err(fault) => {
                 subscriptions.free_slot(slot);
@@ -273,6 +280,7 @@ impl Broker {
                     fault.code,
                     fault.message
                 );
+                false
             }
         }
     }

@@ -9,6 +9,14 @@ use hyper::header::{AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};
 use std::sync::Arc;
 
 impl Exchange {
+    /// Whoever asks with a resident's token renews its lease, whatever it asks.
+    pub fn renew(&self) {
+        if self.head.headers.contains_key(AUTHORIZATION) {
+            // Whether it is one says who has need of a token.
+            let _ = self.resident();
+        }
+    }
+
     /// The resident whose token the request has; its lease begins anew.
     ///
     /// # Errors

@@ -231,6 +231,7 @@ async fn route(
         http.origins.check(&head.headers)?;
     }
     let mut exchange = Exchange { http, caller, head, parts, body };
+    exchange.renew();
     if act.has_no_fields() {
         exchange.says_nothing().await?;
     }

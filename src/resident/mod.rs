@@ -19,8 +19,11 @@ pub use token::Token;
 
 use crate::broker::{Broker, Client};
 use crate::error::{Close, Fault};
-use crate::reply::Reply;
+use crate::frame::Frame;
+use crate::log::Body;
+use crate::reply::{Excerpt, Reply};
 use crate::request::Request;
+use crate::roster::Change;
 use crate::speaker::Speaker;
 use crate::sync::lock;
 use drive::End;
@@ -128,6 +131,20 @@ impl Resident {
     /// Why it has gone, if it has.
     pub fn gone_because(&self) -> Option<&'static str> {
         self.state().gone
+    }
+
+    /// Whether this is that it has left for good, which its call-back is told
+    /// however it left.
+    pub fn is_own_end(&self, event: &Event) -> bool {
+        match event {
+            Event::Frame(frame) => matches!(frame, Frame::Left { .. }),
+            Event::Entries(Excerpt { chunk, .. }) => {
+                let is_left = matches!(chunk.body, Body::Change(Change::Left { .. }));
+                let is_own = is_left && chunk.author == self.client.id;
+                // It may have come back from an earlier one.
+                is_own && self.client.member(&self.channel).is_none()
+            }
+        }
     }
 
     /// Takes what it has been sent next.

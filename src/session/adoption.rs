@@ -1,13 +1,13 @@
 //! Subscriptions that the broker makes for a client, because a pattern matches.
 
 use super::Session;
-use super::deliver::Subscription;
-use crate::broker::{Adoption, Ended, Member};
+use super::deliver::{Extra, Subscription};
+use crate::broker::channel::Channel;
+use crate::broker::{Adoption, CHANNEL_BYTES, Ended, Forgone, Member};
+use crate::frame::Frame;
+use crate::log::Departure;
 use crate::sync::lock;
 use std::sync::Arc;
-
-/// What a channel and a subscription take beside the log, about.
-const CHANNEL_BYTES: usize = 1_024;
 
 impl Session {
     /// Takes up subscriptions that the broker made, in the order in which it did.
@@ -28,10 +28,10 @@ impl Session {
 
     /// Takes up a subscription that the broker made.
     fn adopt(&mut self, adoption: Adoption) {
-        let Adoption { adopted, after, lost } = adoption;
+        let Adoption { adopted, after, forgone } = adoption;
         let mut subscription = Subscription::new(adopted);
-        if lost.is_some() {
-            subscription.extra().lost = lost;
+        if forgone.is_some() {
+            subscription.extra().forgone = forgone;
         }
         if let Some(earlier) = after.filter(|earlier| self.reads(earlier)) {
             self.follow(&mut subscription, &earlier);
@@ -46,7 +46,7 @@ impl Session {
             let succession = &mut self.extra.parts().succession;
             succession.leaves(subscription.channel.name(), earlier.slot);
         } else {
-            subscription.extra().lost = earlier.unread_from(self.give_up(earlier.slot));
+            subscription.extra().forgone = self.give_up(earlier.slot);
         }
     }
 
@@ -66,14 +66,37 @@ impl Session {
         place.is_some_and(|subscription| Arc::ptr_eq(&subscription.member, member))
     }
 
-    /// A subscription that waits is not read at all; the seq that was due next.
-    fn give_up(&mut self, slot: u32) -> u64 {
-        let place = self.subscriptions.get_mut(slot as usize).and_then(Option::take);
-        let Some(subscription) = place else { return u64::MAX };
+    /// A subscription that waits is not read at all; what is lost with it.
+    fn give_up(&mut self, slot: u32) -> Option<Forgone> {
+        let subscription = self.subscriptions.get_mut(slot as usize).and_then(Option::take)?;
         self.unlisten(&subscription);
+        let rank = subscription.rank_at_end();
         let Subscription { channel, member, next_seq, .. } = subscription;
         self.extra.parts().succession.ended(channel.name(), slot);
         lock(&self.client.subscriptions).forget(&channel, &member);
-        next_seq
+        Some(channel.forgone(&member, next_seq, rank))
+    }
+}
+
+impl Extra {
+    /// Tells what the client never gets of what was here before.
+    pub(super) fn tell_what_is_lost(
+        &mut self,
+        channel: &Channel,
+        member: &Member,
+        frames: &mut Vec<Frame>,
+        gaps: &mut u64,
+    ) {
+        let (forgone, lost) = (self.forgone.take(), self.lost.take());
+        let entries = forgone.and_then(|forgone| forgone.entries);
+        let channel = channel.name();
+        let gap = |(from, to)| Frame::Gap { channel: channel.clone(), from, to };
+        frames.extend(entries.map(gap));
+        if let Some(Forgone { dropped: Some(seq), rank, .. }) = forgone {
+            let (channel, member) = (channel.clone(), member.client.name());
+            frames.push(Frame::Left { channel, seq, member, rank, reason: Departure::Dropped });
+        }
+        frames.extend(lost.map(gap));
+        *gaps += u64::from(entries.is_some()) + u64::from(lost.is_some());
     }
 }

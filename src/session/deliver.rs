@@ -9,7 +9,7 @@ use super::Session;
 use super::disk::Part;
 use super::pieces::{Batch, Piece};
 use crate::broker::channel::{Channel, Standing};
-use crate::broker::{Adopted, Member};
+use crate::broker::{Adopted, Forgone, Member};
 use crate::frame::Frame;
 use crate::log::{Body, Chunk, Cursor, Departure};
 use crate::request::Heard;
@@ -60,17 +60,19 @@ pub(super) struct Extra {
     /// Replies that have yet to go out, and come first: each before the entries from
     /// a seq on, or, with 0, before whatever there is.
     untold: VecDeque<u64>,
-    /// What it never gets of what was here before, in this channel or another one
-    /// of this name: the first and the last seq.
+    /// What it never gets of what was here before: the first and the last seq.
     pub(super) lost: Option<(u64, u64)>,
+    /// The same of an earlier channel of this name.
+    pub(super) forgone: Option<Forgone>,
 }
 
 impl Extra {
     /// There is nothing in it.
     fn is_empty(&self) -> bool {
-        let Extra { is_ranked, part, heard, returns, untold, lost } = self;
+        let Extra { is_ranked, part, heard, returns, untold, lost, forgone } = self;
         !(*is_ranked || *returns || part.is_some() || heard.is_some() || lost.is_some())
             && untold.is_empty()
+            && forgone.is_none()
     }
 }
 
@@ -166,9 +168,8 @@ impl Subscription {
     /// Reads on; what is to be written goes to the batch. Whether there is more.
     fn read(&mut self, slot: u32, batch: &mut Batch, gaps: &mut u64) -> bool {
         batch.wanted = None;
-        if let Some((from, to)) = self.extra.as_mut().and_then(|extra| extra.lost.take()) {
-            batch.frames.push(Frame::Gap { channel: self.channel.name().clone(), from, to });
-            *gaps += 1;
+        if let Some(extra) = &mut self.extra {
+            extra.tell_what_is_lost(&self.channel, &self.member, &mut batch.frames, gaps);
         }
         let room = (PIECES_MAX - batch.pieces.len(), BYTES_MAX.saturating_sub(batch.bytes).max(1));
         let mut reading = std::mem::take(&mut batch.reading);
@@ -264,6 +265,12 @@ impl Subscription {
             batch.bytes += range.len();
             batch.pieces.push(Piece { chunk, range, number, slot, rank, shape: None, own: None });
         }
+    }
+
+    /// The rank with which it left a channel that was dropped, as far as it knows.
+    pub(super) fn rank_at_end(&self) -> Option<u32> {
+        let had_rank = !self.member.is_observer() && self.member.joined < self.member.end();
+        had_rank.then_some(self.rank)
     }
 
     /// Whether it has left and got all that is due to it. `dropped` is the seq
@@ -363,13 +370,12 @@ impl Session {
         let Some(place) = self.subscriptions.get_mut(slot as usize) else { return };
         let Some(subscription) = place.take() else { return };
         self.unlisten(&subscription);
-        let Subscription { channel, member, rank, .. } = subscription;
+        let rank = subscription.rank_at_end();
+        let Subscription { channel, member, .. } = subscription;
         let succession = self.extra.get_mut().map(|parts| &mut parts.succession);
         self.queue.extend(succession.and_then(|order| order.ended(channel.name(), slot)));
         // Who had left before that has been told so.
         if let Some(seq) = batch.reading.dropped.filter(|seq| *seq == member.end()) {
-            let had_rank = !member.is_observer() && member.joined < seq;
-            let rank = had_rank.then_some(rank);
             let (channel, who) = (channel.name().clone(), self.name.clone());
             let reason = Departure::Dropped;
             batch.frames.push(Frame::Left { channel, seq, member: who, rank, reason });

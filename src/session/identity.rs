@@ -5,7 +5,7 @@ use super::deliver::Subscription;
 use super::succession::Succession;
 use super::{Caused, PROTOCOL_VERSION, Session};
 use crate::broker::channel::Return;
-use crate::broker::{Claim, Keys, Parked, Place};
+use crate::broker::{Adoption, Claim, Keys, Parked, Place};
 use crate::error::{Close, Code, Fault};
 use crate::reply::{Line, Reply};
 use crate::sync::lock;
@@ -190,18 +190,23 @@ impl Session {
             self.extra.parts().keys = keys;
         }
         let seen: HashMap<&str, u64> = hello.seen.iter().map(|(c, seq)| (&**c, *seq)).collect();
-        let (mut channels, mut missed, mut rank) = (0_u64, 0, None);
+        let (mut missed, mut rank) = (0, None);
         for place in &places {
             let name = place.channel.name();
             let seen = seen.get(&**name).copied().unwrap_or_else(|| place.member.seen());
             let back = self.broker.return_to(&self.client, place, seen, now_ms);
-            channels += u64::from(!back.adopted.member.has_left());
             missed += back.missed;
             if self.current.as_ref() == Some(name) {
                 rank = back.standing.map(|standing| standing.rank);
             }
             self.take_place(place, back);
         }
+        // What has come meanwhile, by its patterns.
+        let adopted = self.client.mailbox.take_adopted();
+        missed += adopted.iter().map(Adoption::missed).sum::<u64>();
+        self.adopt_all(adopted);
+        let subscriptions = lock(&self.client.subscriptions).all();
+        let channels = subscriptions.iter().filter(|(_, member)| !member.has_left()).count();
         self.renew_patterns();
         let line = self.introduction(true).with("channels", channels).with("missed", missed);
         rank.map_or(line.clone(), |rank| line.with("rank", rank)).into()
@@ -260,6 +265,8 @@ impl Session {
         // What was made up for a client that has nothing to come back to is not
         // worth keeping.
         let has_nothing = places.is_empty() && self.commands == 0 && keys.is_none() && !has_jobs;
+        // A pattern is something to come back to, though nothing matches it yet.
+        let has_nothing = has_nothing && lock(&client.subscriptions).is_empty();
         if has_nothing && !identity.is_some_and(|identity| identity.asked) {
             return self.broker.leave(&client, None, reason, now_ms);
         }

@@ -72,6 +72,8 @@ impl Desk {
                 return Some(delivery);
             }
             match self.resident.take_event()? {
+                // It is told once, when it has gone.
+                event if self.resident.is_own_end(&event) => {}
                 Event::Entries(excerpt) => *begun = Some(excerpt).filter(|e| !e.range.is_empty()),
                 Event::Frame(frame) => return Some(alone(&frame)),
             }

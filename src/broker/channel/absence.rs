@@ -2,6 +2,7 @@
 //! for them, and how they come back.
 
 use super::{Channel, Standing, State};
+use crate::broker::mailbox::Forgone;
 use crate::broker::member::{Adopted, Member};
 use crate::error::{Code, Fault};
 use crate::log::Departure;
@@ -111,8 +112,13 @@ impl Channel {
     }
 
     /// Nobody reads for this member until its session is resumed: nobody waits
-    /// for it either.
-    pub fn stop_reading(&self, member: &Member) {
+    /// for it either. If it may be, what was not sent yet is kept.
+    pub fn stop_reading(&self, member: &Member, may_return: bool) {
+        let state = self.lock();
+        if may_return && member.kept().is_none() && self.present(&state, member).is_ok() {
+            member.keep_from(Some(member.position()));
+        }
+        drop(state);
         member.stop_reading();
         self.progressed(member);
     }
@@ -130,8 +136,7 @@ impl Channel {
         let rank = state.rank_at(member, cursor.chunk);
         let is_here = self.present(&state, member).is_ok();
         let standing = state.standing(member.key).filter(|_| is_here && !member.is_observer());
-        let first_kept = state.first_kept().min(member.end().saturating_add(1));
-        let missed = first_kept.saturating_sub(seen + 1);
+        let missed = state.missed_by(member, seen + 1);
         let (channel, member, next_seq) = (self.clone(), member.clone(), seen + 1);
         let adopted = Adopted { channel, member, cursor, next_seq, rank, lost: None };
         Return { adopted, standing, missed }
@@ -165,9 +170,17 @@ impl Channel {
         self.lock().log.head()
     }
 
-    /// How many entries from this seq on are gone.
-    pub fn missed_from(&self, seq: u64) -> u64 {
-        self.lock().first_kept().saturating_sub(seq)
+    /// How many entries from this seq on a member does not get, for they are gone.
+    pub fn missed_by(&self, member: &Member, seq: u64) -> u64 {
+        self.lock().missed_by(member, seq)
+    }
+
+    /// What a member that has left never gets if it reads no more, from this seq on.
+    pub fn forgone(&self, member: &Member, from: u64, rank: Option<u32>) -> Forgone {
+        let end = member.end();
+        let dropped = self.lock().extra.dropped().filter(|seq| *seq == end);
+        let last = end - u64::from(dropped.is_some());
+        Forgone { entries: (from <= last).then_some((from, last)), dropped, rank }
     }
 
     /// A member has everything up to this seq; what comes after it is kept in
@@ -190,5 +203,11 @@ impl Channel {
             member.keep_from(Some(state.log.seek(seq + 1).chunk));
         }
         Ok(())
+    }
+}
+
+impl State {
+    fn missed_by(&self, member: &Member, seq: u64) -> u64 {
+        self.first_kept().min(member.end().saturating_add(1)).saturating_sub(seq)
     }
 }
