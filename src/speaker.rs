@@ -195,6 +195,15 @@ impl Speaker {
         .await
     }
 
+    /// Waits as one has to who is about to publish to a channel.
+    pub async fn room_in(&self, channel: &str) {
+        let Ok(channel) = self.broker.channel(channel) else { return };
+        let has_to_wait = self.session().has_to_wait(&channel);
+        if has_to_wait {
+            self.room().await;
+        }
+    }
+
     /// Waits as a publisher has to, while a live member is a whole log behind.
     pub async fn room(&self) {
         self.until(|session| if session.may_read() { Poll::Ready(()) } else { Poll::Pending })

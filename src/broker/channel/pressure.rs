@@ -3,8 +3,10 @@
 //! The log keeps what is asked for as history and what its members have not
 //! got yet, up to a bound in bytes. Beyond that, history gives way, and so do
 //! members that have made no progress for the stall time: they will find a gap.
-//! For a member that does make progress, publishers wait instead: their
-//! sockets are not read until every such member is down to half a log behind.
+//! For a member that does make progress, publishers wait instead: what they say
+//! is not heard until every such member is down to half a log behind. Who comes
+//! anew waits before it appends anything, so that the log is bounded by what
+//! those append at once who find the gate open.
 //!
 //! # How it works
 //! Looking at every member's position is O(members), so it is done only when
@@ -61,6 +63,8 @@ pub(super) struct Pressure {
     /// The log's weight at which to look again what of it can go, if that is more
     /// than [`LOOK_BYTES_MIN`].
     look_bytes: usize,
+    /// Somebody looks whether those who hold publishers up have stalled.
+    stall_watched: bool,
 }
 
 /// Since when a publisher waits: the next time that all are woken, it is.
@@ -301,21 +305,37 @@ impl Channel {
         self.open(state);
     }
 
+    /// Somebody is to look whether those who hold publishers up have stalled;
+    /// whether nobody does. For the disk nobody looks: it has no time of its own.
+    pub fn watch_stall(&self) -> bool {
+        if self.is_durable() {
+            return false;
+        }
+        let mut state = self.lock();
+        !std::mem::replace(&mut state.extra.parts().pressure.stall_watched, true)
+    }
+
     /// Waits no longer for those who have stalled; whether someone else still
-    /// holds publishers up.
+    /// holds publishers up. If not, nobody looks any more.
     pub fn pass_stalled(&self, now_ms: u64) -> bool {
         let mut state = self.lock();
-        if !self.is_held_up() || self.is_durable() {
-            return self.is_held_up();
+        if self.is_held_up() && !self.is_durable() {
+            self.open_for_stalled(&mut state, now_ms);
         }
+        if let Some(extra) = state.extra.get_mut() {
+            extra.pressure.stall_watched = self.is_held_up();
+        }
+        self.is_held_up()
+    }
+
+    fn open_for_stalled(&self, state: &mut State, now_ms: u64) {
         let State { log, seats, .. } = &*state;
         let stalled = seats.iter().filter(|member| self.has_stalled(log, member, now_ms));
         let passed = stalled.filter(|member| member.holds_up(false)).count();
         let pressure = &mut state.extra.parts().pressure;
         pressure.holding_up -= passed;
         if pressure.holding_up == 0 {
-            self.open(&mut state);
+            self.open(state);
         }
-        self.is_held_up()
     }
 }
