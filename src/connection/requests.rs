@@ -240,12 +240,7 @@ impl<'a> Batch<'a> {
 
     /// Publishes what was taken, unless the client has to wait before: then it is
     /// to be read again.
-    fn publish(
-        &mut self,
-        session: &mut Session,
-        outgoing: &mut Outgoing,
-        now_ms: u64,
-    ) -> Poll<()> {
+    fn publish(&mut self, session: &mut Session, outgoing: &mut Outgoing, now_ms: u64) -> Poll<()> {
         if self.payloads.is_empty() {
             return Poll::Ready(());
         }

@@ -158,11 +158,53 @@ impl Session {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::broker::Broker;
+    use crate::broker::{Broker, Slots};
     use crate::config::Config;
     use crate::error::Close;
     use crate::request::Start;
+    use crate::sync::lock;
     use crate::wire::text::TextEncoder;
+    use std::sync::Mutex;
+    use std::task::Wake;
+
+    /// Who is the `number`th in a row, and puts that down when it is woken.
+    struct Woken(usize, Arc<Mutex<Vec<usize>>>);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            lock(&self.1).push(self.0);
+        }
+    }
+
+    /// One that fills the log whenever it is open does not keep others from ever
+    /// getting their turn.
+    #[test]
+    fn who_has_waited_in_vain_is_woken_first() {
+        let config = Config { log_bytes: 10_000, ..Config::default() };
+        let broker = Broker::open(config, Box::new(TextEncoder)).unwrap();
+        let come = || {
+            let client = broker.enter("127.0.0.1:1".parse().unwrap(), "text");
+            Session::new(broker.clone(), client)
+        };
+        let (mut quick, mut patient, woken) = (come(), come(), Arc::default());
+        let payloads = [Payload::Plain(&[b'x'; 20_000])];
+        for round in 0..2 {
+            let mut slow = come();
+            slow.sub("c", Start::Now, true, true, false, 0).unwrap();
+            assert!(quick.may_read());
+            quick.publish("c", None, &payloads, 0).unwrap();
+            for (number, waits) in [&mut quick, &mut patient].into_iter().enumerate() {
+                // The one has published, the other would like to.
+                assert!(round > 0 || waits.try_publish("c", &payloads, 0).is_pending());
+                waits.client.mailbox.take(&mut Slots::new(), true);
+                waits.register(&Arc::new(Woken(number, Arc::clone(&woken))).into());
+                assert!(!waits.may_read());
+            }
+            slow.end(Close::Quit, 0);
+        }
+        assert_eq!(*lock(&woken), [0, 1, 1, 0]);
+        assert!(patient.may_read() && patient.try_publish("c", &payloads, 0).is_ready());
+    }
 
     #[test]
     fn who_publishes_to_several_channels_waits_for_all_of_them() {

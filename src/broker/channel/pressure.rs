@@ -52,14 +52,14 @@ impl Gate {
 /// Who waits for whom, and when to look at what can go.
 #[derive(Debug, Default)]
 pub(super) struct Pressure {
-    /// Publishers that wait.
-    waiting: Vec<Arc<Client>>,
+    /// Publishers that wait, and since which round.
+    waiting: Vec<(u64, Arc<Client>)>,
     /// How many members hold them up.
     holding_up: usize,
     /// Where the gate was closed last: the chunk that those must pass.
     closed_at: u64,
     /// How often those who waited have been woken.
-    round: Round,
+    round: u64,
     /// The log's weight at which to look again what of it can go, if that is more
     /// than [`LOOK_BYTES_MIN`].
     look_bytes: usize,
@@ -67,9 +67,13 @@ pub(super) struct Pressure {
     stall_watched: bool,
 }
 
-/// Since when a publisher waits: the next time that all are woken, it is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Round(u64);
+/// Since when a publisher waits, and since when it will be woken the next time that
+/// all are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Round {
+    first: u64,
+    last: u64,
+}
 
 impl Channel {
     /// Whether publishers have to wait.
@@ -92,8 +96,10 @@ impl Channel {
             return false;
         }
         let pressure = &mut state.extra.parts().pressure;
-        if since.replace(pressure.round) != Some(pressure.round) {
-            pressure.waiting.push(publisher.clone());
+        let last = pressure.round;
+        let first = since.map_or(last, |since| since.first);
+        if since.replace(Round { first, last }).is_none_or(|before| before.last != last) {
+            pressure.waiting.push((first, publisher.clone()));
         }
         true
     }
@@ -270,8 +276,12 @@ impl Channel {
     pub(super) fn open(&self, state: &mut State) {
         self.gate.close(false);
         let Some(extra) = state.extra.get_mut() else { return };
-        extra.pressure.round.0 += 1;
-        for publisher in std::mem::take(&mut extra.pressure.waiting) {
+        extra.pressure.round += 1;
+        let mut waiting = std::mem::take(&mut extra.pressure.waiting);
+        // Who has waited in vain before is the first to look: whoever fills the log in
+        // one read would be the first again, and the others never.
+        waiting.sort_by_key(|(first, _)| *first);
+        for (_, publisher) in waiting {
             publisher.mailbox.wake();
         }
     }

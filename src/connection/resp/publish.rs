@@ -36,11 +36,7 @@ pub(super) const STREAM: Settings = Settings {
 impl Turn<'_> {
     /// If this is a message in its plainest form, it is put behind those that it
     /// can be published with; whether it is. Not while those have to wait.
-    pub(super) fn batch<'a>(
-        &mut self,
-        words: Args<'_, 'a>,
-        batch: &mut Batch<'a>,
-    ) -> Poll<bool> {
+    pub(super) fn batch<'a>(&mut self, words: Args<'_, 'a>, batch: &mut Batch<'a>) -> Poll<bool> {
         let (verb, channel, payload) = match *words {
             [name, channel, data] if is(name, b"PUBLISH") || is(name, b"SPUBLISH") => {
                 ("publish", channel, payload(data))
@@ -71,8 +67,7 @@ impl Turn<'_> {
         }
         let settings = (batch.verb == "xadd").then_some(STREAM);
         let channel = String::from_utf8_lossy(batch.channel);
-        let published =
-            ready!(self.session.try_publish(&channel, &batch.payloads, self.now_ms));
+        let published = ready!(self.session.try_publish(&channel, &batch.payloads, self.now_ms));
         self.appended(published, &channel, &batch.payloads, settings, batch.verb);
         batch.payloads.clear();
         Poll::Ready(())
