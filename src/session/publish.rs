@@ -187,7 +187,8 @@ mod tests {
             Session::new(broker.clone(), client)
         };
         let (mut quick, mut patient, woken) = (come(), come(), Arc::default());
-        let payloads = [Payload::Plain(&[b'x'; 20_000])];
+        let text = vec![b'x'; 20_000];
+        let payloads = [Payload::Plain(&text)];
         for round in 0..2 {
             let mut slow = come();
             slow.sub("c", Start::Now, true, true, false, 0).unwrap();
