@@ -194,6 +194,15 @@ impl Speaker {
         answer
     }
 
+    /// Waits as one has to who is about to publish to a channel.
+    pub async fn room_in(&self, channel: &str) {
+        let Ok(channel) = self.broker.channel(channel) else { return };
+        let has_to_wait = self.session().has_to_wait(&channel);
+        if has_to_wait {
+            self.room().await;
+        }
+    }
+
     /// Waits as a publisher has to, while a live member is a whole log behind. Who
     /// has gone publishes no more, and need not.
     pub async fn room(&self) {

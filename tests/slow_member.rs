@@ -179,6 +179,92 @@ fn who_has_to_wait_as_a_publisher_is_not_silent() {
     carol.nothing_else();
 }
 
+/// Whoever publishes has to wait, in every dialect, also who has only just come: it
+/// has filled nothing, but it would.
+#[test]
+fn who_comes_anew_waits_with_those_who_are_there() {
+    let broker = Broker::with(|config| {
+        config.log_bytes = LOG_BYTES;
+        config.stall = Duration::from_secs(3_600);
+    });
+    let mut boss = broker.member("boss", "ops");
+    let mut sloth = sloth(&broker);
+    boss.expect("join ops 2 sloth 1");
+    let (mut publisher, mut watcher) = (publisher(&broker), broker.client("watcher"));
+    let mut row = || {
+        let row = watcher.ask("info ops", "channel ops *");
+        watcher.expect("ok info ops");
+        row
+    };
+    let (mut plain, mut keyed) = (broker.connect("plain"), broker.connect("keyed"));
+    let (mut redis, mut skipping) = (broker.redis("redis"), broker.redis("skipping"));
+    thread::scope(|scope| {
+        scope.spawn(|| flood(&mut publisher, 0, FLOOD));
+        support::eventually("the log is full, and the publisher waits", || {
+            let before = row();
+            thread::sleep(Duration::from_millis(200));
+            let full: usize = field(&before, "bytes").parse().expect("a number");
+            full >= LOG_BYTES && row() == before
+        });
+        let before = row();
+        plain.send("ping\npub ops new\nping\npub ops new");
+        keyed.send("pub --key k ops new");
+        boss.send("cmd ops go");
+        redis.send("PUBLISH ops new");
+        skipping.send("CLIENT REPLY SKIP");
+        skipping.send("PUBLISH ops new");
+        skipping.send("pub ops new");
+        let post = |path, json| broker.web().post(path, json).expect(201, "*");
+        scope.spawn(move || post("/v1/channels/ops/messages", r#"{"data":"new"}"#));
+        plain.expect("ok ping *");
+        thread::sleep(Duration::from_millis(500));
+        assert_eq!(row(), before, "nobody has come through");
+        // Both are waited for: they read everything.
+        scope.spawn(|| (0..FLOOD + 7).for_each(|_| drop(boss.until("msg ops * * *"))));
+        (3..FLOOD + 11).for_each(|seq| drop(sloth.expect(&format!("* ops {seq} *"))));
+    });
+    plain.expect_all(&["ok pub ops *", "ok ping *", "ok pub ops *"]);
+    keyed.expect("ok pub ops *");
+    redis.expect(":2");
+    skipping.expect("*");
+    plain.nothing_else();
+}
+
+/// Programs that come, say a message, wait for its reply and go: the log is bounded
+/// though none of them is ever there for long, and a reader that goes on loses
+/// nothing.
+#[test]
+fn who_comes_for_one_message_is_slowed_as_well() {
+    const EACH: usize = 75;
+    let broker = Broker::with(|config| {
+        config.log_bytes = LOG_BYTES;
+        config.stall = Duration::from_secs(15);
+    });
+    let mut watcher = broker.client("watcher");
+    watcher.ask("create ops", "ok create ops");
+    let mut reader = sloth(&broker);
+    let text = "x".repeat(50_000);
+    let mut most = 0;
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..EACH {
+                    let mut publisher = broker.connect("publisher");
+                    publisher.ask(&format!("pub ops {text}"), "ok pub ops *");
+                }
+            });
+        }
+        for seq in 2..4 * EACH + 2 {
+            thread::sleep(Duration::from_millis(15));
+            reader.expect(&format!("msg ops {seq} * x*"));
+            let row = watcher.ask("info ops", "channel ops *");
+            watcher.expect("ok info ops");
+            most = field(&row, "bytes").parse::<usize>().expect("a number").max(most);
+        }
+    });
+    assert!((LOG_BYTES..3 * LOG_BYTES).contains(&most), "the log has taken {most}");
+}
+
 /// Not even if it goes on talking: what it sends is no progress in what it
 /// reads. Here the stall time is long, so that to wait for it more than once or
 /// twice is to wait too long.

@@ -16,9 +16,15 @@ const CLOCK_SLEEP_MAX: Duration = Duration::from_secs(1);
 const SWEEP_MS: u64 = 30_000;
 
 impl Broker {
-    /// A publisher has to wait: see to it that it does not wait for the dead.
+    /// A publisher has to wait: see to it that it does not wait for the dead. One
+    /// timer serves all who wait.
     pub fn watch_stall(&self, channel: &Arc<Channel>, now_ms: u64) {
-        let at_ms = now_ms + millis(self.config.stall) + 1;
+        if channel.watch_stall() {
+            self.look_for_stalled(channel, now_ms + millis(self.config.stall) + 1);
+        }
+    }
+
+    fn look_for_stalled(&self, channel: &Arc<Channel>, at_ms: u64) {
         self.clock.set(at_ms, Timer::Stall(Arc::downgrade(channel)));
     }
 
@@ -48,7 +54,10 @@ impl Broker {
                     if let Some(channel) = channel.upgrade()
                         && channel.pass_stalled(now_ms)
                     {
-                        self.watch_stall(&channel, now_ms);
+                        // Some have begun to lag meanwhile: nobody waits for one of
+                        // them for more than half as long again.
+                        let half_ms = millis(self.config.stall) / 2;
+                        self.look_for_stalled(&channel, now_ms + half_ms + 1);
                     }
                 }
                 Timer::Lease(client) => {
@@ -143,7 +152,35 @@ mod tests {
     use crate::config::Config;
     use crate::payload::Payload;
     use crate::request::{Settings, Start};
+    use crate::session::Session;
     use crate::wire::text::TextEncoder;
+
+    /// However many wait, and however often.
+    #[test]
+    fn one_timer_looks_for_members_that_have_stalled() {
+        let config = Config { log_bytes: 10_000, ..Config::default() };
+        let stall_ms = millis(config.stall);
+        let broker = Broker::open(config, Box::new(TextEncoder)).unwrap();
+        let enter = || broker.enter(([127, 0, 0, 1], 0).into(), "text");
+        broker.create("ops", Settings::default(), 0).unwrap();
+        let (slow, channel) = (enter(), broker.channel("ops").unwrap());
+        let _sub = broker.subscribe(&slow, "ops", Start::Now, Role::Observer, true, 0).unwrap();
+        let mut waiting: Vec<_> = (0..10).map(|_| Session::new(broker.clone(), enter())).collect();
+        let now_ms = broker.now_ms();
+        for session in &mut waiting {
+            let text = "x".repeat(20_000);
+            session.publish("ops", None, &[Payload::Text(text.into())], now_ms).unwrap();
+            assert!(!session.may_read());
+        }
+        let is_stall = |timer: &Timer| matches!(timer, Timer::Stall(_));
+        let set = || std::iter::from_fn(|| broker.clock.next_due(u64::MAX)).filter(is_stall);
+        assert_eq!(set().count(), 1);
+        // Its time has come, and it is not set again.
+        assert!(!channel.pass_stalled(now_ms + 2 * stall_ms));
+        assert!(waiting.iter_mut().all(Session::may_read));
+        assert_eq!(set().count(), 0);
+        assert!(channel.watch_stall());
+    }
 
     #[test]
     fn what_nobody_reads_any_more_goes_though_nothing_is_appended() {

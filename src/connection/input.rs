@@ -97,8 +97,8 @@ impl Input {
     }
 
     /// Answers whole requests in `bytes`, for as long as there is room for replies in
-    /// `outgoing`. Gives
-    /// what is left over.
+    /// `outgoing`, and the client need not wait before it publishes. Gives what is
+    /// left over.
     ///
     /// # Errors
     /// Why the connection is to be closed.

@@ -231,7 +231,7 @@ impl Connection {
     }
 
     /// Whether whole requests are left over of what has been read: there was no
-    /// more room for replies, or one of them waits.
+    /// more room for replies, or one of them waits, be it for its turn to publish.
     fn has_more(&self) -> bool {
         let line_max = self.session.broker().config.max_line;
         !self.unfinished.is_empty() && self.input.has_whole(&self.unfinished, line_max)

@@ -11,6 +11,7 @@ use crate::wire::sniff;
 use crate::wire::spoken::{self, Asked, OwnedTag, Tag};
 use crate::wire::text;
 use std::borrow::Cow;
+use std::task::{Poll, ready};
 
 /// How a client speaks.
 #[derive(Debug, Default)]
@@ -70,7 +71,8 @@ impl Voice {
     }
 
     /// Answers whole lines in `bytes`, for as long as there is room for replies in
-    /// `outgoing`. Gives what is left over.
+    /// `outgoing`, and the client need not wait before it publishes. Gives what is
+    /// left over.
     ///
     /// # Errors
     /// Why the connection is to be closed.
@@ -85,17 +87,17 @@ impl Voice {
         let mut batch = Batch::new(self.format);
         let mut lines = Lines::new(bytes, line_max);
         // A short request may have a long reply: each is looked at by itself.
-        while outgoing.has_room()
-            && let Some(line) = lines.next()
-        {
+        while outgoing.has_room() {
+            let from = lines.rest();
+            let Some(line) = lines.next() else { break };
             if let Ok(line) = line
                 && batch.goes_on(line)
             {
                 continue;
             }
             let Asked { tag, request } = match line {
+                // There is no message before it: that would have been a beginning.
                 Ok(line) if !self.has_begun && self.is_http(line) => {
-                    batch.publish(session, outgoing, now_ms);
                     outgoing.answer(Err(not_http()), self.format, &[], session);
                     return Err(Close::Malformed);
                 }
@@ -107,19 +109,26 @@ impl Voice {
                 }
                 Err(TooLong) => Asked { tag: Tag::default(), request: Err(too_long(line_max)) },
             };
+            let ends_batch = match &request {
+                Ok(None) => false,
+                Ok(Some(Request::Pub(publish))) => !batch.takes(publish),
+                _ => true,
+            };
+            if ends_batch && batch.publish(session, outgoing, now_ms).is_pending() {
+                return Ok(batch.from);
+            }
             match request {
                 Ok(None) => {}
-                Ok(Some(Request::Pub(publish)))
-                    if publish.term.is_none() && publish.key.is_none() =>
-                {
-                    if !batch.takes(&publish) {
-                        batch.publish(session, outgoing, now_ms);
-                        batch.channel = publish.channel;
+                Ok(Some(Request::Pub(publish))) if is_plain(&publish) => {
+                    if ends_batch {
+                        (batch.from, batch.channel) = (from, publish.channel);
                     }
                     batch.push(publish.payload, tag, line.unwrap_or_default());
                 }
                 Ok(Some(request)) => {
-                    batch.publish(session, outgoing, now_ms);
+                    if session.has_to_wait_with(&request) {
+                        return Ok(from);
+                    }
                     self.answer(request, tag, outgoing, session, now_ms)?;
                     if session.is_awaiting() {
                         // The rest has to wait with it.
@@ -127,13 +136,12 @@ impl Voice {
                     }
                     batch.format = self.format;
                 }
-                Err(fault) => {
-                    batch.publish(session, outgoing, now_ms);
-                    outgoing.answer(Err(fault), self.format, &[tag], session);
-                }
+                Err(fault) => outgoing.answer(Err(fault), self.format, &[tag], session),
             }
         }
-        batch.publish(session, outgoing, now_ms);
+        if batch.publish(session, outgoing, now_ms).is_pending() {
+            return Ok(batch.from);
+        }
         if !outgoing.has_room() {
             return Ok(lines.rest());
         }
@@ -184,6 +192,8 @@ impl Voice {
 /// Messages that follow each other to the same channel: one append.
 struct Batch<'a> {
     format: Format,
+    /// The bytes from the line of the first one on.
+    from: &'a [u8],
     channel: Cow<'a, str>,
     /// How the line of the last message begins, up to its text, if that is plain
     /// text.
@@ -196,13 +206,15 @@ struct Batch<'a> {
 
 impl<'a> Batch<'a> {
     fn new(format: Format) -> Self {
-        let (channel, opening) = (Cow::Borrowed(""), &[][..]);
-        Batch { format, channel, opening, payloads: Vec::new(), tags: Vec::new() }
+        let (channel, from, opening) = (Cow::Borrowed(""), &[][..], &[][..]);
+        Batch { format, from, channel, opening, payloads: Vec::new(), tags: Vec::new() }
     }
 
     fn takes(&self, publish: &Publish<'_>) -> bool {
         let Some(first) = self.payloads.first() else { return false };
-        publish.channel == self.channel && publish.payload.is_json() == first.is_json()
+        is_plain(publish)
+            && publish.channel == self.channel
+            && publish.payload.is_json() == first.is_json()
     }
 
     /// Takes a line that begins as the one before, and is a plain message as well:
@@ -226,11 +238,13 @@ impl<'a> Batch<'a> {
         }
     }
 
-    fn publish(&mut self, session: &mut Session, outgoing: &mut Outgoing, now_ms: u64) {
+    /// Publishes what was taken, unless the client has to wait before: then it is
+    /// to be read again.
+    fn publish(&mut self, session: &mut Session, outgoing: &mut Outgoing, now_ms: u64) -> Poll<()> {
         if self.payloads.is_empty() {
-            return;
+            return Poll::Ready(());
         }
-        match session.publish(&self.channel, None, &self.payloads, now_ms) {
+        match ready!(session.try_publish(&self.channel, &self.payloads, now_ms)) {
             // Each message was a request of its own.
             Err(fault) => {
                 for at in 0..self.payloads.len() {
@@ -243,7 +257,13 @@ impl<'a> Batch<'a> {
         self.opening = &[];
         self.payloads.clear();
         self.tags.clear();
+        Poll::Ready(())
     }
+}
+
+/// Whether a message can be published together with others.
+fn is_plain(publish: &Publish<'_>) -> bool {
+    publish.term.is_none() && publish.key.is_none()
 }
 
 fn not_http() -> Fault {

@@ -84,6 +84,7 @@ impl Publisher<'_> {
     /// Publishes one message.
     async fn one(&self, objects: &[&[u8]]) -> Result<Answer, Problem> {
         let publish = self.message("the body", objects)?;
+        self.speaker.room_in(self.channel).await;
         let (reply, held) = {
             let mut session = self.speaker.session();
             let (reply, held) = self.put(&mut session, publish);
@@ -136,6 +137,7 @@ impl Publisher<'_> {
             let text = format!("a body has at most {MESSAGES_MAX} messages");
             return Err(Fault::new(Code::TooMany, text).into());
         }
+        self.speaker.room_in(self.channel).await;
         let mut outcomes: Vec<Outcome> = Vec::new();
         let mut run: Vec<Payload<'_>> = Vec::new();
         for line in lines {

@@ -94,6 +94,7 @@ impl Resident {
     /// # Errors
     /// As for `cmd`; `Code::Busy` while too many of its commands are open.
     pub async fn command(&self, request: Request<'_>) -> Result<u64, Fault> {
+        self.speaker.room_in(&self.channel).await;
         let (reply, held) = {
             let mut session = self.speaker.session();
             self.state().given.reserve()?;

@@ -6,7 +6,9 @@ use crate::broker::{Broker, Client};
 use crate::error::Fault;
 use crate::payload::Payload;
 use crate::reply::Reply;
+use crate::request::Request;
 use std::sync::Arc;
+use std::task::Poll;
 
 /// The channels for which a publisher has to wait.
 #[derive(Debug, Default)]
@@ -20,8 +22,10 @@ struct Wait {
 }
 
 impl HeldUp {
-    fn waits_for(&self, channel: &Arc<Channel>) -> bool {
-        self.0.iter().any(|wait| Arc::ptr_eq(&wait.channel, channel))
+    fn wait_for(&mut self, channel: &Arc<Channel>) {
+        if !self.0.iter().any(|wait| Arc::ptr_eq(&wait.channel, channel)) {
+            self.0.push(Wait { channel: channel.clone(), since: None });
+        }
     }
 
     /// The publisher is another one, who has yet to say that it waits.
@@ -62,6 +66,25 @@ impl Session {
         Ok((!self.quiet).then_some(published))
     }
 
+    /// Publishes messages in the same way, unless this client has to wait before:
+    /// then nothing is done. It is to be tried again when it may be read.
+    pub fn try_publish(
+        &mut self,
+        channel: &str,
+        payloads: &[Payload<'_>],
+        now_ms: u64,
+    ) -> Poll<Result<Option<Reply>, Fault>> {
+        let channel = match self.broker.channel(channel) {
+            Ok(channel) => channel,
+            Err(fault) => return Poll::Ready(Err(fault)),
+        };
+        if self.has_to_wait(&channel) {
+            return Poll::Pending;
+        }
+        let published = self.append(channel, None, payloads, |_| {}, now_ms);
+        Poll::Ready(published.map(|published| (!self.quiet).then_some(published)))
+    }
+
     /// The same, to the very channel that was found before: one that was made
     /// anew meanwhile is another one. `note` as for [`Channel::publish`].
     ///
@@ -88,7 +111,7 @@ impl Session {
     }
 
     /// Whether more requests may be read: not while a live member of a channel
-    /// that this client publishes to is a whole log behind.
+    /// that this client publishes to, or wants to, is a whole log behind.
     pub fn may_read(&mut self) -> bool {
         let Some(held_up) = &mut self.held_up else { return true };
         let (broker, client) = (&self.broker, &self.client);
@@ -102,12 +125,31 @@ impl Session {
         !is_held_up
     }
 
+    /// Whether this client has to wait before it appends anything to a channel;
+    /// then it may not be read until it is its turn. Others may be quicker by then:
+    /// it is to ask again.
+    pub fn has_to_wait(&mut self, channel: &Arc<Channel>) -> bool {
+        let is_held_up = channel.is_held_up();
+        if is_held_up {
+            self.held_up.get_or_insert_default().wait_for(channel);
+        }
+        is_held_up
+    }
+
+    /// The same before a request, if that is one that appends what the client says.
+    pub fn has_to_wait_with(&mut self, request: &Request<'_>) -> bool {
+        let name = match request {
+            Request::Pub(publish) => Some(&*publish.channel),
+            Request::Cmd { channel, .. } => channel.as_deref().or(self.current.as_deref()),
+            _ => None,
+        };
+        let channel = name.and_then(|name| self.broker.channel(name).ok());
+        channel.is_some_and(|channel| self.has_to_wait(&channel))
+    }
+
     pub(super) fn note_append(&mut self, channel: Arc<Channel>, held_up: bool) {
         if held_up {
-            let held_up = self.held_up.get_or_insert_default();
-            if !held_up.waits_for(&channel) {
-                held_up.0.push(Wait { channel: channel.clone(), since: None });
-            }
+            self.held_up.get_or_insert_default().wait_for(&channel);
         }
         self.touch(channel);
     }
@@ -116,11 +158,54 @@ impl Session {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::broker::Broker;
+    use crate::broker::{Broker, Slots};
     use crate::config::Config;
     use crate::error::Close;
     use crate::request::Start;
+    use crate::sync::lock;
     use crate::wire::text::TextEncoder;
+    use std::sync::Mutex;
+    use std::task::Wake;
+
+    /// Who is the `number`th in a row, and puts that down when it is woken.
+    struct Woken(usize, Arc<Mutex<Vec<usize>>>);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            lock(&self.1).push(self.0);
+        }
+    }
+
+    /// One that fills the log whenever it is open does not keep others from ever
+    /// getting their turn.
+    #[test]
+    fn who_has_waited_in_vain_is_woken_first() {
+        let config = Config { log_bytes: 10_000, ..Config::default() };
+        let broker = Broker::open(config, Box::new(TextEncoder)).unwrap();
+        let come = || {
+            let client = broker.enter("127.0.0.1:1".parse().unwrap(), "text");
+            Session::new(broker.clone(), client)
+        };
+        let (mut quick, mut patient, woken) = (come(), come(), Arc::default());
+        let text = vec![b'x'; 20_000];
+        let payloads = [Payload::Plain(&text)];
+        for round in 0..2 {
+            let mut slow = come();
+            slow.sub("c", Start::Now, true, true, false, 0).unwrap();
+            assert!(quick.may_read());
+            quick.publish("c", None, &payloads, 0).unwrap();
+            for (number, waits) in [&mut quick, &mut patient].into_iter().enumerate() {
+                // The one has published, the other would like to.
+                assert!(round > 0 || waits.try_publish("c", &payloads, 0).is_pending());
+                waits.client.mailbox.take(&mut Slots::new(), true);
+                waits.register(&Arc::new(Woken(number, Arc::clone(&woken))).into());
+                assert!(!waits.may_read());
+            }
+            slow.end(Close::Quit, 0);
+        }
+        assert_eq!(*lock(&woken), [0, 1, 1, 0]);
+        assert!(patient.may_read() && patient.try_publish("c", &payloads, 0).is_ready());
+    }
 
     #[test]
     fn who_publishes_to_several_channels_waits_for_all_of_them() {

@@ -3,8 +3,10 @@
 //! The log keeps what is asked for as history and what its members have not
 //! got yet, up to a bound in bytes. Beyond that, history gives way, and so do
 //! members that have made no progress for the stall time: they will find a gap.
-//! For a member that does make progress, publishers wait instead: their
-//! sockets are not read until every such member is down to half a log behind.
+//! For a member that does make progress, publishers wait instead: what they say
+//! is not heard until every such member is down to half a log behind. Who comes
+//! anew waits before it appends anything, so that the log is bounded by what
+//! those append at once who find the gate open.
 //!
 //! # How it works
 //! Looking at every member's position is O(members), so it is done only when
@@ -50,22 +52,28 @@ impl Gate {
 /// Who waits for whom, and when to look at what can go.
 #[derive(Debug, Default)]
 pub(super) struct Pressure {
-    /// Publishers that wait.
-    waiting: Vec<Arc<Client>>,
+    /// Publishers that wait, and since which round.
+    waiting: Vec<(u64, Arc<Client>)>,
     /// How many members hold them up.
     holding_up: usize,
     /// Where the gate was closed last: the chunk that those must pass.
     closed_at: u64,
     /// How often those who waited have been woken.
-    round: Round,
+    round: u64,
     /// The log's weight at which to look again what of it can go, if that is more
     /// than [`LOOK_BYTES_MIN`].
     look_bytes: usize,
+    /// Somebody looks whether those who hold publishers up have stalled.
+    stall_watched: bool,
 }
 
-/// Since when a publisher waits: the next time that all are woken, it is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Round(u64);
+/// Since when a publisher waits, and since when it will be woken the next time that
+/// all are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Round {
+    first: u64,
+    last: u64,
+}
 
 impl Channel {
     /// Whether publishers have to wait.
@@ -88,8 +96,10 @@ impl Channel {
             return false;
         }
         let pressure = &mut state.extra.parts().pressure;
-        if since.replace(pressure.round) != Some(pressure.round) {
-            pressure.waiting.push(publisher.clone());
+        let last = pressure.round;
+        let first = since.map_or(last, |since| since.first);
+        if since.replace(Round { first, last }).is_none_or(|before| before.last != last) {
+            pressure.waiting.push((first, publisher.clone()));
         }
         true
     }
@@ -271,8 +281,12 @@ impl Channel {
     pub(super) fn open(&self, state: &mut State) {
         self.gate.close(false);
         let Some(extra) = state.extra.get_mut() else { return };
-        extra.pressure.round.0 += 1;
-        for publisher in std::mem::take(&mut extra.pressure.waiting) {
+        extra.pressure.round += 1;
+        let mut waiting = std::mem::take(&mut extra.pressure.waiting);
+        // Who has waited in vain before is the first to look: whoever fills the log in
+        // one read would be the first again, and the others never.
+        waiting.sort_by_key(|(first, _)| *first);
+        for (_, publisher) in waiting {
             publisher.mailbox.wake();
         }
     }
@@ -306,21 +320,37 @@ impl Channel {
         self.open(state);
     }
 
+    /// Somebody is to look whether those who hold publishers up have stalled;
+    /// whether nobody does. For the disk nobody looks: it has no time of its own.
+    pub fn watch_stall(&self) -> bool {
+        if self.is_durable() {
+            return false;
+        }
+        let mut state = self.lock();
+        !std::mem::replace(&mut state.extra.parts().pressure.stall_watched, true)
+    }
+
     /// Waits no longer for those who have stalled; whether someone else still
-    /// holds publishers up.
+    /// holds publishers up. If not, nobody looks any more.
     pub fn pass_stalled(&self, now_ms: u64) -> bool {
         let mut state = self.lock();
-        if !self.is_held_up() || self.is_durable() {
-            return self.is_held_up();
+        if self.is_held_up() && !self.is_durable() {
+            self.open_for_stalled(&mut state, now_ms);
         }
+        if let Some(extra) = state.extra.get_mut() {
+            extra.pressure.stall_watched = self.is_held_up();
+        }
+        self.is_held_up()
+    }
+
+    fn open_for_stalled(&self, state: &mut State, now_ms: u64) {
         let State { log, seats, .. } = &*state;
         let stalled = seats.iter().filter(|member| self.has_stalled(log, member, now_ms));
         let passed = stalled.filter(|member| member.holds_up(false)).count();
         let pressure = &mut state.extra.parts().pressure;
         pressure.holding_up -= passed;
         if pressure.holding_up == 0 {
-            self.open(&mut state);
+            self.open(state);
         }
-        self.is_held_up()
     }
 }

@@ -183,7 +183,8 @@ impl Voice {
     }
 
     /// Answers all whole requests in `bytes`. Gives what is left over: the
-    /// beginning of one, or what came behind one that has to wait.
+    /// beginning of one, or what came behind one that has to wait, or what has to
+    /// wait before it is published.
     ///
     /// # Errors
     /// Why the connection is to be closed.
@@ -198,31 +199,38 @@ impl Voice {
         let (mut rest, mut words, mut batch) = (bytes, Vec::new(), Batch::default());
         let mut turn = Turn { voice: self, session, outgoing, now_ms };
         while !turn.voice.is_waiting() && !turn.session.is_awaiting() && turn.outgoing.has_room() {
+            batch.next = rest;
             match decode(rest, line_max, &mut words) {
                 Ok(Decoded::More) => break,
                 Ok(Decoded::Whole(length)) => {
                     rest = &rest[length..];
-                    if !words.is_empty() {
-                        turn.request(&words, &mut batch)?;
+                    if !words.is_empty() && turn.request(&words, &mut batch)?.is_pending() {
+                        return Ok(batch.from);
                     }
                 }
                 Ok(Decoded::Inline(length)) => {
                     let (line, behind) = rest.split_at(length);
                     rest = behind;
                     if !line.trim_ascii().is_empty() {
-                        turn.publish(&mut batch);
+                        if turn.publish(&mut batch).is_pending() {
+                            return Ok(batch.from);
+                        }
                         turn.fault(bad("a request is an array here: lines are for connections that begin with one"));
                     }
                 }
                 Err(fault) => {
-                    turn.publish(&mut batch);
+                    if turn.publish(&mut batch).is_pending() {
+                        return Ok(batch.from);
+                    }
                     let is_long = fault.code == Code::TooLong;
                     turn.fault(fault);
                     return Err(if is_long { Close::TooLong } else { Close::Malformed });
                 }
             }
         }
-        turn.publish(&mut batch);
+        if turn.publish(&mut batch).is_pending() {
+            return Ok(batch.from);
+        }
         Ok(rest)
     }
 }

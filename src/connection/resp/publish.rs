@@ -1,15 +1,21 @@
 //! Messages: those that follow each other to the same channel are one append.
 
-use super::turn::{Args, Turn};
+use super::turn::{Args, Turn, own_request};
 use crate::error::{Code, Fault};
 use crate::payload::Payload;
 use crate::reply::Reply;
 use crate::request::{Request, Settings};
 use crate::wire::resp::{fields, payload};
+use std::task::{Poll, ready};
 
 /// Messages that were read, and are to be published together.
 #[derive(Default)]
 pub(super) struct Batch<'a> {
+    /// The bytes from the request on that is looked at.
+    pub(super) next: &'a [u8],
+    /// The bytes from the first request on that has to be read again if it has to
+    /// wait.
+    pub(super) from: &'a [u8],
     channel: &'a [u8],
     /// `publish` or `xadd`.
     verb: &'static str,
@@ -29,8 +35,8 @@ pub(super) const STREAM: Settings = Settings {
 
 impl Turn<'_> {
     /// If this is a message in its plainest form, it is put behind those that it
-    /// can be published with.
-    pub(super) fn batch<'a>(&mut self, words: Args<'_, 'a>, batch: &mut Batch<'a>) -> bool {
+    /// can be published with; whether it is. Not while those have to wait.
+    pub(super) fn batch<'a>(&mut self, words: Args<'_, 'a>, batch: &mut Batch<'a>) -> Poll<bool> {
         let (verb, channel, payload) = match *words {
             [name, channel, data] if is(name, b"PUBLISH") || is(name, b"SPUBLISH") => {
                 ("publish", channel, payload(data))
@@ -39,30 +45,49 @@ impl Turn<'_> {
                 if is(name, b"XADD") && !pairs.is_empty() && pairs.len().is_multiple_of(2) =>
             {
                 // What is wrong with them is told on the long way.
-                let Ok(payload) = fields(pairs) else { return false };
+                let Ok(payload) = fields(pairs) else { return Poll::Ready(false) };
                 ("xadd", channel, payload)
             }
-            _ => return false,
+            _ => return Poll::Ready(false),
         };
         let first = batch.payloads.first();
         let fits = first.is_some_and(|first| first.is_json() == payload.is_json());
         if !fits || batch.channel != channel || batch.verb != verb {
-            self.publish(batch);
-            (batch.channel, batch.verb) = (channel, verb);
+            ready!(self.publish(batch));
+            (batch.from, batch.channel, batch.verb) = (batch.next, channel, verb);
         }
         batch.payloads.push(payload);
-        true
+        Poll::Ready(true)
     }
 
-    /// Publishes what has been collected.
-    pub(super) fn publish(&mut self, batch: &mut Batch<'_>) {
+    /// Publishes what has been collected, unless the client has to wait before.
+    pub(super) fn publish(&mut self, batch: &mut Batch<'_>) -> Poll<()> {
         if batch.payloads.is_empty() {
-            return;
+            return Poll::Ready(());
         }
         let settings = (batch.verb == "xadd").then_some(STREAM);
         let channel = String::from_utf8_lossy(batch.channel);
-        self.append(&channel, &batch.payloads, settings, batch.verb);
+        let published = ready!(self.session.try_publish(&channel, &batch.payloads, self.now_ms));
+        self.appended(published, &channel, &batch.payloads, settings, batch.verb);
         batch.payloads.clear();
+        Poll::Ready(())
+    }
+
+    /// Whether the client has to wait before a request that stands alone, because
+    /// that would publish something.
+    pub(super) fn has_to_wait(&mut self, words: Args<'_, '_>) -> bool {
+        let [verb, args @ ..] = words else { return false };
+        if let [channel, _, ..] = args
+            && [&b"PUBLISH"[..], b"SPUBLISH", b"XADD"].iter().any(|name| is(verb, name))
+        {
+            let channel = self.session.broker().channel(&String::from_utf8_lossy(channel));
+            return channel.is_ok_and(|channel| self.session.has_to_wait(&channel));
+        }
+        if !verb.starts_with(b"/") && !is(verb, b"pub") && !is(verb, b"cmd") {
+            return false;
+        }
+        own_request(&String::from_utf8_lossy(verb), args)
+            .is_ok_and(|request| self.session.has_to_wait_with(&request))
     }
 
     /// `PUBLISH` where it could not be put into a batch.
@@ -80,7 +105,20 @@ impl Turn<'_> {
         settings: Option<Settings>,
         verb: &'static str,
     ) {
-        let mut reply = self.session.publish(channel, None, payloads, self.now_ms);
+        let published = self.session.publish(channel, None, payloads, self.now_ms);
+        self.appended(published, channel, payloads, settings, verb);
+    }
+
+    /// Answers messages that were published, or could not be because there is no
+    /// such channel.
+    fn appended(
+        &mut self,
+        mut reply: Result<Option<Reply>, Fault>,
+        channel: &str,
+        payloads: &[Payload<'_>],
+        settings: Option<Settings>,
+        verb: &'static str,
+    ) {
         if reply.as_ref().is_err_and(|fault| fault.code == Code::NoChannel) {
             reply = self.append_to_missing(channel, payloads, settings);
         }

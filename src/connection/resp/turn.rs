@@ -12,6 +12,7 @@ use crate::wire::resp::Writer;
 use crate::wire::rules::bad;
 use crate::wire::spoken::Tag;
 use crate::wire::text;
+use std::task::Poll;
 
 /// What is needed to answer a request.
 pub(super) struct Turn<'t> {
@@ -26,6 +27,8 @@ pub(super) type Args<'w, 'a> = &'w [&'a [u8]];
 
 impl Turn<'_> {
     /// Answers a request. A message may wait in the batch for others that follow.
+    /// Pending if the client has to wait: from where the batch says it is to be
+    /// read again.
     ///
     /// # Errors
     /// Why the connection is to be closed.
@@ -33,12 +36,22 @@ impl Turn<'_> {
         &mut self,
         words: Args<'_, 'a>,
         batch: &mut Batch<'a>,
-    ) -> Result<(), Close> {
+    ) -> Result<Poll<()>, Close> {
         let skips = self.voice.skip == Skip::Next;
-        if !skips && !self.is_subscriber() && self.batch(words, batch) {
-            return Ok(());
+        if !skips && !self.is_subscriber() {
+            match self.batch(words, batch) {
+                Poll::Pending => return Ok(Poll::Pending),
+                Poll::Ready(true) => return Ok(Poll::Ready(())),
+                Poll::Ready(false) => {}
+            }
         }
-        self.publish(batch);
+        if self.publish(batch).is_pending() {
+            return Ok(Poll::Pending);
+        }
+        if self.has_to_wait(words) {
+            batch.from = batch.next;
+            return Ok(Poll::Pending);
+        }
         if skips {
             (self.voice.skip, self.outgoing.muted) = (Skip::This, true);
         }
@@ -49,7 +62,7 @@ impl Turn<'_> {
         if !self.voice.is_waiting() && !self.session.is_awaiting() {
             self.voice.unmute(self.outgoing);
         }
-        done.map_or(Ok(()), Err)
+        done.map_or(Ok(Poll::Ready(())), Err)
     }
 
     /// Whether the client has subscribed to something with version 2, in which
@@ -122,7 +135,7 @@ impl Turn<'_> {
 
     /// A request of the text dialect, with its words as they are.
     fn own_verb(&mut self, name: &str, args: Args<'_, '_>) -> Result<(), Fault> {
-        let verb = if name.starts_with('/') { name.to_owned() } else { name.to_ascii_lowercase() };
+        let verb = own_verb(name);
         if !table::is_own(&verb) {
             return Err(table::unknown(name));
         }
@@ -131,8 +144,7 @@ impl Turn<'_> {
                 "Can't execute '{verb}' with a subscription in version 2 of the protocol: say RANKED ON, or HELLO 3"
             )));
         }
-        let words = args.iter().map(|word| table::text(word).map(str::to_owned));
-        let request = text::request(&verb, words.collect::<Result<_, _>>()?)?;
+        let request = own_request(&verb, args)?;
         match &request {
             Request::Sub { observe: false, .. } => self.know_frames(),
             // Its result comes as a push, and to nobody else.
@@ -187,6 +199,17 @@ impl Turn<'_> {
     pub(super) fn wait(&mut self, waiting: Waiting) {
         self.voice.waiting = Some(waiting);
     }
+}
+
+/// A verb of the text dialect, as that has it.
+fn own_verb(name: &str) -> String {
+    if name.starts_with('/') { name.to_owned() } else { name.to_ascii_lowercase() }
+}
+
+/// A request of the text dialect, with its words as they are.
+pub(super) fn own_request(name: &str, args: Args<'_, '_>) -> Result<Request<'static>, Fault> {
+    let words = args.iter().map(|word| table::text(word).map(str::to_owned));
+    text::request(&own_verb(name), words.collect::<Result<_, _>>()?)
 }
 
 /// That a command has another number of words, in Redis' own words.
