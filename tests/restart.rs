@@ -184,7 +184,7 @@ fn positions_patterns_and_keys_survive() {
     bob.ask("sub x.1 --create", "ok sub x.1 rank=0 *");
     bob.ask("pub log 7", "ok pub log 7");
     let mut alice = second.connect("alice");
-    alice.ask(&format!("hello --session {SESSION}"), "ok hello name=alice * channels=1 missed=0");
+    alice.ask(&format!("hello --session {SESSION}"), "ok hello name=alice * channels=2 missed=0");
     // No echo, as before.
     let heard = alice.until("msg log 7 bob 7");
     assert!(heard.contains(&"msg log 4 bob 4".into()) && heard.contains(&"msg log 5 bob 5".into()));

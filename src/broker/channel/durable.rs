@@ -18,7 +18,7 @@ use crate::broker::member::Member;
 use crate::error::{Code, Fault};
 use crate::moment::Second;
 use crate::request::Settings;
-use crate::roster::Change;
+use crate::roster::{Change, Roster};
 use crate::store::{
     ChangeRecord, ChannelId, Extent, Handover, RankAt, RosterRecord, SEQS_RESERVED, Source, Store,
     Ticket,
@@ -26,10 +26,13 @@ use crate::store::{
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
-/// Changes of a roster that are not worth writing it in whole.
-const CHANGES_FEW: usize = 16;
 /// So many have been written that the roster is next.
 const WHOLE_NEXT: usize = usize::MAX / 2;
+
+/// Beyond so many changes a roster is written in whole: these are not worth that.
+fn changes_few(roster: &Roster) -> usize {
+    roster.len() as usize / 2 + 16
+}
 
 /// A channel's way to the store.
 #[derive(Debug)]
@@ -163,12 +166,11 @@ impl State {
 
     /// A change of the roster is about to be appended.
     pub(super) fn note_change(&mut self, change: Change) {
-        let few = self.changes_few();
         let Some(disk) = self.extra.disk_mut() else { return };
-        if !disk.durable && disk.handed.is_none() && disk.changes.len() > few {
+        if !disk.durable && disk.handed.is_none() && disk.changes.len() > changes_few(&self.roster)
+        {
             // While the store fails, they would pile up. The roster in whole says it all.
-            disk.changes.clear();
-            disk.changes_written = WHOLE_NEXT;
+            (disk.changes, disk.changes_written) = (Vec::new(), WHOLE_NEXT);
         }
         let seq = self.log.head() + 1;
         let newcomer = match change {
@@ -177,11 +179,6 @@ impl State {
         };
         let who = newcomer.map(|member| seat_record(member, seq));
         disk.changes.push((seq, ChangeRecord { change, who }));
-    }
-
-    /// Beyond so many changes the roster is written in whole.
-    fn changes_few(&self) -> usize {
-        self.roster.len() as usize / 2 + CHANGES_FEW
     }
 
     fn roster_record(&self) -> RosterRecord {
@@ -343,7 +340,7 @@ impl Source for Channel {
         let whole_roster = !is_cut
             && !is_over
             && changes > 0
-            && disk.changes_written.saturating_add(changes) > state.changes_few();
+            && disk.changes_written.saturating_add(changes) > changes_few(&state.roster);
         // What this commit confirms is written, whatever has become of the channel:
         // that it is over may get to the disk later, or not at all.
         if disk.durable || !is_over {
