@@ -47,11 +47,7 @@ fn changes_that_cannot_be_read_are_no_reason_to_write_nothing_more() {
 #[test]
 fn a_hole_is_read_over_and_a_lost_end_refused() {
     let dir = tempfile::tempdir().unwrap();
-    let (store, _) = open(dir.path());
-    let (id, ..) = store.create(record("c"));
-    let fake = Fake::new(id);
-    (0..10).for_each(|n| fake.append(n, n + 1, 1));
-    dirty(&store, &fake).wait().unwrap();
+    let (store, id, _) = filled(dir.path(), record("c"), 10);
     store.remove(Table::Entries, &record::key(id, 4));
     store.put(Table::Entries, &record::key(id, 5), b"nonsense".to_vec());
     store.sync().wait().unwrap();

@@ -5,11 +5,7 @@ use super::*;
 #[test]
 fn a_channel_that_was_dropped_leaves_only_where_it_ended() {
     let dir = tempfile::tempdir().unwrap();
-    let (store, _) = open(dir.path());
-    let (id, ..) = store.create(record("c"));
-    let fake = Fake::new(id);
-    (0..10).for_each(|n| fake.append(n, n + 1, 1));
-    dirty(&store, &fake).wait().unwrap();
+    let (store, id, fake) = filled(dir.path(), record("c"), 10);
     assert_eq!(store.drop_channel(fake.clone(), "c", 11).wait(), Ok(()));
     // Who still reads may go on.
     assert_eq!(fetch(&store, id, 1, 10, usize::MAX).chunks.len(), 10);
@@ -29,11 +25,8 @@ fn a_channel_that_was_dropped_leaves_only_where_it_ended() {
 #[test]
 fn of_a_channel_that_was_dropped_no_row_is_put_back() {
     let dir = tempfile::tempdir().unwrap();
-    let (store, _) = open(dir.path());
-    let (id, ..) = store.create(ChannelRecord { history: Some(10), ..record("c") });
-    let fake = Fake::new(id);
-    (0..3_000).for_each(|n| fake.append(n, n + 1, 1));
-    dirty(&store, &fake).wait().unwrap();
+    let record_of_c = ChannelRecord { history: Some(10), ..record("c") };
+    let (store, _, fake) = filled(dir.path(), record_of_c, 3_000);
     assert_eq!(store.drop_channel(fake.clone(), "c", 3_001).wait(), Ok(()));
     assert_eq!(store.all(Table::Extents), Ok(vec![]));
     let (brief, ..) = store.create(record("brief"));

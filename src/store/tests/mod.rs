@@ -132,6 +132,16 @@ fn dirty(store: &Store, fake: &Arc<Fake>) -> Ticket {
     store.dirty(fake.clone())
 }
 
+/// A new store with one channel, whose entries are on disk, each a chunk.
+fn filled(dir: &Path, record: ChannelRecord, entries: u64) -> (Store, ChannelId, Arc<Fake>) {
+    let (store, _) = open(dir);
+    let (id, ..) = store.create(record);
+    let fake = Fake::new(id);
+    (0..entries).for_each(|n| fake.append(n, n + 1, 1));
+    dirty(&store, &fake).wait().unwrap();
+    (store, id, fake)
+}
+
 fn fetch(store: &Store, channel: ChannelId, from: u64, to: u64, bytes_max: usize) -> Fetched {
     let (tx, rx) = mpsc::channel();
     let then = Box::new(move |fetched| tx.send(fetched).unwrap());
