@@ -144,6 +144,11 @@ fn a_slash_makes_a_command_of_this_line_and_no_other() {
 }
 
 #[test]
+fn the_next_line_is_written_while_one_is_on_its_way() {
+    check("the_next_line_is_written_meanwhile");
+}
+
+#[test]
 fn much_of_one_thing_leaves_room_for_the_others() {
     check("nothing_is_squeezed_out");
 }

@@ -45,7 +45,10 @@ function Create({ actions }) {
   const [name, setName] = useState("");
   const create = async (event) => {
     event.preventDefault();
-    if (name.trim() && (await actions.create(name.trim()))) setName("");
+    if (!name.trim()) return;
+    const creating = actions.create(name.trim());
+    setName("");
+    if (!(await creating)) setName((next) => next || name);
   };
   return html`<form class="create" onSubmit=${create}>
     <label class="unseen" for="create">Name of a new channel</label>

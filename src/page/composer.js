@@ -84,12 +84,14 @@ export function Composer({ watch, self, actions }) {
     event.preventDefault();
     if (!isReady) return;
     const recipient = members.includes(to) ? to : "";
-    const isSent = await (isCommand ? actions.command(recipient, line.words, members) : actions.publish(line.text));
-    if (isSent) {
-      setText("");
-      setTo("");
-    }
+    const sending = isCommand ? actions.command(recipient, line.words, members) : actions.publish(line.text);
+    // At once, so that the next line can be written while this one is on its way.
+    setText("");
+    setTo("");
     box.current?.focus();
+    if (await sending) return;
+    setText((next) => next || text);
+    setTo((next) => next || to);
   };
   const target = isCommand ? "Command to those ranked below you" : `Message to ${watch.chosen}`;
   const given = self.given.filter(({ channel }) => channel === watch.chosen).slice(0, SHOWN_MAX);

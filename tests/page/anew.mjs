@@ -137,6 +137,39 @@ export async function each_line_for_itself(address) {
   });
 }
 
+export async function the_next_line_is_written_meanwhile(address) {
+  const wire = await Wire.to(address);
+  const bob = await Member.join(address, "bob", "ops");
+  try {
+    await with_page(wire.address, { hash: "#ops" }, async (page) => {
+      const box = page.locator("#composer");
+      const holds = (line) => until(page, `the box holds ${line}`, (wanted) => document.getElementById("composer").value === wanted, line);
+      await joinAs(page, "yuki");
+      wire.holdUp();
+      await box.fill("first");
+      await page.keyboard.press("Enter");
+      await bob.expect(/^msg ops \d+ yuki first$/);
+      await holds("");
+      await box.fill("second");
+      wire.letThrough();
+      await shows(page, ".entry.msg", "first");
+      await page.keyboard.press("Enter");
+      await bob.expect(/^msg ops \d+ yuki second$/);
+      // What could not be sent is there again, unless something else has been written since.
+      await bob.ask("drop ops", /^ok drop/);
+      await shows(page, ".channel", "There is no channel of this name");
+      wire.holdUp();
+      await box.fill("third");
+      await page.keyboard.press("Enter");
+      await holds("");
+      wire.letThrough();
+      await holds("third");
+    });
+  } finally {
+    wire.close();
+  }
+}
+
 export async function what_others_say_is_kept(address) {
   const alice = await Member.join(address, "alice", "ops");
   await with_page(address, { hash: "#ops" }, async (page) => {

@@ -88,9 +88,10 @@ export class Member {
   }
 }
 
-/** A way to the broker that can be cut. */
+/** A way to the broker that can be cut, and on which the broker can be held up. */
 export class Wire {
   #sockets = new Set();
+  #answers = new Set();
   #server;
   #isCut = false;
   #target;
@@ -111,6 +112,7 @@ export class Wire {
         });
         one.pipe(other);
       }
+      wire.#answers.add([far, near]);
     });
     await new Promise((resolve) => wire.#server.listen(0, "127.0.0.1", resolve));
     wire.address = `127.0.0.1:${wire.#server.address().port}`;
@@ -121,6 +123,16 @@ export class Wire {
   cut() {
     this.#isCut = true;
     for (const socket of this.#sockets) socket.destroy();
+  }
+
+  /** What the broker says waits on its way. */
+  holdUp() {
+    for (const [far, near] of this.#answers) far.unpipe(near);
+  }
+
+  /** It comes. */
+  letThrough() {
+    for (const [far, near] of this.#answers) far.pipe(near);
   }
 
   /** It leads there again, or to another broker from now on. */
