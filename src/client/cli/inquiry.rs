@@ -1,5 +1,6 @@
-//! Jobs do not outlive their broker, though a session may: where one goes on,
-//! this client asks which of the jobs it waits for are still there.
+//! Jobs do not outlive their broker, though a session may, and what the broker
+//! has written to a connection that is lost it does not tell again: where a
+//! session goes on, this client asks which of the jobs it waits for are still there.
 
 use super::session::Session;
 use super::stage::{Due, Origin};
@@ -57,7 +58,10 @@ impl Session {
             *asked += 1;
             return self.outbox.say("jobs", Origin::Own);
         }
-        let text = format!("{} jobs have no result: the broker was started anew", missing.len());
+        let text = format!(
+            "{} jobs have no result: they ended with their broker, or while the connection was lost",
+            missing.len()
+        );
         for job in missing.drain() {
             self.due.remove(&Due::Job(job));
         }
