@@ -13,7 +13,7 @@ use ranked_broker::server::Server;
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::time::Duration;
-use support::{Child, eventually};
+use support::{Child, Dialogue, Web, eventually};
 
 /// The messages up to and including `end`.
 fn messages(frames: &mut Frames) -> Vec<String> {
@@ -275,7 +275,7 @@ fn nobody_waits_for_jobs_that_ended_with_their_broker() {
     let data = tempfile::tempdir().unwrap();
     let err = script_whose_broker_is_killed(&["--data", data.path().to_str().unwrap()]);
     assert!(err.contains("resumed session="), "{err}");
-    assert!(err.contains("1 jobs have no result: the broker was started anew"), "{err}");
+    assert!(err.contains("1 jobs have no result: they ended with their broker"), "{err}");
 }
 
 /// It ended with 0.
@@ -316,6 +316,7 @@ fn script_whose_broker_is_killed(settings: &[&str]) -> String {
 #[test]
 fn jobs_that_ended_meanwhile_have_their_results() {
     let server = Child::with(&["--allow-url", "127.0.0.1/32"]);
+    let web = Web::of(server.addr(), Dialogue::default());
     let wire = Wire::to(server.addr().port());
     let state = tempfile::tempdir().unwrap();
     for _ in 0..10 {
@@ -326,6 +327,10 @@ fn jobs_that_ended_meanwhile_have_their_results() {
         script.expect("job");
         drop(script.stdin.take());
         wire.cut();
+        // What is told before the broker knows of it goes the way of the wire.
+        eventually("the broker knows", || {
+            web.get("/metrics").body.contains("\nbroker_sessions_away 1\n")
+        });
         drop(one);
         script.expect("resumed session=");
         drop(silent);

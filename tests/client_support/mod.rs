@@ -75,6 +75,9 @@ pub struct Running {
     pub stdin: Option<ChildStdin>,
     lines: mpsc::Receiver<(bool, String)>,
     seen: Vec<(bool, String)>,
+    /// How many of them are behind what was waited for last on standard error, and on
+    /// standard output: which of the two is read first is left to chance.
+    passed: [usize; 2],
 }
 
 impl Running {
@@ -87,25 +90,29 @@ impl Running {
         std::thread::spawn(move || read(out, true, &out_tx));
         std::thread::spawn(move || read(err, false, &tx));
         let stdin = child.stdin.take();
-        Running { child, stdin, lines, seen: Vec::new() }
+        Running { child, stdin, lines, seen: Vec::new(), passed: [0; 2] }
     }
 
     pub fn send(&mut self, line: &str) {
         writeln!(self.stdin.as_mut().unwrap(), "{line}").unwrap();
     }
 
-    /// Waits for a line that holds this text.
+    /// Waits for a line that holds this text, behind the last one on the same output.
     pub fn expect(&mut self, text: &str) -> String {
         let deadline = Instant::now() + DEADLINE;
+        let mut at = self.passed.into_iter().min().unwrap_or(0);
         loop {
+            if let Some((out, line)) = self.seen.get(at) {
+                at += 1;
+                if at > self.passed[usize::from(*out)] && line.contains(text) {
+                    self.passed[usize::from(*out)] = at;
+                    return line.clone();
+                }
+                continue;
+            }
             let left = deadline.saturating_duration_since(Instant::now());
             match self.lines.recv_timeout(left) {
-                Ok((out, line)) => {
-                    self.seen.push((out, line.clone()));
-                    if line.contains(text) {
-                        return line;
-                    }
-                }
+                Ok(line) => self.seen.push(line),
                 Err(e) => panic!("no {text:?} came ({e}) after {:#?}", self.seen),
             }
         }

@@ -216,7 +216,8 @@ fn nobody_waits_for_a_store_that_has_failed() {
     assert!(channel.holds_up(publisher, &mut None));
     channel.settled(None);
     assert!(!channel.holds_up(publisher, &mut None));
+    let pending = channel.pending().unwrap();
     scene.go_on.send(()).unwrap();
-    channel.pending().unwrap().wait().unwrap();
+    pending.wait().unwrap();
     scene.store.close(vec![]);
 }
