@@ -43,8 +43,9 @@ pub fn browser(arguments: &str) -> Terminal {
 }
 
 pub fn try_it(part: &mut Part) {
-    part.excuse("cargo install --path .", "it makes a release build; the programs are here");
-    let mut broker = Terminal::run(&part.next("sh"));
+    part.excuse("cargo run --release", "it makes a release build; the programs are here");
+    part.excuse("cargo install --path .", "the same");
+    let mut broker = Terminal::script("broker");
     broker.shows("broker … listening on 127.0.0.1:7700");
     session(&part.next("sh"), Some(part.next("text")));
 }
