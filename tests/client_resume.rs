@@ -286,17 +286,49 @@ fn jobs_that_ended_with_their_session_have_no_result() {
     assert!(err.contains("1 commands or jobs have no result"), "{err}");
 }
 
+/// A broker on this port, with these settings.
+fn broker_on(port: &str, settings: &[&str]) -> Child {
+    let mut child = Child::run(&[&["127.0.0.1", port], settings].concat());
+    assert!(child.listens(), "it listens");
+    child
+}
+
+/// Nor for results of commands: the broker that was started anew does not know
+/// of them.
+#[test]
+fn nobody_waits_for_results_of_commands_that_ended_with_their_broker() {
+    let (data, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let settings = ["--data", data.path().to_str().unwrap()];
+    let mut first = broker_on("0", &settings);
+    let port = first.addr().port();
+    let mut script = client(state.path(), port, &["--session", "--reconnect"]);
+    script.send("create c --hold 60\nsub c");
+    script.expect("ok sub c");
+    let options = || Options::new().session(Ticket::fresh()).pause_max(Duration::from_millis(10));
+    let (bob, _bobs) = wait(options().connect("127.0.0.1", port)).unwrap();
+    let (carol, _carols) = wait(options().connect("127.0.0.1", port)).unwrap();
+    wait(bob.subscribe("c")).unwrap();
+    wait(carol.subscribe("c")).unwrap();
+    let issued = wait(bob.command("c", "wait", &[])).unwrap();
+    script.send("cmd c --timeout 1 wait");
+    script.expect("ok cmd c");
+    drop(script.stdin.take());
+    first.kill();
+    let _second = broker_on(&port.to_string(), &settings);
+    let (_, err, code) = script.finish();
+    assert!(err.contains("resumed session="), "{err}");
+    assert!(err.contains("1 commands have no result: they ended with their broker"), "{err}");
+    assert_eq!(code, 1, "{err}");
+    assert!(matches!(wait(issued.results()), Err(ranked_broker::client::Error::Lost)));
+}
+
 /// What a script says whose broker, with these settings, is killed while a job
 /// of its runs, and started again.
 fn script_whose_broker_is_killed(settings: &[&str]) -> String {
     let (silent, job) = job_that_waits();
     let state = tempfile::tempdir().unwrap();
-    let start = |port: &str| {
-        let settings = [&["--allow-url", "127.0.0.1/32"], settings].concat();
-        let mut child = Child::run(&[&["127.0.0.1", port][..], &settings].concat());
-        assert!(child.listens(), "it listens");
-        child
-    };
+    let settings = [&["--allow-url", "127.0.0.1/32"], settings].concat();
+    let start = |port| broker_on(port, &settings);
     let mut first = start("0");
     let port = first.addr().port();
     let mut script = client(state.path(), port, &["--session", "--reconnect"]);

@@ -55,9 +55,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// How long the results of a command are waited for, unless it says otherwise.
-pub const COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
-
 /// The shared state: the only door to channels, clients and time.
 #[derive(Debug)]
 pub struct Broker {

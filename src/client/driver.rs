@@ -1,6 +1,7 @@
 //! The task behind a [`Client`](super::Client): takes what comes, hands replies
 //! to those who wait and frames to the stream, connects again.
 
+use super::awaited;
 use super::connection::{Connection, Received};
 use super::delivery::Delivery;
 use super::error::Error;
@@ -41,6 +42,15 @@ impl Ask {
     }
 }
 
+/// Who waits for the results of a command.
+struct Awaiting {
+    tx: mpsc::UnboundedSender<Frame>,
+    /// When the broker ends the command.
+    ends: Instant,
+    /// Since the session has gone on: when nobody waits for them any more.
+    given_up: Option<Instant>,
+}
+
 /// The task's state.
 pub(super) struct Driver {
     host: String,
@@ -50,7 +60,7 @@ pub(super) struct Driver {
     memory: Memory,
     connection: Connection<Tag>,
     /// Where the results of commands go, by channel and seq.
-    results: HashMap<(String, u64), mpsc::UnboundedSender<Frame>>,
+    results: HashMap<(String, u64), Awaiting>,
     /// Whether the broker has ever accepted this client.
     accepted: bool,
     /// Requests that have a key and no reply: they are sent again when the
@@ -154,6 +164,9 @@ impl Driver {
         }
         let frame = match resumption {
             Some(Resumption::Resumed { missed, rank }) => {
+                for waits in self.results.values_mut() {
+                    waits.given_up = Some(awaited::given_up(waits.ends));
+                }
                 for Asked { line, tag, .. } in unanswered {
                     self.outbox.say(&line, tag);
                 }
@@ -216,8 +229,11 @@ impl Driver {
             if self.again_at.is_some_and(|at| at <= now) {
                 self.subscribe_again();
             }
+            self.results.retain(|_, waits| waits.given_up.is_none_or(|at| at > now));
             self.tell_progress(now);
-            let due = [self.again_at, self.memory.seen_at(now)].into_iter().flatten().min();
+            let given_up = self.results.values().filter_map(|waits| waits.given_up).min();
+            let due = [self.again_at, self.memory.seen_at(now), given_up];
+            let due = due.into_iter().flatten().min();
             let (fill, given_up) = (pin!(self.connection.fill()), pin!(self.outbox.hung_up()));
             let filled = select(fill, given_up);
             let Some(due) = due else { return goes_on(&filled.await) };
@@ -293,10 +309,11 @@ impl Driver {
             }
             _ => Vec::new(),
         };
-        if let (Some(results), Some(channel), Some(seq)) =
-            (ask.results, reply.word(0), reply.number(1))
+        if let (Some(tx), Some(channel), Some(seq)) = (ask.results, reply.word(0), reply.number(1))
         {
-            self.results.insert((channel.to_owned(), seq), results);
+            let ends = awaited::ends(&asked.line);
+            let waits = Awaiting { tx, ends, given_up: None };
+            self.results.insert((channel.to_owned(), seq), waits);
         }
         let answer = match reply {
             Reply::Err { code, text } => Err(Error::Refused { code, message: text }),
@@ -323,10 +340,10 @@ impl Driver {
             _ => None,
         };
         if let Some(key) = command
-            && let Some(results) = self.results.get(&key)
+            && let Some(waits) = self.results.get(&key)
         {
             let last = matches!(frame, Frame::Done { .. });
-            let _ = results.unbounded_send(frame);
+            let _ = waits.tx.unbounded_send(frame);
             if last {
                 self.results.remove(&key);
             }

@@ -89,7 +89,8 @@ impl Issued {
     /// Waits until every recipient's result is in.
     ///
     /// # Errors
-    /// [`Error::Lost`] if the connection ends before.
+    /// [`Error::Lost`] if the connection ends before, or was lost meanwhile and the
+    /// results with it: that is certain when the command's time is over.
     pub async fn results(mut self) -> Result<Vec<MemberResult>, Error> {
         let mut results = Vec::new();
         while let Some(frame) = self.rx.next().await {

@@ -51,6 +51,7 @@
 //! and scripts, [`hold`], which runs a program while one holds a rank, and
 //! [`demo`], members to look at.
 
+mod awaited;
 pub mod cli;
 pub mod connection;
 mod delivery;

@@ -14,6 +14,9 @@ use uuid::Uuid;
 /// Bytes that the name of a channel or a member has at most.
 pub const NAME_BYTES_MAX: usize = 128;
 
+/// How long the results of a command are waited for, unless it says otherwise.
+pub const COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// One request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request<'a> {

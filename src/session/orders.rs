@@ -3,12 +3,12 @@
 use super::deliver::Subscription;
 use super::{Caused, Session};
 use crate::broker::channel::{Channel, not_member};
-use crate::broker::{Answer, COMMAND_TIMEOUT, Role};
+use crate::broker::{Answer, Role};
 use crate::error::{Code, Fault};
 use crate::frame::Frame;
 use crate::log::Command;
 use crate::reply::{Line, Reply};
-use crate::request::{Request, Settings, Start};
+use crate::request::{COMMAND_TIMEOUT, Request, Settings, Start};
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -1,11 +1,14 @@
 //! Jobs do not outlive their broker, though a session may, and what the broker
 //! has written to a connection that is lost it does not tell again: where a
-//! session goes on, this client asks which of the jobs it waits for are still there.
+//! session goes on, this client asks which of the jobs it waits for are still there,
+//! and waits for the results of commands no longer than they can take.
 
 use super::session::Session;
-use super::stage::{Due, Origin};
-use crate::jobs;
+use super::stage::{Due, Event, Origin};
+use crate::client::awaited;
+use crate::{jobs, runtime};
 use std::collections::HashSet;
+use std::time::Instant;
 
 /// How often it asks. What has become of a job may be told after the answer that
 /// has it no more, and also after the next: its broker answers what it has read
@@ -18,12 +21,21 @@ pub(super) struct Inquiry {
     /// The jobs from before of which no answer has told.
     missing: HashSet<String>,
     asked: u8,
+    /// When the broker ends the last of the commands that were given.
+    commands_end: Option<Instant>,
+    /// Commands from before, and when nobody waits for their results any more.
+    overdue: Option<(HashSet<Due>, Instant)>,
 }
 
 impl Inquiry {
     /// A job is there.
     pub(super) fn found(&mut self, job: &str) {
         self.missing.remove(job);
+    }
+
+    /// The broker has taken a command.
+    pub(super) fn commanded(&mut self, line: &str) {
+        self.commands_end = self.commands_end.max(Some(awaited::ends(line)));
     }
 }
 
@@ -34,8 +46,40 @@ impl Session {
             Due::Job(job) => Some(job.clone()),
             Due::Command(..) => None,
         });
-        self.remembered.inquiry = Inquiry { missing: jobs.collect(), asked: 0 };
+        let inquiry = &mut self.remembered.inquiry;
+        (inquiry.missing, inquiry.asked) = (jobs.collect(), 0);
         self.jobs_told();
+    }
+
+    /// The session goes on: the results of commands come soon, or not at all.
+    pub(super) fn wait_for_commands(&mut self) {
+        let is_command = |due: &&Due| matches!(due, Due::Command(..));
+        let commands: HashSet<Due> = self.due.iter().filter(is_command).cloned().collect();
+        let inquiry = &mut self.remembered.inquiry;
+        inquiry.overdue = None;
+        let Some(end) = inquiry.commands_end.filter(|_| !commands.is_empty()) else { return };
+        let at = awaited::given_up(end);
+        inquiry.overdue = Some((commands, at));
+        let tx = self.tx.clone();
+        runtime::spawn(async move {
+            runtime::sleep(at.saturating_duration_since(Instant::now())).await;
+            // If the client is gone there is nobody to tell.
+            let _ = tx.unbounded_send(Event::Overdue);
+        });
+    }
+
+    /// Waits no longer for the results of commands from before, if it is time.
+    pub(super) fn give_up_overdue(&mut self) {
+        let is_time = |(_, at): &mut (HashSet<Due>, Instant)| *at <= Instant::now();
+        let Some((commands, _)) = self.remembered.inquiry.overdue.take_if(is_time) else { return };
+        let missing = commands.iter().filter(|command| self.due.remove(command)).count();
+        if missing > 0 {
+            self.screen.notice(&format!(
+                "{missing} commands have no result: they ended with their broker, or while the \
+                 connection was lost"
+            ));
+            self.verdict.refused(None);
+        }
     }
 
     /// The session does not go on: nothing that is due will come.
@@ -49,7 +93,7 @@ impl Session {
 
     /// All rows of an answer are in: asks once more, or knows enough.
     pub(super) fn jobs_told(&mut self) {
-        let Inquiry { missing, asked } = &mut self.remembered.inquiry;
+        let Inquiry { missing, asked, .. } = &mut self.remembered.inquiry;
         missing.retain(|job| self.due.contains(&Due::Job(job.clone())));
         if missing.is_empty() {
             return;

@@ -80,7 +80,7 @@ impl Session {
             self.memory.chosen();
         }
         self.screen.replied(reply);
-        self.note(&verb, reply, origin);
+        self.note(&request, &verb, reply, origin);
         match origin {
             Origin::Introduction => self.introduced(),
             Origin::Own => {}
@@ -90,7 +90,7 @@ impl Session {
     }
 
     /// What follows from a request that was done.
-    fn note(&mut self, verb: &str, reply: &Reply, origin: Origin) {
+    fn note(&mut self, request: &str, verb: &str, reply: &Reply, origin: Origin) {
         let Some(channel) = reply.word(0) else {
             self.user_quit |= verb == "quit" && origin == Origin::User;
             return;
@@ -102,6 +102,7 @@ impl Session {
             "sub" | "unsub" | "drop" => self.duty.left(channel),
             "cmd" => {
                 if let Some(seq) = reply.number(1) {
+                    self.remembered.inquiry.commanded(request);
                     self.due.insert(Due::Command(channel.to_owned(), seq));
                 }
             }

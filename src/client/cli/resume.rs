@@ -87,6 +87,7 @@ impl Session {
                     self.duty.joined(channel, mark.seen.unwrap_or(0));
                 }
                 self.ask_for_jobs();
+                self.wait_for_commands();
                 for line in unanswered {
                     self.outbox.say(&line, Origin::User);
                 }

@@ -257,6 +257,7 @@ impl Session {
             Event::GraceOver => return true,
             Event::Again(number) => self.time_to_ask_again(number),
             Event::Progress => self.time_to_tell(),
+            Event::Overdue => self.give_up_overdue(),
             Event::Deadline => {
                 self.runner.stop();
                 self.screen.notice("the deadline has passed");

@@ -48,6 +48,8 @@ pub enum Event {
     Again(u64),
     /// It is time to tell the broker how far this client has come.
     Progress,
+    /// It is time to look whether results of commands are still to come.
+    Overdue,
     /// A program has ended.
     Ran(Box<Run>, Ended),
 }
