@@ -327,7 +327,8 @@ fn nobody_waits_for_results_of_commands_that_ended_with_their_broker() {
 fn script_whose_broker_is_killed(settings: &[&str]) -> String {
     let (silent, job) = job_that_waits();
     let state = tempfile::tempdir().unwrap();
-    let settings = [&["--allow-url", "127.0.0.1/32"], settings].concat();
+    // Two of them, so that one job waits and another one is done.
+    let settings = [&["--allow-url", "127.0.0.1/32", "--workers", "2"], settings].concat();
     let start = |port| broker_on(port, &settings);
     let mut first = start("0");
     let port = first.addr().port();

@@ -89,12 +89,12 @@ impl Committer {
         match result {
             Ok(effects) => {
                 self.tell_offers(&effects);
+                // Before anybody can know of it, whose next one would be refused.
+                self.shared.health.writes();
                 // All that is on disk is to be seen at once: a reply that says
                 // so, and what it tells of.
                 ticket.decide(Ok(()));
                 self.succeed(&effects);
-                // Before anybody hears of it, whose next one would be refused.
-                self.shared.health.writes();
                 ticket.wake();
                 self.look_for_room();
             }
