@@ -78,7 +78,7 @@ struct Arguments {
     #[arg(long, value_name = "NAME=PROGRAM", value_parser = value::program)]
     exec: Vec<(String, PathBuf)>,
     /// End such a program after this time
-    #[arg(long, value_name = "SECS", default_value = "30", value_parser = value::seconds)]
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = value::duration)]
     exec_timeout: Duration,
     /// Do not execute and acknowledge commands: whoever reads the output does
     #[arg(long, conflicts_with = "exec")]
@@ -93,7 +93,7 @@ struct Arguments {
     #[arg(long)]
     pretty: bool,
     /// End after this time, with exit code 124
-    #[arg(long, value_name = "SECS", value_parser = value::seconds)]
+    #[arg(long, value_name = "TIME", value_parser = value::duration)]
     timeout: Option<Duration>,
     /// When the broker cannot be reached or the connection is lost, try again
     /// after growing pauses, and subscribe again, also after growing pauses,

@@ -299,6 +299,11 @@ fn what_is_told_behind_a_close_waits_for_the_session() {
     for n in 0..TOLD {
         alice.ask(&format!("tell page n{n}"), "ok tell page");
     }
+    // An heir ends what the page still has to say.
+    support::eventually("all of it is read", || {
+        alice.send("info log");
+        alice.until("ok info log").iter().any(|row| row.contains(" seq=60 "))
+    });
     let mut heir = broker.connect("heir");
     let secret = hello["secret"].as_str().unwrap();
     heir.ask(&format!("hello --session {SESSION} --secret {secret}"), "ok hello * resumed=yes *");

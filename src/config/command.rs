@@ -78,8 +78,11 @@ pub(super) fn command() -> Command {
 }
 
 fn argument(setting: &'static Setting) -> Arg {
-    let known =
-        format!("[default: {}] [env: {}]", setting.show(&Config::default()), setting.variable());
+    let default = match setting.show(&Config::default()) {
+        none if none.is_empty() => "none".into(),
+        value => value,
+    };
+    let known = format!("[default: {default}] [env: {}]", setting.variable());
     let argument = Arg::new(setting.name)
         .value_name(setting.value_name)
         .help(format!("{} {known}", setting.help))

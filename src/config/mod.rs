@@ -170,44 +170,4 @@ mod tests {
         names.sort_unstable();
         assert_eq!(fields, names);
     }
-
-    #[test]
-    fn the_defaults_are_these() {
-        let expected = Config {
-            host: "127.0.0.1".into(),
-            port: 7700,
-            max_clients: 65_536,
-            max_line: 64 * 1024,
-            max_channels: 1_000_000,
-            max_members: 200_000,
-            max_subscriptions: 100_000,
-            idle_timeout: Duration::from_secs(120),
-            stall: Duration::from_millis(250),
-            log_bytes: 4 * 1024 * 1024,
-            drain: Duration::from_secs(5),
-            session_grace: Duration::from_secs(30),
-            lease: Duration::from_secs(8),
-            guard: Duration::from_secs(2),
-            data: None,
-            data_free: 64 * 1024 * 1024,
-            restart_grace: Duration::ZERO,
-            max_body: 1024 * 1024,
-            request_timeout: Duration::from_secs(30),
-            max_residents: 10_000,
-            allow_origin: Vec::new(),
-            numseq_timeout: Duration::from_secs(1),
-            numseq_retention: Duration::from_secs(30),
-            numseq_clients: 65_536,
-            threads: 0,
-            workers: 0,
-            job_queue: 1_024,
-            job_timeout: Duration::from_secs(60),
-            job_memory: 512 * 1024 * 1024,
-            allow_url: Vec::new(),
-            allow_callback: Vec::new(),
-            max_callbacks: 1_000,
-            log_format: LogFormat::Text,
-        };
-        assert_eq!(Config::default(), expected);
-    }
 }

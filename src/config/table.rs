@@ -48,7 +48,7 @@ pub static SETTINGS: &[Setting] = &[
     },
     Setting {
         name: "max-line",
-        value_name: "BYTES",
+        value_name: "SIZE",
         help: "Length of a request line, without its end",
         why: "A message is one line, and an unfinished line is all that a connection may make \
               the broker keep: 64 KiB holds nearly any event.",
@@ -113,7 +113,7 @@ pub static SETTINGS: &[Setting] = &[
     },
     Setting {
         name: "log-bytes",
-        value_name: "BYTES",
+        value_name: "SIZE",
         help: "Memory for the entries of one channel: its history and what slow members lag by",
         why: "Used only as far as there are entries. 4 MiB is some 30,000 short messages; at \
               least max-line.",
@@ -203,7 +203,7 @@ pub static SETTINGS: &[Setting] = &[
     },
     Setting {
         name: "max-body",
-        value_name: "BYTES",
+        value_name: "SIZE",
         help: "Length of an HTTP request's body",
         why: "Room for a thousand messages in one request; each of them is at most max-line.",
         kind: Kind::Size { field: field!(max_body), default: MIB, bounds: 512..=GIB },
@@ -232,7 +232,7 @@ pub static SETTINGS: &[Setting] = &[
     Setting {
         name: "allow-origin",
         value_name: "ORIGINS",
-        help: "Web pages that may change something, such as https://app.example, with commas between",
+        help: "Web pages that may change something, such as https://app.example; may be several with commas, or be repeated",
         why: "By default only pages from the broker itself: any other that somebody opens in a \
               browser here could otherwise speak for them.",
         kind: Kind::Words { field: field!(allow_origin), accepts: ORIGIN, check: origin },
@@ -323,7 +323,7 @@ pub static SETTINGS: &[Setting] = &[
     Setting {
         name: "allow-url",
         value_name: "CIDR",
-        help: "Networks that the job `url` may call though they are not public; may be repeated",
+        help: "Networks that the job `url` may call though they are not public; may be several with commas, or be repeated",
         why: "By default nobody reaches through the broker what only its machine can reach: \
               loopback, private and link-local addresses.",
         kind: Kind::Networks { field: field!(allow_url) },
@@ -331,7 +331,7 @@ pub static SETTINGS: &[Setting] = &[
     Setting {
         name: "allow-callback",
         value_name: "CIDR",
-        help: "Networks that call-backs may go to though they are not public; may be repeated",
+        help: "Networks that call-backs may go to though they are not public; may be several with commas, or be repeated",
         why: "By default nobody reaches through the broker what only its machine can reach: \
               loopback, private and link-local addresses.",
         kind: Kind::Networks { field: field!(allow_callback) },

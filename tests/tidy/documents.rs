@@ -14,6 +14,43 @@ pub(crate) fn missing(
     missing.map(|term| format!("{name}: `{term}` is not in it")).collect()
 }
 
+/// What the row of a setting must hold.
+pub(crate) struct Setting {
+    pub(crate) flag: String,
+    pub(crate) variable: String,
+    pub(crate) default: String,
+}
+
+/// Complains of each setting without a row that begins with its flag, its variable,
+/// and its default, which may be followed by what that means.
+pub(crate) fn wrong_settings(
+    name: &str,
+    document: &str,
+    settings: impl IntoIterator<Item = Setting>,
+) -> Vec<String> {
+    let has_row = |Setting { flag, variable, default }: &Setting| {
+        document.lines().any(|line| {
+            let mut cells = line.split(" | ");
+            let is_flag = |cell: &str| {
+                let rest = cell.strip_prefix(&format!("| `{flag}`"));
+                rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(" ("))
+            };
+            let is_default = |cell: &str| {
+                let rest = cell.strip_prefix(default.as_str());
+                rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(": "))
+            };
+            cells.next().is_some_and(is_flag)
+                && cells.next() == Some(&*format!("`{variable}`"))
+                && cells.next().is_some_and(is_default)
+        })
+    };
+    let wrong = settings.into_iter().filter(|setting| !has_row(setting));
+    let complain = |Setting { flag, variable, default }: Setting| {
+        format!("{name}: no row begins with | `{flag}` | `{variable}` | {default} |")
+    };
+    wrong.map(complain).collect()
+}
+
 /// The names of all dependencies in a Cargo.toml, of whatever kind.
 pub(crate) fn dependencies(manifest: &str) -> Vec<String> {
     let manifest: toml::Table = manifest.parse().unwrap();
@@ -85,6 +122,20 @@ fn a_word_in_passing_and_a_part_of_a_longer_one_do_not_count() {
         missing("d.md", "rank, `ranks`, `--stall-time`, sub, `unsub`", terms()),
         ["d.md: `rank` is not in it", "d.md: `--stall` is not in it", "d.md: `sub` is not in it"]
     );
+}
+
+#[test]
+fn rows_of_settings_are_compared() {
+    let setting = |flag: &str, default: &str| Setting {
+        flag: flag.into(),
+        variable: "V".into(),
+        default: default.into(),
+    };
+    let document = "| `--a N` | `V` | 5 | x |\n| `H` (`h`) | `V` | 0: all | x |\n";
+    let right = [setting("--a N", "5"), setting("H", "0")];
+    assert_eq!(wrong_settings("d.md", document, right), Vec::<String>::new());
+    let wrong = [setting("--a", "5"), setting("--a N", "50"), setting("H", "0: al")];
+    assert_eq!(wrong_settings("d.md", document, wrong).len(), 3);
 }
 
 #[test]

@@ -13,7 +13,7 @@ mod source;
 use std::fs;
 use std::path::Path;
 
-use ranked_broker::config::SETTINGS;
+use ranked_broker::config::{Config, SETTINGS};
 use ranked_broker::request::VERBS;
 use source::{Source, sources};
 
@@ -65,11 +65,20 @@ fn every_dependency_has_its_reason() {
 }
 
 #[test]
-fn every_setting_is_in_the_readme() {
-    let names = SETTINGS.iter().map(|setting| {
-        if setting.is_positional() { setting.variable() } else { format!("--{}", setting.name) }
+fn every_setting_and_its_default_is_in_the_readme() {
+    let rows = SETTINGS.iter().map(|setting| {
+        let default = match (setting.name, setting.show(&Config::default())) {
+            ("restart-grace", _) => "lease + guard".into(),
+            (_, none) if none.is_empty() => "none".into(),
+            (_, value) => value,
+        };
+        let flag = match setting.is_positional() {
+            true => setting.value_name.into(),
+            false => format!("--{} {}", setting.name, setting.value_name),
+        };
+        documents::Setting { flag, variable: setting.variable(), default }
     });
-    no_complaints(&documents::missing("README.md", &document("README.md"), names));
+    no_complaints(&documents::wrong_settings("README.md", &document("README.md"), rows));
 }
 
 #[test]

@@ -50,6 +50,15 @@ pub fn time(text: &str) -> Result<Duration, String> {
     config::time(text).ok_or_else(|| format!("it must be {}", config::TIME))
 }
 
+/// The same, but not none at all.
+///
+/// # Errors
+/// What it must be.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let time = time(text)?;
+    if time.is_zero() { Err("it must be above 0".into()) } else { Ok(time) }
+}
+
 /// The name of a command, and the program that is run for it.
 ///
 /// # Errors
@@ -67,15 +76,4 @@ pub fn program(text: &str) -> Result<(String, PathBuf), String> {
 pub fn named_twice(programs: &[(String, PathBuf)]) -> Option<&str> {
     let mut names = HashSet::new();
     programs.iter().map(|(name, _)| name.as_str()).find(|name| !names.insert(*name))
-}
-
-/// Seconds, also a part of one.
-///
-/// # Errors
-/// What it must be.
-pub fn seconds(text: &str) -> Result<Duration, String> {
-    match text.parse::<f64>().ok().and_then(|secs| Duration::try_from_secs_f64(secs).ok()) {
-        Some(duration) if !duration.is_zero() => Ok(duration),
-        _ => Err("it must be a number of seconds above 0".into()),
-    }
 }
