@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
-use support::{Broker, Child, Client, Dice, Small, field, inject, with_failures};
+use support::{Broker, Client, Dice, Small, field, inject, with_failures};
 
 const PUBLISHERS: usize = 4;
 /// Requests of one publisher that are on their way at once.
@@ -145,7 +145,7 @@ fn verify(broker: &Broker, ledger: &Ledger, round: usize) {
 const SETTINGS: [&str; 4] = ["--restart-grace", "50ms", "--session-grace", "1h"];
 
 fn start(dir: &Path) -> Broker {
-    Broker::of(Child::with(&[&["--data", dir.to_str().unwrap()], &SETTINGS[..]].concat()))
+    Broker::keeping(dir, &SETTINGS)
 }
 
 fn rounds(default: usize) -> usize {

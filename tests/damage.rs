@@ -36,7 +36,7 @@ fn text(seq: u64) -> String {
 fn template() -> Files {
     let folder = folder();
     let dir = folder.path().to_str().unwrap();
-    let mut broker = Broker::of(Child::with(&["--data", dir, "--data-free", "1KiB"]));
+    let mut broker = Broker::keeping(dir.as_ref(), &["--data-free", "1KiB"]);
     let mut alice = broker.client("alice");
     alice.ask("create log --durable", "ok create log");
     alice.ask("create plain", "ok create plain");

@@ -7,14 +7,9 @@ mod support;
 
 use support::{Broker, Child, Client, Small, eventually, field, inject, number, with_failures};
 
-fn broker(dir: &std::path::Path, settings: &[&str]) -> Broker {
-    let data = ["--data", dir.to_str().unwrap()];
-    Broker::of(Child::with(&[&data, settings].concat()))
-}
-
 /// The same, when the members from before have lost their seats.
 fn vacant(dir: &std::path::Path) -> Broker {
-    let broker = broker(dir, &["--restart-grace", "1ms"]);
+    let broker = Broker::keeping(dir, &["--restart-grace", "1ms"]);
     let mut witness = broker.connect("witness");
     eventually("all seats are given up", || {
         witness.send("channels");
@@ -35,7 +30,7 @@ fn history(client: &mut Client, request: &str) -> Vec<String> {
 #[test]
 fn what_was_acknowledged_is_there_after_a_crash_once_and_in_order() {
     let dir = tempfile::tempdir().unwrap();
-    let mut before = broker(dir.path(), &[]);
+    let mut before = Broker::keeping(dir.path(), &[]);
     let mut alice = before.client("alice");
     alice.ask("create log --durable", "ok create log");
     let mut sender = alice.sender();
@@ -55,7 +50,7 @@ fn what_was_acknowledged_is_there_after_a_crash_once_and_in_order() {
     let _ = flood.join();
     drop(before);
 
-    let after = broker(dir.path(), &[]);
+    let after = Broker::keeping(dir.path(), &[]);
     let mut bob = after.client("bob");
     let rows = history(&mut bob, "history log");
     assert!(rows.len() >= 3_000, "{} of 3000 are there", rows.len());
@@ -69,7 +64,7 @@ fn what_was_acknowledged_is_there_after_a_crash_once_and_in_order() {
 #[test]
 fn seqs_and_terms_never_go_back_also_where_nothing_is_kept() {
     let dir = tempfile::tempdir().unwrap();
-    let mut first = broker(dir.path(), &[]);
+    let mut first = Broker::keeping(dir.path(), &[]);
     let mut alice = first.client("alice");
     alice.ask("sub plain --create --no-echo", "ok sub plain rank=0 term=1 *");
     alice.ask("create kept --durable", "ok create kept");
@@ -109,7 +104,7 @@ fn seqs_and_terms_never_go_back_also_where_nothing_is_kept() {
 fn a_reader_goes_from_disk_to_memory_without_a_seam() {
     let dir = tempfile::tempdir().unwrap();
     // Memory holds a few hundred of these.
-    let broker = broker(dir.path(), &["--log-bytes", "64KiB"]);
+    let broker = Broker::keeping(dir.path(), &["--log-bytes", "64KiB"]);
     let mut alice = broker.client("alice");
     alice.ask("create log --durable", "ok create log");
     let mut sender = alice.sender();
@@ -149,7 +144,7 @@ fn a_reader_goes_from_disk_to_memory_without_a_seam() {
 #[test]
 fn nothing_is_seen_that_could_be_taken_back() {
     let dir = tempfile::tempdir().unwrap();
-    let mut before = broker(dir.path(), &[]);
+    let mut before = Broker::keeping(dir.path(), &[]);
     let mut alice = before.client("alice");
     let mut bob = before.client("bob");
     alice.ask("create log --durable", "ok create log");
@@ -170,7 +165,7 @@ fn nothing_is_seen_that_could_be_taken_back() {
     while let Some(line) = bob.line() {
         seen.push(line);
     }
-    let after = broker(dir.path(), &[]);
+    let after = Broker::keeping(dir.path(), &[]);
     let mut carol = after.client("carol");
     let rows = history(&mut carol, "history log --from 2");
     for (row, line) in rows.iter().zip(&seen) {
@@ -182,7 +177,7 @@ fn nothing_is_seen_that_could_be_taken_back() {
 #[test]
 fn a_digest_is_the_same_from_disk_and_from_memory() {
     let dir = tempfile::tempdir().unwrap();
-    let broker = broker(dir.path(), &["--log-bytes", "64KiB"]);
+    let broker = Broker::keeping(dir.path(), &["--log-bytes", "64KiB"]);
     let mut alice = broker.client("alice");
     alice.ask("create log --durable", "ok create log");
     alice.ask("create plain --history 100000", "ok create plain");
@@ -208,7 +203,7 @@ fn a_digest_is_the_same_from_disk_and_from_memory() {
 #[test]
 fn what_is_kept_is_as_much_as_was_asked_for() {
     let dir = tempfile::tempdir().unwrap();
-    let broker = broker(dir.path(), &["--log-bytes", "64KiB"]);
+    let broker = Broker::keeping(dir.path(), &["--log-bytes", "64KiB"]);
     let mut alice = broker.client("alice");
     alice.ask("create few --durable --history 100", "ok create few");
     alice.ask("create all --durable", "ok create all");
@@ -235,7 +230,7 @@ fn what_is_kept_is_as_much_as_was_asked_for() {
 #[test]
 fn a_directory_in_use_is_refused() {
     let dir = tempfile::tempdir().unwrap();
-    let _first = broker(dir.path(), &[]);
+    let _first = Broker::keeping(dir.path(), &[]);
     let mut second = Child::run(&["127.0.0.1", "0", "--data", dir.path().to_str().unwrap()]);
     assert!(!second.ended().success());
     let complaint = second.complaint();
@@ -247,7 +242,7 @@ fn a_directory_in_use_is_refused() {
 fn a_full_disk_stops_durable_channels_only_and_only_while_it_is_full() {
     let Some(disk) = Small::mount() else { return };
     let dir = disk.path().join("data");
-    let mut before = broker(&dir, &[]);
+    let mut before = Broker::keeping(&dir, &[]);
     let mut alice = before.client("alice");
     alice.ask("create log --durable", "ok create log");
     alice.ask("create plain", "ok create plain");
@@ -275,7 +270,7 @@ fn a_full_disk_stops_durable_channels_only_and_only_while_it_is_full() {
         alice.line().unwrap().starts_with("ok pub log")
     });
     before.child().kill();
-    let after = broker(&dir, &[]);
+    let after = Broker::keeping(&dir, &[]);
     let mut bob = after.client("bob");
     let rows = history(&mut bob, "history log");
     let seqs: Vec<u64> = rows.iter().map(|row| number(row, 2)).collect();
@@ -290,7 +285,7 @@ fn a_full_disk_stops_durable_channels_only_and_only_while_it_is_full() {
 fn sessions_that_have_come_and_gone_keep_no_store_from_healing() {
     const KEYS: usize = 4_000;
     let Some(disk) = Small::mount() else { return };
-    let broker = broker(&disk.path().join("data"), &[]);
+    let broker = Broker::keeping(&disk.path().join("data"), &[]);
     let mut alice = broker.client("alice");
     alice.ask("create log --durable", "ok create log");
     alice.ask("create plain", "ok create plain");
@@ -316,7 +311,7 @@ fn sessions_that_have_come_and_gone_keep_no_store_from_healing() {
 #[test]
 fn too_little_room_is_noticed_before_it_is_too_late() {
     let Some(disk) = Small::mount() else { return };
-    let broker = broker(&disk.path().join("data"), &["--data-free", "1G"]);
+    let broker = Broker::keeping(&disk.path().join("data"), &["--data-free", "1G"]);
     let mut alice = broker.client("alice");
     alice.ask("create log --durable", "ok create log");
     alice.ask("pub log 1", "ok pub log 1");
@@ -356,7 +351,7 @@ fn after_a_failed_fsync_nothing_is_acknowledged_until_a_restart() {
     }
     alice.ask("pub plain works on", "ok pub plain 1");
     before.child().kill();
-    let after = broker(&dir.path().join("data"), &[]);
+    let after = Broker::keeping(&dir.path().join("data"), &[]);
     let mut bob = after.client("bob");
     let rows = history(&mut bob, "history log");
     assert!((10..=11).contains(&rows.len()), "{rows:?}");
@@ -384,7 +379,7 @@ fn a_failed_write_is_made_good() {
     // What has got a seq keeps it.
     bob.expect_all(&["msg log 1 alice 1", "msg log 2 alice 2", "msg log 3 alice 3"]);
     before.child().kill();
-    let after = broker(&dir.path().join("data"), &[]);
+    let after = Broker::keeping(&dir.path().join("data"), &[]);
     let rows = history(&mut after.client("carol"), "history log");
     assert_eq!(rows, ["msg log 1 alice 1", "msg log 2 alice 2", "msg log 3 alice 3"]);
 }
@@ -392,7 +387,7 @@ fn a_failed_write_is_made_good() {
 #[test]
 fn a_session_goes_on_from_the_disk_where_it_was() {
     let dir = tempfile::tempdir().unwrap();
-    let broker = broker(dir.path(), &["--log-bytes", "64KiB"]);
+    let broker = Broker::keeping(dir.path(), &["--log-bytes", "64KiB"]);
     let mut alice = broker.client("alice");
     alice.ask("create log --durable --hold 60", "ok create log");
     let mut bob = broker.connect("bob");
@@ -426,7 +421,7 @@ fn a_session_goes_on_from_the_disk_where_it_was() {
 #[test]
 fn who_quits_still_gets_what_is_on_disk() {
     let dir = tempfile::tempdir().unwrap();
-    let broker = broker(dir.path(), &["--log-bytes", "64KiB"]);
+    let broker = Broker::keeping(dir.path(), &["--log-bytes", "64KiB"]);
     let mut alice = broker.client("alice");
     alice.ask("create log --durable", "ok create log");
     for n in 1..=5_000 {
@@ -449,7 +444,7 @@ fn who_quits_still_gets_what_is_on_disk() {
 #[test]
 fn commands_are_kept_and_their_results_come_after_the_reply() {
     let dir = tempfile::tempdir().unwrap();
-    let mut before = broker(dir.path(), &[]);
+    let mut before = Broker::keeping(dir.path(), &[]);
     let mut alice = before.client("alice");
     alice.ask("create log --durable", "ok create log");
     alice.ask("sub log", "ok sub log rank=0 *");
@@ -467,7 +462,7 @@ fn commands_are_kept_and_their_results_come_after_the_reply() {
         alice.expect(&format!("done log {seq} 1/1"));
     }
     before.child().kill();
-    let after = broker(dir.path(), &[]);
+    let after = Broker::keeping(dir.path(), &[]);
     let rows = history(&mut after.client("carol"), "history log");
     assert!(rows.iter().filter(|row| row.starts_with("cmd log ")).count() >= 48, "{rows:?}");
 }
@@ -478,7 +473,7 @@ fn commands_are_kept_and_their_results_come_after_the_reply() {
 fn quiet_publishers_go_on_when_their_replies_have_gone() {
     const CHANNELS: usize = 100;
     let dir = tempfile::tempdir().unwrap();
-    let broker = broker(dir.path(), &[]);
+    let broker = Broker::keeping(dir.path(), &[]);
     let mut alice = broker.client("alice");
     for channel in 0..CHANNELS {
         alice.ask(&format!("create c{channel} --durable"), &format!("ok create c{channel}"));
@@ -495,7 +490,7 @@ fn quiet_publishers_go_on_when_their_replies_have_gone() {
 #[test]
 fn a_rank_is_found_in_each_channel_that_is_read_from_the_disk() {
     let dir = tempfile::tempdir().unwrap();
-    let broker = broker(dir.path(), &["--log-bytes", "64KiB", "--session-grace", "1h"]);
+    let broker = Broker::keeping(dir.path(), &["--log-bytes", "64KiB", "--session-grace", "1h"]);
     let session = "67e55044-10b1-426f-9247-bb680e5fe0c8";
     let mut team: Vec<Client> = Vec::new();
     let mut secret = String::new();
@@ -555,7 +550,7 @@ fn a_rank_is_found_in_each_channel_that_is_read_from_the_disk() {
 #[test]
 fn who_leaves_while_it_catches_up_goes_on_elsewhere() {
     let dir = tempfile::tempdir().unwrap();
-    let broker = broker(dir.path(), &["--log-bytes", "128KiB"]);
+    let broker = Broker::keeping(dir.path(), &["--log-bytes", "128KiB"]);
     let mut alice = broker.client("alice");
     let text = "x".repeat(1_000);
     let mut fill = |channel: &str, from: usize, to: usize| {
@@ -591,7 +586,7 @@ fn who_leaves_while_it_catches_up_goes_on_elsewhere() {
 #[test]
 fn a_message_does_not_overtake_a_reply_that_waits() {
     let dir = tempfile::tempdir().unwrap();
-    let broker = broker(dir.path(), &[]);
+    let broker = Broker::keeping(dir.path(), &[]);
     let mut alice = broker.client("alice");
     alice.ask("create kept --durable", "ok create kept");
     alice.ask("sub plain --create", "ok sub plain rank=0 *");
@@ -615,7 +610,7 @@ fn a_message_does_not_overtake_a_reply_that_waits() {
 #[test]
 fn a_change_does_not_overtake_a_reply_that_waits() {
     let dir = tempfile::tempdir().unwrap();
-    let broker = broker(dir.path(), &[]);
+    let broker = Broker::keeping(dir.path(), &[]);
     let mut alice = broker.client("alice");
     alice.ask("create kept --durable", "ok create kept");
     alice.ask("sub plain --create", "ok sub plain rank=0 *");
@@ -645,7 +640,7 @@ fn a_change_does_not_overtake_a_reply_that_waits() {
 fn nothing_comes_before_a_hello_that_waits() {
     const SESSION: &str = "f81d4fae-7dec-11d0-a765-00a0c91e6bf6";
     let dir = tempfile::tempdir().unwrap();
-    let broker = broker(dir.path(), &[]);
+    let broker = Broker::keeping(dir.path(), &[]);
     let mut bob = broker.client("bob");
     bob.ask("create kept --durable", "ok create kept");
     let mut alice = broker.connect("alice");
@@ -679,7 +674,7 @@ fn nothing_comes_before_a_hello_that_waits() {
 fn nothing_comes_after_the_good_bye_of_a_session_that_goes_on_elsewhere() {
     const SESSION: &str = "f81d4fae-7dec-11d0-a765-00a0c91e6bf6";
     let dir = tempfile::tempdir().unwrap();
-    let broker = broker(dir.path(), &["--log-bytes", "64KiB"]);
+    let broker = Broker::keeping(dir.path(), &["--log-bytes", "64KiB"]);
     let mut bob = broker.client("bob");
     bob.ask("create log --durable --history 200", "ok create log");
     let text = "x".repeat(60_000);
@@ -704,7 +699,7 @@ fn results_that_wait_behind_a_reply_go_where_the_session_goes() {
     const SESSION: &str = "f81d4fae-7dec-11d0-a765-00a0c91e6bf6";
     const COMMANDS: usize = 50;
     let dir = tempfile::tempdir().unwrap();
-    let broker = broker(dir.path(), &[]);
+    let broker = Broker::keeping(dir.path(), &[]);
     let mut bob = broker.client("bob");
     bob.ask("create log --durable", "ok create log");
     let mut alice = broker.connect("alice");
@@ -743,7 +738,7 @@ fn results_that_wait_behind_a_reply_go_where_the_session_goes() {
 fn a_session_is_resumed_though_nothing_can_be_written() {
     const SESSION: &str = "f81d4fae-7dec-11d0-a765-00a0c91e6bf6";
     let dir = tempfile::tempdir().unwrap();
-    let mut broker = broker(dir.path(), &[]);
+    let mut broker = Broker::keeping(dir.path(), &[]);
     let mut bob = broker.client("bob");
     bob.ask("create log --durable --hold 3600", "ok create log");
     let mut alice = broker.connect("alice");

@@ -228,16 +228,8 @@ fn a_slow_reader_holds_nobody_up() {
     let broker = Broker::with(small_log);
     let mut alice = broker.client("alice");
     alice.ask("create ops", "ok create ops");
-    let socket = socket2::Socket::new(
-        socket2::Domain::for_address(broker.addr),
-        socket2::Type::STREAM,
-        None,
-    )
-    .unwrap();
-    socket.set_recv_buffer_size(1).unwrap();
-    socket.connect(&broker.addr.into()).unwrap();
     let mut events =
-        Events::ask(broker.addr, OPS, "", TcpStream::from(socket), Dialogue::default());
+        Events::ask(broker.addr, OPS, "", support::narrow(broker.addr), Dialogue::default());
     let (text, count) = ("x".repeat(4_000), 4_000);
     let mut sender = alice.sender();
     std::thread::spawn(move || {

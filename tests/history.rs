@@ -5,7 +5,7 @@
 
 mod support;
 
-use support::{Broker, Child, Client, eventually, field, number};
+use support::{Broker, Client, eventually, field, number};
 
 /// Ten messages in a channel that keeps five, published one by one.
 fn ten_messages(broker: &Broker) -> Client {
@@ -155,7 +155,7 @@ fn a_newcomer_is_given_no_old_command() {
 
 /// With a place for durable channels.
 fn with_data(dir: &std::path::Path) -> Broker {
-    Broker::of(Child::with(&["--data", dir.to_str().unwrap(), "--data-free", "1KiB"]))
+    Broker::keeping(dir, &["--data-free", "1KiB"])
 }
 
 fn publish_at_once(client: &mut Client, channel: &str, count: u64) {

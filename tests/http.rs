@@ -346,7 +346,7 @@ fn who_is_here_and_what_there_is() {
 fn a_durable_channel_answers_when_it_is_on_disk() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().to_str().unwrap();
-    let mut broker = Broker::of(support::Child::with(&["--data", data]));
+    let mut broker = Broker::keeping(data.as_ref(), &[]);
     let web = broker.web();
     web.post("/v1/channels", r#"{"channel":"log","durable":true}"#).expect(201, "*");
     let lines: Vec<String> = (0..2_000).map(|n| format!("{{\"data\":{n}}}\n")).collect();
@@ -356,7 +356,7 @@ fn a_durable_channel_answers_when_it_is_on_disk() {
     web.post(path, r#"{"data":"last","key":"k"}"#).expect(201, r#"{*"seq":2001}"#);
     web.post(path, r#"{"data":"last","key":"k"}"#).expect(201, r#"{*"seq":2001}"#);
     broker.child().kill();
-    let broker = Broker::of(support::Child::with(&["--data", data]));
+    let broker = Broker::keeping(data.as_ref(), &[]);
     let web = broker.web();
     // From the disk, in as many answers as it takes.
     let (mut from, mut count) = (1, 0);

@@ -6,7 +6,7 @@
 
 mod support;
 
-use support::{Answer, Broker, Child, Web, eventually, inject, with_failures};
+use support::{Answer, Broker, Web, eventually, inject, with_failures};
 
 const MESSAGES: &str = "/v1/channels/log/messages";
 
@@ -61,7 +61,7 @@ fn a_write_that_fails_is_503_and_works_again_when_the_disk_does() {
     assert_eq!(before.iter().filter(|row| row.ends_with(" two")).count(), 1, "{before:?}");
     assert_eq!(before.last(), Some(&format!("{seq} three")));
     broker.child().kill();
-    let after = Broker::of(Child::with(&["--data", dir.path().join("data").to_str().unwrap()]));
+    let after = Broker::keeping(&dir.path().join("data"), &[]);
     assert_eq!(kept(&after.web()), before);
 }
 
@@ -89,7 +89,7 @@ fn after_a_failed_fsync_it_is_503_until_a_restart() {
     let plain = "/v1/channels/plain/messages";
     web.post(plain, r#"{"data":"works on"}"#).expect(201, r#"{"channel":"plain","seq":1}"#);
     broker.child().kill();
-    let after = Broker::of(Child::with(&["--data", dir.path().join("data").to_str().unwrap()]));
+    let after = Broker::keeping(&dir.path().join("data"), &[]);
     let web = after.web();
     let rows = kept(&web);
     assert_eq!(rows[0], "1 one");

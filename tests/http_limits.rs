@@ -406,13 +406,7 @@ fn bodies_under_way_are_bounded_together() {
     let mut broker = Broker::process();
     let web = broker.web();
     web.post("/v1/channels", r#"{"channel":"ops"}"#).expect(201, "*");
-    let id = broker.child().id();
-    let resident_kib = || {
-        let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap().to_owned();
-        line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap()
-    };
-    let before = resident_kib();
+    let before = broker.child().resident_memory();
     let start = format!("POST {MESSAGES} HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\n");
     let start = format!("{start}Content-Length: {MIB}\r\n\r\n{}", "x".repeat(MIB - 1));
     let mut clients: Vec<TcpStream> = (0..CLIENTS).map(|_| web.connect()).collect();
@@ -430,7 +424,7 @@ fn bodies_under_way_are_bounded_together() {
         });
         waiting.len() <= 64
     });
-    let grown = (resident_kib() - before) / 1024;
+    let grown = (broker.child().resident_memory() - before) / 1024 / 1024;
     assert!(grown < 150, "{grown} MiB for {CLIENTS} times one");
     drop(clients);
     web.get("/v1/version").expect(200, "*");

@@ -44,7 +44,7 @@ fn what_is_confirmed_before_a_stop_is_heard_before_it() {
     for _ in 0..4 {
         let dir = tempfile::tempdir().unwrap();
         let data = dir.path().join("data");
-        let mut broker = Broker::of(Child::with(&["--data", data.to_str().unwrap()]));
+        let mut broker = Broker::keeping(&data, &[]);
         let mut alice = broker.client("alice");
         alice.ask("create log --durable", "ok create log");
         let mut readers = ["bob", "carol", "dora"].map(|name| {

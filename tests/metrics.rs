@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::process::{Command, Stdio};
-use support::{Broker, Child, DEADLINE, field, number};
+use support::{Broker, DEADLINE, field, number};
 
 /// A family of figures.
 #[derive(Debug, Default)]
@@ -222,7 +222,7 @@ fn says(parsed: &str, sample: &str) {
 #[test]
 fn the_parser_of_prometheus_takes_it() {
     let data = tempfile::tempdir().unwrap();
-    let broker = Broker::of(Child::with(&["--data", data.path().to_str().unwrap()]));
+    let broker = Broker::keeping(data.path(), &[]);
     let mut alice = broker.member("alice", "ops");
     alice.ask("pub ops x", "ok pub ops 2");
     alice.expect("msg ops 2 alice x");
@@ -336,7 +336,7 @@ fn a_member_over_http_that_gets_a_connection_is_like_any_other() {
 #[test]
 fn commits_are_timed_and_the_manual_has_every_metric() {
     let data = tempfile::tempdir().unwrap();
-    let broker = Broker::of(Child::with(&["--data", data.path().to_str().unwrap()]));
+    let broker = Broker::keeping(data.path(), &[]);
     let mut alice = broker.client("alice");
     alice.ask("create ops --durable", "ok create ops");
     let reply = alice.ask("pub ops x", "ok pub ops 1");

@@ -5,13 +5,13 @@
 
 mod support;
 
-use support::{Broker, Child, field};
+use support::{Broker, field};
 use tempfile::TempDir;
 
 /// A broker with a data directory, which goes with it.
 fn broker() -> (Broker, TempDir) {
     let dir = tempfile::tempdir().unwrap();
-    let broker = Broker::of(Child::with(&["--data", dir.path().to_str().unwrap()]));
+    let broker = Broker::keeping(dir.path(), &[]);
     (broker, dir)
 }
 

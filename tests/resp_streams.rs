@@ -194,7 +194,7 @@ fn a_durable_history_is_read_from_the_disk() {
 #[test]
 fn what_is_read_from_the_disk_for_nobody_is_no_answer_to_another_request() {
     let dir = tempfile::tempdir().unwrap();
-    let broker = Broker::of(Child::with(&["--data", dir.path().to_str().unwrap()]));
+    let broker = Broker::keeping(dir.path(), &[]);
     let mut redis = broker.redis("redis");
     redis.ask("CREATE s --durable", "*");
     redis.ask("XADD s * n 1", "1-0");

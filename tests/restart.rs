@@ -5,14 +5,9 @@
 
 mod support;
 
-use support::{Broker, Child, Client, eventually, field};
+use support::{Broker, Client, eventually, field};
 
 const SESSION: &str = "f81d4fae-7dec-11d0-a765-00a0c91e6bf6";
-
-fn broker(dir: &tempfile::TempDir, settings: &[&str]) -> Broker {
-    let data = ["--data", dir.path().to_str().unwrap()];
-    Broker::of(Child::with(&[&data, settings].concat()))
-}
 
 /// A client of this name, and how it resumes its session.
 fn owner(broker: &Broker, name: &str) -> (Client, String) {
@@ -38,7 +33,7 @@ fn end(mut broker: Broker, how: &str) {
 /// that a restart does not reshuffle the ranks."
 fn ranks_survive(how: &str) {
     let dir = tempfile::tempdir().unwrap();
-    let first = broker(&dir, &[]);
+    let first = Broker::keeping(dir.path(), &[]);
     let (mut alice, resume_alice) = owner(&first, "alice");
     let (mut bob, resume_bob) = owner(&first, "bob");
     let mut carol = first.client("carol");
@@ -59,7 +54,7 @@ fn ranks_survive(how: &str) {
     bob.ask("pub kept one", "ok pub kept 5");
     end(first, how);
 
-    let second = broker(&dir, &["--restart-grace", "1h"]);
+    let second = Broker::keeping(dir.path(), &["--restart-grace", "1h"]);
     let mut witness = second.connect("witness");
     witness.ask("info plain", "channel plain members=3 * max=7 *");
     witness.expect("ok info plain");
@@ -112,14 +107,14 @@ fn ranks_survive_a_stop() {
 #[test]
 fn a_seat_that_nobody_comes_back_to() {
     let dir = tempfile::tempdir().unwrap();
-    let first = broker(&dir, &[]);
+    let first = Broker::keeping(dir.path(), &[]);
     let (mut alice, _) = owner(&first, "alice");
     let mut guest = first.connect("guest");
     alice.ask("create kept --durable", "ok create kept");
     guest.ask("sub kept", "ok sub kept rank=0 *");
     alice.ask("sub kept", "ok sub kept rank=1 *");
     end(first, "KILL");
-    let second = broker(&dir, &["--restart-grace", "50ms"]);
+    let second = Broker::keeping(dir.path(), &["--restart-grace", "50ms"]);
     let mut bob = second.client("bob");
     bob.ask("sub kept --from first --observe", "ok sub kept *");
     bob.expect_all(&["join kept 1 guest-1 0", "join kept 2 alice 1"]);
@@ -147,7 +142,7 @@ fn observe_and_publish(alice: &mut Client, bob: &mut Client) {
 #[test]
 fn a_session_is_the_same_after_a_crash() {
     let dir = tempfile::tempdir().unwrap();
-    let first = broker(&dir, &[]);
+    let first = Broker::keeping(dir.path(), &[]);
     let mut bob = first.client("bob");
     bob.ask("create log --durable", "ok create log");
     let mut alice = first.connect("alice");
@@ -156,14 +151,14 @@ fn a_session_is_the_same_after_a_crash() {
     observe_and_publish(&mut alice, &mut bob);
     end(first, "KILL");
 
-    let second = broker(&dir, &[]);
+    let second = Broker::keeping(dir.path(), &[]);
     let mut thief = second.connect("thief");
     thief.ask(&format!("hello --session {SESSION} --secret {SESSION}"), "err denied *");
     thief.ask("hello --name alice", "ok hello name=alice *");
     // Its name was taken without its session: that ends it, for ever.
     thief.ask(&format!("hello --session {SESSION}"), "err gone *");
     end(second, "KILL");
-    let third = broker(&dir, &[]);
+    let third = Broker::keeping(dir.path(), &[]);
     let mut alice = third.connect("alice");
     alice.ask(&format!("hello --session {SESSION} --secret {secret}"), "err gone *");
 }
@@ -171,7 +166,7 @@ fn a_session_is_the_same_after_a_crash() {
 #[test]
 fn positions_patterns_and_keys_survive() {
     let dir = tempfile::tempdir().unwrap();
-    let first = broker(&dir, &[]);
+    let first = Broker::keeping(dir.path(), &[]);
     let mut bob = first.client("bob");
     bob.ask("create log --durable", "ok create log");
     let mut alice = first.connect("alice");
@@ -179,7 +174,7 @@ fn positions_patterns_and_keys_survive() {
     observe_and_publish(&mut alice, &mut bob);
     end(first, "KILL");
 
-    let second = broker(&dir, &[]);
+    let second = Broker::keeping(dir.path(), &[]);
     let mut bob = second.client("bob");
     bob.ask("sub x.1 --create", "ok sub x.1 rank=0 *");
     bob.ask("pub log 7", "ok pub log 7");
@@ -199,7 +194,7 @@ fn positions_patterns_and_keys_survive() {
 #[test]
 fn who_has_left_is_not_brought_back() {
     let dir = tempfile::tempdir().unwrap();
-    let first = broker(&dir, &[]);
+    let first = Broker::keeping(dir.path(), &[]);
     let (mut alice, _) = owner(&first, "alice");
     let (mut bob, resume_bob) = owner(&first, "bob");
     let (mut carol, resume_carol) = owner(&first, "carol");
@@ -213,7 +208,7 @@ fn who_has_left_is_not_brought_back() {
     carol.until("left ops 4 bob 1 reason=kicked");
     carol.ask("quit", "bye quit");
     end(first, "KILL");
-    let second = broker(&dir, &["--restart-grace", "1h"]);
+    let second = Broker::keeping(dir.path(), &["--restart-grace", "1h"]);
     let mut bob = second.connect("bob");
     bob.send(&resume_bob);
     let reply = bob.line().unwrap();
@@ -229,13 +224,13 @@ fn who_has_left_is_not_brought_back() {
 #[test]
 fn what_was_found_is_told() {
     let dir = tempfile::tempdir().unwrap();
-    let first = broker(&dir, &[]);
+    let first = Broker::keeping(dir.path(), &[]);
     let (mut alice, _) = owner(&first, "alice");
     alice.ask("create log --durable", "ok create log");
     alice.ask("sub log", "ok sub log *");
     alice.ask("pub log x", "ok pub log 2");
     end(first, "KILL");
-    let second = broker(&dir, &[]);
+    let second = Broker::keeping(dir.path(), &[]);
     let mut bob = second.client("bob");
     let stats = bob.ask("stats", "ok stats *");
     assert_eq!(field(&stats, "recovered-channels"), "2", "{stats}");
@@ -249,7 +244,7 @@ fn what_was_found_is_told() {
 #[test]
 fn a_channel_made_anew_has_nothing_of_the_first() {
     let dir = tempfile::tempdir().unwrap();
-    let first = broker(&dir, &[]);
+    let first = Broker::keeping(dir.path(), &[]);
     let (mut alice, resume_alice) = owner(&first, "alice");
     let (mut olga, resume_olga) = owner(&first, "olga");
     alice.ask("create ops --durable", "ok create ops");
@@ -271,7 +266,7 @@ fn a_channel_made_anew_has_nothing_of_the_first() {
     bob.ask("pub ops other", "ok pub ops 4");
     end(first, "KILL");
 
-    let second = broker(&dir, &[]);
+    let second = Broker::keeping(dir.path(), &[]);
     let mut alice = second.connect("alice");
     alice.ask(&resume_alice, "ok hello name=alice * channels=0 *");
     alice.ask("rank ops", "err not-member *");
@@ -286,7 +281,7 @@ fn a_channel_made_anew_has_nothing_of_the_first() {
 #[test]
 fn a_session_that_was_given_up_for_another_is_not_there_again() {
     let dir = tempfile::tempdir().unwrap();
-    let first = broker(&dir, &[]);
+    let first = Broker::keeping(dir.path(), &[]);
     let (mut alice, given_up) = owner(&first, "alice");
     alice.ask("sub kept --create", "ok sub kept *");
     alice.ask("unsub kept", "ok unsub kept");
@@ -296,7 +291,7 @@ fn a_session_that_was_given_up_for_another_is_not_there_again() {
     alice.ask("sub kept", "ok sub kept rank=0 *");
     end(first, "KILL");
 
-    let second = broker(&dir, &["--restart-grace", "1h"]);
+    let second = Broker::keeping(dir.path(), &["--restart-grace", "1h"]);
     let mut alice = second.connect("alice");
     alice.ask(&given_up, "err gone *");
     alice.ask(&resume, "ok hello name=alice * resumed=yes * rank=0");
@@ -307,7 +302,7 @@ fn a_session_that_was_given_up_for_another_is_not_there_again() {
 /// observer.
 fn positions_survive(how: &str) {
     let dir = tempfile::tempdir().unwrap();
-    let first = broker(&dir, &[]);
+    let first = Broker::keeping(dir.path(), &[]);
     let mut bob = first.client("bob");
     bob.ask("create log --durable", "ok create log");
     for n in 1..=5 {
@@ -321,7 +316,7 @@ fn positions_survive(how: &str) {
     carol.until("join log 6 alice 0");
     end(first, how);
 
-    let second = broker(&dir, &[]);
+    let second = Broker::keeping(dir.path(), &[]);
     let mut alice = second.connect("alice");
     alice.ask(&resume_alice, "ok hello name=alice * resumed=yes * channels=1 missed=0 *");
     alice.expect("rank log 0 6 7");
@@ -351,7 +346,7 @@ fn positions_survive_a_stop() {
 #[test]
 fn a_position_is_on_disk_with_its_seat() {
     let dir = tempfile::tempdir().unwrap();
-    let first = broker(&dir, &[]);
+    let first = Broker::keeping(dir.path(), &[]);
     let mut bob = first.client("bob");
     bob.ask("create log --durable", "ok create log");
     bob.ask("pub log one", "ok pub log 1");
@@ -365,7 +360,7 @@ fn a_position_is_on_disk_with_its_seat() {
     first.child().kill();
     drop(first);
 
-    let second = broker(&dir, &[]);
+    let second = Broker::keeping(dir.path(), &[]);
     let mut alice = second.connect("alice");
     alice.ask(&format!("hello --session {SESSION}"), "ok hello * resumed=yes * channels=1 *");
     alice.expect_all(&["rank log 0 4 4", "msg log 1 bob one", "msg log 3 bob three"]);
@@ -376,7 +371,7 @@ fn a_position_is_on_disk_with_its_seat() {
 /// subscribed to nothing.
 fn a_named_session_survives(how: &str) {
     let dir = tempfile::tempdir().unwrap();
-    let first = broker(&dir, &[]);
+    let first = Broker::keeping(dir.path(), &[]);
     let hello = format!("hello --session {SESSION}");
     let mut alice = first.connect("alice");
     alice.ask(&hello, "ok hello name=guest-* * resumed=no *");
@@ -387,7 +382,7 @@ fn a_named_session_survives(how: &str) {
     bob.ask(&format!("hello --session {other}"), "ok hello name=bob * resumed=no *");
     end(first, how);
 
-    let second = broker(&dir, &[]);
+    let second = Broker::keeping(dir.path(), &[]);
     let mut alice = second.connect("alice");
     alice.ask(&hello, "ok hello name=alice * resumed=yes * channels=0 missed=0");
     let mut bob = second.connect("bob");
@@ -399,7 +394,7 @@ fn a_named_session_survives(how: &str) {
     witness.ask("quit", "bye quit");
     alice.ask("quit", "bye quit");
     end(second, how);
-    let third = broker(&dir, &[]);
+    let third = Broker::keeping(dir.path(), &[]);
     let mut alice = third.connect("alice");
     alice.ask(&hello, "ok hello name=guest-* * resumed=no *");
 }
@@ -418,11 +413,11 @@ fn a_named_session_survives_a_stop() {
 #[test]
 fn who_comes_back_is_asked_for_a_sign_of_life() {
     let dir = tempfile::tempdir().unwrap();
-    let first = broker(&dir, &[]);
+    let first = Broker::keeping(dir.path(), &[]);
     let mut alice = first.connect("alice");
     alice.ask(&format!("hello --name alice --session {SESSION}"), "ok hello *");
     end(first, "KILL");
-    let second = broker(&dir, &["--idle-timeout", "1s"]);
+    let second = Broker::keeping(dir.path(), &["--idle-timeout", "1s"]);
     let mut alice = second.connect("alice");
     alice.ask(&format!("hello --session {SESSION}"), "ok hello name=alice * resumed=yes *");
     alice.expect_all(&["ping *", "bye timeout"]);
@@ -434,7 +429,7 @@ fn who_comes_back_is_asked_for_a_sign_of_life() {
 #[test]
 fn what_was_before_the_hello_survives() {
     let dir = tempfile::tempdir().unwrap();
-    let first = broker(&dir, &[]);
+    let first = Broker::keeping(dir.path(), &[]);
     let mut alice = first.connect("alice");
     alice.ask("create log --durable", "ok create log");
     alice.ask("sub log --no-echo", "ok sub log rank=0 *");
@@ -445,7 +440,7 @@ fn what_was_before_the_hello_survives() {
     let hello = format!("hello --session {session} --secret {secret}");
     end(first, "KILL");
 
-    let second = broker(&dir, &[]);
+    let second = Broker::keeping(dir.path(), &[]);
     let mut alice = second.connect("alice");
     alice.ask(&hello, "ok hello name=guest-1 * resumed=yes * channels=1 missed=0 rank=0");
     alice.expect("rank log 0 1 1");
@@ -460,12 +455,12 @@ fn what_was_before_the_hello_survives() {
 #[test]
 fn a_session_comes_back_by_its_last_name() {
     let dir = tempfile::tempdir().unwrap();
-    let first = broker(&dir, &[]);
+    let first = Broker::keeping(dir.path(), &[]);
     let (mut alice, resume) = owner(&first, "al");
     alice.ask("create log --durable", "ok create log");
     alice.ask("pub --key a log mine", "ok pub log 1");
     alice.ask("hello --name alice", "ok hello name=alice *");
     end(first, "KILL");
-    let second = broker(&dir, &[]);
+    let second = Broker::keeping(dir.path(), &[]);
     second.connect("alice").ask(&resume, "ok hello name=alice * resumed=yes *");
 }

@@ -7,7 +7,6 @@
 mod support;
 
 use std::io::Write;
-use std::net::TcpStream;
 use std::time::Duration;
 use support::{Broker, Child, Socket, eventually, field, matches};
 use tungstenite::protocol::Message;
@@ -381,7 +380,7 @@ fn memory_stays_flat() {
     let mut broker = Broker::of(Child::with(&["--max-line", "65536"]));
     let (mut flood, most) = (Vec::new(), frame(MORE, false, &vec![b'x'; 30_000]));
     let header = [0x81, 0xff, 0, 0, 0, 0, 0x3f, 0xff, 0xff, 0xff, 1, 2, 3, 4];
-    let before = resident(&mut broker);
+    let before = broker.child().resident_memory();
     for _ in 0..20 {
         let mut page = broker.socket("page");
         page.send_bytes(&header);
@@ -394,7 +393,7 @@ fn memory_stays_flat() {
         page.send_bytes(begin);
         flood.push((page, end));
     }
-    let each = (resident(&mut broker) - before) / flood.len();
+    let each = (broker.child().resident_memory() - before) / flood.len() as u64;
     assert!(each < 300 * 1024, "{each} bytes for each of them");
     for (page, end) in &mut flood {
         // It holds no more than that: what would go past the limit ends it.
@@ -402,12 +401,6 @@ fn memory_stays_flat() {
         page.send_bytes(&most);
         page.expect_close("too-long", 1009);
     }
-}
-
-/// Bytes of memory that the broker's process has.
-fn resident(broker: &mut Broker) -> usize {
-    let pages = std::fs::read_to_string(format!("/proc/{}/statm", broker.child().id())).unwrap();
-    pages.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4_096
 }
 
 /// One that does not read holds nobody up, and hears everything that is still
@@ -418,15 +411,7 @@ fn a_slow_page_gets_whole_entries() {
         config.log_bytes = 256 * 1024;
         config.stall = Duration::from_millis(100);
     });
-    let socket = socket2::Socket::new(
-        socket2::Domain::for_address(broker.addr),
-        socket2::Type::STREAM,
-        None,
-    )
-    .unwrap();
-    socket.set_recv_buffer_size(1).unwrap();
-    socket.connect(&broker.addr.into()).unwrap();
-    let mut page = Socket::on(TcpStream::from(socket), "page", &broker);
+    let mut page = Socket::on(support::narrow(broker.addr), "page", &broker);
     page.ask(r#"{"op":"sub","channel":"ops","create":true}"#, r#"{"reply":"sub","ok":true,*"#);
     let mut alice = broker.client("alice");
     let text = "x".repeat(4_000);

@@ -17,6 +17,15 @@ pub struct Client {
     dialogue: Dialogue,
 }
 
+/// A connection with as small a receive buffer as there is.
+pub fn narrow(addr: SocketAddr) -> TcpStream {
+    let kind = socket2::Type::STREAM;
+    let socket = socket2::Socket::new(socket2::Domain::for_address(addr), kind, None).unwrap();
+    socket.set_recv_buffer_size(1).unwrap();
+    socket.connect_timeout(&addr.into(), DEADLINE).expect("the broker listens");
+    socket.into()
+}
+
 impl Client {
     pub fn connect(addr: SocketAddr, label: &str, dialogue: Dialogue) -> Client {
         let stream = TcpStream::connect_timeout(&addr, DEADLINE).expect("the broker listens");
@@ -24,11 +33,7 @@ impl Client {
     }
 
     pub fn connect_narrow(addr: SocketAddr, label: &str, dialogue: Dialogue) -> Client {
-        let kind = socket2::Type::STREAM;
-        let socket = socket2::Socket::new(socket2::Domain::for_address(addr), kind, None).unwrap();
-        socket.set_recv_buffer_size(1).unwrap();
-        socket.connect_timeout(&addr.into(), DEADLINE).expect("the broker listens");
-        Client::on(socket.into(), label, dialogue)
+        Client::on(narrow(addr), label, dialogue)
     }
 
     fn on(stream: TcpStream, label: &str, dialogue: Dialogue) -> Client {

@@ -21,7 +21,7 @@ mod site;
 mod tools;
 
 pub use child::Child;
-pub use client::{Client, Sender, field, number};
+pub use client::{Client, Sender, field, narrow, number};
 pub use dialogue::Dialogue;
 pub use faults::{Small, inject, with_failures};
 pub use http::{Answer, Web};
@@ -35,6 +35,7 @@ pub use tools::{install, installed, redis_py};
 use ranked_broker::config::Config;
 use ranked_broker::server::Server;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// How long anything that must happen may take: far longer than it ever does,
@@ -65,6 +66,12 @@ impl Broker {
     /// A broker in a process of its own.
     pub fn process() -> Broker {
         Broker::of(Child::start())
+    }
+
+    /// The same, with settings, that keeps its data in this folder.
+    pub fn keeping(dir: &Path, settings: &[&str]) -> Broker {
+        let data = ["--data", dir.to_str().expect("a path in UTF-8")];
+        Broker::of(Child::with(&[&data, settings].concat()))
     }
 
     /// A broker that is this process.

@@ -72,9 +72,10 @@ fn every_setting_and_its_default_is_in_the_readme() {
             (_, none) if none.is_empty() => "none".into(),
             (_, value) => value,
         };
-        let flag = match setting.is_positional() {
-            true => setting.value_name.into(),
-            false => format!("--{} {}", setting.name, setting.value_name),
+        let flag = if setting.is_positional() {
+            setting.value_name.into()
+        } else {
+            format!("--{} {}", setting.name, setting.value_name)
         };
         documents::Setting { flag, variable: setting.variable(), default }
     });
