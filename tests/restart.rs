@@ -464,3 +464,20 @@ fn a_session_comes_back_by_its_last_name() {
     let second = Broker::keeping(dir.path(), &[]);
     second.connect("alice").ask(&resume, "ok hello name=alice * resumed=yes *");
 }
+
+/// The journals have marks, by which a broker that starts sees that nothing is
+/// missing; and they hold the ids that clients choose for themselves.
+#[test]
+fn no_name_of_a_session_looks_like_damage() {
+    const MARK: &str = "9e1f7bc4-52e8-03ad-76d1-2cf5884ab067";
+    let dir = tempfile::tempdir().unwrap();
+    let first = Broker::keeping(dir.path(), &[]);
+    let mut alice = first.connect("alice");
+    alice.ask(&format!("hello --name alice --session {MARK}"), "ok hello *");
+    alice.ask("create log --durable", "ok create log");
+    alice.ask("pub log kept", "ok pub log 1");
+    end(first, "kill");
+    let second = Broker::keeping(dir.path(), &[]);
+    let mut bob = second.connect("bob");
+    bob.ask("history log", "msg log 1 alice kept");
+}

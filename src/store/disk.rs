@@ -27,8 +27,6 @@ const JOURNAL_BYTES: u64 = 64 * MIB;
 /// One to write tables, one to merge them.
 const WORKERS: usize = 2;
 const OPEN_FILES: usize = 128;
-/// Where the engine's journals have the number of a commit.
-const COMMIT_KEY: &[u8] = b"commit";
 
 /// Why a batch is not known to be on disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,7 +105,7 @@ impl Disk {
     }
 
     fn last_commit(&self) -> Result<u64, String> {
-        let Some(row) = self.get(Table::Meta, COMMIT_KEY)? else { return Ok(0) };
+        let Some(row) = self.get(Table::Meta, journal::KEY)? else { return Ok(0) };
         Journals::commit_of(&row)
             .ok_or_else(|| "the number of its last commit is unreadable".into())
     }
@@ -117,7 +115,7 @@ impl Disk {
         let number = self.commits.load(Ordering::Relaxed) + 1;
         let mut batch = Batch { disk: self, rows: self.database.batch(), bytes: 0 };
         // First, so that it is there also in a journal that was cut.
-        batch.put(Table::Meta, COMMIT_KEY, Journals::mark(number));
+        batch.put(Table::Meta, journal::KEY, Journals::mark(number));
         batch
     }
 

@@ -23,15 +23,21 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-/// What stands before the number of a commit in a journal: random bytes.
+/// The key of the row that has the mark.
+pub const KEY: &[u8] = b"commit";
+/// What stands before the number of a commit: random bytes.
 const MAGIC: [u8; 16] = [
     0x9e, 0x1f, 0x7b, 0xc4, 0x52, 0xe8, 0x03, 0xad, 0x76, 0xd1, 0x2c, 0xf5, 0x88, 0x4a, 0xb0, 0x67,
 ];
+/// What a mark begins with in a journal. The random bytes alone a client could name
+/// its session by, whose id is a key of 16 bytes; the key of a mark it cannot put
+/// before them.
+const MARK: &[u8] = b"commit\x9e\x1f\x7b\xc4\x52\xe8\x03\xad\x76\xd1\x2c\xf5\x88\x4a\xb0\x67";
 /// The head of a batch: a tag, how many rows there are, its place in order.
 const HEAD_BYTES: usize = 13;
 const HEAD_TAG: u8 = 1;
-/// What is between that and the mark: the head of the first row, and its key.
-const ROW_BYTES: usize = 27;
+/// What is between that and the mark: the head of the first row.
+const ROW_BYTES: usize = 21;
 const ROW_TAG: u8 = 2;
 /// Places between two commits at most: the engine itself takes a few.
 const PLACES_MAX: u64 = 1 << 20;
@@ -132,7 +138,7 @@ impl Journals {
     /// `None` if there is nothing to try.
     pub fn without_last<T, E>(&self, open: impl FnOnce() -> Result<T, E>) -> Option<Result<T, E>> {
         let (path, content) = self.active.as_ref()?;
-        let at = memchr::memmem::rfind(content, &MAGIC)?;
+        let at = memchr::memmem::rfind(content, MARK)?;
         let file = File::options().write(true).open(path).ok()?;
         let length = file.metadata().ok()?.len();
         file.set_len(at as u64).ok()?;
@@ -195,7 +201,7 @@ impl Journals {
         let Ok(after) = fs::metadata(path) else { return Ok(()) };
         let kept = usize::try_from(after.len()).unwrap_or(usize::MAX);
         let Some(cut) = before.get(kept..).filter(|cut| !cut.is_empty()) else { return Ok(()) };
-        let last = marks(cut).max().unwrap_or(0);
+        let last = marks(cut).map(|(_, number)| number).max().unwrap_or(0);
         if last <= last_commit + 1 {
             log::info!("event=store-tail-cut bytes={} reason=\"half written\"", cut.len());
             return Ok(());
@@ -270,9 +276,12 @@ fn content(path: &Path) -> io::Result<Vec<u8>> {
     }
 }
 
-fn marks(bytes: &[u8]) -> impl Iterator<Item = u64> + '_ {
-    memchr::memmem::find_iter(bytes, &MAGIC)
-        .filter_map(|at| Journals::commit_of(bytes.get(at..at + MAGIC.len() + 8)?))
+/// Where the marks are in a journal, with the numbers of their commits.
+fn marks(bytes: &[u8]) -> impl Iterator<Item = (usize, u64)> + '_ {
+    memchr::memmem::find_iter(bytes, MARK).filter_map(|at| {
+        let number = bytes.get(at + MARK.len()..)?.first_chunk()?;
+        Some((at, u64::from_be_bytes(*number)))
+    })
 }
 
 /// The commits in a journal, each with its place in the engine's order. Where
@@ -286,8 +295,19 @@ fn places(bytes: &[u8]) -> impl Iterator<Item = (u64, Option<u64>)> + '_ {
         // Half of a head, if the power failed just there.
         (is_head && place != 0).then_some(place)
     };
-    memchr::memmem::find_iter(bytes, &MAGIC).filter_map(move |at| {
-        let number = Journals::commit_of(bytes.get(at..at + MAGIC.len() + 8)?)?;
-        Some((number, place(at)))
-    })
+    marks(bytes).map(move |(at, number)| (number, place(at)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mark_is_a_key_and_its_value() {
+        assert_eq!(MARK, [KEY, &MAGIC].concat());
+        let mark = [KEY, &Journals::mark(7)].concat();
+        assert_eq!(marks(&mark).collect::<Vec<_>>(), [(0, 7)]);
+        // As the key of a session that a client has named so.
+        assert_eq!(marks(&Journals::mark(7)).count(), 0);
+    }
 }

@@ -375,8 +375,8 @@ impl Source for Channel {
         disk.changes.drain(..handed.changes);
         let written = disk.changes_written.saturating_add(handed.changes);
         disk.changes_written = if handed.whole_roster { 0 } else { written };
-        if disk.visible.0 == log.next_chunk() {
-            // Whatever failed before is on disk now.
+        if !disk.durable || disk.visible.0 == log.next_chunk() {
+            // Whatever failed before is on disk now; entries need not all be.
             disk.ticket = disk.ticket.take().filter(|ticket| ticket.outcome().is_none());
         }
         let weights = (disk.visible.0..log.next_chunk()).filter_map(|number| log.chunk(number));

@@ -201,6 +201,29 @@ fn changes_do_not_pile_up_while_nothing_is_written() {
     store.close(vec![]);
 }
 
+/// It was refused for ever, though what was published to it was taken.
+#[test]
+fn a_channel_that_was_made_while_a_write_failed_is_on_disk_with_the_next_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let scene = Scene::new(dir.path());
+    let charter = Charter::plain(scene.channel.charter.rules().clone());
+    let channel = Channel::new("plain".into(), Settings::default(), &charter);
+    let extent = {
+        let mut state = channel.lock();
+        let disk = state.extra.disk_mut().unwrap();
+        disk.ticket = Some(Ticket::settled(Err("the disk is full".into())));
+        disk.extent
+    };
+    assert!(channel.pending().is_some());
+    channel.hand_over(&Ticket::settled(Ok(())));
+    // Meanwhile somebody publishes.
+    let payloads = [Payload::Plain(b"hello")];
+    channel.publish(&scene.member.client, "m", None, &payloads, |_| {}, 0).unwrap();
+    channel.settled(Some(extent));
+    assert!(channel.pending().is_none());
+    scene.store.close(vec![]);
+}
+
 /// Whoever publishes to a store that has failed is told so: it is not left waiting
 /// for what it has filled the log with.
 #[test]

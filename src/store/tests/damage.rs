@@ -77,8 +77,8 @@ fn a_journal_with_a_bad_byte_in_it_is_refused_until_someone_has_seen_that() {
     let mut journal = std::fs::read(&path).unwrap();
     let mark = journal::Journals::mark(10);
     let at = journal.windows(mark.len()).position(|window| window == mark).unwrap();
-    // The engine's own head of that batch.
-    journal[at - 40..at].fill(0xff);
+    // The engine's own head of that batch, up to the mark's key.
+    journal[at - 40..at - journal::KEY.len()].fill(0xff);
     std::fs::write(&path, journal).unwrap();
     for _ in 0..2 {
         let error = refusal(dir.path());
