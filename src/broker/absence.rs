@@ -180,8 +180,8 @@ impl Broker {
     /// nobody can join there, only what was there before is still due to it.
     pub fn return_to(&self, client: &Arc<Client>, place: &Place, seen: u64, now_ms: u64) -> Return {
         let Place { channel, member } = place;
-        if !member.is_lost() {
-            return channel.come_back(member, seen, now_ms);
+        if let Some(back) = channel.come_back(member, seen, now_ms) {
+            return back;
         }
         let seen = seen.min(channel.last_seq());
         let mut subscriptions = lock(&client.subscriptions);

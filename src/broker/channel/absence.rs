@@ -125,16 +125,33 @@ impl Channel {
 
     /// A member's session is resumed: it goes on behind `seen`, in the seat that
     /// was held for it, or, if it has left, with what is still due to it.
-    pub fn come_back(self: &Arc<Self>, member: &Arc<Member>, seen: u64, now_ms: u64) -> Return {
+    /// `None` if its seat has been given up because it was lost: then it is to join
+    /// again.
+    pub fn come_back(
+        self: &Arc<Self>,
+        member: &Arc<Member>,
+        seen: u64,
+        now_ms: u64,
+    ) -> Option<Return> {
         let state = self.lock();
+        (!member.is_lost()).then(|| self.take_up(&state, member, seen, now_ms))
+    }
+
+    fn take_up(
+        self: &Arc<Self>,
+        state: &State,
+        member: &Arc<Member>,
+        seen: u64,
+        now_ms: u64,
+    ) -> Return {
         let seen = seen.min(state.log.head());
         let cursor = state.log.seek(seen + 1);
-        self.reseat(&state, member, now_ms);
+        self.reseat(state, member, now_ms);
         member.has_seen(seen);
         member.keep_from(member.kept().map(|_| cursor.chunk));
         member.advance(cursor.chunk, true, now_ms);
         let rank = state.rank_at(member, cursor.chunk);
-        let is_here = self.present(&state, member).is_ok();
+        let is_here = self.present(state, member).is_ok();
         let standing = state.standing(member.key).filter(|_| is_here && !member.is_observer());
         let missed = state.missed_by(member, seen + 1);
         let (channel, member, next_seq) = (self.clone(), member.clone(), seen + 1);
@@ -154,8 +171,7 @@ impl Channel {
         leaver.end_at(end);
         let leaver = Arc::new(leaver);
         state.extra.parts().leavers.push(leaver.clone());
-        drop(state);
-        self.come_back(&leaver, seen, now_ms)
+        self.take_up(&state, &leaver, seen, now_ms)
     }
 
     /// Whether this is the member with rank 0, and away.
