@@ -194,6 +194,7 @@ fn what_redis_asks_first_is_answered_as_redis_does() {
     redis.ask("ECHO hi", "hi");
     redis.ask("PING hi", "hi");
     redis.ask("CONFIG GET save append*", "{appendonly no save }");
+    redis.ask("config geT SAVE", "{save }");
     redis.ask("CONFIG SET save x", "-ERR bad-request CONFIG knows no *");
     redis.ask("INFO server", "# Server\r\nredis_version:*broker_version:*");
     redis.ask("COMMAND COUNT", ":*");

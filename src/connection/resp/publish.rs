@@ -4,7 +4,7 @@ use super::turn::{Args, Turn, own_request};
 use crate::error::{Code, Fault};
 use crate::payload::Payload;
 use crate::reply::Reply;
-use crate::request::{Request, Settings};
+use crate::request::Settings;
 use crate::wire::resp::{fields, payload};
 use std::task::{Poll, ready};
 
@@ -138,13 +138,7 @@ impl Turn<'_> {
         settings: Option<Settings>,
     ) -> Result<Option<Reply>, Fault> {
         match settings {
-            Some(settings) => {
-                let (channel, if_missing) = (channel.to_owned(), true);
-                let create = Request::Create { channel, settings, if_missing };
-                self.session.handle(create, self.now_ms)?;
-                // The replies to the messages wait for as much, and longer.
-                drop(self.session.take_held());
-            }
+            Some(settings) => self.make(channel, settings)?,
             None if !self.session.broker().create_if_observed(channel, self.now_ms)? => {
                 let (channel, count) = (channel.into(), payloads.len() as u64);
                 let nobody = Reply::Published { channel, first_seq: 0, count, receivers: 0 };
@@ -153,6 +147,19 @@ impl Turn<'_> {
             None => {}
         }
         self.session.publish(channel, None, payloads, self.now_ms)
+    }
+
+    /// A channel is there, made with these settings if it was missing. Nothing
+    /// waits for that: what it is made for waits for as much, and longer.
+    pub(super) fn make(&self, channel: &str, settings: Settings) -> Result<(), Fault> {
+        let broker = self.session.broker();
+        if broker.channel(channel).is_ok() {
+            return Ok(());
+        }
+        match broker.create(channel, settings, self.now_ms) {
+            Err(fault) if fault.code == Code::Exists => Ok(()),
+            done => done,
+        }
     }
 }
 

@@ -68,9 +68,13 @@ impl Turn<'_> {
     /// Whether the client has subscribed to something with version 2, in which
     /// what it is sent cannot be told from a reply.
     fn is_subscriber(&self) -> bool {
+        self.voice.version == Resp::Two && self.voice.plain && self.has_subscribed()
+    }
+
+    /// Whether the client has subscribed to something.
+    pub(super) fn has_subscribed(&self) -> bool {
         let hearing = self.session.hearing();
-        let has_subscribed = hearing.subscriptions() + hearing.shards() > 0;
-        self.voice.version == Resp::Two && self.voice.plain && has_subscribed
+        hearing.subscriptions() + hearing.shards() > 0
     }
 
     fn command(&mut self, words: Args<'_, '_>) -> Result<Option<Close>, Fault> {
