@@ -205,6 +205,22 @@ fn what_redis_asks_first_is_answered_as_redis_does() {
     redis.nothing_else();
 }
 
+/// Whatever is wrong with its words.
+#[test]
+fn every_command_that_is_listed_is_known() {
+    let broker = Broker::start();
+    let mut redis = broker.redis("redis");
+    let listed = redis.ask("COMMAND LIST", "[publish * kick *]");
+    for name in listed.trim_matches(['[', ']']).split(' ') {
+        let described = redis.ask(&format!("COMMAND INFO {name}"), "[[*]]");
+        let arity: isize = described.split([' ', ':']).nth(2).unwrap().parse().unwrap();
+        let mut other = broker.redis(name);
+        other.send(&format!("{name}{}", " x".repeat(arity.unsigned_abs() - 1)));
+        let reply = other.value();
+        assert!(!reply.starts_with("-ERR unknown-command"), "{name}: {reply}");
+    }
+}
+
 /// Whoever holds a rank, or may, is looked after: who has none may be silent.
 #[test]
 fn silence_is_for_those_without_a_rank() {

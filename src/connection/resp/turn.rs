@@ -1,13 +1,14 @@
 //! One request, from its words to its reply.
 
 use super::publish::Batch;
+use super::pubsub::Kind;
 use super::table::{self, Command};
 use super::{Skip, Voice, Waiting};
 use crate::connection::outgoing::Outgoing;
 use crate::error::{Close, Fault, quoted};
 use crate::reply::Reply;
 use crate::request::{Request, Resp};
-use crate::session::Session;
+use crate::session::{Session, Under};
 use crate::wire::resp::Writer;
 use crate::wire::rules::bad;
 use crate::wire::spoken::Tag;
@@ -116,10 +117,11 @@ impl Turn<'_> {
                 let channel = table::text(args[0])?.to_owned();
                 self.ask(Request::Info { channel });
             }
-            "SUBSCRIBE" | "SSUBSCRIBE" => self.subscribe(command.name, args)?,
-            "UNSUBSCRIBE" | "SUNSUBSCRIBE" | "PUNSUBSCRIBE" => {
-                self.unsubscribe(command.name, args)?;
-            }
+            "SUBSCRIBE" => self.subscribe(Under::Name, args)?,
+            "SSUBSCRIBE" => self.subscribe(Under::Shard, args)?,
+            "UNSUBSCRIBE" => self.unsubscribe(Kind::Channels(Under::Name), args)?,
+            "SUNSUBSCRIBE" => self.unsubscribe(Kind::Channels(Under::Shard), args)?,
+            "PUNSUBSCRIBE" => self.unsubscribe(Kind::Patterns, args)?,
             "PSUBSCRIBE" => self.psubscribe(args)?,
             "PUBSUB" => self.pubsub(args)?,
             "PUBLISH" | "SPUBLISH" => self.publish_alone(args),
