@@ -164,7 +164,7 @@ impl Speaker {
             let mut session = self.session();
             let reply = session.handle_in(view, request, self.broker.now_ms());
             session.flush();
-            (reply, session.take_held().map(|held| held.ticket))
+            (reply, session.take_ticket())
         };
         match reply {
             Ok(Some(Reply::Scroll)) => {

@@ -105,7 +105,7 @@ impl Publisher<'_> {
         let now_ms = self.http.broker.now_ms();
         let Some(word) = publish.key.take_if(|_| self.is_guest) else {
             let reply = session.handle(Request::Pub(publish), now_ms);
-            return (reply, session.take_held().map(|held| held.ticket));
+            return (reply, session.take_ticket());
         };
         let channel = match self.http.broker.channel(self.channel) {
             Ok(channel) => channel,
@@ -125,7 +125,7 @@ impl Publisher<'_> {
         if let Ok(Reply::Published { first_seq: seq, .. }) = reply {
             keys.put(key, &channel, Known { seq, to: None });
         }
-        (reply.map(Some), session.take_held().map(|held| held.ticket))
+        (reply.map(Some), session.take_ticket())
     }
 
     /// Publishes many messages. Those that follow each other and are of one kind
@@ -190,8 +190,7 @@ impl Publisher<'_> {
         }
         let mut session = self.speaker.session();
         let reply = session.publish(self.channel, None, run, self.http.broker.now_ms());
-        let ticket = session.take_held().map(|held| held.ticket);
-        outcomes.push(outcome(reply, run.len() as u64, ticket));
+        outcomes.push(outcome(reply, run.len() as u64, session.take_ticket()));
         run.clear();
     }
 

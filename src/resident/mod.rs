@@ -108,7 +108,7 @@ impl Resident {
                 self.state().given.add(seq, to);
             }
             session.flush();
-            (given, session.take_held().map(|held| held.ticket))
+            (given, session.take_ticket())
         };
         self.speaker.told(reply, ticket).await?.0.ok_or_else(crate::speaker::no_reply)
     }

@@ -300,11 +300,9 @@ fn seat(
     let (channel, create) = (entry.channel.clone(), entry.create);
     let sub = Request::Sub { channel, start: Start::Now, create, echo: true, observe: false };
     let reply = session.handle(sub, now_ms)?;
-    // Its replies wait for nothing.
-    session.take_caused();
     session.flush();
     match reply {
-        Some(Reply::Line(line)) => Ok((line, session.take_held().map(|held| held.ticket))),
+        Some(Reply::Line(line)) => Ok((line, session.take_ticket())),
         _ => Err(crate::speaker::no_reply()),
     }
 }
@@ -314,8 +312,6 @@ fn seat(
 fn resume(session: &mut Session, token: &Token, now_ms: u64) -> Option<EcoString> {
     session.handle(hello(None, Some(token)), now_ms).ok().flatten()?;
     session.client().be_unwaited(true);
-    // Its replies wait for nothing.
-    session.take_caused();
     session.flush();
     let subscriptions = lock(&session.client().subscriptions);
     let mut here =
@@ -402,7 +398,7 @@ mod tests {
         let text = vec![b'x'; bytes];
         let mut session = resident.speaker.session();
         session.publish("ops", None, &[Payload::Plain(&text)], 0).unwrap();
-        session.take_held().map(|held| held.ticket)
+        session.take_ticket()
     }
 
     #[test]
