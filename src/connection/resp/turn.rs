@@ -4,6 +4,7 @@ use super::publish::Batch;
 use super::pubsub::Kind;
 use super::table::{self, Command};
 use super::{Skip, Voice, Waiting};
+use crate::connection::input::Stop;
 use crate::connection::outgoing::Outgoing;
 use crate::error::{Close, Fault, quoted};
 use crate::reply::Reply;
@@ -13,7 +14,6 @@ use crate::wire::resp::Writer;
 use crate::wire::rules::bad;
 use crate::wire::spoken::Tag;
 use crate::wire::text;
-use std::task::Poll;
 
 /// What is needed to answer a request.
 pub(super) struct Turn<'t> {
@@ -28,30 +28,21 @@ pub(super) type Args<'w, 'a> = &'w [&'a [u8]];
 
 impl Turn<'_> {
     /// Answers a request. A message may wait in the batch for others that follow.
-    /// Pending if the client has to wait: from where the batch says it is to be
-    /// read again.
     ///
     /// # Errors
-    /// Why the connection is to be closed.
+    /// [`Stop`].
     pub(super) fn request<'a>(
         &mut self,
         words: Args<'_, 'a>,
         batch: &mut Batch<'a>,
-    ) -> Result<Poll<()>, Close> {
+    ) -> Result<(), Stop<'a>> {
         let skips = self.voice.skip == Skip::Next;
-        if !skips && !self.is_subscriber() {
-            match self.batch(words, batch) {
-                Poll::Pending => return Ok(Poll::Pending),
-                Poll::Ready(true) => return Ok(Poll::Ready(())),
-                Poll::Ready(false) => {}
-            }
+        if !skips && !self.is_subscriber() && self.batch(words, batch)? {
+            return Ok(());
         }
-        if self.publish(batch).is_pending() {
-            return Ok(Poll::Pending);
-        }
+        self.publish(batch)?;
         if self.has_to_wait(words) {
-            batch.from = batch.next;
-            return Ok(Poll::Pending);
+            return Err(Stop::Wait(batch.next));
         }
         if skips {
             (self.voice.skip, self.outgoing.muted) = (Skip::This, true);
@@ -63,7 +54,7 @@ impl Turn<'_> {
         if !self.voice.is_waiting() && !self.session.is_awaiting() {
             self.voice.unmute(self.outgoing);
         }
-        done.map_or(Ok(Poll::Ready(())), Err)
+        done.map_or(Ok(()), |reason| Err(reason.into()))
     }
 
     /// Whether the client has subscribed to something with version 2, in which
