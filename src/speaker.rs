@@ -5,7 +5,8 @@ use crate::broker::{Broker, Client};
 use crate::error::{Code, Fault};
 use crate::reply::{Line, Reply};
 use crate::request::Request;
-use crate::session::{Held, Session, Step};
+use crate::session::{Session, Step};
+use crate::store::Ticket;
 use crate::sync::lock;
 use crate::wire::json::{self, Rows};
 use std::future::poll_fn;
@@ -159,20 +160,20 @@ impl Speaker {
     /// # Errors
     /// The same, and [`Code::Fenced`].
     pub async fn ask_in(&self, view: Option<u64>, request: Request<'_>) -> Result<Reading, Fault> {
-        let (reply, held) = {
+        let (reply, ticket) = {
             let mut session = self.session();
             let reply = session.handle_in(view, request, self.broker.now_ms());
             session.flush();
-            (reply, session.take_held())
+            (reply, session.take_ticket())
         };
-        match (reply, held) {
-            (Ok(Some(Reply::Scroll)), held) => {
+        match reply {
+            Ok(Some(Reply::Scroll)) => {
                 // It tells of nothing but what is on disk.
-                let _ = on_disk(held).await;
+                let _ = on_disk(ticket).await;
                 self.scroll().await
             }
-            (reply, held) => {
-                let reply = self.told(reply, held).await?;
+            reply => {
+                let reply = self.told(reply, ticket).await?;
                 self.room().await;
                 // Only who asks for it gets none.
                 reply.map(Reading::Reply).ok_or_else(no_reply)
@@ -185,12 +186,16 @@ impl Speaker {
     ///
     /// # Errors
     /// The answer's, or [`Code::Unavailable`] if it is not known to be.
-    pub async fn told<T>(&self, answer: Result<T, Fault>, held: Option<Held>) -> Result<T, Fault> {
+    pub async fn told<T>(
+        &self,
+        answer: Result<T, Fault>,
+        ticket: Option<Ticket>,
+    ) -> Result<T, Fault> {
         if answer.as_ref().is_err_and(|fault| fault.code == Code::Unavailable) {
             // It says nothing of the channel.
             return answer;
         }
-        on_disk(held).await?;
+        on_disk(ticket).await?;
         answer
     }
 
@@ -244,8 +249,8 @@ impl Speaker {
 ///
 /// # Errors
 /// [`Code::Unavailable`] if it is not known to be.
-pub async fn on_disk(held: Option<Held>) -> Result<(), Fault> {
-    let Some(Held { ticket, .. }) = held else { return Ok(()) };
+pub async fn on_disk(ticket: Option<Ticket>) -> Result<(), Fault> {
+    let Some(ticket) = ticket else { return Ok(()) };
     ticket.on_disk().await.map_err(|reason| {
         let text = format!("it is not known to be on disk: {reason}");
         Fault::new(Code::Unavailable, text)

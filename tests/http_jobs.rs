@@ -67,7 +67,11 @@ fn a_job_is_asked_for_looked_at_and_ended() {
     let (location, owner) = {
         let answer = web.ask("POST", "/v1/jobs?job=fib&n=10", None).expect(202, "{*}");
         let token = answer.json()["token"].as_str().unwrap().to_owned();
-        (answer.header("location").unwrap().to_owned(), web.as_resident(&token))
+        let location = answer.header("location").unwrap().to_owned();
+        let basic = web.with("Authorization", &format!("Basic {token}"));
+        let wrong = basic.get(&location).problem(401, "denied");
+        assert!(wrong.body.contains("Authorization must be Bearer"), "{wrong:?}");
+        (location, web.as_resident(&token))
     };
     assert_eq!(until(&owner, &location, "done")["text"], "55");
 }

@@ -194,6 +194,7 @@ fn what_redis_asks_first_is_answered_as_redis_does() {
     redis.ask("ECHO hi", "hi");
     redis.ask("PING hi", "hi");
     redis.ask("CONFIG GET save append*", "{appendonly no save }");
+    redis.ask("config geT SAVE", "{save }");
     redis.ask("CONFIG SET save x", "-ERR bad-request CONFIG knows no *");
     redis.ask("INFO server", "# Server\r\nredis_version:*broker_version:*");
     redis.ask("COMMAND COUNT", ":*");
@@ -202,6 +203,22 @@ fn what_redis_asks_first_is_answered_as_redis_does() {
     redis.ask("COMMAND LIST", "[publish * kick *]");
     redis.ask("GET x", "-ERR unknown-command unknown command \"GET\"*");
     redis.nothing_else();
+}
+
+/// Whatever is wrong with its words.
+#[test]
+fn every_command_that_is_listed_is_known() {
+    let broker = Broker::start();
+    let mut redis = broker.redis("redis");
+    let listed = redis.ask("COMMAND LIST", "[publish * kick *]");
+    for name in listed.trim_matches(['[', ']']).split(' ') {
+        let described = redis.ask(&format!("COMMAND INFO {name}"), "[[*]]");
+        let arity: isize = described.split([' ', ':']).nth(2).unwrap().parse().unwrap();
+        let mut other = broker.redis(name);
+        other.send(&format!("{name}{}", " x".repeat(arity.unsigned_abs() - 1)));
+        let reply = other.value();
+        assert!(!reply.starts_with("-ERR unknown-command"), "{name}: {reply}");
+    }
 }
 
 /// Whoever holds a rank, or may, is looked after: who has none may be silent.

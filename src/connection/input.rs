@@ -20,6 +20,20 @@ pub(super) enum Input {
     Resp(Box<resp::Voice>),
 }
 
+/// Why requests are not served to their end.
+pub(super) enum Stop<'a> {
+    /// The client has to wait before this: it is to be read again.
+    Wait(&'a [u8]),
+    /// The connection is to be closed.
+    Close(Close),
+}
+
+impl From<Close> for Stop<'_> {
+    fn from(reason: Close) -> Self {
+        Stop::Close(reason)
+    }
+}
+
 impl Input {
     /// Of a client that speaks so from the first byte on.
     pub(super) fn new(format: Format) -> Self {
@@ -110,9 +124,13 @@ impl Input {
         outgoing: &mut Outgoing,
         now_ms: u64,
     ) -> Result<&'a [u8], Close> {
-        match self {
+        let served = match self {
             Input::Lines(voice) => voice.serve(session, bytes, line_max, outgoing, now_ms),
             Input::Resp(voice) => voice.serve(session, bytes, line_max, outgoing, now_ms),
+        };
+        match served {
+            Ok(rest) | Err(Stop::Wait(rest)) => Ok(rest),
+            Err(Stop::Close(reason)) => Err(reason),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Serves the requests of one read, in the format that the client speaks.
 
+use super::input::Stop;
 use super::outgoing::Outgoing;
 use crate::error::{Close, Code, Fault};
 use crate::payload::Payload;
@@ -11,7 +12,7 @@ use crate::wire::sniff;
 use crate::wire::spoken::{self, Asked, OwnedTag, Tag};
 use crate::wire::text;
 use std::borrow::Cow;
-use std::task::{Poll, ready};
+use std::task::Poll;
 
 /// How a client speaks.
 #[derive(Debug, Default)]
@@ -71,11 +72,10 @@ impl Voice {
     }
 
     /// Answers whole lines in `bytes`, for as long as there is room for replies in
-    /// `outgoing`, and the client need not wait before it publishes. Gives what is
-    /// left over.
+    /// `outgoing`. Gives what is left over.
     ///
     /// # Errors
-    /// Why the connection is to be closed.
+    /// [`Stop`].
     pub(super) fn serve<'a>(
         &mut self,
         session: &mut Session,
@@ -83,71 +83,59 @@ impl Voice {
         line_max: usize,
         outgoing: &mut Outgoing,
         now_ms: u64,
-    ) -> Result<&'a [u8], Close> {
+    ) -> Result<&'a [u8], Stop<'a>> {
         let mut batch = Batch::new(self.format);
         let mut lines = Lines::new(bytes, line_max);
         // A short request may have a long reply: each is looked at by itself.
         while outgoing.has_room() {
             let from = lines.rest();
             let Some(line) = lines.next() else { break };
-            if let Ok(line) = line
-                && batch.goes_on(line)
-            {
+            if line.is_ok_and(|line| batch.goes_on(line)) {
                 continue;
             }
+            // There is no message before it: that would have been a beginning.
+            if line.is_ok_and(|line| self.hears_http(line)) {
+                outgoing.answer(Err(not_http()), self.format, &[], session);
+                return Err(Close::Malformed.into());
+            }
             let Asked { tag, request } = match line {
-                // There is no message before it: that would have been a beginning.
-                Ok(line) if !self.has_begun && self.is_http(line) => {
-                    outgoing.answer(Err(not_http()), self.format, &[], session);
-                    return Err(Close::Malformed);
-                }
-                Ok(line) => {
-                    // No program that speaks HTTP begins with a comment; some do with
-                    // blank lines.
-                    self.has_begun |= !line.trim_ascii().is_empty();
-                    spoken::decode(self.format, line)
-                }
+                Ok(line) => spoken::decode(self.format, line),
                 Err(TooLong) => Asked { tag: Tag::default(), request: Err(too_long(line_max)) },
             };
-            let ends_batch = match &request {
-                Ok(None) => false,
-                Ok(Some(Request::Pub(publish))) => !batch.takes(publish),
-                _ => true,
-            };
-            if ends_batch && batch.publish(session, outgoing, now_ms).is_pending() {
-                return Ok(batch.from);
-            }
             match request {
                 Ok(None) => {}
                 Ok(Some(Request::Pub(publish))) if is_plain(&publish) => {
-                    if ends_batch {
+                    if !batch.takes(&publish) {
+                        batch.publish(session, outgoing, now_ms)?;
                         (batch.from, batch.channel) = (from, publish.channel);
                     }
                     batch.push(publish.payload, tag, line.unwrap_or_default());
                 }
                 Ok(Some(request)) => {
+                    batch.publish(session, outgoing, now_ms)?;
                     if session.has_to_wait_with(&request) {
-                        return Ok(from);
+                        return Err(Stop::Wait(from));
                     }
                     self.answer(request, tag, outgoing, session, now_ms)?;
                     if session.is_awaiting() {
                         // The rest has to wait with it.
-                        return Ok(lines.rest());
+                        return Err(Stop::Wait(lines.rest()));
                     }
                     batch.format = self.format;
                 }
-                Err(fault) => outgoing.answer(Err(fault), self.format, &[tag], session),
+                Err(fault) => {
+                    batch.publish(session, outgoing, now_ms)?;
+                    outgoing.answer(Err(fault), self.format, &[tag], session);
+                }
             }
         }
-        if batch.publish(session, outgoing, now_ms).is_pending() {
-            return Ok(batch.from);
-        }
+        batch.publish(session, outgoing, now_ms)?;
         if !outgoing.has_room() {
             return Ok(lines.rest());
         }
         lines.unfinished().map_err(|TooLong| {
             outgoing.answer(Err(too_long(line_max)), self.format, &[], session);
-            Close::TooLong
+            Close::TooLong.into()
         })
     }
 
@@ -183,8 +171,14 @@ impl Voice {
         Ok(())
     }
 
-    /// Whether this is a line of an HTTP request.
-    fn is_http(&self, line: &[u8]) -> bool {
+    /// Whether this is a line of an HTTP request, from a client that has said
+    /// nothing else.
+    fn hears_http(&mut self, line: &[u8]) -> bool {
+        if self.has_begun {
+            return false;
+        }
+        // No program that speaks HTTP begins with a comment; some do with blank lines.
+        self.has_begun = !line.trim_ascii().is_empty();
         self.format == Format::Text && sniff::is_http(line)
     }
 }
@@ -210,11 +204,10 @@ impl<'a> Batch<'a> {
         Batch { format, from, channel, opening, payloads: Vec::new(), tags: Vec::new() }
     }
 
+    /// Whether a message can be published together with those that were taken.
     fn takes(&self, publish: &Publish<'_>) -> bool {
         let Some(first) = self.payloads.first() else { return false };
-        is_plain(publish)
-            && publish.channel == self.channel
-            && publish.payload.is_json() == first.is_json()
+        publish.channel == self.channel && publish.payload.is_json() == first.is_json()
     }
 
     /// Takes a line that begins as the one before, and is a plain message as well:
@@ -238,13 +231,22 @@ impl<'a> Batch<'a> {
         }
     }
 
-    /// Publishes what was taken, unless the client has to wait before: then it is
-    /// to be read again.
-    fn publish(&mut self, session: &mut Session, outgoing: &mut Outgoing, now_ms: u64) -> Poll<()> {
+    /// Publishes what was taken.
+    ///
+    /// # Errors
+    /// [`Stop::Wait`] if the client has to wait before.
+    fn publish(
+        &mut self,
+        session: &mut Session,
+        outgoing: &mut Outgoing,
+        now_ms: u64,
+    ) -> Result<(), Stop<'a>> {
         if self.payloads.is_empty() {
-            return Poll::Ready(());
+            return Ok(());
         }
-        match ready!(session.try_publish(&self.channel, &self.payloads, now_ms)) {
+        let published = session.try_publish(&self.channel, &self.payloads, now_ms);
+        let Poll::Ready(reply) = published else { return Err(Stop::Wait(self.from)) };
+        match reply {
             // Each message was a request of its own.
             Err(fault) => {
                 for at in 0..self.payloads.len() {
@@ -257,11 +259,11 @@ impl<'a> Batch<'a> {
         self.opening = &[];
         self.payloads.clear();
         self.tags.clear();
-        Poll::Ready(())
+        Ok(())
     }
 }
 
-/// Whether a message can be published together with others.
+/// Whether a message can be published together with others, be they like it.
 fn is_plain(publish: &Publish<'_>) -> bool {
     publish.term.is_none() && publish.key.is_none()
 }

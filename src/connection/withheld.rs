@@ -33,7 +33,7 @@ struct Item {
     answers: u64,
     due: Due,
     /// What its request has caused, and comes after it.
-    caused: Vec<Caused>,
+    caused: Option<Caused>,
     /// How it is to be written; a frame is as what came before it.
     format: Option<Format>,
     /// Of the requests that it answers.
@@ -79,7 +79,7 @@ impl Withheld {
         &mut self,
         held: Option<Held>,
         reply: Result<Option<Reply>, Fault>,
-        caused: Vec<Caused>,
+        caused: Option<Caused>,
         (format, tags): (Format, &[Tag<'_>]),
     ) {
         let own = match &reply {
@@ -109,15 +109,15 @@ impl Withheld {
     /// command whose own reply waits.
     pub(super) fn frame(&mut self, frame: Frame) {
         let (weight, due) = (ITEM_BYTES + frame.weight(), Due::Frame(frame));
-        let (caused, tags) = (Vec::new(), Box::default());
-        self.push(Item { held: None, answers: 1, due, caused, format: None, tags, weight });
+        let tags = Box::default();
+        self.push(Item { held: None, answers: 1, due, caused: None, format: None, tags, weight });
     }
 
     /// What is written already, and must not overtake the replies before it.
     pub(super) fn ready(&mut self, bytes: &[u8], format: Format) {
         let (due, format) = (Due::Ready(bytes.into()), Some(format));
-        let (caused, tags, weight) = (Vec::new(), Box::default(), ITEM_BYTES + bytes.len());
-        self.push(Item { held: None, answers: 1, due, caused, format, tags, weight });
+        let (tags, weight) = (Box::default(), ITEM_BYTES + bytes.len());
+        self.push(Item { held: None, answers: 1, due, caused: None, format, tags, weight });
     }
 
     fn push(&mut self, item: Item) {
@@ -155,7 +155,7 @@ impl Withheld {
                     // It tells of nothing but what is on disk.
                     Some(Err(_)) if matches!(front.due, Due::Reply(Ok(Some(Reply::Scroll)))) => {}
                     // Its session is resumed, whatever becomes of the disk.
-                    Some(Err(_)) if front.caused.contains(&Caused::All) => {}
+                    Some(Err(_)) if front.caused == Some(Caused::All) => {}
                     Some(Err(reason)) => {
                         let text = format!("it is not known to be on disk: {reason}");
                         let failed = Due::Reply(Err(Fault::new(Code::Unavailable, text)));
@@ -198,7 +198,9 @@ impl Withheld {
     fn pop(&mut self, session: &mut Session) {
         if let Some(item) = self.items.pop_front() {
             self.weight -= item.weight;
-            session.replied(&item.caused);
+            if let Some(caused) = item.caused {
+                session.replied(caused);
+            }
         }
         if self.items.is_empty() {
             *self = Withheld::default();

@@ -17,15 +17,23 @@ impl Exchange {
         }
     }
 
+    /// What the request has behind `Authorization: Bearer`.
+    ///
+    /// # Errors
+    /// 401 for another kind of authorization.
+    pub fn bearer(&self) -> Result<Option<&str>, Problem> {
+        let Some(header) = self.header(&AUTHORIZATION)? else { return Ok(None) };
+        let token = header.split_once(' ').filter(|(kind, _)| kind.eq_ignore_ascii_case("bearer"));
+        token.map(|(_, token)| Some(token.trim())).ok_or_else(no_token)
+    }
+
     /// The resident whose token the request has; its lease begins anew.
     ///
     /// # Errors
     /// 401 for a token that is none, 410 for a resident that has gone.
     pub fn resident(&self) -> Result<Option<Arc<Resident>>, Problem> {
-        let Some(header) = self.header(&AUTHORIZATION)? else { return Ok(None) };
-        let token = header.split_once(' ').filter(|(kind, _)| kind.eq_ignore_ascii_case("bearer"));
-        let token = token.and_then(|(_, token)| token.trim().parse().ok());
-        let token = token.ok_or_else(|| unknown("Authorization must be Bearer and a token"))?;
+        let Some(token) = self.bearer()? else { return Ok(None) };
+        let token = token.parse().map_err(|()| no_token())?;
         let addr = self.caller.session().client().origin().addr;
         Ok(Some(self.http.residents.find(&token, addr)?))
     }
@@ -69,6 +77,10 @@ impl Exchange {
 pub(super) fn unknown(text: &str) -> Problem {
     Problem::new(StatusCode::UNAUTHORIZED, Code::Denied, text)
         .with(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
+}
+
+fn no_token() -> Problem {
+    unknown("Authorization must be Bearer and a token")
 }
 
 impl From<Absent> for Problem {

@@ -14,7 +14,7 @@ use crate::speaker::Reading;
 use crate::wire::json;
 use crate::workers::Owner;
 use hyper::StatusCode;
-use hyper::header::{AUTHORIZATION, CACHE_CONTROL, LOCATION};
+use hyper::header::{CACHE_CONTROL, LOCATION};
 use uuid::Uuid;
 
 /// Asks for a job: 202, because it has yet to be done.
@@ -74,10 +74,7 @@ pub fn end(exchange: &Exchange) -> Result<Answer, Problem> {
 /// job's own token.
 fn owner(exchange: &Exchange) -> Result<(Owner, u64), Problem> {
     let job = exchange.number("job")?;
-    let key = exchange.header(&AUTHORIZATION)?.and_then(|header| {
-        let (_, token) = header.split_once(' ')?;
-        token.trim().parse().ok()
-    });
+    let key = exchange.bearer()?.and_then(|token| token.parse().ok());
     let resident = if key.is_none() { exchange.resident()? } else { None };
     let (owner, stranger) = match (key, resident) {
         (Some(key), _) => (Owner::Key(key), Some("this is not the token of this job")),

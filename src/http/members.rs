@@ -8,7 +8,6 @@ use crate::error::{Close, Fault};
 use crate::reply::Line;
 use crate::request::Request;
 use crate::resident::Entry;
-use crate::session::Held;
 use crate::speaker::{self, Reading};
 use crate::webhook::{Admitted, Callback};
 use crate::wire::json;
@@ -114,7 +113,7 @@ pub async fn leave(exchange: Exchange) -> Result<Answer, Problem> {
     let channel = exchange.http.broker.channel(&resident.channel);
     // Where it is on disk that it came, it has to be there that it went.
     let ticket = channel.ok().and_then(|channel| channel.pending());
-    speaker::on_disk(ticket.map(|ticket| Held { ticket, requests: 1 })).await?;
+    speaker::on_disk(ticket).await?;
     Ok(answer::empty(StatusCode::NO_CONTENT))
 }
 
@@ -131,8 +130,7 @@ async fn standing(exchange: &Exchange) -> Result<Line, Problem> {
         });
     };
     let standing = channel.standing(&member)?;
-    let held = channel.pending().map(|ticket| Held { ticket, requests: 1 });
-    speaker::on_disk(held).await?;
+    speaker::on_disk(channel.pending()).await?;
     let line = Line::new("member").at("channel", name).at("member", called);
     let line = line.with("rank", standing.rank).with("term", standing.term);
     let line = line.with("view", standing.view).with("members", standing.members);

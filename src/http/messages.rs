@@ -10,8 +10,9 @@ use crate::error::{Code, Fault};
 use crate::payload::Payload;
 use crate::reply::Reply;
 use crate::request::{Publish, Request};
-use crate::session::{Held, Session};
+use crate::session::Session;
 use crate::speaker::{self, Reading, Speaker};
+use crate::store::Ticket;
 use crate::sync::lock;
 use crate::wire::json::{self, Object};
 use crate::wire::rules::bad;
@@ -77,7 +78,8 @@ struct Outcome {
     lines: u64,
     /// The seq of the first of them.
     first_seq: Result<u64, Fault>,
-    held: Option<Held>,
+    /// Until this is on disk nobody is told.
+    ticket: Option<Ticket>,
 }
 
 impl Publisher<'_> {
@@ -85,13 +87,13 @@ impl Publisher<'_> {
     async fn one(&self, objects: &[&[u8]]) -> Result<Answer, Problem> {
         let publish = self.message("the body", objects)?;
         self.speaker.room_in(self.channel).await;
-        let (reply, held) = {
+        let (reply, ticket) = {
             let mut session = self.speaker.session();
-            let (reply, held) = self.put(&mut session, publish);
+            let put = self.put(&mut session, publish);
             session.flush();
-            (reply, held)
+            put
         };
-        let reply = self.speaker.told(reply, held).await?.ok_or_else(speaker::no_reply)?;
+        let reply = self.speaker.told(reply, ticket).await?.ok_or_else(speaker::no_reply)?;
         self.speaker.room().await;
         Ok(answer::json(StatusCode::CREATED, Reading::Reply(reply).object()))
     }
@@ -99,11 +101,11 @@ impl Publisher<'_> {
     /// Publishes a message by itself; the reply, and what that waits for. A
     /// guest's key is looked up among those of all guests: its session ends with
     /// the connection, and a repetition often comes on another one.
-    fn put(&self, session: &mut Session, mut publish: Publish<'_>) -> (Replied, Option<Held>) {
+    fn put(&self, session: &mut Session, mut publish: Publish<'_>) -> (Replied, Option<Ticket>) {
         let now_ms = self.http.broker.now_ms();
         let Some(word) = publish.key.take_if(|_| self.is_guest) else {
             let reply = session.handle(Request::Pub(publish), now_ms);
-            return (reply, session.take_held());
+            return (reply, session.take_ticket());
         };
         let channel = match self.http.broker.channel(self.channel) {
             Ok(channel) => channel,
@@ -113,17 +115,17 @@ impl Publisher<'_> {
         // To the end, so that of two at once one is the repetition.
         let mut keys = lock(&self.http.guest_keys);
         if let Some(Known { seq: first_seq, .. }) = keys.get(&key, &channel) {
-            let held = channel.pending().map(|ticket| Held { ticket, requests: 1 });
+            let ticket = channel.pending();
             let channel = key.channel;
             let known = Reply::Published { channel, first_seq, count: 1, receivers: 0 };
-            return (Ok(Some(known)), held);
+            return (Ok(Some(known)), ticket);
         }
         let Publish { term, payload, .. } = publish;
         let reply = session.append(channel.clone(), term, &[payload], |_| {}, now_ms);
         if let Ok(Reply::Published { first_seq: seq, .. }) = reply {
             keys.put(key, &channel, Known { seq, to: None });
         }
-        (reply.map(Some), session.take_held())
+        (reply.map(Some), session.take_ticket())
     }
 
     /// Publishes many messages. Those that follow each other and are of one kind
@@ -153,8 +155,8 @@ impl Publisher<'_> {
                 Ok(publish) if is_plain => run.push(publish.payload),
                 Ok(publish) => {
                     let mut session = self.speaker.session();
-                    let (reply, held) = self.put(&mut session, publish);
-                    outcomes.push(outcome(reply, 1, held));
+                    let (reply, ticket) = self.put(&mut session, publish);
+                    outcomes.push(outcome(reply, 1, ticket));
                 }
                 Err(fault) => outcomes.push(outcome(Err(fault), 1, None)),
             }
@@ -188,7 +190,7 @@ impl Publisher<'_> {
         }
         let mut session = self.speaker.session();
         let reply = session.publish(self.channel, None, run, self.http.broker.now_ms());
-        outcomes.push(outcome(reply, run.len() as u64, session.take_held()));
+        outcomes.push(outcome(reply, run.len() as u64, session.take_ticket()));
         run.clear();
     }
 
@@ -196,8 +198,8 @@ impl Publisher<'_> {
     /// to be.
     async fn rows(&self, outcomes: Vec<Outcome>) -> Vec<u8> {
         let (mut rows, mut count, mut failed) = (Vec::new(), 0_u64, 0_u64);
-        for Outcome { lines, first_seq, held } in outcomes {
-            let first_seq = self.speaker.told(first_seq, held).await;
+        for Outcome { lines, first_seq, ticket } in outcomes {
+            let first_seq = self.speaker.told(first_seq, ticket).await;
             for at in 0..lines {
                 if count > 0 {
                     rows.push(b',');
@@ -229,12 +231,12 @@ fn row(first_seq: &Result<u64, Fault>, at: u64, out: &mut Vec<u8>) {
     }
 }
 
-fn outcome(reply: Replied, lines: u64, held: Option<Held>) -> Outcome {
+fn outcome(reply: Replied, lines: u64, ticket: Option<Ticket>) -> Outcome {
     let first_seq = reply.and_then(|reply| match reply {
         Some(Reply::Published { first_seq, .. }) => Ok(first_seq),
         _ => Err(speaker::no_reply()),
     });
-    Outcome { lines, first_seq, held }
+    Outcome { lines, first_seq, ticket }
 }
 
 #[cfg(test)]

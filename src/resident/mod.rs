@@ -95,7 +95,7 @@ impl Resident {
     /// As for `cmd`; `Code::Busy` while too many of its commands are open.
     pub async fn command(&self, request: Request<'_>) -> Result<u64, Fault> {
         self.speaker.room_in(&self.channel).await;
-        let (reply, held) = {
+        let (reply, ticket) = {
             let mut session = self.speaker.session();
             self.state().given.reserve()?;
             let reply = session.handle(request, self.broker.now_ms());
@@ -108,9 +108,9 @@ impl Resident {
                 self.state().given.add(seq, to);
             }
             session.flush();
-            (given, session.take_held())
+            (given, session.take_ticket())
         };
-        self.speaker.told(reply, held).await?.0.ok_or_else(crate::speaker::no_reply)
+        self.speaker.told(reply, ticket).await?.0.ok_or_else(crate::speaker::no_reply)
     }
 
     /// A command that it has given, if that is still remembered.

@@ -7,8 +7,9 @@ use crate::error::{Close, Code, Fault};
 use crate::reply::{Line, Reply};
 use crate::request::{Request, Start};
 use crate::runtime;
-use crate::session::{Held, Session};
+use crate::session::Session;
 use crate::speaker::Speaker;
+use crate::store::Ticket;
 use crate::sync::lock;
 use ecow::EcoString;
 use std::collections::{HashMap, VecDeque};
@@ -111,7 +112,7 @@ impl Residents {
             session.client().be_unwaited(true);
             seat(&mut session, &entry, self.broker.now_ms())
         };
-        let (reply, held) = match seated {
+        let (reply, ticket) = match seated {
             Ok(seated) => seated,
             Err(fault) => {
                 speaker.session().leave(Close::Quit, self.broker.now_ms());
@@ -122,7 +123,7 @@ impl Residents {
         if let Some(callback) = &entry.callback {
             self.broker.remember_callback(&resident.client, callback);
         }
-        if let Err(fault) = crate::speaker::on_disk(held).await {
+        if let Err(fault) = crate::speaker::on_disk(ticket).await {
             self.end(&resident, Close::Quit, "lost");
             return Err(fault);
         }
@@ -290,16 +291,18 @@ impl Residents {
 }
 
 /// Introduces a client, and has it join.
-fn seat(session: &mut Session, entry: &Entry, now_ms: u64) -> Result<(Line, Option<Held>), Fault> {
+fn seat(
+    session: &mut Session,
+    entry: &Entry,
+    now_ms: u64,
+) -> Result<(Line, Option<Ticket>), Fault> {
     session.handle(hello(entry.name.clone(), None), now_ms)?;
     let (channel, create) = (entry.channel.clone(), entry.create);
     let sub = Request::Sub { channel, start: Start::Now, create, echo: true, observe: false };
     let reply = session.handle(sub, now_ms)?;
-    // Its replies wait for nothing.
-    session.take_caused();
     session.flush();
     match reply {
-        Some(Reply::Line(line)) => Ok((line, session.take_held())),
+        Some(Reply::Line(line)) => Ok((line, session.take_ticket())),
         _ => Err(crate::speaker::no_reply()),
     }
 }
@@ -309,8 +312,6 @@ fn seat(session: &mut Session, entry: &Entry, now_ms: u64) -> Result<(Line, Opti
 fn resume(session: &mut Session, token: &Token, now_ms: u64) -> Option<EcoString> {
     session.handle(hello(None, Some(token)), now_ms).ok().flatten()?;
     session.client().be_unwaited(true);
-    // Its replies wait for nothing.
-    session.take_caused();
     session.flush();
     let subscriptions = lock(&session.client().subscriptions);
     let mut here =
@@ -393,11 +394,11 @@ mod tests {
     }
 
     /// Publishes so much on behalf of a resident; what the reply waits for.
-    fn publish(resident: &Resident, bytes: usize) -> Option<Held> {
+    fn publish(resident: &Resident, bytes: usize) -> Option<Ticket> {
         let text = vec![b'x'; bytes];
         let mut session = resident.speaker.session();
         session.publish("ops", None, &[Payload::Plain(&text)], 0).unwrap();
-        session.take_held()
+        session.take_ticket()
     }
 
     #[test]
@@ -426,9 +427,9 @@ mod tests {
         let config = Config { data: Some(dir.path().join("data")), ..Config::default() };
         let settings = Settings { durable: true, ..Settings::default() };
         let (_broker, residents, resident) = resident_in(config, settings);
-        let held = publish(&resident, 1_000_000);
-        assert!(held.is_some());
-        let mut told = Box::pin(resident.speaker.told(Ok(()), held));
+        let ticket = publish(&resident, 1_000_000);
+        assert!(ticket.is_some());
+        let mut told = Box::pin(resident.speaker.told(Ok(()), ticket));
         // Unless the disk was faster.
         if told.as_mut().now_or_never().is_none() {
             residents.end(&resident, Close::Quit, "quit");

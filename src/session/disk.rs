@@ -318,7 +318,7 @@ mod tests {
         hello(&mut lost, Vec::new());
         lost.sub("a", Start::Now, false, true, false, 0).unwrap();
         lost.sub("b", Start::First, false, true, false, 0).unwrap();
-        lost.replied(&[Caused::Entries { slot: 1, from: 0 }]);
+        lost.replied(Caused::Entries { slot: 1, from: 0 });
         lost.gather(&mut Batch::default());
         assert!(lost.extra.disk().unwrap().asked.is_some(), "it is read from the disk");
         lost.end(Close::Lost, 0);

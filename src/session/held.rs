@@ -35,23 +35,22 @@ pub enum Caused {
 impl Session {
     /// A request of this member is about to change the roster.
     pub(super) fn will_change(&mut self, channel: &Channel, member: &Member) {
-        // Not added to what there is: not everybody who asks has use for it.
-        self.caused = vec![Caused::Entries { slot: member.slot, from: channel.top().1 + 1 }];
+        self.caused = Some(Caused::Entries { slot: member.slot, from: channel.top().1 + 1 });
     }
 
-    /// What the last request has caused here; what it has published is not in it.
-    pub fn take_caused(&mut self) -> Vec<Caused> {
-        std::mem::take(&mut self.caused)
+    /// What the last request has caused here, unless that was to publish something.
+    /// Not everybody who asks has use for it.
+    pub fn take_caused(&mut self) -> Option<Caused> {
+        self.caused.take()
     }
 
     /// The reply to the last request has to wait: until it is out, nothing is read
-    /// of what the request has caused here, to which this adds what it has
-    /// published.
+    /// of what the request has caused here, be it that something was published.
     pub fn wait_for_reply(
         &mut self,
         reply: &Result<Option<Reply>, Fault>,
         held: Option<&Held>,
-        caused: &mut Vec<Caused>,
+        caused: &mut Option<Caused>,
     ) {
         // What waits for the disk itself is seen no sooner than its reply is free to
         // go, if nothing before that waits for anything else.
@@ -60,34 +59,31 @@ impl Session {
             && is_seen_first
             && let Some(member) = self.client.member(channel)
         {
-            caused.push(Caused::Entries { slot: member.slot, from: *first_seq });
+            *caused = Some(Caused::Entries { slot: member.slot, from: *first_seq });
         }
-        for caused in &*caused {
-            match *caused {
-                Caused::All => self.extra.parts().is_ungreeted = true,
-                Caused::Entries { slot, from } => {
-                    if let Some(Some(subscription)) = self.subscriptions.get_mut(slot as usize) {
-                        subscription.wait_for_reply(from);
-                    }
+        match *caused {
+            None => {}
+            Some(Caused::All) => self.extra.parts().is_ungreeted = true,
+            Some(Caused::Entries { slot, from }) => {
+                if let Some(Some(subscription)) = self.subscriptions.get_mut(slot as usize) {
+                    subscription.wait_for_reply(from);
                 }
             }
         }
     }
 
     /// The reply that comes before this is on its way.
-    pub fn replied(&mut self, caused: &[Caused]) {
-        for caused in caused {
-            match *caused {
-                Caused::All => {
-                    if let Some(extra) = self.extra.get_mut() {
-                        extra.is_ungreeted = false;
-                    }
+    pub fn replied(&mut self, caused: Caused) {
+        match caused {
+            Caused::All => {
+                if let Some(extra) = self.extra.get_mut() {
+                    extra.is_ungreeted = false;
                 }
-                Caused::Entries { slot, from } => {
-                    if let Some(Some(subscription)) = self.subscriptions.get_mut(slot as usize) {
-                        subscription.replied(from);
-                        self.queue.push(slot);
-                    }
+            }
+            Caused::Entries { slot, from } => {
+                if let Some(Some(subscription)) = self.subscriptions.get_mut(slot as usize) {
+                    subscription.replied(from);
+                    self.queue.push(slot);
                 }
             }
         }
@@ -111,6 +107,11 @@ impl Session {
     /// What the reply to the last request has to wait for.
     pub fn take_held(&mut self) -> Option<Held> {
         self.held.take().map(|held| *held)
+    }
+
+    /// The same, where nothing else is asked meanwhile: until when it waits.
+    pub fn take_ticket(&mut self) -> Option<Ticket> {
+        self.take_held().map(|held| held.ticket)
     }
 
     /// The reply tells of this channel, and of all that is in it.

@@ -178,7 +178,7 @@ impl Session {
         client.be_unwaited(self.client.is_unwaited());
         self.client = client;
         self.changed_client = true;
-        self.caused.push(Caused::All);
+        self.caused = Some(Caused::All);
         if let Some(held_up) = &mut self.held_up {
             // It was the other one who was to be woken.
             held_up.wait_anew();

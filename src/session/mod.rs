@@ -74,7 +74,7 @@ pub struct Session {
     /// Its mail is in another box than before.
     changed_client: bool,
     /// What the last request has caused here.
-    caused: Vec<Caused>,
+    caused: Option<Caused>,
     extra: Extra,
     /// What the reply to the last request has to wait for. Boxed, because
     /// most wait for nothing.
@@ -96,7 +96,7 @@ impl Session {
             touched: Vec::new(),
             held_up: None,
             changed_client: false,
-            caused: Vec::new(),
+            caused: None,
             extra: Extra::default(),
             held: None,
         }

@@ -48,7 +48,7 @@ impl Session {
         self.current = Some(channel.name().clone());
         self.broker.remember_session(&self.client, self.current.as_ref());
         subscription.knows(done.standing);
-        self.caused.push(Caused::Entries { slot: subscription.member.slot, from: 0 });
+        self.caused = Some(Caused::Entries { slot: subscription.member.slot, from: 0 });
         self.install(subscription);
         let standing = done.standing;
         let mut line = Line::new("sub").at("channel", channel.name().clone());

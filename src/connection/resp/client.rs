@@ -27,9 +27,7 @@ impl Turn<'_> {
             // Whoever may hold a rank may have a lease.
             self.session.handle(Request::Ping, self.now_ms)?;
         }
-        let hearing = self.session.hearing();
-        let is_subscriber = hearing.subscriptions() + hearing.shards() > 0;
-        let as_push = is_subscriber && self.voice.version == Resp::Two;
+        let as_push = self.has_subscribed() && self.voice.version == Resp::Two;
         self.say(|to| match args.first() {
             word if as_push => {
                 to.array(2).bulk("pong").bulk(word.unwrap_or(&&b""[..]));

@@ -13,6 +13,7 @@ mod streams;
 mod table;
 mod turn;
 
+use super::input::Stop;
 use super::outgoing::Outgoing;
 use crate::broker::Broker;
 use crate::error::{Close, Code, Fault};
@@ -183,11 +184,10 @@ impl Voice {
     }
 
     /// Answers all whole requests in `bytes`. Gives what is left over: the
-    /// beginning of one, or what came behind one that has to wait, or what has to
-    /// wait before it is published.
+    /// beginning of one, or what came behind one that has to wait.
     ///
     /// # Errors
-    /// Why the connection is to be closed.
+    /// [`Stop`].
     pub(super) fn serve<'a>(
         &mut self,
         session: &mut Session,
@@ -195,7 +195,7 @@ impl Voice {
         line_max: usize,
         outgoing: &mut Outgoing,
         now_ms: u64,
-    ) -> Result<&'a [u8], Close> {
+    ) -> Result<&'a [u8], Stop<'a>> {
         let (mut rest, mut words, mut batch) = (bytes, Vec::new(), Batch::default());
         let mut turn = Turn { voice: self, session, outgoing, now_ms };
         while !turn.voice.is_waiting() && !turn.session.is_awaiting() && turn.outgoing.has_room() {
@@ -204,33 +204,28 @@ impl Voice {
                 Ok(Decoded::More) => break,
                 Ok(Decoded::Whole(length)) => {
                     rest = &rest[length..];
-                    if !words.is_empty() && turn.request(&words, &mut batch)?.is_pending() {
-                        return Ok(batch.from);
+                    if !words.is_empty() {
+                        turn.request(&words, &mut batch)?;
                     }
                 }
                 Ok(Decoded::Inline(length)) => {
                     let (line, behind) = rest.split_at(length);
                     rest = behind;
                     if !line.trim_ascii().is_empty() {
-                        if turn.publish(&mut batch).is_pending() {
-                            return Ok(batch.from);
-                        }
+                        turn.publish(&mut batch)?;
                         turn.fault(bad("a request is an array here: lines are for connections that begin with one"));
                     }
                 }
                 Err(fault) => {
-                    if turn.publish(&mut batch).is_pending() {
-                        return Ok(batch.from);
-                    }
+                    turn.publish(&mut batch)?;
                     let is_long = fault.code == Code::TooLong;
                     turn.fault(fault);
-                    return Err(if is_long { Close::TooLong } else { Close::Malformed });
+                    let reason = if is_long { Close::TooLong } else { Close::Malformed };
+                    return Err(reason.into());
                 }
             }
         }
-        if turn.publish(&mut batch).is_pending() {
-            return Ok(batch.from);
-        }
+        turn.publish(&mut batch)?;
         Ok(rest)
     }
 }

@@ -1,21 +1,21 @@
 //! Messages: those that follow each other to the same channel are one append.
 
 use super::turn::{Args, Turn, own_request};
+use crate::connection::input::Stop;
 use crate::error::{Code, Fault};
 use crate::payload::Payload;
 use crate::reply::Reply;
-use crate::request::{Request, Settings};
+use crate::request::Settings;
 use crate::wire::resp::{fields, payload};
-use std::task::{Poll, ready};
+use std::task::Poll;
 
 /// Messages that were read, and are to be published together.
 #[derive(Default)]
 pub(super) struct Batch<'a> {
     /// The bytes from the request on that is looked at.
     pub(super) next: &'a [u8],
-    /// The bytes from the first request on that has to be read again if it has to
-    /// wait.
-    pub(super) from: &'a [u8],
+    /// The bytes from the first of these messages on.
+    from: &'a [u8],
     channel: &'a [u8],
     /// `publish` or `xadd`.
     verb: &'static str,
@@ -35,8 +35,15 @@ pub(super) const STREAM: Settings = Settings {
 
 impl Turn<'_> {
     /// If this is a message in its plainest form, it is put behind those that it
-    /// can be published with; whether it is. Not while those have to wait.
-    pub(super) fn batch<'a>(&mut self, words: Args<'_, 'a>, batch: &mut Batch<'a>) -> Poll<bool> {
+    /// can be published with; whether it is.
+    ///
+    /// # Errors
+    /// [`Stop::Wait`] if the client has to wait before those that it ends.
+    pub(super) fn batch<'a>(
+        &mut self,
+        words: Args<'_, 'a>,
+        batch: &mut Batch<'a>,
+    ) -> Result<bool, Stop<'a>> {
         let (verb, channel, payload) = match *words {
             [name, channel, data] if is(name, b"PUBLISH") || is(name, b"SPUBLISH") => {
                 ("publish", channel, payload(data))
@@ -45,32 +52,36 @@ impl Turn<'_> {
                 if is(name, b"XADD") && !pairs.is_empty() && pairs.len().is_multiple_of(2) =>
             {
                 // What is wrong with them is told on the long way.
-                let Ok(payload) = fields(pairs) else { return Poll::Ready(false) };
+                let Ok(payload) = fields(pairs) else { return Ok(false) };
                 ("xadd", channel, payload)
             }
-            _ => return Poll::Ready(false),
+            _ => return Ok(false),
         };
         let first = batch.payloads.first();
         let fits = first.is_some_and(|first| first.is_json() == payload.is_json());
         if !fits || batch.channel != channel || batch.verb != verb {
-            ready!(self.publish(batch));
+            self.publish(batch)?;
             (batch.from, batch.channel, batch.verb) = (batch.next, channel, verb);
         }
         batch.payloads.push(payload);
-        Poll::Ready(true)
+        Ok(true)
     }
 
-    /// Publishes what has been collected, unless the client has to wait before.
-    pub(super) fn publish(&mut self, batch: &mut Batch<'_>) -> Poll<()> {
+    /// Publishes what has been collected.
+    ///
+    /// # Errors
+    /// [`Stop::Wait`] if the client has to wait before.
+    pub(super) fn publish<'a>(&mut self, batch: &mut Batch<'a>) -> Result<(), Stop<'a>> {
         if batch.payloads.is_empty() {
-            return Poll::Ready(());
+            return Ok(());
         }
         let settings = (batch.verb == "xadd").then_some(STREAM);
         let channel = String::from_utf8_lossy(batch.channel);
-        let published = ready!(self.session.try_publish(&channel, &batch.payloads, self.now_ms));
-        self.appended(published, &channel, &batch.payloads, settings, batch.verb);
+        let published = self.session.try_publish(&channel, &batch.payloads, self.now_ms);
+        let Poll::Ready(reply) = published else { return Err(Stop::Wait(batch.from)) };
+        self.appended(reply, &channel, &batch.payloads, settings, batch.verb);
         batch.payloads.clear();
-        Poll::Ready(())
+        Ok(())
     }
 
     /// Whether the client has to wait before a request that stands alone, because
@@ -138,13 +149,7 @@ impl Turn<'_> {
         settings: Option<Settings>,
     ) -> Result<Option<Reply>, Fault> {
         match settings {
-            Some(settings) => {
-                let (channel, if_missing) = (channel.to_owned(), true);
-                let create = Request::Create { channel, settings, if_missing };
-                self.session.handle(create, self.now_ms)?;
-                // The replies to the messages wait for as much, and longer.
-                drop(self.session.take_held());
-            }
+            Some(settings) => self.make(channel, settings)?,
             None if !self.session.broker().create_if_observed(channel, self.now_ms)? => {
                 let (channel, count) = (channel.into(), payloads.len() as u64);
                 let nobody = Reply::Published { channel, first_seq: 0, count, receivers: 0 };
@@ -153,6 +158,19 @@ impl Turn<'_> {
             None => {}
         }
         self.session.publish(channel, None, payloads, self.now_ms)
+    }
+
+    /// A channel is there, made with these settings if it was missing. Nothing
+    /// waits for that: what it is made for waits for as much, and longer.
+    pub(super) fn make(&self, channel: &str, settings: Settings) -> Result<(), Fault> {
+        let broker = self.session.broker();
+        if broker.channel(channel).is_ok() {
+            return Ok(());
+        }
+        match broker.create(channel, settings, self.now_ms) {
+            Err(fault) if fault.code == Code::Exists => Ok(()),
+            done => done,
+        }
     }
 }
 

@@ -27,7 +27,7 @@ pub(super) struct Parting {
 
 /// What it leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     Channels(Under),
     Patterns,
     /// Everything: `RESET`.
@@ -56,10 +56,10 @@ fn count(hearing: Hearing, under: Under) -> u64 {
 
 impl Turn<'_> {
     /// `SUBSCRIBE CH…`, `SSUBSCRIBE CH…`
-    pub(super) fn subscribe(&mut self, command: &str, args: Args<'_, '_>) -> Result<(), Fault> {
-        let (kind, under, other) = match command {
-            "SSUBSCRIBE" => ("ssubscribe", Under::Shard, Under::Name),
-            _ => ("subscribe", Under::Name, Under::Shard),
+    pub(super) fn subscribe(&mut self, under: Under, args: Args<'_, '_>) -> Result<(), Fault> {
+        let (kind, other) = match under {
+            Under::Name => ("subscribe", Under::Shard),
+            Under::Shard => ("ssubscribe", Under::Name),
         };
         let names = args.iter().map(|word| table::text(word)).collect::<Result<Vec<_>, _>>()?;
         names.iter().try_for_each(|name| check_name(name))?;
@@ -107,12 +107,7 @@ impl Turn<'_> {
     }
 
     /// `UNSUBSCRIBE [CH…]`, `SUNSUBSCRIBE [CH…]`, `PUNSUBSCRIBE [PATTERN…]`
-    pub(super) fn unsubscribe(&mut self, command: &str, args: Args<'_, '_>) -> Result<(), Fault> {
-        let kind = match command {
-            "PUNSUBSCRIBE" => Kind::Patterns,
-            "SUNSUBSCRIBE" => Kind::Channels(Under::Shard),
-            _ => Kind::Channels(Under::Name),
-        };
+    pub(super) fn unsubscribe(&mut self, kind: Kind, args: Args<'_, '_>) -> Result<(), Fault> {
         let named = args.iter().map(|name| Ok(table::text(name)?.into()));
         let todo = match kind {
             _ if !args.is_empty() => named.collect::<Result<_, Fault>>()?,

@@ -74,9 +74,10 @@ impl Turn<'_> {
 
     /// `CONFIG GET PATTERN…`: what clients look at.
     pub(super) fn config(&mut self, args: Args<'_, '_>) -> Result<(), Fault> {
-        let [b"GET" | b"get" | b"Get", patterns @ ..] = args else {
-            return Err(no_such("CONFIG", args[0]));
-        };
+        let (word, patterns) = (args[0], &args[1..]);
+        if !word.eq_ignore_ascii_case(b"GET") {
+            return Err(no_such("CONFIG", word));
+        }
         let config = &self.session.broker().config;
         let settings = [
             ("appendonly", "no".to_owned()),

@@ -4,8 +4,8 @@ use super::publish::STREAM;
 use super::reading::{Part, Reading, What};
 use super::turn::{Args, Turn, no_such, wrong_arity};
 use super::{Waiting, table};
-use crate::error::{Code, Fault};
-use crate::request::{Request, Settings};
+use crate::error::Fault;
+use crate::request::Settings;
 use crate::session::Wanted;
 use crate::wire::resp::{after, fields, first_at, last_at};
 use crate::wire::rules::bad;
@@ -134,23 +134,10 @@ impl Turn<'_> {
         };
         let parts = channels.iter().zip(ids).map(part).collect::<Result<Vec<_>, Fault>>()?;
         if until_ms.is_some() {
-            parts.iter().try_for_each(|part| self.make_stream(&part.channel))?;
+            parts.iter().try_for_each(|part| self.make(&part.channel, STREAM))?;
         }
         let reading = Reading::new(What::After { until_ms }, parts, u64::MAX, Wanted::First(most));
         self.wait(Waiting::Reading(Box::new(reading)));
-        Ok(())
-    }
-
-    /// A channel for whose messages somebody waits is there.
-    fn make_stream(&mut self, channel: &str) -> Result<(), Fault> {
-        if !self.session.broker().channel(channel).is_err_and(|fault| fault.code == Code::NoChannel)
-        {
-            return Ok(());
-        }
-        let (channel, settings, if_missing) = (channel.to_owned(), STREAM, true);
-        let create = Request::Create { channel, settings, if_missing };
-        self.session.handle(create, self.now_ms)?;
-        drop(self.session.take_held());
         Ok(())
     }
 }

@@ -1,18 +1,19 @@
 //! One request, from its words to its reply.
 
 use super::publish::Batch;
+use super::pubsub::Kind;
 use super::table::{self, Command};
 use super::{Skip, Voice, Waiting};
+use crate::connection::input::Stop;
 use crate::connection::outgoing::Outgoing;
 use crate::error::{Close, Fault, quoted};
 use crate::reply::Reply;
 use crate::request::{Request, Resp};
-use crate::session::Session;
+use crate::session::{Session, Under};
 use crate::wire::resp::Writer;
 use crate::wire::rules::bad;
 use crate::wire::spoken::Tag;
 use crate::wire::text;
-use std::task::Poll;
 
 /// What is needed to answer a request.
 pub(super) struct Turn<'t> {
@@ -27,30 +28,21 @@ pub(super) type Args<'w, 'a> = &'w [&'a [u8]];
 
 impl Turn<'_> {
     /// Answers a request. A message may wait in the batch for others that follow.
-    /// Pending if the client has to wait: from where the batch says it is to be
-    /// read again.
     ///
     /// # Errors
-    /// Why the connection is to be closed.
+    /// [`Stop`].
     pub(super) fn request<'a>(
         &mut self,
         words: Args<'_, 'a>,
         batch: &mut Batch<'a>,
-    ) -> Result<Poll<()>, Close> {
+    ) -> Result<(), Stop<'a>> {
         let skips = self.voice.skip == Skip::Next;
-        if !skips && !self.is_subscriber() {
-            match self.batch(words, batch) {
-                Poll::Pending => return Ok(Poll::Pending),
-                Poll::Ready(true) => return Ok(Poll::Ready(())),
-                Poll::Ready(false) => {}
-            }
+        if !skips && !self.is_subscriber() && self.batch(words, batch)? {
+            return Ok(());
         }
-        if self.publish(batch).is_pending() {
-            return Ok(Poll::Pending);
-        }
+        self.publish(batch)?;
         if self.has_to_wait(words) {
-            batch.from = batch.next;
-            return Ok(Poll::Pending);
+            return Err(Stop::Wait(batch.next));
         }
         if skips {
             (self.voice.skip, self.outgoing.muted) = (Skip::This, true);
@@ -62,15 +54,19 @@ impl Turn<'_> {
         if !self.voice.is_waiting() && !self.session.is_awaiting() {
             self.voice.unmute(self.outgoing);
         }
-        done.map_or(Ok(Poll::Ready(())), Err)
+        done.map_or(Ok(()), |reason| Err(reason.into()))
     }
 
     /// Whether the client has subscribed to something with version 2, in which
     /// what it is sent cannot be told from a reply.
     fn is_subscriber(&self) -> bool {
+        self.voice.version == Resp::Two && self.voice.plain && self.has_subscribed()
+    }
+
+    /// Whether the client has subscribed to something.
+    pub(super) fn has_subscribed(&self) -> bool {
         let hearing = self.session.hearing();
-        let has_subscribed = hearing.subscriptions() + hearing.shards() > 0;
-        self.voice.version == Resp::Two && self.voice.plain && has_subscribed
+        hearing.subscriptions() + hearing.shards() > 0
     }
 
     fn command(&mut self, words: Args<'_, '_>) -> Result<Option<Close>, Fault> {
@@ -112,10 +108,11 @@ impl Turn<'_> {
                 let channel = table::text(args[0])?.to_owned();
                 self.ask(Request::Info { channel });
             }
-            "SUBSCRIBE" | "SSUBSCRIBE" => self.subscribe(command.name, args)?,
-            "UNSUBSCRIBE" | "SUNSUBSCRIBE" | "PUNSUBSCRIBE" => {
-                self.unsubscribe(command.name, args)?;
-            }
+            "SUBSCRIBE" => self.subscribe(Under::Name, args)?,
+            "SSUBSCRIBE" => self.subscribe(Under::Shard, args)?,
+            "UNSUBSCRIBE" => self.unsubscribe(Kind::Channels(Under::Name), args)?,
+            "SUNSUBSCRIBE" => self.unsubscribe(Kind::Channels(Under::Shard), args)?,
+            "PUNSUBSCRIBE" => self.unsubscribe(Kind::Patterns, args)?,
             "PSUBSCRIBE" => self.psubscribe(args)?,
             "PUBSUB" => self.pubsub(args)?,
             "PUBLISH" | "SPUBLISH" => self.publish_alone(args),
