@@ -76,7 +76,7 @@ impl Broker {
         // Who is sent away will be sent back, here or to a successor.
         let is_held = reason == Close::Drain && may_return;
         let hold = Hold {
-            lease_over_ms: client.heard_ms() + self.lease_ms() + millis(self.config.guard),
+            lease_over_ms: self.lease_over_ms(client),
             until_ms: if is_held { now_ms + self.restart_grace_ms() } else { 0 },
             may_return,
         };
@@ -294,7 +294,7 @@ impl Broker {
     /// if somebody waits for its seat in a channel that promises not to wait any
     /// longer.
     pub(super) fn watch_lease(&self, client: &Arc<Client>, now_ms: u64) {
-        let over_ms = client.heard_ms() + self.lease_ms() + millis(self.config.guard);
+        let over_ms = self.lease_over_ms(client);
         let next_ms = if now_ms < over_ms {
             over_ms
         } else {

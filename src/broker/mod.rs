@@ -150,10 +150,16 @@ impl Broker {
         }
     }
 
-    /// How long after its lease somebody certainly believes in its seats no more,
-    /// in milliseconds.
-    pub fn guard_ms(&self) -> u64 {
-        millis(self.config.guard)
+    /// How long after its last word a client certainly believes in its seats no
+    /// more, in milliseconds: its lease, and the guard.
+    fn guarded_lease_ms(&self) -> u64 {
+        self.lease_ms() + millis(self.config.guard)
+    }
+
+    /// When a client certainly believes in its seats no more, unless it is heard of
+    /// before.
+    pub fn lease_over_ms(&self, client: &Client) -> u64 {
+        client.heard_ms() + self.guarded_lease_ms()
     }
 
     /// The channel of this name.

@@ -111,7 +111,7 @@ impl Broker {
     /// How long members keep their seats after a restart.
     pub(super) fn restart_grace_ms(&self) -> u64 {
         match millis(self.config.restart_grace) {
-            0 => self.lease_ms() + millis(self.config.guard),
+            0 => self.guarded_lease_ms(),
             grace_ms => grace_ms,
         }
     }
