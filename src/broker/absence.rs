@@ -128,7 +128,7 @@ impl Broker {
             true => Kind::Named,
             false => Kind::MadeUp,
         };
-        let oldest = self.sessions.park(identity.session, Box::new(parked), until_ms, kind);
+        let oldest = self.sessions.park(identity.session, parked, until_ms, kind);
         if let Some(oldest) = oldest {
             let who = oldest.client.name();
             log::debug!("event=session-ended client={who} reason=\"too many are kept\"");

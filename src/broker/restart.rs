@@ -177,26 +177,15 @@ impl Broker {
         }
         let current =
             record.current.and_then(|name| Some(self.channel(&name).ok()?.name().clone()));
-        let (quiet, commands, keys) = (false, 0, Some(Box::new(keys)));
-        let parked =
-            Parked { client, places: Vec::new(), current, quiet, commands, keys, until_ms: 0 };
+        let parked = Parked { current, keys: Some(Box::new(keys)), ..Parked::of(client) };
         Returning { parked, identity, noted: places, held_ms: None }
     }
 
     /// A client of which only the seat is known.
     fn stranger_of_before(&self, id: ClientId, name: &str, now_ms: u64) -> Returning {
-        let client = self.directory.restore(id, name, now_ms);
-        let (places, noted) = (Vec::new(), BTreeMap::new());
-        let parked = Parked {
-            client,
-            places,
-            current: None,
-            quiet: false,
-            commands: 0,
-            keys: None,
-            until_ms: 0,
-        };
-        Returning { parked, identity: Identity::new(None), noted, held_ms: None }
+        let parked = Parked::of(self.directory.restore(id, name, now_ms));
+        let (identity, noted) = (Identity::new(None), BTreeMap::new());
+        Returning { parked, identity, noted, held_ms: None }
     }
 
     /// Has a channel's members in their seats again, away.
@@ -261,8 +250,7 @@ impl Broker {
             None => Kind::MadeUp,
         };
         let until_ms = held_ms.max(Some(now_ms + millis(self.current().session_grace)));
-        let oldest =
-            self.sessions.park(identity.session, Box::new(parked), until_ms.unwrap_or(0), kind);
+        let oldest = self.sessions.park(identity.session, parked, until_ms.unwrap_or(0), kind);
         if let Some(oldest) = oldest {
             self.dissolve(&oldest, now_ms);
         }
