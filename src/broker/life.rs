@@ -59,10 +59,10 @@ impl Broker {
     pub fn drain(&self, begins: bool) {
         self.life.draining.store(begins, Ordering::SeqCst);
         if begins {
-            let everyone = self.directory.everyone();
             // Who is away has been told, or cannot be.
-            let here = everyone.iter().filter(|client| !client.is_away());
-            here.for_each(|client| client.mailbox.close(Close::Drain));
+            for client in self.directory.everyone() {
+                client.mailbox.close(Close::Drain);
+            }
         }
     }
 
