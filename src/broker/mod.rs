@@ -40,6 +40,7 @@ pub use subscribe::Ended;
 use crate::config::Config;
 use crate::error::{Close, Code, Fault};
 use crate::log::{Departure, Encode};
+use crate::moment::millis;
 use crate::store::{OpenError, Options, Recovered, Store};
 use crate::sync::lock;
 use crate::workers::{self, Pool};
@@ -53,7 +54,6 @@ use sessions::Sessions;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 /// The shared state: the only door to channels, clients and time.
 #[derive(Debug)]
@@ -301,8 +301,4 @@ pub fn departure(reason: Close) -> Departure {
         Close::Timeout => Departure::Timeout,
         _ => Departure::Lost,
     }
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -1,6 +1,7 @@
 //! Clients across a restart of the broker: what is noted of them while it runs,
 //! and how they are there again afterwards, away, with their seats held.
 
+use super::Broker;
 use super::channel::{Channel, RestoredSeat};
 use super::clock::{Seat, Timer};
 use super::directory::Client;
@@ -8,8 +9,8 @@ use super::keys::{Answer, Key, Keys};
 use super::member::Member;
 use super::remembered::{self, CallbackRecord, PlaceRecord, Remembered};
 use super::sessions::{Identity, Kind, Parked, Place};
-use super::{Broker, millis};
 use crate::log::{ClientId, Departure};
+use crate::moment::millis;
 use crate::store::{ChannelId, OpenError, RosterRecord, Shelf};
 use crate::sync::lock;
 use ecow::EcoString;
