@@ -183,10 +183,7 @@ impl Broker {
     /// Someone new, who gets a guest's name, and is closed after a long silence.
     pub fn enter(&self, addr: SocketAddr, dialect: &'static str) -> Arc<Client> {
         let client = self.enter_unwatched(addr, dialect);
-        self.stats.opened.add(dialect, 1);
-        if let Some(reason) = self.farewell() {
-            client.mailbox.close(reason);
-        }
+        self.welcome(&client, dialect);
         self.watch_out(&client, self.now_ms());
         client
     }
@@ -205,10 +202,16 @@ impl Broker {
     pub fn watch(&self, client: &Arc<Client>, dialect: &'static str) {
         let now_ms = self.now_ms();
         client.speaks(dialect);
-        self.stats.opened.add(dialect, 1);
         client.heard(now_ms);
         self.watch_out(client, now_ms);
         // Its mail may have been taken out by whoever served it before.
+        self.welcome(client, dialect);
+    }
+
+    /// A connection is counted among those of its dialect, and told so if it has
+    /// to go again.
+    pub fn welcome(&self, client: &Client, dialect: &'static str) {
+        self.stats.opened.add(dialect, 1);
         if let Some(reason) = self.farewell() {
             client.mailbox.close(reason);
         }
