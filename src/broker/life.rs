@@ -4,8 +4,9 @@ use super::directory::Origin;
 use super::{Broker, Client};
 use crate::config::Config;
 use crate::error::Close;
+use crate::sync;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 /// What can change while a broker runs.
@@ -46,12 +47,12 @@ impl Broker {
     /// The settings that are in force: [`Broker::config`] and what has been
     /// changed since.
     pub fn current(&self) -> Arc<Config> {
-        self.life.current.read().unwrap_or_else(PoisonError::into_inner).clone()
+        sync::read(&self.life.current).clone()
     }
 
     /// Other settings come into force, where [`Broker::current`] is asked.
     pub fn reconfigure(&self, config: Config) {
-        *self.life.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
+        *sync::write(&self.life.current) = Arc::new(config);
     }
 
     /// Begins to send everybody away, with their seats held, or ends that: whoever

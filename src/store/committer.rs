@@ -11,11 +11,11 @@ use super::retention::{self, Offer};
 use super::room::Room;
 use super::ticket::Ticket;
 use super::{Shared, TICK, Table};
-use crate::sync::lock;
+use crate::sync::{self, lock};
 use jiff::Timestamp;
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How often those channels are looked at that keep entries for a time only.
@@ -116,7 +116,7 @@ impl Committer {
             (self.left, self.backlog) = (Work::default(), Backlog::default());
             return;
         }
-        let place = self.shared.disk.read().unwrap_or_else(PoisonError::into_inner);
+        let place = sync::read(&self.shared.disk);
         self.backlog.take(&mut self.left.ops, place.as_ref());
         if was_tried {
             self.backlog.tried();
@@ -177,7 +177,7 @@ impl Committer {
     /// The engine takes nothing after a write that failed, until it is opened
     /// again. What it has then may be more than we know of.
     fn reopen(&mut self) -> Result<(), String> {
-        let mut place = self.shared.disk.write().unwrap_or_else(PoisonError::into_inner);
+        let mut place = sync::write(&self.shared.disk);
         // Where nothing can be written it would not open, and is still good to read.
         place.as_ref().map_or(Ok(()), Disk::try_to_write)?;
         // First close it, or it is in use.
@@ -196,7 +196,7 @@ impl Committer {
     }
 
     fn write(&mut self, ticket: &Ticket) -> Result<Effects, Failure> {
-        let place = self.shared.disk.read().unwrap_or_else(PoisonError::into_inner);
+        let place = sync::read(&self.shared.disk);
         let Some(disk) = place.as_ref() else { return Err(Failure::Write("it is closed".into())) };
         let mut batch = disk.batch();
         let mut effects = Effects::default();
@@ -298,7 +298,7 @@ impl Committer {
     /// not done with looking. Then how far the commits have got is noted, too,
     /// and what all takes.
     fn tell_offers(&mut self, effects: &Effects) {
-        let place = self.shared.disk.read().unwrap_or_else(PoisonError::into_inner);
+        let place = sync::read(&self.shared.disk);
         let Some(disk) = place.as_ref() else { return };
         let unix_ms = Timestamp::now().as_millisecond();
         for (id, extent) in &effects.extents {
@@ -336,7 +336,7 @@ impl Committer {
         if self.garbage.is_empty() || self.shared.health.failure().is_some() {
             return;
         }
-        let place = self.shared.disk.read().unwrap_or_else(PoisonError::into_inner);
+        let place = sync::read(&self.shared.disk);
         let Some(disk) = place.as_ref() else { return };
         let mut batch = disk.batch();
         let done = clear(disk, &mut batch, self.garbage.iter().copied());
