@@ -10,7 +10,7 @@ use super::recover::{Recovered, clear};
 use super::retention::{self, Offer};
 use super::room::Room;
 use super::ticket::Ticket;
-use super::{Shared, TICK, Table};
+use super::{Handover, Shared, TICK, Table};
 use crate::sync::{self, lock};
 use jiff::Timestamp;
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -214,34 +214,7 @@ impl Committer {
             let Some(known) = self.channels.get_mut(&id) else { continue };
             known.source = Some(Arc::downgrade(source));
             let before = effects.extents.get(&id).or(lock(&self.shared.extents).get(&id)).copied();
-            let mut extent = before.unwrap_or(Extent::after(0));
-            effects.entries += take(id, &handover, &mut batch, &mut extent, unix_ms);
-            if let Some(roster) = &handover.roster {
-                batch.put(Table::Rosters, &id.to_be_bytes(), record::encode(roster));
-                effects.views.insert(id, roster.view);
-            }
-            let view = effects.views.get(&id).copied().unwrap_or(known.view);
-            let trimmed = known.keep.map_or(Ok(0), |keep| {
-                if handover.roster.is_some() {
-                    let needed = extent.first_seq.min(view + 1);
-                    retention::trim_changes(disk, &mut batch, id, needed)?;
-                }
-                retention::trim(disk, &mut batch, id, &mut extent, keep, view, unix_ms)
-            });
-            match trimmed {
-                Ok(bytes) => known.trimmed(bytes, &extent),
-                Err(error) => {
-                    // No reason to take nothing more, for this or any other channel.
-                    known.keep = None;
-                    log::error!(
-                        "event=store-damaged channel-number={id} error={error:?} \
-                         advice=\"it keeps all its entries until a restart; restore the data directory from a copy\""
-                    );
-                }
-            }
-            if before != Some(extent) {
-                effects.extents.insert(id, extent);
-            }
+            write_channel(id, known, before, &handover, &mut batch, &mut effects, unix_ms);
         }
         for (id, last_seq) in self.left.last.iter().flatten() {
             effects.extents.insert(*id, Extent::after(*last_seq));
@@ -339,7 +312,7 @@ impl Committer {
         let place = sync::read(&self.shared.disk);
         let Some(disk) = place.as_ref() else { return };
         let mut batch = disk.batch();
-        let done = clear(disk, &mut batch, self.garbage.iter().copied());
+        let done = clear(&mut batch, self.garbage.iter().copied());
         let result = if batch.is_empty() { Ok(()) } else { batch.commit() };
         drop(place);
         match result {
@@ -380,5 +353,44 @@ fn apply(
             }
         }
         Op::Forget { .. } => {}
+    }
+}
+
+/// Writes what a channel has handed over, and lets go of what it does not keep.
+fn write_channel(
+    id: ChannelId,
+    known: &mut Known,
+    before: Option<Extent>,
+    handover: &Handover,
+    batch: &mut Batch<'_>,
+    effects: &mut Effects,
+    unix_ms: i64,
+) {
+    let mut extent = before.unwrap_or(Extent::after(0));
+    effects.entries += take(id, handover, batch, &mut extent, unix_ms);
+    if let Some(roster) = &handover.roster {
+        batch.put(Table::Rosters, &id.to_be_bytes(), record::encode(roster));
+        effects.views.insert(id, roster.view);
+    }
+    let view = effects.views.get(&id).copied().unwrap_or(known.view);
+    let trimmed = known.keep.map_or(Ok(0), |keep| {
+        if handover.roster.is_some() {
+            retention::trim_changes(batch, id, extent.first_seq.min(view + 1))?;
+        }
+        retention::trim(batch, id, &mut extent, keep, view, unix_ms)
+    });
+    match trimmed {
+        Ok(bytes) => known.trimmed(bytes, &extent),
+        Err(error) => {
+            // No reason to take nothing more, for this or any other channel.
+            known.keep = None;
+            log::error!(
+                "event=store-damaged channel-number={id} error={error:?} \
+                 advice=\"it keeps all its entries until a restart; restore the data directory from a copy\""
+            );
+        }
+    }
+    if before != Some(extent) {
+        effects.extents.insert(id, extent);
     }
 }
