@@ -30,5 +30,5 @@ mod tests;
 
 pub use pool::{CLIENT_JOBS_MAX, Limits, Pool};
 pub use process::Program;
-pub use queue::JobId;
+pub use queue::{ClientId, JobId};
 pub use table::{Audience, Owner, Shown, Submission};

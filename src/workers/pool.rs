@@ -6,12 +6,11 @@
 //! so that what is told of a job is told in its order.
 
 use super::process::{Killer, Program};
-use super::queue::JobId;
+use super::queue::{ClientId, JobId};
 use super::supervisor;
 use super::table::{Entry, Owner, Shown, Submission, Table};
 use crate::error::{Code, Fault};
 use crate::frame::JobState;
-use crate::log::ClientId;
 use crate::sync::lock;
 use jiff::Timestamp;
 use std::fmt;
@@ -104,19 +103,13 @@ impl Pool {
         state.last += 1;
         let job = state.last;
         let text: Arc<str> = format!("{} before it", state.queue.len()).into();
+        let (queued, since) = (JobState::Queued, Timestamp::now());
+        let shown = Shown { job, client, verb, state: queued, text: text.clone(), since, key };
         let entry = Entry {
             task,
             audience: audience.clone(),
             for_client_only,
-            shown: Shown {
-                job,
-                client,
-                verb,
-                state: JobState::Queued,
-                text: text.clone(),
-                since: Timestamp::now(),
-                key,
-            },
+            shown,
             was_tried: false,
             is_cancelled: false,
             killer: None,
@@ -127,7 +120,7 @@ impl Pool {
         if state.idle < state.queue.len() && state.threads < self.0.limits.workers {
             self.start_thread(&mut state)?;
         }
-        audience.hears(job, JobState::Queued, &text);
+        audience.hears(job, queued, &text);
         drop(state);
         self.0.changed.notify_all();
         Ok(job)

@@ -1,9 +1,10 @@
 //! Jobs that wait: those of one client in their order, and the clients in turn,
 //! so that one with many does not keep the others waiting. Pure.
 
-use crate::log::ClientId;
 use std::collections::{HashMap, VecDeque};
 
+/// A client's number.
+pub type ClientId = u64;
 /// A job's number.
 pub type JobId = u64;
 

@@ -1,9 +1,8 @@
 //! The jobs that wait or run, and the last that have ended.
 
 use super::process::Killer;
-use super::queue::{JobId, Queue};
+use super::queue::{ClientId, JobId, Queue};
 use crate::frame::JobState;
-use crate::log::ClientId;
 use jiff::Timestamp;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
