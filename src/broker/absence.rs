@@ -5,9 +5,10 @@ use super::clock::{Seat, Timer};
 use super::directory::{Client, Origin};
 use super::keys::Keys;
 use super::sessions::{Claim, Identity, Kind, Parked, Place};
-use super::{Broker, departure, millis, remembered};
+use super::{Broker, departure, remembered};
 use crate::error::{Close, Code, Fault};
 use crate::log::Departure;
+use crate::moment::millis;
 use crate::request::{OnClose, Start};
 use crate::sync::lock;
 use std::sync::Arc;
@@ -76,7 +77,7 @@ impl Broker {
         // Who is sent away will be sent back, here or to a successor.
         let is_held = reason == Close::Drain && may_return;
         let hold = Hold {
-            lease_over_ms: client.heard_ms() + self.lease_ms() + millis(self.config.guard),
+            lease_over_ms: self.lease_over_ms(client),
             until_ms: if is_held { now_ms + self.restart_grace_ms() } else { 0 },
             may_return,
         };
@@ -128,7 +129,7 @@ impl Broker {
             true => Kind::Named,
             false => Kind::MadeUp,
         };
-        let oldest = self.sessions.park(identity.session, Box::new(parked), until_ms, kind);
+        let oldest = self.sessions.park(identity.session, parked, until_ms, kind);
         if let Some(oldest) = oldest {
             let who = oldest.client.name();
             log::debug!("event=session-ended client={who} reason=\"too many are kept\"");
@@ -294,7 +295,7 @@ impl Broker {
     /// if somebody waits for its seat in a channel that promises not to wait any
     /// longer.
     pub(super) fn watch_lease(&self, client: &Arc<Client>, now_ms: u64) {
-        let over_ms = client.heard_ms() + self.lease_ms() + millis(self.config.guard);
+        let over_ms = self.lease_over_ms(client);
         let next_ms = if now_ms < over_ms {
             over_ms
         } else {

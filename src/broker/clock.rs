@@ -4,7 +4,7 @@ use super::channel::Channel;
 use super::directory::Client;
 use super::member::Member;
 use crate::log::Departure;
-use crate::moment::Moment;
+use crate::moment::{Moment, millis};
 use crate::sync::lock;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -169,7 +169,7 @@ impl Default for Clock {
 impl Clock {
     /// The time now.
     pub fn now_ms(&self) -> u64 {
-        u64::try_from(Moment::now().since(self.began).as_millis()).unwrap_or(u64::MAX)
+        millis(Moment::now().since(self.began))
     }
 
     /// Does this when its time has come.

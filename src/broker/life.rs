@@ -4,8 +4,9 @@ use super::directory::Origin;
 use super::{Broker, Client};
 use crate::config::Config;
 use crate::error::Close;
+use crate::sync;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 /// What can change while a broker runs.
@@ -46,12 +47,12 @@ impl Broker {
     /// The settings that are in force: [`Broker::config`] and what has been
     /// changed since.
     pub fn current(&self) -> Arc<Config> {
-        self.life.current.read().unwrap_or_else(PoisonError::into_inner).clone()
+        sync::read(&self.life.current).clone()
     }
 
     /// Other settings come into force, where [`Broker::current`] is asked.
     pub fn reconfigure(&self, config: Config) {
-        *self.life.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
+        *sync::write(&self.life.current) = Arc::new(config);
     }
 
     /// Begins to send everybody away, with their seats held, or ends that: whoever
@@ -59,10 +60,10 @@ impl Broker {
     pub fn drain(&self, begins: bool) {
         self.life.draining.store(begins, Ordering::SeqCst);
         if begins {
-            let everyone = self.directory.everyone();
             // Who is away has been told, or cannot be.
-            let here = everyone.iter().filter(|client| !client.is_away());
-            here.for_each(|client| client.mailbox.close(Close::Drain));
+            for client in self.directory.everyone() {
+                client.mailbox.close(Close::Drain);
+            }
         }
     }
 

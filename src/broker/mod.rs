@@ -40,6 +40,7 @@ pub use subscribe::Ended;
 use crate::config::Config;
 use crate::error::{Close, Code, Fault};
 use crate::log::{Departure, Encode};
+use crate::moment::millis;
 use crate::store::{OpenError, Options, Recovered, Store};
 use crate::sync::lock;
 use crate::workers::{self, Pool};
@@ -53,7 +54,6 @@ use sessions::Sessions;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 /// The shared state: the only door to channels, clients and time.
 #[derive(Debug)]
@@ -150,10 +150,16 @@ impl Broker {
         }
     }
 
-    /// How long after its lease somebody certainly believes in its seats no more,
-    /// in milliseconds.
-    pub fn guard_ms(&self) -> u64 {
-        millis(self.config.guard)
+    /// How long after its last word a client certainly believes in its seats no
+    /// more, in milliseconds: its lease, and the guard.
+    fn guarded_lease_ms(&self) -> u64 {
+        self.lease_ms() + millis(self.config.guard)
+    }
+
+    /// When a client certainly believes in its seats no more, unless it is heard of
+    /// before.
+    pub fn lease_over_ms(&self, client: &Client) -> u64 {
+        client.heard_ms() + self.guarded_lease_ms()
     }
 
     /// The channel of this name.
@@ -177,10 +183,7 @@ impl Broker {
     /// Someone new, who gets a guest's name, and is closed after a long silence.
     pub fn enter(&self, addr: SocketAddr, dialect: &'static str) -> Arc<Client> {
         let client = self.enter_unwatched(addr, dialect);
-        self.stats.opened.add(dialect, 1);
-        if let Some(reason) = self.farewell() {
-            client.mailbox.close(reason);
-        }
+        self.welcome(&client, dialect);
         self.watch_out(&client, self.now_ms());
         client
     }
@@ -199,10 +202,16 @@ impl Broker {
     pub fn watch(&self, client: &Arc<Client>, dialect: &'static str) {
         let now_ms = self.now_ms();
         client.speaks(dialect);
-        self.stats.opened.add(dialect, 1);
         client.heard(now_ms);
         self.watch_out(client, now_ms);
         // Its mail may have been taken out by whoever served it before.
+        self.welcome(client, dialect);
+    }
+
+    /// A connection is counted among those of its dialect, and told so if it has
+    /// to go again.
+    pub fn welcome(&self, client: &Client, dialect: &'static str) {
+        self.stats.opened.add(dialect, 1);
         if let Some(reason) = self.farewell() {
             client.mailbox.close(reason);
         }
@@ -295,8 +304,4 @@ pub fn departure(reason: Close) -> Departure {
         Close::Timeout => Departure::Timeout,
         _ => Departure::Lost,
     }
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

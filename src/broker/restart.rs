@@ -1,6 +1,7 @@
 //! Clients across a restart of the broker: what is noted of them while it runs,
 //! and how they are there again afterwards, away, with their seats held.
 
+use super::Broker;
 use super::channel::{Channel, RestoredSeat};
 use super::clock::{Seat, Timer};
 use super::directory::Client;
@@ -8,8 +9,8 @@ use super::keys::{Answer, Key, Keys};
 use super::member::Member;
 use super::remembered::{self, CallbackRecord, PlaceRecord, Remembered};
 use super::sessions::{Identity, Kind, Parked, Place};
-use super::{Broker, millis};
 use crate::log::{ClientId, Departure};
+use crate::moment::millis;
 use crate::store::{ChannelId, OpenError, RosterRecord, Shelf};
 use crate::sync::lock;
 use ecow::EcoString;
@@ -111,7 +112,7 @@ impl Broker {
     /// How long members keep their seats after a restart.
     pub(super) fn restart_grace_ms(&self) -> u64 {
         match millis(self.config.restart_grace) {
-            0 => self.lease_ms() + millis(self.config.guard),
+            0 => self.guarded_lease_ms(),
             grace_ms => grace_ms,
         }
     }
@@ -177,26 +178,15 @@ impl Broker {
         }
         let current =
             record.current.and_then(|name| Some(self.channel(&name).ok()?.name().clone()));
-        let (quiet, commands, keys) = (false, 0, Some(Box::new(keys)));
-        let parked =
-            Parked { client, places: Vec::new(), current, quiet, commands, keys, until_ms: 0 };
+        let parked = Parked { current, keys: Some(Box::new(keys)), ..Parked::of(client) };
         Returning { parked, identity, noted: places, held_ms: None }
     }
 
     /// A client of which only the seat is known.
     fn stranger_of_before(&self, id: ClientId, name: &str, now_ms: u64) -> Returning {
-        let client = self.directory.restore(id, name, now_ms);
-        let (places, noted) = (Vec::new(), BTreeMap::new());
-        let parked = Parked {
-            client,
-            places,
-            current: None,
-            quiet: false,
-            commands: 0,
-            keys: None,
-            until_ms: 0,
-        };
-        Returning { parked, identity: Identity::new(None), noted, held_ms: None }
+        let parked = Parked::of(self.directory.restore(id, name, now_ms));
+        let (identity, noted) = (Identity::new(None), BTreeMap::new());
+        Returning { parked, identity, noted, held_ms: None }
     }
 
     /// Has a channel's members in their seats again, away.
@@ -261,8 +251,7 @@ impl Broker {
             None => Kind::MadeUp,
         };
         let until_ms = held_ms.max(Some(now_ms + millis(self.current().session_grace)));
-        let oldest =
-            self.sessions.park(identity.session, Box::new(parked), until_ms.unwrap_or(0), kind);
+        let oldest = self.sessions.park(identity.session, parked, until_ms.unwrap_or(0), kind);
         if let Some(oldest) = oldest {
             self.dissolve(&oldest, now_ms);
         }

@@ -1,11 +1,12 @@
 //! What the broker does later, and the thread that does it.
 
+use super::Broker;
 use super::channel::Channel;
 use super::clock::{Deadline, Timer};
 use super::directory::Client;
-use super::{Broker, millis};
 use crate::error::Close;
 use crate::frame::Frame;
+use crate::moment::millis;
 use std::sync::Arc;
 use std::time::Duration;
 

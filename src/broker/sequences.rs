@@ -1,8 +1,9 @@
 //! Number sequences that are kept for their clients: by client id, for a while
 //! after they were made, on the shelf if there is one.
 
+use super::Broker;
 use super::clock::Timer;
-use super::{Broker, millis};
+use crate::moment::millis;
 use crate::sequence::Seed;
 use crate::store::{Outcome, Store, Table, Ticket, decode, encode};
 use crate::sync::lock;

@@ -62,15 +62,17 @@ pub struct Parked {
     pub places: Vec<Place>,
     /// The channel that `/…` goes to.
     pub current: Option<EcoString>,
-    /// Whether the `ok` of `pub` and `ack` is left out.
-    pub quiet: bool,
     /// Commands whose results are not all in.
     pub commands: usize,
     /// What was answered to its keys.
     pub keys: Option<Box<Keys>>,
-    /// Until when it is kept, in milliseconds of the broker's clock. Known from
-    /// when it is parked.
-    pub until_ms: u64,
+}
+
+impl Parked {
+    /// Of a client with nothing to come back to.
+    pub fn of(client: Arc<Client>) -> Parked {
+        Parked { client, places: Vec::new(), current: None, commands: 0, keys: None }
+    }
 }
 
 /// What speaks for keeping a session.
@@ -101,10 +103,17 @@ impl Kind {
     }
 }
 
+/// A session that is parked, until then: in milliseconds of the broker's clock.
+#[derive(Debug)]
+struct Kept {
+    parked: Parked,
+    until_ms: u64,
+}
+
 #[derive(Debug)]
 enum State {
     InUse(Arc<Client>),
-    Parked(Box<Parked>),
+    Parked(Box<Kept>),
     /// It has ended, and whoever comes late is told so.
     Gone,
 }
@@ -113,7 +122,7 @@ enum State {
 #[derive(Debug)]
 pub enum Claim {
     /// Here it is.
-    Resumed(Box<Parked>),
+    Resumed(Parked),
     /// Its connection is told to give it up; the mailbox will be woken.
     Awaited,
     /// There is no such session, and none has ended lately.
@@ -179,7 +188,7 @@ impl Sessions {
         let mut table = lock(&self.table);
         let client = match table.sessions.get(&session) {
             Some(State::InUse(client)) => client.clone(),
-            Some(State::Parked(parked)) => parked.client.clone(),
+            Some(State::Parked(kept)) => kept.parked.client.clone(),
             Some(State::Gone) => return Err(gone(session)),
             None => return Ok(Claim::Unknown),
         };
@@ -195,8 +204,9 @@ impl Sessions {
             return Err(Fault::new(Code::BadRequest, text));
         }
         match table.sessions.remove(&session) {
-            Some(State::Parked(parked)) => {
-                table.unqueue(session, parked.until_ms);
+            Some(State::Parked(kept)) => {
+                let Kept { parked, until_ms } = *kept;
+                table.unqueue(session, until_ms);
                 let client = parked.client.clone();
                 // Those orders were for the connection that it had, but for one
                 // that says what it has lost: that it has yet to hear.
@@ -225,17 +235,10 @@ impl Sessions {
 
     /// A session has lost its connection, and is kept until then. Gives one that
     /// has to go in its place, because there are too many of its kind.
-    pub fn park(
-        &self,
-        session: Uuid,
-        mut parked: Box<Parked>,
-        until_ms: u64,
-        kind: Kind,
-    ) -> Option<Box<Parked>> {
+    pub fn park(&self, session: Uuid, parked: Parked, until_ms: u64, kind: Kind) -> Option<Parked> {
         let mut table = lock(&self.table);
         let next = table.next.remove(&session);
-        parked.until_ms = until_ms;
-        table.sessions.insert(session, State::Parked(parked));
+        table.sessions.insert(session, State::Parked(Box::new(Kept { parked, until_ms })));
         let queue = table.queue(kind);
         queue.insert((until_ms, session));
         let is_over = queue.len() > kind.most();
@@ -247,7 +250,7 @@ impl Sessions {
     }
 
     /// A session whose time is up, if there is one.
-    pub fn next_expired(&self, now_ms: u64) -> Option<(Uuid, Box<Parked>)> {
+    pub fn next_expired(&self, now_ms: u64) -> Option<(Uuid, Parked)> {
         let mut table = lock(&self.table);
         let next = [&table.made_up, &table.named, &table.seated].map(BTreeSet::first);
         let due = next.into_iter().flatten().find(|(until_ms, _)| *until_ms <= now_ms);
@@ -256,7 +259,7 @@ impl Sessions {
     }
 
     /// Ends a session that is parked.
-    pub fn evict(&self, session: Uuid) -> Option<Box<Parked>> {
+    pub fn evict(&self, session: Uuid) -> Option<Parked> {
         lock(&self.table).evict(session)
     }
 
@@ -298,10 +301,10 @@ impl Table {
         }
     }
 
-    fn evict(&mut self, session: Uuid) -> Option<Box<Parked>> {
+    fn evict(&mut self, session: Uuid) -> Option<Parked> {
         let is_parked = matches!(self.sessions.get(&session), Some(State::Parked(_)));
         match is_parked.then(|| self.bury(session)).flatten() {
-            Some(State::Parked(parked)) => Some(parked),
+            Some(State::Parked(kept)) => Some(kept.parked),
             _ => None,
         }
     }
@@ -314,8 +317,8 @@ impl Table {
         }
         self.gone.push_back(session);
         let ended = self.sessions.insert(session, State::Gone);
-        if let Some(State::Parked(parked)) = &ended {
-            self.unqueue(session, parked.until_ms);
+        if let Some(State::Parked(kept)) = &ended {
+            self.unqueue(session, kept.until_ms);
         }
         ended
     }

@@ -7,11 +7,12 @@
 //! (`pong`, `ack`) never waits, or two full pipes could wait for each other.
 
 use super::line::{Asked, Waiting, is_request};
+use crate::sync;
 use futures::io::{AsyncWrite, AsyncWriteExt};
 use futures::task::AtomicWaker;
 use std::future::poll_fn;
 use std::io;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::task::{Poll, Waker};
 
 /// Bytes that may wait to be written before senders are held up: a few socket
@@ -93,7 +94,7 @@ impl<T> Default for Outbox<T> {
 impl<T: Default> Outbox<T> {
     fn lock(&self) -> MutexGuard<'_, Inner<T>> {
         // Nothing that holds this lock can panic half-way through a change.
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        sync::lock(&self.inner)
     }
 
     /// Begins a new connection: only [`Outbox::say`] is heard until

@@ -37,7 +37,7 @@ impl Collector for Scrape {
 fn connections(page: &mut Page<'_>, broker: &Broker) -> Result<(), Error> {
     let mut here = BTreeMap::new();
     let mut residents = 0_u64;
-    for client in broker.everyone().iter().filter(|client| !client.is_away()) {
+    for client in broker.everyone() {
         if client.is_unwaited() {
             residents += 1;
         } else {

@@ -148,7 +148,7 @@ impl Resident {
             Some(held_ms) => {
                 (held_ms.max(now_ms) + HOLD_LOOK_MS).min(now_ms + self.broker.lease_ms())
             }
-            None => self.client.heard_ms() + self.broker.lease_ms() + self.broker.guard_ms(),
+            None => self.broker.lease_over_ms(&self.client),
         };
         at_ms.saturating_sub(now_ms).max(1)
     }
@@ -158,8 +158,7 @@ impl Resident {
     fn look_at_lease(&self) -> Option<End> {
         let mut session = self.speaker.session();
         let now_ms = self.broker.now_ms();
-        let over_ms = self.client.heard_ms() + self.broker.lease_ms() + self.broker.guard_ms();
-        if now_ms < over_ms {
+        if now_ms < self.broker.lease_over_ms(&self.client) {
             return None;
         }
         session.lose(Close::Timeout, now_ms);

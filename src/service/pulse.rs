@@ -9,6 +9,7 @@
 
 use super::manager;
 use crate::broker::Broker;
+use crate::moment::millis;
 use crate::runtime::{self, UnixStream};
 use crate::store::{Ticket, Waiter};
 use crate::sync::lock;
@@ -39,12 +40,8 @@ pub(super) struct Beats(Option<UnixStream>);
 impl Pulse {
     /// For a watchdog that barks after this time; for none, it stands still.
     pub(super) fn new(within: Option<Duration>) -> io::Result<(Pulse, Beats)> {
-        let every = within.unwrap_or_default() / BEATS;
-        let mut pulse = Pulse {
-            every_ms: u64::try_from(every.as_millis()).unwrap_or(0),
-            next_ms: 0,
-            link: None,
-        };
+        let every_ms = millis(within.unwrap_or_default() / BEATS);
+        let mut pulse = Pulse { every_ms, next_ms: 0, link: None };
         let mut beats = Beats(None);
         if within.is_some() {
             let (link, end) = net::UnixStream::pair()?;

@@ -55,7 +55,7 @@ impl Session {
         }
         let (secret, name) = (hello.secret.as_deref(), hello.name.as_deref());
         match self.broker.claim_session(&self.client, wanted, secret, name)? {
-            Claim::Resumed(parked) => Ok(Some(self.resume(*parked, &hello, now_ms))),
+            Claim::Resumed(parked) => Ok(Some(self.resume(parked, &hello, now_ms))),
             Claim::Awaited => {
                 self.extra.parts().awaited = Some(hello);
                 Ok(None)
@@ -172,7 +172,7 @@ impl Session {
     fn resume(&mut self, parked: Parked, hello: &Introduction, now_ms: u64) -> Reply {
         self.broker.resume(&parked, &self.client, self.extra.keys(), now_ms);
         self.broker.stats.resumes.add("resumed", 1);
-        let Parked { client, places, current, quiet: _, commands, keys, .. } = parked;
+        let Parked { client, places, current, commands, keys } = parked;
         // What it hears, and who waits for it, is as it comes now.
         client.be_plain(self.client.is_plain());
         client.be_unwaited(self.client.is_unwaited());
@@ -274,10 +274,8 @@ impl Session {
             client,
             places,
             current: self.current.take(),
-            quiet: self.quiet,
             commands: std::mem::take(&mut self.commands),
             keys,
-            until_ms: 0,
         };
         self.broker.park(parked, reason, now_ms);
     }

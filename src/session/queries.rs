@@ -5,6 +5,7 @@ use crate::broker::Client;
 use crate::broker::channel::Summary;
 use crate::error::{Code, Fault, quoted};
 use crate::jobs;
+use crate::moment::millis;
 use crate::process;
 use crate::reply::{Line, Reply, Value};
 use crate::request::{Request, Usage};
@@ -164,7 +165,7 @@ fn with_store(line: Line, store: &Store, recovered: &Recovered) -> Line {
         .with("stored-bytes", get(&figures.bytes))
         .with("fetches", get(&figures.fetches))
         .with("disk-bytes", store.bytes())
-        .with("recovery-ms", u64::try_from(recovered.took.as_millis()).unwrap_or(u64::MAX))
+        .with("recovery-ms", millis(recovered.took))
         .with("recovered-channels", recovered.channels.len())
         .with("recovered-entries", recovered.entries)
         .with("recovered-sessions", recovered.sessions)

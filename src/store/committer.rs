@@ -10,12 +10,12 @@ use super::recover::{Recovered, clear};
 use super::retention::{self, Offer};
 use super::room::Room;
 use super::ticket::Ticket;
-use super::{Shared, TICK, Table};
-use crate::sync::lock;
+use super::{Handover, Shared, TICK, Table};
+use crate::sync::{self, lock};
 use jiff::Timestamp;
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How often those channels are looked at that keep entries for a time only.
@@ -116,7 +116,7 @@ impl Committer {
             (self.left, self.backlog) = (Work::default(), Backlog::default());
             return;
         }
-        let place = self.shared.disk.read().unwrap_or_else(PoisonError::into_inner);
+        let place = sync::read(&self.shared.disk);
         self.backlog.take(&mut self.left.ops, place.as_ref());
         if was_tried {
             self.backlog.tried();
@@ -177,7 +177,7 @@ impl Committer {
     /// The engine takes nothing after a write that failed, until it is opened
     /// again. What it has then may be more than we know of.
     fn reopen(&mut self) -> Result<(), String> {
-        let mut place = self.shared.disk.write().unwrap_or_else(PoisonError::into_inner);
+        let mut place = sync::write(&self.shared.disk);
         // Where nothing can be written it would not open, and is still good to read.
         place.as_ref().map_or(Ok(()), Disk::try_to_write)?;
         // First close it, or it is in use.
@@ -196,7 +196,7 @@ impl Committer {
     }
 
     fn write(&mut self, ticket: &Ticket) -> Result<Effects, Failure> {
-        let place = self.shared.disk.read().unwrap_or_else(PoisonError::into_inner);
+        let place = sync::read(&self.shared.disk);
         let Some(disk) = place.as_ref() else { return Err(Failure::Write("it is closed".into())) };
         let mut batch = disk.batch();
         let mut effects = Effects::default();
@@ -214,34 +214,7 @@ impl Committer {
             let Some(known) = self.channels.get_mut(&id) else { continue };
             known.source = Some(Arc::downgrade(source));
             let before = effects.extents.get(&id).or(lock(&self.shared.extents).get(&id)).copied();
-            let mut extent = before.unwrap_or(Extent::after(0));
-            effects.entries += take(id, &handover, &mut batch, &mut extent, unix_ms);
-            if let Some(roster) = &handover.roster {
-                batch.put(Table::Rosters, &id.to_be_bytes(), record::encode(roster));
-                effects.views.insert(id, roster.view);
-            }
-            let view = effects.views.get(&id).copied().unwrap_or(known.view);
-            let trimmed = known.keep.map_or(Ok(0), |keep| {
-                if handover.roster.is_some() {
-                    let needed = extent.first_seq.min(view + 1);
-                    retention::trim_changes(disk, &mut batch, id, needed)?;
-                }
-                retention::trim(disk, &mut batch, id, &mut extent, keep, view, unix_ms)
-            });
-            match trimmed {
-                Ok(bytes) => known.trimmed(bytes, &extent),
-                Err(error) => {
-                    // No reason to take nothing more, for this or any other channel.
-                    known.keep = None;
-                    log::error!(
-                        "event=store-damaged channel-number={id} error={error:?} \
-                         advice=\"it keeps all its entries until a restart; restore the data directory from a copy\""
-                    );
-                }
-            }
-            if before != Some(extent) {
-                effects.extents.insert(id, extent);
-            }
+            write_channel(id, known, before, &handover, &mut batch, &mut effects, unix_ms);
         }
         for (id, last_seq) in self.left.last.iter().flatten() {
             effects.extents.insert(*id, Extent::after(*last_seq));
@@ -298,7 +271,7 @@ impl Committer {
     /// not done with looking. Then how far the commits have got is noted, too,
     /// and what all takes.
     fn tell_offers(&mut self, effects: &Effects) {
-        let place = self.shared.disk.read().unwrap_or_else(PoisonError::into_inner);
+        let place = sync::read(&self.shared.disk);
         let Some(disk) = place.as_ref() else { return };
         let unix_ms = Timestamp::now().as_millisecond();
         for (id, extent) in &effects.extents {
@@ -336,10 +309,10 @@ impl Committer {
         if self.garbage.is_empty() || self.shared.health.failure().is_some() {
             return;
         }
-        let place = self.shared.disk.read().unwrap_or_else(PoisonError::into_inner);
+        let place = sync::read(&self.shared.disk);
         let Some(disk) = place.as_ref() else { return };
         let mut batch = disk.batch();
-        let done = clear(disk, &mut batch, self.garbage.iter().copied());
+        let done = clear(&mut batch, self.garbage.iter().copied());
         let result = if batch.is_empty() { Ok(()) } else { batch.commit() };
         drop(place);
         match result {
@@ -380,5 +353,44 @@ fn apply(
             }
         }
         Op::Forget { .. } => {}
+    }
+}
+
+/// Writes what a channel has handed over, and lets go of what it does not keep.
+fn write_channel(
+    id: ChannelId,
+    known: &mut Known,
+    before: Option<Extent>,
+    handover: &Handover,
+    batch: &mut Batch<'_>,
+    effects: &mut Effects,
+    unix_ms: i64,
+) {
+    let mut extent = before.unwrap_or(Extent::after(0));
+    effects.entries += take(id, handover, batch, &mut extent, unix_ms);
+    if let Some(roster) = &handover.roster {
+        batch.put(Table::Rosters, &id.to_be_bytes(), record::encode(roster));
+        effects.views.insert(id, roster.view);
+    }
+    let view = effects.views.get(&id).copied().unwrap_or(known.view);
+    let trimmed = known.keep.map_or(Ok(0), |keep| {
+        if handover.roster.is_some() {
+            retention::trim_changes(batch, id, extent.first_seq.min(view + 1))?;
+        }
+        retention::trim(batch, id, &mut extent, keep, view, unix_ms)
+    });
+    match trimmed {
+        Ok(bytes) => known.trimmed(bytes, &extent),
+        Err(error) => {
+            // No reason to take nothing more, for this or any other channel.
+            known.keep = None;
+            log::error!(
+                "event=store-damaged channel-number={id} error={error:?} \
+                 advice=\"it keeps all its entries until a restart; restore the data directory from a copy\""
+            );
+        }
+    }
+    if before != Some(extent) {
+        effects.extents.insert(id, extent);
     }
 }

@@ -188,7 +188,12 @@ pub struct Batch<'a> {
     bytes: usize,
 }
 
-impl Batch<'_> {
+impl<'a> Batch<'a> {
+    /// What it changes.
+    pub fn disk(&self) -> &'a Disk {
+        self.disk
+    }
+
     /// Puts a row in place.
     pub fn put(&mut self, table: Table, key: &[u8], value: Vec<u8>) {
         self.bytes += key.len() + value.len();

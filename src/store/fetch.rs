@@ -4,12 +4,12 @@ use super::disk::Disk;
 use super::record::{self, ChangeRecord, ChannelId, StoredChunk};
 use super::{Shared, TICK, Table};
 use crate::log::Chunk;
-use crate::sync::lock;
+use crate::sync::{self, lock};
 use std::fmt;
 use std::io;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 /// A rank that somebody had as of a seq, from which the rank at the first entry
@@ -102,7 +102,7 @@ fn read_all(shared: &Shared, rx: &Receiver<Fetch>) {
     while let Ok(fetch) = rx.recv() {
         shared.figures.fetches.fetch_add(1, Ordering::Relaxed);
         let fetched = loop {
-            let place = shared.disk.read().unwrap_or_else(PoisonError::into_inner);
+            let place = sync::read(&shared.disk);
             if let Some(disk) = place.as_ref() {
                 break read(shared, disk, &fetch);
             }

@@ -55,7 +55,7 @@ pub use ticket::{Outcome, Ticket, Waiter};
 
 use crate::figures::Durations;
 use crate::log::Chunk;
-use crate::sync::lock;
+use crate::sync::{self, lock};
 use committer::Committer;
 use disk::Disk;
 use fetch::Reader;
@@ -65,7 +65,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -364,7 +364,7 @@ impl Store {
         }
         self.shared.closed.store(true, Ordering::SeqCst);
         self.reader.stop();
-        self.shared.disk.write().unwrap_or_else(PoisonError::into_inner).take();
+        sync::write(&self.shared.disk).take();
     }
 }
 
@@ -380,7 +380,7 @@ impl Shelf for Store {
 
     fn all(&self, table: Table) -> Result<Vec<KeyedRecord>, String> {
         self.sync().wait().map_err(|reason| reason.to_string())?;
-        let disk = self.shared.disk.read().unwrap_or_else(PoisonError::into_inner);
+        let disk = sync::read(&self.shared.disk);
         let disk = disk.as_ref().ok_or("the store is closed")?;
         disk.all(table).map(|row| row.map(|(k, v)| (k, v.to_vec()))).collect()
     }

@@ -255,10 +255,10 @@ fn leftovers(disk: &Disk, channels: &[RecoveredChannel]) -> Result<Vec<ChannelId
 
 /// Puts the removal of rows of removed channels into the batch, as many as are
 /// removed at once; how many of the channels have no more.
-pub fn clear(disk: &Disk, batch: &mut Batch<'_>, ids: impl Iterator<Item = ChannelId>) -> usize {
+pub fn clear(batch: &mut Batch<'_>, ids: impl Iterator<Item = ChannelId>) -> usize {
     let (mut done, mut rows) = (0, GARBAGE_ROWS);
     for id in ids {
-        let removed = garbage(disk, batch, id, rows).unwrap_or_else(|error| {
+        let removed = garbage(batch, id, rows).unwrap_or_else(|error| {
             log::error!(
                 "event=store-damaged channel-number={id} error={error:?} advice=\"its leftovers stay\""
             );
@@ -278,15 +278,10 @@ pub fn clear(disk: &Disk, batch: &mut Batch<'_>, ids: impl Iterator<Item = Chann
 }
 
 /// So many of a removed channel's rows at most; how many that are.
-fn garbage(
-    disk: &Disk,
-    batch: &mut Batch<'_>,
-    id: ChannelId,
-    rows: usize,
-) -> Result<usize, String> {
+fn garbage(batch: &mut Batch<'_>, id: ChannelId, rows: usize) -> Result<usize, String> {
     let mut removed = 0;
     for table in [Table::Entries, Table::Changes] {
-        for row in disk.rows_of(table, id, 0..=u64::MAX).take(rows - removed) {
+        for row in batch.disk().rows_of(table, id, 0..=u64::MAX).take(rows - removed) {
             batch.remove(table, &row?.0);
             removed += 1;
         }

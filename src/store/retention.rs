@@ -201,7 +201,6 @@ fn age(then: i64, now: i64) -> u64 {
 /// # Errors
 /// What was in the way of reading, in words.
 pub fn trim(
-    disk: &Disk,
     batch: &mut Batch<'_>,
     id: ChannelId,
     extent: &mut Extent,
@@ -213,7 +212,8 @@ pub fn trim(
         return Ok(0);
     }
     let before = extent.bytes;
-    for row in disk.rows_of(Table::Entries, id, extent.first_seq..=u64::MAX).take(CHUNKS_AT_ONCE) {
+    let rows = batch.disk().rows_of(Table::Entries, id, extent.first_seq..=u64::MAX);
+    for row in rows.take(CHUNKS_AT_ONCE) {
         let (key, value) = row?;
         let Some(oldest) = Oldest::of(&key, &value, extent) else { continue };
         (extent.first_seq, extent.first_unix_ms) = (oldest.first_seq, oldest.unix_ms);
@@ -225,7 +225,7 @@ pub fn trim(
         extent.bytes = extent.bytes.saturating_sub(oldest.row_bytes);
         extent.first_seq = oldest.last_seq + 1;
     }
-    trim_changes(disk, batch, id, extent.first_seq.min(roster_view + 1))?;
+    trim_changes(batch, id, extent.first_seq.min(roster_view + 1))?;
     Ok(before - extent.bytes)
 }
 
@@ -233,13 +233,8 @@ pub fn trim(
 ///
 /// # Errors
 /// What was in the way of reading, in words.
-pub fn trim_changes(
-    disk: &Disk,
-    batch: &mut Batch<'_>,
-    id: ChannelId,
-    needed: u64,
-) -> Result<(), String> {
-    for row in disk.rows_of(Table::Changes, id, 0..=u64::MAX).take(CHUNKS_AT_ONCE) {
+pub fn trim_changes(batch: &mut Batch<'_>, id: ChannelId, needed: u64) -> Result<(), String> {
+    for row in batch.disk().rows_of(Table::Changes, id, 0..=u64::MAX).take(CHUNKS_AT_ONCE) {
         let (key, _) = row?;
         match record::split_key(&key) {
             Some((_, seq)) if seq < needed => batch.remove(Table::Changes, &key),

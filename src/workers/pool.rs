@@ -97,25 +97,30 @@ impl Pool {
             let text = "this broker was built into a program that runs no jobs";
             return Err(Fault::new(Code::Unavailable, text));
         }
+        let Submission { client, verb, task, audience, key, for_client_only } = submission;
         let mut state = lock(&self.0.state);
-        self.check_room(&state, submission.client)?;
+        self.check_room(&state, client)?;
         state.last += 1;
-        let (job, client) = (state.last, submission.client);
-        let before = state.queue.len();
-        let text: Arc<str> = format!("{before} before it").into();
-        let (verb, since) = (submission.verb, Timestamp::now());
-        let audience = submission.audience.clone();
-        let (state_now, key) = (JobState::Queued, submission.key);
-        let shown = Shown { job, client, verb, state: state_now, text: text.clone(), since, key };
-        let entry =
-            Entry { submission, shown, was_tried: false, is_cancelled: false, killer: None };
+        let job = state.last;
+        let text: Arc<str> = format!("{} before it", state.queue.len()).into();
+        let (queued, since) = (JobState::Queued, Timestamp::now());
+        let shown = Shown { job, client, verb, state: queued, text: text.clone(), since, key };
+        let entry = Entry {
+            task,
+            audience: audience.clone(),
+            for_client_only,
+            shown,
+            was_tried: false,
+            is_cancelled: false,
+            killer: None,
+        };
         state.jobs.insert(job, entry);
         *state.by_client.entry(client).or_default() += 1;
         state.queue.push(client, job);
         if state.idle < state.queue.len() && state.threads < self.0.limits.workers {
             self.start_thread(&mut state)?;
         }
-        audience.hears(job, JobState::Queued, &text);
+        audience.hears(job, queued, &text);
         drop(state);
         self.0.changed.notify_all();
         Ok(job)
@@ -193,7 +198,7 @@ impl Pool {
         let of_it = state
             .jobs
             .values()
-            .filter(|entry| entry.shown.client == client && entry.submission.for_client_only);
+            .filter(|entry| entry.shown.client == client && entry.for_client_only);
         let jobs: Vec<JobId> = of_it.map(|entry| entry.shown.job).collect();
         let killers: Vec<Killer> = jobs.into_iter().filter_map(|job| state.cancel(job)).collect();
         drop(state);
@@ -278,8 +283,7 @@ impl Shared {
         }
         let job = state.queue.pop().ok_or(Nothing::Yet)?;
         let entry = state.jobs.get(&job).ok_or(Nothing::Yet)?;
-        let Submission { verb, task, .. } = &entry.submission;
-        Ok(Taken { job, verb, task: task.clone() })
+        Ok(Taken { job, verb: entry.shown.verb, task: entry.task.clone() })
     }
 
     /// Waits for so long, or until there is something to do.
@@ -317,7 +321,7 @@ impl Shared {
         };
         entry.shown.state = JobState::Running;
         entry.shown.text = "".into();
-        entry.submission.audience.hears(job, JobState::Running, &entry.shown.text);
+        entry.audience.hears(job, JobState::Running, &entry.shown.text);
     }
 
     /// It is so far; whether there was room to say so.
@@ -326,7 +330,7 @@ impl Shared {
         let Some(entry) = state.jobs.get_mut(&job).filter(|entry| !entry.is_cancelled) else {
             return true;
         };
-        let heard = entry.submission.audience.hears_progress(job, text);
+        let heard = entry.audience.hears_progress(job, text);
         if heard {
             entry.shown.text = text.clone();
         }

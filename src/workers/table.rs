@@ -77,7 +77,9 @@ impl Shown {
 }
 
 pub(super) struct Entry {
-    pub(super) submission: Submission,
+    pub(super) task: Vec<u8>,
+    pub(super) audience: Arc<dyn Audience>,
+    pub(super) for_client_only: bool,
     pub(super) shown: Shown,
     /// It has been given to a worker before.
     pub(super) was_tried: bool,
@@ -121,7 +123,7 @@ impl Table {
     /// A job has ended: its audience is told, and it counts no more.
     pub(super) fn end(&mut self, job: JobId, state: JobState, text: String) {
         let Some(entry) = self.jobs.remove(&job) else { return };
-        let Entry { submission, mut shown, is_cancelled, .. } = entry;
+        let Entry { audience, mut shown, is_cancelled, .. } = entry;
         self.queue.remove(shown.client, job);
         self.one_less(shown.client);
         // Whoever cancelled it has been told so, whatever it came to since.
@@ -129,7 +131,7 @@ impl Table {
             if is_cancelled { (JobState::Cancelled, String::new()) } else { (state, text) };
         shown.text = text.into();
         shown.state = state;
-        submission.audience.hears(job, state, &shown.text);
+        audience.hears(job, state, &shown.text);
         self.ended_bytes += shown.text.len();
         self.ended.push_back(shown);
         while self.ended.len() > ENDED_MAX || self.ended_bytes > ENDED_BYTES_MAX {

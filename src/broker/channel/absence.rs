@@ -6,6 +6,7 @@ use crate::broker::mailbox::Forgone;
 use crate::broker::member::{Adopted, Member};
 use crate::error::{Code, Fault};
 use crate::log::Departure;
+use crate::moment::millis;
 use crate::request::OnClose;
 use std::sync::Arc;
 
@@ -61,7 +62,7 @@ impl Channel {
         if member.is_observer() {
             return Loss::Nothing;
         }
-        let held_ms = now_ms + u64::try_from(self.settings().hold.as_millis()).unwrap_or(0);
+        let held_ms = now_ms + millis(self.settings().hold);
         let until_ms = match self.settings().on_close {
             OnClose::Fast => held_ms,
             OnClose::Safe => held_ms.max(hold.lease_over_ms),

@@ -5,12 +5,12 @@ use super::{Channel, Standing, State};
 use crate::broker::member::Member;
 use crate::error::{Code, Fault};
 use crate::log::{Body, Chunk, Cursor, Shape};
+use crate::moment::millis;
 use crate::reply::Excerpt;
 use crate::request::Start;
 use crate::roster::Change;
 use crate::store::RankAt;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// What there is to read for a member.
 #[derive(Debug, Default)]
@@ -233,7 +233,6 @@ impl Channel {
         let by_bounds = if self.is_durable() {
             state.extra.disk().map_or(0, |disk| disk.offered)
         } else {
-            let millis = |age: Duration| u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
             let since = |age| log.first_since(now_ms.saturating_sub(millis(age)));
             let by_bytes = settings.history_bytes.map_or(0, |bytes| log.first_within(bytes));
             settings.history_age.map_or(0, since).max(by_bytes)

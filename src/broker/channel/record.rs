@@ -1,27 +1,26 @@
 //! Channels and their members as they are on disk, and back.
 
 use crate::broker::member::Member;
-use crate::moment::Second;
+use crate::moment::{Second, millis};
 use crate::request::{OnClose, Settings};
 use crate::store::{ChannelRecord, SeatRecord};
+use std::time::Duration;
 
 /// How a channel is to be, from what is on disk.
 pub(super) fn settings(record: &ChannelRecord) -> Settings {
-    let millis = std::time::Duration::from_millis;
     Settings {
         members_max: record.members_max,
         history: record.history,
-        history_age: record.history_age_ms.map(millis),
+        history_age: record.history_age_ms.map(Duration::from_millis),
         history_bytes: record.history_bytes,
         durable: record.durable,
-        hold: millis(record.hold_ms),
+        hold: Duration::from_millis(record.hold_ms),
         on_close: if record.safe { OnClose::Safe } else { OnClose::Fast },
     }
 }
 
 /// A channel as it is on disk.
 pub(super) fn channel_record(name: &str, settings: &Settings, created: Second) -> ChannelRecord {
-    let millis = |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     ChannelRecord {
         name: name.to_owned(),
         created_unix_ms: created.unix_ms(),

@@ -1,12 +1,13 @@
 //! Where the program shows things: plain lines in a pipe, plain words for
 //! people, or words above the line being typed.
 
-use super::terminal::{Terminal, lock};
+use super::terminal::Terminal;
 use super::words::{Palette, harmless, say};
 use crate::client::event::Frame;
 use crate::client::line::Reply;
 use crate::printed::complain;
 use crate::runtime;
+use crate::sync::lock;
 use std::io::{self, Write};
 
 /// Bytes to be shown after which the reader stops to show them.

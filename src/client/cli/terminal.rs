@@ -7,6 +7,7 @@
 use super::complete::Vocabulary;
 use super::editor::{Action, Editor};
 use super::words::harmless;
+use crate::sync::lock;
 use crossterm::event::{DisableBracketedPaste, EnableBracketedPaste, Event, KeyEventKind};
 use crossterm::terminal::{Clear, ClearType, disable_raw_mode, enable_raw_mode, size};
 use crossterm::{Command, cursor};
@@ -14,7 +15,7 @@ use futures::channel::mpsc;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::Signal;
 use std::io::{self, Write};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use unicode_width::UnicodeWidthStr;
 
@@ -46,11 +47,6 @@ struct State {
     prompt: String,
     columns: usize,
     open: bool,
-}
-
-/// Takes the lock. What holds these locks cannot leave them half-changed.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Terminal {

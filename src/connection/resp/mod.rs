@@ -48,10 +48,7 @@ pub(super) fn begin(
         log::warn!("event=keepalive-failed addr={addr} error={:?}", e.to_string());
     }
     let client = broker.enter_unwatched(addr, format.as_str());
-    broker.stats.opened.add(format.as_str(), 1);
-    if let Some(reason) = broker.farewell() {
-        client.mailbox.close(reason);
-    }
+    broker.welcome(&client, format.as_str());
     client.be_plain(true);
     let mut session = Session::new(broker, client);
     session.name_channels();
