@@ -129,17 +129,14 @@ impl Lookup {
             self.found.count += chunk.entries_in(range).len() as u64;
             return Ok(());
         }
-        let mut at = range.start;
-        while at < range.end {
+        for (seq, line) in chunk.lines(range) {
             if self.read.len() >= self.left() {
                 if !matches!(self.wanted, Wanted::Newest(_)) {
                     return Ok(());
                 }
                 self.bytes -= self.read.pop_front().map_or(0, |first| first.range.len());
             }
-            let range = chunk.entry_at(at);
-            at = range.end;
-            self.bytes += range.len();
+            self.bytes += line.len();
             if self.bytes > LOOKUP_BYTES_MAX {
                 if let Wanted::First(_) = self.wanted {
                     self.is_full = true;
@@ -148,7 +145,7 @@ impl Lookup {
                 let text = format!("the entries take over {LOOKUP_BYTES_MAX} bytes: ask for fewer");
                 return Err(Fault::new(Code::TooLong, text));
             }
-            self.read.push_back(Excerpt { chunk: chunk.clone(), range });
+            self.read.push_back(Excerpt::cut(chunk, seq, seq));
         }
         Ok(())
     }

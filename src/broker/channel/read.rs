@@ -290,13 +290,10 @@ impl Channel {
     /// What the messages of an excerpt carry.
     pub fn payloads(&self, excerpt: &Excerpt) -> Vec<Vec<u8>> {
         let Excerpt { chunk, range } = excerpt;
-        let mut payloads = Vec::new();
-        let mut at = range.start;
-        while at < range.end && matches!(chunk.body, Body::Messages { .. }) {
-            let entry = chunk.entry_at(at);
-            payloads.push(self.rules().encode.payload(&chunk.bytes[entry.clone()]));
-            at = entry.end;
+        if !matches!(chunk.body, Body::Messages { .. }) {
+            return Vec::new();
         }
-        payloads
+        let payload = |(_, line)| self.rules().encode.payload(line);
+        chunk.lines(range).map(payload).collect()
     }
 }
