@@ -99,12 +99,12 @@ impl Lookup {
 
     /// Looks at what comes next, as far as it is in memory.
     fn look(&mut self, now_ms: u64) -> Result<(), Fault> {
-        self.to = self.to.min(self.channel.head());
+        self.to = self.to.min(self.channel.last_visible());
         let first = match self.wanted {
             Wanted::Newest(_) => self.from.max(self.to.saturating_sub(WINDOW - 1)),
             _ => self.from,
         };
-        let (past, first_kept, _) = self.channel.between(first, self.to, now_ms);
+        let (past, first_kept) = self.channel.between(first, self.to, now_ms);
         if first_kept > first {
             self.from = first_kept;
         }

@@ -77,7 +77,7 @@ impl Session {
     fn info(&self, channel: &str, now_ms: u64) -> Result<Reply, Fault> {
         let channel = self.broker.channel(channel)?;
         // The reply waits until all of it can be seen.
-        let figures = Summary { seq: channel.last(), ..channel.summary() };
+        let figures = Summary { seq: channel.last_seq(), ..channel.summary() };
         let max =
             figures.settings.members_max.map_or(self.broker.config.max_members, |m| m as usize);
         let row = summary(&figures)

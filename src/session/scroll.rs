@@ -109,7 +109,7 @@ impl Session {
         here: Vec<Excerpt>,
         sum: Sum,
     ) -> Reply {
-        let (here, ask) = (here.into(), ask.map(|ask| (ask, channel.last())));
+        let (here, ask) = (here.into(), ask.map(|ask| (ask, channel.last_seq())));
         let scroll = Scroll { channel, ask, here, behind: None, asked: None, read: None, sum };
         self.extra.parts().disk.get_or_insert_default().scrolls.push_back(scroll);
         Reply::Scroll
