@@ -284,6 +284,6 @@ mod tests {
             drop(keys);
             (put.join().unwrap(), second)
         });
-        assert_eq!((fault.code, second.head()), (Code::NoChannel, 1));
+        assert_eq!((fault.code, second.last_visible()), (Code::NoChannel, 1));
     }
 }

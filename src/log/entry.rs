@@ -188,6 +188,16 @@ impl Chunk {
         start..self.ends.get(before).map_or(self.bytes.len(), |end| *end as usize)
     }
 
+    /// The entry with this seq, on the wire.
+    pub fn line(&self, seq: u64) -> &[u8] {
+        self.bytes.get(self.offset_of(seq)..self.offset_of(seq + 1)).unwrap_or_default()
+    }
+
+    /// The entries that begin in this part of its bytes, with their seqs.
+    pub fn lines(&self, range: &Range<usize>) -> impl Iterator<Item = (u64, &[u8])> {
+        (self.seq_at(range.start)..self.seq_at(range.end)).map(|seq| (seq, self.line(seq)))
+    }
+
     /// Which of its entries, counted from 0, begin in this part of its bytes.
     pub fn entries_in(&self, range: &Range<usize>) -> Range<usize> {
         let number = |offset| usize::try_from(self.seq_at(offset) - self.first_seq).unwrap_or(0);
@@ -233,7 +243,12 @@ mod tests {
         assert_eq!([0, 1, 2, 4, 5, 9].map(|at| chunk.seq_at(at)), [7, 8, 8, 9, 9, 10]);
         assert_eq!([0, 2, 4, 8].map(|at| chunk.entry_at(at)), [0..2, 2..5, 2..5, 5..9]);
         assert_eq!([0..2, 2..9, 9..9].map(|range| chunk.entries_in(&range)), [0..1, 1..3, 3..3]);
+        assert_eq!([6, 7, 9, 10].map(|seq| chunk.line(seq)), [&b""[..], b"a\n", b"ccc\n", b""]);
+        assert!(chunk.lines(&(2..9)).eq([(8, &b"bb\n"[..]), (9, b"ccc\n")]));
+        assert_eq!(chunk.lines(&(9..9)).count(), 0);
         let one = Chunk { ends: Vec::new(), bytes: b"abc\n".to_vec(), ..chunk };
+        assert!(one.lines(&(0..4)).eq([(7, &b"abc\n"[..])]));
+        assert_eq!(one.lines(&(4..4)).count(), 0);
         assert_eq!([0..4, 4..4].map(|range| one.entries_in(&range)), [0..1, 1..1]);
         assert_eq!((one.entries(), one.last_seq()), (1, 7));
         assert_eq!([6, 7, 8].map(|seq| one.offset_of(seq)), [0, 0, 4]);

@@ -72,15 +72,34 @@ impl Forms {
 #[derive(Debug)]
 pub struct Form {
     bytes: Box<[u8]>,
-    /// Where in `bytes` each entry ends; may be empty if there is only one.
+    /// Where in `bytes` each entry ends but for the last one.
     ends: Box<[u32]>,
     /// The log that the chunk is in has counted what this takes.
     counted: AtomicBool,
 }
 
 impl Form {
-    /// These bytes, in which entries end at these places.
-    pub fn new(bytes: Vec<u8>, ends: Vec<u32>) -> Self {
+    /// A chunk's entries, as `write` appends each of them: it gets the seq and the
+    /// line. They take about `extra` bytes more than the line.
+    pub fn of(
+        chunk: &Chunk,
+        extra: usize,
+        mut write: impl FnMut(u64, &[u8], &mut Vec<u8>),
+    ) -> Self {
+        let mut bytes = Vec::with_capacity(chunk.bytes.len() + chunk.ends.len().max(1) * extra);
+        let mut ends = Vec::with_capacity(chunk.ends.len().saturating_sub(1));
+        for seq in chunk.first_seq..=chunk.last_seq() {
+            if seq > chunk.first_seq {
+                // A few times what a text chunk has, which is far below 4 GiB.
+                ends.push(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
+            }
+            write(seq, chunk.line(seq), &mut bytes);
+        }
+        Form::new(bytes, ends)
+    }
+
+    /// These bytes, in which entries end at these places but for the last one.
+    pub(super) fn new(bytes: Vec<u8>, ends: Vec<u32>) -> Self {
         Form {
             bytes: bytes.into_boxed_slice(),
             ends: ends.into_boxed_slice(),
@@ -130,7 +149,7 @@ mod tests {
 
     #[test]
     fn entries_are_found_by_number_and_by_place() {
-        let form = Form::new(b"aabccc".to_vec(), vec![2, 3, 6]);
+        let form = Form::new(b"aabccc".to_vec(), vec![2, 3]);
         assert_eq!([0, 1, 2, 3, 9].map(|entry| form.start_of(entry)), [0, 2, 3, 6, 6]);
         assert_eq!([0, 1, 2, 3, 5].map(|at| form.entry_at(at)), [0, 0, 1, 2, 2]);
         assert_eq!(form.bytes(1..3), b"bccc");
@@ -149,8 +168,9 @@ mod tests {
             ends: Vec::new(),
             forms: Forms::default(),
         };
-        let json = Maker { shape: Shape::Json, make: |_| Form::new(b"{}\n".to_vec(), vec![3]) };
-        let resp = Maker { shape: Shape::Resp2, make: |_| Form::new(b"*0\r\n".to_vec(), vec![4]) };
+        let json = Maker { shape: Shape::Json, make: |_| Form::new(b"{}\n".to_vec(), Vec::new()) };
+        let resp =
+            Maker { shape: Shape::Resp2, make: |_| Form::new(b"*0\r\n".to_vec(), Vec::new()) };
         assert!(chunk.forms.get(Shape::Json).is_none());
         assert!(chunk.forms.make(json, &chunk));
         assert!(chunk.forms.get(Shape::Resp2).is_none());

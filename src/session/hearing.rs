@@ -7,6 +7,7 @@ use super::pieces::Batch;
 use crate::broker::Client;
 use crate::error::Fault;
 use crate::log::{Chunk, Form};
+use crate::reply::{Line, Reply};
 use crate::request::Heard;
 use crate::sync::lock;
 use ecow::EcoString;
@@ -123,6 +124,14 @@ impl Session {
     pub fn patterns(&self) -> Vec<EcoString> {
         let subscriptions = lock(&self.client.subscriptions);
         subscriptions.patterns().iter().map(|pattern| pattern.as_str().into()).collect()
+    }
+
+    /// Observes a pattern.
+    pub(super) fn observe(&mut self, glob: &str, now_ms: u64) -> Result<Reply, Fault> {
+        let matched = self.broker.observe(&self.client, glob, now_ms)?;
+        self.broker.remember_session(&self.client, self.current.as_ref());
+        self.renew_patterns();
+        Ok(Line::new("sub").at("pattern", glob).with("matched", matched).into())
     }
 
     /// Observes a pattern no more. What was there before is still due.

@@ -121,6 +121,10 @@ mod tests {
         let command = Command { name: "go", args: &[] };
         let fault = session.command(first, None, None, command, |_| {}, 0).unwrap_err();
         assert_eq!(fault.code, Code::NoChannel);
-        assert_eq!(broker.channel("c").unwrap().head(), 2, "two have joined it, and that is all");
+        assert_eq!(
+            broker.channel("c").unwrap().last_visible(),
+            2,
+            "two have joined it, and that is all"
+        );
     }
 }

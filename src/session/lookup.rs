@@ -99,12 +99,12 @@ impl Lookup {
 
     /// Looks at what comes next, as far as it is in memory.
     fn look(&mut self, now_ms: u64) -> Result<(), Fault> {
-        self.to = self.to.min(self.channel.head());
+        self.to = self.to.min(self.channel.last_visible());
         let first = match self.wanted {
             Wanted::Newest(_) => self.from.max(self.to.saturating_sub(WINDOW - 1)),
             _ => self.from,
         };
-        let (past, first_kept, _) = self.channel.between(first, self.to, now_ms);
+        let (past, first_kept) = self.channel.between(first, self.to, now_ms);
         if first_kept > first {
             self.from = first_kept;
         }
@@ -129,17 +129,14 @@ impl Lookup {
             self.found.count += chunk.entries_in(range).len() as u64;
             return Ok(());
         }
-        let mut at = range.start;
-        while at < range.end {
+        for (seq, line) in chunk.lines(range) {
             if self.read.len() >= self.left() {
                 if !matches!(self.wanted, Wanted::Newest(_)) {
                     return Ok(());
                 }
                 self.bytes -= self.read.pop_front().map_or(0, |first| first.range.len());
             }
-            let range = chunk.entry_at(at);
-            at = range.end;
-            self.bytes += range.len();
+            self.bytes += line.len();
             if self.bytes > LOOKUP_BYTES_MAX {
                 if let Wanted::First(_) = self.wanted {
                     self.is_full = true;
@@ -148,7 +145,7 @@ impl Lookup {
                 let text = format!("the entries take over {LOOKUP_BYTES_MAX} bytes: ask for fewer");
                 return Err(Fault::new(Code::TooLong, text));
             }
-            self.read.push_back(Excerpt { chunk: chunk.clone(), range });
+            self.read.push_back(Excerpt::cut(chunk, seq, seq));
         }
         Ok(())
     }

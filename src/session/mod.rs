@@ -149,38 +149,21 @@ impl Session {
             Request::Hello { name, quiet, session, secret, seen, format: _ } => {
                 return self.hello(Introduction { name, quiet, session, secret, seen }, now_ms);
             }
-            Request::Seen { channel, seq } => {
-                self.seen(&channel, seq)?;
-                Line::new("seen").at("channel", channel).at("seq", seq).into()
-            }
+            Request::Seen { channel, seq } => self.seen(&channel, seq)?,
             Request::Digest { channel, from, to } => self.digest(&channel, (from, to), now_ms)?,
             Request::History { channel, start } => self.history(&channel, start, now_ms)?,
             Request::Create { channel, settings, if_missing } => {
-                match self.broker.create(&channel, settings, now_ms) {
-                    Err(fault) if if_missing && fault.code == Code::Exists => {}
-                    other => other?,
-                }
+                self.create(&channel, settings, if_missing, now_ms)?;
                 Line::new("create").at("channel", channel).into()
             }
-            Request::Drop { channel } => {
-                let dropped = self.broker.drop_channel(&self.client, &channel, view)?;
-                self.hold(&dropped, 1);
-                Line::new("drop").at("channel", channel).into()
-            }
+            Request::Drop { channel } => self.drop_channel(&channel, view)?,
             Request::Sub { channel, start, create, echo, observe } => {
                 self.sub(&channel, start, create, echo, observe, now_ms)?
             }
-            Request::SubPattern { glob } => {
-                let matched = self.broker.observe(&self.client, &glob, now_ms)?;
-                self.broker.remember_session(&self.client, self.current.as_ref());
-                self.renew_patterns();
-                Line::new("sub").at("pattern", glob).with("matched", matched).into()
-            }
+            Request::SubPattern { glob } => self.observe(&glob, now_ms)?,
             Request::Unsub { channel } => self.unsub(&channel, now_ms)?,
             Request::Use { channel } => self.use_channel(&channel)?,
-            Request::Pub(publish) => {
-                return self.publish_one(publish, now_ms);
-            }
+            Request::Pub(publish) => return self.publish_one(publish, now_ms),
             Request::Cmd { channel, to, timeout, key, name, args } => {
                 let channel = self.named(channel)?;
                 let command = crate::log::Command { name: &name, args: &args };
@@ -210,7 +193,17 @@ impl Session {
             }
             // The connection sees to it: it has everything due to go out first.
             Request::Quit => Reply::Quit,
-            question => self.query(question, now_ms)?,
+            Request::Rank { channel } => self.rank(channel)?,
+            Request::Ranks { channel } => self.ranks(channel)?,
+            Request::Check { channel, term } => self.check(&channel, term)?,
+            Request::Channels => self.channels(),
+            Request::Info { channel } => self.info(&channel, now_ms)?,
+            Request::Who { channel } => self.who(channel.as_deref(), now_ms)?,
+            Request::Clients { last } => self.past_clients(last),
+            Request::Jobs => self.jobs(),
+            Request::Stats => self.stats(now_ms),
+            Request::Version => queries::version(),
+            Request::Help { verb } => queries::help(verb.as_deref())?,
         };
         Ok(Some(reply))
     }

@@ -22,6 +22,25 @@ impl Session {
         self.handle_in(None, request, now_ms)
     }
 
+    pub(super) fn create(
+        &self,
+        name: &str,
+        settings: Settings,
+        if_missing: bool,
+        now_ms: u64,
+    ) -> Result<(), Fault> {
+        match self.broker.create(name, settings, now_ms) {
+            Err(fault) if if_missing && fault.code == Code::Exists => Ok(()),
+            created => created,
+        }
+    }
+
+    pub(super) fn drop_channel(&mut self, name: &str, view: Option<u64>) -> Result<Reply, Fault> {
+        let dropped = self.broker.drop_channel(&self.client, name, view)?;
+        self.hold(&dropped, 1);
+        Ok(Line::new("drop").at("channel", name).into())
+    }
+
     pub(super) fn sub(
         &mut self,
         name: &str,
@@ -32,10 +51,7 @@ impl Session {
         now_ms: u64,
     ) -> Result<Reply, Fault> {
         if create {
-            match self.broker.create(name, Settings::default(), now_ms) {
-                Err(fault) if fault.code == Code::Exists => {}
-                other => other?,
-            }
+            self.create(name, Settings::default(), true, now_ms)?;
         }
         let role = if observe { Role::Observer } else { Role::Member };
         let done = self.broker.subscribe(&self.client, name, start, role, echo, now_ms)?;
@@ -89,11 +105,11 @@ impl Session {
     }
 
     /// The client has everything of a channel up to this seq.
-    pub(super) fn seen(&self, name: &str, seq: u64) -> Result<(), Fault> {
+    pub(super) fn seen(&self, name: &str, seq: u64) -> Result<Reply, Fault> {
         let (channel, member) = self.membership(name)?;
         channel.note_seen(&member, seq)?;
         self.broker.remember_place(&channel, &member);
-        Ok(())
+        Ok(Line::new("seen").at("channel", name).at("seq", seq).into())
     }
 
     pub(super) fn use_channel(&mut self, name: &str) -> Result<Reply, Fault> {

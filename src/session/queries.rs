@@ -8,7 +8,7 @@ use crate::jobs;
 use crate::moment::millis;
 use crate::process;
 use crate::reply::{Line, Reply, Value};
-use crate::request::{Request, Usage};
+use crate::request::Usage;
 use crate::store::{Recovered, Store};
 use ecow::EcoString;
 use std::sync::Arc;
@@ -18,27 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 const CHANNELS_SHOWN_MAX: usize = 20;
 
 impl Session {
-    pub(super) fn query(&self, question: Request<'_>, now_ms: u64) -> Result<Reply, Fault> {
-        match question {
-            Request::Rank { channel } => self.rank(channel),
-            Request::Ranks { channel } => self.ranks(channel),
-            Request::Check { channel, term } => self.check(&channel, term),
-            Request::Channels => Ok(self.channels()),
-            Request::Info { channel } => self.info(&channel, now_ms),
-            Request::Who { channel } => self.who(channel.as_deref(), now_ms),
-            Request::Clients { last } => Ok(self.past_clients(last)),
-            Request::Jobs => Ok(self.jobs()),
-            Request::Stats => Ok(self.stats(now_ms)),
-            Request::Version => {
-                let line = Line::new("version").with("broker", env!("CARGO_PKG_VERSION"));
-                Ok(line.with("protocol", PROTOCOL_VERSION).into())
-            }
-            Request::Help { verb } => help(verb.as_deref()),
-            other => Err(Fault::new(Code::Internal, format!("nothing answers {other:?}"))),
-        }
-    }
-
-    fn rank(&self, channel: Option<String>) -> Result<Reply, Fault> {
+    pub(super) fn rank(&self, channel: Option<String>) -> Result<Reply, Fault> {
         let name = self.named(channel)?;
         let (channel, member) = self.membership(&name)?;
         let standing = channel.standing(&member)?;
@@ -47,7 +27,7 @@ impl Session {
         Ok(line.with("members", standing.members).into())
     }
 
-    fn ranks(&self, channel: Option<String>) -> Result<Reply, Fault> {
+    pub(super) fn ranks(&self, channel: Option<String>) -> Result<Reply, Fault> {
         let name = self.named(channel)?;
         let (ranks, view) = self.broker.channel(&name)?.ranks();
         let row = |(rank, member): (u64, &crate::broker::channel::Ranked)| {
@@ -61,24 +41,24 @@ impl Session {
         Ok(Reply::List(rows, last.with("view", view)))
     }
 
-    fn check(&self, channel: &str, term: u64) -> Result<Reply, Fault> {
+    pub(super) fn check(&self, channel: &str, term: u64) -> Result<Reply, Fault> {
         let (top, view) = self.broker.channel(channel)?.top();
         let line =
             Line::new("check").at("channel", channel).with("current", top != 0 && top == term);
         Ok(line.with("term", top).with("view", view).into())
     }
 
-    fn channels(&self) -> Reply {
+    pub(super) fn channels(&self) -> Reply {
         let channels = self.broker.channels();
         let rows: Vec<Line> = channels.iter().map(|channel| summary(&channel.summary())).collect();
         let last = Line::new("channels").at("count", rows.len());
         Reply::List(rows, last)
     }
 
-    fn info(&self, channel: &str, now_ms: u64) -> Result<Reply, Fault> {
+    pub(super) fn info(&self, channel: &str, now_ms: u64) -> Result<Reply, Fault> {
         let channel = self.broker.channel(channel)?;
         // The reply waits until all of it can be seen.
-        let figures = Summary { seq: channel.last(), ..channel.summary() };
+        let figures = Summary { seq: channel.last_seq(), ..channel.summary() };
         let max =
             figures.settings.members_max.map_or(self.broker.config.max_members, |m| m as usize);
         let row = summary(&figures)
@@ -97,7 +77,7 @@ impl Session {
         Ok(Reply::List(vec![row], last))
     }
 
-    fn who(&self, channel: Option<&str>, now_ms: u64) -> Result<Reply, Fault> {
+    pub(super) fn who(&self, channel: Option<&str>, now_ms: u64) -> Result<Reply, Fault> {
         let clients = match channel {
             Some(channel) => {
                 let present = self.broker.channel(channel)?.clients().into_iter();
@@ -110,7 +90,7 @@ impl Session {
         Ok(Reply::List(rows, last))
     }
 
-    fn past_clients(&self, last: Option<u64>) -> Reply {
+    pub(super) fn past_clients(&self, last: Option<u64>) -> Reply {
         let last = last.map_or(usize::MAX, |last| usize::try_from(last).unwrap_or(usize::MAX));
         let past = self.broker.past(last);
         let row = |past: &crate::broker::Past| {
@@ -127,7 +107,7 @@ impl Session {
         Reply::List(rows, last)
     }
 
-    fn stats(&self, now_ms: u64) -> Reply {
+    pub(super) fn stats(&self, now_ms: u64) -> Reply {
         let stats = &self.broker.stats;
         let (waiting, running, workers) = self.broker.jobs().figures();
         let line = Line::new("stats")
@@ -212,7 +192,12 @@ fn present(client: &Arc<Client>, now_ms: u64) -> Line {
     line
 }
 
-fn help(verb: Option<&str>) -> Result<Reply, Fault> {
+pub(super) fn version() -> Reply {
+    let line = Line::new("version").with("broker", env!("CARGO_PKG_VERSION"));
+    line.with("protocol", PROTOCOL_VERSION).into()
+}
+
+pub(super) fn help(verb: Option<&str>) -> Result<Reply, Fault> {
     let asked = |usage: &Usage| verb.is_none_or(|verb| usage.verb == verb);
     let row = |usage: Usage| {
         let words = if usage.words.is_empty() { "-" } else { usage.words };

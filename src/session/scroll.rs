@@ -13,7 +13,6 @@ use crate::store::Fetched;
 use ecow::EcoString;
 use sha2::{Digest, Sha256};
 use std::collections::VecDeque;
-use std::fmt::Write;
 use std::sync::Arc;
 
 /// Bytes of entries that are in memory which are given at a time, or one chunk.
@@ -109,7 +108,7 @@ impl Session {
         here: Vec<Excerpt>,
         sum: Sum,
     ) -> Reply {
-        let (here, ask) = (here.into(), ask.map(|ask| (ask, channel.last())));
+        let (here, ask) = (here.into(), ask.map(|ask| (ask, channel.last_seq())));
         let scroll = Scroll { channel, ask, here, behind: None, asked: None, read: None, sum };
         self.extra.parts().disk.get_or_insert_default().scrolls.push_back(scroll);
         Reply::Scroll
@@ -170,8 +169,7 @@ impl Session {
         }
         let mut rows = Vec::new();
         for (_, chunk) in fetched.chunks {
-            let range = chunk.offset_of(left.from)..chunk.offset_of(left.to + 1);
-            rows.extend(sum.take(channel, Excerpt { chunk, range })?);
+            rows.extend(sum.take(channel, Excerpt::cut(&chunk, left.from, left.to))?);
         }
         (left.from, left.rank) = (fetched.to + 1, None);
         Ok(Step::Rows(rows))
@@ -282,11 +280,7 @@ impl Sum {
                 Err(Fault::new(Code::Gone, text))
             }
             Sum::Digest { from, to, sha256, count, .. } => {
-                let mut hex = String::new();
-                for byte in std::mem::take(sha256).finalize() {
-                    // Writing to a string cannot fail.
-                    let _ = write!(hex, "{byte:02x}");
-                }
+                let hex = format!("{:x}", std::mem::take(sha256).finalize());
                 let line = Line::new("digest").at("channel", name).at("from", *from).at("to", *to);
                 Ok(line.with("count", *count).with("sha256", hex))
             }
@@ -295,8 +289,5 @@ impl Sum {
 }
 
 fn entries(excerpt: &Excerpt) -> u64 {
-    let Excerpt { chunk, range } = excerpt;
-    let end =
-        if range.end == chunk.bytes.len() { chunk.last_seq() + 1 } else { chunk.seq_at(range.end) };
-    end - chunk.seq_at(range.start)
+    excerpt.chunk.entries_in(&excerpt.range).len() as u64
 }

@@ -3,7 +3,6 @@
 
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
-use std::fmt::Write;
 
 /// The value of the header `Broker-Signature`: `sha256=` and, in hexadecimal,
 /// the HMAC-SHA-256 under `key` of the timestamp's digits, a dot, and the body.
@@ -17,12 +16,7 @@ pub(super) fn sign(key: &[u8], timestamp: i64, body: &[u8]) -> String {
     mac.update(timestamp.to_string().as_bytes());
     mac.update(b".");
     mac.update(body);
-    let mut signature = String::from("sha256=");
-    for byte in mac.finalize().into_bytes() {
-        // A String takes whatever is written to it.
-        let _ = write!(signature, "{byte:02x}");
-    }
-    signature
+    format!("sha256={:x}", mac.finalize().into_bytes())
 }
 
 #[cfg(test)]

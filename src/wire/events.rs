@@ -21,22 +21,11 @@ const EXTRA_BYTES: usize = 90;
 
 /// A chunk's entries as events.
 fn form(chunk: &Chunk) -> Form {
-    let entries = chunk.ends.len().max(1);
-    let mut bytes = Vec::with_capacity(chunk.bytes.len() + entries * EXTRA_BYTES);
-    let mut ends = Vec::with_capacity(chunk.ends.len());
-    let mut start = 0;
-    let whole = chunk.ends.is_empty().then_some(chunk.bytes.len());
-    let stops = chunk.ends.iter().map(|end| *end as usize).chain(whole);
-    for (seq, end) in (chunk.first_seq..).zip(stops) {
-        let line = chunk.bytes.get(start..end).unwrap_or_default();
-        begin(Some(seq), chunk.body.kind(), &mut bytes);
-        json::entry(chunk, line, &mut bytes);
-        bytes.extend_from_slice(b"\n\n");
-        // A few times what a text chunk has, which is far below 4 GiB.
-        ends.push(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
-        start = end;
-    }
-    Form::new(bytes, ends)
+    Form::of(chunk, EXTRA_BYTES, |seq, line, out| {
+        begin(Some(seq), chunk.body.kind(), out);
+        json::entry(chunk, line, out);
+        out.extend_from_slice(b"\n\n");
+    })
 }
 
 /// Appends a frame for this client alone.

@@ -26,18 +26,18 @@ impl Collected {
         write: impl Fn(&Chunk, &[u8], &mut Vec<u8>),
     ) -> bool {
         for Excerpt { chunk, range } in excerpts {
-            let mut at = range.start;
-            while at < range.end && self.next.is_none() {
-                let entry = chunk.entry_at(at);
+            for (seq, line) in chunk.lines(range) {
+                if self.next.is_some() {
+                    return false;
+                }
                 let before = self.bytes.len();
-                write(chunk, &chunk.bytes[entry.clone()], &mut self.bytes);
+                write(chunk, line, &mut self.bytes);
                 if self.count > 0 && self.bytes.len() > ROWS_BYTES_MAX {
                     self.bytes.truncate(before);
-                    self.next = Some(chunk.seq_at(entry.start));
+                    self.next = Some(seq);
                 } else {
                     self.count += 1;
                 }
-                at = entry.end;
             }
         }
         self.next.is_none()

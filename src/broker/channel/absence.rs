@@ -182,11 +182,6 @@ impl Channel {
             && self.present(state, member).is_ok()
     }
 
-    /// The seq of the last entry.
-    pub fn last_seq(&self) -> u64 {
-        self.lock().log.head()
-    }
-
     /// How many entries from this seq on a member does not get, for they are gone.
     pub fn missed_by(&self, member: &Member, seq: u64) -> u64 {
         self.lock().missed_by(member, seq)

@@ -201,22 +201,23 @@ impl Channel {
         Past::Here(rows)
     }
 
-    /// What is kept of the entries from one seq to another, and the seqs of the
-    /// first and the last one that can be there.
-    pub fn between(&self, from: u64, to: u64, now_ms: u64) -> (Past, u64, u64) {
+    /// What is kept of the entries from one seq to another, and the seq of the
+    /// first one that can be there.
+    pub fn between(&self, from: u64, to: u64, now_ms: u64) -> (Past, u64) {
         let state = self.lock();
-        let (end, head) = state.visible();
-        let (from, to) = (from.max(self.first_offered(&state, now_ms)), to.min(head));
-        if from > to {
-            return (Past::Here(Vec::new()), from, to);
+        let (from, to) = (from.max(self.first_offered(&state, now_ms)), to.min(state.visible().1));
+        let past = if from > to { Past::Here(Vec::new()) } else { self.cut(&state, from, to) };
+        (past, from)
+    }
+
+    /// The entries from one seq to another, which are kept and can be seen.
+    fn cut(&self, state: &State, from: u64, to: u64) -> Past {
+        if let Some(behind) = self.id().and_then(|id| state.behind(id, from)) {
+            return Past::OnDisk(Behind { to, ..behind });
         }
-        if let Some(mut behind) = self.id().and_then(|id| state.behind(id, from)) {
-            behind.to = to;
-            return (Past::OnDisk(behind), from, to);
-        }
-        let chunks = (state.log.seek(from).chunk..end).filter_map(|number| state.log.chunk(number));
+        let chunks = (state.log.seek(from).chunk..).map_while(|number| state.log.chunk(number));
         let chunks = chunks.take_while(|chunk| chunk.first_seq <= to);
-        (Past::Here(chunks.map(|chunk| Excerpt::cut(chunk, from, to)).collect()), from, to)
+        Past::Here(chunks.map(|chunk| Excerpt::cut(chunk, from, to)).collect())
     }
 
     /// The first seq that the channel keeps for whoever asks, or that comes next.
@@ -241,12 +242,12 @@ impl Channel {
     }
 
     /// The seq of the last entry, be it that nobody may see it yet.
-    pub fn last(&self) -> u64 {
+    pub fn last_seq(&self) -> u64 {
         self.lock().log.head()
     }
 
     /// The seq of the last entry that can be seen.
-    pub fn head(&self) -> u64 {
+    pub fn last_visible(&self) -> u64 {
         self.lock().visible().1
     }
 
@@ -258,7 +259,7 @@ impl Channel {
     /// range that holds none.
     pub fn range(&self, from: u64, to: u64, now_ms: u64) -> Result<(Past, u64), Fault> {
         let state = self.lock();
-        let (end, head) = state.visible();
+        let head = state.visible().1;
         let (first, to) = (self.first_offered(&state, now_ms), to.min(head));
         if from == 0 || from > to {
             let text = format!(
@@ -271,13 +272,7 @@ impl Channel {
             let text = format!("the first entry that {} keeps is {first}", self.name);
             return Err(Fault::new(Code::Gone, text));
         }
-        if let Some(mut behind) = self.id().and_then(|id| state.behind(id, from)) {
-            behind.to = to;
-            return Ok((Past::OnDisk(behind), to));
-        }
-        let chunks = (state.log.seek(from).chunk..end).filter_map(|number| state.log.chunk(number));
-        let chunks = chunks.take_while(|chunk| chunk.first_seq <= to);
-        Ok((Past::Here(chunks.map(|chunk| Excerpt::cut(chunk, from, to)).collect()), to))
+        Ok((self.cut(&state, from, to), to))
     }
 
     /// Counts the other form of a chunk that was just made, if the log still has
@@ -289,13 +284,10 @@ impl Channel {
     /// What the messages of an excerpt carry.
     pub fn payloads(&self, excerpt: &Excerpt) -> Vec<Vec<u8>> {
         let Excerpt { chunk, range } = excerpt;
-        let mut payloads = Vec::new();
-        let mut at = range.start;
-        while at < range.end && matches!(chunk.body, Body::Messages { .. }) {
-            let entry = chunk.entry_at(at);
-            payloads.push(self.rules().encode.payload(&chunk.bytes[entry.clone()]));
-            at = entry.end;
+        if !matches!(chunk.body, Body::Messages { .. }) {
+            return Vec::new();
         }
-        payloads
+        let payload = |(_, line)| self.rules().encode.payload(line);
+        chunk.lines(range).map(payload).collect()
     }
 }

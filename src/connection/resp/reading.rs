@@ -119,7 +119,7 @@ impl Turn<'_> {
                 };
                 channel.drop_aged(self.now_ms);
                 part.meet(&channel);
-                let next = channel.head() + 1;
+                let next = channel.last_visible() + 1;
                 let from = *part.from.get_or_insert(next);
                 if let What::After { until_ms: Some(_) } = reading.what {
                     if channel.settings().entries_kept() == 0 {
@@ -153,7 +153,7 @@ impl Turn<'_> {
                 return false;
             };
             part.meet(&channel);
-            part.from.is_none_or(|from| channel.head() >= from)
+            part.from.is_none_or(|from| channel.last_visible() >= from)
         })
     }
 

@@ -66,7 +66,7 @@ pub fn ask_job<'a>(what: &str, objects: &[&'a [u8]]) -> Result<Request<'a>, Faul
 }
 
 /// Every verb but for the jobs.
-const OPS: [&str; 31] = [
+const OPS: [&str; 32] = [
     "pub",
     "ack",
     "seen",
@@ -98,13 +98,13 @@ const OPS: [&str; 31] = [
     "stats",
     "version",
     "help",
+    "quit",
 ];
 
 fn verb(op: &str) -> Option<&'static str> {
     let op = match op {
         "w" => "who",
         "msg" => "tell",
-        "quit" => return Some("quit"),
         op => op,
     };
     OPS.into_iter().find(|verb| *verb == op).or_else(|| Some(jobs::find(op)?.usage().verb))
@@ -112,7 +112,7 @@ fn verb(op: &str) -> Option<&'static str> {
 
 /// What the reply to a verb is called: all jobs are answered alike.
 fn name_of_reply(verb: &'static str) -> &'static str {
-    if verb == "quit" || OPS.contains(&verb) { verb } else { "job" }
+    if OPS.contains(&verb) { verb } else { "job" }
 }
 
 fn request<'a>(verb: &'static str, f: &mut Fields<'a>) -> Result<Request<'a>, Fault> {

@@ -17,23 +17,10 @@ const EXTRA_BYTES: usize = 56;
 
 /// A chunk's entries as lines of the JSON dialect.
 pub fn form(chunk: &Chunk) -> Form {
-    let entries = chunk.ends.len().max(1);
-    let mut bytes = Vec::with_capacity(chunk.bytes.len() + entries * EXTRA_BYTES);
-    let mut ends = Vec::with_capacity(chunk.ends.len());
-    let mut start = 0;
-    for end in &chunk.ends {
-        let end = *end as usize;
-        entry(chunk, chunk.bytes.get(start..end).unwrap_or_default(), &mut bytes);
-        bytes.push(b'\n');
-        // A few times what a text chunk has, which is far below 4 GiB.
-        ends.push(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
-        start = end;
-    }
-    if chunk.ends.is_empty() {
-        entry(chunk, &chunk.bytes, &mut bytes);
-        bytes.push(b'\n');
-    }
-    Form::new(bytes, ends)
+    Form::of(chunk, EXTRA_BYTES, |_, line, out| {
+        entry(chunk, line, out);
+        out.push(b'\n');
+    })
 }
 
 /// Appends one entry of a chunk, without a line's end.

@@ -36,12 +36,8 @@ pub fn heard_form(version: Resp) -> fn(&Chunk, &Heard) -> Form {
 }
 
 fn pushes(chunk: &Chunk, version: Resp, heard: Option<&Heard>) -> Form {
-    let entries = chunk.ends.len().max(1);
-    let mut bytes = Vec::with_capacity(chunk.bytes.len() + entries * EXTRA_BYTES);
-    let mut ends = Vec::with_capacity(chunk.ends.len());
-    let mut start = 0;
-    let add = |line: &[u8], bytes: &mut Vec<u8>| {
-        let to = &mut Writer::new(version, bytes);
+    Form::of(chunk, EXTRA_BYTES, |_, line, out| {
+        let to = &mut Writer::new(version, out);
         match (chunk.body, heard) {
             (Body::Messages { .. }, None) => Message::read(line).by_name(b"message", to),
             (Body::Messages { .. }, Some(heard)) => Message::read(line).heard(heard, to),
@@ -51,18 +47,7 @@ fn pushes(chunk: &Chunk, version: Resp, heard: Option<&Heard>) -> Form {
                 entry_words(body, &words, to);
             }
         }
-    };
-    for end in &chunk.ends {
-        let end = *end as usize;
-        add(chunk.bytes.get(start..end).unwrap_or_default(), &mut bytes);
-        // A few times what a text chunk has, which is far below 4 GiB.
-        ends.push(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
-        start = end;
-    }
-    if chunk.ends.is_empty() {
-        add(&chunk.bytes, &mut bytes);
-    }
-    Form::new(bytes, ends)
+    })
 }
 
 /// A message, as its line has it.

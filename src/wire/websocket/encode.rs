@@ -13,21 +13,12 @@ const EXTRA_BYTES: usize = 60;
 
 /// A chunk's entries as text messages, one each.
 pub fn form(chunk: &Chunk) -> Form {
-    let entries = chunk.ends.len().max(1);
-    let mut bytes = Vec::with_capacity(chunk.bytes.len() + entries * EXTRA_BYTES);
-    let mut ends = Vec::with_capacity(chunk.ends.len());
-    let mut line = Vec::new();
-    let mut start = 0;
-    let whole = chunk.ends.is_empty().then_some(chunk.bytes.len());
-    for end in chunk.ends.iter().map(|end| *end as usize).chain(whole) {
-        line.clear();
-        json::entry(chunk, chunk.bytes.get(start..end).unwrap_or_default(), &mut line);
-        message(Data::Text, &line, &mut bytes);
-        // A few times what a text chunk has, which is far below 4 GiB.
-        ends.push(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
-        start = end;
-    }
-    Form::new(bytes, ends)
+    let mut json = Vec::new();
+    Form::of(chunk, EXTRA_BYTES, |_, line, out| {
+        json.clear();
+        json::entry(chunk, line, &mut json);
+        message(Data::Text, &json, out);
+    })
 }
 
 /// Appends a text message for each line that `write` appends.
