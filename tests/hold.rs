@@ -331,6 +331,31 @@ fn whoever_is_promoted_by_hand_waits_until_the_one_before_has_ended() {
     diary.nobody_overlapped("promote and kick");
 }
 
+/// Who joins is not told what happened a moment before: that the one before was
+/// kicked, or rose.
+#[test]
+fn a_newcomer_waits_for_the_program_of_whoever_had_its_rank_before_it_came() {
+    let server = broker();
+    let (carol, _frames) = member(&server, "carol");
+    wait(carol.request("create jobs --on-close safe")).unwrap();
+    wait(carol.subscribe("jobs")).unwrap();
+    let diary = Diary::new();
+    let second = |name| {
+        let beat = diary.beat("trap '' TERM");
+        hold(server.addr.port(), &[name, "--rank", "1", "--stay"], &["sh", "-c", &beat])
+    };
+    let _alice = second("alice");
+    diary.wait_for("alice runs", |lives| lives.len() == 1);
+    wait(carol.request("kick jobs alice")).unwrap();
+    let mut bob = second("bob");
+    diary.wait_for("bob runs", |lives| lives.len() == 2);
+    wait(carol.unsubscribe("jobs")).unwrap();
+    let _dora = second("dora");
+    bob.expect("lost rank=1 term=4: the rank is now 0");
+    diary.wait_for("dora runs", |lives| lives.len() == 3);
+    diary.nobody_overlapped("a newcomer after a kick, and after one rose");
+}
+
 #[test]
 fn a_connection_that_comes_back_in_time_is_not_noticed() {
     // Long enough for three cuts, one after the other, on a busy machine.

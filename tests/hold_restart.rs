@@ -8,13 +8,20 @@ mod support;
 
 use client_support::{Running, program};
 use std::path::Path;
+use std::time::Duration;
 use support::{Broker, Child, eventually};
 
 /// A program of this holder, which writes its name and number down as long as it
 /// runs.
 fn hold(port: u16, name: &str, diary: &Path) -> Running {
-    let script = format!("while :; do echo \"{name} $$\" >>{}; sleep 0.02; done", diary.display());
-    Running::start(program(port, &["--name", name, "hold", "jobs", "--", "sh", "-c", &script]))
+    hold_with(port, name, &[], "true", diary)
+}
+
+fn hold_with(port: u16, name: &str, options: &[&str], prelude: &str, diary: &Path) -> Running {
+    let diary = diary.display();
+    let script = format!("{prelude}; while :; do echo \"{name} $$\" >>{diary}; sleep 0.02; done");
+    let args = [&["--name", name, "hold", "jobs"], options, &["--", "sh", "-c", &script]].concat();
+    Running::start(program(port, &args))
 }
 
 fn lines(diary: &Path) -> Vec<String> {
@@ -42,8 +49,7 @@ fn the_holder_holds_on_across_a_kill_of_the_broker_and_another_follows_it_after(
     drop(witness);
     broker.child().kill();
 
-    let second = Child::run(&[&["127.0.0.1", &port.to_string()], &settings[..]].concat());
-    let broker = Broker::of(listening(second));
+    let broker = Broker::of(again(port, &settings));
     let mut witness = broker.client("witness");
     eventually("both are back, in their seats", || {
         witness.send("ranks jobs");
@@ -66,7 +72,101 @@ fn the_holder_holds_on_across_a_kill_of_the_broker_and_another_follows_it_after(
     next.signal("TERM");
 }
 
-fn listening(mut child: Child) -> Child {
+fn again(port: u16, settings: &[&str]) -> Child {
+    let mut child = Child::run(&[&["127.0.0.1", &port.to_string()], settings].concat());
     assert!(child.listens(), "it listens where the one before did");
     child
+}
+
+/// A holder is sent away and told to come back in five seconds: later than its
+/// program could wait.
+#[test]
+fn a_program_runs_on_while_the_broker_is_drained_and_started_again() {
+    let data = tempfile::tempdir().unwrap();
+    let diary = data.path().join("diary");
+    let dir = data.path().join("broker");
+    let settings = ["--data", dir.to_str().unwrap()];
+    let mut first = Child::with(&settings);
+    let port = first.addr().port();
+    let mut holder = hold_with(port, "alice", &["--kill-after", "3s"], "true", &diary);
+    holder.expect("running rank=0");
+    first.signal("USR2");
+    // Everybody is told.
+    std::thread::sleep(Duration::from_millis(300));
+    first.signal("TERM");
+    first.ended();
+
+    let _broker = again(port, &settings);
+    holder.expect("resumed session=");
+    // Longer than its lease.
+    std::thread::sleep(Duration::from_secs(9));
+    let so_far = lines(&diary).len();
+    eventually("its program goes on", || lines(&diary).len() > so_far);
+    let mut programs = lines(&diary);
+    programs.dedup();
+    assert_eq!(programs.len(), 1, "{programs:?}");
+    holder.signal("TERM");
+}
+
+/// The half of the lease that there was is longer than the one that there is: it
+/// asked without a pause for a lease that was always over.
+#[test]
+fn a_lease_that_has_become_shorter_is_kept_all_the_same() {
+    let data = tempfile::tempdir().unwrap();
+    let dir = data.path().join("broker");
+    let settings = ["--data", dir.to_str().unwrap(), "--guard", "300ms", "--lease"];
+    let mut first = Child::with(&[&settings[..], &["4s"]].concat());
+    let port = first.addr().port();
+    let hold = |name: &str, options: &[&str]| {
+        let args = [&["--name", name, "hold", name], options, &["--", "sleep", "1000"]].concat();
+        let mut holder = Running::start(program(port, &args));
+        holder.expect("running rank=0");
+        holder
+    };
+    let mut alice = hold("alice", &["--stay"]);
+    let mut bob = hold("bob", &["--kill-after", "2s"]);
+    first.kill();
+    let _broker = again(port, &[&settings[..], &["2s"]].concat());
+    alice.expect("lost rank=0");
+    alice.expect("running rank=0");
+    bob.expect("--kill-after 2000 ms is not shorter than the broker's lease of 2000 ms");
+    assert_eq!(bob.end(), 8);
+    alice.signal("TERM");
+    assert_eq!(alice.end(), 143);
+}
+
+/// The holder is stopped, and the broker killed and started again with other
+/// settings: its guard ends its program when the lease that it had is over.
+fn follows_a_stopped_holder(first: &[&str], second: &[&str]) {
+    let data = tempfile::tempdir().unwrap();
+    let diary = data.path().join("diary");
+    let dir = data.path().join("broker");
+    let keeping = ["--data", dir.to_str().unwrap(), "--guard", "300ms"];
+    let mut broker = Child::with(&[&keeping[..], first].concat());
+    let port = broker.addr().port();
+    let holder = hold_with(port, "alice", &[], "trap '' TERM", &diary);
+    eventually("alice's program runs", || !lines(&diary).is_empty());
+    let mut next = hold(port, "bob", &diary);
+    next.expect("waiting rank=1");
+    holder.signal("STOP");
+    broker.kill();
+    let _broker = again(port, &[&keeping[..], second].concat());
+    eventually("bob's program runs", || lines(&diary).last().unwrap().starts_with("bob "));
+    let so_far = lines(&diary).len();
+    eventually("and goes on", || lines(&diary).len() > so_far + 150);
+    let mut programs = lines(&diary);
+    programs.dedup();
+    assert_eq!(programs.len(), 2, "one after the other: {programs:?}");
+    next.signal("TERM");
+}
+
+#[test]
+fn a_lease_outlives_a_restart_whatever_the_grace_is() {
+    let settings = ["--lease", "4s", "--restart-grace", "500ms"];
+    follows_a_stopped_holder(&settings, &settings);
+}
+
+#[test]
+fn a_lease_outlives_a_restart_with_a_shorter_one() {
+    follows_a_stopped_holder(&["--lease", "6s"], &["--lease", "2s"]);
 }

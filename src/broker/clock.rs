@@ -35,6 +35,8 @@ pub enum Timer {
     Sequence(Box<Uuid>),
     /// Give up the seat of a lost member, unless it came back.
     Seat(Box<Seat>),
+    /// Nobody believes any more in what a broker before a restart has promised.
+    Promise,
 }
 
 impl Timer {
@@ -45,7 +47,7 @@ impl Timer {
             Timer::Deadline(deadline) => is_gone(&deadline.command),
             Timer::Stall(channel) => is_gone(channel),
             Timer::Seat(seat) => !seat.is_held(),
-            Timer::Sequence(_) | Timer::Sweep => false,
+            Timer::Sequence(_) | Timer::Sweep | Timer::Promise => false,
         }
     }
 }

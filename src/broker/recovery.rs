@@ -1,9 +1,41 @@
 //! What a broker has from before a restart.
 
-use super::Broker;
-use crate::store::{Recovered, Store};
+use super::clock::Timer;
+use super::{Broker, millis};
+use crate::store::{Recovered, Store, Table, decode, encode};
+
+/// Under which it is noted for how long somebody may believe in a seat.
+const PROMISE_KEY: &[u8] = b"promise";
 
 impl Broker {
+    /// For how long somebody may believe in a seat that was promised before the
+    /// restart, guard time and all. A broker with a shorter lease remembers the
+    /// longer one until nobody can believe in it any more.
+    ///
+    /// # Errors
+    /// What cannot be read, in words.
+    pub(super) fn promised_ms(&self) -> Result<u64, String> {
+        let own_ms = self.guarded_lease_ms();
+        let Some(records) = self.records() else { return Ok(own_ms) };
+        let noted = records.all(Table::Meta)?.into_iter().find(|(key, _)| key == PROMISE_KEY);
+        let explain = |e| format!("the record of the lease is unreadable: {e}");
+        let before_ms = noted.map_or(Ok(0), |(_, row)| decode::<u64>(&row)).map_err(explain)?;
+        if before_ms > own_ms {
+            self.clock.set(self.now_ms() + before_ms, Timer::Promise);
+        } else if before_ms < own_ms {
+            self.note_promise();
+        }
+        Ok(before_ms.max(own_ms))
+    }
+
+    /// Notes for how long somebody may believe in a seat, for a restart.
+    pub(super) fn note_promise(&self) {
+        if let Some(records) = self.records() {
+            let own_ms = self.guarded_lease_ms();
+            records.put(Table::Meta, PROMISE_KEY, encode(&own_ms));
+        }
+    }
+
     /// Makes the channels again. Their members are in [`Broker::recovered`].
     pub(super) fn recover_channels(&self) {
         let Some(store) = &self.store else { return };

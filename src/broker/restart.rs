@@ -11,6 +11,7 @@ use super::remembered::{self, CallbackRecord, PlaceRecord, Remembered};
 use super::sessions::{Identity, Kind, Parked, Place};
 use crate::log::{ClientId, Departure};
 use crate::moment::millis;
+use crate::request::OnClose;
 use crate::store::{ChannelId, OpenError, RosterRecord, Shelf};
 use crate::sync::lock;
 use ecow::EcoString;
@@ -124,7 +125,7 @@ impl Broker {
     /// What cannot be read, in words.
     pub(super) fn recover_clients(&self) -> Result<(), String> {
         let Some(records) = self.records() else { return Ok(()) };
-        let now_ms = self.now_ms();
+        let (now_ms, promised_ms) = (self.now_ms(), self.promised_ms()?);
         let mut clients = HashMap::new();
         for remembered in remembered::all(records)? {
             let id = remembered.record.client;
@@ -132,7 +133,11 @@ impl Broker {
         }
         for found in &self.recovered().channels {
             if let Ok(channel) = self.channel(&found.record.name) {
-                self.recover_seats(&channel, &found.roster, &mut clients, now_ms);
+                let lease_ms = match channel.settings().on_close {
+                    OnClose::Safe => promised_ms,
+                    OnClose::Fast => 0,
+                };
+                self.recover_seats(&channel, &found.roster, &mut clients, lease_ms, now_ms);
             }
         }
         for (_, client) in clients {
@@ -189,15 +194,17 @@ impl Broker {
         Returning { parked, identity, noted, held_ms: None }
     }
 
-    /// Has a channel's members in their seats again, away.
+    /// Has a channel's members in their seats again, away, for this lease at least.
     fn recover_seats(
         &self,
         channel: &Arc<Channel>,
         roster: &RosterRecord,
         clients: &mut HashMap<ClientId, Returning>,
+        lease_ms: u64,
         now_ms: u64,
     ) {
-        let at_ms = now_ms + self.restart_grace_ms().max(millis(channel.settings().hold));
+        let hold_ms = millis(channel.settings().hold).max(lease_ms);
+        let at_ms = now_ms + self.restart_grace_ms().max(hold_ms);
         let ranked = roster.seats.iter().filter(|seat| !seat.observer);
         let seats = ranked.map(|seat| {
             let client = clients

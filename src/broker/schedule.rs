@@ -68,6 +68,7 @@ impl Broker {
                 }
                 Timer::Seat(seat) => Self::end_hold(&seat, now_ms),
                 Timer::Sweep => self.sweep(now_ms),
+                Timer::Promise => self.note_promise(),
                 Timer::Sequence(id) => self.purge_sequence(*id, now_ms),
                 Timer::Wake(client) => {
                     if let Some(client) = client.upgrade() {

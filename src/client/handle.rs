@@ -22,7 +22,9 @@ pub(super) struct Held(pub(super) Arc<Shared>);
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.0.leave();
+        if !self.0.is_over() {
+            self.0.leave();
+        }
     }
 }
 
@@ -166,6 +168,12 @@ impl Client {
     /// noticed: a client that reconnects makes another one.
     pub fn hang_up(&self) {
         self.outbox().hang_up();
+    }
+
+    /// Ends the connection without taking leave, and makes no other one: the broker
+    /// takes this client for lost, and holds its seats as for any such client.
+    pub(super) fn vanish(&self) {
+        self.held.0.vanish();
     }
 
     /// Makes a channel if it is not there yet.

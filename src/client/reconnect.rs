@@ -26,9 +26,6 @@ pub struct Backoff {
     told: Option<Duration>,
 }
 
-/// The longest time to stay away that a broker is believed.
-const TOLD_MAX: Duration = Duration::from_secs(60);
-
 /// A number below `below`, which is not 0, for what must not be the same for all
 /// clients; nothing that anybody must not guess.
 pub(super) fn random(below: u64) -> u64 {
@@ -55,11 +52,12 @@ impl Backoff {
         Backoff::new(Duration::from_millis(250), max)
     }
 
-    /// The broker's last words, which may say when to come back: `drain retry=5`.
+    /// The broker's last words, which may say when to come back: `drain retry=5`. Who
+    /// can wait no longer than for a shorter pause looks earlier.
     pub fn told(&mut self, reason: &str) {
         let secs = reason.split(' ').find_map(|field| field.strip_prefix("retry="));
         let time = secs.and_then(|secs| secs.parse().ok()).map(Duration::from_secs);
-        self.told = time.map(|time| time.min(TOLD_MAX));
+        self.told = time.map(|time| time.min(self.max));
     }
 
     /// The next pause.
@@ -105,10 +103,10 @@ mod tests {
 
     #[test]
     fn who_is_told_when_to_come_back_does_so_once() {
-        let mut backoff = Backoff::up_to(Duration::from_secs(1));
-        backoff.told("shutdown");
-        assert!(backoff.pause() <= Duration::from_secs(1));
-        for (secs, least) in [(5, 5), (1_000_000, 60)] {
+        for (secs, max, least) in [(5, 30, 5), (1_000_000, 60, 60), (5, 1, 1)] {
+            let mut backoff = Backoff::up_to(Duration::from_secs(max));
+            backoff.told("shutdown");
+            assert!(backoff.pause() <= Duration::from_millis(250));
             backoff.told(&format!("drain retry={secs}"));
             let least = Duration::from_secs(least);
             assert!((least..=least * 5 / 4).contains(&backoff.pause()));

@@ -24,6 +24,12 @@ impl Shared {
         self.outbox.say("quit", None);
     }
 
+    /// Is gone for the broker, without having left it.
+    pub(super) fn vanish(&self) {
+        self.leaving.store(true, Ordering::Release);
+        self.outbox.hang_up();
+    }
+
     /// Somebody else has the session now.
     pub(super) fn taken_over(&self) {
         self.taken_over.store(true, Ordering::Release);

@@ -13,6 +13,7 @@ use crate::moment::Moment;
 use crate::runtime;
 use async_signal::Signal as Heard;
 use futures::StreamExt;
+use rustix::io::Errno;
 use rustix::process::{
     Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_process_group, test_kill_process_group,
     waitid,
@@ -78,7 +79,7 @@ pub fn run(task: &Task) -> io::Result<u8> {
     hear_signals(tx.clone());
     let mut leash = Leash::new(task.until, task.kill_after);
     if leash.is_over(Moment::now()) {
-        tell(&mut client, Report::Ended { code: 0, told_to: true });
+        tell(&mut client, Report::Ended { code: 0, told_to: true, is_gone: true });
         return Ok(0);
     }
     // By the thread that lives as long as this process: the program is killed
@@ -107,14 +108,22 @@ pub fn run(task: &Task) -> io::Result<u8> {
     signal(group, Signal::KILL);
     let code = program.child.wait().map_or(1, exit_code);
     program.dismiss();
+    let is_gone = is_gone(|| test_kill_process_group(group));
+    tell(&mut client, Report::Ended { code, told_to, is_gone });
+    Ok(code)
+}
+
+/// Waits for the end of what was killed. Not so of what belongs to another user
+/// (`sudo`): that goes on. What could be killed is dead by then, though nobody may
+/// have taken it from the system.
+fn is_gone(test: impl Fn() -> Result<(), Errno>) -> bool {
     for _ in 0..GONE_LOOKS {
-        if test_kill_process_group(group).is_err() {
-            break;
+        if test() == Err(Errno::SRCH) {
+            return true;
         }
         thread::sleep(LOOK / 10);
     }
-    tell(&mut client, Report::Ended { code, told_to });
-    Ok(code)
+    test() != Err(Errno::PERM)
 }
 
 /// Says that the program cannot be run; gives the exit code.
@@ -123,7 +132,7 @@ fn not_started(task: &Task, error: &io::Error, client: &mut UnixStream) -> u8 {
         launch::cannot_run(name, error);
     }
     let code = launch::exit_code(error);
-    tell(client, Report::Ended { code, told_to: false });
+    tell(client, Report::Ended { code, told_to: false, is_gone: true });
     code
 }
 
@@ -251,4 +260,16 @@ pub(super) fn command(task: &Task) -> io::Result<Command> {
         .args(&task.program)
         .process_group(0);
     Ok(command)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_signalled_is_not_gone() {
+        assert!(is_gone(|| Err(Errno::SRCH)));
+        assert!(is_gone(|| Ok(())), "dead, and still in the system");
+        assert!(!is_gone(|| Err(Errno::PERM)));
+    }
 }

@@ -8,6 +8,9 @@ use std::time::Duration;
 /// the lease is too short for it.
 const KILL_AFTER: Duration = Duration::from_secs(5);
 
+/// How soon after the last question the next one is asked at the earliest.
+const INTERVAL_SHORTEST: Duration = Duration::from_millis(100);
+
 /// `--kill-after` leaves no time to run in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
@@ -24,6 +27,8 @@ pub struct TooLong {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lease {
     length: Duration,
+    /// How long the program is to have to end itself, if that was said.
+    asked: Option<Duration>,
     kill_after: Duration,
     until: Moment,
 }
@@ -40,17 +45,23 @@ impl Lease {
         length: Duration,
         kill_after: Option<Duration>,
     ) -> Result<Lease, TooLong> {
-        let kill_after = kill_after.unwrap_or_else(|| KILL_AFTER.min(length / 2));
+        let asked = kill_after;
+        let kill_after = asked.unwrap_or_else(|| KILL_AFTER.min(length / 2));
         if kill_after >= length {
             return Err(TooLong { kill_after, lease: length });
         }
-        Ok(Lease { length, kill_after, until: sent.after(length) })
+        Ok(Lease { length, asked, kill_after, until: sent.after(length) })
     }
 
-    /// Another answer granted another one. They may come out of order.
-    pub fn renew(&mut self, sent: Moment, length: Duration) {
-        self.length = length;
-        self.until = self.until.max(sent.after(length));
+    /// Another answer granted another one, of another length if the broker was
+    /// started anew. They may come out of order.
+    ///
+    /// # Errors
+    /// When there is no time to run in any more.
+    pub fn renew(&mut self, sent: Moment, length: Duration) -> Result<(), TooLong> {
+        let renewed = Lease::new(sent, length, self.asked)?;
+        *self = Lease { until: self.until.max(renewed.until), ..renewed };
+        Ok(())
     }
 
     /// When the next in line may be promoted, but for the broker's guard time:
@@ -77,7 +88,8 @@ impl Lease {
     /// How often to ask for a new one: a quarter of the time that there is, so
     /// that one lost answer does no harm.
     pub fn interval(&self) -> Duration {
-        (self.length / 4).min(self.length.saturating_sub(self.kill_after) / 4)
+        let quarter = (self.length / 4).min(self.length.saturating_sub(self.kill_after) / 4);
+        quarter.max(INTERVAL_SHORTEST)
     }
 }
 
@@ -95,8 +107,8 @@ mod tests {
         let mut lease = Lease::new(sent, secs(8), Some(secs(2))).unwrap();
         assert_eq!(lease.until(), sent.after(secs(8)));
         assert_eq!(lease.end_at(), sent.after(secs(6)));
-        lease.renew(sent.after(secs(3)), secs(8));
-        lease.renew(sent.after(secs(1)), secs(8));
+        lease.renew(sent.after(secs(3)), secs(8)).unwrap();
+        lease.renew(sent.after(secs(1)), secs(8)).unwrap();
         assert_eq!(lease.until(), sent.after(secs(11)), "an older answer takes nothing back");
     }
 
@@ -116,5 +128,19 @@ mod tests {
         assert_eq!(default(secs(8)), secs(4));
         assert_eq!(default(secs(60)), secs(5));
         assert_eq!(default(Duration::from_millis(500)), Duration::from_millis(250));
+    }
+
+    #[test]
+    fn a_lease_may_become_shorter_and_there_is_a_pause_between_two_questions() {
+        let sent = Moment::default();
+        let mut lease = Lease::new(sent, secs(8), None).unwrap();
+        lease.renew(sent.after(secs(8)), secs(3)).unwrap();
+        assert_eq!((lease.length(), lease.kill_after()), (secs(3), Duration::from_millis(1500)));
+        assert!(lease.end_at() > sent.after(secs(9)));
+        let mut asked_for = Lease::new(sent, secs(8), Some(secs(3))).unwrap();
+        let before = asked_for;
+        assert!(asked_for.renew(sent.after(secs(8)), secs(3)).is_err() && asked_for == before);
+        let tight = Lease::new(sent, secs(8), Some(Duration::from_millis(7_999))).unwrap();
+        assert_eq!(tight.interval(), Duration::from_millis(100));
     }
 }

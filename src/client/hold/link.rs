@@ -36,6 +36,9 @@ pub enum Report {
         code: u8,
         /// Whether that was asked of it, or forced on it.
         told_to: bool,
+        /// Whether what it has started has ended, too: what belongs to another user
+        /// cannot be killed.
+        is_gone: bool,
     },
 }
 
@@ -67,8 +70,9 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Report::Started(pid) => writeln!(f, "started {}", pid.as_raw_nonzero()),
-            Report::Ended { code, told_to } => {
-                writeln!(f, "ended {code} {}", if *told_to { "told-to" } else { "by-itself" })
+            Report::Ended { code, told_to, is_gone } => {
+                let how = if *told_to { "told-to" } else { "by-itself" };
+                writeln!(f, "ended {code} {how} {}", if *is_gone { "gone" } else { "left" })
             }
         }
     }
@@ -80,9 +84,11 @@ impl Report {
         let words: Vec<&str> = line.split(' ').collect();
         Some(match words[..] {
             ["started", pid] => Report::Started(Pid::from_raw(pid.parse().ok()?)?),
-            ["ended", code, how] => {
-                Report::Ended { code: code.parse().ok()?, told_to: how == "told-to" }
-            }
+            ["ended", code, how, all] => Report::Ended {
+                code: code.parse().ok()?,
+                told_to: how == "told-to",
+                is_gone: all == "gone",
+            },
             _ => return None,
         })
     }
@@ -134,12 +140,12 @@ mod tests {
         }
         for report in [
             Report::Started(pid),
-            Report::Ended { code: 143, told_to: true },
-            Report::Ended { code: 0, told_to: false },
+            Report::Ended { code: 143, told_to: true, is_gone: true },
+            Report::Ended { code: 0, told_to: false, is_gone: false },
         ] {
             assert_eq!(Report::parse(report.to_string().trim_end()), Some(report));
         }
-        for line in ["", "end now", "until", "until x", "signal 0", "started 0", "ended 256 x"] {
+        for line in ["", "end now", "until", "until x", "signal 0", "started 0", "ended 256 x y"] {
             assert_eq!((Order::parse(line), Report::parse(line)), (None, None), "{line}");
         }
     }

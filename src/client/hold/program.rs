@@ -7,6 +7,7 @@ use super::seat::Claim;
 use super::{EXIT_LOST, Settings};
 use crate::moment::Moment;
 use futures::channel::mpsc::UnboundedSender;
+use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::fd::{AsFd, OwnedFd};
@@ -124,7 +125,8 @@ impl Program {
 
     /// Whether anything of it is left, as far as this can be seen.
     pub(super) fn is_alive(&self) -> bool {
-        self.group.is_some_and(|group| test_kill_process_group(group).is_ok())
+        // Another user's is there as well, though it cannot be signalled.
+        self.group.is_some_and(|group| test_kill_process_group(group) != Err(Errno::SRCH))
     }
 
     /// The exit code of its end, and what there is to say.

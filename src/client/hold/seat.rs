@@ -112,6 +112,18 @@ impl Seat {
         self.seen = self.seen.max(seq);
     }
 
+    /// This client has joined, with this rank. Nobody tells it what was before.
+    pub fn joined(&mut self, claim: Claim, seq: u64, now: Moment) {
+        self.begins(seq);
+        self.claimed(claim, now);
+        // Whoever had one of the ranks may just have been kicked, or have risen. Not
+        // so rank 0 in an empty roster: that was left, or lost.
+        let is_behind_others = claim.rank > 0 && self.ranks.contains(claim.rank);
+        if is_behind_others || !self.safe {
+            self.unsettle(now, Doubt::OneBefore);
+        }
+    }
+
     /// Something has happened of which others may not know.
     pub fn unsettle(&mut self, at: Moment, doubt: Doubt) {
         self.unsettled_at = self.unsettled_at.max(Some((at, doubt)));
@@ -288,6 +300,28 @@ mod tests {
         let mut seat = third("0-1");
         hear(&mut seat, 6, &["left n 11 z 5 reason=kicked"]);
         assert_eq!((start(&seat, 6), seat.unsettled_at), (Start::No, None));
+    }
+
+    #[test]
+    fn who_joins_behind_others_does_not_know_what_was_before() {
+        let joined = |ranks: &str, rank: u64, is_safe: bool| {
+            let mut seat = Seat::new(ranks.parse().unwrap());
+            seat.is_safe(is_safe);
+            seat.joined(Claim { rank, term: 10, view: 10 }, 10, at(6));
+            start(&seat, 6)
+        };
+        let later = Start::NotBefore(at(14), Doubt::OneBefore);
+        assert_eq!((joined("1", 1, true), joined("0-2", 2, true)), (later, later));
+        assert_eq!((joined("0", 0, false), joined("0", 1, true)), (later, Start::No));
+        for ranks in ["0", "0-2"] {
+            assert!(matches!(joined(ranks, 0, true), Start::Now(_)), "{ranks}");
+        }
+        // In line it learns all it has to know.
+        let mut seat = Seat::new("0".parse().unwrap());
+        seat.is_safe(true);
+        seat.joined(Claim { rank: 1, term: 10, view: 10 }, 10, at(6));
+        hear(&mut seat, 6, &["rank n 0 11 11", "left n 11 a 0 reason=quit"]);
+        assert!(matches!(start(&seat, 6), Start::Now(_)));
     }
 
     #[test]

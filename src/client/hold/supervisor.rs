@@ -41,6 +41,21 @@ pub(super) enum Event {
     Guard(Told),
 }
 
+/// How this client leaves the broker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Parting {
+    /// The rank is free.
+    Quit,
+    /// It is not: something of the program could not be killed.
+    Silent,
+}
+
+impl Parting {
+    fn after(is_gone: bool) -> Self {
+        if is_gone { Parting::Quit } else { Parting::Silent }
+    }
+}
+
 /// The state of the client.
 pub(super) struct Supervisor {
     settings: Settings,
@@ -53,6 +68,7 @@ pub(super) struct Supervisor {
     /// Whether an earlier life of this session may have left a program running.
     is_second_life: bool,
     entered: bool,
+    parting: Parting,
     /// Whether there will be no connection any more.
     is_over: bool,
     next_round: Moment,
@@ -79,6 +95,7 @@ impl Supervisor {
             program: None,
             is_second_life: false,
             entered: false,
+            parting: Parting::Quit,
             is_over: false,
             next_round: now,
             heard_at: now,
@@ -109,7 +126,13 @@ impl Supervisor {
                 break code;
             }
         };
-        self.client.quit();
+        match self.parting {
+            Parting::Quit => self.client.quit(),
+            Parting::Silent => {
+                status::note("something of the program runs on: its rank is held for a lease");
+                self.client.vanish();
+            }
+        }
         let left = runtime::timeout(FAREWELL, async {
             while let Some(frame) = frames.next().await {
                 if matches!(&frame, Frame::Bye { reason } if reason == "quit") {
@@ -234,7 +257,8 @@ impl Supervisor {
                 let pid = group.as_raw_nonzero();
                 status::running(&format!("rank={rank} term={term} pid={pid}"));
             }
-            Event::Guard(Some(Report::Ended { code, told_to })) => {
+            Event::Guard(Some(Report::Ended { code, told_to, is_gone })) => {
+                self.parting = Parting::after(is_gone);
                 return self.ended(code, told_to);
             }
             Event::Guard(None) => {
@@ -245,6 +269,7 @@ impl Supervisor {
                 while program.is_alive() && Moment::now() < deadline {
                     std::thread::sleep(LOOK / 10);
                 }
+                self.parting = Parting::after(!program.is_alive());
                 return Some(EXIT_LOST);
             }
         }
@@ -262,7 +287,7 @@ impl Supervisor {
             return Some(exit);
         };
         status::lost(&format!("rank={rank} term={term}: {why}"));
-        if self.settings.stay && !self.is_over {
+        if self.settings.stay && !self.is_over && self.parting == Parting::Quit {
             self.news = News::default();
             return None;
         }
@@ -282,13 +307,7 @@ impl Supervisor {
         // what it said before.
         self.seat.unsettle(now.before(entered.uptime), Doubt::YoungBroker);
         match entered.seat {
-            Some((claim, seq)) => {
-                self.seat.begins(seq);
-                self.seat.claimed(claim, now);
-                if !entered.is_safe {
-                    self.seat.unsettle(now, Doubt::OneBefore);
-                }
-            }
+            Some((claim, seq)) => self.seat.joined(claim, seq, now),
             None if self.is_second_life => self.seat.unsettle(now, Doubt::OneBefore),
             None => {}
         }
@@ -309,15 +328,13 @@ impl Supervisor {
             return None;
         };
         self.seat.claimed(claim, now);
-        match &mut self.lease {
+        let granted = match &mut self.lease {
             Some(lease) => lease.renew(round.sent, length),
-            None => match Lease::new(round.sent, length, self.settings.kill_after) {
-                Ok(lease) => self.lease = Some(lease),
-                Err(e) => {
-                    status::note(&e.to_string());
-                    return Some(2);
-                }
-            },
+            None => Lease::new(round.sent, length, self.settings.kill_after)
+                .map(|lease| self.lease = Some(lease)),
+        };
+        if let Err(e) = granted {
+            return self.give_up(2, &e.to_string());
         }
         if let (Some(program), Some(lease)) = (&mut self.program, &self.lease)
             && self.seat.lost(program.claim).is_none()
