@@ -4,6 +4,7 @@ use super::Http;
 use super::answer::{self, Answer};
 use super::exchange::{Exchange, unread};
 use super::fields::Fields;
+use super::body;
 use super::problem::Problem;
 use crate::broker::{Answer as Known, Key};
 use crate::error::{Code, Fault};
@@ -37,7 +38,7 @@ pub async fn publish(mut exchange: Exchange) -> Result<Answer, Problem> {
     if !kind.as_deref().is_some_and(is_read) {
         return Err(unread("application/json, text/plain or application/x-ndjson"));
     }
-    let body = exchange.read_body().await?;
+    let body = exchange.read_body(body::Kind::Any).await?;
     let publisher = Publisher {
         http: &exchange.http,
         speaker: resident.as_ref().map_or(&**exchange.caller, |resident| &resident.speaker),
