@@ -270,3 +270,38 @@ fn new_results_are_whole_and_old_ones_go() {
     }
     result(3).problem(410, "gone");
 }
+
+/// "To a member without the commands that were not for it": whoever polls the messages
+/// would do what others were told.
+#[test]
+fn a_members_token_shows_it_the_history_that_is_its_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().to_path_buf();
+    let broker = Broker::with(|config| config.data = Some(data));
+    let web = broker.web();
+    for (channel, durable) in [("ops", false), ("log", true)] {
+        let settings = serde_json::json!({"channel": channel, "durable": durable, "history": 100});
+        web.post("/v1/channels", &settings.to_string()).expect(201, "*");
+        let of = |name: &str| web.join(channel, &format!("{name}-{channel}")).1;
+        let (alice, bob, carol) = (of("alice"), of("bob"), of("carol"));
+        let go = format!(r#"{{"name":"go","to":"bob-{channel}","timeout":0.05}}"#);
+        let messages = format!("/v1/channels/{channel}/messages");
+        alice.post(&format!("/v1/channels/{channel}/commands"), &go).expect(200, "*");
+        bob.post(&messages, r#"{"data":"hi"}"#).expect(201, "*");
+        let shown = |web: &Web| {
+            let rows = web.get(&messages).expect(200, "*").json()["rows"].clone();
+            let frames = rows.as_array().unwrap().iter().map(|row| row["frame"].to_string());
+            frames.collect::<String>().replace("\"\"", " ")
+        };
+        assert_eq!(shown(&carol), "\"join join join msg\"");
+        assert_eq!(shown(&bob), "\"join join join cmd msg\"");
+        // Who is no member sees everything, as ever.
+        assert_eq!(shown(&web), "\"join join join cmd msg\"");
+        let (_, dave) = web.join("other", &format!("dave-{channel}"));
+        assert_eq!(shown(&dave), "\"join join join cmd msg\"");
+        carol.delete(&format!("/v1/channels/{channel}/members/carol-{channel}")).expect(204, "");
+        carol.get(&messages).problem(410, "gone");
+        let gone = web.as_resident("00000000-0000-4000-8000-000000000000");
+        gone.get(&messages).problem(401, "denied");
+    }
+}

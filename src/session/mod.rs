@@ -154,7 +154,10 @@ impl Session {
                 Line::new("seen").at("channel", channel).at("seq", seq).into()
             }
             Request::Digest { channel, from, to } => self.digest(&channel, (from, to), now_ms)?,
-            Request::History { channel, start } => self.history(&channel, start, now_ms)?,
+            Request::History { channel, start } => {
+                let viewer = self.client.member(&channel);
+                return self.history(&channel, start, viewer, now_ms);
+            }
             Request::Create { channel, settings, if_missing } => {
                 match self.broker.create(&channel, settings, now_ms) {
                     Err(fault) if if_missing && fault.code == Code::Exists => {}
