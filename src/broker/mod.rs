@@ -199,7 +199,6 @@ impl Broker {
     pub fn watch(&self, client: &Arc<Client>, dialect: &'static str) {
         let now_ms = self.now_ms();
         client.speaks(dialect);
-        self.stats.opened.add(dialect, 1);
         client.heard(now_ms);
         self.watch_out(client, now_ms);
         // Its mail may have been taken out by whoever served it before.
