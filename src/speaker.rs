@@ -160,9 +160,20 @@ impl Speaker {
     /// # Errors
     /// The same, and [`Code::Fenced`].
     pub async fn ask_in(&self, view: Option<u64>, request: Request<'_>) -> Result<Reading, Fault> {
+        self.ask_by(|session, now_ms| session.handle_in(view, request, now_ms)).await
+    }
+
+    /// The same for what the session is asked in this way, at this time.
+    ///
+    /// # Errors
+    /// The same.
+    pub async fn ask_by(
+        &self,
+        ask: impl FnOnce(&mut Session, u64) -> Result<Option<Reply>, Fault>,
+    ) -> Result<Reading, Fault> {
         let (reply, ticket) = {
             let mut session = self.session();
-            let reply = session.handle_in(view, request, self.broker.now_ms());
+            let reply = ask(&mut session, self.broker.now_ms());
             session.flush();
             (reply, session.take_ticket())
         };

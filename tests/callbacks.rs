@@ -237,6 +237,23 @@ fn what_comes_behind_a_command_that_is_over_does_not_wait_for_its_next_attempt()
     alice.expect("ack ops 4 bob 1 0 ");
 }
 
+/// A receiver that hangs holds a command up that nobody waits for any more, and not
+/// the one behind it.
+#[test]
+fn what_comes_behind_a_command_that_is_over_does_not_wait_for_its_call() {
+    let (broker, receiver) = (broker(), Receiver::start());
+    let (mut alice, _) = alice_and_bob(&broker, &receiver, &[]);
+    alice.ask("cmd ops --timeout 0.1 hang", "ok cmd ops 3 to=1");
+    let hangs = receiver.expect("cmd");
+    alice.expect_all(&["ack ops 3 bob 1 timeout ", "done ops 3 0/1"]);
+    // A call has six seconds.
+    alice.ask("cmd ops --timeout 4 again", "ok cmd ops 4 to=1");
+    receiver.expect("gap").ok();
+    receiver.expect("cmd").ok();
+    alice.expect("ack ops 4 bob 1 0 ");
+    drop(hangs);
+}
+
 #[test]
 fn a_receiver_that_is_there_keeps_its_seat_and_one_that_is_killed_loses_it() {
     let (broker, receiver) = (hasty_broker(), Receiver::start());

@@ -8,7 +8,7 @@ mod support;
 
 use std::io::Write;
 
-use support::{Answer, Broker, eventually};
+use support::{Answer, Broker, Web, eventually};
 
 const COMMANDS: &str = "/v1/channels/ops/commands";
 
@@ -199,4 +199,109 @@ fn the_rest_comes_when_there_is_room_for_it() {
         (answered, looks) = (answered + rows.len() as u64, looks + 1);
     }
     assert!(looks > 1, "its inbox has held all of them");
+}
+
+/// A broker on which nobody's lease runs out.
+fn patient() -> Broker {
+    Broker::with(|config| config.lease = std::time::Duration::from_secs(600))
+}
+
+/// What came of a command may be forgotten, and then a repetition says so at once:
+/// it waited for ever. Only a new command makes an old one go.
+#[test]
+fn a_key_that_outlives_the_results() {
+    let broker = patient();
+    let web = broker.web();
+    let ((_, alice), _) = (web.join("ops", "alice"), web.join("ops", "bob"));
+    let give = |web: &Web, key: u64| {
+        web.post(COMMANDS, &format!(r#"{{"name":"go","timeout":0.001,"key":"k{key}"}}"#))
+    };
+    for key in 0..256 {
+        give(&alice, key).expect(200, r#"{*"to":1,"ok":0,*}"#);
+    }
+    alice.post(COMMANDS, r#"{"name":"go","to":"nobody"}"#).problem(404, "no-member");
+    give(&alice, 0).expect(200, r#"{*"seq":3,"to":1,"ok":0,*}"#);
+    give(&alice, 256).expect(200, r#"{*"seq":259,*}"#);
+    for web in [&alice, &alice.with("Prefer", "respond-async")] {
+        give(web, 0).problem(410, "gone");
+    }
+    alice.get(&format!("{COMMANDS}/3")).problem(410, "gone");
+    give(&alice, 1).expect(200, r#"{*"seq":4,"to":1,"ok":0,*}"#);
+}
+
+/// The same after a restart, which results do not outlive.
+#[test]
+fn a_key_that_outlives_the_broker() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut first = Broker::keeping(dir.path(), &["--restart-grace", "1m"]);
+    let web = first.web();
+    web.post("/v1/channels", r#"{"channel":"ops","durable":true}"#).expect(201, "*");
+    let ((_, alice), _) = (web.join("ops", "alice"), web.join("ops", "bob"));
+    let go = r#"{"name":"go","timeout":0.05,"key":"k"}"#;
+    alice.post(COMMANDS, go).expect(200, r#"{*"seq":3,"to":1,"ok":0,*}"#);
+    first.child().kill();
+    let second = Broker::keeping(dir.path(), &["--restart-grace", "1m"]);
+    let alice = alice.at(second.addr);
+    for web in [&alice, &alice.with("Prefer", "respond-async")] {
+        web.post(COMMANDS, go).problem(410, "gone");
+    }
+    // A new one is a new one.
+    alice.post(COMMANDS, r#"{"name":"go","timeout":0.05}"#).expect(200, r#"{*"to":1,"ok":0,*}"#);
+}
+
+/// Results beyond what is remembered of all commands together: those of commands that
+/// are over go, and not the texts of the new ones.
+#[test]
+fn new_results_are_whole_and_old_ones_go() {
+    let broker = patient();
+    let web = broker.web();
+    let (_, alice) = web.join("ops", "alice");
+    let mut bob = broker.member("bob", "ops");
+    let hurried = alice.with("Prefer", "respond-async");
+    let text = "x".repeat(60_000);
+    let result = |seq: u64| alice.get(&format!("{COMMANDS}/{seq}"));
+    for seq in 3..=80 {
+        hurried.post(COMMANDS, r#"{"name":"df"}"#).expect(202, "*");
+        bob.expect(&format!("cmd ops {seq} *"));
+        bob.ask(&format!("ack ops {seq} {text}"), "ok ack ops *");
+        eventually("the result is in", || result(seq).expect(200, "*").json()["ok"] == 1);
+        let found = result(seq).json()["results"][0]["text"].as_str().unwrap().len();
+        assert_eq!(found, text.len(), "of command {seq}");
+    }
+    result(3).problem(410, "gone");
+}
+
+/// "To a member without the commands that were not for it": whoever polls the messages
+/// would do what others were told.
+#[test]
+fn a_members_token_shows_it_the_history_that_is_its_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().to_path_buf();
+    let broker = Broker::with(|config| config.data = Some(data));
+    let web = broker.web();
+    for (channel, durable) in [("ops", false), ("log", true)] {
+        let settings = serde_json::json!({"channel": channel, "durable": durable, "history": 100});
+        web.post("/v1/channels", &settings.to_string()).expect(201, "*");
+        let of = |name: &str| web.join(channel, &format!("{name}-{channel}")).1;
+        let (alice, bob, carol) = (of("alice"), of("bob"), of("carol"));
+        let go = format!(r#"{{"name":"go","to":"bob-{channel}","timeout":0.05}}"#);
+        let messages = format!("/v1/channels/{channel}/messages");
+        alice.post(&format!("/v1/channels/{channel}/commands"), &go).expect(200, "*");
+        bob.post(&messages, r#"{"data":"hi"}"#).expect(201, "*");
+        let shown = |web: &Web| {
+            let rows = web.get(&messages).expect(200, "*").json()["rows"].clone();
+            let frames = rows.as_array().unwrap().iter().map(|row| row["frame"].to_string());
+            frames.collect::<String>().replace("\"\"", " ")
+        };
+        assert_eq!(shown(&carol), "\"join join join msg\"");
+        assert_eq!(shown(&bob), "\"join join join cmd msg\"");
+        // Who is no member sees everything, as ever.
+        assert_eq!(shown(&web), "\"join join join cmd msg\"");
+        let (_, dave) = web.join("other", &format!("dave-{channel}"));
+        assert_eq!(shown(&dave), "\"join join join cmd msg\"");
+        carol.delete(&format!("/v1/channels/{channel}/members/carol-{channel}")).expect(204, "");
+        carol.get(&messages).problem(410, "gone");
+        let gone = web.as_resident("00000000-0000-4000-8000-000000000000");
+        gone.get(&messages).problem(401, "denied");
+    }
 }

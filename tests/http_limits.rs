@@ -86,6 +86,35 @@ fn a_body_at_the_limit_and_past_it() {
     alice.nothing_else();
 }
 
+/// `--max-line` is for all dialects: what others are told of a request by HTTP is as
+/// long as that of any other.
+#[test]
+fn a_request_is_no_longer_than_a_line() {
+    let broker = Broker::with(|config| config.max_line = 900);
+    let web = broker.web();
+    let (_, alice) = web.join("ops", "alice");
+    let (_, bob) = web.join("ops", "bob");
+    let padded = |start: &str, end: &str, bytes: usize| {
+        format!("{start}{}{end}", "x".repeat(bytes - start.len() - end.len()))
+    };
+    let hurried = alice.with("Prefer", "respond-async");
+    let commands = "/v1/channels/ops/commands";
+    let command = |bytes| padded(r#"{"name":"go","args":[""#, r#""]}"#, bytes);
+    hurried.post(commands, &command(901)).problem(413, "too-long").expect(413, "*--max-line*");
+    hurried.post(commands, &command(900)).expect(202, r#"{*"seq":3,*}"#);
+    let ack = |bytes| {
+        bob.post("/v1/channels/ops/commands/3/ack", &padded(r#"{"text":""#, r#""}"#, bytes))
+    };
+    ack(901).problem(413, "too-long");
+    ack(900).expect(200, "*");
+    let kick = |bytes| {
+        let reason = padded(r#"{"reason":""#, r#""}"#, bytes);
+        alice.post("/v1/channels/ops/members/bob/kick", &reason)
+    };
+    kick(901).problem(413, "too-long");
+    kick(900).expect(200, "*");
+}
+
 /// Where a body is not read, the connection ends, and the answer says so; and who
 /// waits to be told to go on is not told to.
 #[test]

@@ -162,6 +162,18 @@ fn the_figures_are_what_has_happened() {
     assert!(figures.get("broker_entries_delivered_total") > 30 + 2);
 }
 
+/// A Redis client that asks for more than Redis has stays the connection that it is.
+#[test]
+fn a_connection_is_opened_once() {
+    let broker = Broker::start();
+    let [mut plain, mut ranked, mut named] = ["plain", "ranked", "named"].map(|n| broker.redis(n));
+    plain.ask("PING", "+PONG");
+    ranked.ask("RANKED ON", "+OK");
+    named.ask("SESSION --name named", "*");
+    let figures = Figures::scrape(&broker);
+    assert_eq!(figures.get("broker_connections_opened_total{dialect=\"resp\"}"), 3);
+}
+
 /// A member that polls for commands is read for, but gets no messages; who would
 /// encrypt is told that nobody here does.
 #[test]

@@ -1,7 +1,7 @@
 //! What a broker has from before a restart.
 
+use super::Broker;
 use super::clock::Timer;
-use super::{Broker, millis};
 use crate::store::{Recovered, Store, Table, decode, encode};
 
 /// Under which it is noted for how long somebody may believe in a seat.

@@ -41,6 +41,7 @@ pub(super) async fn begin(
     if dialect == Dialect::Http {
         let upgraded = Box::pin(http::serve(http, stream, first, addr)).await;
         let Upgraded { stream, session, first } = upgraded?;
+        broker.stats.opened.add(Format::WebSocket.as_str(), 1);
         broker.watch(session.client(), Format::WebSocket.as_str());
         let connection = Connection::new(session, stream, Format::WebSocket, first);
         return Some(Box::new(connection));

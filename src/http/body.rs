@@ -87,15 +87,36 @@ pub fn check_codings(headers: &HeaderMap) -> Result<(), Problem> {
     Ok(())
 }
 
+/// What a body is, and so how long it may be.
+#[derive(Clone, Copy, Debug)]
+pub enum Kind {
+    /// One request, as a line of the other dialects is: what others are told of it
+    /// is as long.
+    Request,
+    /// Whatever else: each message in it has a limit of its own.
+    Any,
+}
+
+impl Kind {
+    /// Bytes that it has at most, and what sets that.
+    fn most(self, http: &Http) -> (usize, &'static str) {
+        let (body, line) = (http.broker.current().max_body, http.broker.config.max_line);
+        match self {
+            Kind::Request if line < body => (line, "--max-line"),
+            _ => (body, "--max-body"),
+        }
+    }
+}
+
 /// Reads a body to its end.
 ///
 /// # Errors
 /// 413 for one that is too long, 408 for one that takes too long, 503 while
 /// others send too much, 400 for one that breaks off or breaks the rules.
-pub async fn read(http: &Http, body: &mut Incoming) -> Result<Held, Problem> {
-    let most = http.broker.current().max_body;
+pub async fn read(http: &Http, body: &mut Incoming, kind: Kind) -> Result<Held, Problem> {
+    let (most, setting) = kind.most(http);
     let too_long = || {
-        let text = format!("a body has at most {most} bytes; see broker --max-body");
+        let text = format!("a body has at most {most} bytes here; see broker {setting}");
         Problem::from(Fault::new(Code::TooLong, text))
     };
     if body.size_hint().lower() > most as u64 {

@@ -38,7 +38,8 @@ pub async fn give(mut exchange: Exchange) -> Result<Answer, Problem> {
     let (address, key) = (exchange.address(), exchange.key()?);
     let body = exchange.read_object().await?;
     let request = json::ask("cmd", "the body", &[&address, &key, &body])?;
-    let seq = resident.command(request).await?;
+    let asked = resident.command(request).await?;
+    let seq = asked.seq;
     drop(body);
     if is_patient {
         let is_settled = || resident.is_over(seq) || resident.has_gone();
@@ -133,7 +134,10 @@ pub async fn answer(mut exchange: Exchange) -> Result<Answer, Problem> {
 /// What has come of a command so far.
 fn results(resident: &Resident, seq: u64) -> Result<Vec<u8>, Fault> {
     let Some(given) = resident.given(seq) else {
-        let text = format!("command {seq} is not remembered, or {} never gave it", resident.name);
+        let text = format!(
+            "the results of command {seq} are not remembered, or {} never gave it",
+            resident.name
+        );
         return Err(Fault::new(Code::Gone, text));
     };
     let Given { to, ok, results, .. } = given;

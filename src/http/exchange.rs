@@ -142,13 +142,13 @@ impl Exchange {
     ///
     /// # Errors
     /// As [`body::read`] has them.
-    pub async fn read_body(&mut self) -> Result<body::Held, Problem> {
-        let body = body::read(&self.http, &mut self.body).await?;
+    pub async fn read_body(&mut self, kind: body::Kind) -> Result<body::Held, Problem> {
+        let body = body::read(&self.http, &mut self.body, kind).await?;
         self.caller.owes_body(false);
         Ok(body)
     }
 
-    /// Reads the body, if there is one: a JSON object.
+    /// Reads the body, if there is one: a JSON object, which is the request.
     ///
     /// # Errors
     /// The same, and 415 for a body of another kind.
@@ -159,7 +159,7 @@ impl Exchange {
         if is_there && is_awaited {
             self.must_be_json()?;
         }
-        let body = self.read_body().await?;
+        let body = self.read_body(body::Kind::Request).await?;
         if body.is_empty() {
             return Ok(body::Held::of(Bytes::from_static(b"{}")));
         }

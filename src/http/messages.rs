@@ -5,11 +5,13 @@ use super::answer::{self, Answer};
 use super::exchange::{Exchange, unread};
 use super::fields::Fields;
 use super::problem::Problem;
+use super::{body, views};
 use crate::broker::{Answer as Known, Key};
 use crate::error::{Code, Fault};
 use crate::payload::Payload;
 use crate::reply::Reply;
 use crate::request::{Publish, Request};
+use crate::resident::Resident;
 use crate::session::Session;
 use crate::speaker::{self, Reading, Speaker};
 use crate::store::Ticket;
@@ -17,6 +19,7 @@ use crate::sync::lock;
 use crate::wire::json::{self, Object};
 use crate::wire::rules::bad;
 use hyper::StatusCode;
+use std::sync::Arc;
 
 /// Messages that one body holds at most: as many as the shortest lines of a
 /// mebibyte make, so that it matters only where `--max-body` is raised, and what
@@ -38,7 +41,7 @@ pub async fn publish(mut exchange: Exchange) -> Result<Answer, Problem> {
     if !kind.as_deref().is_some_and(is_read) {
         return Err(unread("application/json, text/plain or application/x-ndjson"));
     }
-    let body = exchange.read_body().await?;
+    let body = exchange.read_body(body::Kind::Any).await?;
     let publisher = Publisher {
         http: &exchange.http,
         speaker: resident.as_ref().map_or(&**exchange.caller, |resident| &resident.speaker),
@@ -59,6 +62,25 @@ pub async fn publish(mut exchange: Exchange) -> Result<Answer, Problem> {
         Some("application/x-ndjson") => publisher.many(&address, &body).await,
         _ => publisher.one(&[&address, &key, &body]).await,
     }
+}
+
+/// What a channel's log still holds: to a member of it, by its token, without the
+/// commands that were not for it.
+///
+/// # Errors
+/// As for `history`; 401 for a token that is none, 410 for a resident that has gone.
+pub async fn history(mut exchange: Exchange) -> Result<Answer, Problem> {
+    let (resident, channel) = (exchange.resident()?, exchange.part("channel"));
+    let member = |resident: Arc<Resident>| resident.speaker.session().client().member(channel);
+    let viewer = resident.and_then(member);
+    let (address, body) = (exchange.address(), exchange.read_object().await?);
+    let Request::History { channel, start } = json::ask("history", "the body", &[&address, &body])?
+    else {
+        return Err(Fault::new(Code::Internal, "it is no history").into());
+    };
+    let ask = |session: &mut Session, now_ms| session.history(&channel, start, viewer, now_ms);
+    let reading = exchange.caller.ask_by(ask).await?;
+    views::answer(&exchange, &reading)
 }
 
 /// What a request was answered.
@@ -246,7 +268,6 @@ mod tests {
     use crate::config::Config;
     use crate::request::Start;
     use crate::wire::text::TextEncoder;
-    use std::sync::Arc;
 
     /// A channel is dropped and made again after a guest's key was looked up for
     /// it: the message does not go to the new one, where the key would not count.

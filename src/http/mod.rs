@@ -240,6 +240,7 @@ async fn route(
         Act::Speak(verb) => members::speak(exchange, verb).await,
         Act::Describe => views::json(&exchange, None, openapi::DOCUMENT.trim_end().into()),
         Act::Create => channels::create(exchange).await,
+        Act::History => messages::history(exchange).await,
         Act::Publish => messages::publish(exchange).await,
         Act::Join => members::join(exchange).await,
         Act::Show => members::show(exchange).await,

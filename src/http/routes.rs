@@ -25,6 +25,8 @@ pub enum Act {
     Describe,
     /// Makes a channel.
     Create,
+    /// Shows what a channel's log still holds.
+    History,
     /// Publishes.
     Publish,
     /// Somebody comes in without a connection.
@@ -112,7 +114,7 @@ pub static ROUTES: &[Route] = &[
     post("/v1/channels", Act::Create),
     get("/v1/channels/{channel}", Act::Ask("info")),
     delete("/v1/channels/{channel}", Act::Speak("drop")),
-    get("/v1/channels/{channel}/messages", Act::Ask("history")),
+    get("/v1/channels/{channel}/messages", Act::History),
     post("/v1/channels/{channel}/messages", Act::Publish),
     get("/v1/channels/{channel}/events", Act::Events),
     get("/v1/channels/{channel}/digest", Act::Ask("digest")),
@@ -220,7 +222,7 @@ mod tests {
     fn paths_are_taken_apart() {
         let found = find(&Method::GET, "/v1/channels/a%2Db/messages");
         let parts = vec![("channel", "a-b".to_owned())];
-        assert_eq!(found, Found::Route(Act::Ask("history"), parts));
+        assert_eq!(found, Found::Route(Act::History, parts));
         for path in
             ["", "*", "/page/", "/page/x/y", "/v1", "/v1/channels/", "/v1/channels//messages"]
         {

@@ -9,9 +9,10 @@ use std::collections::BTreeMap;
 /// Commands of one resident that are remembered, over or not.
 const GIVEN_MAX: usize = 256;
 /// Results that are remembered for one resident: of all its commands together
-/// as many as a full channel gives to one. Those beyond are counted.
+/// as many as a full channel gives to one. Commands that are over make room for
+/// new ones; where none is, those beyond are counted.
 const RESULTS_MAX: usize = 1 << 17;
-/// Bytes of the texts in them; beyond, a result comes without its text.
+/// Bytes of the texts in them, likewise; beyond, a result comes without its text.
 const TEXT_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// One recipient's result.
@@ -37,6 +38,16 @@ pub struct Given {
     /// The results that are in.
     pub results: Vec<Answered>,
     text_bytes: usize,
+    /// How many are about to read the results.
+    readers: u32,
+}
+
+impl Given {
+    /// Whether it may be forgotten: it is over, and nobody is about to read what
+    /// came of it.
+    fn may_go(&self) -> bool {
+        self.ok.is_some() && self.readers == 0
+    }
 }
 
 /// The commands that are remembered, by seq.
@@ -48,26 +59,33 @@ pub struct AllGiven {
 }
 
 impl AllGiven {
-    /// Whether one more can be remembered.
+    /// Whether one more can be remembered. Nothing is forgotten for it yet: what is
+    /// asked may be refused, or be the repetition of what is remembered.
     ///
     /// # Errors
     /// [`Code::Busy`] while too many are not over.
-    pub fn reserve(&mut self) -> Result<(), Fault> {
-        if self.by_seq.len() < GIVEN_MAX {
+    pub fn check_room(&self) -> Result<(), Fault> {
+        if self.by_seq.len() < GIVEN_MAX || self.by_seq.values().any(Given::may_go) {
             return Ok(());
         }
-        let over = self.by_seq.iter().find(|(_, given)| given.ok.is_some()).map(|(seq, _)| *seq);
-        let Some(over) = over else {
-            let text = format!("{GIVEN_MAX} commands of yours still wait for results");
-            return Err(Fault::new(Code::Busy, text));
-        };
-        self.forget(over);
-        Ok(())
+        let text = format!("{GIVEN_MAX} commands of yours still wait for results");
+        Err(Fault::new(Code::Busy, text))
     }
 
-    /// A command was given, unless that is known already: a key was repeated.
+    /// A command was given.
     pub fn add(&mut self, seq: u64, to: u64) {
-        self.by_seq.entry(seq).or_insert(Given { to, ..Given::default() });
+        if self.by_seq.len() >= GIVEN_MAX {
+            self.forget_first(|_| true);
+        }
+        self.by_seq.insert(seq, Given { to, ..Given::default() });
+    }
+
+    /// Somebody is about to read what came of a command, or is no more.
+    pub fn read(&mut self, seq: u64, begins: bool) {
+        if let Some(given) = self.by_seq.get_mut(&seq) {
+            given.readers =
+                if begins { given.readers + 1 } else { given.readers.saturating_sub(1) };
+        }
     }
 
     /// A command that is remembered.
@@ -79,10 +97,10 @@ impl AllGiven {
     pub fn note(&mut self, frame: Frame) {
         match frame {
             Frame::Ack { seq, member, rank, outcome, mut text, .. } => {
-                if self.results >= RESULTS_MAX {
+                if !self.by_seq.contains_key(&seq) || !self.make_room() {
                     return;
                 }
-                if self.text_bytes + text.len() > TEXT_BYTES_MAX {
+                if !self.make_room_for(text.len()) {
                     text = String::new();
                 }
                 let Some(given) = self.by_seq.get_mut(&seq) else { return };
@@ -100,10 +118,111 @@ impl AllGiven {
         }
     }
 
-    fn forget(&mut self, seq: u64) {
+    /// Whether there is room for one more result, if need be by forgetting.
+    fn make_room(&mut self) -> bool {
+        while self.results >= RESULTS_MAX {
+            if !self.forget_first(|given| !given.results.is_empty()) {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// The same for so many bytes of text.
+    fn make_room_for(&mut self, bytes: usize) -> bool {
+        while self.text_bytes + bytes > TEXT_BYTES_MAX {
+            // What would not fit anyway costs nobody anything.
+            if bytes > TEXT_BYTES_MAX || !self.forget_first(|given| given.text_bytes > 0) {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Forgets the first that may go, of those that this is said of; whether there
+    /// was one.
+    fn forget_first(&mut self, is_meant: impl Fn(&Given) -> bool) -> bool {
+        let mut may_go = self.by_seq.iter().filter(|(_, given)| given.may_go() && is_meant(given));
+        let Some(seq) = may_go.next().map(|(seq, _)| *seq) else { return false };
         if let Some(given) = self.by_seq.remove(&seq) {
             self.results -= given.results.len();
             self.text_bytes -= given.text_bytes;
         }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(all: &mut AllGiven, seq: u64, text: &str) {
+        let (channel, member) = ("ops".into(), "bob".into());
+        let (rank, outcome, text) = (1, Outcome::Code(0), text.to_owned());
+        all.note(Frame::Ack { channel, seq, member, rank, outcome, text });
+    }
+
+    fn end(all: &mut AllGiven, seq: u64) {
+        all.note(Frame::Done { channel: "ops".into(), seq, ok: 1, sent: 1 });
+    }
+
+    /// Old ones were kept whole, and new ones lost their texts, and then their
+    /// results.
+    #[test]
+    fn what_is_over_goes_before_what_comes() {
+        let mut all = AllGiven::default();
+        let text = "x".repeat(TEXT_BYTES_MAX / 4);
+        for seq in 1..=6 {
+            all.add(seq, 1);
+            answer(&mut all, seq, &text);
+            end(&mut all, seq);
+            assert_eq!(all.get(seq).unwrap().results[0].text.len(), text.len(), "{seq}");
+        }
+        assert!(all.get(2).is_none() && all.get(3).is_some(), "the first ones have gone");
+        all.add(7, RESULTS_MAX as u64);
+        for _ in 0..RESULTS_MAX {
+            answer(&mut all, 7, "");
+        }
+        assert_eq!(all.get(7).unwrap().results.len(), RESULTS_MAX);
+        // Where nothing is over, there is an end.
+        answer(&mut all, 7, "");
+        assert_eq!((all.get(7).unwrap().results.len(), all.results), (RESULTS_MAX, RESULTS_MAX));
+        end(&mut all, 7);
+        all.add(8, 1);
+        answer(&mut all, 8, "y");
+        assert_eq!((all.results, all.text_bytes), (1, 1));
+    }
+
+    /// Whoever waits for the results is about to read them, when they are in.
+    #[test]
+    fn what_somebody_waits_for_stays() {
+        let mut all = AllGiven::default();
+        let text = "x".repeat(TEXT_BYTES_MAX);
+        all.add(1, 1);
+        all.read(1, true);
+        answer(&mut all, 1, &text);
+        end(&mut all, 1);
+        all.add(2, 1);
+        answer(&mut all, 2, "y");
+        assert!(all.get(1).is_some() && all.get(2).unwrap().results[0].text.is_empty());
+        all.read(1, false);
+        answer(&mut all, 2, "y");
+        assert!(all.get(1).is_none() && all.get(2).unwrap().results[1].text == "y");
+    }
+
+    /// A request that is refused, and one that is repeated, cost nothing.
+    #[test]
+    fn only_a_new_command_makes_another_one_go() {
+        let mut all = AllGiven::default();
+        for seq in 1..=GIVEN_MAX as u64 {
+            all.check_room().unwrap();
+            all.add(seq, 1);
+        }
+        assert_eq!(all.check_room().unwrap_err().code, Code::Busy);
+        end(&mut all, 3);
+        all.check_room().unwrap();
+        assert!(all.get(3).is_some());
+        all.add(1_000, 1);
+        assert!(all.get(3).is_none() && all.get(1).is_some());
     }
 }

@@ -24,7 +24,7 @@ use crate::log::Body;
 use crate::reply::{Excerpt, Reply};
 use crate::request::Request;
 use crate::roster::Change;
-use crate::speaker::Speaker;
+use crate::speaker::{Speaker, no_reply};
 use crate::sync::lock;
 use drive::End;
 use ecow::EcoString;
@@ -63,6 +63,21 @@ pub struct State {
     left: Option<&'static str>,
 }
 
+/// A command that was given, by somebody who is about to read what comes of it: it
+/// is not forgotten meanwhile.
+#[derive(Debug)]
+pub struct Asked<'a> {
+    resident: &'a Resident,
+    /// Its seq.
+    pub seq: u64,
+}
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        self.resident.state().given.read(self.seq, false);
+    }
+}
+
 impl Resident {
     /// What changes about it.
     pub fn state(&self) -> MutexGuard<'_, State> {
@@ -89,28 +104,38 @@ impl Resident {
         }
     }
 
-    /// Gives a command; its seq, and what its reply has to wait for.
+    /// Gives a command, and waits as its reply has to. What came of one whose key
+    /// is repeated may be forgotten by now.
     ///
     /// # Errors
     /// As for `cmd`; `Code::Busy` while too many of its commands are open.
-    pub async fn command(&self, request: Request<'_>) -> Result<u64, Fault> {
+    pub async fn command(&self, request: Request<'_>) -> Result<Asked<'_>, Fault> {
         self.speaker.room_in(&self.channel).await;
         let (reply, ticket) = {
             let mut session = self.speaker.session();
-            self.state().given.reserve()?;
+            self.state().given.check_room()?;
+            let last = self.broker.channel(&self.channel).map_or(0, |channel| channel.last_seq());
             let reply = session.handle(request, self.broker.now_ms());
-            let given = reply.map(|reply| match reply {
-                Some(Reply::Line(line)) => (line.number("seq"), line.number("to")),
-                _ => (None, None),
+            let asked = reply.and_then(|reply| {
+                let Some(Reply::Line(line)) = reply else { return Err(no_reply()) };
+                let (seq, to) = line.number("seq").zip(line.number("to")).ok_or_else(no_reply)?;
+                Ok(self.asked(seq, to, seq > last))
             });
-            if let Ok((Some(seq), Some(to))) = given {
-                // Results cannot have come: the mail is taken within the session.
-                self.state().given.add(seq, to);
-            }
             session.flush();
-            (given, session.take_ticket())
+            (asked, session.take_ticket())
         };
-        self.speaker.told(reply, ticket).await?.0.ok_or_else(crate::speaker::no_reply)
+        self.speaker.told(reply, ticket).await
+    }
+
+    /// Remembers a command if it is a new one. Results cannot have come: the mail is
+    /// taken within the session.
+    fn asked(&self, seq: u64, to: u64, is_new: bool) -> Asked<'_> {
+        let mut state = self.state();
+        if is_new {
+            state.given.add(seq, to);
+        }
+        state.given.read(seq, true);
+        Asked { resident: self, seq }
     }
 
     /// A command that it has given, if that is still remembered.

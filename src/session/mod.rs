@@ -151,7 +151,10 @@ impl Session {
             }
             Request::Seen { channel, seq } => self.seen(&channel, seq)?,
             Request::Digest { channel, from, to } => self.digest(&channel, (from, to), now_ms)?,
-            Request::History { channel, start } => self.history(&channel, start, now_ms)?,
+            Request::History { channel, start } => {
+                let viewer = self.client.member(&channel);
+                return self.history(&channel, start, viewer, now_ms);
+            }
             Request::Create { channel, settings, if_missing } => {
                 self.create(&channel, settings, if_missing, now_ms)?;
                 Line::new("create").at("channel", channel).into()

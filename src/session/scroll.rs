@@ -64,25 +64,33 @@ pub enum Step {
 }
 
 impl Session {
-    pub(super) fn history(
+    /// Shows what a channel's log still holds; to this member, who may be another
+    /// client, without the commands that were not for it.
+    ///
+    /// # Errors
+    /// [`Code::NoChannel`].
+    pub fn history(
         &mut self,
         name: &str,
         start: Start,
+        viewer: Option<Arc<Member>>,
         now_ms: u64,
-    ) -> Result<Reply, Fault> {
+    ) -> Result<Option<Reply>, Fault> {
         let channel = self.broker.channel(name)?;
         channel.drop_aged(now_ms);
-        let viewer = self.client.member(name);
         let mut sum = Sum::Shown { viewer, rank: 0, count: 0 };
         if is_to_come(&channel) {
-            return Ok(self.begin_scroll(channel, Some(Ask::History(start)), Vec::new(), sum));
+            // What it tells of is on disk when it is looked up.
+            self.hold(&channel, 1);
+            let ask = Some(Ask::History(start));
+            return Ok(Some(self.begin_scroll(channel, ask, Vec::new(), sum)));
         }
         let (excerpts, _) = look_up(&channel, Ask::History(start), u64::MAX, &mut sum, now_ms)?;
         let bytes: usize = excerpts.iter().map(|excerpt| excerpt.range.len()).sum();
         if bytes > PIECE_BYTES {
-            return Ok(self.begin_scroll(channel, None, excerpts, sum));
+            return Ok(Some(self.begin_scroll(channel, None, excerpts, sum)));
         }
-        Ok(Reply::Entries(excerpts, sum.last(&channel)?))
+        Ok(Some(Reply::Entries(excerpts, sum.last(&channel)?)))
     }
 
     pub(super) fn digest(

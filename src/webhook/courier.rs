@@ -36,6 +36,9 @@ const PARTING: Duration = Duration::from_secs(5);
 const CALL_TIME_MAX: Duration = Duration::from_secs(30);
 /// How long the log says no more of one member's failures.
 const COMPLAINT_PAUSE: Duration = Duration::from_secs(60);
+/// How long the call that tells of a command may go on when that is over: who has
+/// answered it by other means has yet to say that it took the call.
+const LAST_WORD: Duration = Duration::from_secs(1);
 /// Bytes of a result that are read.
 const RESULT_BYTES_MAX: usize = 16 * 1024;
 
@@ -143,7 +146,7 @@ impl Courier {
             if awaited.is_some_and(|seq| !self.desk.is_due(seq)) {
                 break;
             }
-            match self.call(delivery, attempt).await {
+            match self.attempt(delivery, attempt, awaited).await {
                 Verdict::Done(outcome) => return self.taken(delivery, Some(outcome)).await,
                 Verdict::Accepted => return self.taken(delivery, None).await,
                 Verdict::Unwanted => return self.unwanted().await,
@@ -161,6 +164,31 @@ impl Courier {
             self.pause(pause::after(attempt), awaited).await;
         }
         self.give_up(delivery);
+    }
+
+    /// One attempt. It ends with the command that it tells of, if there is one: what
+    /// comes behind that has its own time.
+    async fn attempt(
+        &mut self,
+        delivery: &Delivery,
+        attempt: u32,
+        command: Option<u64>,
+    ) -> Verdict {
+        let Some(seq) = command else { return self.call(delivery, attempt).await };
+        let desk = self.desk.clone();
+        let over = async {
+            desk.over(seq).await;
+            runtime::sleep(LAST_WORD).await;
+        };
+        let verdict = match select(pin!(self.call(delivery, attempt)), pin!(over)).await {
+            Either::Left((verdict, _)) => return verdict,
+            Either::Right(_) => {
+                Verdict::Failed("it had said nothing when the command was over".into())
+            }
+        };
+        self.desk.count(&verdict);
+        self.in_doubt = true;
+        verdict
     }
 
     /// The command that this is, if somebody waits for its answer until a
