@@ -424,6 +424,21 @@ mod tests {
         assert!(runtime::block_on(runtime::timeout(SOON, room)).is_some());
     }
 
+    /// Also before that is on disk, and while another one has the channel's name.
+    #[test]
+    fn whose_channel_was_dropped_is_not_told_that_it_was_kicked() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = Config { data: Some(dir.path().join("data")), ..Config::default() };
+        let (broker, residents, resident) = resident_in(config, Settings::default());
+        {
+            let mut session = resident.speaker.session();
+            session.handle(Request::Drop { channel: "ops".into() }, 0).unwrap();
+            session.flush();
+        }
+        broker.create("ops", Settings::default(), 0).unwrap();
+        assert_eq!(residents.renew(&resident), Err(resident.absent("dropped")));
+    }
+
     /// A broker that is killed after that knows how it is called.
     #[test]
     fn a_call_back_is_noted_before_the_seat() {
