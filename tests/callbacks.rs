@@ -149,6 +149,18 @@ fn a_rank_is_told() {
 }
 
 #[test]
+fn a_broadcast_is_told_to_whom_it_counts() {
+    let (broker, receiver) = (broker(), Receiver::start());
+    let (mut alice, _) = alice_and_bob(&broker, &receiver, &[]);
+    broker.web().join("ops", "carol");
+    alice.expect("join ops 3 carol 2");
+    // Carol has neither a connection nor a call-back.
+    alice.ask("broadcast hello", "ok broadcast 1");
+    let delivery = receiver.expect("broadcast");
+    assert_eq!(delivery.frame(), json!({"frame": "broadcast", "from": "alice", "text": "hello"}));
+}
+
+#[test]
 fn a_delivery_that_fails_is_tried_again_and_is_the_same_delivery() {
     let (broker, receiver) = (broker(), Receiver::start());
     let (mut alice, token) = alice_and_bob(&broker, &receiver, &[]);
