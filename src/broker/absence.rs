@@ -55,9 +55,9 @@ impl Broker {
         })
     }
 
-    /// Whether a session waits for its client.
-    pub fn is_parked(&self, session: Uuid) -> bool {
-        self.sessions.is_parked(session)
+    /// Whether a session waits for its client, which has one seat to come back to.
+    pub fn is_parked_in_one(&self, session: Uuid) -> bool {
+        self.sessions.is_parked_in_one(session)
     }
 
     /// How many sessions wait for their clients.

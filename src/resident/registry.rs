@@ -209,7 +209,8 @@ impl Residents {
         wants: Wants,
         addr: SocketAddr,
     ) -> Option<Arc<Resident>> {
-        if !self.broker.is_parked(token.session) {
+        // Another one is not begun with: to come back and go again is seen by others.
+        if !self.broker.is_parked_in_one(token.session) {
             return None;
         }
         let client = self.broker.enter_unwatched(addr, "http");
