@@ -286,6 +286,24 @@ fn who_wants_no_more_has_left() {
     bob.post("/v1/channels/ops/members/bob/renew", "{}").problem(410, "gone");
 }
 
+/// It has not left.
+#[test]
+fn who_goes_on_from_a_connection_is_not_told_that_it_has_left() {
+    let (broker, receiver) = (broker(), Receiver::start());
+    let (mut alice, token) = alice_and_bob(&broker, &receiver, &[]);
+    let (session, secret) = token.split_at(32);
+    let mut bob = broker.connect("bob");
+    bob.send(&format!("hello --session {session} --secret {secret}"));
+    bob.until("ok hello name=bob * resumed=yes *");
+    let renew = "/v1/channels/ops/members/bob/renew";
+    let gone = broker.web().as_resident(&token).ask("POST", renew, None);
+    gone.expect(410, r#"{*"detail":"bob goes on from a connection*"reason":"taken-over"*}"#);
+    std::thread::sleep(Duration::from_millis(200));
+    assert_eq!(receiver.connections(), 0);
+    alice.ask("/go", "ok cmd ops 3 to=1");
+    bob.until("cmd ops 3 alice 0 1 go");
+}
+
 #[test]
 fn who_is_removed_is_told_so() {
     let (broker, receiver) = (broker(), Receiver::start());
