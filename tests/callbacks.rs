@@ -297,7 +297,7 @@ fn who_goes_on_from_a_connection_is_not_told_that_it_has_left() {
     bob.until("ok hello name=bob * resumed=yes *");
     let renew = "/v1/channels/ops/members/bob/renew";
     let gone = broker.web().as_resident(&token).ask("POST", renew, None);
-    gone.expect(410, r#"{*"detail":"bob goes on from a connection*"reason":"taken-over"*}"#);
+    gone.expect(410, r#"{*"detail":"bob went on from a connection*"reason":"taken-over"*}"#);
     std::thread::sleep(Duration::from_millis(200));
     assert_eq!(receiver.connections(), 0);
     alice.ask("/go", "ok cmd ops 3 to=1");

@@ -80,7 +80,7 @@ impl From<Absent> for Problem {
             }
             // It has its seat as before.
             Absent::Gone { name, reason, .. } if reason == Close::TakenOver.as_str() => {
-                let text = format!("{name} goes on from a connection, with this token's session");
+                let text = format!("{name} went on from a connection, with this token's session");
                 Problem::from(Fault::new(Code::Gone, text)).saying("reason", reason)
             }
             Absent::Gone { channel, name, reason } => {
