@@ -149,6 +149,18 @@ fn a_rank_is_told() {
 }
 
 #[test]
+fn a_broadcast_is_told_to_whom_it_counts() {
+    let (broker, receiver) = (broker(), Receiver::start());
+    let (mut alice, _) = alice_and_bob(&broker, &receiver, &[]);
+    broker.web().join("ops", "carol");
+    alice.expect("join ops 3 carol 2");
+    // Carol has neither a connection nor a call-back.
+    alice.ask("broadcast hello", "ok broadcast 1");
+    let delivery = receiver.expect("broadcast");
+    assert_eq!(delivery.frame(), json!({"frame": "broadcast", "from": "alice", "text": "hello"}));
+}
+
+#[test]
 fn a_delivery_that_fails_is_tried_again_and_is_the_same_delivery() {
     let (broker, receiver) = (broker(), Receiver::start());
     let (mut alice, token) = alice_and_bob(&broker, &receiver, &[]);
@@ -289,6 +301,24 @@ fn who_wants_no_more_has_left() {
     alice.expect("left ops 4 bob 1 reason=quit");
     let bob = broker.web().as_resident(&token);
     bob.post("/v1/channels/ops/members/bob/renew", "{}").problem(410, "gone");
+}
+
+/// It has not left.
+#[test]
+fn who_goes_on_from_a_connection_is_not_told_that_it_has_left() {
+    let (broker, receiver) = (broker(), Receiver::start());
+    let (mut alice, token) = alice_and_bob(&broker, &receiver, &[]);
+    let (session, secret) = token.split_at(32);
+    let mut bob = broker.connect("bob");
+    bob.send(&format!("hello --session {session} --secret {secret}"));
+    bob.until("ok hello name=bob * resumed=yes *");
+    let renew = "/v1/channels/ops/members/bob/renew";
+    let gone = broker.web().as_resident(&token).ask("POST", renew, None);
+    gone.expect(410, r#"{*"detail":"bob went on from a connection*"reason":"taken-over"*}"#);
+    std::thread::sleep(Duration::from_millis(200));
+    assert_eq!(receiver.connections(), 0);
+    alice.ask("/go", "ok cmd ops 3 to=1");
+    bob.until("cmd ops 3 alice 0 1 go");
 }
 
 #[test]

@@ -8,7 +8,7 @@ mod support;
 
 use serde_json::json;
 use std::time::Duration;
-use support::{Broker, Child, eventually};
+use support::{Broker, Child, eventually, field};
 
 /// A broker whose leases run out soon.
 fn hasty() -> Broker {
@@ -411,4 +411,24 @@ fn a_resident_is_there_after_a_restart() {
     // Somebody else's token, or half of one, brings nobody back.
     let nobody = broker.web().as_resident(&"0".repeat(64));
     nobody.ask("POST", renew, None).problem(401, "denied");
+}
+
+/// Whoever asks with it comes back nowhere, and nobody sees it try.
+#[test]
+fn a_session_with_two_seats_is_no_token() {
+    let broker = Broker::start();
+    let mut alice = broker.connect("alice");
+    let hello = alice.ask("hello --name alice", "ok hello *");
+    alice.ask("sub ops --create", "ok sub ops *");
+    alice.ask("sub dev --create", "ok sub dev *");
+    alice.close();
+    let web = broker.web();
+    for channel in ["ops", "dev"] {
+        let members = format!("/v1/channels/{channel}/members");
+        eventually("she has gone", || web.get(&members).json()["count"] == 0);
+    }
+    let token = field(&hello, "session").replace('-', "") + &field(&hello, "secret");
+    let renew = "/v1/channels/ops/members/alice/renew";
+    web.as_resident(&token).ask("POST", renew, None).problem(401, "denied");
+    broker.client("bob").ask("sub ops", "ok sub ops rank=0 term=3 view=3 seq=3 *");
 }

@@ -10,7 +10,8 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use support::{Broker, Child, Client, DEADLINE, field};
+use std::time::Duration;
+use support::{Answer, Broker, Child, Client, DEADLINE, Receiver, field};
 use tempfile::TempDir;
 
 /// A service manager that hears what a broker tells it.
@@ -242,6 +243,53 @@ fn after_a_drain_a_successor_has_the_seats() {
     alice.send("ranks ops");
     alice.until("member ops 0 alice * away=no *");
     alice.expect("member ops 1 bob * away=yes *");
+}
+
+/// Who has no connection is turned away for a while, and loses nothing: neither its
+/// seat, however short its lease, nor its token, nor, with a call-back, its calls.
+#[test]
+fn a_drain_takes_nothing_from_members_without_a_connection() {
+    let (data, receiver) = (tempfile::tempdir().unwrap(), Receiver::start());
+    let settings = [
+        &["--data", data.path().to_str().unwrap(), "--restart-grace", "1m"][..],
+        &["--lease", "1s", "--guard", "100ms", "--allow-callback", "127.0.0.1/32"],
+    ]
+    .concat();
+    let mut first = Broker::of(Child::with(&settings));
+    let (addr, web) = (first.addr, first.web());
+    let (_, alice) = web.join("ops", "alice");
+    let bob = serde_json::json!({"name": "bob", "callback": receiver.url()}).to_string();
+    web.post("/v1/channels/ops/members", &bob).expect(201, r#"{*"rank":1,*}"#);
+    let due = "/v1/channels/ops/members/alice/commands?wait=60";
+    let mut waiting = alice.connect();
+    waiting.write_all(&alice.request("GET", due, None)).unwrap();
+    support::eventually("it waits", || {
+        get(addr, "/metrics").contains("broker_connections{dialect=\"http\"} 2\n")
+    });
+
+    first.child().signal("USR2");
+    let answer = Answer::read(&mut waiting, "GET").expect("an answer");
+    assert_eq!(answer.header("retry-after"), Some("5"));
+    answer.problem(503, "unavailable");
+    let renew = "/v1/channels/ops/members/alice/renew";
+    alice.ask("POST", renew, None).problem(503, "unavailable");
+    // Longer than the lease and the guard.
+    std::thread::sleep(Duration::from_secs(2));
+    first.child().signal("USR2");
+    support::eventually("it is ready again", || get(addr, "/readyz").starts_with("HTTP/1.1 200 "));
+    alice.ask("POST", renew, None).expect(200, r#"{*"rank":0,"term":1,"view":2,*"away":false,*}"#);
+    web.get("/v1/channels/ops/members/bob").expect(200, r#"{*"rank":1,"term":2,*"away":false}"#);
+    first.client("carol").ask("tell bob still there", "ok tell bob");
+    receiver.expect("tell").ok();
+
+    first.child().signal("USR2");
+    support::eventually("it drains", || get(addr, "/readyz").starts_with("HTTP/1.1 503 "));
+    first.child().signal("TERM");
+    assert!(first.child().ended().success());
+    let second = Broker::of(Child::with(&settings));
+    let back = r#"{*"rank":0,*"view":*,"members":2,*"away":false,*}"#;
+    alice.at(second.addr).ask("POST", renew, None).expect(200, back);
+    receiver.expect("rank").ok();
 }
 
 /// "Socket activation": a connection that is made before there is a broker waits

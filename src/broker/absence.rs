@@ -56,9 +56,9 @@ impl Broker {
         })
     }
 
-    /// Whether a session waits for its client.
-    pub fn is_parked(&self, session: Uuid) -> bool {
-        self.sessions.is_parked(session)
+    /// Whether a session waits for its client, which has one seat to come back to.
+    pub fn is_parked_in_one(&self, session: Uuid) -> bool {
+        self.sessions.is_parked_in_one(session)
     }
 
     /// How many sessions wait for their clients.
@@ -73,9 +73,14 @@ impl Broker {
             return;
         }
         let why = departure(reason);
-        let may_return = client.identity().is_some() && !self.current().session_grace.is_zero();
-        // Who is sent away will be sent back, here or to a successor.
-        let is_held = reason == Close::Drain && may_return;
+        // Who has no connection goes on reading, and loses nothing with it.
+        let reads_on = client.is_unwaited();
+        let may_return =
+            client.identity().is_some() && !self.current().session_grace.is_zero() && !reads_on;
+        // Who is sent away will be sent back, here or to a successor; who has no
+        // connection, and is turned away, will ask again.
+        let is_held =
+            if reads_on { self.is_draining() } else { reason == Close::Drain && may_return };
         let hold = Hold {
             lease_over_ms: self.lease_over_ms(client),
             until_ms: if is_held { now_ms + self.restart_grace_ms() } else { 0 },

@@ -56,12 +56,19 @@ impl Broker {
     }
 
     /// Begins to send everybody away, with their seats held, or ends that: whoever
-    /// is connected is told when to come back, and so is whoever comes.
+    /// is connected is told when to come back, and so is whoever comes. Who has no
+    /// connection cannot go, and is away until it is heard of again.
     pub fn drain(&self, begins: bool) {
         self.life.draining.store(begins, Ordering::SeqCst);
-        if begins {
-            // Who is away has been told, or cannot be.
-            for client in self.directory.everyone() {
+        if !begins {
+            return;
+        }
+        let now_ms = self.now_ms();
+        // Who is away has been told, or cannot be.
+        for client in &self.directory.everyone() {
+            if client.is_unwaited() {
+                self.lose(client, Close::Drain, now_ms);
+            } else {
                 client.mailbox.close(Close::Drain);
             }
         }

@@ -16,6 +16,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use uuid::Uuid;
 
 /// A session.
@@ -108,11 +109,19 @@ pub struct Remembered {
 
 /// Notes a session with its current channel.
 pub fn put_session(shelf: &dyn Shelf, client: &Client, current: Option<&EcoString>) {
+    let patterns = lock(&client.subscriptions).patterns().to_vec();
+    put_session_with(shelf, client, &patterns, current);
+}
+
+/// The same, for whoever knows its patterns, as under their lock.
+pub fn put_session_with(
+    shelf: &dyn Shelf,
+    client: &Client,
+    patterns: &[Arc<glob::Pattern>],
+    current: Option<&EcoString>,
+) {
     let Some(Identity { session, secret, asked }) = client.identity() else { return };
-    let patterns = {
-        let subscriptions = lock(&client.subscriptions);
-        subscriptions.patterns().iter().map(|pattern| pattern.as_str().to_owned()).collect()
-    };
+    let patterns = patterns.iter().map(|pattern| pattern.as_str().to_owned()).collect();
     let record = SessionRecord {
         client: client.id,
         name: client.name().into(),

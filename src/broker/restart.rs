@@ -279,3 +279,29 @@ impl Broker {
         member
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::broker::Role;
+    use crate::config::Config;
+    use crate::request::{Settings, Start};
+    use crate::wire::text::TextEncoder;
+
+    /// A broker that is killed as soon as a seat is on disk knows whose it is.
+    #[test]
+    fn a_session_is_noted_with_its_first_seat() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = Config { data: Some(dir.path().join("data")), ..Config::default() };
+        let broker = Broker::open(config, Box::new(TextEncoder)).unwrap();
+        broker.create("ops", Settings { durable: true, ..Settings::default() }, 0).unwrap();
+        let client = broker.enter("127.0.0.1:1".parse().unwrap(), "text");
+        assert!(broker.begin_session(&client, None, None));
+        broker.subscribe(&client, "ops", Start::Now, Role::Member, true, 0).unwrap();
+        let known = remembered::all(broker.records().unwrap()).unwrap();
+        let known: Vec<_> = known.into_iter().map(|known| (known.session, known.record)).collect();
+        let session = client.identity().unwrap().session;
+        assert!(matches!(&known[..], [(of, record)] if *of == session
+            && record.client == client.id && record.current.as_deref() == Some("ops")));
+    }
+}

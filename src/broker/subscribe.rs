@@ -98,7 +98,8 @@ impl Broker {
         Ok(channel)
     }
 
-    /// A client joins a channel or observes it.
+    /// A client joins a channel or observes it: that is its current one from now on,
+    /// and so it is noted for a restart.
     ///
     /// # Errors
     /// [`Code::NoChannel`], [`Code::AlreadyMember`], [`Code::Full`],
@@ -131,7 +132,8 @@ impl Broker {
         }
         let slot = subscriptions.take_slot();
         let entrance = Entrance { role, echo, keeps, ..Entrance::at(start) };
-        let entrance = Entrance { replaces: observer.as_deref(), ..entrance };
+        let patterns = Some(subscriptions.patterns());
+        let entrance = Entrance { replaces: observer.as_deref(), patterns, ..entrance };
         match channel.join(client, slot, entrance, now_ms) {
             Ok((adopted, standing, seq)) => {
                 let replaced = subscriptions.add(channel.clone(), adopted.member.clone());

@@ -90,6 +90,11 @@ impl From<Absent> for Problem {
             Absent::Gone { reason, .. } if reason == Close::Shutdown.as_str() => {
                 Fault::new(Code::Unavailable, "this broker is stopping").into()
             }
+            // It has its seat as before.
+            Absent::Gone { name, reason, .. } if reason == Close::TakenOver.as_str() => {
+                let text = format!("{name} went on from a connection, with this token's session");
+                Problem::from(Fault::new(Code::Gone, text)).saying("reason", reason)
+            }
             Absent::Gone { channel, name, reason } => {
                 let text = format!("{name} is no member of {channel} any more: {reason}");
                 Problem::from(Fault::new(Code::Gone, text)).saying("reason", reason)

@@ -60,7 +60,7 @@ use routes::{Act, Found};
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
 
@@ -249,7 +249,10 @@ async fn route(
         Act::Yield => members::yield_rank(exchange).await,
         Act::Command => commands::give(exchange).await,
         Act::Results => commands::look_up(&exchange),
-        Act::Due => commands::due(exchange).await,
+        Act::Due => {
+            let caller = exchange.caller.clone();
+            unless_sent_away(&caller, commands::due(exchange)).await
+        }
         Act::Acknowledge => commands::answer(exchange).await,
         Act::Job => jobs::begin(exchange).await,
         Act::LookAtJob => jobs::look(&exchange),
@@ -262,6 +265,22 @@ async fn route(
         Act::Index => page::index(&exchange),
         Act::Asset(folder) => page::asset(&exchange, folder),
     }
+}
+
+/// An answer that is waited for only until everybody is sent away: this is looked
+/// at whenever the connection is.
+async fn unless_sent_away(
+    caller: &Caller,
+    answering: impl Future<Output = Result<Answer, Problem>>,
+) -> Result<Answer, Problem> {
+    let mut answering = pin!(answering);
+    poll_fn(|cx| match answering.as_mut().poll(cx) {
+        Poll::Pending if caller.closing() == Some(Close::Drain) => {
+            Poll::Ready(Err(health::draining()))
+        }
+        polled => polled,
+    })
+    .await
 }
 
 /// A request of HTTP/1.1 says for whom it is, once.

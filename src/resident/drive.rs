@@ -75,18 +75,19 @@ impl Resident {
         // It is over, whatever else it is told.
         let _ = session.take_mail(&mut batch.frames, true);
         while self.read(session, &mut batch) {}
-        let is_lost = || {
-            let subscriptions = lock(&self.client.subscriptions);
-            subscriptions.get(&self.channel).is_some_and(|member| member.is_lost())
-        };
-        match self.state().left {
-            Some(reason) => (Close::Quit, reason),
-            None if is_lost() => (Close::Timeout, Close::Timeout.as_str()),
-            // What says so has yet to be on disk.
-            None if self.broker.channel(&self.channel).is_ok() => {
-                (Close::Quit, Departure::Kicked.as_str())
+        if let Some(reason) = self.state().left {
+            return (Close::Quit, reason);
+        }
+        // What says so has yet to be on disk, and another channel may have the name of
+        // its own by now.
+        let subscriptions = lock(&self.client.subscriptions);
+        let mut places = subscriptions.iter();
+        match places.find(|(channel, _)| *channel.name() == self.channel) {
+            Some((_, member)) if member.is_lost() => (Close::Timeout, Close::Timeout.as_str()),
+            Some((channel, member)) if channel.has_ended_with(member) => {
+                (Close::Quit, Departure::Dropped.as_str())
             }
-            None => (Close::Quit, Departure::Dropped.as_str()),
+            _ => (Close::Quit, Departure::Kicked.as_str()),
         }
     }
 

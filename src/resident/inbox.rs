@@ -79,6 +79,7 @@ impl Inbox {
                 | Frame::Gap { .. }
                 | Frame::Left { .. }
                 | Frame::Tell { .. }
+                | Frame::Broadcast { .. }
                 // The result of a job that somebody else has asked for.
                 | Frame::Job { from: Some(_), .. }
         );

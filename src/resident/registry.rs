@@ -115,14 +115,14 @@ impl Residents {
         let (reply, ticket) = match seated {
             Ok(seated) => seated,
             Err(fault) => {
-                speaker.session().leave(Close::Quit, self.broker.now_ms());
+                let mut session = speaker.session();
+                let identity = session.client().identity();
+                session.leave(Close::Quit, self.broker.now_ms());
+                identity.iter().for_each(|known| self.broker.forget_callback(known.session));
                 return Err(fault);
             }
         };
         let resident = self.settle(speaker, entry.channel.into(), entry.wants, 0, place);
-        if let Some(callback) = &entry.callback {
-            self.broker.remember_callback(&resident.client, callback);
-        }
         if let Err(fault) = crate::speaker::on_disk(ticket).await {
             self.end(&resident, Close::Quit, "lost");
             return Err(fault);
@@ -210,7 +210,8 @@ impl Residents {
         wants: Wants,
         addr: SocketAddr,
     ) -> Option<Arc<Resident>> {
-        if !self.broker.is_parked(token.session) {
+        // Another one is not begun with: to come back and go again is seen by others.
+        if !self.broker.is_parked_in_one(token.session) {
             return None;
         }
         let client = self.broker.enter_unwatched(addr, "http");
@@ -297,6 +298,10 @@ fn seat(
     now_ms: u64,
 ) -> Result<(Line, Option<Ticket>), Fault> {
     session.handle(hello(entry.name.clone(), None), now_ms)?;
+    // Before its seat, which is never on disk without it.
+    if let Some(callback) = &entry.callback {
+        session.broker().remember_callback(session.client(), callback);
+    }
     let (channel, create) = (entry.channel.clone(), entry.create);
     let sub = Request::Sub { channel, start: Start::Now, create, echo: true, observe: false };
     let reply = session.handle(sub, now_ms)?;
@@ -419,6 +424,38 @@ mod tests {
         // So it is with what was asked just before.
         let room = resident.speaker.room();
         assert!(runtime::block_on(runtime::timeout(SOON, room)).is_some());
+    }
+
+    /// Also before that is on disk, and while another one has the channel's name.
+    #[test]
+    fn whose_channel_was_dropped_is_not_told_that_it_was_kicked() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = Config { data: Some(dir.path().join("data")), ..Config::default() };
+        let (broker, residents, resident) = resident_in(config, Settings::default());
+        {
+            let mut session = resident.speaker.session();
+            session.handle(Request::Drop { channel: "ops".into() }, 0).unwrap();
+            session.flush();
+        }
+        broker.create("ops", Settings::default(), 0).unwrap();
+        assert_eq!(residents.renew(&resident), Err(resident.absent("dropped")));
+    }
+
+    /// A broker that is killed after that knows how it is called.
+    #[test]
+    fn a_call_back_is_noted_before_the_seat() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = Config { data: Some(dir.path().join("data")), ..Config::default() };
+        let broker = Broker::open(config, Box::new(TextEncoder)).unwrap();
+        let addr = "127.0.0.1:1".parse().unwrap();
+        let url = "http://127.0.0.1/".into();
+        let record = CallbackRecord { url, messages: true, roster: false, addr };
+        let (wants, callback) = (Wants::default(), Some(record.clone()));
+        let entry = Entry { channel: "ops".into(), name: None, create: true, wants, callback };
+        let mut session = Session::new(broker.clone(), broker.enter_unwatched(addr, "http"));
+        seat(&mut session, &entry, 0).unwrap();
+        let called = broker.callbacks_of_before().unwrap();
+        assert_eq!(called.into_iter().map(|(_, record)| record).collect::<Vec<_>>(), [record]);
     }
 
     #[test]

@@ -62,7 +62,6 @@ impl Session {
             self.follow(&mut subscription, &earlier);
         }
         self.current = Some(channel.name().clone());
-        self.broker.remember_session(&self.client, self.current.as_ref());
         subscription.knows(done.standing);
         self.caused = Some(Caused::Entries { slot: subscription.member.slot, from: 0 });
         self.install(subscription);

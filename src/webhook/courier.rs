@@ -18,6 +18,7 @@ use super::delivery::{Addressee, Delivery};
 use super::desk::Desk;
 use super::pause;
 use super::verdict::{Outcome, Verdict};
+use crate::error::Close;
 use crate::outbound::{Limits, Outbound};
 use crate::runtime;
 use futures::future::{Either, select};
@@ -106,7 +107,9 @@ impl Courier {
             Either::Left((never, _)) => match never {},
             Either::Right((reason, _)) => reason,
         };
-        if !self.is_unwanted && !desk.is_closing() {
+        // Who goes on from a connection has not left.
+        let has_left = left != Close::TakenOver.as_str();
+        if has_left && !self.is_unwanted && !desk.is_closing() {
             let farewell = desk.farewell(left);
             runtime::timeout(PARTING, self.call(&farewell, 1)).await;
         }

@@ -3,7 +3,7 @@
 use super::{Channel, Standing, State, not_member};
 use crate::broker::directory::Client;
 use crate::broker::member::{Adopted, Member, Role};
-use crate::broker::remembered::{put_place, remove_place};
+use crate::broker::remembered::{put_place, put_session_with, remove_place};
 use crate::error::{Code, Fault};
 use crate::log::{Body, Cursor, Departure, Place};
 use crate::request::Start;
@@ -26,13 +26,23 @@ pub struct Entrance<'a> {
     pub returns: bool,
     /// What it is not known to have is kept in case its session is resumed.
     pub keeps: bool,
+    /// The patterns of a session that comes here with a request of its own: this is
+    /// its current channel from now on.
+    pub patterns: Option<&'a [Arc<glob::Pattern>]>,
 }
 
 impl Entrance<'_> {
     /// How someone comes in who begins to read here.
     pub fn at(start: Start) -> Self {
-        let role = Role::Member;
-        Entrance { start, role, echo: true, replaces: None, returns: false, keeps: false }
+        Entrance {
+            start,
+            role: Role::Member,
+            echo: true,
+            replaces: None,
+            returns: false,
+            keeps: false,
+            patterns: None,
+        }
     }
 }
 
@@ -81,8 +91,12 @@ impl Channel {
         member.keep_from(entrance.keeps.then_some(cursor.chunk));
         let member = Arc::new(member);
         state.seats.insert(member.clone());
-        // Before its `join`: the one is never on disk without the other.
+        // Before its `join`: the one is never on disk without the other, nor without
+        // whose it is.
         if let Some(kept) = self.kept() {
+            if let Some(patterns) = entrance.patterns {
+                put_session_with(&kept.store, client, patterns, Some(&self.name));
+            }
             put_place(&kept.store, self, &member);
         }
         if !observes {

@@ -240,6 +240,12 @@ impl Channel {
         self.lock().seats.iter().filter(|member| !member.by_pattern()).count()
     }
 
+    /// Whether it was removed while this member was in it; what says so may have yet
+    /// to be on disk.
+    pub fn has_ended_with(&self, member: &Member) -> bool {
+        self.lock().extra.dropped() == Some(member.end())
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         lock(&self.state)
     }
