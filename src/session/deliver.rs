@@ -8,7 +8,7 @@
 use super::Session;
 use super::disk::Part;
 use super::pieces::{Batch, Piece};
-use crate::broker::channel::{Channel, Standing};
+use crate::broker::channel::{Behind, Channel, Standing};
 use crate::broker::{Adopted, Forgone, Member};
 use crate::frame::Frame;
 use crate::log::{Body, Chunk, Cursor, Departure};
@@ -24,6 +24,18 @@ const BYTES_MAX: usize = 256 * 1024;
 const LOOKS_MAX: usize = 4_096;
 /// The view of a subscription that has yet to be told its rank.
 const NEVER: u64 = u64::MAX;
+
+/// How it is with a subscription that was read on.
+enum After {
+    /// There is more.
+    More,
+    /// It has all that there is by now.
+    Caught,
+    /// This is to be fetched.
+    Behind(Behind),
+    /// It has ended; the seq that ended its channel, if one did.
+    Over(Option<u64>),
+}
 
 /// A channel that this client reads.
 #[derive(Debug)]
@@ -165,35 +177,29 @@ impl Subscription {
         self.view = standing.view;
     }
 
-    /// Reads on; what is to be written goes to the batch. Whether there is more.
-    fn read(&mut self, slot: u32, batch: &mut Batch, gaps: &mut u64) -> bool {
-        batch.wanted = None;
+    /// Reads on; what is to be written goes to the batch.
+    fn read(&mut self, slot: u32, batch: &mut Batch, gaps: &mut u64) -> After {
         if let Some(extra) = &mut self.extra {
             extra.tell_what_is_lost(&self.channel, &self.member, &mut batch.frames, gaps);
         }
         let room = (PIECES_MAX - batch.pieces.len(), BYTES_MAX.saturating_sub(batch.bytes).max(1));
-        let mut reading = std::mem::take(&mut batch.reading);
+        let mut chunks = std::mem::take(&mut batch.chunks);
         let place = (self.cursor(), self.next_seq);
-        self.channel.read(&self.member, place, self.view, room, &mut reading);
+        let reading = self.channel.read(&self.member, place, self.view, room, &mut chunks);
         let untold = self.untold().unwrap_or(u64::MAX);
         if reading.view < untold {
-            if let Some(standing) = reading.standing.take() {
+            if let Some(standing) = reading.standing {
                 self.notice(standing, &mut batch.frames);
             }
             self.view = reading.view;
         }
-        if let Some(moved) = reading.moved_to.take() {
-            if self.next_seq <= self.member.end() {
-                let (channel, from) = (self.channel.name().clone(), self.next_seq);
-                let to = (moved.seq - 1).min(self.member.end());
-                batch.frames.push(Frame::Gap { channel, from, to });
-                *gaps += 1;
-            }
+        if let Some(moved) = reading.moved_to {
+            self.skip_to(moved.seq, batch, gaps);
             self.go_to(moved.cursor);
-            (self.next_seq, self.rank) = (moved.seq, moved.rank);
+            self.rank = moved.rank;
         }
         let mut more = reading.more;
-        for chunk in reading.chunks.drain(..) {
+        for chunk in chunks.drain(..) {
             if chunk.first_seq >= untold {
                 // It is looked at again when the reply goes out.
                 more = false;
@@ -204,24 +210,29 @@ impl Subscription {
             }
             self.pass(slot, chunk, batch);
         }
-        if let Some(mut behind) = reading.behind.take() {
-            let most = (PIECES_MAX, BYTES_MAX);
-            match self.read_part(slot, most, batch, gaps) {
-                Some(is_more) => more = is_more,
+        batch.chunks = chunks;
+        match reading.behind {
+            None => self.drop_part(),
+            Some(behind) => {
+                more = self.read_part(slot, (PIECES_MAX, BYTES_MAX), batch, gaps);
                 // What is beyond its end it does not need.
-                None if self.next_seq > self.member.end() => {}
-                None => {
+                if !more && self.next_seq <= self.member.end() {
                     let is_ranked = self.extra.as_ref().is_some_and(|extra| extra.is_ranked);
                     let is_fold = is_ranked && behind.from == self.next_seq;
-                    behind.rank = behind.rank.filter(|_| !is_fold);
-                    batch.wanted = Some(behind);
+                    let rank = behind.rank.filter(|_| !is_fold);
+                    return After::Behind(Behind { rank, ..behind });
                 }
             }
-        } else {
-            self.drop_part();
         }
-        batch.reading = reading;
-        more
+        let is_over = self.is_over(reading.dropped);
+        // It may have been queued twice: pieces of the first time are not out.
+        if is_over && batch.pieces.iter().all(|piece| piece.slot != slot) {
+            self.drop_part();
+            return After::Over(reading.dropped);
+        }
+        // Who has left what is not to be seen yet is told when it is.
+        let is_told = || self.untold().is_none() && (is_over || !reading.waits);
+        if more || self.member.has_left() && is_told() { After::More } else { After::Caught }
     }
 
     fn notice(&mut self, standing: Standing, frames: &mut Vec<Frame>) {
@@ -336,27 +347,20 @@ impl Session {
             }
             // From here on whatever comes is news again.
             subscription.member.dequeue();
-            let more = subscription.read(slot, batch, &mut gaps);
             batch.slots.push(slot);
-            let is_over = subscription.is_over(batch.reading.dropped);
-            // Who has left what is not to be seen yet is told when it is.
-            let ends = subscription.member.has_left()
-                && subscription.untold().is_none()
-                && (is_over || !batch.reading.waits && batch.wanted.is_none());
-            // It may have been queued twice: pieces of the first time are not out.
-            if is_over && batch.pieces.iter().all(|piece| piece.slot != slot) {
+            let after = subscription.read(slot, batch, &mut gaps);
+            let needs_disk = subscription.part().is_some() || matches!(after, After::Behind(_));
+            match after {
+                After::More if subscription.member.queue() => self.queue.push(slot),
+                After::Behind(behind) => self.want(slot, behind),
                 // A session that is resumed goes on from here.
-                if !subscription.member.is_lost() {
-                    self.finish(slot, batch);
+                After::Over(dropped) if !subscription.member.is_lost() => {
+                    self.finish(slot, dropped, batch);
                 }
-            } else if (more || ends) && subscription.member.queue() {
-                self.queue.push(slot);
+                After::More | After::Caught | After::Over(_) => {}
             }
-            let has_part = self.subscriptions[slot as usize].as_ref().map(|s| s.part().is_some());
-            match (batch.wanted.take(), has_part) {
-                (Some(behind), Some(_)) => self.want(slot, behind),
-                (None, Some(true)) => {}
-                _ => self.release_disk(slot),
+            if !needs_disk {
+                self.release_disk(slot);
             }
         }
         due.drain(..looked_at);
@@ -365,8 +369,8 @@ impl Session {
         self.broker.stats.gaps.add(gaps);
     }
 
-    /// A subscription has come to its end.
-    fn finish(&mut self, slot: u32, batch: &mut Batch) {
+    /// A subscription has come to its end, or its channel has, with this seq.
+    fn finish(&mut self, slot: u32, dropped: Option<u64>, batch: &mut Batch) {
         let Some(place) = self.subscriptions.get_mut(slot as usize) else { return };
         let Some(subscription) = place.take() else { return };
         self.unlisten(&subscription);
@@ -375,7 +379,7 @@ impl Session {
         let succession = self.extra.get_mut().map(|parts| &mut parts.succession);
         self.queue.extend(succession.and_then(|order| order.ended(channel.name(), slot)));
         // Who had left before that has been told so.
-        if let Some(seq) = batch.reading.dropped.filter(|seq| *seq == member.end()) {
+        if let Some(seq) = dropped.filter(|seq| *seq == member.end()) {
             let (channel, who) = (channel.name().clone(), self.name.clone());
             let reason = Departure::Dropped;
             batch.frames.push(Frame::Left { channel, seq, member: who, rank, reason });

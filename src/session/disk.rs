@@ -59,28 +59,28 @@ impl Disk {
 }
 
 impl Subscription {
-    /// Takes from what was read from the disk; whether there is more of it.
-    /// `None` if something has to be read first.
+    /// Takes from what was read from the disk; not if something has to be read
+    /// first.
     pub(super) fn read_part(
         &mut self,
         slot: u32,
         (pieces, bytes): (usize, usize),
         batch: &mut Batch,
         gaps: &mut u64,
-    ) -> Option<bool> {
+    ) -> bool {
         let next_seq = self.next_seq;
-        let part = self.part_mut()?;
+        let Some(part) = self.part_mut() else { return false };
         while part.chunks.front().is_some_and(|(_, chunk)| chunk.last_seq() < next_seq) {
             part.chunks.pop_front();
         }
         if next_seq > part.to {
             self.drop_part();
-            return None;
+            return false;
         }
         // Not taken out of the part yet: the socket may take less.
         for at in 0.. {
             if batch.pieces.len() >= pieces || batch.bytes >= bytes {
-                return Some(true);
+                break;
             }
             let Some(part) = self.part() else { break };
             let (to, rank) = (part.to, part.rank.filter(|_| at == 0));
@@ -99,7 +99,7 @@ impl Subscription {
             if chunk.first_seq > self.next_seq {
                 if at > 0 {
                     // What is told goes before what is written with it.
-                    return Some(true);
+                    break;
                 }
                 self.skip_to(chunk.first_seq, batch, gaps);
             }
@@ -113,7 +113,7 @@ impl Subscription {
             self.go_to(Cursor { chunk: number, offset });
             self.pass(slot, chunk, batch);
         }
-        Some(true)
+        true
     }
 
     fn forget_rank(&mut self) {
@@ -123,7 +123,7 @@ impl Subscription {
     }
 
     /// What comes before this seq, and was not had, is gone.
-    fn skip_to(&mut self, seq: u64, batch: &mut Batch, gaps: &mut u64) {
+    pub(super) fn skip_to(&mut self, seq: u64, batch: &mut Batch, gaps: &mut u64) {
         let (from, to) = (self.next_seq, (seq - 1).min(self.member.end()));
         if from <= to {
             let channel = self.channel.name().clone();

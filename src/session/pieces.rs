@@ -6,7 +6,6 @@
 //! as many, and in the same order, in both.
 
 use super::Session;
-use crate::broker::channel::{Behind, Reading};
 use crate::frame::Frame;
 use crate::log::{Body, Chunk, Cursor, Form, Maker, Shape};
 use std::ops::Range;
@@ -82,9 +81,8 @@ pub struct Batch {
     /// How many bytes they have, in the log's own form.
     pub(super) bytes: usize,
     pub(super) slots: Vec<u32>,
-    pub(super) reading: Reading,
-    /// What the subscription that was read last needs from the disk.
-    pub(super) wanted: Option<Behind>,
+    /// Room for the chunks that one subscription reads.
+    pub(super) chunks: Vec<Arc<Chunk>>,
 }
 
 impl Batch {

@@ -12,13 +12,11 @@ use crate::roster::Change;
 use crate::store::RankAt;
 use std::sync::Arc;
 
-/// What there is to read for a member.
-#[derive(Debug, Default)]
+/// What there is to read for a member, besides chunks from the cursor on.
+#[derive(Debug)]
 pub struct Reading {
-    /// Chunks from the cursor on.
-    pub chunks: Vec<Arc<Chunk>>,
-    /// The first of them, and where in it to begin, if the member's own place
-    /// is no longer there.
+    /// The first of the chunks, and where in it to begin, if the member's own
+    /// place is no longer there.
     pub moved_to: Option<Moved>,
     /// There is more after them.
     pub more: bool,
@@ -103,55 +101,55 @@ impl State {
 }
 
 impl Channel {
-    /// Reads on from a member's cursor: whole chunks, until they have `bytes`
-    /// or there are `chunks` of them. `seq` is the next that is due, `view` the
-    /// one that the member knows.
+    /// Reads on from a member's cursor: whole chunks, which go `to` an empty vector,
+    /// until they have `bytes` or there are `chunks` of them. `seq` is the next that
+    /// is due, `view` the one that the member knows.
     pub fn read(
         &self,
         member: &Member,
         (cursor, seq): (Cursor, u64),
         view: u64,
         (chunks, bytes): (usize, usize),
-        reading: &mut Reading,
-    ) {
-        reading.chunks.clear();
+        to: &mut Vec<Arc<Chunk>>,
+    ) -> Reading {
         let state = self.lock();
         let log = &state.log;
         let (end_chunk, end_seq) = state.visible();
-        reading.dropped = state.extra.dropped().filter(|_| state.is_end_visible());
-        reading.waits = end_chunk < log.next_chunk() || reading.dropped != state.extra.dropped();
-        (reading.more, reading.moved_to) = (false, None);
+        let dropped = state.extra.dropped().filter(|_| state.is_end_visible());
+        let waits = end_chunk < log.next_chunk() || dropped != state.extra.dropped();
         // A rank is told when what gave it can be seen.
-        reading.view = if state.roster.view() > end_seq { view } else { state.roster.view() };
-        reading.behind = self.id().and_then(|id| state.behind(id, seq));
-        let is_new = reading.view != view && !member.is_observer() && !member.has_left();
-        reading.standing = is_new.then(|| state.standing(member.key)).flatten();
-        if let Some(behind) = &mut reading.behind {
-            behind.rank = state.rank_in_memory(member);
-            return;
+        let now = if state.roster.view() > end_seq { view } else { state.roster.view() };
+        let is_new = now != view && !member.is_observer() && !member.has_left();
+        let standing = is_new.then(|| state.standing(member.key)).flatten();
+        let behind = self.id().and_then(|id| state.behind(id, seq));
+        let (moved_to, more) = (None, false);
+        let reading = Reading { moved_to, more, behind, waits, view: now, standing, dropped };
+        if let Some(behind) = behind {
+            let rank = state.rank_in_memory(member);
+            return Reading { behind: Some(Behind { rank, ..behind }), ..reading };
         }
         let here = cursor.max(Cursor::at(log.first_chunk()));
         let first_seq =
             log.chunk(here.chunk).map_or(log.head() + 1, |c| c.seq_at(here.offset as usize));
-        reading.moved_to = (first_seq > seq).then(|| Moved {
+        let moved_to = (first_seq > seq).then(|| Moved {
             cursor: here,
             seq: first_seq,
             rank: state.rank_at(member, here.chunk),
         });
-        if reading.moved_to.is_some() {
+        if moved_to.is_some() {
             member.leave_behind();
         }
         let mut taken = 0;
         let mut number = here.chunk;
         while let Some(chunk) = log.chunk(number).filter(|_| number < end_chunk) {
-            if reading.chunks.len() == chunks || taken >= bytes {
+            if to.len() == chunks || taken >= bytes {
                 break;
             }
             taken += chunk.bytes.len();
-            reading.chunks.push(chunk.clone());
+            to.push(chunk.clone());
             number += 1;
         }
-        reading.more = number < end_chunk;
+        Reading { moved_to, more: number < end_chunk, ..reading }
     }
 
     /// Whether there are entries from this chunk on, be it that nobody may see
