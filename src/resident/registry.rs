@@ -118,7 +118,9 @@ impl Residents {
                 let mut session = speaker.session();
                 let identity = session.client().identity();
                 session.leave(Close::Quit, self.broker.now_ms());
-                identity.iter().for_each(|known| self.broker.forget_callback(known.session));
+                if let Some(known) = identity {
+                    self.broker.forget_callback(known.session);
+                }
                 return Err(fault);
             }
         };
