@@ -103,20 +103,12 @@ impl Server {
     /// # Errors
     /// [`StartError`] if it cannot listen where it should.
     pub fn start(config: Config) -> Result<Server, StartError> {
-        Server::start_with(config, None)
-    }
-
-    /// The same, with a program that runs jobs: they are answered `err
-    /// unavailable` otherwise.
-    ///
-    /// # Errors
-    /// The same.
-    pub fn start_with(config: Config, workers: Option<Program>) -> Result<Server, StartError> {
-        Server::start_on(Vec::new(), config, workers, |_| ())
+        Server::start_on(Vec::new(), config, None, |_| ())
     }
 
     /// The same on these sockets, which listen already; on the address of the
-    /// configuration if there are none. `on_tick` is called by the broker's clock
+    /// configuration if there are none. Jobs are run by that program, and answered
+    /// `err unavailable` if there is none. `on_tick` is called by the broker's clock
     /// whenever it has looked what is due, with its time: every second at least.
     ///
     /// # Errors

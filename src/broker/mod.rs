@@ -205,13 +205,17 @@ impl Broker {
         client.heard(now_ms);
         self.watch_out(client, now_ms);
         // Its mail may have been taken out by whoever served it before.
-        self.welcome(client, dialect);
+        self.see_off(client);
     }
 
     /// A connection is counted among those of its dialect, and told so if it has
     /// to go again.
     pub fn welcome(&self, client: &Client, dialect: &'static str) {
         self.stats.opened.add(dialect, 1);
+        self.see_off(client);
+    }
+
+    fn see_off(&self, client: &Client) {
         if let Some(reason) = self.farewell() {
             client.mailbox.close(reason);
         }

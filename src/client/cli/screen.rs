@@ -49,11 +49,6 @@ impl Screen {
         self.terminal.is_some()
     }
 
-    /// Whether people read this.
-    pub fn is_pretty(&self) -> bool {
-        matches!(self.style, Style::Pretty { .. })
-    }
-
     /// Shows a line that came.
     pub fn line(&mut self, line: &[u8]) {
         match self.style {
