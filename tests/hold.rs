@@ -9,6 +9,7 @@ mod client_support;
 mod support;
 
 use client_support::{Running, Wire, member, program, runs, wait};
+use ranked_broker::client::{Client, Frames};
 use ranked_broker::config::Config;
 use ranked_broker::server::Server;
 use std::collections::BTreeMap;
@@ -301,13 +302,19 @@ fn kill_9_of_guard_and_client_takes_along_what_the_program_has_started() {
     eventually("and its child", || !runs(child));
 }
 
+/// Who is above all that hold a rank, and moves and removes them.
+fn chief(server: &Server) -> (Client, Frames) {
+    let (carol, frames) = member(server, "carol");
+    wait(carol.request("create jobs --on-close safe")).unwrap();
+    wait(carol.subscribe("jobs")).unwrap();
+    (carol, frames)
+}
+
 #[test]
 fn whoever_is_promoted_by_hand_waits_until_the_one_before_has_ended() {
     let server = broker();
     let port = server.addr.port();
-    let (carol, _frames) = member(&server, "carol");
-    wait(carol.request("create jobs --on-close safe")).unwrap();
-    wait(carol.subscribe("jobs")).unwrap();
+    let (carol, _frames) = chief(&server);
     let diary = Diary::new();
     let second = |name| {
         let beat = diary.beat("trap '' TERM");
@@ -336,9 +343,7 @@ fn whoever_is_promoted_by_hand_waits_until_the_one_before_has_ended() {
 #[test]
 fn a_newcomer_waits_for_the_program_of_whoever_had_its_rank_before_it_came() {
     let server = broker();
-    let (carol, _frames) = member(&server, "carol");
-    wait(carol.request("create jobs --on-close safe")).unwrap();
-    wait(carol.subscribe("jobs")).unwrap();
+    let (carol, _frames) = chief(&server);
     let diary = Diary::new();
     let second = |name| {
         let beat = diary.beat("trap '' TERM");
