@@ -29,8 +29,8 @@ impl Broker {
     ) -> bool {
         let old = client.identity();
         let is_begun = self.sessions.begin(client, Identity::new(session));
-        if let (Some(old), Some(records)) = (old.filter(|_| is_begun), self.records()) {
-            remembered::remove_session(records, old.session, keys);
+        if let (Some(old), Some(store)) = (old.filter(|_| is_begun), self.store()) {
+            remembered::remove_session(store, old.session, keys);
         }
         is_begun
     }

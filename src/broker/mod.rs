@@ -27,14 +27,14 @@ mod stats;
 mod subscribe;
 mod subscriptions;
 
-pub use directory::{Client, PATTERNS_MAX, Past};
+pub use directory::{Client, Past};
 pub use keys::{Answer, Key, Keys};
-pub use mailbox::{Adoption, CHANNEL_BYTES, Forgone, Mail, Mailbox, Slots};
+pub use mailbox::{Adoption, CHANNEL_BYTES, Forgone, Slots};
 pub use member::{Adopted, Member, Role};
 pub use remembered::CallbackRecord;
 pub use sequences::{Kept, Refused};
 pub use sessions::{Claim, Identity, Parked, Place};
-pub use stats::{ChannelStats, SILENT, Stats};
+pub use stats::{SILENT, Stats};
 pub use subscribe::Ended;
 
 use crate::config::Config;

@@ -16,8 +16,8 @@ impl Broker {
     /// What cannot be read, in words.
     pub(super) fn promised_ms(&self) -> Result<u64, String> {
         let own_ms = self.guarded_lease_ms();
-        let Some(records) = self.records() else { return Ok(own_ms) };
-        let noted = records.all(Table::Meta)?.into_iter().find(|(key, _)| key == PROMISE_KEY);
+        let Some(store) = self.store() else { return Ok(own_ms) };
+        let noted = store.all(Table::Meta)?.into_iter().find(|(key, _)| key == PROMISE_KEY);
         let explain = |e| format!("the record of the lease is unreadable: {e}");
         let before_ms = noted.map_or(Ok(0), |(_, row)| decode::<u64>(&row)).map_err(explain)?;
         if before_ms > own_ms {
@@ -30,9 +30,9 @@ impl Broker {
 
     /// Notes for how long somebody may believe in a seat, for a restart.
     pub(super) fn note_promise(&self) {
-        if let Some(records) = self.records() {
+        if let Some(store) = self.store() {
             let own_ms = self.guarded_lease_ms();
-            records.put(Table::Meta, PROMISE_KEY, encode(&own_ms));
+            store.put(Table::Meta, PROMISE_KEY, encode(&own_ms));
         }
     }
 

@@ -1,4 +1,4 @@
-//! What of a session outlives the broker: records on a shelf, one for the
+//! What of a session outlives the broker: records in the store, one for the
 //! session, one for each channel it is subscribed to, one for each key that it
 //! was answered. They are put there as things happen, without anybody waiting;
 //! who must know waits for the store.
@@ -9,7 +9,7 @@ use super::keys::{Answer, Key, Keys};
 use super::member::Member;
 use super::sessions::Identity;
 use crate::log::ClientId;
-use crate::store::{ChannelId, Shelf, Table, Unreadable, decode, encode};
+use crate::store::{ChannelId, Store, Table, Unreadable, decode, encode};
 use crate::sync::lock;
 use ecow::EcoString;
 use serde::de::DeserializeOwned;
@@ -108,14 +108,14 @@ pub struct Remembered {
 }
 
 /// Notes a session with its current channel.
-pub fn put_session(shelf: &dyn Shelf, client: &Client, current: Option<&EcoString>) {
+pub fn put_session(store: &Store, client: &Client, current: Option<&EcoString>) {
     let patterns = lock(&client.subscriptions).patterns().to_vec();
-    put_session_with(shelf, client, &patterns, current);
+    put_session_with(store, client, &patterns, current);
 }
 
 /// The same, for whoever knows its patterns, as under their lock.
 pub fn put_session_with(
-    shelf: &dyn Shelf,
+    store: &Store,
     client: &Client,
     patterns: &[Arc<glob::Pattern>],
     current: Option<&EcoString>,
@@ -130,11 +130,11 @@ pub fn put_session_with(
         current: current.map(EcoString::to_string),
         patterns,
     };
-    shelf.put(Table::Sessions, &key(session, &About::Session), encode(&record));
+    store.put(Table::Sessions, &key(session, &About::Session), encode(&record));
 }
 
 /// Notes a channel that a session is subscribed to, or how far it is there.
-pub fn put_place(shelf: &dyn Shelf, channel: &Channel, member: &Member) {
+pub fn put_place(store: &Store, channel: &Channel, member: &Member) {
     let Some(Identity { session, .. }) = member.client.identity() else { return };
     let record = PlaceRecord {
         seen: member.seen(),
@@ -145,29 +145,29 @@ pub fn put_place(shelf: &dyn Shelf, channel: &Channel, member: &Member) {
         of: number(channel),
     };
     let about = About::Place { channel: channel.name().to_string() };
-    shelf.put(Table::Sessions, &key(session, &about), encode(&record));
+    store.put(Table::Sessions, &key(session, &about), encode(&record));
 }
 
 /// A session is subscribed to this channel no more.
-pub fn remove_place(shelf: &dyn Shelf, session: Uuid, channel: &str) {
+pub fn remove_place(store: &Store, session: Uuid, channel: &str) {
     let about = About::Place { channel: channel.to_owned() };
-    shelf.remove(Table::Sessions, &key(session, &about));
+    store.remove(Table::Sessions, &key(session, &about));
 }
 
 /// Notes how a session is told things.
-pub fn put_callback(shelf: &dyn Shelf, session: Uuid, record: &CallbackRecord) {
-    shelf.put(Table::Sessions, &key(session, &About::Callback), encode(record));
+pub fn put_callback(store: &Store, session: Uuid, record: &CallbackRecord) {
+    store.put(Table::Sessions, &key(session, &About::Callback), encode(record));
 }
 
 /// A session is not called any more.
-pub fn remove_callback(shelf: &dyn Shelf, session: Uuid) {
-    shelf.remove(Table::Sessions, &key(session, &About::Callback));
+pub fn remove_callback(store: &Store, session: Uuid) {
+    store.remove(Table::Sessions, &key(session, &About::Callback));
 }
 
 /// Notes what was answered to a key.
-pub fn put_answer(shelf: &dyn Shelf, session: Uuid, key: &Key, by: &Channel, answer: Answer) {
+pub fn put_answer(store: &Store, session: Uuid, key: &Key, by: &Channel, answer: Answer) {
     let record = AnswerRecord { seq: answer.seq, to: answer.to, of: number(by) };
-    shelf.put(Table::Sessions, &self::key(session, &about_answer(key)), encode(&record));
+    store.put(Table::Sessions, &self::key(session, &about_answer(key)), encode(&record));
 }
 
 /// The number of no channel: of which one a record is that has none.
@@ -179,14 +179,14 @@ fn decode_numbered<T: DeserializeOwned>(row: &[u8]) -> Result<T, Unreadable> {
     decode(row).or_else(|e| decode(&[row, &[0]].concat()).map_err(|_| e))
 }
 
-/// Where there is a shelf, the store knows every channel.
+/// Where there is a store, the store knows every channel.
 fn number(channel: &Channel) -> ChannelId {
     channel.id().unwrap_or(UNKNOWN)
 }
 
 /// Forgets what was answered to a key.
-pub fn remove_answer(shelf: &dyn Shelf, session: Uuid, of: &Key) {
-    shelf.remove(Table::Sessions, &key(session, &about_answer(of)));
+pub fn remove_answer(store: &Store, session: Uuid, of: &Key) {
+    store.remove(Table::Sessions, &key(session, &about_answer(of)));
 }
 
 fn about_answer(of: &Key) -> About {
@@ -196,24 +196,24 @@ fn about_answer(of: &Key) -> About {
 }
 
 /// A session is over, and has left its channels.
-pub fn remove_session(shelf: &dyn Shelf, session: Uuid, keys: Option<&Keys>) {
-    shelf.remove(Table::Sessions, &key(session, &About::Session));
+pub fn remove_session(store: &Store, session: Uuid, keys: Option<&Keys>) {
+    store.remove(Table::Sessions, &key(session, &About::Session));
     for of in keys.into_iter().flat_map(Keys::iter) {
-        remove_answer(shelf, session, of);
+        remove_answer(store, session, of);
     }
 }
 
-/// All sessions on the shelf.
+/// All sessions on the store.
 ///
 /// # Errors
 /// What was in the way, in words, or that a record is damaged.
-pub fn all(shelf: &dyn Shelf) -> Result<Vec<Remembered>, String> {
+pub fn all(store: &Store) -> Result<Vec<Remembered>, String> {
     let mut sessions: BTreeMap<Uuid, Vec<(About, Vec<u8>)>> = BTreeMap::new();
-    for (key, record) in shelf.all(Table::Sessions)? {
+    for (key, record) in store.all(Table::Sessions)? {
         let (session, about) = split(&key).ok_or("a session's key is unreadable")?;
         sessions.entry(session).or_default().push((about, record));
     }
-    let remembered = sessions.into_iter().map(|(session, rows)| one(shelf, session, rows));
+    let remembered = sessions.into_iter().map(|(session, rows)| one(store, session, rows));
     remembered.filter_map(Result::transpose).collect()
 }
 
@@ -224,7 +224,7 @@ fn split(key: &[u8]) -> Option<(Uuid, About)> {
 
 /// A session from its rows; `None` for rows that an ended one has left.
 fn one(
-    shelf: &dyn Shelf,
+    store: &Store,
     session: Uuid,
     rows: Vec<(About, Vec<u8>)>,
 ) -> Result<Option<Remembered>, String> {
@@ -247,7 +247,7 @@ fn one(
     }
     let Some(record) = record else {
         for key in &keys {
-            shelf.remove(Table::Sessions, key);
+            store.remove(Table::Sessions, key);
         }
         return Ok(None);
     };

@@ -12,7 +12,7 @@ use super::sessions::{Identity, Kind, Parked, Place};
 use crate::log::{ClientId, Departure};
 use crate::moment::millis;
 use crate::request::OnClose;
-use crate::store::{ChannelId, OpenError, RosterRecord, Shelf};
+use crate::store::{ChannelId, OpenError, RosterRecord};
 use crate::sync::lock;
 use ecow::EcoString;
 use std::collections::{BTreeMap, HashMap};
@@ -30,56 +30,52 @@ struct Returning {
 }
 
 impl Broker {
-    pub(super) fn records(&self) -> Option<&dyn Shelf> {
-        self.store().map(|store| store as &dyn Shelf)
-    }
-
     /// Notes a client's session, with its current channel, for a restart.
     pub fn remember_session(&self, client: &Client, current: Option<&EcoString>) {
-        if let Some(records) = self.records() {
-            remembered::put_session(records, client, current);
+        if let Some(store) = self.store() {
+            remembered::put_session(store, client, current);
         }
     }
 
     /// Notes a channel that a session is subscribed to, and how far it is there.
     pub fn remember_place(&self, channel: &Channel, member: &Member) {
-        if let Some(records) = self.records() {
-            remembered::put_place(records, channel, member);
+        if let Some(store) = self.store() {
+            remembered::put_place(store, channel, member);
         }
     }
 
     /// A session is subscribed to this channel no more.
     pub fn forget_place(&self, client: &Client, channel: &str) {
-        if let (Some(records), Some(identity)) = (self.records(), client.identity()) {
-            remembered::remove_place(records, identity.session, channel);
+        if let (Some(store), Some(identity)) = (self.store(), client.identity()) {
+            remembered::remove_place(store, identity.session, channel);
         }
     }
 
     /// Notes what was answered to a key by its channel.
     pub fn remember_answer(&self, client: &Client, key: &Key, by: &Channel, answer: Answer) {
-        if let (Some(records), Some(identity)) = (self.records(), client.identity()) {
-            remembered::put_answer(records, identity.session, key, by, answer);
+        if let (Some(store), Some(identity)) = (self.store(), client.identity()) {
+            remembered::put_answer(store, identity.session, key, by, answer);
         }
     }
 
     /// Forgets what was answered to a key.
     pub fn forget_answer(&self, client: &Client, key: &Key) {
-        if let (Some(records), Some(identity)) = (self.records(), client.identity()) {
-            remembered::remove_answer(records, identity.session, key);
+        if let (Some(store), Some(identity)) = (self.store(), client.identity()) {
+            remembered::remove_answer(store, identity.session, key);
         }
     }
 
     /// Notes how a member without a connection is told things.
     pub fn remember_callback(&self, client: &Client, record: &CallbackRecord) {
-        if let (Some(records), Some(identity)) = (self.records(), client.identity()) {
-            remembered::put_callback(records, identity.session, record);
+        if let (Some(store), Some(identity)) = (self.store(), client.identity()) {
+            remembered::put_callback(store, identity.session, record);
         }
     }
 
     /// The member with this session is not called any more.
     pub fn forget_callback(&self, session: Uuid) {
-        if let Some(records) = self.records() {
-            remembered::remove_callback(records, session);
+        if let Some(store) = self.store() {
+            remembered::remove_callback(store, session);
         }
     }
 
@@ -89,8 +85,8 @@ impl Broker {
     /// # Errors
     /// What cannot be read, in words.
     pub fn callbacks_of_before(&self) -> Result<Vec<(Identity, CallbackRecord)>, String> {
-        let Some(records) = self.records() else { return Ok(Vec::new()) };
-        let called = remembered::all(records)?.into_iter().filter_map(|remembered| {
+        let Some(store) = self.store() else { return Ok(Vec::new()) };
+        let called = remembered::all(store)?.into_iter().filter_map(|remembered| {
             let Remembered { session, record, callback, .. } = remembered;
             let secret = Uuid::from_bytes(record.secret);
             Some((Identity { session, secret, asked: record.asked }, callback?))
@@ -100,8 +96,8 @@ impl Broker {
 
     /// A client's session is over.
     pub(super) fn forget_session(&self, client: &Client, keys: Option<&Keys>) {
-        let (Some(records), Some(identity)) = (self.records(), client.identity()) else { return };
-        remembered::remove_session(records, identity.session, keys);
+        let (Some(store), Some(identity)) = (self.store(), client.identity()) else { return };
+        remembered::remove_session(store, identity.session, keys);
     }
 
     /// That the store holds something that cannot be read.
@@ -124,10 +120,10 @@ impl Broker {
     /// # Errors
     /// What cannot be read, in words.
     pub(super) fn recover_clients(&self) -> Result<(), String> {
-        let Some(records) = self.records() else { return Ok(()) };
+        let Some(store) = self.store() else { return Ok(()) };
         let (now_ms, promised_ms) = (self.now_ms(), self.promised_ms()?);
         let mut clients = HashMap::new();
-        for remembered in remembered::all(records)? {
+        for remembered in remembered::all(store)? {
             let id = remembered.record.client;
             clients.insert(id, self.returning(remembered, now_ms));
         }
@@ -157,8 +153,8 @@ impl Broker {
         let Remembered { session, record, mut places, answers, callback: _ } = remembered;
         places.retain(|name, place| {
             let is_here = self.channel_of_before(name, place.of).is_some();
-            if !is_here && let Some(records) = self.records() {
-                remembered::remove_place(records, session, name);
+            if !is_here && let Some(store) = self.store() {
+                remembered::remove_place(store, session, name);
             }
             is_here
         });
@@ -177,8 +173,8 @@ impl Broker {
             // One whose entry did not get to the disk was not answered.
             if let Some(by) = found.filter(|by| by.last_seq() >= answer.seq) {
                 keys.put(key, &by, answer);
-            } else if let Some(records) = self.records() {
-                remembered::remove_answer(records, session, &key);
+            } else if let Some(store) = self.store() {
+                remembered::remove_answer(store, session, &key);
             }
         }
         let current =
@@ -298,7 +294,7 @@ mod tests {
         let client = broker.enter("127.0.0.1:1".parse().unwrap(), "text");
         assert!(broker.begin_session(&client, None, None));
         broker.subscribe(&client, "ops", Start::Now, Role::Member, true, 0).unwrap();
-        let known = remembered::all(broker.records().unwrap()).unwrap();
+        let known = remembered::all(broker.store().unwrap()).unwrap();
         let known: Vec<_> = known.into_iter().map(|known| (known.session, known.record)).collect();
         let session = client.identity().unwrap().session;
         assert!(matches!(&known[..], [(of, record)] if *of == session

@@ -1,5 +1,5 @@
 //! Number sequences that are kept for their clients: by client id, for a while
-//! after they were made, on the shelf if there is one.
+//! after they were made, in the store if there is one.
 
 use super::Broker;
 use super::clock::Timer;
@@ -69,7 +69,7 @@ pub enum Refused {
     Full,
 }
 
-/// What the shelf has of a sequence, by client id.
+/// What the store has of a sequence, by client id.
 #[derive(Debug, Serialize, Deserialize)]
 struct SequenceRecord {
     count: u16,
@@ -113,7 +113,7 @@ impl Sequences {
     }
 
     /// Keeps what `make` gives, which is called under the lock, so that what it
-    /// puts on the shelf is what is kept.
+    /// puts into the store is what is kept.
     fn insert(
         &self,
         id: Uuid,
@@ -173,8 +173,8 @@ impl Broker {
         let kept = self.sequences.insert(id, count, self.config.numseq_clients, || {
             let until_unix_ms = unix_ms().saturating_add_unsigned(retention_ms);
             let record = SequenceRecord { count, batch, seed, until_unix_ms };
-            if let Some(records) = self.records() {
-                records.put(Table::Sequences, id.as_bytes(), encode(&record));
+            if let Some(store) = self.store() {
+                store.put(Table::Sequences, id.as_bytes(), encode(&record));
             }
             record.kept(until_ms, self.store().map(Store::sync))
         })?;
@@ -203,8 +203,8 @@ impl Broker {
     }
 
     fn unshelve(&self, id: Uuid) {
-        if let Some(records) = self.records() {
-            records.remove(Table::Sequences, id.as_bytes());
+        if let Some(store) = self.store() {
+            store.remove(Table::Sequences, id.as_bytes());
         }
     }
 
@@ -213,10 +213,10 @@ impl Broker {
     /// # Errors
     /// What cannot be read, in words.
     pub(super) fn recover_sequences(&self) -> Result<(), String> {
-        let Some(records) = self.records() else { return Ok(()) };
+        let Some(store) = self.store() else { return Ok(()) };
         let (now_ms, now_unix_ms) = (self.now_ms(), unix_ms());
         let retention_ms = millis(self.config.numseq_retention);
-        for (key, row) in records.all(Table::Sequences)? {
+        for (key, row) in store.all(Table::Sequences)? {
             let id = Uuid::from_slice(&key).map_err(|_| "a sequence's key is unreadable")?;
             let record: SequenceRecord = decode(&row)
                 .map_err(|e| format!("the record of sequence {id} is unreadable: {e}"))?;
@@ -316,6 +316,6 @@ mod tests {
         assert_eq!((kept.numbers(), kept.batch), (&numbers[..], 5));
         assert!(kept.until_ms <= after.now_ms() + 3_600_000);
         after.tick(kept.until_ms);
-        assert!(after.records().unwrap().all(Table::Sequences).unwrap().is_empty());
+        assert!(after.store().unwrap().all(Table::Sequences).unwrap().is_empty());
     }
 }

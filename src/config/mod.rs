@@ -23,9 +23,8 @@ use ipnet::IpNet;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use layers::{ConfigError, Halt, Loaded, Origin, load};
+pub use layers::{ConfigError, Halt, load};
 pub use log_format::LogFormat;
-pub use settings::Setting;
 pub use table::SETTINGS;
 pub use update::Update;
 pub use value::{TIME, time};

@@ -45,7 +45,7 @@ mod tests {
     use std::ffi::OsString;
     use std::fs;
 
-    use super::super::{Loaded, load};
+    use super::super::{layers::Loaded, load};
 
     fn loaded(arguments: &[&str]) -> Loaded {
         load(arguments.iter().map(OsString::from), [("BROKER_X_Y_Z".into(), "1".into())]).unwrap()

@@ -11,7 +11,7 @@ mod numbers;
 mod size;
 
 pub use given::Given;
-pub use job::{Desk, Job, Parameter, Registered, Say, TASK_BYTES_MAX};
+pub use job::{Desk, Job, Parameter, Registered, Say};
 
 use crate::request::{Usage, VERBS};
 

@@ -89,11 +89,6 @@ impl Inbox {
         }
     }
 
-    /// What comes next.
-    pub fn front(&self) -> Option<&Event> {
-        self.events.front()
-    }
-
     /// Takes what comes next.
     pub fn take(&mut self) -> Option<Event> {
         let event = self.events.pop_front()?;

@@ -12,7 +12,7 @@ mod inbox;
 mod registry;
 mod token;
 
-pub use given::{Answered, Given};
+pub use given::Given;
 pub use inbox::{Event, Inbox, Wants};
 pub use registry::{Absent, Entry, Residents};
 pub use token::Token;

@@ -77,11 +77,6 @@ impl Lookup {
         }
     }
 
-    /// The channel.
-    pub fn channel(&self) -> &Arc<Channel> {
-        &self.channel
-    }
-
     /// How many more messages are wanted.
     fn left(&self) -> usize {
         match self.wanted {

@@ -37,10 +37,10 @@ mod layout;
 mod panics;
 mod queue;
 mod record;
+mod records;
 mod recover;
 mod retention;
 mod room;
-mod shelf;
 mod ticket;
 
 pub use fetch::{Fetch, Fetched, RankAt};
@@ -50,7 +50,6 @@ pub use record::{
     Unreadable, decode, encode,
 };
 pub use recover::{Recovered, RecoveredChannel};
-pub use shelf::{KeyedRecord, MemoryShelf, Shelf};
 pub use ticket::{Outcome, Ticket, Waiter};
 
 use crate::figures::Durations;
@@ -365,24 +364,6 @@ impl Store {
         self.shared.closed.store(true, Ordering::SeqCst);
         self.reader.stop();
         sync::write(&self.shared.disk).take();
-    }
-}
-
-impl Shelf for Store {
-    fn put(&self, table: Table, key: &[u8], record: Vec<u8>) {
-        let op = Op::Put { table, key: key.to_vec(), value: record };
-        self.shared.queue.add(None, Some(op), false);
-    }
-
-    fn remove(&self, table: Table, key: &[u8]) {
-        self.shared.queue.add(None, Some(Op::Remove { table, key: key.to_vec() }), false);
-    }
-
-    fn all(&self, table: Table) -> Result<Vec<KeyedRecord>, String> {
-        self.sync().wait().map_err(|reason| reason.to_string())?;
-        let disk = sync::read(&self.shared.disk);
-        let disk = disk.as_ref().ok_or("the store is closed")?;
-        disk.all(table).map(|row| row.map(|(k, v)| (k, v.to_vec()))).collect()
     }
 }
 

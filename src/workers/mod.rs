@@ -28,7 +28,7 @@ pub mod worker;
 #[cfg(test)]
 mod tests;
 
-pub use pool::{CLIENT_JOBS_MAX, Limits, Pool};
+pub use pool::{Limits, Pool};
 pub use process::Program;
-pub use queue::{ClientId, JobId};
+pub use queue::JobId;
 pub use table::{Audience, Owner, Shown, Submission};

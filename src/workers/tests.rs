@@ -241,17 +241,17 @@ fn a_client_that_takes_no_news_has_its_job_ended() {
 
 #[test]
 fn the_queue_has_a_bound_and_so_has_each_client() {
-    let scene = Scene::with("exec sleep 60", super::CLIENT_JOBS_MAX, DEADLINE);
+    let scene = Scene::with("exec sleep 60", super::pool::CLIENT_JOBS_MAX, DEADLINE);
     let first = scene.submit();
     // Until it is with the worker, it waits.
     scene.wait_for_starts(1);
-    for _ in 1..super::CLIENT_JOBS_MAX {
+    for _ in 1..super::pool::CLIENT_JOBS_MAX {
         scene.submit();
     }
     assert_eq!(scene.try_submit(1, true), Err(Code::Busy), "a client's own bound");
     scene.try_submit(2, true).unwrap();
     assert_eq!(scene.try_submit(3, true), Err(Code::Busy), "that of all");
-    assert_eq!(scene.pool.list(1).len(), super::CLIENT_JOBS_MAX);
+    assert_eq!(scene.pool.list(1).len(), super::pool::CLIENT_JOBS_MAX);
     assert_eq!(scene.pool.cancel(Owner::Client(1), first + 1), Ok(()));
     scene.try_submit(3, true).unwrap();
 }

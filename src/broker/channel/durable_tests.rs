@@ -7,9 +7,7 @@ use crate::broker::sessions::Identity;
 use crate::log::Departure;
 use crate::payload::Payload;
 use crate::request::{Settings, Start};
-use crate::store::{
-    ChannelId, Extent, Fetch, Handover, Options, Shelf, Source, Store, Table, Ticket,
-};
+use crate::store::{ChannelId, Extent, Fetch, Handover, Options, Source, Store, Table, Ticket};
 use crate::sync::lock;
 use crate::wire::text::TextEncoder;
 use std::path::Path;

@@ -84,19 +84,9 @@ impl Memory {
         self.name.as_deref()
     }
 
-    /// The current channel.
-    pub fn current(&self) -> Option<&str> {
-        self.current.as_deref()
-    }
-
     /// Its place in a channel.
     pub fn place(&self, channel: &str) -> Option<&Place> {
         self.places.get(channel)
-    }
-
-    /// The channels it is subscribed to.
-    pub fn channels(&self) -> impl Iterator<Item = &str> {
-        self.places.keys().map(String::as_str)
     }
 
     /// Takes notice of a reply to this request.
@@ -315,11 +305,6 @@ impl Memory {
 pub fn quote(word: &str) -> String {
     // It fails for NUL only, which no line of the protocol holds.
     shlex::try_quote(word).map_or_else(|_| String::new(), std::borrow::Cow::into_owned)
-}
-
-/// Whether a request leaves the broker.
-pub fn is_quit(line: &str) -> bool {
-    verb_of(line) == "quit"
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ mod answer;
 mod message;
 
 pub use answer::{Answer, Heard};
-pub use message::{Malformed, Message};
+pub use message::Message;
 
 /// Bytes of a client's message at most, without its `;`. The longest that means
 /// anything, an INIT with a UUID in its longest form, has half of that.

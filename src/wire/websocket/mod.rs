@@ -13,6 +13,5 @@ mod close;
 mod decode;
 mod encode;
 
-pub use close::close;
 pub use decode::{Decoder, End};
 pub use encode::{form, frame, lines};

@@ -1,0 +1,33 @@
+//! Records that somebody puts and takes away by key.
+
+use super::queue::Op;
+use super::{Store, Table};
+use crate::sync;
+
+/// A key and its record.
+pub type KeyedRecord = (Vec<u8>, Vec<u8>);
+
+/// What is put is on disk soon; who must know for certain has [`Store::sync`].
+impl Store {
+    /// Puts a record in place of the one with this key, if there is one.
+    pub fn put(&self, table: Table, key: &[u8], record: Vec<u8>) {
+        let op = Op::Put { table, key: key.to_vec(), value: record };
+        self.shared.queue.add(None, Some(op), false);
+    }
+
+    /// Removes the record with this key, if there is one.
+    pub fn remove(&self, table: Table, key: &[u8]) {
+        self.shared.queue.add(None, Some(Op::Remove { table, key: key.to_vec() }), false);
+    }
+
+    /// All keys with their records, in the order of the keys.
+    ///
+    /// # Errors
+    /// What was in the way, in words.
+    pub fn all(&self, table: Table) -> Result<Vec<KeyedRecord>, String> {
+        self.sync().wait().map_err(|reason| reason.to_string())?;
+        let disk = sync::read(&self.shared.disk);
+        let disk = disk.as_ref().ok_or("the store is closed")?;
+        disk.all(table).map(|row| row.map(|(k, v)| (k, v.to_vec()))).collect()
+    }
+}
