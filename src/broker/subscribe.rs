@@ -52,6 +52,22 @@ impl Broker {
         self.registry.create(name, settings, introduce).map(drop)
     }
 
+    /// Makes a channel if there is none of this name.
+    ///
+    /// # Errors
+    /// As [`Broker::create`], but for [`Code::Exists`].
+    pub fn create_if_missing(
+        &self,
+        name: &str,
+        settings: Settings,
+        now_ms: u64,
+    ) -> Result<(), Fault> {
+        match self.create(name, settings, now_ms) {
+            Err(fault) if fault.code == Code::Exists => Ok(()),
+            done => done,
+        }
+    }
+
     /// Makes a channel if a client observes a pattern that matches its name: a
     /// message to it has somebody who gets it then. Whether there is one now.
     ///
@@ -63,10 +79,7 @@ impl Broker {
         if !observers.iter().any(|client| lock(&client.subscriptions).matches(name)) {
             return Ok(false);
         }
-        match self.create(name, Settings::default(), now_ms) {
-            Err(fault) if fault.code == Code::Exists => Ok(true),
-            done => done.map(|()| true),
-        }
+        self.create_if_missing(name, Settings::default(), now_ms).map(|()| true)
     }
 
     /// How many different patterns are observed.

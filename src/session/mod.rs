@@ -156,7 +156,11 @@ impl Session {
                 return self.history(&channel, start, viewer, now_ms);
             }
             Request::Create { channel, settings, if_missing } => {
-                self.create(&channel, settings, if_missing, now_ms)?;
+                if if_missing {
+                    self.broker.create_if_missing(&channel, settings, now_ms)?;
+                } else {
+                    self.broker.create(&channel, settings, now_ms)?;
+                }
                 Line::new("create").at("channel", channel).into()
             }
             Request::Drop { channel } => self.drop_channel(&channel, view)?,

@@ -22,19 +22,6 @@ impl Session {
         self.handle_in(None, request, now_ms)
     }
 
-    pub(super) fn create(
-        &self,
-        name: &str,
-        settings: Settings,
-        if_missing: bool,
-        now_ms: u64,
-    ) -> Result<(), Fault> {
-        match self.broker.create(name, settings, now_ms) {
-            Err(fault) if if_missing && fault.code == Code::Exists => Ok(()),
-            created => created,
-        }
-    }
-
     pub(super) fn drop_channel(&mut self, name: &str, view: Option<u64>) -> Result<Reply, Fault> {
         let dropped = self.broker.drop_channel(&self.client, name, view)?;
         self.hold(&dropped, 1);
@@ -51,7 +38,7 @@ impl Session {
         now_ms: u64,
     ) -> Result<Reply, Fault> {
         if create {
-            self.create(name, Settings::default(), true, now_ms)?;
+            self.broker.create_if_missing(name, Settings::default(), now_ms)?;
         }
         let role = if observe { Role::Observer } else { Role::Member };
         let done = self.broker.subscribe(&self.client, name, start, role, echo, now_ms)?;

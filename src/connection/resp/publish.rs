@@ -167,10 +167,7 @@ impl Turn<'_> {
         if broker.channel(channel).is_ok() {
             return Ok(());
         }
-        match broker.create(channel, settings, self.now_ms) {
-            Err(fault) if fault.code == Code::Exists => Ok(()),
-            done => done,
-        }
+        broker.create_if_missing(channel, settings, self.now_ms)
     }
 }
 
