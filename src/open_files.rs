@@ -2,9 +2,10 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// What the broker needs besides its clients: the standard streams, the
-/// listener, the reactor, and some to spare for files.
-const RESERVE: u64 = 32;
+/// What is not for connections to take, as long as it is no more than half of
+/// what is allowed: the store keeps up to 128 tables open and has to open more to
+/// go on at all, every worker takes three, every call-back one.
+const RESERVE: u64 = 256;
 
 /// Raises the soft limit on open files to the hard limit, as far as the system
 /// lets it, and returns the limit in force; `None` is no limit.
@@ -22,14 +23,25 @@ pub fn raise() -> Option<u64> {
     getrlimit(Resource::Nofile).current
 }
 
+/// How many connections there may be under this limit.
+pub fn places(limit: Option<u64>) -> usize {
+    let places = limit.map_or(u64::MAX, |limit| limit - RESERVE.min(limit / 2));
+    usize::try_from(places).unwrap_or(usize::MAX)
+}
+
+/// How many connections there may be under the limit in force.
+pub fn places_now() -> usize {
+    places(getrlimit(Resource::Nofile).current)
+}
+
 /// The fields of an event that says what to do, if the limit does not allow
 /// `max_clients`.
 pub fn shortage(limit: Option<u64>, max_clients: usize) -> Option<String> {
-    let limit = limit?;
-    let needed = u64::try_from(max_clients).unwrap_or(u64::MAX).saturating_add(RESERVE);
-    (limit < needed).then(|| {
+    let places = places(limit);
+    let open = limit?;
+    (places < max_clients).then(|| {
         format!(
-            "open={limit} needed={needed} max-clients={max_clients} advice=\"raise the hard limit \
+            "open={open} clients={places} max-clients={max_clients} advice=\"raise the hard limit \
              (`ulimit -Hn`, systemd `LimitNOFILE=`, docker `--ulimit nofile=`) or lower --max-clients\""
         )
     })
@@ -48,11 +60,18 @@ mod tests {
 
     #[test]
     fn a_shortage_is_told_one_past_the_edge() {
-        assert_eq!(shortage(Some(132), 100), None);
-        let told = shortage(Some(131), 100).unwrap();
-        assert!(told.starts_with("open=131 needed=132 max-clients=100 advice="), "{told}");
+        assert_eq!(shortage(Some(1_024), 768), None);
+        let told = shortage(Some(1_023), 768).unwrap();
+        assert!(told.starts_with("open=1023 clients=767 max-clients=768 advice="), "{told}");
         assert!(!told.contains('\n'));
         assert_eq!(shortage(None, usize::MAX), None);
         assert!(shortage(Some(u64::MAX - 1), usize::MAX).is_some());
+    }
+
+    #[test]
+    fn connections_leave_half_of_a_low_limit_to_the_rest() {
+        let places_of = |limit| places(Some(limit));
+        assert_eq!([0, 1, 64, 511, 512, 513].map(places_of), [0, 1, 32, 256, 256, 257]);
+        assert_eq!(places(None), usize::MAX);
     }
 }

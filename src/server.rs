@@ -4,6 +4,7 @@ use crate::broker::Broker;
 use crate::config::Config;
 use crate::connection;
 use crate::http::Http;
+use crate::open_files;
 use crate::runtime::{self, TcpListener, TcpStream};
 use crate::store::OpenError;
 use crate::wire::text::TextEncoder;
@@ -136,9 +137,9 @@ impl Server {
         let clock = std::thread::Builder::new().name("clock".into());
         clock.spawn(move || Broker::run_clock(&weak, on_tick))?;
         let connections = Arc::<AtomicUsize>::default();
-        let http = Http::new(broker.clone());
-        let accept = |listener| accept(listener, broker.clone(), http.clone(), connections.clone());
-        let accepting = listeners.into_iter().map(|l| runtime::spawn(accept(l))).collect();
+        let door = Arc::new(Door::new(broker.clone(), connections.clone()));
+        let listeners = listeners.into_iter();
+        let accepting = listeners.map(|l| runtime::spawn(door.clone().stay_open(l))).collect();
         Ok(Server { addr, broker, connections, accepting })
     }
 
@@ -201,36 +202,72 @@ fn bind(addr: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::new(socket.into())
 }
 
-/// Takes connections for ever. Nothing that goes wrong with one of them, and no
-/// shortage of descriptors, ends it.
-async fn accept(
-    listener: TcpListener,
+/// Where connections come in.
+struct Door {
     broker: Arc<Broker>,
     http: Arc<Http>,
     connections: Arc<AtomicUsize>,
-) {
-    let refusing = Arc::<AtomicUsize>::default();
-    let mut pause = PAUSE_MIN;
-    let mut in_a_row = 0;
-    loop {
-        match listener.accept().await {
-            Ok((stream, addr)) => {
-                pause = PAUSE_MIN;
-                welcome(stream, addr, (&broker, &http), &connections, &refusing);
-                in_a_row = (in_a_row + 1) % ACCEPTS;
-                if in_a_row == 0 {
-                    runtime::yield_now().await;
+    /// How many of them the open files that are allowed leave room for.
+    places: usize,
+    /// Those that are told that there is no place for them.
+    refusing: Arc<AtomicUsize>,
+    refusing_max: usize,
+}
+
+impl Door {
+    fn new(broker: Arc<Broker>, connections: Arc<AtomicUsize>) -> Door {
+        let (http, refusing) = (Http::new(broker.clone()), Arc::default());
+        let places = open_files::places_now();
+        // With few files these, too, leave some of what is not for connections.
+        let refusing_max = REFUSING_MAX.min(places / 4);
+        Door { broker, http, connections, places, refusing, refusing_max }
+    }
+
+    /// Takes connections for ever. Nothing that goes wrong with one of them, and no
+    /// shortage of descriptors, ends it.
+    async fn stay_open(self: Arc<Self>, listener: TcpListener) {
+        let mut pause = PAUSE_MIN;
+        let mut in_a_row = 0;
+        loop {
+            match listener.accept().await {
+                Ok((stream, addr)) => {
+                    pause = PAUSE_MIN;
+                    self.welcome(stream, addr);
+                    in_a_row = (in_a_row + 1) % ACCEPTS;
+                    if in_a_row == 0 {
+                        runtime::yield_now().await;
+                    }
+                }
+                Err(e) if is_about_one_connection(&e) => {}
+                Err(e) => {
+                    log::error!(
+                        "event=accept-failed error={:?} advice=\"raise the limit of open files, or lower --max-clients\"",
+                        e.to_string()
+                    );
+                    runtime::sleep(pause).await;
+                    pause = (pause * 2).min(PAUSE_MAX);
                 }
             }
-            Err(e) if is_about_one_connection(&e) => {}
-            Err(e) => {
-                log::error!(
-                    "event=accept-failed error={:?} advice=\"raise the limit of open files, or lower --max-clients\"",
-                    e.to_string()
-                );
-                runtime::sleep(pause).await;
-                pause = (pause * 2).min(PAUSE_MAX);
-            }
+        }
+    }
+
+    fn welcome(&self, stream: TcpStream, addr: SocketAddr) {
+        let Door { broker, http, .. } = self;
+        let places = broker.current().max_clients.min(self.places);
+        if let Some(place) = Place::take(&self.connections, places) {
+            broker.stats.connections.add(1);
+            // No `async` block, which would keep room for what it awaits twice over.
+            let serving = connection::serve(broker.clone(), http.clone(), stream, addr);
+            runtime::spawn(serving.map(|()| drop(place)));
+            return;
+        }
+        broker.stats.refused.add(1);
+        log::info!("event=refused addr={addr} reason=full");
+        if let Some(place) = Place::take(&self.refusing, self.refusing_max) {
+            runtime::spawn(async move {
+                connection::refuse(stream).await;
+                drop(place);
+            });
         }
     }
 }
@@ -243,30 +280,6 @@ fn is_about_one_connection(error: &io::Error) -> bool {
             | io::ErrorKind::ConnectionReset
             | io::ErrorKind::Interrupted
     )
-}
-
-fn welcome(
-    stream: TcpStream,
-    addr: SocketAddr,
-    (broker, http): (&Arc<Broker>, &Arc<Http>),
-    connections: &Arc<AtomicUsize>,
-    refusing: &Arc<AtomicUsize>,
-) {
-    if let Some(place) = Place::take(connections, broker.current().max_clients) {
-        broker.stats.connections.add(1);
-        // No `async` block, which would keep room for what it awaits twice over.
-        let serving = connection::serve(broker.clone(), http.clone(), stream, addr);
-        runtime::spawn(serving.map(|()| drop(place)));
-        return;
-    }
-    broker.stats.refused.add(1);
-    log::info!("event=refused addr={addr} reason=full");
-    if let Some(place) = Place::take(refusing, REFUSING_MAX) {
-        runtime::spawn(async move {
-            connection::refuse(stream).await;
-            drop(place);
-        });
-    }
 }
 
 /// One of a bounded number of places; dropping it gives it back.

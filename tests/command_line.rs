@@ -121,7 +121,7 @@ fn too_few_files_for_the_clients_is_one_line_in_the_log() {
     let (time, event) = line.split_once(' ').unwrap();
     assert!(time.len() == "2026-01-01T00:00:00.000Z".len() && time.ends_with('Z'), "{time}");
     assert!(
-        event.starts_with("WARN  event=few-files open=128 needed=129 max-clients=97 advice="),
+        event.starts_with("WARN  event=few-files open=128 clients=64 max-clients=97 advice="),
         "{event}"
     );
     assert!(!log.contains('\u{1b}'), "coloured though it is no terminal: {log}");

@@ -4,6 +4,7 @@ mod support;
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
+use std::process::Command;
 use std::time::Duration;
 use support::{Broker, Child, Client, DEADLINE};
 
@@ -172,14 +173,17 @@ fn an_address_of_another_machine_is_named() {
     does_not_start(&["192.0.2.1", "0"], &["192.0.2.1"]);
 }
 
-/// When descriptors run out, members go on working, and when some leave,
-/// accepting goes on.
+/// When descriptors run out, whatever for, members go on working, and when some
+/// are given back, accepting goes on.
 #[test]
 fn a_shortage_of_descriptors_passes() {
-    let mut broker = Broker::of(Child::with_files(64));
+    let mut broker = Broker::of(Child::with_files(256, &[]));
     let [mut alice, mut bob] = broker.team("ops", ["alice", "bob"]);
+    let pid = broker.child().id().to_string();
+    let status = Command::new("prlimit").args(["--pid", &pid, "--nofile=40:"]).status();
+    assert!(status.expect("prlimit is there").success());
     // The kernel takes all of them; the broker runs out in the midst of them.
-    let mut crowd: Vec<Client> = (0..80).map(|_| broker.connect("crowd")).collect();
+    let mut crowd: Vec<Client> = (0..40).map(|_| broker.connect("crowd")).collect();
     for client in &mut crowd {
         client.send("ping");
     }
@@ -203,4 +207,33 @@ fn a_shortage_of_descriptors_passes() {
     broker.child().signal("TERM");
     let complaint = broker.child().complaint();
     assert!(complaint.contains("event=accept-failed"), "there was no shortage: {complaint}");
+}
+
+/// However many come, they are told so, and the store has the files that it needs.
+#[test]
+fn a_crowd_leaves_descriptors_to_the_store() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = ["--data", folder.path().to_str().expect("a path in plain letters")];
+    let mut broker = Broker::of(Child::with_files(64, &options));
+    let mut alice = broker.connect("alice");
+    alice.ask("hello --name alice", "ok hello *");
+    alice.ask("create ops --durable", "ok create ops");
+    for round in 0..10 {
+        let crowd: Vec<Client> = (0..100).map(|_| broker.connect("crowd")).collect();
+        for _ in 0..10 {
+            alice.ask(&format!("pub ops {round} {}", "x".repeat(40_000)), "ok pub ops *");
+        }
+        drop(crowd);
+    }
+    let mut told = 0;
+    for mut client in (0..100).map(|_| broker.connect("crowd")).collect::<Vec<_>>() {
+        client.send("ping");
+        told += usize::from(client.line().is_some_and(|line| line.starts_with("err full ")));
+    }
+    assert!(told > 0, "nobody was told that there is no place");
+    broker.child().signal("TERM");
+    let complaint = broker.child().complaint();
+    for event in ["accept-failed", "store-unavailable", "library"] {
+        assert!(!complaint.contains(&format!("event={event}")), "{complaint}");
+    }
 }

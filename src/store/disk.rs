@@ -224,7 +224,12 @@ impl<'a> Batch<'a> {
     pub fn commit(self) -> Result<(), Failure> {
         let database = &self.disk.database;
         self.rows.commit().map_err(|e| Failure::Write(e.to_string()))?;
-        database.persist(PersistMode::SyncAll).map_err(|e| Failure::Sync(e.to_string()))?;
+        database.persist(PersistMode::SyncAll).map_err(|e| match e {
+            // The engine has stopped for another reason, say that it could open no
+            // file to compact into, and has not tried: all of it is written again.
+            fjall::Error::Poisoned => Failure::Write(e.to_string()),
+            _ => Failure::Sync(e.to_string()),
+        })?;
         self.disk.commits.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }

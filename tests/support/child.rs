@@ -67,11 +67,11 @@ impl Child {
         child
     }
 
-    /// With this limit on its open files.
-    pub fn with_files(max: usize) -> Child {
-        let script = format!("ulimit -n {max} && exec \"$0\" 127.0.0.1 0");
+    /// With this limit on its open files, and these options.
+    pub fn with_files(max: usize, options: &[&str]) -> Child {
+        let script = format!("ulimit -n {max} && exec \"$0\" 127.0.0.1 0 \"$@\"");
         let mut command = Command::new("sh");
-        command.args(["-c", &script, env!("CARGO_BIN_EXE_broker")]);
+        command.args(["-c", &script, env!("CARGO_BIN_EXE_broker")]).args(options);
         let mut child = Child::spawn(command);
         child.listen();
         child
