@@ -167,10 +167,13 @@ impl State {
     /// A change of the roster is about to be appended.
     pub(super) fn note_change(&mut self, change: Change) {
         let Some(disk) = self.extra.disk_mut() else { return };
-        if !disk.durable && disk.handed.is_none() && disk.changes.len() > changes_few(&self.roster)
-        {
-            // While the store fails, they would pile up. The roster in whole says it all.
-            (disk.changes, disk.changes_written) = (Vec::new(), WHOLE_NEXT);
+        let handed = disk.handed.as_ref().map_or(0, |handed| handed.changes);
+        if !disk.durable && disk.changes.len() - handed > changes_few(&self.roster) {
+            // While nothing is written, they would pile up. The roster in whole says it all.
+            disk.changes.truncate(handed);
+            disk.changes_written = WHOLE_NEXT;
+            // Then one that is being written is not the last that has to be.
+            disk.handed.iter_mut().for_each(|handed| handed.whole_roster = false);
         }
         let seq = self.log.head() + 1;
         let newcomer = match change {

@@ -292,6 +292,30 @@ fn what_need_not_be_kept_goes() {
     store.close(vec![]);
 }
 
+/// A disk that is slow, or answers no more, does not fill the memory.
+#[test]
+fn of_each_row_one_state_waits() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _, fake) = filled(dir.path(), record("c"), 1);
+    store.put(Table::Sessions, b"gone", vec![1]);
+    store.sync().wait().unwrap();
+    let asked = lock(&fake.state).asked;
+    fake.shut(true);
+    dirty(&store, &fake);
+    while lock(&fake.state).asked == asked {
+        std::thread::yield_now();
+    }
+    for n in 0..100 {
+        store.put(Table::Sessions, b"here", vec![n]);
+        store.put(Table::Sessions, b"gone", vec![n]);
+        store.remove(Table::Sessions, b"gone");
+    }
+    assert_eq!(store.shared.queue.rows_waiting(), 2);
+    fake.shut(false);
+    assert_eq!(store.all(Table::Sessions), Ok(vec![(b"here".to_vec(), vec![99])]));
+    store.close(vec![]);
+}
+
 /// Nothing is written any more until a restart, so nothing waits for that.
 #[test]
 fn nothing_waits_for_a_store_that_is_broken() {
