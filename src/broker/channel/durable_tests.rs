@@ -84,7 +84,8 @@ impl Scene {
         let (tx, rx) = self::channel();
         let then = Box::new(move |fetched| tx.send(fetched).unwrap());
         let (channel, bytes_max) = (self.channel.id().unwrap(), usize::MAX);
-        self.store.fetch(Fetch { channel, from: 1, to: 100, bytes_max, rank: None, then });
+        let wanted = Box::new(|| true);
+        self.store.fetch(Fetch { channel, from: 1, to: 100, bytes_max, rank: None, wanted, then });
         rx.recv().unwrap().chunks.last().map_or(0, |(_, chunk)| chunk.last_seq())
     }
 }

@@ -145,7 +145,8 @@ fn filled(dir: &Path, record: ChannelRecord, entries: u64) -> (Store, ChannelId,
 fn fetch(store: &Store, channel: ChannelId, from: u64, to: u64, bytes_max: usize) -> Fetched {
     let (tx, rx) = mpsc::channel();
     let then = Box::new(move |fetched| tx.send(fetched).unwrap());
-    store.fetch(Fetch { channel, from, to, bytes_max, rank: None, then });
+    let wanted = Box::new(|| true);
+    store.fetch(Fetch { channel, from, to, bytes_max, rank: None, wanted, then });
     rx.recv().unwrap()
 }
 
@@ -242,7 +243,8 @@ fn ranks_are_found_backwards() {
         let tx = tx.clone();
         let rank = Some(RankAt { rank: 1, seq: 5, joined });
         let then = Box::new(move |fetched: Fetched| tx.send(fetched.rank.unwrap()).unwrap());
-        store.fetch(Fetch { channel: id, from, to: 5, bytes_max: 1, rank, then });
+        let wanted = Box::new(|| true);
+        store.fetch(Fetch { channel: id, from, to: 5, bytes_max: 1, rank, wanted, then });
     }
     let ranks: Vec<u32> = (0..4).map(|_| rx.recv().unwrap()).collect();
     // 1 now; 2 before the move to the bottom; 3 before the first one left.
