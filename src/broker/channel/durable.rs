@@ -326,8 +326,7 @@ impl Source for Channel {
 
     fn hand_over(&self, ticket: &Ticket) -> Handover {
         let mut state = self.lock();
-        let mut handover = Handover::default();
-        let end = state.log.end();
+        let (mut handover, end) = (Handover::default(), state.log.end());
         let Some(disk) = state.extra.disk() else { return handover };
         // What a later ticket is for waits for that one.
         let is_later = |later: &Ticket| disk.durable && later.number() > ticket.number();
@@ -347,10 +346,9 @@ impl Source for Channel {
         // that it is over may get to the disk later, or not at all.
         if disk.durable || !is_over {
             if disk.durable {
-                let chunks = (disk.visible().end_chunk..visible.end_chunk).filter_map(|number| {
-                    state.log.chunk(number).map(|chunk| (number, chunk.clone()))
-                });
-                handover.chunks = chunks.collect();
+                let numbers = disk.visible().end_chunk..visible.end_chunk;
+                let chunk = |number| Some((number, state.log.chunk(number)?.clone()));
+                handover.chunks = numbers.filter_map(chunk).collect();
             } else if end.last_seq + SEQS_RESERVED / 2 > disk.extent.last_seq {
                 handover.reserve = Some(end.last_seq + SEQS_RESERVED);
             }
@@ -381,8 +379,7 @@ impl Source for Channel {
             // Whatever failed before is on disk now; entries need not all be.
             disk.ticket = disk.ticket.take().filter(|ticket| ticket.outcome().is_none());
         }
-        let waiting = disk.visible.end_chunk..log.next_chunk();
-        let weights = waiting.filter_map(|number| log.chunk(number));
+        let weights = (disk.visible.end_chunk..log.next_chunk()).filter_map(|n| log.chunk(n));
         disk.waiting_bytes = weights.map(|chunk| chunk.weight()).sum();
         let is_relieved = disk.durable && disk.waiting_bytes <= self.rules().log_bytes / 2;
         if is_relieved && self.is_held_up() {
