@@ -215,7 +215,8 @@ fn channels(store: &Store, recovered: &Recovered) -> Option<BTreeMap<String, Fou
 fn fetch(store: &Store, channel_id: u64, from: u64, to: u64) -> Option<Fetched> {
     let (tx, rx) = channel();
     let then = Box::new(move |fetched| drop(tx.send(fetched)));
-    store.fetch(Fetch { channel: channel_id, from, to, bytes_max: 4096, rank: None, then });
+    let (channel, wanted) = (channel_id, Box::new(|| true));
+    store.fetch(Fetch { channel, from, to, bytes_max: 4096, rank: None, wanted, then });
     rx.recv().ok()
 }
 

@@ -31,6 +31,7 @@ pub use directory::{Client, Past};
 pub use keys::{Answer, Key, Keys};
 pub use mailbox::{Adoption, CHANNEL_BYTES, Forgone, Slots};
 pub use member::{Adopted, Member, Role};
+pub use recovery::Before;
 pub use remembered::CallbackRecord;
 pub use sequences::{Kept, Refused};
 pub use sessions::{Claim, Identity, Parked, Place};
@@ -41,7 +42,7 @@ use crate::config::Config;
 use crate::error::{Close, Code, Fault};
 use crate::log::{Departure, Encode};
 use crate::moment::millis;
-use crate::store::{OpenError, Options, Recovered, Store};
+use crate::store::{OpenError, Options, Store};
 use crate::sync::lock;
 use crate::workers::{self, Pool};
 use channel::{Channel, Rules};
@@ -74,7 +75,7 @@ pub struct Broker {
     /// What outlives this broker, if anything does.
     store: Option<Store>,
     /// What there was when it began.
-    recovered: Recovered,
+    before: Before,
 }
 
 impl Broker {
@@ -98,7 +99,9 @@ impl Broker {
             store: store.clone(),
             stats: stats.channels.clone(),
         };
+        let registry = Registry::new(config.max_channels, rules);
         let recovered = recovered.unwrap_or_default();
+        let before = store.as_ref().map(|store| Before::take_in(&recovered, store, &registry));
         let limits = workers::Limits {
             workers: match config.workers {
                 0 => std::thread::available_parallelism().map_or(1, usize::from),
@@ -108,7 +111,7 @@ impl Broker {
             time: config.job_timeout,
         };
         let broker = Arc::new(Broker {
-            registry: Registry::new(config.max_channels, rules),
+            registry,
             life: Life::new(&config),
             config,
             stats,
@@ -119,10 +122,10 @@ impl Broker {
             jobs: Pool::new(limits),
             clock: Clock::default(),
             store,
-            recovered,
+            before: before.unwrap_or_default(),
         });
-        broker.recover_channels();
-        let recovered = broker.recover_clients().and_then(|()| broker.recover_sequences());
+        let recovered =
+            broker.recover_clients(&recovered).and_then(|()| broker.recover_sequences());
         recovered.map_err(|reason| broker.damaged(reason))?;
         broker.settle_recovery();
         broker.sweep_later(0);

@@ -2,10 +2,57 @@
 
 use super::Broker;
 use super::clock::Timer;
+use super::registry::Registry;
 use crate::store::{Recovered, Store, Table, decode, encode};
+use ecow::EcoString;
+use std::time::Duration;
 
 /// Under which it is noted for how long somebody may believe in a seat.
 const PROMISE_KEY: &[u8] = b"promise";
+
+/// What there was when a broker began, as far as it is asked for that later. All
+/// else, such as who had which seat, has become part of the broker by then.
+#[derive(Debug, Default)]
+pub struct Before {
+    /// How many channels.
+    pub channels: usize,
+    /// How many entries on disk.
+    pub entries: u64,
+    /// How many sessions.
+    pub sessions: u64,
+    /// What all took on disk, in bytes.
+    pub bytes: u64,
+    /// How long it took to find that out.
+    pub took: Duration,
+    /// The last seq of each channel, by name.
+    last_seqs: Vec<(EcoString, u64)>,
+}
+
+impl Before {
+    /// Makes the channels again, without their members.
+    pub(super) fn take_in(recovered: &Recovered, store: &Store, registry: &Registry) -> Self {
+        let last_seqs = recovered.channels.iter().map(|found| {
+            let channel = registry.recover(found, store);
+            (channel.name().clone(), found.extent.last_seq)
+        });
+        let mut last_seqs: Vec<_> = last_seqs.collect();
+        last_seqs.sort_unstable();
+        Before {
+            channels: recovered.channels.len(),
+            entries: recovered.entries,
+            sessions: recovered.sessions,
+            bytes: recovered.bytes,
+            took: recovered.took,
+            last_seqs,
+        }
+    }
+
+    /// The last entry that a channel of this name had; 0 if there was none.
+    fn last_seq(&self, channel: &str) -> u64 {
+        let place = self.last_seqs.binary_search_by(|(name, _)| name.as_str().cmp(channel));
+        place.ok().and_then(|at| self.last_seqs.get(at)).map_or(0, |(_, last_seq)| *last_seq)
+    }
+}
 
 impl Broker {
     /// For how long somebody may believe in a seat that was promised before the
@@ -36,14 +83,6 @@ impl Broker {
         }
     }
 
-    /// Makes the channels again. Their members are in [`Broker::recovered`].
-    pub(super) fn recover_channels(&self) {
-        let Some(store) = &self.store else { return };
-        for found in &self.recovered.channels {
-            self.registry.recover(found, store);
-        }
-    }
-
     /// Waits until what the recovery itself has to write is on disk, such as the
     /// seqs up to which channels may go on.
     pub(super) fn settle_recovery(&self) {
@@ -53,15 +92,14 @@ impl Broker {
     }
 
     /// What there was when this broker began.
-    pub fn recovered(&self) -> &Recovered {
-        &self.recovered
+    pub fn before(&self) -> &Before {
+        &self.before
     }
 
     /// The last entry that a channel of this name had from before the restart; 0
     /// if there was none. One that was made again since goes on above it.
     pub fn last_of_before(&self, channel: &str) -> u64 {
-        let found = self.recovered.channels.iter().find(|found| found.record.name == channel);
-        found.map_or(0, |found| found.extent.last_seq)
+        self.before.last_seq(channel)
     }
 
     /// What outlives this broker, if anything does.
@@ -76,5 +114,50 @@ impl Broker {
         let ends = self.registry.all().into_iter().filter(|channel| !channel.is_durable());
         let ends = ends.filter_map(|channel| Some((channel.id()?, channel.summary().seq)));
         store.close(ends.collect());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::broker::Role;
+    use crate::config::Config;
+    use crate::payload::Payload;
+    use crate::request::{Settings, Start};
+    use crate::session::Session;
+    use crate::wire::text::TextEncoder;
+
+    #[test]
+    fn where_channels_ended_before_is_known_whatever_becomes_of_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = Config { data: Some(dir.path().into()), ..Config::default() };
+        let names = ["c", "b", "a-channel-with-a-long-name"];
+        for run in 0..2 {
+            let broker = Broker::open(config.clone(), Box::new(TextEncoder)).unwrap();
+            let client = broker.enter("127.0.0.1:1".parse().unwrap(), "text");
+            let mut session = Session::new(broker.clone(), client.clone());
+            let mut publish = |name: &str| {
+                session.publish(name, None, &[Payload::Plain(b"x")], 0).unwrap();
+            };
+            let create = |name: &str| {
+                broker.create(name, Settings { durable: true, ..Settings::default() }, 0).unwrap();
+            };
+            let known = || names.map(|name| broker.last_of_before(name));
+            if run == 0 {
+                for (at, name) in names.iter().enumerate() {
+                    create(name);
+                    (0..=at).for_each(|_| publish(name));
+                }
+                assert_eq!((known(), broker.before().channels), ([0, 0, 0], 0));
+            } else {
+                assert_eq!((known(), broker.last_of_before("other")), ([1, 2, 3], 0));
+                broker.subscribe(&client, "b", Start::Now, Role::Member, true, 0).unwrap();
+                broker.drop_channel(&client, "b", None).unwrap();
+                assert_eq!(known(), [1, 2, 3]);
+                let before = broker.before();
+                assert_eq!((before.channels, before.entries), (3, 6));
+            }
+            broker.close_store();
+        }
     }
 }

@@ -12,7 +12,7 @@ use super::sessions::{Identity, Kind, Parked, Place};
 use crate::log::{ClientId, Departure};
 use crate::moment::millis;
 use crate::request::OnClose;
-use crate::store::{ChannelId, OpenError, RosterRecord};
+use crate::store::{ChannelId, OpenError, Recovered, RosterRecord};
 use crate::sync::lock;
 use ecow::EcoString;
 use std::collections::{BTreeMap, HashMap};
@@ -119,7 +119,7 @@ impl Broker {
     ///
     /// # Errors
     /// What cannot be read, in words.
-    pub(super) fn recover_clients(&self) -> Result<(), String> {
+    pub(super) fn recover_clients(&self, recovered: &Recovered) -> Result<(), String> {
         let Some(store) = self.store() else { return Ok(()) };
         let (now_ms, promised_ms) = (self.now_ms(), self.promised_ms()?);
         let mut clients = HashMap::new();
@@ -127,7 +127,7 @@ impl Broker {
             let id = remembered.record.client;
             clients.insert(id, self.returning(remembered, now_ms));
         }
-        for found in &self.recovered().channels {
+        for found in &recovered.channels {
             if let Ok(channel) = self.channel(&found.record.name) {
                 let lease_ms = match channel.settings().on_close {
                     OnClose::Safe => promised_ms,

@@ -23,6 +23,15 @@ impl Cursor {
     }
 }
 
+/// A place between two chunks: where a log ends, or what of it may be seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Edge {
+    /// The number of the first chunk behind it.
+    pub end_chunk: u64,
+    /// The seq of the last entry before it.
+    pub last_seq: u64,
+}
+
 /// A log in memory. It drops nothing by itself: its owner knows who still needs
 /// what, and calls [`MemoryLog::drop_first`].
 #[derive(Debug, Default)]
@@ -69,6 +78,11 @@ impl MemoryLog {
     /// The number that the next chunk will have.
     pub fn next_chunk(&self) -> u64 {
         self.first_chunk + self.chunks.len() as u64
+    }
+
+    /// Behind the last entry ever appended.
+    pub fn end(&self) -> Edge {
+        Edge { end_chunk: self.next_chunk(), last_seq: self.head }
     }
 
     /// The chunk of this number, if it is here.

@@ -18,5 +18,5 @@ mod spare;
 
 pub use entry::{Body, Chunk, ClientId, Command, Departure, Encode, Place};
 pub use form::{Form, Forms, Maker, Shape};
-pub use memory::{Cursor, MemoryLog};
+pub use memory::{Cursor, Edge, MemoryLog};
 pub use spare::with_room;

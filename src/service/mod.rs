@@ -13,12 +13,12 @@ mod manager;
 mod pulse;
 mod reload;
 
-use crate::broker::Broker;
+use crate::broker::{Before, Broker};
 use crate::config::{Config, Halt};
 use crate::error::Close;
 use crate::runtime;
 use crate::server::{Server, StartError};
-use crate::store::{self, Recovered};
+use crate::store;
 use crate::workers::Program;
 use async_signal::{Signal, Signals};
 use futures::StreamExt;
@@ -131,11 +131,10 @@ fn what_survives(broker: &Broker) -> String {
     let Some(store) = broker.store() else {
         return "in memory only: nothing survives a restart without --data DIR".into();
     };
-    let Recovered { channels, entries, sessions, bytes, took, .. } = broker.recovered();
+    let Before { channels, entries, sessions, bytes, took, .. } = broker.before();
     format!(
         "durable channels survive kill -9 and power loss, seqs and terms never go back; found in {} \
-         within {took:.0?}: {} channels, {entries} entries, {sessions} sessions, {bytes} bytes on disk",
-        store.dir().display(),
-        channels.len()
+         within {took:.0?}: {channels} channels, {entries} entries, {sessions} sessions, {bytes} bytes on disk",
+        store.dir().display()
     )
 }

@@ -185,16 +185,19 @@ impl Session {
     }
 
     pub(super) fn fetch(&mut self, behind: Behind) -> u64 {
-        let (number, client) = (self.broker.number_read(), self.client.clone());
+        let (number, client) = (self.broker.number_read(), Arc::downgrade(&self.client));
         let Behind { channel, from, to, rank } = behind;
+        // Whoever comes back reads it anew.
+        let reader = move || client.upgrade().filter(|client| !client.is_away());
+        let is_there = reader.clone();
+        let wanted = Box::new(move || is_there().is_some());
         let then = Box::new(move |fetched| {
-            // Whoever comes back reads it anew.
-            if !client.is_away() {
+            if let Some(client) = reader() {
                 client.mailbox.fetched(number, fetched);
             }
         });
         if let Some(store) = self.broker.store() {
-            store.fetch(Fetch { channel, from, to, bytes_max: READ_BYTES, rank, then });
+            store.fetch(Fetch { channel, from, to, bytes_max: READ_BYTES, rank, wanted, then });
         }
         number
     }
@@ -264,6 +267,7 @@ mod tests {
     use crate::payload::Payload;
     use crate::request::{Settings, Start};
     use crate::wire::text::TextEncoder;
+    use std::sync::atomic::Ordering;
     use std::time::{Duration, Instant};
     use uuid::Uuid;
 
@@ -295,6 +299,44 @@ mod tests {
             std::thread::sleep(Duration::from_millis(1));
         }
         text
+    }
+
+    /// Clients that ask for a long log and go would keep the disk busy for nothing.
+    #[test]
+    fn nothing_is_read_for_those_who_are_gone() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = Config { data: Some(dir.path().into()), ..Config::default() };
+        let broker = Broker::open(config, Box::new(TextEncoder)).unwrap();
+        broker.create("c", Settings { durable: true, ..Settings::default() }, 0).unwrap();
+        enter(&broker).publish("c", None, &[Payload::Plain(b"x")], 0).unwrap();
+        let channel = broker.channel("c").unwrap();
+        channel.pending().unwrap().wait().unwrap();
+        let store = broker.store().unwrap();
+        // The reader is told when to go on.
+        let read = |then| {
+            let (channel, wanted) = (channel.id().unwrap(), Box::new(|| true));
+            store.fetch(Fetch { channel, from: 1, to: 1, bytes_max: 1, rank: None, wanted, then });
+        };
+        let (go_on, told) = std::sync::mpsc::channel();
+        read(Box::new(move |_| told.recv().unwrap()));
+        for reason in [Close::Quit, Close::Lost] {
+            let mut session = enter(&broker);
+            if reason == Close::Lost {
+                // To be resumed.
+                hello(&mut session, Vec::new());
+            }
+            session.sub("c", Start::First, false, true, false, 0).unwrap();
+            session.replied(Caused::Entries { slot: 0, from: 0 });
+            session.gather(&mut Batch::default());
+            assert!(session.extra.disk().unwrap().asked.is_some(), "it is read from the disk");
+            session.end(reason, 0);
+        }
+        go_on.send(()).unwrap();
+        let (done, all) = std::sync::mpsc::channel();
+        read(Box::new(move |_| done.send(()).unwrap()));
+        all.recv().unwrap();
+        assert_eq!(store.figures().fetches.load(Ordering::Relaxed), 2);
+        broker.close_store();
     }
 
     /// It would take them for those of another channel, which it reads as the first

@@ -94,7 +94,6 @@ impl Session {
     pub(super) fn seen(&self, name: &str, seq: u64) -> Result<Reply, Fault> {
         let (channel, member) = self.membership(name)?;
         channel.note_seen(&member, seq)?;
-        self.broker.remember_place(&channel, &member);
         Ok(Line::new("seen").at("channel", name).at("seq", seq).into())
     }
 
@@ -198,5 +197,49 @@ impl Session {
         let frame = || Frame::Broadcast { from: self.name.clone(), text: text.clone() };
         let reached = others.filter(|client| client.mailbox.offer(frame())).count();
         Line::new("broadcast").at("count", reached).into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::identity::Introduction;
+    use super::*;
+    use crate::broker::Broker;
+    use crate::config::Config;
+    use crate::payload::Payload;
+    use crate::wire::text::TextEncoder;
+    use std::sync::atomic::Ordering;
+    use uuid::Uuid;
+
+    /// Else one client that says it again and again keeps the store busy, and those
+    /// waiting whose messages are to be on disk.
+    #[test]
+    fn what_was_seen_is_written_when_it_is_news() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = Config { data: Some(dir.path().into()), ..Config::default() };
+        let broker = Broker::open(config, Box::new(TextEncoder)).unwrap();
+        let client = broker.enter("127.0.0.1:1".parse().unwrap(), "text");
+        let mut session = Session::new(broker.clone(), client);
+        let hello = Introduction {
+            name: None,
+            quiet: false,
+            session: Some(Uuid::from_u128(1)),
+            secret: None,
+            seen: Vec::new(),
+        };
+        session.hello(hello, 0).unwrap().unwrap();
+        session.sub("c", Start::Now, true, true, false, 0).unwrap();
+        session.publish("c", None, &[Payload::Plain(b"x")], 0).unwrap();
+        let commits = || {
+            let store = broker.store().unwrap();
+            store.sync().wait().unwrap();
+            store.figures().commits.load(Ordering::Relaxed)
+        };
+        for (seq, is_news) in [(2, true), (2, false), (1, false), (2, false)] {
+            let before = commits();
+            session.seen("c", seq).unwrap();
+            assert_eq!(commits() - before, u64::from(is_news), "seen c {seq}");
+        }
+        broker.close_store();
     }
 }

@@ -1,15 +1,15 @@
 //! Requests that only ask.
 
 use super::{PROTOCOL_VERSION, Session};
-use crate::broker::Client;
 use crate::broker::channel::Summary;
+use crate::broker::{Before, Client};
 use crate::error::{Code, Fault, quoted};
 use crate::jobs;
 use crate::moment::millis;
 use crate::process;
 use crate::reply::{Line, Reply, Value};
 use crate::request::Usage;
-use crate::store::{Recovered, Store};
+use crate::store::Store;
 use ecow::EcoString;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -130,13 +130,13 @@ impl Session {
             None => line,
         };
         match self.broker.store() {
-            Some(store) => with_store(line, store, self.broker.recovered()).into(),
+            Some(store) => with_store(line, store, self.broker.before()).into(),
             None => line.into(),
         }
     }
 }
 
-fn with_store(line: Line, store: &Store, recovered: &Recovered) -> Line {
+fn with_store(line: Line, store: &Store, before: &Before) -> Line {
     let figures = store.figures();
     let get = |figure: &AtomicU64| figure.load(Ordering::Relaxed);
     line.with("store", store.state())
@@ -145,10 +145,10 @@ fn with_store(line: Line, store: &Store, recovered: &Recovered) -> Line {
         .with("stored-bytes", get(&figures.bytes))
         .with("fetches", get(&figures.fetches))
         .with("disk-bytes", store.bytes())
-        .with("recovery-ms", millis(recovered.took))
-        .with("recovered-channels", recovered.channels.len())
-        .with("recovered-entries", recovered.entries)
-        .with("recovered-sessions", recovered.sessions)
+        .with("recovery-ms", millis(before.took))
+        .with("recovered-channels", before.channels)
+        .with("recovered-entries", before.entries)
+        .with("recovered-sessions", before.sessions)
 }
 
 fn summary(channel: &Summary) -> Line {

@@ -1,7 +1,6 @@
 //! The thread that writes: one batch after the other, each with all that has
 //! come by then.
 
-use super::backlog::Backlog;
 use super::disk::{Batch, Disk, Failure};
 use super::known::{Known, take};
 use super::queue::{Op, Work};
@@ -28,8 +27,6 @@ pub struct Committer {
     garbage: VecDeque<ChannelId>,
     /// What could not be written, and is to be when that is over.
     left: Work,
-    /// Its rows.
-    backlog: Backlog,
     aged: Instant,
     /// When those were told last what of them is not too old.
     told: Instant,
@@ -57,7 +54,6 @@ impl Committer {
             garbage: recovered.garbage.iter().copied().collect(),
             shared,
             left: Work::default(),
-            backlog: Backlog::default(),
             aged: Instant::now(),
             told: Instant::now(),
         }
@@ -113,18 +109,19 @@ impl Committer {
         ticket.wake();
         if self.shared.health.is_broken() {
             // It never is.
-            (self.left, self.backlog) = (Work::default(), Backlog::default());
-            return;
-        }
-        let place = sync::read(&self.shared.disk);
-        self.backlog.take(&mut self.left.ops, place.as_ref());
-        if was_tried {
-            self.backlog.tried();
+            self.left = Work::default();
+        } else if was_tried {
+            self.left.rows.tried();
         }
     }
 
     /// Adds to what is left from before.
     fn absorb(&mut self, work: Work) {
+        if self.shared.health.failure().is_none() {
+            self.left.rows.extend(work.rows);
+        } else if !self.shared.health.is_broken() {
+            self.left.rows.put_off(work.rows, sync::read(&self.shared.disk).as_ref());
+        }
         self.left.ops.extend(work.ops);
         self.left.sources.extend(work.sources);
         self.left.last = work.last;
@@ -189,7 +186,7 @@ impl Committer {
                 *extent = record::decode(&row).map_err(|e| e.to_string())?;
             }
         }
-        self.backlog.settle(&disk);
+        self.left.rows.settle(&disk);
         *place = Some(disk);
         log::info!("event=store-reopened");
         Ok(())
@@ -203,8 +200,8 @@ impl Committer {
         // Rows that were put before an entry are written with it, or before it.
         let handed: Vec<_> =
             self.left.sources.iter().map(|source| source.hand_over(ticket)).collect();
-        self.left.ops.extend(self.shared.queue.take_rows());
-        self.backlog.put_into(&mut batch);
+        self.left.rows.extend(self.shared.queue.take_rows());
+        self.left.rows.put_into(&mut batch);
         for op in &self.left.ops {
             apply(op, &mut batch, &mut self.channels, &mut effects);
         }
@@ -250,11 +247,11 @@ impl Committer {
                     lock(&self.shared.extents).remove(&id);
                     self.garbage.push_back(id);
                 }
-                _ => {}
+                Op::Create { .. } => {}
             }
         }
         self.give_back(Some(()));
-        (self.left, self.backlog) = (Work::default(), Backlog::default());
+        self.left = Work::default();
     }
 
     /// Tells the sources what became of what they handed over. Those for whom
@@ -320,7 +317,7 @@ impl Committer {
             Err(failure) => return self.shared.health.note(&failure),
         }
         if !self.garbage.is_empty() {
-            self.shared.queue.add(None, None, false);
+            self.shared.queue.add(false, |_| {});
         }
     }
 }
@@ -332,8 +329,6 @@ fn apply(
     effects: &mut Effects,
 ) {
     match op {
-        Op::Put { table, key, value } => batch.put(*table, key, value.clone()),
-        Op::Remove { table, key } => batch.remove(*table, key),
         Op::Create { id, record, extent } => {
             batch.put(Table::Channels, &id.to_be_bytes(), record::encode(record));
             batch.remove(Table::Dropped, record.name.as_bytes());

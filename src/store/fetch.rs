@@ -36,6 +36,8 @@ pub struct Fetch {
     pub bytes_max: usize,
     /// Whose rank to find.
     pub rank: Option<RankAt>,
+    /// Whether somebody still waits for it, asked when its turn comes.
+    pub wanted: Box<dyn Fn() -> bool + Send>,
     /// Who gets it.
     pub then: Box<dyn FnOnce(Fetched) + Send>,
 }
@@ -100,6 +102,9 @@ impl Reader {
 
 fn read_all(shared: &Shared, rx: &Receiver<Fetch>) {
     while let Ok(fetch) = rx.recv() {
+        if !(fetch.wanted)() {
+            continue;
+        }
         shared.figures.fetches.fetch_add(1, Ordering::Relaxed);
         let fetched = loop {
             let place = sync::read(&shared.disk);

@@ -20,13 +20,12 @@
 //!   more is accepted for durable channels ([`Store::check`]) until there is
 //!   room.
 //! - *A failed write*: the tickets fail, the engine is opened anew when there is
-//!   room, and what was handed over is handed over again. Until then of each row
-//!   only the last state waits (`backlog.rs`).
+//!   room, and what was handed over is handed over again. Until then of rows
+//!   that come and go nothing waits (`rows.rs`).
 //! - *A write that the disk did not confirm*: what is on disk is unknown, and a
 //!   second try would confirm what may be lost. Nothing is written any more
 //!   until the broker is started again.
 
-mod backlog;
 mod committer;
 mod disk;
 mod fetch;
@@ -41,6 +40,7 @@ mod records;
 mod recover;
 mod retention;
 mod room;
+mod rows;
 mod ticket;
 
 pub use fetch::{Fetch, Fetched, RankAt};
@@ -284,7 +284,7 @@ impl Store {
     /// A source has something to write that somebody waits for: the ticket for
     /// the commit that has it. It is to be called after the fact.
     pub fn dirty(&self, source: Arc<dyn Source>) -> Ticket {
-        let ticket = self.shared.queue.add(Some(source), None, true);
+        let ticket = self.shared.queue.add(true, |work| work.sources.push(source));
         match self.shared.health.failure() {
             // It is kept for when the store works again; who asks need not
             // wait for that.
@@ -295,7 +295,7 @@ impl Store {
 
     /// A source has something to write, soon. Nobody waits.
     pub fn note(&self, source: Arc<dyn Source>) -> Ticket {
-        self.shared.queue.add(Some(source), None, false)
+        self.shared.queue.add(false, |work| work.sources.push(source))
     }
 
     /// A channel has been made. Gives its number, the seq after which it
@@ -305,7 +305,8 @@ impl Store {
         let after = lock(&self.dropped).after(&record.name);
         let reserved = if record.durable { 0 } else { SEQS_RESERVED };
         let extent = Extent::after(after + reserved);
-        let ticket = self.shared.queue.add(None, Some(Op::Create { id, record, extent }), true);
+        let op = Op::Create { id, record, extent };
+        let ticket = self.shared.queue.add(true, |work| work.ops.push(op));
         (id, after, ticket)
     }
 
@@ -313,18 +314,20 @@ impl Store {
     /// made again, it goes on after that.
     pub fn drop_channel(&self, source: Arc<dyn Source>, name: &str, last_seq: u64) -> Ticket {
         let marks = lock(&self.dropped).add(name, last_seq);
-        let op = Op::Drop { id: source.id(), marks };
-        self.shared.queue.add(Some(source), Some(op), true)
+        self.shared.queue.add(true, |work| {
+            work.ops.push(Op::Drop { id: source.id(), marks });
+            work.sources.push(source);
+        })
     }
 
     /// Nobody reads this removed channel's entries any more.
     pub fn forget(&self, id: ChannelId) {
-        self.shared.queue.add(None, Some(Op::Forget { id }), false);
+        self.shared.queue.add(false, |work| work.ops.push(Op::Forget { id }));
     }
 
     /// The ticket for a commit of all that was put and noted so far.
     pub fn sync(&self) -> Ticket {
-        self.shared.queue.add(None, None, true)
+        self.shared.queue.add(true, |_| {})
     }
 
     /// Reads entries, on another thread.

@@ -1,6 +1,7 @@
 //! What waits to be committed.
 
 use super::record::{ChannelId, ChannelRecord, Extent};
+use super::rows::Rows;
 use super::ticket::Ticket;
 use super::{Source, TICK, Table};
 use crate::sync::lock;
@@ -10,25 +11,9 @@ use std::time::{Duration, Instant};
 /// How long what nobody waits for is put off, to share a commit.
 const LAZY: Duration = Duration::from_millis(100);
 
-/// A change to be made.
-#[derive(Clone, Debug)]
+/// A channel comes or goes.
+#[derive(Debug)]
 pub enum Op {
-    /// A row is put in place.
-    Put {
-        /// Where.
-        table: Table,
-        /// Its key.
-        key: Vec<u8>,
-        /// What it is.
-        value: Vec<u8>,
-    },
-    /// A row is removed.
-    Remove {
-        /// Where.
-        table: Table,
-        /// Its key.
-        key: Vec<u8>,
-    },
     /// A channel has been made.
     Create {
         /// Its number.
@@ -52,17 +37,12 @@ pub enum Op {
     },
 }
 
-impl Op {
-    /// Whether it is about nothing but one row.
-    pub fn is_row(&self) -> bool {
-        matches!(self, Op::Put { .. } | Op::Remove { .. })
-    }
-}
-
 /// What goes into one commit.
 #[derive(Default)]
 pub struct Work {
-    /// Changes, in order.
+    /// Rows to put, or to remove.
+    pub rows: Rows,
+    /// Channels that come and go, in order.
     pub ops: Vec<Op>,
     /// Who has something to hand over, perhaps more than once.
     pub sources: Vec<Arc<dyn Source>>,
@@ -90,14 +70,13 @@ pub struct Queue {
 }
 
 impl Queue {
-    /// Adds to the commit in the making; its ticket.
-    pub fn add(&self, source: Option<Arc<dyn Source>>, op: Option<Op>, urgent: bool) -> Ticket {
+    /// Adds to the commit in the making, which `fill` is given; its ticket.
+    pub fn add(&self, urgent: bool, fill: impl FnOnce(&mut Work)) -> Ticket {
         let mut inner = lock(&self.inner);
         if inner.stopped {
             return Ticket::settled(Err("the broker is stopping".into()));
         }
-        inner.work.sources.extend(source);
-        inner.work.ops.extend(op);
+        fill(&mut inner.work);
         let is_news = if urgent { !inner.urgent } else { inner.due.is_none() };
         inner.urgent |= urgent;
         if inner.due.is_none() {
@@ -114,9 +93,14 @@ impl Queue {
     /// Rows that have come since the work was taken: they may belong to what its
     /// sources have handed over meanwhile. Their own ticket is a later one, and
     /// all the better for it.
-    pub fn take_rows(&self) -> Vec<Op> {
-        let mut inner = lock(&self.inner);
-        inner.work.ops.extract_if(.., |op| op.is_row()).collect()
+    pub fn take_rows(&self) -> Rows {
+        std::mem::take(&mut lock(&self.inner).work.rows)
+    }
+
+    /// How many rows wait.
+    #[cfg(test)]
+    pub fn rows_waiting(&self) -> usize {
+        lock(&self.inner).work.rows.len()
     }
 
     /// The commit in the making is the last one.

@@ -1,6 +1,5 @@
 //! Records that somebody puts and takes away by key.
 
-use super::queue::Op;
 use super::{Store, Table};
 use crate::sync;
 
@@ -11,13 +10,17 @@ pub type KeyedRecord = (Vec<u8>, Vec<u8>);
 impl Store {
     /// Puts a record in place of the one with this key, if there is one.
     pub fn put(&self, table: Table, key: &[u8], record: Vec<u8>) {
-        let op = Op::Put { table, key: key.to_vec(), value: record };
-        self.shared.queue.add(None, Some(op), false);
+        self.set(table, key, Some(record));
     }
 
     /// Removes the record with this key, if there is one.
     pub fn remove(&self, table: Table, key: &[u8]) {
-        self.shared.queue.add(None, Some(Op::Remove { table, key: key.to_vec() }), false);
+        self.set(table, key, None);
+    }
+
+    fn set(&self, table: Table, key: &[u8], record: Option<Vec<u8>>) {
+        let key = key.to_vec();
+        self.shared.queue.add(false, |work| work.rows.set(table, key, record));
     }
 
     /// All keys with their records, in the order of the keys.

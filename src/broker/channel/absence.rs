@@ -4,6 +4,7 @@
 use super::{Channel, Standing, State};
 use crate::broker::mailbox::Forgone;
 use crate::broker::member::{Adopted, Member};
+use crate::broker::remembered::put_place;
 use crate::error::{Code, Fault};
 use crate::log::Departure;
 use crate::moment::millis;
@@ -196,7 +197,7 @@ impl Channel {
     }
 
     /// A member has everything up to this seq; what comes after it is kept in
-    /// case its session is resumed.
+    /// case its session is resumed, and where that is is noted for a restart.
     ///
     /// # Errors
     /// [`Code::NotMember`]; [`Code::BadRequest`] for a seq that there is not yet,
@@ -209,8 +210,15 @@ impl Channel {
             let text = format!("{} has nothing up to {seq} yet: its last seq is {head}", self.name);
             return Err(Fault::new(Code::BadRequest, text));
         }
-        let seq = seq.max(member.seen());
-        member.has_seen(seq);
+        let before = member.seen();
+        let seq = seq.max(before);
+        if seq > before {
+            member.has_seen(seq);
+            // While it is here, as where it is forgotten.
+            if let Some(kept) = self.kept() {
+                put_place(&kept.store, self, member);
+            }
+        }
         if member.client.identity().is_some() {
             member.keep_from(Some(state.log.seek(seq + 1).chunk));
         }

@@ -16,6 +16,7 @@ use super::record::{channel_record, seat_record};
 use super::{Channel, State};
 use crate::broker::member::Member;
 use crate::error::{Code, Fault};
+use crate::log::Edge;
 use crate::moment::Second;
 use crate::request::Settings;
 use crate::roster::{Change, Roster};
@@ -59,18 +60,16 @@ pub(super) struct OnDisk {
     pub(super) extent: Extent,
     /// The first seq that is within the bounds of bytes and age.
     pub(super) offered: u64,
-    /// The first chunk and the last seq of what was: the next to be written,
-    /// and the last that is visible.
-    visible: (u64, u64),
+    /// Where that ends: what comes next is yet to be written.
+    visible: Edge,
     /// What the committing thread has taken, if it is not settled.
     handed: Option<Handed>,
     /// The ticket for what was appended last; for a channel that is not durable
     /// that of its making and of its end.
     ticket: Option<Ticket>,
-    /// The first chunk and the first seq that this ticket is for: a commit
-    /// before that one does not take them, so that what becomes visible and the
-    /// replies that tell of it come together.
-    ticket_from: (u64, u64),
+    /// Where what this ticket is for begins: a commit before that one ends there, so
+    /// that what becomes visible and the replies that tell of it come together.
+    ticket_from: Edge,
     /// The ticket for what nobody waits for.
     noted: Option<Ticket>,
     /// Changes of the roster that are yet to be written.
@@ -84,7 +83,7 @@ pub(super) struct OnDisk {
 #[derive(Debug)]
 struct Handed {
     ticket: Ticket,
-    visible: (u64, u64),
+    visible: Edge,
     changes: usize,
     whole_roster: bool,
 }
@@ -103,15 +102,15 @@ pub struct Behind {
 }
 
 impl OnDisk {
-    pub(super) fn new(settings: &Settings, extent: Extent, next_chunk: u64, head: u64) -> Self {
+    pub(super) fn new(settings: &Settings, extent: Extent, end: Edge) -> Self {
         OnDisk {
             durable: settings.durable,
             extent,
             offered: 0,
-            visible: (next_chunk, head),
+            visible: end,
             handed: None,
             ticket: None,
-            ticket_from: (next_chunk, head + 1),
+            ticket_from: end,
             noted: None,
             changes: Vec::new(),
             changes_written: WHOLE_NEXT,
@@ -123,7 +122,7 @@ impl OnDisk {
         self.ticket.as_ref().is_some_and(|ticket| ticket.outcome().is_none())
     }
 
-    fn visible(&self) -> (u64, u64) {
+    fn visible(&self) -> Edge {
         match &self.handed {
             Some(handed) if handed.ticket.is_done() => handed.visible,
             _ => self.visible,
@@ -132,12 +131,11 @@ impl OnDisk {
 }
 
 impl State {
-    /// The first chunk and the last seq, of which the one is not visible any
-    /// more and the other still is.
-    pub(super) fn visible(&self) -> (u64, u64) {
+    /// Where what may be seen ends.
+    pub(super) fn visible(&self) -> Edge {
         match self.extra.disk() {
             Some(disk) if disk.durable || disk.is_undecided() => disk.visible(),
-            _ => (self.log.next_chunk(), self.log.head()),
+            _ => self.log.end(),
         }
     }
 
@@ -152,7 +150,7 @@ impl State {
     pub(super) fn behind(&self, id: ChannelId, seq: u64) -> Option<Behind> {
         let disk = self.extra.disk().filter(|disk| disk.durable)?;
         let first = self.log.first_seq();
-        let (from, to) = (seq.max(disk.extent.first_seq), (first - 1).min(disk.visible().1));
+        let (from, to) = (seq.max(disk.extent.first_seq), (first - 1).min(disk.visible().last_seq));
         (seq < first && from <= to).then_some(Behind { channel: id, from, to, rank: None })
     }
 
@@ -167,10 +165,13 @@ impl State {
     /// A change of the roster is about to be appended.
     pub(super) fn note_change(&mut self, change: Change) {
         let Some(disk) = self.extra.disk_mut() else { return };
-        if !disk.durable && disk.handed.is_none() && disk.changes.len() > changes_few(&self.roster)
-        {
-            // While the store fails, they would pile up. The roster in whole says it all.
-            (disk.changes, disk.changes_written) = (Vec::new(), WHOLE_NEXT);
+        let handed = disk.handed.as_ref().map_or(0, |handed| handed.changes);
+        if !disk.durable && disk.changes.len() - handed > changes_few(&self.roster) {
+            // While nothing is written, they would pile up. The roster in whole says it all.
+            disk.changes.truncate(handed);
+            disk.changes_written = WHOLE_NEXT;
+            // Then one that is being written is not the last that has to be.
+            disk.handed.iter_mut().for_each(|handed| handed.whole_roster = false);
         }
         let seq = self.log.head() + 1;
         let newcomer = match change {
@@ -202,7 +203,8 @@ impl Kept {
     ) -> (Kept, u64, OnDisk) {
         let (id, head, ticket) = store.create(channel_record(name, settings, created));
         let reserved = if settings.durable { 0 } else { SEQS_RESERVED };
-        let mut disk = OnDisk::new(settings, Extent::after(head + reserved), 0, head);
+        let end = Edge { end_chunk: 0, last_seq: head };
+        let mut disk = OnDisk::new(settings, Extent::after(head + reserved), end);
         disk.ticket = Some(ticket);
         let kept = Kept { store, id, me: me.clone(), dropped: AtomicBool::new(false) };
         (kept, head, disk)
@@ -284,8 +286,8 @@ impl Channel {
         if !disk.ticket.as_ref().is_some_and(Ticket::is_open)
             && let Some(me) = kept.me.upgrade()
         {
-            let first_seq = state.log.chunk(last).map_or(0, |chunk| chunk.first_seq);
-            disk.ticket_from = (last, first_seq);
+            let last_seq = state.log.chunk(last).map_or(0, |chunk| chunk.first_seq - 1);
+            disk.ticket_from = Edge { end_chunk: last, last_seq };
             disk.ticket = Some(kept.store.dirty(me));
         }
     }
@@ -299,7 +301,7 @@ impl Channel {
             let ticket = kept.store.drop_channel(me, &self.name, end);
             // What was appended before goes with the ticket that was given for it.
             if disk.ticket.as_ref().is_none_or(|before| before.number() < ticket.number()) {
-                disk.ticket_from = (state.log.next_chunk(), state.log.head() + 1);
+                disk.ticket_from = state.log.end();
             }
             disk.ticket = Some(ticket);
         }
@@ -324,19 +326,18 @@ impl Source for Channel {
 
     fn hand_over(&self, ticket: &Ticket) -> Handover {
         let mut state = self.lock();
-        let mut handover = Handover::default();
-        let (next, head) = (state.log.next_chunk(), state.log.head());
+        let (mut handover, end) = (Handover::default(), state.log.end());
         let Some(disk) = state.extra.disk() else { return handover };
         // What a later ticket is for waits for that one.
         let is_later = |later: &Ticket| disk.durable && later.number() > ticket.number();
         let is_cut = disk.ticket.as_ref().is_some_and(is_later);
-        let cut = (disk.ticket_from.0, disk.ticket_from.1 - 1);
-        let visible = if is_cut { cut } else { (next, state.extra.dropped().unwrap_or(head)) };
-        if is_cut && visible.0 < disk.visible().0 {
+        let whole = Edge { last_seq: state.extra.dropped().unwrap_or(end.last_seq), ..end };
+        let visible = if is_cut { disk.ticket_from } else { whole };
+        if is_cut && visible.end_chunk < disk.visible().end_chunk {
             return handover;
         }
         let is_over = state.extra.dropped().is_some();
-        let changes = disk.changes.partition_point(|(seq, _)| *seq <= visible.1);
+        let changes = disk.changes.partition_point(|(seq, _)| *seq <= visible.last_seq);
         let whole_roster = !is_cut
             && !is_over
             && changes > 0
@@ -345,12 +346,11 @@ impl Source for Channel {
         // that it is over may get to the disk later, or not at all.
         if disk.durable || !is_over {
             if disk.durable {
-                let chunks = (disk.visible().0..visible.0).filter_map(|number| {
-                    state.log.chunk(number).map(|chunk| (number, chunk.clone()))
-                });
-                handover.chunks = chunks.collect();
-            } else if head + SEQS_RESERVED / 2 > disk.extent.last_seq {
-                handover.reserve = Some(head + SEQS_RESERVED);
+                let numbers = disk.visible().end_chunk..visible.end_chunk;
+                let chunk = |number| Some((number, state.log.chunk(number)?.clone()));
+                handover.chunks = numbers.filter_map(chunk).collect();
+            } else if end.last_seq + SEQS_RESERVED / 2 > disk.extent.last_seq {
+                handover.reserve = Some(end.last_seq + SEQS_RESERVED);
             }
             handover.changes = disk.changes[..changes].to_vec();
             handover.roster = whole_roster.then(|| state.roster_record());
@@ -375,11 +375,11 @@ impl Source for Channel {
         disk.changes.drain(..handed.changes);
         let written = disk.changes_written.saturating_add(handed.changes);
         disk.changes_written = if handed.whole_roster { 0 } else { written };
-        if !disk.durable || disk.visible.0 == log.next_chunk() {
+        if !disk.durable || disk.visible.end_chunk == log.next_chunk() {
             // Whatever failed before is on disk now; entries need not all be.
             disk.ticket = disk.ticket.take().filter(|ticket| ticket.outcome().is_none());
         }
-        let weights = (disk.visible.0..log.next_chunk()).filter_map(|number| log.chunk(number));
+        let weights = (disk.visible.end_chunk..log.next_chunk()).filter_map(|n| log.chunk(n));
         disk.waiting_bytes = weights.map(|chunk| chunk.weight()).sum();
         let is_relieved = disk.durable && disk.waiting_bytes <= self.rules().log_bytes / 2;
         if is_relieved && self.is_held_up() {

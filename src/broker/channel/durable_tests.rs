@@ -84,7 +84,8 @@ impl Scene {
         let (tx, rx) = self::channel();
         let then = Box::new(move |fetched| tx.send(fetched).unwrap());
         let (channel, bytes_max) = (self.channel.id().unwrap(), usize::MAX);
-        self.store.fetch(Fetch { channel, from: 1, to: 100, bytes_max, rank: None, then });
+        let wanted = Box::new(|| true);
+        self.store.fetch(Fetch { channel, from: 1, to: 100, bytes_max, rank: None, wanted, then });
         rx.recv().unwrap().chunks.last().map_or(0, |(_, chunk)| chunk.last_seq())
     }
 }
@@ -165,38 +166,51 @@ fn whose_left_is_on_disk_is_not_noted_there_any_more() {
 }
 
 /// No change of a channel that is not durable was forgotten before it was on disk,
-/// however long the disk took nothing.
+/// however long the disk took nothing: with what came before on disk, or on its way
+/// there.
 #[test]
 fn changes_do_not_pile_up_while_nothing_is_written() {
-    let dir = tempfile::tempdir().unwrap();
-    let scene = Scene::new(dir.path());
-    let charter = Charter::plain(scene.channel.charter.rules().clone());
-    let channel = Channel::new("plain".into(), Settings::default(), &charter);
-    channel.note_made();
-    let names = Directory::after(1);
-    let join = || {
-        let client = names.enter("127.0.0.1:1".parse().unwrap(), "text", 0);
-        channel.join(&client, 0, Entrance::at(Start::Now), 0).unwrap().0.member
-    };
-    let first = join();
-    scene.store.sync().wait().unwrap();
-    scene.stop_next();
-    scene.asked.recv().unwrap();
-    for _ in 0..1_000 {
-        channel.leave(&join(), Departure::Unsub, 0).unwrap();
+    for is_under_way in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        let scene = Scene::new(dir.path());
+        if is_under_way {
+            scene.stop_next();
+            scene.asked.recv().unwrap();
+        }
+        let charter = Charter::plain(scene.channel.charter.rules().clone());
+        let channel = Channel::new("plain".into(), Settings::default(), &charter);
+        channel.note_made();
+        let names = Directory::after(1);
+        let join = || {
+            let client = names.enter("127.0.0.1:1".parse().unwrap(), "text", 0);
+            channel.join(&client, 0, Entrance::at(Start::Now), 0).unwrap().0.member
+        };
+        let first = join();
+        if is_under_way {
+            scene.stop_next();
+            scene.go_on.send(()).unwrap();
+        } else {
+            scene.store.sync().wait().unwrap();
+            scene.stop_next();
+        }
+        scene.asked.recv().unwrap();
+        assert_eq!(channel.lock().extra.disk().unwrap().handed.is_some(), is_under_way);
+        for _ in 0..1_000 {
+            channel.leave(&join(), Departure::Unsub, 0).unwrap();
+        }
+        channel.leave(&first, Departure::Unsub, 0).unwrap();
+        (0..3).for_each(|_| drop(join()));
+        let waiting = channel.lock().extra.disk().unwrap().changes.len();
+        assert!((1..=32).contains(&waiting), "{waiting} changes");
+        scene.go_on.send(()).unwrap();
+        scene.store.close(vec![]);
+        let options = Options { dir: dir.path().to_owned(), margin: 0 };
+        let (store, recovered) = Store::open(options).unwrap();
+        let found = recovered.channels.iter().find(|found| found.record.name == "plain").unwrap();
+        let joined: Vec<u64> = found.roster.seats.iter().map(|seat| seat.joined).collect();
+        assert_eq!(joined, [2_003, 2_004, 2_005]);
+        store.close(vec![]);
     }
-    channel.leave(&first, Departure::Unsub, 0).unwrap();
-    (0..3).for_each(|_| drop(join()));
-    let waiting = channel.lock().extra.disk().unwrap().changes.len();
-    assert!((1..=32).contains(&waiting), "{waiting} changes");
-    scene.go_on.send(()).unwrap();
-    scene.store.close(vec![]);
-    let options = Options { dir: dir.path().to_owned(), margin: 0 };
-    let (store, recovered) = Store::open(options).unwrap();
-    let found = recovered.channels.iter().find(|found| found.record.name == "plain").unwrap();
-    let joined: Vec<u64> = found.roster.seats.iter().map(|seat| seat.joined).collect();
-    assert_eq!(joined, [2_003, 2_004, 2_005]);
-    store.close(vec![]);
 }
 
 /// It was refused for ever, though what was published to it was taken.

@@ -28,7 +28,7 @@ pub use restart::RestoredSeat;
 
 use super::member::Member;
 use crate::error::{Code, Fault, quoted};
-use crate::log::MemoryLog;
+use crate::log::{Edge, MemoryLog};
 use crate::moment::Second;
 use crate::request::Settings;
 use crate::roster::{Key, Roster};
@@ -167,7 +167,7 @@ impl Channel {
             created: self.created.timestamp(),
             members: state.roster.len(),
             observers: state.seats.len() - state.roster.len() as usize,
-            seq: state.visible().1,
+            seq: state.visible().last_seq,
             view: state.roster.view(),
             bytes: state.log.weight(),
             stored: state.extra.disk().filter(|disk| disk.durable).map(|disk| disk.extent.bytes),
@@ -271,12 +271,12 @@ impl Channel {
 impl State {
     /// How many entries that may be seen are in memory from a position on.
     fn unwritten(&self, position: u64) -> u64 {
-        let (end, last) = self.visible();
-        if position >= end {
+        let Edge { end_chunk, last_seq } = self.visible();
+        if position >= end_chunk {
             return 0;
         }
         let first = self.log.chunk(position).map_or(self.log.first_seq(), |c| c.first_seq);
-        (last + 1).saturating_sub(first)
+        (last_seq + 1).saturating_sub(first)
     }
 
     fn standing(&self, key: Key) -> Option<Standing> {

@@ -130,7 +130,7 @@ impl Channel {
     }
 
     fn drop_read(&self, state: &mut State) {
-        let end = state.visible().0;
+        let end = state.visible().end_chunk;
         let State { log, seats, extra, .. } = state;
         let leavers = extra.present_leavers();
         let unread = leavers.iter().filter(|leaver| log.first_seq() <= leaver.end());

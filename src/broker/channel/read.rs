@@ -4,7 +4,7 @@ use super::durable::Behind;
 use super::{Channel, Standing, State};
 use crate::broker::member::Member;
 use crate::error::{Code, Fault};
-use crate::log::{Body, Chunk, Cursor, Shape};
+use crate::log::{Body, Chunk, Cursor, Edge, Shape};
 use crate::moment::millis;
 use crate::reply::Excerpt;
 use crate::request::Start;
@@ -63,11 +63,11 @@ impl State {
         }
     }
 
-    /// The chunk behind the last, and the last seq, of what can be seen up to this seq.
-    fn visible_until(&self, last: u64) -> (u64, u64) {
-        let (end, head) = self.visible();
-        let head = head.min(last);
-        (end.min(self.log.seek(head + 1).chunk), head)
+    /// Where what can be seen ends, or this seq does.
+    fn visible_until(&self, last: u64) -> Edge {
+        let Edge { end_chunk, last_seq } = self.visible();
+        let last_seq = last_seq.min(last);
+        Edge { end_chunk: end_chunk.min(self.log.seek(last_seq + 1).chunk), last_seq }
     }
 
     /// The rank that a member had before this chunk, or at its own join if that
@@ -114,11 +114,11 @@ impl Channel {
     ) -> Reading {
         let state = self.lock();
         let log = &state.log;
-        let (end_chunk, end_seq) = state.visible();
+        let Edge { end_chunk, last_seq } = state.visible();
         let dropped = state.extra.dropped().filter(|_| state.is_end_visible());
         let waits = end_chunk < log.next_chunk() || dropped != state.extra.dropped();
         // A rank is told when what gave it can be seen.
-        let now = if state.roster.view() > end_seq { view } else { state.roster.view() };
+        let now = if state.roster.view() > last_seq { view } else { state.roster.view() };
         let is_new = now != view && !member.is_observer() && !member.has_left();
         let standing = is_new.then(|| state.standing(member.key)).flatten();
         let behind = self.id().and_then(|id| state.behind(id, seq));
@@ -162,19 +162,20 @@ impl Channel {
     /// were not for this member, if it is one.
     pub fn history(&self, viewer: Option<&Member>, start: Start, last: u64, now_ms: u64) -> Past {
         let state = self.lock();
-        let (log, (end, head)) = (&state.log, state.visible_until(last));
+        let (log, end) = (&state.log, state.visible_until(last));
         let first = self.first_offered(&state, now_ms);
         let from = match start {
-            Start::Now => head + 1,
+            Start::Now => end.last_seq + 1,
             Start::First => first,
             Start::Seq(seq) => seq.max(first),
-            Start::Last(entries) => first.max((head + 1).saturating_sub(entries)),
+            Start::Last(entries) => first.max((end.last_seq + 1).saturating_sub(entries)),
         };
         if let Some(mut behind) = self.id().and_then(|id| state.behind(id, from)) {
-            behind.to = head;
+            behind.to = end.last_seq;
             behind.rank = viewer.and_then(|viewer| {
-                let rank = log.rank_before(end..log.next_chunk(), state.roster.rank(viewer.key)?);
-                Some(RankAt { rank, seq: head, joined: viewer.joined })
+                let later = end.end_chunk..log.next_chunk();
+                let rank = log.rank_before(later, state.roster.rank(viewer.key)?);
+                Some(RankAt { rank, seq: end.last_seq, joined: viewer.joined })
             });
             return Past::OnDisk(behind);
         }
@@ -189,7 +190,7 @@ impl Channel {
             {
                 *rank = change.before(*rank);
             }
-            let is_visible = number < end;
+            let is_visible = number < end.end_chunk;
             if is_visible && viewer.is_none_or(|viewer| viewer.may_see(chunk, rank.unwrap_or(0))) {
                 let begin = if number == place.chunk { place.offset as usize } else { 0 };
                 rows.push(Excerpt { chunk: chunk.clone(), range: begin..chunk.bytes.len() });
@@ -203,7 +204,8 @@ impl Channel {
     /// first one that can be there.
     pub fn between(&self, from: u64, to: u64, now_ms: u64) -> (Past, u64) {
         let state = self.lock();
-        let (from, to) = (from.max(self.first_offered(&state, now_ms)), to.min(state.visible().1));
+        let (from, to) =
+            (from.max(self.first_offered(&state, now_ms)), to.min(state.visible().last_seq));
         let past = if from > to { Past::Here(Vec::new()) } else { self.cut(&state, from, to) };
         (past, from)
     }
@@ -227,7 +229,7 @@ impl Channel {
     /// for members who have yet to read it ([`State::first_kept`]).
     pub(super) fn first_offered(&self, state: &State, now_ms: u64) -> u64 {
         let (settings, log) = (self.settings(), &state.log);
-        let head = state.visible().1;
+        let head = state.visible().last_seq;
         let by_entries = head + 1 - settings.entries_kept().min(head);
         let by_bounds = if self.is_durable() {
             state.extra.disk().map_or(0, |disk| disk.offered)
@@ -246,7 +248,7 @@ impl Channel {
 
     /// The seq of the last entry that can be seen.
     pub fn last_visible(&self) -> u64 {
-        self.lock().visible().1
+        self.lock().visible().last_seq
     }
 
     /// The entries from one seq to another, which are all to be there. Those
@@ -257,7 +259,7 @@ impl Channel {
     /// range that holds none.
     pub fn range(&self, from: u64, to: u64, now_ms: u64) -> Result<(Past, u64), Fault> {
         let state = self.lock();
-        let head = state.visible().1;
+        let head = state.visible().last_seq;
         let (first, to) = (self.first_offered(&state, now_ms), to.min(head));
         if from == 0 || from > to {
             let text = format!(

@@ -5,7 +5,7 @@ use super::{Channel, Charter, Rules, State, record};
 use crate::broker::directory::Client;
 use crate::broker::member::{Member, Role};
 use crate::broker::remembered::PlaceRecord;
-use crate::log::{Cursor, MemoryLog};
+use crate::log::{Cursor, Edge, MemoryLog};
 use crate::moment::Second;
 use crate::request::Settings;
 use crate::roster::{Change, Roster};
@@ -37,7 +37,8 @@ impl Kept {
         me: &Weak<Channel>,
     ) -> (Kept, OnDisk) {
         let extent = found.extent;
-        let mut disk = OnDisk::new(settings, extent, extent.next_chunk, extent.last_seq);
+        let end = Edge { end_chunk: extent.next_chunk, last_seq: extent.last_seq };
+        let mut disk = OnDisk::new(settings, extent, end);
         disk.offered = found.offered();
         let kept = Kept { store, id: found.id, me: me.clone(), dropped: AtomicBool::new(false) };
         (kept, disk)

@@ -2,6 +2,7 @@
 
 mod damage;
 mod dropped;
+mod rows;
 
 use super::*;
 use crate::log::{Body, Chunk, Forms};
@@ -145,7 +146,8 @@ fn filled(dir: &Path, record: ChannelRecord, entries: u64) -> (Store, ChannelId,
 fn fetch(store: &Store, channel: ChannelId, from: u64, to: u64, bytes_max: usize) -> Fetched {
     let (tx, rx) = mpsc::channel();
     let then = Box::new(move |fetched| tx.send(fetched).unwrap());
-    store.fetch(Fetch { channel, from, to, bytes_max, rank: None, then });
+    let wanted = Box::new(|| true);
+    store.fetch(Fetch { channel, from, to, bytes_max, rank: None, wanted, then });
     rx.recv().unwrap()
 }
 
@@ -242,7 +244,8 @@ fn ranks_are_found_backwards() {
         let tx = tx.clone();
         let rank = Some(RankAt { rank: 1, seq: 5, joined });
         let then = Box::new(move |fetched: Fetched| tx.send(fetched.rank.unwrap()).unwrap());
-        store.fetch(Fetch { channel: id, from, to: 5, bytes_max: 1, rank, then });
+        let wanted = Box::new(|| true);
+        store.fetch(Fetch { channel: id, from, to: 5, bytes_max: 1, rank, wanted, then });
     }
     let ranks: Vec<u32> = (0..4).map(|_| rx.recv().unwrap()).collect();
     // 1 now; 2 before the move to the bottom; 3 before the first one left.
@@ -307,36 +310,6 @@ fn nothing_waits_for_a_store_that_is_broken() {
         assert!(Instant::now() < deadline, "it is kept");
         std::thread::sleep(Duration::from_millis(10));
     }
-    store.close(vec![]);
-}
-
-/// What can only be read is read, and what is to be written waits.
-#[test]
-fn where_nothing_can_be_written_it_stays_open() {
-    let dir = tempfile::tempdir().unwrap();
-    let (store, _) = open(dir.path());
-    let (id, ..) = store.create(record("c"));
-    let fake = Fake::new(id);
-    fake.append(0, 1, 1);
-    dirty(&store, &fake).wait().unwrap();
-    store.put(Table::Sessions, b"a", vec![1]);
-    store.sync().wait().unwrap();
-    let commits = dir.path().join("commits");
-    let _ = std::fs::remove_file(&commits);
-    std::fs::create_dir(&commits).unwrap();
-    store.shared.health.failed("no");
-    for n in 0..100 {
-        store.put(Table::Sessions, b"b", vec![n]);
-        store.put(Table::Sessions, b"c", vec![n]);
-        store.remove(Table::Sessions, b"c");
-        store.sync().wait().unwrap_err();
-    }
-    store.remove(Table::Sessions, b"a");
-    store.sync().wait().unwrap_err();
-    assert_eq!(fetch(&store, id, 1, 1, usize::MAX).chunks.len(), 1);
-    std::fs::remove_dir(&commits).unwrap();
-    assert_eq!(store.all(Table::Sessions), Ok(vec![(b"b".to_vec(), vec![99])]));
-    assert_eq!(store.state(), "well");
     store.close(vec![]);
 }
 
