@@ -221,7 +221,8 @@ impl Broker {
         }
     }
 
-    /// Gives a client another name.
+    /// Gives a client another name, which may be that of one who is away: its session
+    /// ends then.
     ///
     /// # Errors
     /// As [`crate::error::Code`] has them for names.
@@ -232,6 +233,14 @@ impl Broker {
             }
             done => done,
         }
+    }
+
+    /// Gives a client another name, which nobody has, here or away.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn rename_if_free(&self, client: &Arc<Client>, name: &str) -> Result<(), Fault> {
+        self.directory.rename(client, name)
     }
 
     /// Somebody's connection has ended, and nothing is kept for it: it leaves
