@@ -298,7 +298,7 @@ impl Broker {
 
     /// A client has begun to keep a lease, by sending a `ping`.
     pub fn keep_lease(&self, client: &Arc<Client>, now_ms: u64) {
-        if client.watch_lease() {
+        if client.start_lease_watch() {
             self.watch_lease(client, now_ms);
         }
     }

@@ -111,7 +111,7 @@ impl Broker {
 
     /// From now on somebody looks whether a client is silent.
     pub(super) fn watch_out(&self, client: &Arc<Client>, now_ms: u64) {
-        if !client.watch_silence(true) {
+        if client.start_silence_watch() {
             self.watch_silence(client, now_ms);
         }
     }
@@ -133,7 +133,7 @@ impl Broker {
         let silent_ms = now_ms.saturating_sub(heard_ms);
         if silent_ms >= idle_ms {
             // Before it can be back.
-            client.watch_silence(false);
+            client.end_silence_watch();
             client.mailbox.close(Close::Timeout);
             return;
         }
