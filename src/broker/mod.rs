@@ -3,8 +3,15 @@
 //!
 //! # Locks
 //! In this order, and never the other way round:
-//! **the registry's observers → a client's subscriptions → channel → mailbox, or the
-//! store's queue.**
+//! - **the registry's observers → a client's subscriptions → channel → mailbox, or the
+//!   store's queue;**
+//! - a client's subscriptions → the directory;
+//! - the table of sessions, or that of jobs → mailbox;
+//! - the table of number sequences → the store's queue.
+//!
+//! What a client is known as (its name, its session) is looked up under any of them, and
+//! nothing is locked under that. By HTTP, a session comes before all of these, then what
+//! was answered to the keys of guests, then a channel.
 
 mod absence;
 mod by_name;

@@ -14,8 +14,8 @@ use std::sync::Arc;
 /// Memberships that a client has ended.
 #[derive(Debug)]
 pub struct Ended {
-    /// What the broker had made for the client before that, and its session has not
-    /// seen yet.
+    /// What it observes by pattern since before that, and its session has yet to take
+    /// up.
     pub before: Vec<Adoption>,
     /// Each with its channel. They may still have something to read.
     pub leavers: Vec<(Arc<Channel>, Arc<Member>)>,
@@ -31,8 +31,8 @@ pub struct Subscribed {
     pub standing: Standing,
     /// The seq of the channel's last entry.
     pub seq: u64,
-    /// What the broker had made for the client before that, and its session has not
-    /// seen yet.
+    /// What it observes by pattern since before that, and its session has yet to take
+    /// up.
     pub before: Vec<Adoption>,
     /// The client's earlier membership of this channel, if that still has
     /// something to read.
