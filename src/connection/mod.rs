@@ -270,7 +270,7 @@ impl Connection {
             self.frames.open(&buffer[..filled], room, outgoing.answers())
         };
         match self.input.serve(session, lines, line_max, outgoing, now_ms) {
-            Ok(rest) if std::ptr::eq(rest, &*held) => self.unfinished = held,
+            Ok(rest) if std::ptr::eq(rest, held.as_slice()) => self.unfinished = held,
             Ok(rest) => self.unfinished = rest.to_vec(),
             Err(reason) => self.close(reason, now_ms),
         }
