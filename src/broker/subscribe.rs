@@ -7,7 +7,7 @@ use super::mailbox::Adoption;
 use super::member::{Adopted, Member, Role};
 use crate::error::{Code, Fault, quoted};
 use crate::log::Departure;
-use crate::request::{Settings, Start};
+use crate::request::{Settings, Start, Subscribe};
 use crate::sync::lock;
 use std::sync::Arc;
 
@@ -121,12 +121,10 @@ impl Broker {
     pub fn subscribe(
         &self,
         client: &Arc<Client>,
-        name: &str,
-        start: Start,
-        role: Role,
-        echo: bool,
+        request: &Subscribe,
         now_ms: u64,
     ) -> Result<Subscribed, Fault> {
+        let name = &*request.channel;
         let keeps = client.identity().is_some_and(|identity| identity.asked);
         let channel = self.channel(name)?;
         let mut subscriptions = lock(&client.subscriptions);
@@ -144,7 +142,8 @@ impl Broker {
             return Err(Fault::new(Code::TooMany, text));
         }
         let slot = subscriptions.take_slot();
-        let entrance = Entrance { role, echo, keeps, ..Entrance::at(start) };
+        let role = if request.observe { Role::Observer } else { Role::Member };
+        let entrance = Entrance { role, echo: request.echo, keeps, ..Entrance::at(request.start) };
         let patterns = Some(subscriptions.patterns());
         let entrance = Entrance { replaces: observer.as_deref(), patterns, ..entrance };
         match channel.join(client, slot, entrance, now_ms) {

@@ -8,7 +8,7 @@
 use super::Session;
 use super::disk::Part;
 use super::pieces::{Batch, Piece};
-use crate::broker::channel::{Behind, Channel, Standing};
+use crate::broker::channel::{Behind, Channel, Room, Standing, Want};
 use crate::broker::{Adopted, Forgone, Member};
 use crate::frame::Frame;
 use crate::log::{Body, Chunk, Cursor, Departure};
@@ -182,10 +182,11 @@ impl Subscription {
         if let Some(extra) = &mut self.extra {
             extra.tell_what_is_lost(&self.channel, &self.member, &mut batch.frames, gaps);
         }
-        let room = (PIECES_MAX - batch.pieces.len(), BYTES_MAX.saturating_sub(batch.bytes).max(1));
+        let bytes = BYTES_MAX.saturating_sub(batch.bytes).max(1);
+        let room = Room { chunks: PIECES_MAX - batch.pieces.len(), bytes };
         let mut chunks = std::mem::take(&mut batch.chunks);
-        let place = (self.cursor(), self.next_seq);
-        let reading = self.channel.read(&self.member, place, self.view, room, &mut chunks);
+        let want = Want { cursor: self.cursor(), seq: self.next_seq, view: self.view };
+        let reading = self.channel.read(&self.member, want, room, &mut chunks);
         let untold = self.untold().unwrap_or(u64::MAX);
         if reading.view < untold {
             if let Some(standing) = reading.standing {

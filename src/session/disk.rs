@@ -262,7 +262,7 @@ mod tests {
     use crate::config::Config;
     use crate::error::Close;
     use crate::payload::Payload;
-    use crate::request::{Settings, Start};
+    use crate::request::{Settings, Start, Subscribe};
     use crate::wire::text::TextEncoder;
     use std::time::{Duration, Instant};
     use uuid::Uuid;
@@ -316,8 +316,8 @@ mod tests {
         }
         let mut lost = enter(&broker);
         hello(&mut lost, Vec::new());
-        lost.sub("a", Start::Now, false, true, false, 0).unwrap();
-        lost.sub("b", Start::First, false, true, false, 0).unwrap();
+        lost.sub(&Subscribe::to("a"), 0).unwrap();
+        lost.sub(&Subscribe { start: Start::First, ..Subscribe::to("b") }, 0).unwrap();
         lost.replied(Caused::Entries { slot: 1, from: 0 });
         lost.gather(&mut Batch::default());
         assert!(lost.extra.disk().unwrap().asked.is_some(), "it is read from the disk");
