@@ -9,7 +9,7 @@ use super::Session;
 use super::deliver::Subscription;
 use super::pieces::Batch;
 use super::scroll::Scroll;
-use crate::broker::channel::Behind;
+use crate::broker::channel::{Behind, Room};
 use crate::frame::Frame;
 use crate::log::{Chunk, Cursor};
 use crate::store::{Fetch, Fetched};
@@ -64,7 +64,7 @@ impl Subscription {
     pub(super) fn read_part(
         &mut self,
         slot: u32,
-        (pieces, bytes): (usize, usize),
+        room: Room,
         batch: &mut Batch,
         gaps: &mut u64,
     ) -> bool {
@@ -79,7 +79,7 @@ impl Subscription {
         }
         // Not taken out of the part yet: the socket may take less.
         for at in 0.. {
-            if batch.pieces.len() >= pieces || batch.bytes >= bytes {
+            if batch.pieces.len() >= room.chunks || batch.bytes >= room.bytes {
                 break;
             }
             let Some(part) = self.part() else { break };
