@@ -3,7 +3,7 @@
 
 mod support;
 
-use support::{Broker, Redis};
+use support::{Broker, Redis, eventually};
 
 /// The value behind a key, in what a map is written as.
 fn field(map: &str, key: &str) -> String {
@@ -174,6 +174,35 @@ fn a_connection_may_have_any_label() {
     redis.ask("CLIENT NO-EVICT ON", "+OK");
     redis.ask("CLIENT KILL 1", "-ERR bad-request CLIENT knows no *");
     redis.nothing_else();
+}
+
+/// Who is away comes back under its name: a label that is the same ends no session.
+#[test]
+fn a_label_takes_nobodys_name_who_is_away() {
+    let broker = Broker::start();
+    let mut text = broker.client("text");
+    text.ask("create news --history 10", "ok create news");
+    let mut alice = broker.connect("alice");
+    let hello = "hello --session f81d4fae-7dec-11d0-a765-00a0c91e6bf6";
+    alice.ask(&format!("{hello} --name alice"), "ok hello name=alice *");
+    alice.ask("sub news --observe", "ok sub news *");
+    alice.reset();
+    eventually("alice is away", || {
+        text.send("who");
+        !text.until("ok who *").iter().any(|row| row.starts_with("client alice "))
+    });
+    text.ask("pub news hi", "ok pub news 1");
+    let mut redis = broker.redis("redis");
+    redis.ask("CLIENT SETNAME alice", "+OK");
+    redis.ask("CLIENT GETNAME", "alice");
+    let mut third = broker.redis("third");
+    third.ask("HELLO 3 SETNAME alice", "*");
+    for client in [&mut redis, &mut third] {
+        client.ask("CLIENT INFO", "id=* name=guest-* dialect=resp\n");
+    }
+    let mut alice = broker.connect("alice");
+    alice.ask(hello, "ok hello name=alice * resumed=yes *");
+    alice.expect("msg news 1 text hi");
 }
 
 #[test]

@@ -8,22 +8,15 @@
 
 mod support;
 
-use ranked_broker::config::Config;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
-use support::{Broker, Client, field, number};
+use support::{Broker, Client, LOG_BYTES, field, number, small_log};
 
 /// Bytes of one message, about.
 const MESSAGE: usize = 4_000;
 /// Messages that no buffer holds: 16 MB.
 const FLOOD: usize = 4_000;
-const LOG_BYTES: usize = 256 * 1024;
-
-fn small_log(config: &mut Config) {
-    config.log_bytes = LOG_BYTES;
-    config.stall = Duration::from_millis(100);
-}
 
 /// A member that reads little at a time, or not at all.
 fn sloth(broker: &Broker) -> Client {

@@ -6,7 +6,7 @@ use libfuzzer_sys::fuzz_target;
 use ranked_broker::log::{Body, Chunk, Encode, Forms, Place};
 use ranked_broker::payload::Payload;
 use ranked_broker::request::{Heard, Resp};
-use ranked_broker::wire::resp::{self, Decoded, Writer};
+use ranked_broker::wire::resp::{self, Begun, Decoded, Writer};
 use ranked_broker::wire::text::{self, TextEncoder};
 
 /// Short, so that the limits are come upon.
@@ -15,18 +15,20 @@ const LINE_MAX: usize = 1024;
 fuzz_target!(|bytes: &[u8]| {
     let (mut rest, mut words) = (bytes, Vec::new());
     loop {
+        in_pieces(rest);
         match resp::decode(rest, LINE_MAX, &mut words) {
             Ok(Decoded::Whole(length)) => {
                 assert!(length <= resp::request_max(LINE_MAX));
                 // What is cut anywhere is not there yet.
                 if let Some(cut) = rest[..length].get(..length - 1) {
-                    assert_eq!(resp::decode(cut, LINE_MAX, &mut Vec::new()), Ok(Decoded::More));
+                    let cut = resp::decode(cut, LINE_MAX, &mut Vec::new());
+                    assert!(matches!(cut, Ok(Decoded::More(_))));
                 }
                 request(&words);
                 rest = &rest[length..];
             }
             Ok(Decoded::Inline(length)) => rest = &rest[length..],
-            Ok(Decoded::More) => {
+            Ok(Decoded::More(_)) => {
                 assert!(rest.len() <= resp::request_max(LINE_MAX));
                 return;
             }
@@ -38,6 +40,18 @@ fuzz_target!(|bytes: &[u8]| {
         }
     }
 });
+
+/// A request that comes in pieces is the one that comes whole.
+fn in_pieces(bytes: &[u8]) {
+    let mut begun = Begun::default();
+    let piece = 1 + bytes.len() / 8;
+    for cut in (0..bytes.len()).step_by(piece).chain([bytes.len()]) {
+        let whole = resp::decode(&bytes[..cut], LINE_MAX, &mut Vec::new());
+        assert_eq!(begun.go_on(&bytes[..cut], LINE_MAX), whole);
+        let Ok(Decoded::More(more)) = whole else { return };
+        begun = more;
+    }
+}
 
 fn request(words: &[&[u8]]) {
     let [name, args @ ..] = words else { return };

@@ -166,10 +166,21 @@ impl Broker {
         }
         // A broker that stops takes its channels with it: nobody is promoted for
         // the moment that is left, and nobody told of each that goes.
-        if !self.is_stopping() {
-            self.forget_session(client, keys);
-            self.leave_channels(client, why, now_ms);
+        if self.is_stopping() {
+            self.forget_client(client);
+        } else {
+            self.part_with(client, keys, why, now_ms);
         }
+    }
+
+    /// A client without a session any more leaves every channel, and is forgotten.
+    fn part_with(&self, client: &Arc<Client>, keys: Option<&Keys>, why: Departure, now_ms: u64) {
+        self.forget_session(client, keys);
+        self.leave_channels(client, why, now_ms);
+        self.forget_client(client);
+    }
+
+    fn forget_client(&self, client: &Client) {
         client.mailbox.abandon();
         self.jobs.abandon(client.id);
         self.directory.forget(client);
@@ -282,16 +293,12 @@ impl Broker {
         for (_, member) in lock(&parked.client.subscriptions).iter() {
             member.keep_from(None);
         }
-        self.forget_session(&parked.client, parked.keys.as_deref());
-        self.leave_channels(&parked.client, Departure::Lost, now_ms);
-        parked.client.mailbox.abandon();
-        self.jobs.abandon(parked.client.id);
-        self.directory.forget(&parked.client);
+        self.part_with(&parked.client, parked.keys.as_deref(), Departure::Lost, now_ms);
     }
 
     /// A client has begun to keep a lease, by sending a `ping`.
     pub fn keep_lease(&self, client: &Arc<Client>, now_ms: u64) {
-        if client.watch_lease() {
+        if client.start_lease_watch() {
             self.watch_lease(client, now_ms);
         }
     }

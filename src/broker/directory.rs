@@ -138,14 +138,18 @@ impl Client {
         lock(&self.known).identity = Some(Box::new(identity));
     }
 
-    /// Somebody looks from now on whether it is silent, or nobody does; whether
-    /// somebody did.
-    pub(super) fn watch_silence(&self, watched: bool) -> bool {
-        self.silence_watched.swap(watched, Ordering::SeqCst)
+    /// Somebody is to look whether it is silent; whether nobody did.
+    pub(super) fn start_silence_watch(&self) -> bool {
+        !self.silence_watched.swap(true, Ordering::SeqCst)
     }
 
-    /// Somebody is to look whether its lease has run out; whether nobody does.
-    pub(super) fn watch_lease(&self) -> bool {
+    /// Nobody looks any more whether it is silent.
+    pub(super) fn end_silence_watch(&self) {
+        self.silence_watched.store(false, Ordering::SeqCst);
+    }
+
+    /// Somebody is to look whether its lease has run out; whether nobody did.
+    pub(super) fn start_lease_watch(&self) -> bool {
         !self.lease_watched.swap(true, Ordering::Relaxed)
     }
 

@@ -55,14 +55,11 @@ impl Broker {
         *sync::write(&self.life.current) = Arc::new(config);
     }
 
-    /// Begins to send everybody away, with their seats held, or ends that: whoever
-    /// is connected is told when to come back, and so is whoever comes. Who has no
-    /// connection cannot go, and is away until it is heard of again.
-    pub fn drain(&self, begins: bool) {
-        self.life.draining.store(begins, Ordering::SeqCst);
-        if !begins {
-            return;
-        }
+    /// Begins to send everybody away, with their seats held: whoever is connected is
+    /// told when to come back, and so is whoever comes. Who has no connection cannot
+    /// go, and is away until it is heard of again.
+    pub fn begin_drain(&self) {
+        self.life.draining.store(true, Ordering::SeqCst);
         let now_ms = self.now_ms();
         // Who is away has been told, or cannot be.
         for client in &self.directory.everyone() {
@@ -72,6 +69,11 @@ impl Broker {
                 client.mailbox.close(Close::Drain);
             }
         }
+    }
+
+    /// Nobody is sent away any more.
+    pub fn end_drain(&self) {
+        self.life.draining.store(false, Ordering::SeqCst);
     }
 
     /// Whether everybody is sent away.

@@ -3,8 +3,15 @@
 //!
 //! # Locks
 //! In this order, and never the other way round:
-//! **the registry's observers → a client's subscriptions → channel → mailbox, or the
-//! store's queue.**
+//! - **the registry's observers → a client's subscriptions → channel → mailbox, or the
+//!   store's queue;**
+//! - a client's subscriptions → the directory;
+//! - the table of sessions, or that of jobs → mailbox;
+//! - the table of number sequences → the store's queue.
+//!
+//! What a client is known as (its name, its session) is looked up under any of them, and
+//! nothing is locked under that. By HTTP, a session comes before all of these, then what
+//! was answered to the keys of guests, then a channel.
 
 mod absence;
 mod by_name;
@@ -224,7 +231,8 @@ impl Broker {
         }
     }
 
-    /// Gives a client another name.
+    /// Gives a client another name, which may be that of one who is away: its session
+    /// ends then.
     ///
     /// # Errors
     /// As [`crate::error::Code`] has them for names.
@@ -235,6 +243,14 @@ impl Broker {
             }
             done => done,
         }
+    }
+
+    /// Gives a client another name, which nobody has, here or away.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn rename_if_free(&self, client: &Arc<Client>, name: &str) -> Result<(), Fault> {
+        self.directory.rename(client, name)
     }
 
     /// Somebody's connection has ended, and nothing is kept for it: it leaves

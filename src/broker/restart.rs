@@ -279,9 +279,8 @@ impl Broker {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::broker::Role;
     use crate::config::Config;
-    use crate::request::{Settings, Start};
+    use crate::request::{Settings, Subscribe};
     use crate::wire::text::TextEncoder;
 
     /// A broker that is killed as soon as a seat is on disk knows whose it is.
@@ -293,7 +292,7 @@ mod tests {
         broker.create("ops", Settings { durable: true, ..Settings::default() }, 0).unwrap();
         let client = broker.enter("127.0.0.1:1".parse().unwrap(), "text");
         assert!(broker.begin_session(&client, None, None));
-        broker.subscribe(&client, "ops", Start::Now, Role::Member, true, 0).unwrap();
+        broker.subscribe(&client, &Subscribe::to("ops"), 0).unwrap();
         let known = remembered::all(broker.store().unwrap()).unwrap();
         let known: Vec<_> = known.into_iter().map(|known| (known.session, known.record)).collect();
         let session = client.identity().unwrap().session;

@@ -111,7 +111,7 @@ impl Broker {
 
     /// From now on somebody looks whether a client is silent.
     pub(super) fn watch_out(&self, client: &Arc<Client>, now_ms: u64) {
-        if !client.watch_silence(true) {
+        if client.start_silence_watch() {
             self.watch_silence(client, now_ms);
         }
     }
@@ -133,7 +133,7 @@ impl Broker {
         let silent_ms = now_ms.saturating_sub(heard_ms);
         if silent_ms >= idle_ms {
             // Before it can be back.
-            client.watch_silence(false);
+            client.end_silence_watch();
             client.mailbox.close(Close::Timeout);
             return;
         }
@@ -150,10 +150,9 @@ impl Broker {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::broker::Role;
     use crate::config::Config;
     use crate::payload::Payload;
-    use crate::request::{Settings, Start};
+    use crate::request::{Settings, Subscribe};
     use crate::session::Session;
     use crate::wire::text::TextEncoder;
 
@@ -166,7 +165,8 @@ mod tests {
         let enter = || broker.enter(([127, 0, 0, 1], 0).into(), "text");
         broker.create("ops", Settings::default(), 0).unwrap();
         let (slow, channel) = (enter(), broker.channel("ops").unwrap());
-        let _sub = broker.subscribe(&slow, "ops", Start::Now, Role::Observer, true, 0).unwrap();
+        let sub = Subscribe { observe: true, ..Subscribe::to("ops") };
+        let _sub = broker.subscribe(&slow, &sub, 0).unwrap();
         let mut waiting: Vec<_> = (0..10).map(|_| Session::new(broker.clone(), enter())).collect();
         let now_ms = broker.now_ms();
         for session in &mut waiting {
@@ -190,7 +190,8 @@ mod tests {
         let come = || broker.enter(([127, 0, 0, 1], 0).into(), "text");
         let (alice, olga) = (come(), come());
         broker.create("ops", Settings::default(), 0).unwrap();
-        let observe = |who| broker.subscribe(who, "ops", Start::Now, Role::Observer, true, 0);
+        let sub = Subscribe { observe: true, ..Subscribe::to("ops") };
+        let observe = |who| broker.subscribe(who, &sub, 0);
         let (stays, here, reads) = (observe(&come()), observe(&come()), observe(&olga));
         let channel = broker.channel("ops").unwrap();
         for member in [&stays, &here] {

@@ -208,8 +208,8 @@ impl Sessions {
                 let Kept { parked, until_ms } = *kept;
                 table.unqueue(session, until_ms);
                 let client = parked.client.clone();
-                // Those orders were for the connection that it had, but for one
-                // that says what it has lost: that it has yet to hear.
+                // Orders to close were for the connection that it had; but what
+                // it has missed it has yet to be told.
                 client.mailbox.withdraw_close(|reason| reason != Close::Overflow);
                 table.sessions.insert(session, State::InUse(client));
                 Ok(Claim::Resumed(parked))

@@ -7,15 +7,15 @@ use super::mailbox::Adoption;
 use super::member::{Adopted, Member, Role};
 use crate::error::{Code, Fault, quoted};
 use crate::log::Departure;
-use crate::request::{Settings, Start};
+use crate::request::{Settings, Start, Subscribe};
 use crate::sync::lock;
 use std::sync::Arc;
 
 /// Memberships that a client has ended.
 #[derive(Debug)]
 pub struct Ended {
-    /// What the broker had made for the client before that, and its session has not
-    /// seen yet.
+    /// What it observes by pattern since before that, and its session has yet to take
+    /// up.
     pub before: Vec<Adoption>,
     /// Each with its channel. They may still have something to read.
     pub leavers: Vec<(Arc<Channel>, Arc<Member>)>,
@@ -31,8 +31,8 @@ pub struct Subscribed {
     pub standing: Standing,
     /// The seq of the channel's last entry.
     pub seq: u64,
-    /// What the broker had made for the client before that, and its session has not
-    /// seen yet.
+    /// What it observes by pattern since before that, and its session has yet to take
+    /// up.
     pub before: Vec<Adoption>,
     /// The client's earlier membership of this channel, if that still has
     /// something to read.
@@ -121,12 +121,10 @@ impl Broker {
     pub fn subscribe(
         &self,
         client: &Arc<Client>,
-        name: &str,
-        start: Start,
-        role: Role,
-        echo: bool,
+        request: &Subscribe,
         now_ms: u64,
     ) -> Result<Subscribed, Fault> {
+        let name = &*request.channel;
         let keeps = client.identity().is_some_and(|identity| identity.asked);
         let channel = self.channel(name)?;
         let mut subscriptions = lock(&client.subscriptions);
@@ -144,7 +142,8 @@ impl Broker {
             return Err(Fault::new(Code::TooMany, text));
         }
         let slot = subscriptions.take_slot();
-        let entrance = Entrance { role, echo, keeps, ..Entrance::at(start) };
+        let role = if request.observe { Role::Observer } else { Role::Member };
+        let entrance = Entrance { role, echo: request.echo, keeps, ..Entrance::at(request.start) };
         let patterns = Some(subscriptions.patterns());
         let entrance = Entrance { replaces: observer.as_deref(), patterns, ..entrance };
         match channel.join(client, slot, entrance, now_ms) {

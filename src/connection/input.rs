@@ -52,7 +52,7 @@ impl Input {
     }
 
     /// Whether these bytes, which have come, hold something to answer.
-    pub(super) fn has_whole(&self, bytes: &[u8], line_max: usize) -> bool {
+    pub(super) fn has_whole(&mut self, bytes: &[u8], line_max: usize) -> bool {
         match self {
             Input::Lines(_) => memchr::memchr(b'\n', bytes).is_some(),
             Input::Resp(voice) => !bytes.is_empty() && voice.has_whole(bytes, line_max),

@@ -222,7 +222,7 @@ impl Connection {
 
     /// Whether whole requests are left over of what has been read: there was no
     /// more room for replies, or one of them waits, be it for its turn to publish.
-    fn has_more(&self) -> bool {
+    fn has_more(&mut self) -> bool {
         let line_max = self.session.broker().config.max_line;
         !self.unfinished.is_empty() && self.input.has_whole(&self.unfinished, line_max)
     }
@@ -257,14 +257,20 @@ impl Connection {
             return Poll::Ready(Ok(()));
         }
         let (session, outgoing) = (&mut self.session, &mut self.outgoing);
-        let held = std::mem::take(&mut self.unfinished);
+        let mut held = std::mem::take(&mut self.unfinished);
+        // The shorter part goes to where the longer is: a long request may come in
+        // many pieces.
         let lines = if is_there {
+            &held
+        } else if begun > filled - begun {
+            held.extend_from_slice(&buffer[begun..filled]);
             &held
         } else {
             buffer[..begun].copy_from_slice(&held);
             self.frames.open(&buffer[..filled], room, outgoing.answers())
         };
         match self.input.serve(session, lines, line_max, outgoing, now_ms) {
+            Ok(rest) if std::ptr::eq(rest, held.as_slice()) => self.unfinished = held,
             Ok(rest) => self.unfinished = rest.to_vec(),
             Err(reason) => self.close(reason, now_ms),
         }

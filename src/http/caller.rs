@@ -66,13 +66,19 @@ impl Caller {
         self.is_upgraded.load(Ordering::Relaxed)
     }
 
-    /// Whether the request under way has a body that has yet to be read.
-    pub fn owes_body(&self, owes: bool) {
-        self.has_unread_body.store(owes, Ordering::Relaxed);
+    /// The request under way has a body.
+    pub fn expect_body(&self) {
+        self.has_unread_body.store(true, Ordering::Relaxed);
     }
 
-    /// Whether it has. Then the answer is the connection's last: where the next
-    /// request would begin nobody knows.
+    /// Its body has been read.
+    pub fn body_was_read(&self) {
+        self.has_unread_body.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether the request under way has a body that has yet to be read. Then the
+    /// answer is the connection's last: where the next request would begin nobody
+    /// knows.
     pub fn has_unread_body(&self) -> bool {
         self.has_unread_body.load(Ordering::Relaxed)
     }

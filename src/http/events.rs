@@ -12,7 +12,7 @@ use super::problem::Problem;
 use crate::broker::Broker;
 use crate::error::{Code, Fault};
 use crate::frame::Frame;
-use crate::request::{Request, Start};
+use crate::request::{Request, Start, Subscribe};
 use crate::runtime;
 use crate::session::{Batch, Piece};
 use crate::wire::{events, json};
@@ -49,18 +49,19 @@ const TURNS: usize = 16;
 /// As for `sub`.
 pub async fn observe(exchange: Exchange) -> Result<Answer, Problem> {
     let address = exchange.address();
-    let Request::Sub { channel, start, create: false, echo: true, .. } =
+    let Request::Sub(asked @ Subscribe { create: false, echo: true, .. }) =
         json::ask("sub", "the address", &[&address])?
     else {
         return Err(Fault::new(Code::BadRequest, "one channel, with from or last").into());
     };
     let broker = &exchange.http.broker;
-    let start = resumed(&exchange, broker.channel(&channel)?.last_seq())?.unwrap_or(start);
+    let last_seq = broker.channel(&asked.channel)?.last_seq();
+    let start = resumed(&exchange, last_seq)?.unwrap_or(asked.start);
     let body = if exchange.head.method == Method::HEAD {
         http_body_util::Empty::new().boxed_unsync()
     } else {
-        let request = Request::Sub { channel, start, create: false, echo: true, observe: true };
-        exchange.caller.ask(request).await?;
+        let request = Subscribe { start, observe: true, ..asked };
+        exchange.caller.ask(Request::Sub(request)).await?;
         exchange.caller.session().client().speaks("events");
         Events::new(broker.clone(), exchange.caller.clone()).boxed_unsync()
     };

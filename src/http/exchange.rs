@@ -144,7 +144,7 @@ impl Exchange {
     /// As [`body::read`] has them.
     pub async fn read_body(&mut self, kind: body::Kind) -> Result<body::Held, Problem> {
         let body = body::read(&self.http, &mut self.body, kind).await?;
-        self.caller.owes_body(false);
+        self.caller.body_was_read();
         Ok(body)
     }
 

@@ -266,7 +266,7 @@ mod tests {
     use super::*;
     use crate::broker::Broker;
     use crate::config::Config;
-    use crate::request::Start;
+    use crate::request::Subscribe;
     use crate::wire::text::TextEncoder;
 
     /// A channel is dropped and made again after a guest's key was looked up for
@@ -279,9 +279,8 @@ mod tests {
         let (mut owner, speaker) = (Session::new(broker.clone(), enter()), enter());
         let speaker = Speaker::new(broker.clone(), speaker);
         let mut make = |is_there: bool| {
-            let (channel, start) = ("c".into(), Start::Now);
             let drop = Request::Drop { channel: "c".into() };
-            let sub = Request::Sub { channel, start, create: true, echo: true, observe: false };
+            let sub = Request::Sub(Subscribe { create: true, ..Subscribe::to("c") });
             for request in is_there.then_some(drop).into_iter().chain([sub]) {
                 owner.handle(request, 0).unwrap();
             }

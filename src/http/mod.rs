@@ -175,7 +175,9 @@ async fn dispatch(http: Arc<Http>, caller: Arc<Caller>, request: Request<Incomin
     let (head, body) = request.into_parts();
     let named = http.origins.named(&head.headers).and_then(|o| HeaderValue::from_str(o).ok());
     let shared = (http.clone(), caller.clone());
-    caller.owes_body(!body.is_end_stream());
+    if !body.is_end_stream() {
+        caller.expect_body();
+    }
     let mut answer = match route(shared, head, body).await {
         Ok(answer) => answer,
         Err(problem) => {

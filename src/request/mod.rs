@@ -1,9 +1,11 @@
 //! What a client may ask, free of any wire format.
 
 mod heard;
+mod subscribe;
 mod usage;
 
 pub use heard::Heard;
+pub use subscribe::Subscribe;
 pub use usage::{Usage, VERBS};
 
 use crate::error::{Code, Fault, quoted};
@@ -56,19 +58,8 @@ pub enum Request<'a> {
         /// Its name.
         channel: String,
     },
-    /// Joins a channel.
-    Sub {
-        /// Its name.
-        channel: String,
-        /// Where to begin reading.
-        start: Start,
-        /// Whether to make the channel if it is missing.
-        create: bool,
-        /// Whether to get what one publishes oneself.
-        echo: bool,
-        /// Whether to be an observer, without a rank.
-        observe: bool,
-    },
+    /// Joins a channel, or observes it.
+    Sub(Subscribe),
     /// Observes every channel whose name matches.
     SubPattern {
         /// `*`, `?` and `[…]` as a shell has them.

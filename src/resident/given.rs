@@ -80,11 +80,17 @@ impl AllGiven {
         self.by_seq.insert(seq, Given { to, ..Given::default() });
     }
 
-    /// Somebody is about to read what came of a command, or is no more.
-    pub fn read(&mut self, seq: u64, begins: bool) {
+    /// Somebody is about to read what came of a command.
+    pub fn begin_reading(&mut self, seq: u64) {
         if let Some(given) = self.by_seq.get_mut(&seq) {
-            given.readers =
-                if begins { given.readers + 1 } else { given.readers.saturating_sub(1) };
+            given.readers += 1;
+        }
+    }
+
+    /// Somebody who was about to is no more.
+    pub fn end_reading(&mut self, seq: u64) {
+        if let Some(given) = self.by_seq.get_mut(&seq) {
+            given.readers = given.readers.saturating_sub(1);
         }
     }
 
@@ -199,13 +205,13 @@ mod tests {
         let mut all = AllGiven::default();
         let text = "x".repeat(TEXT_BYTES_MAX);
         all.add(1, 1);
-        all.read(1, true);
+        all.begin_reading(1);
         answer(&mut all, 1, &text);
         end(&mut all, 1);
         all.add(2, 1);
         answer(&mut all, 2, "y");
         assert!(all.get(1).is_some() && all.get(2).unwrap().results[0].text.is_empty());
-        all.read(1, false);
+        all.end_reading(1);
         answer(&mut all, 2, "y");
         assert!(all.get(1).is_none() && all.get(2).unwrap().results[1].text == "y");
     }

@@ -74,7 +74,7 @@ pub struct Asked<'a> {
 
 impl Drop for Asked<'_> {
     fn drop(&mut self) {
-        self.resident.state().given.read(self.seq, false);
+        self.resident.state().given.end_reading(self.seq);
     }
 }
 
@@ -134,7 +134,7 @@ impl Resident {
         if is_new {
             state.given.add(seq, to);
         }
-        state.given.read(seq, true);
+        state.given.begin_reading(seq);
         Asked { resident: self, seq }
     }
 

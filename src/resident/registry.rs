@@ -5,7 +5,7 @@ use super::{Inbox, Resident, State, Token, Wants};
 use crate::broker::{Broker, CallbackRecord, Identity};
 use crate::error::{Close, Code, Fault};
 use crate::reply::{Line, Reply};
-use crate::request::{Request, Start};
+use crate::request::{Request, Subscribe};
 use crate::runtime;
 use crate::session::Session;
 use crate::speaker::Speaker;
@@ -304,9 +304,8 @@ fn seat(
     if let Some(callback) = &entry.callback {
         session.broker().remember_callback(session.client(), callback);
     }
-    let (channel, create) = (entry.channel.clone(), entry.create);
-    let sub = Request::Sub { channel, start: Start::Now, create, echo: true, observe: false };
-    let reply = session.handle(sub, now_ms)?;
+    let sub = Subscribe { create: entry.create, ..Subscribe::to(&*entry.channel) };
+    let reply = session.handle(Request::Sub(sub), now_ms)?;
     session.flush();
     match reply {
         Some(Reply::Line(line)) => Ok((line, session.take_ticket())),
@@ -415,9 +414,7 @@ mod tests {
         let (broker, residents, resident) = resident_in(config, Settings::default());
         let mut slow =
             Session::new(broker.clone(), broker.enter("[::1]:1".parse().unwrap(), "text"));
-        let (channel, start) = ("ops".into(), Start::Now);
-        let sub = Request::Sub { channel, start, create: false, echo: true, observe: false };
-        slow.handle(sub, 0).unwrap();
+        slow.handle(Request::Sub(Subscribe::to("ops")), 0).unwrap();
         publish(&resident, 20_000);
         let mut room = Box::pin(resident.speaker.room());
         assert!(room.as_mut().now_or_never().is_none(), "nothing is read");

@@ -21,8 +21,7 @@ type Key = (Instant, u64);
 struct Timers {
     wakers: BTreeMap<Key, Waker>,
     last_number: u64,
-    /// Until when the tasks sleep that wake them: the first as long as any, each of
-    /// the others less long than those before it.
+    /// When the sleeping tasks wake that wake them, the latest first.
     asleep_until: Vec<Instant>,
 }
 

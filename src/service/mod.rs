@@ -99,16 +99,16 @@ async fn stop_signal(signals: &mut Signals) {
 
 /// Sends everybody away, or ends that.
 fn drain(broker: &Broker) {
-    let begins = !broker.is_draining();
-    let status = if begins {
+    let status = if broker.is_draining() {
+        log::info!("event=drain-ended");
+        broker.end_drain();
+        "taking connections"
+    } else {
         let (clients, secs) = (broker.client_count(), Close::Drain.retry_secs().unwrap_or(0));
         log::info!("event=draining clients={clients} retry={secs}");
+        broker.begin_drain();
         "draining: sends everybody away"
-    } else {
-        log::info!("event=drain-ended");
-        "taking connections"
     };
-    broker.drain(begins);
     manager::tell(&[NotifyState::Status(status)]);
 }
 

@@ -8,7 +8,7 @@
 use super::Session;
 use super::disk::Part;
 use super::pieces::{Batch, Piece};
-use crate::broker::channel::{Behind, Channel, Standing};
+use crate::broker::channel::{Behind, Channel, Room, Standing, Want};
 use crate::broker::{Adopted, Forgone, Member};
 use crate::frame::Frame;
 use crate::log::{Body, Chunk, Cursor, Departure};
@@ -16,10 +16,9 @@ use crate::request::Heard;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// Pieces of one write: when thousands come or leave at once, each entry is one.
-const PIECES_MAX: usize = 1_024;
-/// Bytes of one write, about: as many as a socket takes at once.
-const BYTES_MAX: usize = 256 * 1024;
+/// What one write takes: pieces, of which each entry is one when thousands come or
+/// leave at once, and bytes, about: as many as a socket takes at once.
+const WRITE: Room = Room { chunks: 1_024, bytes: 256 * 1024 };
 /// Subscriptions that are looked at for one write: others want their turn.
 const LOOKS_MAX: usize = 4_096;
 /// The view of a subscription that has yet to be told its rank.
@@ -182,10 +181,11 @@ impl Subscription {
         if let Some(extra) = &mut self.extra {
             extra.tell_what_is_lost(&self.channel, &self.member, &mut batch.frames, gaps);
         }
-        let room = (PIECES_MAX - batch.pieces.len(), BYTES_MAX.saturating_sub(batch.bytes).max(1));
+        let bytes = WRITE.bytes.saturating_sub(batch.bytes).max(1);
+        let room = Room { chunks: WRITE.chunks - batch.pieces.len(), bytes };
         let mut chunks = std::mem::take(&mut batch.chunks);
-        let place = (self.cursor(), self.next_seq);
-        let reading = self.channel.read(&self.member, place, self.view, room, &mut chunks);
+        let want = Want { cursor: self.cursor(), seq: self.next_seq, view: self.view };
+        let reading = self.channel.read(&self.member, want, room, &mut chunks);
         let untold = self.untold().unwrap_or(u64::MAX);
         if reading.view < untold {
             if let Some(standing) = reading.standing {
@@ -214,7 +214,7 @@ impl Subscription {
         match reading.behind {
             None => self.drop_part(),
             Some(behind) => {
-                more = self.read_part(slot, (PIECES_MAX, BYTES_MAX), batch, gaps);
+                more = self.read_part(slot, WRITE, batch, gaps);
                 // What is beyond its end it does not need.
                 if !more && self.next_seq <= self.member.end() {
                     let is_ranked = self.extra.as_ref().is_some_and(|extra| extra.is_ranked);
@@ -328,8 +328,8 @@ impl Session {
         let mut due = std::mem::take(&mut self.queue);
         let mut looked_at = 0;
         for &slot in &due {
-            if batch.pieces.len() >= PIECES_MAX
-                || batch.bytes >= BYTES_MAX
+            if batch.pieces.len() >= WRITE.chunks
+                || batch.bytes >= WRITE.bytes
                 || looked_at >= LOOKS_MAX
             {
                 break;

@@ -9,7 +9,7 @@ use super::Session;
 use super::deliver::Subscription;
 use super::pieces::Batch;
 use super::scroll::Scroll;
-use crate::broker::channel::Behind;
+use crate::broker::channel::{Behind, Room};
 use crate::frame::Frame;
 use crate::log::{Chunk, Cursor};
 use crate::store::{Fetch, Fetched};
@@ -64,7 +64,7 @@ impl Subscription {
     pub(super) fn read_part(
         &mut self,
         slot: u32,
-        (pieces, bytes): (usize, usize),
+        room: Room,
         batch: &mut Batch,
         gaps: &mut u64,
     ) -> bool {
@@ -79,7 +79,7 @@ impl Subscription {
         }
         // Not taken out of the part yet: the socket may take less.
         for at in 0.. {
-            if batch.pieces.len() >= pieces || batch.bytes >= bytes {
+            if batch.pieces.len() >= room.chunks || batch.bytes >= room.bytes {
                 break;
             }
             let Some(part) = self.part() else { break };
@@ -265,7 +265,7 @@ mod tests {
     use crate::config::Config;
     use crate::error::Close;
     use crate::payload::Payload;
-    use crate::request::{Settings, Start};
+    use crate::request::{Settings, Start, Subscribe};
     use crate::wire::text::TextEncoder;
     use std::sync::atomic::Ordering;
     use std::time::{Duration, Instant};
@@ -358,8 +358,8 @@ mod tests {
         }
         let mut lost = enter(&broker);
         hello(&mut lost, Vec::new());
-        lost.sub("a", Start::Now, false, true, false, 0).unwrap();
-        lost.sub("b", Start::First, false, true, false, 0).unwrap();
+        lost.sub(&Subscribe::to("a"), 0).unwrap();
+        lost.sub(&Subscribe { start: Start::First, ..Subscribe::to("b") }, 0).unwrap();
         lost.replied(Caused::Entries { slot: 1, from: 0 });
         lost.gather(&mut Batch::default());
         assert!(lost.extra.disk().unwrap().asked.is_some(), "it is read from the disk");

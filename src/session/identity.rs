@@ -114,11 +114,13 @@ impl Session {
         std::mem::take(&mut self.changed_client)
     }
 
-    /// The client bears this name if it can.
-    pub fn bear_name(&mut self, name: &str, now_ms: u64) {
+    /// The client bears this name if it can, and nobody has it, be it one who is
+    /// away: it is called so, and does not ask for what is kept under the name.
+    pub fn bear_name(&mut self, name: &str) {
         // What it is called is of no weight to one that has other means to know
         // itself by.
-        if self.rename(name, now_ms).is_ok() {
+        if self.broker.rename_if_free(&self.client, name).is_ok() {
+            self.name = self.client.name();
             self.note_session();
         }
     }

@@ -96,7 +96,7 @@ mod tests {
     use crate::config::Config;
     use crate::error::Code;
     use crate::payload::Payload;
-    use crate::request::Start;
+    use crate::request::Subscribe;
     use crate::wire::text::TextEncoder;
 
     /// The answer would be noted for the channel that is no more, and what is
@@ -109,11 +109,12 @@ mod tests {
             Session::new(broker.clone(), client)
         };
         let (mut session, mut other) = (enter(), enter());
-        session.sub("c", Start::Now, true, true, false, 0).unwrap();
+        let sub = Subscribe { create: true, ..Subscribe::to("c") };
+        session.sub(&sub, 0).unwrap();
         let first = broker.channel("c").unwrap();
         broker.drop_channel(&session.client, "c", None).unwrap();
         for session in [&mut session, &mut other] {
-            session.sub("c", Start::Now, true, true, false, 0).unwrap();
+            session.sub(&sub, 0).unwrap();
         }
         let payloads = [Payload::Plain(b"x")];
         let fault = session.append(first.clone(), None, &payloads, |_| {}, 0).unwrap_err();

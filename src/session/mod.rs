@@ -164,9 +164,7 @@ impl Session {
                 Line::new("create").at("channel", channel).into()
             }
             Request::Drop { channel } => self.drop_channel(&channel, view)?,
-            Request::Sub { channel, start, create, echo, observe } => {
-                self.sub(&channel, start, create, echo, observe, now_ms)?
-            }
+            Request::Sub(request) => self.sub(&request, now_ms)?,
             Request::SubPattern { glob } => self.observe(&glob, now_ms)?,
             Request::Unsub { channel } => self.unsub(&channel, now_ms)?,
             Request::Use { channel } => self.use_channel(&channel)?,

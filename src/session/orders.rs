@@ -2,13 +2,13 @@
 
 use super::deliver::Subscription;
 use super::{Caused, Session};
+use crate::broker::Answer;
 use crate::broker::channel::{Channel, not_member};
-use crate::broker::{Answer, Role};
 use crate::error::{Code, Fault};
 use crate::frame::Frame;
 use crate::log::Command;
 use crate::reply::{Line, Reply};
-use crate::request::{COMMAND_TIMEOUT, Request, Settings, Start};
+use crate::request::{COMMAND_TIMEOUT, Request, Settings, Subscribe};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,20 +28,11 @@ impl Session {
         Ok(Line::new("drop").at("channel", name).into())
     }
 
-    pub(super) fn sub(
-        &mut self,
-        name: &str,
-        start: Start,
-        create: bool,
-        echo: bool,
-        observe: bool,
-        now_ms: u64,
-    ) -> Result<Reply, Fault> {
-        if create {
-            self.broker.create_if_missing(name, Settings::default(), now_ms)?;
+    pub(super) fn sub(&mut self, request: &Subscribe, now_ms: u64) -> Result<Reply, Fault> {
+        if request.create {
+            self.broker.create_if_missing(&request.channel, Settings::default(), now_ms)?;
         }
-        let role = if observe { Role::Observer } else { Role::Member };
-        let done = self.broker.subscribe(&self.client, name, start, role, echo, now_ms)?;
+        let done = self.broker.subscribe(&self.client, request, now_ms)?;
         let channel = done.adopted.channel.clone();
         self.adopt_all(done.before);
         let mut subscription = Subscription::new(done.adopted);
@@ -54,7 +45,7 @@ impl Session {
         self.install(subscription);
         let standing = done.standing;
         let mut line = Line::new("sub").at("channel", channel.name().clone());
-        line = if observe {
+        line = if request.observe {
             line.with("observer", true)
         } else {
             self.touch(channel);

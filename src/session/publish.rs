@@ -161,7 +161,7 @@ mod tests {
     use crate::broker::{Broker, Slots};
     use crate::config::Config;
     use crate::error::Close;
-    use crate::request::Start;
+    use crate::request::Subscribe;
     use crate::sync::lock;
     use crate::wire::text::TextEncoder;
     use std::sync::Mutex;
@@ -191,7 +191,7 @@ mod tests {
         let payloads = [Payload::Plain(&text)];
         for round in 0..2 {
             let mut slow = come();
-            slow.sub("c", Start::Now, true, true, false, 0).unwrap();
+            slow.sub(&Subscribe { create: true, ..Subscribe::to("c") }, 0).unwrap();
             assert!(quick.may_read());
             quick.publish("c", None, &payloads, 0).unwrap();
             for (number, waits) in [&mut quick, &mut patient].into_iter().enumerate() {
@@ -216,8 +216,9 @@ mod tests {
             Session::new(broker.clone(), client)
         };
         let (mut publisher, mut slow, mut slower) = (come(), come(), come());
-        slower.sub("a", Start::Now, true, true, false, 0).unwrap();
-        slow.sub("b", Start::Now, true, true, false, 0).unwrap();
+        for (reader, channel) in [(&mut slower, "a"), (&mut slow, "b")] {
+            reader.sub(&Subscribe { create: true, ..Subscribe::to(channel) }, 0).unwrap();
+        }
         let text = vec![b'x'; 20_000];
         let payloads = [Payload::Plain(&text)];
         for channel in ["a", "b"] {

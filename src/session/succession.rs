@@ -49,7 +49,7 @@ impl Succession {
             return;
         }
         self.waiting.insert(slot, 0);
-        // Nobody comes to a name where it has been before, but for one that has ended.
+        // A client has one subscription at a time to a name: the one before has ended.
         line.ended.extend(line.last.replace(slot));
     }
 

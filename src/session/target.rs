@@ -1,6 +1,6 @@
 //! Which channel a request is about.
 
-use crate::request::Request;
+use crate::request::{Request, Subscribe};
 
 /// The channel that a request is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +20,7 @@ impl<'a> Target<'a> {
             Request::Seen { channel, .. }
             | Request::Create { channel, .. }
             | Request::Drop { channel }
-            | Request::Sub { channel, .. }
+            | Request::Sub(Subscribe { channel, .. })
             | Request::Unsub { channel }
             | Request::Use { channel }
             | Request::Ack { channel, .. }

@@ -203,13 +203,13 @@ impl Supervisor<'_> {
     /// Tells of progress as soon as there is room for it: meanwhile nothing is
     /// read from the worker, which waits. Not so if its time is over first.
     fn tell_progress(&self, job: u64, text: &Arc<str>, deadline: Instant) -> bool {
-        while !self.shared.progress(job, text) {
-            if Instant::now() >= deadline {
-                return false;
+        while Instant::now() < deadline {
+            if self.shared.progress(job, text) {
+                return true;
             }
             thread::sleep(ROOM_LOOK);
         }
-        true
+        false
     }
 }
 

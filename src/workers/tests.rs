@@ -19,10 +19,12 @@ const BEGUN: &str = r"\002\000\000\000\001\000";
 const DONE: &str = r"\004\000\000\000\001\002\001x";
 const PROGRESS: &str = r"\004\000\000\000\001\001\001p";
 
-/// Notes all that is told; has no room for so many words of progress.
+/// Notes all that is told; has no room for so many words of progress, and takes so
+/// long for each.
 struct Notes {
     tx: Mutex<Sender<(JobId, JobState, String)>>,
     refusals: Mutex<u32>,
+    pause: Mutex<Duration>,
 }
 
 impl Audience for Notes {
@@ -32,6 +34,7 @@ impl Audience for Notes {
             *refusals -= 1;
             return false;
         }
+        std::thread::sleep(*self.pause.lock().unwrap());
         self.hears(job, Running, text);
         true
     }
@@ -67,7 +70,11 @@ impl Scene {
             memory: 1 << 30,
         });
         let (tx, heard) = channel();
-        let notes = Arc::new(Notes { tx: Mutex::new(tx), refusals: Mutex::new(0) });
+        let notes = Arc::new(Notes {
+            tx: Mutex::new(tx),
+            refusals: Mutex::default(),
+            pause: Mutex::default(),
+        });
         Scene { pool, notes, heard, folder }
     }
 
@@ -189,6 +196,27 @@ fn one_that_hangs_is_killed_when_its_time_is_over() {
     let script = format!("printf '{BEGUN}'; exec sleep 60");
     let scene = Scene::with(&script, 100, Duration::from_millis(50));
     assert_eq!(scene.fails_at_work(), "it ran for longer than 50ms (see broker --job-timeout)");
+}
+
+/// Who takes its news slowly has always more of them to hear.
+#[test]
+fn one_that_never_falls_silent_is_killed_when_its_time_is_over() {
+    let words = PROGRESS.repeat(200);
+    let script = format!("printf '{BEGUN}{words}{DONE}'; exec sleep 60");
+    let scene = Scene::with(&script, 100, Duration::from_millis(50));
+    *scene.notes.pause.lock().unwrap() = Duration::from_millis(5);
+    let job = scene.submit();
+    scene.hear(job, Queued);
+    let news = || scene.heard.recv_timeout(DEADLINE).unwrap();
+    let mut times = 0;
+    let (_, state, text) = loop {
+        match news() {
+            (_, Running, _) => times += 1,
+            end => break end,
+        }
+    };
+    assert_eq!(state, Failed, "after {times} times: {text}");
+    assert!(text.starts_with("it ran for longer than 50ms"), "{text}");
 }
 
 #[test]

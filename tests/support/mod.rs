@@ -42,6 +42,15 @@ use std::time::{Duration, Instant};
 /// so that only what is broken runs into it.
 pub const DEADLINE: Duration = Duration::from_secs(20);
 
+/// Bytes of a log that a few megabytes overflow.
+pub const LOG_BYTES: usize = 256 * 1024;
+
+/// Such logs, and members that have soon stalled.
+pub fn small_log(config: &mut Config) {
+    config.log_bytes = LOG_BYTES;
+    config.stall = Duration::from_millis(100);
+}
+
 /// A broker of a test's own, on a port of its own.
 pub struct Broker {
     pub addr: SocketAddr,

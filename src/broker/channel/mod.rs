@@ -23,7 +23,7 @@ pub use charter::{Charter, Rules};
 pub use durable::Behind;
 pub use membership::Entrance;
 pub use pressure::Round;
-pub use read::Past;
+pub use read::{Past, Room, Want};
 pub use restart::RestoredSeat;
 
 use super::member::Member;

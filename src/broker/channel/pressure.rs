@@ -67,8 +67,8 @@ pub(super) struct Pressure {
     stall_watched: bool,
 }
 
-/// Since when a publisher waits, and since when it will be woken the next time that
-/// all are.
+/// The rounds in which a publisher began to wait, and in which it was last noted to
+/// be woken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Round {
     first: u64,
@@ -330,8 +330,8 @@ impl Channel {
         !std::mem::replace(&mut state.extra.parts().pressure.stall_watched, true)
     }
 
-    /// Waits no longer for those who have stalled; whether someone else still
-    /// holds publishers up. If not, nobody looks any more.
+    /// Waits no longer for members that have stalled. Whether others still hold
+    /// publishers up: then the caller is to look again later.
     pub fn pass_stalled(&self, now_ms: u64) -> bool {
         let mut state = self.lock();
         if self.is_held_up() && !self.is_durable() {

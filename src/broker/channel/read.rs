@@ -12,6 +12,26 @@ use crate::roster::Change;
 use crate::store::RankAt;
 use std::sync::Arc;
 
+/// Where a member reads on, and what it knows.
+#[derive(Clone, Copy, Debug)]
+pub struct Want {
+    /// The place.
+    pub cursor: Cursor,
+    /// The next seq that is due.
+    pub seq: u64,
+    /// The roster's view that it knows.
+    pub view: u64,
+}
+
+/// How much may be read at once: so many chunks, or until they have so many bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Room {
+    /// Chunks at most.
+    pub chunks: usize,
+    /// Bytes that are enough.
+    pub bytes: usize,
+}
+
 /// What there is to read for a member, besides chunks from the cursor on.
 #[derive(Debug)]
 pub struct Reading {
@@ -101,17 +121,15 @@ impl State {
 }
 
 impl Channel {
-    /// Reads on from a member's cursor: whole chunks, which go `to` an empty vector,
-    /// until they have `bytes` or there are `chunks` of them. `seq` is the next that
-    /// is due, `view` the one that the member knows.
+    /// Reads on for a member: whole chunks, which go `to` an empty vector.
     pub fn read(
         &self,
         member: &Member,
-        (cursor, seq): (Cursor, u64),
-        view: u64,
-        (chunks, bytes): (usize, usize),
+        want: Want,
+        room: Room,
         to: &mut Vec<Arc<Chunk>>,
     ) -> Reading {
+        let Want { cursor, seq, view } = want;
         let state = self.lock();
         let log = &state.log;
         let Edge { end_chunk, last_seq } = state.visible();
@@ -142,7 +160,7 @@ impl Channel {
         let mut taken = 0;
         let mut number = here.chunk;
         while let Some(chunk) = log.chunk(number).filter(|_| number < end_chunk) {
-            if to.len() == chunks || taken >= bytes {
+            if to.len() == room.chunks || taken >= room.bytes {
                 break;
             }
             taken += chunk.bytes.len();

@@ -206,7 +206,7 @@ impl Turn<'_> {
     }
 
     /// A connection may have any label, and share it with others. If it can be
-    /// the client's name on the broker, it is.
+    /// the client's name on the broker, and nobody has that, it is.
     fn set_label(&mut self, label: &[u8]) -> Result<(), Fault> {
         let label = table::text(label)?;
         let is_allowed = label.bytes().all(|byte| byte.is_ascii_graphic());
@@ -218,7 +218,7 @@ impl Turn<'_> {
         }
         self.voice.label = label.into();
         if !label.is_empty() {
-            self.session.bear_name(label, self.now_ms);
+            self.session.bear_name(label);
         }
         Ok(())
     }

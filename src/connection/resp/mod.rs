@@ -21,7 +21,7 @@ use crate::reply::Reply;
 use crate::request::{Format, Resp};
 use crate::runtime::TcpStream;
 use crate::session::Session;
-use crate::wire::resp::{Decoded, decode};
+use crate::wire::resp::{Begun, Decoded, decode};
 use crate::wire::rules::bad;
 use crate::wire::spoken::Tag;
 use publish::Batch;
@@ -66,6 +66,8 @@ pub(super) struct Voice {
     label: Box<str>,
     /// Whether a request is to have no reply.
     skip: Skip,
+    /// How far the request has been read that what is kept of it begins with.
+    begun: Begun,
     waiting: Option<Waiting>,
     /// When it is looked at again while it waits, if somebody sees to that.
     timer_ms: u64,
@@ -106,6 +108,7 @@ impl Default for Voice {
             ranked: false,
             label: Box::default(),
             skip: Skip::No,
+            begun: Begun::default(),
             waiting: None,
             timer_ms: 0,
         }
@@ -117,9 +120,17 @@ impl Voice {
         Format::Resp { version: self.version, plain: self.plain }
     }
 
-    /// Whether these bytes begin with something to answer.
-    pub(super) fn has_whole(&self, bytes: &[u8], line_max: usize) -> bool {
-        !self.is_waiting() && decode(bytes, line_max, &mut Vec::new()) != Ok(Decoded::More)
+    /// Whether these bytes begin with something to answer. Those of a request that is
+    /// not all there are looked at once, in however many pieces it comes.
+    pub(super) fn has_whole(&mut self, bytes: &[u8], line_max: usize) -> bool {
+        if self.is_waiting() {
+            return false;
+        }
+        match std::mem::take(&mut self.begun).go_on(bytes, line_max) {
+            Ok(Decoded::More(begun)) => self.begun = begun,
+            _ => return true,
+        }
+        false
     }
 
     /// Whether the client waits.
@@ -193,12 +204,19 @@ impl Voice {
         outgoing: &mut Outgoing,
         now_ms: u64,
     ) -> Result<&'a [u8], Stop<'a>> {
+        if !self.begun.is_unknown() && !self.has_whole(bytes, line_max) {
+            return Ok(bytes);
+        }
         let (mut rest, mut words, mut batch) = (bytes, Vec::new(), Batch::default());
+        let mut last = Begun::default();
         let mut turn = Turn { voice: self, session, outgoing, now_ms };
         while !turn.voice.is_waiting() && !turn.session.is_awaiting() && turn.outgoing.has_room() {
             batch.next = rest;
             match decode(rest, line_max, &mut words) {
-                Ok(Decoded::More) => break,
+                Ok(Decoded::More(begun)) => {
+                    last = begun;
+                    break;
+                }
                 Ok(Decoded::Whole(length)) => {
                     rest = &rest[length..];
                     if !words.is_empty() {
@@ -223,6 +241,40 @@ impl Voice {
             }
         }
         turn.publish(&mut batch)?;
+        turn.voice.begun = last;
         Ok(rest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::wire::resp::LENGTHS_READ;
+    use crate::wire::text::TextEncoder;
+
+    /// Of a request that comes byte by byte, each byte was a reason to read all
+    /// words before it again.
+    #[test]
+    fn what_has_come_is_not_read_again_with_every_byte() {
+        let broker = Broker::open(Config::default(), Box::new(TextEncoder)).unwrap();
+        let client = broker.enter_unwatched("127.0.0.1:1".parse().unwrap(), "resp");
+        let (mut session, line_max) = (Session::new(broker, client), 65_536);
+        let mut voice = Voice::default();
+        let mut outgoing = Outgoing::new(voice.format());
+        let request = format!("*1000\r\n$4\r\nECHO\r\n{}", "$0\r\n\r\n".repeat(999));
+        let (mut unfinished, mut answered) = (Vec::new(), 0);
+        for byte in request.repeat(2).into_bytes() {
+            unfinished.push(byte);
+            // As a connection does: it looks, and serves what is there.
+            voice.has_whole(&unfinished, line_max);
+            let served = voice.serve(&mut session, &unfinished, line_max, &mut outgoing, 0);
+            let Ok(rest) = served else { panic!("the connection goes on") };
+            unfinished = rest.to_vec();
+            answered += usize::from(unfinished.is_empty());
+        }
+        assert_eq!(answered, 2);
+        let read = LENGTHS_READ.get();
+        assert!(read < 10 * request.len(), "{read} lengths in {} bytes", request.len());
     }
 }

@@ -5,7 +5,7 @@ use super::turn::{Args, Turn, no_such, wrong_arity};
 use super::{Progress, Waiting};
 use crate::error::Fault;
 use crate::reply::{Line, Reply};
-use crate::request::{Request, Start, check_name};
+use crate::request::{Request, Subscribe, check_name};
 use crate::session::{Hearing, Under};
 use crate::wire::resp::subscribed;
 use crate::wire::rules::bad;
@@ -66,10 +66,9 @@ impl Turn<'_> {
         for name in names {
             let mut line = Line::new(kind).at("channel", name);
             if self.session.heard(name).is_none() {
-                let (channel, observe) = (name.to_owned(), !self.voice.ranked);
-                let (start, create, echo) = (Start::Now, true, true);
-                let sub = Request::Sub { channel, start, create, echo, observe };
-                match self.session.handle(sub, self.now_ms) {
+                let observe = !self.voice.ranked;
+                let sub = Subscribe { create: true, observe, ..Subscribe::to(name) };
+                match self.session.handle(Request::Sub(sub), self.now_ms) {
                     Ok(Some(Reply::Line(done))) => {
                         let rank = |key: &str| matches!(key, "rank" | "term" | "view");
                         let known = done.fields.into_iter().filter(|field| rank(field.key));

@@ -8,7 +8,7 @@ use crate::connection::input::Stop;
 use crate::connection::outgoing::Outgoing;
 use crate::error::{Close, Fault, quoted};
 use crate::reply::Reply;
-use crate::request::{Request, Resp};
+use crate::request::{Request, Resp, Subscribe};
 use crate::session::{Session, Under};
 use crate::wire::resp::Writer;
 use crate::wire::rules::bad;
@@ -143,7 +143,7 @@ impl Turn<'_> {
         }
         let request = own_request(&verb, args)?;
         match &request {
-            Request::Sub { observe: false, .. } => self.know_frames(),
+            Request::Sub(Subscribe { observe: false, .. }) => self.know_frames(),
             // Its result comes as a push, and to nobody else.
             Request::Job { to: None, .. } if self.voice.plain => match self.voice.version {
                 Resp::Three => self.know_frames(),

@@ -5,7 +5,7 @@ use super::write;
 use crate::error::{Code, Fault, quoted};
 use crate::jobs::{self, Registered};
 use crate::payload::Payload;
-use crate::request::{Format, OnClose, Publish, Request, Settings, Start};
+use crate::request::{Format, OnClose, Publish, Request, Settings, Start, Subscribe};
 use crate::wire::rules::{self, AGE_SECONDS_MAX, SECONDS_MAX, bad};
 use crate::wire::spoken::{Asked, Tag};
 use serde_json::value::RawValue;
@@ -259,7 +259,7 @@ fn sub<'a>(f: &mut Fields<'a>) -> Result<Request<'a>, Fault> {
     }
     let (channel, start) = (f.need("channel")?, start(f)?.unwrap_or(Start::Now));
     let (create, echo, observe) = (f.flag("create")?, !f.flag("no_echo")?, f.flag("observe")?);
-    Ok(Request::Sub { channel, start, create, echo, observe })
+    Ok(Request::Sub(Subscribe { channel, start, create, echo, observe }))
 }
 
 fn start(f: &mut Fields<'_>) -> Result<Option<Start>, Fault> {

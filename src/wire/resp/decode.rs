@@ -22,10 +22,20 @@ pub enum Decoded {
     /// A request of this many bytes.
     Whole(usize),
     /// The beginning of one.
-    More,
+    More(Begun),
     /// A line that is no array, of this many bytes: what Redis calls an inline
     /// command. The next request can follow it.
     Inline(usize),
+}
+
+/// How far the beginning of a request has been read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Begun {
+    /// Where the first word stands that is not all there; 0 before how many there
+    /// are is known.
+    at: usize,
+    /// How many there are from that one on.
+    missing: usize,
 }
 
 /// Reads one request; its words go to `words`, which may stay empty: nothing
@@ -42,51 +52,91 @@ pub fn decode<'a>(
     words: &mut Vec<&'a [u8]>,
 ) -> Result<Decoded, Fault> {
     words.clear();
-    let most = request_max(line_max);
-    match bytes.first() {
-        None => return Ok(Decoded::More),
-        Some(b'*') => {}
-        Some(_) => {
-            return match memchr::memchr(b'\n', bytes) {
-                Some(end) => Ok(Decoded::Inline(end + 1)),
-                None if bytes.len() > most => Err(too_long(line_max)),
-                None => Ok(Decoded::More),
+    Begun::default().read_on(bytes, line_max, |word| words.push(word))
+}
+
+impl Begun {
+    /// What [`decode`] would say of a request whose beginning it has said this of,
+    /// now that there are more bytes of it. It reads only those: a request that comes
+    /// in pieces costs no more than one that comes whole.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn go_on(self, bytes: &[u8], line_max: usize) -> Result<Decoded, Fault> {
+        self.read_on(bytes, line_max, |_| {})
+    }
+
+    /// Whether nothing of the request is known.
+    pub fn is_unknown(self) -> bool {
+        self.at == 0
+    }
+
+    fn read_on<'a>(
+        mut self,
+        bytes: &'a [u8],
+        line_max: usize,
+        mut word: impl FnMut(&'a [u8]),
+    ) -> Result<Decoded, Fault> {
+        let most = request_max(line_max);
+        if self.at == 0 {
+            match bytes.first() {
+                None => return Ok(Decoded::More(self)),
+                Some(b'*') => {}
+                Some(_) => return inline(bytes, line_max),
+            }
+            let Some((count, at)) = length(bytes, 1)? else { return Ok(Decoded::More(self)) };
+            let Ok(missing) = usize::try_from(count) else { return Ok(Decoded::Whole(at)) };
+            if missing > most / WORD_BYTES_MIN {
+                return Err(too_long(line_max));
+            }
+            self = Begun { at, missing };
+        }
+        while self.missing > 0 {
+            match bytes.get(self.at) {
+                None => return Ok(Decoded::More(self)),
+                Some(b'$') => {}
+                Some(_) => {
+                    return Err(bad("the words of a request are bulk strings: $LENGTH first"));
+                }
+            }
+            let Some((length, begin)) = length(bytes, self.at + 1)? else {
+                return Ok(Decoded::More(self));
             };
+            let Ok(length) = usize::try_from(length) else {
+                return Err(bad("a word of a request has no length below 0"));
+            };
+            // Neither addition overflows: this is below any address.
+            if length > most || begin + length + 2 > most {
+                return Err(too_long(line_max));
+            }
+            let end = begin + length;
+            match bytes.get(end..end + 2) {
+                Some(b"\r\n") => word(&bytes[begin..end]),
+                Some(_) => {
+                    return Err(bad("a word of a request is longer or shorter than it says"));
+                }
+                None => return Ok(Decoded::More(self)),
+            }
+            self = Begun { at: end + 2, missing: self.missing - 1 };
         }
+        Ok(Decoded::Whole(self.at))
     }
-    let Some((count, mut at)) = length(bytes, 1)? else { return Ok(Decoded::More) };
-    let Ok(count) = usize::try_from(count) else { return Ok(Decoded::Whole(at)) };
-    if count > most / WORD_BYTES_MIN {
-        return Err(too_long(line_max));
+}
+
+/// What there is where no array begins.
+fn inline(bytes: &[u8], line_max: usize) -> Result<Decoded, Fault> {
+    match memchr::memchr(b'\n', bytes) {
+        Some(end) => Ok(Decoded::Inline(end + 1)),
+        None if bytes.len() > request_max(line_max) => Err(too_long(line_max)),
+        None => Ok(Decoded::More(Begun::default())),
     }
-    for _ in 0..count {
-        match bytes.get(at) {
-            None => return Ok(Decoded::More),
-            Some(b'$') => {}
-            Some(_) => return Err(bad("the words of a request are bulk strings: $LENGTH first")),
-        }
-        let Some((length, begin)) = length(bytes, at + 1)? else { return Ok(Decoded::More) };
-        let Ok(length) = usize::try_from(length) else {
-            return Err(bad("a word of a request has no length below 0"));
-        };
-        // Neither addition overflows: this is below any address.
-        if length > most || begin + length + 2 > most {
-            return Err(too_long(line_max));
-        }
-        let end = begin + length;
-        match bytes.get(end..end + 2) {
-            Some(b"\r\n") => words.push(&bytes[begin..end]),
-            Some(_) => return Err(bad("a word of a request is longer or shorter than it says")),
-            None => return Ok(Decoded::More),
-        }
-        at = end + 2;
-    }
-    Ok(Decoded::Whole(at))
 }
 
 /// The number at this place and where its line ends; `None` if that has yet to
 /// come.
 fn length(bytes: &[u8], from: usize) -> Result<Option<(i64, usize)>, Fault> {
+    #[cfg(test)]
+    LENGTHS_READ.set(LENGTHS_READ.get() + 1);
     let rest = bytes.get(from..).unwrap_or_default();
     let line = &rest[..rest.len().min(LENGTH_BYTES_MAX)];
     let Some(end) = memchr::memchr(b'\n', line) else {
@@ -120,6 +170,12 @@ fn too_long(line_max: usize) -> Fault {
     let text =
         format!("a request has at most {} bytes; see broker --max-line", request_max(line_max));
     Fault::new(Code::TooLong, text)
+}
+
+#[cfg(test)]
+thread_local! {
+    /// How many lengths this thread has read, whole or not: what decoding costs.
+    pub static LENGTHS_READ: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }
 
 #[cfg(test)]
@@ -189,7 +245,7 @@ mod tests {
         assert!(matches!(decoded(&empty(most)), Ok((Decoded::Whole(_), _))));
         assert_eq!(decoded(&empty(most + 2)), Err(Code::TooLong));
         let line = vec![b'x'; request_max(MAX)];
-        assert_eq!(decoded(&line), Ok((Decoded::More, vec![])));
+        assert_eq!(decoded(&line), Ok((Decoded::More(Begun::default()), vec![])));
         assert_eq!(decoded(&[line, vec![b'x']].concat()), Err(Code::TooLong));
     }
 
@@ -199,7 +255,7 @@ mod tests {
         assert_eq!(decoded(b"*-1\r\n"), Ok((Decoded::Whole(5), vec![])));
         assert_eq!(decoded(b"PING\r\n*1"), Ok((Decoded::Inline(6), vec![])));
         assert_eq!(decoded(b"\r\n"), Ok((Decoded::Inline(2), vec![])));
-        assert_eq!(decoded(b"PING"), Ok((Decoded::More, vec![])));
+        assert_eq!(decoded(b"PING"), Ok((Decoded::More(Begun::default()), vec![])));
     }
 
     proptest! {
@@ -209,7 +265,7 @@ mod tests {
         ) {
             let bytes = encoded(&words);
             for cut in 0..bytes.len() {
-                prop_assert_eq!(decoded(&bytes[..cut]).map(|(step, _)| step), Ok(Decoded::More));
+                prop_assert!(matches!(decoded(&bytes[..cut]), Ok((Decoded::More(_), _))));
             }
             let behind = [&bytes[..], b"*1\r\n"].concat();
             prop_assert_eq!(decoded(&behind), Ok((Decoded::Whole(bytes.len()), words)));
@@ -222,6 +278,24 @@ mod tests {
         ) {
             if let Ok((Decoded::Whole(end) | Decoded::Inline(end), _)) = decoded(&bytes) {
                 prop_assert!(end <= bytes.len());
+            }
+        }
+
+        /// Whatever comes, it is the same in pieces as whole, also what is wrong.
+        #[test]
+        fn pieces_are_as_the_whole(
+            bytes in prop::collection::vec(prop::sample::select(b"*$-0123\r\nab".to_vec()), 0..60),
+            words in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..20), 1..6),
+            piece in 1..9_usize,
+        ) {
+            for bytes in [[&encoded(&words), &bytes[..]].concat(), [b"*2\r\n", &bytes[..]].concat()] {
+                let mut begun = Begun::default();
+                for cut in (0..bytes.len()).step_by(piece).chain([bytes.len()]) {
+                    let whole = decode(&bytes[..cut], MAX, &mut Vec::new());
+                    prop_assert_eq!(&begun.go_on(&bytes[..cut], MAX), &whole);
+                    let Ok(Decoded::More(more)) = whole else { break };
+                    begun = more;
+                }
             }
         }
     }

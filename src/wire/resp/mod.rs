@@ -19,7 +19,9 @@ mod frames;
 mod id;
 mod write;
 
-pub use decode::{Decoded, decode, request_max};
+#[cfg(test)]
+pub use decode::LENGTHS_READ;
+pub use decode::{Begun, Decoded, decode, request_max};
 pub use encode::{Rows, fault, reply, subscribed};
 pub use entries::{form, heard_form, stream_entry};
 pub use fields::{fields, payload};

@@ -4,7 +4,7 @@ use super::options::{Known, Words, flag, key, not_yet, number, value, values};
 use super::{publish, words};
 use crate::error::{Fault, quoted};
 use crate::jobs::{self, Registered};
-use crate::request::{Format, OnClose, Request, Settings, Start};
+use crate::request::{Format, OnClose, Request, Settings, Start, Subscribe};
 use crate::wire::rules::{self, AGE_SECONDS_MAX, SECONDS_MAX, bad, command, seconds};
 use std::time::Duration;
 
@@ -239,7 +239,7 @@ fn sub(mut words: Words) -> Result<Request<'static>, Fault> {
     let start = start(&mut words)?.unwrap_or(Start::Now);
     let (create, echo, observe) =
         (words.has("create"), !words.has("no-echo"), words.has("observe"));
-    Ok(Request::Sub { channel, start, create, echo, observe })
+    Ok(Request::Sub(Subscribe { channel, start, create, echo, observe }))
 }
 
 fn start(words: &mut Words) -> Result<Option<Start>, Fault> {
