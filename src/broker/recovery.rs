@@ -120,10 +120,9 @@ impl Broker {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::broker::Role;
     use crate::config::Config;
     use crate::payload::Payload;
-    use crate::request::{Settings, Start};
+    use crate::request::{Settings, Subscribe};
     use crate::session::Session;
     use crate::wire::text::TextEncoder;
 
@@ -151,7 +150,7 @@ mod tests {
                 assert_eq!((known(), broker.before().channels), ([0, 0, 0], 0));
             } else {
                 assert_eq!((known(), broker.last_of_before("other")), ([1, 2, 3], 0));
-                broker.subscribe(&client, "b", Start::Now, Role::Member, true, 0).unwrap();
+                broker.subscribe(&client, &Subscribe::to("b"), 0).unwrap();
                 broker.drop_channel(&client, "b", None).unwrap();
                 assert_eq!(known(), [1, 2, 3]);
                 let before = broker.before();

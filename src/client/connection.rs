@@ -3,18 +3,32 @@
 
 use super::line::{Asked, Reply, Splitter};
 use super::outbox::Outbox;
+use super::reconnect::CONNECT_LONGEST;
 use crate::runtime::{self, TcpStream};
 use futures::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadHalf};
+use socket2::{SockRef, TcpKeepalive};
 use std::borrow::Cow;
 use std::future::poll_fn;
 use std::io;
 use std::net::{self, Shutdown};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Bytes read at once: large enough that a stream of short messages costs few
 /// system calls.
 const READ_BYTES: usize = 64 * 1024;
+
+/// How long nothing comes from the broker's machine before the kernel looks whether
+/// it is there still, how often it looks, and how many looks in vain end the
+/// connection. Who only listens would wait for ever for one that lost its power.
+const LOOK_AFTER: Duration = Duration::from_secs(15);
+const LOOK_EACH: Duration = Duration::from_secs(5);
+const LOOKS: u32 = 3;
+/// How long what was sent goes unacknowledged before the connection has ended: else
+/// the kernel tries for a quarter of an hour, less and less often.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const UNHEARD_LONGEST: Duration = Duration::from_secs(30);
 
 /// A line that came, and what it is.
 #[derive(Debug)]
@@ -42,6 +56,15 @@ pub struct Connection<T> {
     lines: u64,
 }
 
+/// Has the kernel end a connection to a machine that has gone without a word.
+fn notice_silence(socket: &SockRef<'_>) -> io::Result<()> {
+    let looks = TcpKeepalive::new().with_time(LOOK_AFTER).with_interval(LOOK_EACH);
+    socket.set_tcp_keepalive(&looks.with_retries(LOOKS))?;
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    socket.set_tcp_user_timeout(Some(UNHEARD_LONGEST))?;
+    Ok(())
+}
+
 impl<T: Default + Send + 'static> Connection<T> {
     /// Connects, and begins to write what the outbox gets.
     ///
@@ -51,9 +74,11 @@ impl<T: Default + Send + 'static> Connection<T> {
     where
         T: Sync,
     {
-        let stream = TcpStream::connect(host, port).await?;
+        let connecting = runtime::timeout(CONNECT_LONGEST, TcpStream::connect(host, port));
+        let stream = connecting.await.unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into()))?;
         // A request is sent the moment it is made; the outbox gathers them.
         stream.set_nodelay(true)?;
+        notice_silence(&SockRef::from(&*stream))?;
         let socket = stream.try_clone()?;
         let (stream, mut sink) = stream.split();
         let (writer, generation) = (outbox.clone(), outbox.begin());
@@ -113,5 +138,23 @@ impl<T: Default + Send + 'static> Connection<T> {
 impl<T> Drop for Connection<T> {
     fn drop(&mut self) {
         let _ = self.socket.shutdown(Shutdown::Both);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_that_has_gone_without_a_word_is_noticed() {
+        let listener = net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let outbox = Arc::new(Outbox::<()>::default());
+        let connection = runtime::block_on(Connection::open("127.0.0.1", port, outbox)).unwrap();
+        let socket = SockRef::from(&connection.socket);
+        assert!(socket.keepalive().unwrap());
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), LOOK_AFTER);
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        assert_eq!(socket.tcp_user_timeout().unwrap(), Some(UNHEARD_LONGEST));
     }
 }

@@ -325,7 +325,7 @@ mod tests {
                 // To be resumed.
                 hello(&mut session, Vec::new());
             }
-            session.sub("c", Start::First, false, true, false, 0).unwrap();
+            session.sub(&Subscribe { start: Start::First, ..Subscribe::to("c") }, 0).unwrap();
             session.replied(Caused::Entries { slot: 0, from: 0 });
             session.gather(&mut Batch::default());
             assert!(session.extra.disk().unwrap().asked.is_some(), "it is read from the disk");

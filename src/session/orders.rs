@@ -219,7 +219,7 @@ mod tests {
             seen: Vec::new(),
         };
         session.hello(hello, 0).unwrap().unwrap();
-        session.sub("c", Start::Now, true, true, false, 0).unwrap();
+        session.sub(&Subscribe { create: true, ..Subscribe::to("c") }, 0).unwrap();
         session.publish("c", None, &[Payload::Plain(b"x")], 0).unwrap();
         let commits = || {
             let store = broker.store().unwrap();
