@@ -292,7 +292,7 @@ mod tests {
         let broker = Broker::open(config, Box::new(TextEncoder)).unwrap();
         broker.create("ops", Settings { durable: true, ..Settings::default() }, 0).unwrap();
         let client = broker.enter("127.0.0.1:1".parse().unwrap(), "text");
-        assert!(broker.begin_session(&client, None, None));
+        assert!(broker.begin_session(&client, None));
         broker.subscribe(&client, "ops", Start::Now, Role::Member, true, 0).unwrap();
         let known = remembered::all(broker.store().unwrap()).unwrap();
         let known: Vec<_> = known.into_iter().map(|known| (known.session, known.record)).collect();
