@@ -51,7 +51,8 @@ impl Broker {
         })
     }
 
-    /// Whether a session waits for its client, which has one seat to come back to.
+    /// Whether a session waits for a client without a connection, which has one seat
+    /// to come back to.
     pub fn is_parked_in_one(&self, session: Uuid) -> bool {
         self.sessions.is_parked_in_one(session)
     }

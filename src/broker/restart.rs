@@ -161,6 +161,7 @@ impl Broker {
         let secret = Uuid::from_bytes(record.secret);
         let identity = Identity { session, secret, asked: record.asked };
         let client = self.directory.restore(record.client, &record.name, now_ms);
+        client.be_unwaited(record.resident != Some(false));
         let patterns = record.patterns.iter().filter_map(|glob| glob::Pattern::new(glob).ok());
         let patterns: Vec<_> = patterns.map(Arc::new).collect();
         if !patterns.is_empty() {

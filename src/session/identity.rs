@@ -175,6 +175,7 @@ impl Session {
         let Parked { client, places, current, commands, keys } = parked;
         // What it hears, and who waits for it, is as it comes now.
         client.be_plain(self.client.is_plain());
+        let goes_over = client.is_unwaited() != self.client.is_unwaited();
         client.be_unwaited(self.client.is_unwaited());
         self.client = client;
         self.changed_client = true;
@@ -186,6 +187,10 @@ impl Session {
         self.read_anew();
         self.name = self.client.name();
         (self.current, self.quiet, self.commands) = (current, hello.quiet, commands);
+        if goes_over {
+            // Its token is none any more.
+            self.broker.remember_session(&self.client, self.current.as_ref());
+        }
         if keys.is_some() {
             self.extra.parts().keys = keys;
         }
