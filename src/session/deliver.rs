@@ -376,13 +376,12 @@ impl Session {
         // Who had left before that has been told so.
         let dropped = dropped.filter(|seq| *seq == subscription.member.end());
         self.unlisten(&subscription, dropped.is_some());
-        let rank = subscription.rank_at_end();
+        let (rank, reason) = (subscription.rank_at_end(), Departure::Dropped);
         let Subscription { channel, member, .. } = subscription;
         let succession = self.extra.get_mut().map(|parts| &mut parts.succession);
         self.queue.extend(succession.and_then(|order| order.ended(channel.name(), slot)));
         if let Some(seq) = dropped {
-            let (channel, who, reason) =
-                (channel.name().clone(), self.name.clone(), Departure::Dropped);
+            let (channel, who) = (channel.name().clone(), self.name.clone());
             batch.frames.push(Frame::Left { channel, seq, member: who, rank, reason });
         }
         let was_last = {
