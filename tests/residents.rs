@@ -448,7 +448,6 @@ fn a_token_that_has_ended_is_none_after_a_restart() {
     let renew = "/v1/channels/ops/members/hal/renew";
     // Twice: also once it is noted who it is by now.
     for _ in 0..2 {
-        broker.web().post("/v1/channels", r#"{"channel":"settled"}"#);
         broker.child().kill();
         broker = Broker::of(Child::with(&settings));
         hal.at(broker.addr).ask("POST", renew, None).problem(401, "denied");

@@ -188,8 +188,9 @@ impl Session {
         self.name = self.client.name();
         (self.current, self.quiet, self.commands) = (current, hello.quiet, commands);
         if goes_over {
-            // Its token is none any more.
+            // Its token is none any more, also if the broker is killed right now.
             self.broker.remember_session(&self.client, self.current.as_ref());
+            self.hold_notes();
         }
         if keys.is_some() {
             self.extra.parts().keys = keys;
