@@ -190,9 +190,9 @@ fn a_resumed_connection_is_not_closed_for_the_one_before() {
     }
 }
 
-/// "Same key, same session": what was answered in another one does not count.
+/// "Same key, same session": who has used one keeps the session in which that was.
 #[test]
-fn keys_of_a_session_that_was_given_up_are_none_of_the_next() {
+fn a_session_whose_keys_were_used_is_not_given_up() {
     let broker = broker();
     let mut alice = come(&broker);
     begin(&mut alice, "hello");
@@ -200,8 +200,9 @@ fn keys_of_a_session_that_was_given_up_are_none_of_the_next() {
     for again in ["ok pub news 1\n", "ok pub news 1\n"] {
         assert_eq!(ask(&mut alice, "pub --key a news one", 2), again);
     }
-    ask(&mut alice, &format!("hello --session {OTHER}"), 3);
-    assert_eq!(ask(&mut alice, "pub --key a news two", 4), "ok pub news 2\n");
+    let other = format!("hello --session {OTHER}");
+    assert_eq!(handle(&mut alice, &other, 3).unwrap_err(), Code::BadRequest);
+    assert_eq!(ask(&mut alice, "pub --key a news two", 4), "ok pub news 1\n");
 }
 
 /// Whoever is held up as a publisher is not called silent: what it says is not

@@ -162,6 +162,9 @@ fn every_code_has_its_status() {
     for query in ["from=x", "from=1&last=1", "last=-1", "nix=1", "from=1&from=1", "channel=ops"] {
         web.get(&format!("/v1/channels/ops/messages?{query}")).problem(400, "bad-request");
     }
+    // It is no body that is at fault.
+    let twice = web.get("/v1/channels/ops/messages?last=1&last=1").problem(400, "bad-request");
+    assert_eq!(twice.json()["detail"], "the field \"last\" is there twice");
     for kind in ["application/x-www-form-urlencoded", "text/html", "multipart/form-data"] {
         let body = Some((kind, &b"{\"data\":1}"[..]));
         web.ask("POST", "/v1/channels/ops/messages", body).problem(415, "bad-request");

@@ -111,12 +111,15 @@ fn commands_have_an_end() {
     // What is over is no longer due.
     bob.get("/v1/channels/ops/members/bob/commands").expect(200, r#"{*"count":0,*}"#);
     bob.post(&format!("{COMMANDS}/3/ack"), "{}").problem(410, "gone");
-    for query in ["wait=61", "wait=x", "wait=-1", "nix=1"] {
+    for query in ["wait=60.5", "wait=61", "wait=x", "wait=-1", "nix=1"] {
         bob.get(&format!("/v1/channels/ops/members/bob/commands?{query}"))
             .problem(400, "bad-request");
     }
     // A wait has an end, too.
-    bob.get("/v1/channels/ops/members/bob/commands?wait=1").expect(200, r#"{*"count":0,*}"#);
+    for query in ["wait=0.2", "wait=1", "wait=0", "wait=00"] {
+        bob.get(&format!("/v1/channels/ops/members/bob/commands?{query}"))
+            .expect(200, r#"{*"count":0,*}"#);
+    }
 }
 
 /// Commands in the text dialect reach residents, and those reach it.

@@ -588,6 +588,21 @@ fn patterns_are_as_in_text() {
     nothing_else(&mut alice);
 }
 
+/// A pattern is the pattern, and never takes the rank in a channel of that name.
+#[test]
+fn a_pattern_is_none_of_its_name() {
+    let broker = Broker::start();
+    let mut alice = member(&broker, "alice", "ab");
+    let (sub, unsub) =
+        (json!({"op": "sub", "pattern": "ab"}), json!({"op": "unsub", "pattern": "ab"}));
+    ask(&mut alice, &unsub, r#"{*"ok":false,"error":{"code":"not-member",*}}"#);
+    ask(&mut alice, &sub, "{*\"matched\":1}");
+    ask(&mut alice, &unsub, r#"{"reply":"unsub","ok":true,"pattern":"ab"}"#);
+    ask(&mut alice, &json!({"op": "rank", "channel": "ab"}), "{*\"rank\":0,*}");
+    ask(&mut alice, &sub, "{*\"matched\":1}");
+    nothing_else(&mut alice);
+}
+
 /// A member that is too slow for a small log is told so, and the forms that are
 /// made for members who speak JSON count for the log's bound.
 #[test]

@@ -359,3 +359,70 @@ fn channels_are_read_in_the_order_in_which_they_came() {
         }
     }
 }
+
+/// A pattern may be a name, and then ends as any other does; a member of the channel
+/// of that name leaves that first.
+#[test]
+fn a_pattern_without_special_characters_can_be_ended() {
+    let broker = Broker::start();
+    let mut alice = broker.member("alice", "abc");
+    let mut olga = broker.client("olga");
+    olga.ask("sub --pattern abc", "ok sub abc matched=1");
+    olga.ask("unsub abc", "ok unsub abc");
+    alice.ask("pub abc unseen", "ok pub abc 2");
+    alice.expect("msg abc 2 alice unseen");
+    olga.nothing_else();
+    olga.ask("unsub abc", "err not-member *");
+    olga.ask("sub --pattern abc", "ok sub abc matched=1");
+    olga.ask("sub abc", "ok sub abc rank=1 *");
+    alice.expect("join abc 3 olga 1");
+    olga.ask("unsub abc", "ok unsub abc");
+    alice.expect("left abc 4 olga 1 reason=unsub");
+    alice.ask("pub abc seen", "ok pub abc 5");
+    olga.until("msg abc 5 alice seen");
+    olga.ask("unsub abc", "ok unsub abc");
+    olga.ask("unsub abc", "err not-member *");
+    olga.nothing_else();
+}
+
+/// Who observes a channel by a pattern alone has not subscribed to it by name.
+#[test]
+fn what_is_observed_by_pattern_is_not_left_by_name() {
+    let broker = Broker::start();
+    let mut alice = broker.client("alice");
+    alice.ask("create c", "ok create c");
+    let mut olga = broker.client("olga");
+    olga.ask("sub --pattern c*", "ok sub c* matched=1");
+    olga.ask("use c", "ok use c");
+    olga.ask("unsub c", "err not-member *");
+    olga.ask("ranks", "ok ranks c 0 *");
+    alice.ask("pub c seen", "ok pub c 1");
+    olga.expect("msg c 1 alice seen");
+    olga.ask("unsub c*", "ok unsub c*");
+    olga.ask("ranks", "err bad-request which channel*");
+    olga.nothing_else();
+}
+
+/// A kick is for the patterns, too, until they are asked for again.
+#[test]
+fn who_is_kicked_observes_no_more_until_it_asks_again() {
+    let broker = Broker::start();
+    let mut alice = broker.member("alice", "c");
+    let mut olga = broker.client("olga");
+    olga.ask("sub --pattern c*", "ok sub c* matched=1");
+    olga.ask("sub c", "ok sub c rank=1 *");
+    alice.ask("kick c olga", "*");
+    alice.until("left c 3 olga 1 reason=kicked");
+    olga.expect("left c 3 olga 1 reason=kicked");
+    alice.ask("pub c unseen", "*");
+    alice.until("msg c 4 alice unseen");
+    alice.ask("create c2", "ok create c2");
+    alice.ask("pub c2 seen", "ok pub c2 1");
+    olga.expect("msg c2 1 alice seen");
+    olga.nothing_else();
+    olga.ask("unsub c*", "ok unsub c*");
+    olga.ask("sub --pattern c*", "ok sub c* matched=2");
+    alice.ask("pub c seen again", "*");
+    olga.expect("msg c 5 alice seen again");
+    olga.nothing_else();
+}

@@ -226,6 +226,32 @@ fn every_error_code() {
     bob.nothing_else();
 }
 
+/// "A request that fails changes nothing": it makes no channel for who may not
+/// subscribe to it.
+#[test]
+fn a_sub_that_fails_makes_no_channel() {
+    let broker = Broker::with(|config| config.max_subscriptions = 1);
+    let mut alice = broker.member("alice", "a");
+    alice.ask("sub b --create", "err too-many *");
+    alice.ask("sub c --create --observe", "err too-many *");
+    let mut json = broker.connect("json");
+    json.ask(r#"{"op":"sub","channel":"a"}"#, "{*\"ok\":true*");
+    alice.expect("join *");
+    json.ask(r#"{"op":"sub","channel":"d","create":true}"#, "{*\"too-many\"*");
+    let mut redis = broker.redis("redis");
+    redis.ask("SUBSCRIBE a", "[subscribe a :1]");
+    redis.ask("SUBSCRIBE e", "-ERR too-many *");
+    redis.ask("SSUBSCRIBE f", "-ERR too-many *");
+    alice.send("channels");
+    alice.expect_all(&["channel a *", "ok channels 1"]);
+    // Whose pattern has found a place already is in.
+    let mut olga = broker.client("olga");
+    olga.ask("sub --pattern n*", "ok sub n* matched=0");
+    olga.ask("sub news --create", "ok sub news rank=0 *");
+    olga.ask("sub next --create", "err too-many *");
+    olga.nothing_else();
+}
+
 /// "An unknown option is `err bad-request` and says so."
 #[test]
 fn an_unknown_option_is_named() {

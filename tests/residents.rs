@@ -432,3 +432,42 @@ fn a_session_with_two_seats_is_no_token() {
     web.as_resident(&token).ask("POST", renew, None).problem(401, "denied");
     broker.client("bob").ask("sub ops", "ok sub ops rank=0 term=3 view=3 seq=3 *");
 }
+
+/// "The token ends with that", for good: not until the next restart.
+#[test]
+fn a_token_that_has_ended_is_none_after_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().to_str().unwrap();
+    let settings = ["--data", data, "--restart-grace", "1m"];
+    let mut broker = Broker::of(Child::with(&settings));
+    let web = broker.web();
+    let (answer, hal) = web.join("ops", "hal");
+    let token = answer["token"].as_str().unwrap();
+    let hello = format!("hello --session {} --secret {}", &token[..32], &token[32..]);
+    broker.connect("hal").ask(&hello, "ok hello name=hal * resumed=yes *");
+    let renew = "/v1/channels/ops/members/hal/renew";
+    // Twice: also once it is noted who it is by now.
+    for _ in 0..2 {
+        broker.child().kill();
+        broker = Broker::of(Child::with(&settings));
+        hal.at(broker.addr).ask("POST", renew, None).problem(401, "denied");
+        let mut hal = broker.connect("hal");
+        hal.ask(&hello, "ok hello name=hal * resumed=yes * rank=0");
+    }
+}
+
+/// Nor is the session of somebody who has had a connection all along, and has lost it.
+#[test]
+fn a_session_is_no_token() {
+    let broker = Broker::start();
+    let mut alice = broker.connect("alice");
+    let hello = alice.ask("hello --name alice", "ok hello *");
+    alice.ask("sub ops --create", "ok sub ops *");
+    alice.close();
+    let web = broker.web();
+    eventually("she has gone", || web.get("/v1/channels/ops/members").json()["count"] == 0);
+    let token = field(&hello, "session").replace('-', "") + &field(&hello, "secret");
+    let renew = "/v1/channels/ops/members/alice/renew";
+    web.as_resident(&token).ask("POST", renew, None).problem(401, "denied");
+    broker.client("bob").ask("sub ops", "ok sub ops rank=0 term=3 view=3 seq=3 *");
+}

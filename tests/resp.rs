@@ -277,6 +277,32 @@ fn a_subscriber_of_a_dropped_channel_is_told() {
     sub.nothing_else();
 }
 
+/// Under each name under which it had it; a pattern goes on.
+#[test]
+fn the_end_of_a_dropped_channel_is_told_under_each_name() {
+    let broker = Broker::start();
+    let mut text = broker.member("text", "a");
+    let mut sub = broker.redis("sub");
+    sub.ask("SUBSCRIBE a", "[subscribe a :1]");
+    sub.ask("SSUBSCRIBE a", "[ssubscribe a :1]");
+    sub.ask("PSUBSCRIBE a*", "[psubscribe a* :2]");
+    let mut shard = broker.redis("shard");
+    shard.ask("SSUBSCRIBE a", "[ssubscribe a :1]");
+    let mut observer = broker.redis("observer");
+    observer.ask("PSUBSCRIBE a*", "[psubscribe a* :1]");
+    text.ask("drop a", "*");
+    sub.expect("[unsubscribe a :1]");
+    sub.expect("[sunsubscribe a :0]");
+    shard.expect("[sunsubscribe a :0]");
+    let mut publisher = broker.redis("publisher");
+    publisher.ask("PUBLISH a new", ":2");
+    sub.expect("[pmessage a* a new]");
+    observer.expect("[pmessage a* a new]");
+    for mut redis in [sub, shard, observer] {
+        redis.nothing_else();
+    }
+}
+
 /// A client that knows nothing of this broker is sent nothing that it would take
 /// for a reply.
 #[test]

@@ -227,3 +227,20 @@ fn answers_have_an_end() {
     redis.ask("XRANGE s - + COUNT 60", "[[1-0 *]]");
     redis.ask("XLEN s", ":100");
 }
+
+/// "A request that fails changes nothing."
+#[test]
+fn a_wait_that_fails_makes_no_channel() {
+    let broker = Broker::with(|config| config.max_channels = 2);
+    let mut redis = broker.redis("redis");
+    redis.ask("XREAD BLOCK 20 STREAMS new bad:name $ $", "-ERR bad-request *");
+    redis.ask("XREAD BLOCK 20 STREAMS a b c $ $ $", "-ERR full *");
+    let mut text = broker.client("text");
+    text.ask("create none", "ok create none");
+    redis.ask("XREAD BLOCK 20 STREAMS new none $ $", "-ERR gone *");
+    redis.ask("XREAD BLOCK 20 STREAMS a b $ $", "-ERR full *");
+    text.send("channels");
+    text.expect_all(&["channel none *", "ok channels 1"]);
+    // The same one twice is one.
+    redis.ask("XREAD BLOCK 20 STREAMS a a $ $", "nil");
+}

@@ -175,6 +175,10 @@ fn sigusr2_sends_everybody_away_with_their_seats_held() {
     newcomer.send("hello --name newcomer");
     newcomer.until("bye drain retry=5");
     newcomer.expect_end();
+    let mut numbers = broker.connect("numbers");
+    numbers.send_bytes(b"INIT,123e4567-e89b-12d3-a456-426614174000,5,5;");
+    let said = "ERR,drain the broker sends everybody away: come back in 5 s;";
+    assert_eq!(String::from_utf8(numbers.rest()).unwrap(), said);
     let ready = get(addr, "/readyz");
     assert!(ready.starts_with("HTTP/1.1 503 ") && ready.ends_with("draining\n"), "{ready}");
     assert!(get(addr, "/livez").starts_with("HTTP/1.1 200 "));

@@ -409,6 +409,23 @@ fn what_is_repeated_with_its_key_is_done_once() {
     alice.ask("pub --key a ops one", "ok pub ops 1");
 }
 
+/// A key that was used is one of the session in which it was: who names another one
+/// after that would have the same done twice.
+#[test]
+fn a_session_is_named_before_a_key_is_used() {
+    let broker = Broker::start();
+    let mut alice = broker.client("alice");
+    alice.ask("create c", "ok create c");
+    let mut guest = broker.connect("guest");
+    guest.ask("pub --key k c one", "ok pub c 1");
+    guest.ask(&format!("hello --session {SESSION}"), "err bad-request name your session before *");
+    guest.ask("pub --key k c one", "ok pub c 1");
+    // Its own name is no other.
+    let session = field(&guest.ask("hello", "ok hello *"), "session");
+    guest.ask(&format!("hello --session {session}"), "ok hello * resumed=no *");
+    guest.ask("pub --key k c one", "ok pub c 1");
+}
+
 /// Many that want one session at once: each of them gets its answer, and one
 /// has it in the end.
 #[test]
@@ -430,7 +447,7 @@ fn many_that_claim_one_session_at_once() {
     assert_eq!(heard.count(), 1, "one of them has the session");
 }
 
-/// A client that says it has more than there is has all that there is.
+/// A client that says it has more than there is has said nothing.
 #[test]
 fn nobody_has_seen_what_is_still_to_come() {
     let broker = Broker::start();
@@ -441,7 +458,29 @@ fn nobody_has_seen_what_is_still_to_come() {
     bob.until("left news 3 alice 1 reason=lost");
     let seen = format!("--seen news={}", u64::MAX);
     let mut alice = resume(&broker, "alice", &seen, "ok hello * resumed=yes * missed=0 rank=1");
-    alice.expect_all(&["rank news 1 4 4", "join news 4 alice 1"]);
+    let left = "left news 3 alice 1 reason=lost";
+    alice.expect_all(&["rank news 1 4 4", left, "join news 4 alice 1"]);
+    alice.nothing_else();
+}
+
+/// A seq that there is not yet is as good as none: what the broker itself knows holds.
+#[test]
+fn whoever_names_what_is_still_to_come_misses_nothing() {
+    let broker = Broker::start();
+    let mut bob = broker.member("bob", "news");
+    let (mut alice, _) = owner(&broker, "alice");
+    alice.ask("sub news --observe", "ok sub news *");
+    bob.ask("pub news one", "ok pub news 2");
+    alice.expect("msg news 2 bob one");
+    alice.ask("seen news 2", "ok seen news 2");
+    lose(&broker, alice);
+    bob.until("msg news 2 bob one");
+    bob.ask("pub news two", "ok pub news 3");
+    let mut alice = resume(&broker, "alice", "--seen news=50", "ok hello * resumed=yes *");
+    alice.expect("msg news 3 bob two");
+    lose(&broker, alice);
+    // One that there is holds, whatever the broker knows.
+    let mut alice = resume(&broker, "alice", "--seen news=3", "ok hello * resumed=yes *");
     alice.nothing_else();
 }
 

@@ -19,18 +19,13 @@ const LEASE_LOOK_MS: u64 = 1_000;
 
 impl Broker {
     /// A client introduces itself: begins the session that it names, or one that
-    /// is made up for it, instead of its own, with what was answered to its keys,
-    /// if it has one. Whether the name was free.
-    pub fn begin_session(
-        &self,
-        client: &Arc<Client>,
-        session: Option<Uuid>,
-        keys: Option<&Keys>,
-    ) -> bool {
+    /// is made up for it, instead of its own, if it has one. Whether the name was
+    /// free.
+    pub fn begin_session(&self, client: &Arc<Client>, session: Option<Uuid>) -> bool {
         let old = client.identity();
         let is_begun = self.sessions.begin(client, Identity::new(session));
         if let (Some(old), Some(store)) = (old.filter(|_| is_begun), self.store()) {
-            remembered::remove_session(store, old.session, keys);
+            remembered::remove_session(store, old.session, None);
         }
         is_begun
     }
@@ -56,7 +51,8 @@ impl Broker {
         })
     }
 
-    /// Whether a session waits for its client, which has one seat to come back to.
+    /// Whether a session waits for a client without a connection, which has one seat
+    /// to come back to.
     pub fn is_parked_in_one(&self, session: Uuid) -> bool {
         self.sessions.is_parked_in_one(session)
     }
@@ -142,10 +138,10 @@ impl Broker {
         }
     }
 
-    /// A parked session's client is back, on another connection, whose own
-    /// client, with what was answered to its keys, is nobody any more.
-    pub fn resume(&self, parked: &Parked, guest: &Arc<Client>, keys: Option<&Keys>, now_ms: u64) {
-        self.dismiss(guest, keys, Departure::Quit, now_ms);
+    /// A parked session's client is back, on another connection, whose own client
+    /// is nobody any more.
+    pub fn resume(&self, parked: &Parked, guest: &Arc<Client>, now_ms: u64) {
+        self.dismiss(guest, None, Departure::Quit, now_ms);
         parked.client.heard(now_ms);
         parked.client.arrive(guest.origin());
         // Nobody does if it was closed for its silence, or is from before a restart.

@@ -66,17 +66,26 @@ impl Registry {
             return Err(Fault::new(Code::Exists, format!("there is a channel {name} already")));
         }
         self.can_keep(&settings)?;
-        if self.count.fetch_add(1, Ordering::SeqCst) >= self.channels_max {
-            self.count.fetch_sub(1, Ordering::SeqCst);
-            let text = format!("the broker has all its {} channels", self.channels_max);
-            return Err(Fault::new(Code::Full, text));
-        }
+        self.has_room(1)?;
+        self.count.fetch_add(1, Ordering::SeqCst);
         let channel = Channel::new(name.into(), settings, &self.plain);
         for client in observers.iter().filter_map(Weak::upgrade) {
             introduce(&client, &channel);
         }
         self.channels.insert(ByName(channel.clone()));
         Ok(channel)
+    }
+
+    /// That there may be so many more channels.
+    ///
+    /// # Errors
+    /// [`Code::Full`].
+    pub fn has_room(&self, more: usize) -> Result<(), Fault> {
+        if self.len() + more <= self.channels_max || more == 0 {
+            return Ok(());
+        }
+        let text = format!("the broker has all its {} channels", self.channels_max);
+        Err(Fault::new(Code::Full, text))
     }
 
     /// Whether such a channel can be kept as it is to be.

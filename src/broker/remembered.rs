@@ -34,6 +34,9 @@ pub struct SessionRecord {
     pub current: Option<String>,
     /// The patterns that it observes.
     pub patterns: Vec<String>,
+    /// Whether it is that of a member without a connection, whose token it is then;
+    /// `None` from before that was noted.
+    pub resident: Option<bool>,
 }
 
 /// A channel that a session is subscribed to.
@@ -129,6 +132,7 @@ pub fn put_session_with(
         asked,
         current: current.map(EcoString::to_string),
         patterns,
+        resident: Some(client.is_unwaited()),
     };
     store.put(Table::Sessions, &key(session, &About::Session), encode(&record));
 }
@@ -173,9 +177,8 @@ pub fn put_answer(store: &Store, session: Uuid, key: &Key, by: &Channel, answer:
 /// The number of no channel: of which one a record is that has none.
 pub const UNKNOWN: ChannelId = 0;
 
-/// A record that ends with a channel's number, or, from before that was noted,
-/// without.
-fn decode_numbered<T: DeserializeOwned>(row: &[u8]) -> Result<T, Unreadable> {
+/// A record, or one from before its last field was noted: that is nothing then.
+fn decode_grown<T: DeserializeOwned>(row: &[u8]) -> Result<T, Unreadable> {
     decode(row).or_else(|e| decode(&[row, &[0]].concat()).map_err(|_| e))
 }
 
@@ -234,13 +237,13 @@ fn one(
     let keys: Vec<Vec<u8>> = rows.iter().map(|(about, _)| key(session, about)).collect();
     for (about, row) in rows {
         match about {
-            About::Session => record = Some(decode(&row).map_err(damaged)?),
+            About::Session => record = Some(decode_grown(&row).map_err(damaged)?),
             About::Callback => callback = Some(decode(&row).map_err(damaged)?),
             About::Place { channel } => {
-                places.insert(channel, decode_numbered(&row).map_err(damaged)?);
+                places.insert(channel, decode_grown(&row).map_err(damaged)?);
             }
             About::Answer { channel, word, .. } => {
-                let AnswerRecord { seq, to, of } = decode_numbered(&row).map_err(damaged)?;
+                let AnswerRecord { seq, to, of } = decode_grown(&row).map_err(damaged)?;
                 answers.push(((channel, of), word.into(), Answer { seq, to }));
             }
         }
@@ -270,10 +273,24 @@ mod tests {
             of: 7,
         };
         let row = encode(&place);
-        assert_eq!(decode_numbered::<PlaceRecord>(&row).unwrap(), place);
+        assert_eq!(decode_grown::<PlaceRecord>(&row).unwrap(), place);
         let before = &row[..row.len() - 1];
         let place = PlaceRecord { of: UNKNOWN, ..place };
-        assert_eq!(decode_numbered::<PlaceRecord>(before).unwrap(), place);
-        assert!(decode_numbered::<PlaceRecord>(&row[..3]).is_err());
+        assert_eq!(decode_grown::<PlaceRecord>(before).unwrap(), place);
+        assert!(decode_grown::<PlaceRecord>(&row[..3]).is_err());
+    }
+
+    #[test]
+    fn a_record_from_before_it_said_whose_token_it_is_is_read() {
+        let (client, name, secret, asked) = (7, "alice".into(), [9; 16], true);
+        let (current, patterns) = (Some("ops".into()), vec!["o*".into()]);
+        let session =
+            SessionRecord { client, name, secret, asked, current, patterns, resident: Some(true) };
+        let row = encode(&session);
+        assert_eq!(decode_grown::<SessionRecord>(&row).unwrap(), session);
+        // What is there takes a byte, and what it is another one.
+        let before = &row[..row.len() - 2];
+        let session = SessionRecord { resident: None, ..session };
+        assert_eq!(decode_grown::<SessionRecord>(before).unwrap(), session);
     }
 }

@@ -161,6 +161,7 @@ impl Broker {
         let secret = Uuid::from_bytes(record.secret);
         let identity = Identity { session, secret, asked: record.asked };
         let client = self.directory.restore(record.client, &record.name, now_ms);
+        client.be_unwaited(record.resident != Some(false));
         let patterns = record.patterns.iter().filter_map(|glob| glob::Pattern::new(glob).ok());
         let patterns: Vec<_> = patterns.map(Arc::new).collect();
         if !patterns.is_empty() {
@@ -291,7 +292,7 @@ mod tests {
         let broker = Broker::open(config, Box::new(TextEncoder)).unwrap();
         broker.create("ops", Settings { durable: true, ..Settings::default() }, 0).unwrap();
         let client = broker.enter("127.0.0.1:1".parse().unwrap(), "text");
-        assert!(broker.begin_session(&client, None, None));
+        assert!(broker.begin_session(&client, None));
         broker.subscribe(&client, &Subscribe::to("ops"), 0).unwrap();
         let known = remembered::all(broker.store().unwrap()).unwrap();
         let known: Vec<_> = known.into_iter().map(|known| (known.session, known.record)).collect();

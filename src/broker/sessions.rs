@@ -273,10 +273,14 @@ impl Sessions {
         wake(next);
     }
 
-    /// Whether this one waits for its client, which has one seat to come back to.
+    /// Whether this one waits for a client without a connection, which has one seat to
+    /// come back to.
     pub fn is_parked_in_one(&self, session: Uuid) -> bool {
         let table = lock(&self.table);
         let Some(State::Parked(kept)) = table.sessions.get(&session) else { return false };
+        if !kept.parked.client.is_unwaited() {
+            return false;
+        }
         let members = kept.parked.places.iter().map(|place| &place.member);
         let seats = members
             .filter(|member| !member.is_observer() && (member.is_lost() || !member.has_left()));

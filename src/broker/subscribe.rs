@@ -5,10 +5,12 @@ use super::channel::{Channel, Entrance, Standing, not_member};
 use super::directory::{Client, PATTERNS_MAX};
 use super::mailbox::Adoption;
 use super::member::{Adopted, Member, Role};
+use super::subscriptions::Subscriptions;
 use crate::error::{Code, Fault, quoted};
 use crate::log::Departure;
-use crate::request::{Settings, Start, Subscribe};
+use crate::request::{Settings, Start, Subscribe, check_name};
 use crate::sync::lock;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Memberships that a client has ended.
@@ -68,13 +70,30 @@ impl Broker {
         }
     }
 
+    /// Makes those of these channels that are missing, or, if one of them cannot be,
+    /// none.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn create_all_missing<'n>(
+        &self,
+        names: impl Iterator<Item = &'n str>,
+        settings: Settings,
+        now_ms: u64,
+    ) -> Result<(), Fault> {
+        let missing: BTreeSet<&str> = names.filter(|name| self.channel(name).is_err()).collect();
+        missing.iter().try_for_each(|name| check_name(name))?;
+        self.registry.has_room(missing.len())?;
+        missing.into_iter().try_for_each(|name| self.create_if_missing(name, settings, now_ms))
+    }
+
     /// Makes a channel if a client observes a pattern that matches its name: a
     /// message to it has somebody who gets it then. Whether there is one now.
     ///
     /// # Errors
     /// As [`Broker::create`].
     pub fn create_if_observed(&self, name: &str, now_ms: u64) -> Result<bool, Fault> {
-        crate::request::check_name(name)?;
+        check_name(name)?;
         let observers = self.registry.pattern_observers();
         if !observers.iter().any(|client| lock(&client.subscriptions).matches(name)) {
             return Ok(false);
@@ -128,19 +147,7 @@ impl Broker {
         let keeps = client.identity().is_some_and(|identity| identity.asked);
         let channel = self.channel(name)?;
         let mut subscriptions = lock(&client.subscriptions);
-        let present = subscriptions.get(name).filter(|member| !member.has_left());
-        let observer = match present {
-            Some(member) if !member.by_pattern() => {
-                let text = format!("you are in {name} already; unsub {name} first");
-                return Err(Fault::new(Code::AlreadyMember, text));
-            }
-            present => present.cloned(),
-        };
-        let allowed = self.current().max_subscriptions;
-        if observer.is_none() && subscriptions.len() >= allowed {
-            let text = format!("you have all your {allowed} subscriptions");
-            return Err(Fault::new(Code::TooMany, text));
-        }
+        let observer = self.room_for(&subscriptions, name)?.cloned();
         let slot = subscriptions.take_slot();
         let role = if request.observe { Role::Observer } else { Role::Member };
         let entrance = Entrance { role, echo: request.echo, keeps, ..Entrance::at(request.start) };
@@ -162,7 +169,36 @@ impl Broker {
         }
     }
 
-    /// A client leaves a channel on purpose.
+    /// Whether a client may subscribe to a channel, as far as that is up to what it
+    /// has: to be asked before the channel is made for it.
+    ///
+    /// # Errors
+    /// [`Code::AlreadyMember`], [`Code::TooMany`].
+    pub fn may_subscribe(&self, client: &Client, name: &str) -> Result<(), Fault> {
+        self.room_for(&lock(&client.subscriptions), name).map(drop)
+    }
+
+    /// That a client has room for a subscription to a channel; the observer by
+    /// pattern that it is there, whose place that takes.
+    fn room_for<'s>(
+        &self,
+        subscriptions: &'s Subscriptions,
+        name: &str,
+    ) -> Result<Option<&'s Arc<Member>>, Fault> {
+        let present = subscriptions.get(name).filter(|member| !member.has_left());
+        if present.is_some_and(|member| !member.by_pattern()) {
+            let text = format!("you are in {name} already; unsub {name} first");
+            return Err(Fault::new(Code::AlreadyMember, text));
+        }
+        let allowed = self.current().max_subscriptions;
+        if present.is_none() && subscriptions.len() >= allowed {
+            let text = format!("you have all your {allowed} subscriptions");
+            return Err(Fault::new(Code::TooMany, text));
+        }
+        Ok(present)
+    }
+
+    /// A client leaves a channel on purpose, which it has subscribed to by name.
     ///
     /// # Errors
     /// [`Code::NoChannel`], [`Code::NotMember`].
@@ -173,7 +209,8 @@ impl Broker {
         now_ms: u64,
     ) -> Result<Ended, Fault> {
         let channel = self.channel(name)?;
-        let member = client.member(name).ok_or_else(|| not_member(name))?;
+        let member = client.member(name).filter(|member| !member.by_pattern());
+        let member = member.ok_or_else(|| not_member(name))?;
         channel.leave(&member, Departure::Unsub, now_ms)?;
         let before = {
             let mut subscriptions = lock(&client.subscriptions);

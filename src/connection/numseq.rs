@@ -2,6 +2,7 @@
 //! off soon, and goes on from another one.
 
 use crate::broker::{Broker, Kept, Refused};
+use crate::error::Close;
 use crate::farewell::{LINGER, linger};
 use crate::runtime::{self, TcpStream};
 use crate::sequence;
@@ -48,6 +49,17 @@ pub(super) async fn serve(
     };
     // Who is gone need not hear it.
     let _ = Box::pin(runtime::timeout(LINGER, parting)).await;
+}
+
+/// What is said to a client that comes while everybody has to go.
+pub(super) fn farewell(reason: Close) -> String {
+    let text = match reason.retry_secs() {
+        Some(secs) => format!("{reason} the broker sends everybody away: come back in {secs} s"),
+        None => format!("{reason} the broker is stopping"),
+    };
+    let mut message = String::new();
+    Answer::Fault(&text).encode(&mut message);
+    message
 }
 
 struct Talk<'b> {

@@ -47,8 +47,8 @@ pub(super) async fn begin(
         return Some(Box::new(connection));
     }
     if dialect == Dialect::Numseq {
-        if broker.farewell().is_some() {
-            say_and_close(stream, &dialect.refusal()).await;
+        if let Some(reason) = broker.farewell() {
+            say_and_close(stream, numseq::farewell(reason).as_bytes()).await;
             return None;
         }
         broker.stats.opened.add(dialect.as_str(), 1);

@@ -201,9 +201,12 @@ impl Outgoing {
                     withheld.frame(frame);
                 }
                 (_, Frame::Gap { .. }) if self.format.is_plain() => self.missed = true,
-                (_, Frame::Left { channel, .. }) if self.format.is_plain() => {
-                    let count = session.hearing().subscriptions();
-                    spoken::unsubscribed(self.format, channel, count, &mut self.control);
+                (_, Frame::Left { .. }) if self.format.is_plain() => {
+                    for (channel, under) in session.take_dropped() {
+                        let count = session.hearing().count(under);
+                        let kind = under.end();
+                        spoken::unsubscribed(self.format, kind, &channel, count, &mut self.control);
+                    }
                 }
                 _ => spoken::frame(self.format, &frame, &mut self.control),
             }

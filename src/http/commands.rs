@@ -9,7 +9,6 @@ use crate::frame::Outcome;
 use crate::resident::{Given, Resident};
 use crate::runtime;
 use crate::wire::json::{self, Object};
-use crate::wire::rules::bad;
 use hyper::StatusCode;
 use hyper::header::{HeaderName, LOCATION};
 use std::task::Poll;
@@ -23,7 +22,7 @@ const RESPOND_ASYNC: &str = "respond-async";
 
 /// The longest that somebody may wait for commands, in seconds: below the times
 /// after which things between here and there give a silent connection up.
-const WAIT_SECONDS_MAX: u64 = 60;
+const WAIT_SECONDS_MAX: f64 = 60.0;
 
 /// A resident gives a command, and waits for all results unless it would rather
 /// not.
@@ -99,11 +98,8 @@ pub async fn due(exchange: Exchange) -> Result<Answer, Problem> {
 fn wait(exchange: &Exchange) -> Result<Duration, Fault> {
     let query = exchange.query();
     let mut fields = json::Fields::of("the address", &[&query])?;
-    let seconds = fields.number("wait")?.unwrap_or(0);
-    if seconds > WAIT_SECONDS_MAX {
-        return Err(bad(format!("wait is at most {WAIT_SECONDS_MAX} seconds, not {seconds}")));
-    }
-    fields.done_here().map(|()| Duration::from_secs(seconds))
+    let wait = fields.seconds_or_none("wait", WAIT_SECONDS_MAX)?;
+    fields.done_here().map(|()| wait)
 }
 
 /// The commands that wait for an answer, if there are any, and how many.

@@ -42,8 +42,7 @@ impl<'g> Given<'g> {
 }
 
 fn read(name: &str, text: &str, range: &RangeInclusive<u64>) -> Result<u64, Fault> {
-    let is_digits = text.bytes().all(|byte| byte.is_ascii_digit());
-    let number = text.parse().ok().filter(|number| is_digits && range.contains(number));
+    let number = text.parse().ok().filter(|number| range.contains(number));
     number.ok_or_else(|| {
         let (least, most) = (range.start(), range.end());
         let got = quoted(text);
@@ -63,7 +62,9 @@ mod tests {
     fn numbers_at_the_limits_and_one_past_them() {
         let read = |text: &str| Given(&[("n", text.to_owned())]).number("n", 1..=65_535);
         assert_eq!((read("1"), read("65535"), read("007")), (Ok(1), Ok(65_535), Ok(7)));
-        for text in ["0", "65536", "", "-1", "+1", "1.0", " 1", "99999999999999999999"] {
+        // As numbers are read everywhere.
+        assert_eq!(read("+5"), Ok(5));
+        for text in ["0", "65536", "", "-1", "+", "++1", "1.0", " 1", "99999999999999999999"] {
             let fault = read(text).unwrap_err();
             assert_eq!(fault.code, Code::BadRequest);
             assert!(fault.message.starts_with("n takes a whole number from 1 to 65535, not "));

@@ -65,10 +65,15 @@ pub enum Request<'a> {
         /// `*`, `?` and `[…]` as a shell has them.
         glob: String,
     },
-    /// Leaves a channel, or stops observing a pattern.
+    /// Leaves a channel, or, if it is in none of this name, stops observing a pattern.
     Unsub {
         /// The channel's name or the pattern.
         channel: String,
+    },
+    /// Stops observing a pattern.
+    UnsubPattern {
+        /// The pattern, as it was given.
+        glob: String,
     },
     /// Makes a channel the current one.
     Use {

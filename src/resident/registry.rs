@@ -220,6 +220,7 @@ impl Residents {
         let speaker = Speaker::with_bell(self.broker.clone(), client);
         let channel = {
             let mut session = speaker.session();
+            session.client().be_unwaited(true);
             let channel = resume(&mut session, token, self.broker.now_ms());
             if channel.is_none() {
                 session.end(Close::Lost, self.broker.now_ms());
@@ -317,7 +318,6 @@ fn seat(
 /// if that is one.
 fn resume(session: &mut Session, token: &Token, now_ms: u64) -> Option<EcoString> {
     session.handle(hello(None, Some(token)), now_ms).ok().flatten()?;
-    session.client().be_unwaited(true);
     session.flush();
     let subscriptions = lock(&session.client().subscriptions);
     let mut here =

@@ -69,12 +69,13 @@ impl Session {
     /// A subscription that waits is not read at all; what is lost with it.
     fn give_up(&mut self, slot: u32) -> Option<Forgone> {
         let subscription = self.subscriptions.get_mut(slot as usize).and_then(Option::take)?;
-        self.unlisten(&subscription);
         let rank = subscription.rank_at_end();
-        let Subscription { channel, member, next_seq, .. } = subscription;
+        let Subscription { channel, member, next_seq, .. } = &subscription;
+        let forgone = channel.forgone(member, *next_seq, rank);
+        self.unlisten(&subscription, forgone.dropped.is_some());
         self.extra.parts().succession.ended(channel.name(), slot);
-        lock(&self.client.subscriptions).forget(&channel, &member);
-        Some(channel.forgone(&member, next_seq, rank))
+        lock(&self.client.subscriptions).forget(channel, member);
+        Some(forgone)
     }
 }
 

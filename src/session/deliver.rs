@@ -373,15 +373,15 @@ impl Session {
     fn finish(&mut self, slot: u32, dropped: Option<u64>, batch: &mut Batch) {
         let Some(place) = self.subscriptions.get_mut(slot as usize) else { return };
         let Some(subscription) = place.take() else { return };
-        self.unlisten(&subscription);
-        let rank = subscription.rank_at_end();
+        // Who had left before that has been told so.
+        let dropped = dropped.filter(|seq| *seq == subscription.member.end());
+        self.unlisten(&subscription, dropped.is_some());
+        let (rank, reason) = (subscription.rank_at_end(), Departure::Dropped);
         let Subscription { channel, member, .. } = subscription;
         let succession = self.extra.get_mut().map(|parts| &mut parts.succession);
         self.queue.extend(succession.and_then(|order| order.ended(channel.name(), slot)));
-        // Who had left before that has been told so.
-        if let Some(seq) = dropped.filter(|seq| *seq == member.end()) {
+        if let Some(seq) = dropped {
             let (channel, who) = (channel.name().clone(), self.name.clone());
-            let reason = Departure::Dropped;
             batch.frames.push(Frame::Left { channel, seq, member: who, rank, reason });
         }
         let was_last = {

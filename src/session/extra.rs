@@ -1,10 +1,11 @@
 //! What most sessions do without.
 
 use super::disk::Disk;
-use super::hearing::Hearing;
+use super::hearing::{Hearing, Under};
 use super::identity::Introduction;
 use super::succession::Succession;
 use crate::broker::Keys;
+use ecow::EcoString;
 
 /// What most sessions do without. Boxed in one, so that it takes no more than a
 /// pointer there.
@@ -27,6 +28,8 @@ pub(super) struct Parts {
     pub(super) disk: Option<Disk>,
     /// As what it gets messages, if it has several names for a channel.
     pub(super) hearing: Option<Hearing>,
+    /// What it heard so and was dropped.
+    pub(super) dropped: Vec<(EcoString, Under)>,
 }
 
 impl Extra {

@@ -22,6 +22,16 @@ pub enum Under {
     Shard,
 }
 
+impl Under {
+    /// Redis' word for the end of such a subscription.
+    pub const fn end(self) -> &'static str {
+        match self {
+            Under::Name => "unsubscribe",
+            Under::Shard => "sunsubscribe",
+        }
+    }
+}
+
 /// How often a client hears what.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Hearing {
@@ -39,6 +49,14 @@ impl Hearing {
     /// How many channels of shards.
     pub fn shards(&self) -> u64 {
         self.by_shard
+    }
+
+    /// How many there are, as Redis counts them: those of shards apart.
+    pub fn count(&self, under: Under) -> u64 {
+        match under {
+            Under::Name => self.subscriptions(),
+            Under::Shard => self.shards(),
+        }
     }
 
     fn add(&mut self, heard: &Heard) {
@@ -75,11 +93,24 @@ impl Session {
         subscription.extra().heard = Some(heard);
     }
 
-    /// A subscription has ended.
-    pub(super) fn unlisten(&mut self, subscription: &Subscription) {
-        if let (Some(hearing), Some(heard)) = (self.extra.hearing_mut(), subscription.heard()) {
-            hearing.remove(heard);
+    /// A subscription has ended, or its channel has.
+    pub(super) fn unlisten(&mut self, subscription: &Subscription, is_dropped: bool) {
+        let Some(heard) = subscription.heard() else { return };
+        let Some(hearing) = self.extra.hearing_mut() else { return };
+        hearing.remove(heard);
+        if !is_dropped || !self.client.is_plain() {
+            return;
         }
+        let under = [(heard.by_name, Under::Name), (heard.by_shard, Under::Shard)];
+        for (_, under) in under.into_iter().filter(|(is_heard, _)| *is_heard) {
+            self.extra.parts().dropped.push((subscription.channel.name().clone(), under));
+        }
+    }
+
+    /// The channels that were dropped, and under which names a client that hears no
+    /// frames heard them: it is told so.
+    pub fn take_dropped(&mut self) -> Vec<(EcoString, Under)> {
+        self.extra.get_mut().map(|parts| std::mem::take(&mut parts.dropped)).unwrap_or_default()
     }
 
     /// Under which names the client hears a channel to which it has subscribed
@@ -142,6 +173,7 @@ impl Session {
         let ended = self.broker.unobserve(&self.client, glob, now_ms)?;
         self.leave_behind(ended);
         self.renew_patterns();
+        self.current.take_if(|current| self.client.member(current).is_none());
         self.broker.remember_session(&self.client, self.current.as_ref());
         Ok(())
     }

@@ -7,7 +7,7 @@ use crate::broker::channel::Channel;
 use crate::error::Fault;
 use crate::frame::Frame;
 use crate::reply::Reply;
-use crate::store::Ticket;
+use crate::store::{Store, Ticket};
 
 /// What a reply has to wait for.
 #[derive(Clone, Debug)]
@@ -112,6 +112,13 @@ impl Session {
     /// The same, where nothing else is asked meanwhile: until when it waits.
     pub fn take_ticket(&mut self) -> Option<Ticket> {
         self.take_held().map(|held| held.ticket)
+    }
+
+    /// The reply tells of what has been noted for a restart.
+    pub(super) fn hold_notes(&mut self) {
+        if let Some(ticket) = self.broker.store().map(Store::sync) {
+            self.held = Some(Box::new(Held { ticket, requests: 1 }));
+        }
     }
 
     /// The reply tells of this channel, and of all that is in it.

@@ -42,7 +42,7 @@ impl Session {
             if let Some(name) = &hello.name {
                 self.rename(name, now_ms)?;
             }
-            let begins = own.is_none() && self.broker.begin_session(&self.client, None, None);
+            let begins = own.is_none() && self.broker.begin_session(&self.client, None);
             let reply = self.introduced(hello.quiet);
             if begins {
                 self.note_what_was();
@@ -50,7 +50,8 @@ impl Session {
             return Ok(Some(reply));
         };
         if self.is_engaged() {
-            let text = "name your session before you subscribe to anything, or ask for a job";
+            let text =
+                "name your session before you subscribe to anything, ask for a job, or use a key";
             return Err(Fault::new(Code::BadRequest, text));
         }
         let (secret, name) = (hello.secret.as_deref(), hello.name.as_deref());
@@ -69,12 +70,9 @@ impl Session {
                 if let Some(name) = &hello.name {
                     self.rename(name, now_ms)?;
                 }
-                if !self.broker.begin_session(&self.client, Some(wanted), self.extra.keys()) {
+                if !self.broker.begin_session(&self.client, Some(wanted)) {
                     let text = "somebody else has just begun this session; try again";
                     return Err(Fault::new(Code::Busy, text));
-                }
-                if let Some(extra) = self.extra.get_mut() {
-                    extra.keys = None;
                 }
                 Ok(Some(self.introduced(hello.quiet)))
             }
@@ -82,13 +80,15 @@ impl Session {
     }
 
     /// Whether something is due to the client, or may be at any time, that it would
-    /// not get if it became another one.
+    /// not get if it became another one, or something was answered that it would be
+    /// answered otherwise.
     fn is_engaged(&self) -> bool {
         self.is_subscribed()
             || self.is_leaving()
             || !lock(&self.client.subscriptions).is_empty()
             || self.awaits_results()
             || self.has_jobs()
+            || self.extra.keys().is_some()
     }
 
     /// Whether a session is being given up for this client: until then it is
@@ -172,11 +172,12 @@ impl Session {
 
     /// Goes on as the client of a parked session.
     fn resume(&mut self, parked: Parked, hello: &Introduction, now_ms: u64) -> Reply {
-        self.broker.resume(&parked, &self.client, self.extra.keys(), now_ms);
+        self.broker.resume(&parked, &self.client, now_ms);
         self.broker.stats.resumes.add("resumed", 1);
         let Parked { client, places, current, commands, keys } = parked;
         // What it hears, and who waits for it, is as it comes now.
         client.be_plain(self.client.is_plain());
+        let goes_over = client.is_unwaited() != self.client.is_unwaited();
         client.be_unwaited(self.client.is_unwaited());
         self.client = client;
         self.changed_client = true;
@@ -188,14 +189,21 @@ impl Session {
         self.read_anew();
         self.name = self.client.name();
         (self.current, self.quiet, self.commands) = (current, hello.quiet, commands);
-        if keys.is_some() || self.extra.keys().is_some() {
+        if goes_over {
+            // Its token is none any more, also if the broker is killed right now.
+            self.broker.remember_session(&self.client, self.current.as_ref());
+            self.hold_notes();
+        }
+        if keys.is_some() {
             self.extra.parts().keys = keys;
         }
         let seen: HashMap<&str, u64> = hello.seen.iter().map(|(c, seq)| (&**c, *seq)).collect();
         let (mut missed, mut rank) = (0, None);
         for place in &places {
             let name = place.channel.name();
-            let seen = seen.get(&**name).copied().unwrap_or_else(|| place.member.seen());
+            // Who counts wrong does not have what is to come.
+            let given = seen.get(&**name).filter(|seq| **seq <= place.channel.last_seq());
+            let seen = given.copied().unwrap_or_else(|| place.member.seen());
             let back = self.broker.return_to(&self.client, place, seen, now_ms);
             missed += back.missed;
             if self.current.as_ref() == Some(name) {

@@ -167,6 +167,7 @@ impl Session {
             Request::Sub(request) => self.sub(&request, now_ms)?,
             Request::SubPattern { glob } => self.observe(&glob, now_ms)?,
             Request::Unsub { channel } => self.unsub(&channel, now_ms)?,
+            Request::UnsubPattern { glob } => self.unsub_pattern(&glob, now_ms)?,
             Request::Use { channel } => self.use_channel(&channel)?,
             Request::Pub(publish) => return self.publish_one(publish, now_ms),
             Request::Cmd { channel, to, timeout, key, name, args } => {

@@ -30,6 +30,8 @@ impl Session {
 
     pub(super) fn sub(&mut self, request: &Subscribe, now_ms: u64) -> Result<Reply, Fault> {
         if request.create {
+            // A request that fails makes none.
+            self.broker.may_subscribe(&self.client, &request.channel)?;
             self.broker.create_if_missing(&request.channel, Settings::default(), now_ms)?;
         }
         let done = self.broker.subscribe(&self.client, request, now_ms)?;
@@ -55,30 +57,27 @@ impl Session {
         Ok(line.with("members", standing.members).into())
     }
 
+    /// Leaves a channel. What is none, or none that the client has subscribed to by
+    /// name, may be a pattern, which need not have a special character in it.
     pub(super) fn unsub(&mut self, name: &str, now_ms: u64) -> Result<Reply, Fault> {
-        if name.contains(['*', '?', '[']) {
-            self.unobserve(name, now_ms)?;
-            return Ok(Line::new("unsub").at("pattern", name).into());
+        let ended = match self.broker.unsubscribe(&self.client, name, now_ms) {
+            Ok(ended) => ended,
+            Err(fault) => return self.unsub_pattern(name, now_ms).map_err(|_| fault),
+        };
+        for (channel, _) in &ended.leavers {
+            self.touch(channel.clone());
         }
-        let mut key = "channel";
-        match self.broker.unsubscribe(&self.client, name, now_ms) {
-            Ok(ended) => {
-                for (channel, _) in &ended.leavers {
-                    self.touch(channel.clone());
-                }
-                self.leave_behind(ended);
-            }
-            // A pattern may have no special character in it.
-            Err(fault) => {
-                self.unobserve(name, now_ms).map_err(|_| fault)?;
-                key = "pattern";
-            }
-        }
+        self.leave_behind(ended);
         if self.current.as_deref() == Some(name) {
             self.current = None;
         }
         self.broker.remember_session(&self.client, self.current.as_ref());
-        Ok(Line::new("unsub").at(key, name).into())
+        Ok(Line::new("unsub").at("channel", name).into())
+    }
+
+    pub(super) fn unsub_pattern(&mut self, glob: &str, now_ms: u64) -> Result<Reply, Fault> {
+        self.unobserve(glob, now_ms)?;
+        Ok(Line::new("unsub").at("pattern", glob).into())
     }
 
     /// The client has everything of a channel up to this seq.

@@ -40,6 +40,7 @@ impl<'a> Target<'a> {
             }
             Request::Hello { .. }
             | Request::SubPattern { .. }
+            | Request::UnsubPattern { .. }
             | Request::Channels
             | Request::Who { channel: None }
             | Request::Clients { .. }

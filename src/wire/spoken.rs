@@ -101,11 +101,11 @@ pub fn frame(format: Format, frame: &Frame, out: &mut Vec<u8>) {
 }
 
 /// Appends that a client which knows only what Redis would tell it is subscribed
-/// to a channel no more, and to how many it still is.
-pub fn unsubscribed(format: Format, channel: &str, count: u64, out: &mut Vec<u8>) {
+/// to a channel no more, in Redis' word for that, and to how many it still is.
+pub fn unsubscribed(format: Format, word: &str, channel: &str, count: u64, out: &mut Vec<u8>) {
     if let Format::Resp { version, .. } = format {
         let to = &mut resp::Writer::new(version, out);
-        resp::subscribed("unsubscribe", Some(channel), count, to);
+        resp::subscribed(word, Some(channel), count, to);
     }
 }
 

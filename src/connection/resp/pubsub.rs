@@ -6,7 +6,7 @@ use super::{Progress, Waiting};
 use crate::error::Fault;
 use crate::reply::{Line, Reply};
 use crate::request::{Request, Subscribe, check_name};
-use crate::session::{Hearing, Under};
+use crate::session::Under;
 use crate::wire::resp::subscribed;
 use crate::wire::rules::bad;
 use ecow::EcoString;
@@ -38,19 +38,10 @@ impl Kind {
     /// As the answer has it.
     fn as_str(self) -> &'static str {
         match self {
-            Kind::Channels(Under::Name) => "unsubscribe",
-            Kind::Channels(Under::Shard) => "sunsubscribe",
+            Kind::Channels(under) => under.end(),
             Kind::Patterns => "punsubscribe",
             Kind::All => "RESET",
         }
-    }
-}
-
-/// How many subscriptions there are, as Redis counts them: those of shards apart.
-fn count(hearing: Hearing, under: Under) -> u64 {
-    match under {
-        Under::Name => hearing.subscriptions(),
-        Under::Shard => hearing.shards(),
     }
 }
 
@@ -83,7 +74,7 @@ impl Turn<'_> {
                 self.session.hear(name, other, false);
             }
             self.session.hear(name, under, true);
-            let line = line.with("count", count(self.session.hearing(), under));
+            let line = line.with("count", self.session.hearing().count(under));
             self.answer(Ok(Some(line.into())), "");
         }
         Ok(())
@@ -179,7 +170,7 @@ impl Turn<'_> {
                 return Progress::Done;
             }
         };
-        let mut count = count(self.session.hearing(), under);
+        let mut count = self.session.hearing().count(under);
         if left.is_empty() {
             self.say(|to| subscribed(word, None, count, to));
         }

@@ -122,11 +122,7 @@ impl Turn<'_> {
                 let next = channel.last_visible() + 1;
                 let from = *part.from.get_or_insert(next);
                 if let What::After { until_ms: Some(_) } = reading.what {
-                    if channel.settings().entries_kept() == 0 {
-                        let text =
-                            format!("{} keeps no history: nothing to wait for", part.channel);
-                        return Poll::Ready(Err(Fault::new(Code::Gone, text)));
-                    }
+                    keeps_some(&channel)?;
                     // What is there and no message is not looked at again.
                     part.from = Some(from.max(next));
                 }
@@ -191,6 +187,15 @@ impl Turn<'_> {
         });
         Progress::Done
     }
+}
+
+/// That something may be waited for in a channel.
+pub(super) fn keeps_some(channel: &Channel) -> Result<(), Fault> {
+    if channel.settings().entries_kept() > 0 {
+        return Ok(());
+    }
+    let text = format!("{} keeps no history: nothing to wait for", channel.name());
+    Err(Fault::new(Code::Gone, text))
 }
 
 impl Reading {

@@ -1,7 +1,7 @@
 //! A channel's history, as Redis has streams.
 
 use super::publish::STREAM;
-use super::reading::{Part, Reading, What};
+use super::reading::{Part, Reading, What, keeps_some};
 use super::turn::{Args, Turn, no_such, wrong_arity};
 use super::{Waiting, table};
 use crate::error::Fault;
@@ -100,6 +100,7 @@ impl Turn<'_> {
 
     /// `XREAD [COUNT N] [BLOCK MS] STREAMS CH… ID…`
     pub(super) fn xread(&mut self, args: Args<'_, '_>) -> Result<(), Fault> {
+        let broker = self.session.broker();
         let (mut most, mut until_ms, mut words) = (usize::MAX, None, args);
         let streams = loop {
             match words {
@@ -134,7 +135,12 @@ impl Turn<'_> {
         };
         let parts = channels.iter().zip(ids).map(part).collect::<Result<Vec<_>, Fault>>()?;
         if until_ms.is_some() {
-            parts.iter().try_for_each(|part| self.make(&part.channel, STREAM))?;
+            let names = || parts.iter().map(|part| &*part.channel);
+            // What cannot be waited for makes none of the others.
+            names()
+                .filter_map(|name| broker.channel(name).ok())
+                .try_for_each(|c| keeps_some(&c))?;
+            broker.create_all_missing(names(), STREAM, self.now_ms)?;
         }
         let reading = Reading::new(What::After { until_ms }, parts, u64::MAX, Wanted::First(most));
         self.wait(Waiting::Reading(Box::new(reading)));

@@ -10,7 +10,6 @@ use crate::wire::rules::{self, AGE_SECONDS_MAX, SECONDS_MAX, bad};
 use crate::wire::spoken::{Asked, Tag};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
-use std::time::Duration;
 
 /// Reads one line, without its end. Blank lines are no requests, and nothing
 /// answers them, nor the answer to a `ping`. The reply to what cannot be read
@@ -130,14 +129,12 @@ fn request<'a>(verb: &'static str, f: &mut Fields<'a>) -> Result<Request<'a>, Fa
             text: f.string("text")?.unwrap_or_default(),
         },
         "drop" => Request::Drop { channel: f.need("channel")? },
-        "unsub" => Request::Unsub {
-            channel: match f.string("pattern")? {
-                Some(_) if f.take("channel").is_some() => {
-                    return Err(bad("channel and pattern exclude each other"));
-                }
-                Some(pattern) => pattern,
-                None => f.need("channel")?,
-            },
+        "unsub" => match f.string("pattern")? {
+            Some(_) if f.take("channel").is_some() => {
+                return Err(bad("channel and pattern exclude each other"));
+            }
+            Some(glob) => Request::UnsubPattern { glob },
+            None => Request::Unsub { channel: f.need("channel")? },
         },
         "use" => Request::Use { channel: f.need("channel")? },
         "rank" => Request::Rank { channel: f.string("channel")? },
@@ -234,18 +231,10 @@ fn create<'a>(f: &mut Fields<'a>) -> Result<Request<'a>, Fault> {
         history_age: f.seconds("history_age", AGE_SECONDS_MAX)?,
         history_bytes: f.number("history_bytes")?,
         durable: f.flag("durable")?,
-        hold: hold(f)?,
+        hold: f.seconds_or_none("hold", SECONDS_MAX)?,
         on_close,
     };
     Ok(Request::Create { channel, settings, if_missing: f.flag("if_missing")? })
-}
-
-fn hold(f: &mut Fields<'_>) -> Result<Duration, Fault> {
-    match f.take("hold") {
-        None => Ok(Duration::ZERO),
-        Some(zero) if zero.get() == "0" => Ok(Duration::ZERO),
-        Some(value) => fields::seconds("hold (0: not at all)", value, SECONDS_MAX),
-    }
 }
 
 fn sub<'a>(f: &mut Fields<'a>) -> Result<Request<'a>, Fault> {

@@ -20,6 +20,8 @@ pub struct Fields<'a> {
     op: Option<&'a RawValue>,
     id: Option<&'a RawValue>,
     others: Vec<(Cow<'a, str>, &'a RawValue)>,
+    /// What is wrong with them, though they are JSON.
+    refused: Option<String>,
 }
 
 impl<'a> Fields<'a> {
@@ -32,7 +34,9 @@ impl<'a> Fields<'a> {
     pub fn of(what: &str, objects: &[&'a [u8]]) -> Result<Fields<'a>, Fault> {
         let mut fields = Fields::default();
         for object in objects {
-            fields.read(what, object)?;
+            let read = fields.read(what, object);
+            // That may be due to what comes from elsewhere, which was no JSON.
+            read.map_err(|fault| fields.refused.take().map_or(fault, bad))?;
         }
         match (fields.op, fields.id) {
             (None, None) => Ok(fields),
@@ -52,6 +56,11 @@ impl<'a> Fields<'a> {
             Ok(_) => bad(format!("{what} must be one JSON object: {e}")),
             Err(_) => bad(format!("{what} must be UTF-8")),
         })
+    }
+
+    fn refuse<E: Error>(&mut self, text: String) -> E {
+        self.refused = Some(text.clone());
+        E::custom(text)
     }
 
     /// What is asked.
@@ -160,6 +169,18 @@ impl<'a> Fields<'a> {
     /// [`Code::BadRequest`] for what is no number above 0 and up to `most`.
     pub fn seconds(&mut self, key: &str, most: f64) -> Result<Option<Duration>, Fault> {
         self.take(key).map(|value| seconds(key, value, most)).transpose()
+    }
+
+    /// The same where 0, as good as nothing, is no time at all.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn seconds_or_none(&mut self, key: &str, most: f64) -> Result<Duration, Fault> {
+        match self.take(key) {
+            None => Ok(Duration::ZERO),
+            Some(zero) if zero.get() == "0" => Ok(Duration::ZERO),
+            Some(value) => seconds(&format!("{key} (0: not at all)"), value, most),
+        }
     }
 
     /// Takes a list of texts; a missing one is empty.
@@ -282,14 +303,14 @@ impl<'a> Visitor<'a> for Object<'_, 'a> {
                     let is_twice = fields.others.iter().any(|(name, _)| *name == key);
                     if fields.others.len() == FIELDS_MAX {
                         let text = format!("it has more than {FIELDS_MAX} fields");
-                        return Err(A::Error::custom(text));
+                        return Err(fields.refuse(text));
                     }
                     fields.others.push((key.clone(), value));
                     is_twice
                 }
             };
             if is_twice {
-                return Err(A::Error::custom(format!("the field {} is there twice", quoted(&key))));
+                return Err(fields.refuse(format!("the field {} is there twice", quoted(&key))));
             }
         }
         Ok(())

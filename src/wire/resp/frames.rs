@@ -50,9 +50,14 @@ pub fn frame(version: Resp, frame: &Frame, out: &mut Vec<u8>) {
         Frame::Ping { number } => {
             to.push(2).bulk("ping").number(*number);
         }
-        Frame::Bye { reason } => {
-            to.push(2).bulk("bye").bulk(reason.as_str());
-        }
+        Frame::Bye { reason } => match reason.retry_secs() {
+            Some(secs) => {
+                to.push(3).bulk("bye").bulk(reason.as_str()).number(secs);
+            }
+            None => {
+                to.push(2).bulk("bye").bulk(reason.as_str());
+            }
+        },
     }
 }
 
@@ -113,6 +118,7 @@ mod tests {
             (job(Some(bob.clone())), ">5 job :4 done 55 bob"),
             (Frame::Ping { number: 5 }, ">2 ping :5"),
             (Frame::Bye { reason: Close::Quit }, ">2 bye quit"),
+            (Frame::Bye { reason: Close::Drain }, ">3 bye drain :5"),
         ] {
             let values = values.split(' ').map(|value| match value.as_bytes()[0] {
                 b'>' | b':' | b'_' => format!("{value}\r\n"),

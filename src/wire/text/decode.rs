@@ -68,6 +68,10 @@ pub fn request(verb: &str, words: Vec<String>) -> Result<Request<'static>, Fault
             words.done()?;
             Ok(match verb {
                 "drop" => Request::Drop { channel },
+                // No channel has such a name.
+                "unsub" if channel.contains(['*', '?', '[']) => {
+                    Request::UnsubPattern { glob: channel }
+                }
                 "unsub" => Request::Unsub { channel },
                 "use" => Request::Use { channel },
                 _ => Request::Info { channel },
