@@ -73,11 +73,14 @@ struct Arguments {
     /// Run PROGRAM for commands called NAME, with their arguments, never through
     /// a shell; its output and exit code go into the acknowledgement (may be
     /// repeated; nothing that is not listed is ever run). Output is cut near
-    /// 4 KiB; line ends at its end are left out, others are sent as the two
-    /// characters \n. Commands that are not listed are acknowledged as shown only
+    /// 4 KiB; line ends at its end are left out. In its environment PROGRAM finds
+    /// BROKER_CHANNEL, BROKER_SEQ, BROKER_FROM, BROKER_FROM_RANK and
+    /// BROKER_FROM_TERM. Commands that are not listed are acknowledged as shown only
     #[arg(long, value_name = "NAME=PROGRAM", value_parser = value::program)]
     exec: Vec<(String, PathBuf)>,
-    /// End such a program after this time
+    /// End such a program after this time: it gets SIGTERM with all that it has
+    /// started, and 5 s later SIGKILL. So it does when this client ends; told so
+    /// twice, or killed, it does not wait for them
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = value::duration)]
     exec_timeout: Duration,
     /// Do not execute and acknowledge commands: whoever reads the output does
