@@ -47,14 +47,14 @@ export class Self {
   /** `changed()` is called whenever there is something new, `tell(text)` says something to the user. */
   constructor(on) {
     this.on = on;
-    addEventListener("pagehide", () => this.#keep());
-    // It was not loaded again: it has been there all the time.
-    addEventListener("pageshow", take);
   }
 
-  /** Goes on as who the user was before the page was loaded again. */
+  /** Goes on as who the user was before the page was loaded again, and will do so the next time. */
   resume() {
     const kept = take();
+    addEventListener("pagehide", () => this.#keep());
+    // Then it was not loaded again: it has been there all the time.
+    addEventListener("pageshow", take);
     if (!kept) return;
     [this.name, this.#identity, this.ranks] = [kept.name, kept.identity, new Map(kept.ranks)];
     this.received = kept.received.map((command) => this.#numbered(command));
@@ -214,7 +214,8 @@ export class Self {
         this.#gone(channel, LEFT[frame.reason] ?? frame.reason);
         break;
       case "cmd":
-        if (frame.from === this.name) return;
+        // What came before the connection was lost, or the page loaded again, may come once more.
+        if (frame.from === this.name || this.received.some((one) => one.channel === channel && one.seq >= seq)) return;
         this.received = [this.#numbered({ ...frame, answered: null }), ...this.received].slice(0, COMMANDS_MAX);
         break;
       case "ack":

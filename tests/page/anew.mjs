@@ -122,7 +122,11 @@ export async function the_same_after_a_reload(address) {
     await page.reload();
     await shows(page, ".enter", "You are yuki, rank 1");
     await shows(page, ".received", "bob commands you: /report");
-    await page.getByRole("button", { name: "Done" }).click();
+    // It comes again, and stands there once.
+    await bob.ask("/report again", /^ok cmd/);
+    await shows(page, ".received", "bob commands you: /report again");
+    await until(page, "there are two", () => document.querySelectorAll(".received").length === 2);
+    await page.getByRole("button", { name: "Done" }).last().click();
     await bob.expect(/^ack ops \d+ yuki 1 0 done by hand$/);
     await page.getByRole("button", { name: "Leave" }).click();
     await ladder(page, "bob");

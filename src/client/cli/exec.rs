@@ -187,10 +187,9 @@ impl Run {
             }
             let order = self.order.load(Ordering::Acquire);
             let action = match order {
-                ORDER_NONE => leash.act(Moment::now()),
+                ORDER_KILL => Action::Kill,
                 ORDER_END if told.is_none() => leash.end(Moment::now()),
-                ORDER_END => leash.act(Moment::now()),
-                _ => Action::Kill,
+                _ => leash.act(Moment::now()),
             };
             if action != Action::Nothing {
                 let is_late = order == ORDER_NONE;
