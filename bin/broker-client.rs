@@ -8,13 +8,10 @@ use clap_complete::Shell;
 use ranked_broker::client::cli::{self, Settings, exit::EXIT_CODES, value};
 use ranked_broker::client::demo::{self, every::Every};
 use ranked_broker::client::hold::{self, guard::Task, ranks::Ranks};
-use ranked_broker::client::numbers;
-use ranked_broker::client::store;
-use ranked_broker::file_size;
-use ranked_broker::manual;
+use ranked_broker::client::{numbers, store};
 use ranked_broker::moment::Moment;
 use ranked_broker::printed::{self, complain};
-use ranked_broker::runtime;
+use ranked_broker::{file_size, manual, runtime};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -54,10 +51,13 @@ struct Arguments {
     port: u16,
     #[command(flatten)]
     identity: Identity,
-    /// Subscribe to these channels first (before lines that are read): all that
-    /// follows up to the next option
+    /// Subscribe to these channels first, before the lines of -c and those that are
+    /// read: all that follows up to the next option
     #[arg(long, value_name = "CHANNEL", num_args = 1..)]
     sub: Vec<String>,
+    /// Make those channels that are missing
+    #[arg(long, requires = "sub")]
+    create: bool,
     /// Be an observer there: see everything, without a rank
     #[arg(long, requires = "sub")]
     observe: bool,
@@ -70,14 +70,15 @@ struct Arguments {
     /// End after N messages (and go on after the end of input until then)
     #[arg(long, value_name = "N", value_parser = value::count)]
     count: Option<u64>,
-    /// Run PROGRAM for commands called NAME, with their arguments, never through
-    /// a shell; its output and exit code go into the acknowledgement (may be
-    /// repeated; nothing that is not listed is ever run). Output is cut near
-    /// 4 KiB; line ends at its end are left out, others are sent as the two
-    /// characters \n. Commands that are not listed are acknowledged as shown only
+    /// Run PROGRAM for commands called NAME, with their arguments, never through a
+    /// shell; its exit code and some 4 KiB of its output go into the
+    /// acknowledgement (may be repeated; nothing that is not listed is ever run, but
+    /// acknowledged as shown only). It finds BROKER_CHANNEL, BROKER_SEQ, BROKER_FROM,
+    /// BROKER_FROM_RANK and BROKER_FROM_TERM in its environment
     #[arg(long, value_name = "NAME=PROGRAM", value_parser = value::program)]
     exec: Vec<(String, PathBuf)>,
-    /// End such a program after this time
+    /// End such a program after this time, or with this client, and all that it
+    /// has started: by SIGTERM, and 5 s later by SIGKILL
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = value::duration)]
     exec_timeout: Duration,
     /// Do not execute and acknowledge commands: whoever reads the output does
@@ -273,15 +274,12 @@ fn main() -> ExitCode {
     let _ = file_size::fail_beyond_limit();
     env_logger::init();
     runtime::use_threads(1);
-    let mut arguments = match parse() {
-        Ok(arguments) => arguments,
+    let parsed = parse().and_then(|arguments| Ok((asked_for(&arguments)?, arguments)));
+    let mut arguments = match parsed {
+        Ok((None, arguments)) => arguments,
+        Ok((Some(text), _)) => return printed::print("broker-client", &text).into(),
         Err(said) => return printed::usage("broker-client", &said).into(),
     };
-    match asked_for(&arguments) {
-        Ok(None) => {}
-        Ok(Some(text)) => return printed::print("broker-client", &text).into(),
-        Err(said) => return printed::usage("broker-client", &said).into(),
-    }
     // The guard of a program starts none of these.
     let guards = matches!(
         arguments.instead,
@@ -385,6 +383,7 @@ fn settings(arguments: Arguments) -> Settings {
         lines: arguments.lines,
         name: arguments.identity.name,
         subscribe: arguments.sub,
+        create: arguments.create,
         observe: arguments.observe,
         quiet: arguments.quiet,
         follow: arguments.follow,

@@ -35,6 +35,9 @@ fn main() -> ExitCode {
         let level = if chosen { log::Level::Warn } else { log::Level::Info };
         log::log!(level, "event=few-files {shortage}");
     }
+    if let Some(cut) = loaded.cut_lease() {
+        log::warn!("event=lease-cut {cut}");
+    }
     let read_again = || Ok(config::load(env::args_os(), env::vars_os())?.config);
     let ended = sockets.and_then(|sockets| service::run(loaded.config, sockets, read_again));
     events::flush();

@@ -176,6 +176,17 @@ impl Server {
     }
 }
 
+/// A number is an address, too (`1` is 0.0.0.1), but not one that anybody means.
+fn misplaced(host: &str, source: io::Error) -> io::Error {
+    match host.parse::<u16>() {
+        Ok(port @ 1..) => {
+            let text = format!("{source}; a port comes second: broker 127.0.0.1 {port}");
+            io::Error::new(io::ErrorKind::InvalidInput, text)
+        }
+        _ => source,
+    }
+}
+
 /// Listens where it was asked to, and nowhere else: the first address of the
 /// host that can be had.
 fn listen(host: &str, port: u16) -> Result<TcpListener, StartError> {
@@ -184,7 +195,7 @@ fn listen(host: &str, port: u16) -> Result<TcpListener, StartError> {
     for addr in (host, port).to_socket_addrs().map_err(resolve)? {
         match bind(addr) {
             Ok(listener) => return Ok(listener),
-            Err(source) => failure = StartError::Listen { addr, source },
+            Err(source) => failure = StartError::Listen { addr, source: misplaced(host, source) },
         }
     }
     Err(failure)

@@ -36,6 +36,21 @@ fn a_channel_or_a_name_may_be_called_as_a_command_is() {
     }
 }
 
+/// `-c 'create …'` comes too late for it: the lines are sent after what --sub asks for.
+#[test]
+fn what_is_subscribed_to_can_be_made_with_it() {
+    let server = broker();
+    let port = server.addr.port();
+    let args = ["--sub", "one", "two", "--create", "-c", "pub two hi"];
+    let (out, err, code) = run(port, &args, "");
+    assert!(
+        out.starts_with("ok sub one rank=0 ") && out.contains("\nok sub two rank=0 "),
+        "{out}{err}"
+    );
+    assert!(out.contains("\nok pub two 2"), "{out}{err}");
+    assert_eq!(code, 0, "{out}{err}");
+}
+
 /// Where the broker is stands before the command, and who one is on either side.
 #[test]
 fn a_command_stands_behind_the_address() {

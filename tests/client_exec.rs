@@ -10,6 +10,7 @@ use client_support::{Running, broker, member, program, runs, wait};
 use ranked_broker::client::{Client, Frames};
 use ranked_broker::server::Server;
 use std::path::Path;
+use std::time::{Duration, Instant};
 use support::eventually;
 
 /// A channel whose chief gives commands.
@@ -72,7 +73,7 @@ fn exit_code_and_both_outputs_are_told() {
         scene.worker("bob", &["--exec", "none=/nonexistent", "--exec", "not=/etc/passwd"]);
     let script = "echo out; echo err >&2; echo $BROKER_CHANNEL $BROKER_FROM; cat; exit 3";
     let (code, text) = scene.ran("run", &["-c", script]);
-    assert_eq!((code.as_str(), text.as_str()), ("Code(3)", r"out\nerr\nops boss"));
+    assert_eq!((code.as_str(), text.as_str()), ("Code(3)", "out\nerr\nops boss"));
     assert_eq!(scene.ran("run", &["-c", "kill -9 $$"]).0, "Code(137)");
     for (name, code, said) in [
         ("none", "Code(127)", "cannot run /nonexistent: No such file"),
@@ -109,20 +110,73 @@ fn a_program_that_hangs_is_ended_with_its_children() {
 /// `--exec-timeout` said, and on SIGTERM and Ctrl-C its last moments were a race.
 #[test]
 fn no_program_outlives_the_client() {
-    let scene = Scene::new();
     let folder = tempfile::tempdir().unwrap();
     let script = "trap '' TERM; (trap '' TERM; while :; do sleep 0.05; done) & \
                   echo $$ $! >\"$0\"; wait";
-    for signal in ["TERM", "INT", "HUP", "KILL"] {
-        let file = folder.path().join(signal);
-        let mut worker = scene.worker(signal, &[]);
+    let started = ["TERM", "INT", "HUP", "KILL"].map(|signal| {
+        let (scene, file) = (Scene::new(), folder.path().join(signal));
+        let worker = scene.worker(signal, &[]);
         let args = ["-c", script, file.to_str().unwrap()];
         wait(scene.boss.command("ops", "run", &args)).unwrap();
-        let [its_program, grandchild] = pids(&file);
+        let pids = pids(&file);
         worker.signal(signal);
+        (scene, worker, pids)
+    });
+    for (_scene, mut worker, [its_program, grandchild]) in started {
         worker.end();
         eventually("both are gone", || !runs(its_program) && !runs(grandchild));
     }
+}
+
+/// A program says when it has begun, and that it was told to end: it was killed
+/// without a word.
+#[test]
+fn a_program_is_told_to_end_before_it_is_killed() {
+    let scene = Scene::new();
+    let folder = tempfile::tempdir().unwrap();
+    let script = "exec 2>/dev/null; trap 'echo told; echo told >>\"$0\"; exit 3' TERM; \
+                  echo begun >>\"$0\"; while :; do sleep 0.05; done";
+    let wrote = |file: &Path, text: &str| {
+        eventually("the program has written", || {
+            std::fs::read_to_string(file).is_ok_and(|written| written == text)
+        });
+    };
+    let late = folder.path().join("late");
+    let mut worker = scene.worker("bob", &["--exec-timeout", "1"]);
+    let (code, text) = scene.ran("run", &["-c", script, late.to_str().unwrap()]);
+    assert_eq!((code.as_str(), text.as_str()), ("Code(124)", "told [ended after 1 s]"));
+    wrote(&late, "begun\ntold\n");
+    worker.signal("TERM");
+    worker.end();
+    for signal in ["TERM", "INT"] {
+        let file = folder.path().join(signal);
+        let mut worker = scene.worker(signal, &[]);
+        wait(scene.boss.command("ops", "run", &["-c", script, file.to_str().unwrap()])).unwrap();
+        wrote(&file, "begun\n");
+        worker.signal(signal);
+        worker.end();
+        wrote(&file, "begun\ntold\n");
+    }
+}
+
+/// Who asks twice does not want to wait.
+#[test]
+fn a_program_that_does_not_end_is_killed_at_once_when_its_client_is_told_twice() {
+    let scene = Scene::new();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("pids");
+    let mut worker = scene.worker("bob", &[]);
+    let script = "trap '' TERM; sleep 600 & echo $$ $! >\"$0\"; wait; sleep 600";
+    wait(scene.boss.command("ops", "run", &["-c", script, file.to_str().unwrap()])).unwrap();
+    let [its_program, child] = pids(&file);
+    let begun = Instant::now();
+    worker.signal("TERM");
+    // Two of the same, one behind the other, are one.
+    std::thread::sleep(Duration::from_millis(500));
+    worker.signal("TERM");
+    worker.end();
+    assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+    eventually("both are gone", || !runs(its_program) && !runs(child));
 }
 
 /// What the client starts sees nothing of what it takes to end it, and what it has

@@ -155,6 +155,26 @@ fn killed_it_goes_on_where_it_was() {
 }
 
 #[test]
+fn what_is_given_up_for_another_sequence_is_told() {
+    let state = tempfile::tempdir().unwrap();
+    let broker = Broker::start();
+    let proxy = Proxy::to(broker.addr, 1_000..2_000);
+    proxy.dead_from.store(5, Ordering::SeqCst);
+    let mut client = start(proxy.addr, state.path(), &["65535", "--client-id", ID]);
+    eventually("some connections were cut", || proxy.connections() > 5);
+    client.kill().unwrap();
+    client.wait().unwrap();
+    proxy.dead_from.store(usize::MAX, Ordering::SeqCst);
+    for told in [true, false] {
+        let another = run(proxy.addr, state.path(), &["5"]);
+        verified(&another);
+        let said = String::from_utf8_lossy(&another.stderr);
+        let gives_up = "gives up a sequence of 65535 numbers that was not finished (client-id=";
+        assert_eq!(said.contains(&format!("{gives_up}{ID}, ")), told, "{said}");
+    }
+}
+
+#[test]
 fn what_the_broker_has_purged_cannot_be_had() {
     let state = tempfile::tempdir().unwrap();
     let broker = Broker::with(|config| config.numseq_retention = Duration::from_millis(300));

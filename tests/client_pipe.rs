@@ -212,7 +212,7 @@ fn what_a_program_writes_is_escaped_once_and_by_the_broker() {
     worker.expect("ok sub ops rank=1");
     boss.send(r"/p '\033[31mred\tit\047s\177 one\ntwo\r\n\n'");
     let line = boss.expect("ack ops 3 bob 1 0 ");
-    assert_eq!(line, r"ack ops 3 bob 1 0 \x1b[31mred\tit's\x7f one\\ntwo");
+    assert_eq!(line, r"ack ops 3 bob 1 0 \x1b[31mred\tit's\x7f one\ntwo");
     boss.send("/other");
     boss.expect("bob 1 0 shown only: no program for it here");
     let mut watching = Running::start(program(port, &["--name", "eve", "--sub", "ops"]));

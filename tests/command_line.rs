@@ -106,6 +106,22 @@ fn a_port_that_is_taken_ends_with_1_and_a_line_that_says_so() {
 }
 
 #[test]
+fn a_port_in_the_place_of_the_host_is_told() {
+    let output = broker().arg("23068").output().unwrap();
+    let said = text(&output.stderr);
+    assert!(said.contains("; a port comes second: broker 127.0.0.1 23068"), "{said}");
+}
+
+#[test]
+fn a_lease_that_is_cut_is_one_line_in_the_log() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let output = broker().args(["127.0.0.1", &port, "--lease", "9m"]).output().unwrap();
+    let log = text(&output.stderr);
+    assert!(log.contains("WARN  event=lease-cut lease=9m in-force=2m advice="), "{log}");
+}
+
+#[test]
 fn too_few_files_for_the_clients_is_one_line_in_the_log() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();

@@ -242,6 +242,26 @@ fn all_who_ask_are_told_the_same_of_what_is_kept() {
     }
 }
 
+/// It had none where all of it is to be read from the disk, and there is nothing.
+#[test]
+fn an_answer_without_entries_has_its_rows_all_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let broker = with_data(dir.path());
+    let mut alice = broker.client("alice");
+    alice.ask("create d --durable", "ok create d");
+    let mut otto = broker.connect("otto");
+    let none = r#"{"reply":"history","ok":true,"channel":"d","count":0,"rows":[]}"#;
+    otto.ask(r#"{"op":"history","channel":"d"}"#, none);
+    alice.ask("pub d one", "ok pub d 1");
+    for which in [r#""from":"now""#, r#""from":9"#, r#""last":0"#] {
+        otto.ask(&format!(r#"{{"op":"history","channel":"d",{which}}}"#), none);
+    }
+    let mut redis = broker.redis("redis");
+    redis.ask("HELLO 3", "*");
+    redis.ask("RANKED ON", "+OK");
+    redis.ask("HISTORY d --from 9", "{channel d count :0 rows []}");
+}
+
 /// What is on disk beyond the bounds goes later, a part at a time: whoever asks does
 /// not see that, neither when it goes nor after a restart.
 #[test]

@@ -9,7 +9,7 @@ mod support;
 use client_support::{Running, program};
 use std::path::Path;
 use std::time::Duration;
-use support::{Broker, Child, eventually};
+use support::{Broker, Child, Small, eventually};
 
 /// A program of this holder, which writes its name and number down as long as it
 /// runs.
@@ -76,6 +76,32 @@ fn again(port: u16, settings: &[&str]) -> Child {
     let mut child = Child::run(&[&["127.0.0.1", &port.to_string()], settings].concat());
     assert!(child.listens(), "it listens where the one before did");
     child
+}
+
+/// A broker whose disk is full was taken for one that has none: the channel was made,
+/// and was gone after the next restart.
+#[test]
+fn a_channel_is_not_made_without_the_disk_because_that_is_full() {
+    let Some(disk) = Small::mount() else { return };
+    let broker = Broker::keeping(&disk.path().join("data"), &["--data-free", "1G"]);
+    let mut witness = broker.client("witness");
+    witness.ask("create log --durable", "ok create log");
+    // A tenth of 24 MiB is to stay free.
+    std::fs::write(disk.path().join("ballast"), vec![1; 22 * 1024 * 1024]).unwrap();
+    eventually("it notices", || {
+        witness.send("pub log more");
+        witness.line().unwrap().contains("err unavailable")
+    });
+    let mut holder = hold(broker.addr.port(), "alice", &disk.path().join("diary"));
+    holder.expect("too little room");
+    witness.ask("info jobs", "err no-channel *");
+    disk.make_room();
+    holder.expect("running rank=0");
+    witness.send("info jobs");
+    let info = witness.until("ok info jobs").remove(0);
+    assert!(info.contains(" durable=yes"), "{info}");
+    holder.signal("TERM");
+    assert_eq!(holder.end(), 143);
 }
 
 /// A holder is sent away and told to come back in five seconds: later than its

@@ -68,7 +68,9 @@ fn every_closed_connection_is_in_the_log_with_its_address_and_reason() {
     let broker = Logging::start(&["--log-format", "logfmt", "--max-line", "512"], false);
     let quit = broker.say("hello --name alice\nquit\n");
     let too_long = broker.say(&"x".repeat(600));
+    broker.say("GET /livez HTTP/1.1\r\nhost: broker\r\nconnection: close\r\n\r\n");
     let (log, version) = (broker.stop(), env!("CARGO_PKG_VERSION"));
+    assert!(!log.iter().any(|line| line.contains("dialect=http")), "one a request: {log:#?}");
     for line in &log {
         assert!(line.starts_with("time=20") && line.contains(" level=info event="), "{line}");
     }

@@ -139,6 +139,11 @@ fn nothing_of_a_broker_is_left_in_the_next() {
 }
 
 #[test]
+fn whoever_loads_the_page_again_is_who_it_was() {
+    check("the_same_after_a_reload");
+}
+
+#[test]
 fn a_slash_makes_a_command_of_this_line_and_no_other() {
     check("each_line_for_itself");
 }

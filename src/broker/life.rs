@@ -129,7 +129,12 @@ impl Broker {
         if !client.is_unwaited() {
             self.stats.closed.add(reason.as_str(), 1);
             let (name, secs) = (client.name(), here.as_secs_f64());
-            log::info!(
+            // For scripts that is one a request.
+            let is_usual =
+                dialect == "http" && matches!(reason, Close::Quit | Close::Lost | Close::Timeout);
+            let level = if is_usual { log::Level::Debug } else { log::Level::Info };
+            log::log!(
+                level,
                 "event=closed addr={addr} client={name} dialect={dialect} reason={reason} secs={secs:.3}"
             );
         }

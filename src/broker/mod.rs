@@ -153,11 +153,7 @@ impl Broker {
     /// How long a client may believe in its seats, in milliseconds: never
     /// longer than it takes to notice that the client has gone silent.
     pub fn lease_ms(&self) -> u64 {
-        let lease_ms = millis(self.config.lease);
-        match millis(self.config.idle_timeout) {
-            0 => lease_ms,
-            idle_ms => lease_ms.min(idle_ms),
-        }
+        millis(self.config.lease_in_force())
     }
 
     /// How long after its last word a client certainly believes in its seats no

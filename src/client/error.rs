@@ -75,6 +75,10 @@ fn advice(host: &str, port: u16, error: &io::Error) -> String {
     if let Some((host, port)) = written_as_one(host) {
         return format!("write host and port apart: broker-client {host} {port}");
     }
+    // It is an address, too, but not one that anybody means.
+    if let Ok(port @ 1..) = host.parse::<u16>() {
+        return format!("a port comes second: broker-client 127.0.0.1 {port}");
+    }
     if error.kind() == io::ErrorKind::NotFound {
         return format!("is {host:?} the name of a host?");
     }
@@ -103,7 +107,9 @@ mod tests {
         }
         let apart = "write host and port apart: broker-client ::1 7700";
         assert_eq!(said("[::1]:7700", unknown), apart);
-        for host in ["::1", "fe80::1:7700", "hub"] {
+        let second = "a port comes second: broker-client 127.0.0.1 23068";
+        assert_eq!(said("23068", refused), second);
+        for host in ["::1", "fe80::1:7700", "hub", "0"] {
             let start = format!("is the broker running? start it with: broker {host} 7");
             assert_eq!(said(host, refused), start);
         }

@@ -9,6 +9,7 @@ use super::options::Options;
 use super::outbox::Outbox;
 use super::shared::Shared;
 use super::ticket::Ticket;
+use crate::wire::escape::escape;
 use futures::Stream;
 use futures::StreamExt;
 use futures::channel::{mpsc, oneshot};
@@ -289,17 +290,22 @@ impl Client {
     }
 }
 
-/// The request that reports a command's result. A line cannot hold line ends and
-/// NUL: those at the end of the text are left out, others become `\n`, `\r` and
-/// `\x00`, two or four characters. All else goes as it is: the broker writes
-/// control characters out, and to do so here, too, would do it twice.
+/// The request that reports a command's result. Line ends at the end of the text are
+/// left out. A line cannot hold others, nor NUL: a text with such is escaped, and the
+/// broker told so.
 pub fn acknowledgement(command: &Command, code: i32, text: &str) -> String {
     let mut line = format!("ack {} {} --code {code}", command.channel, command.seq);
     let text = text.trim_end_matches(['\n', '\r']);
     if !text.is_empty() {
-        let sendable = text.replace('\n', "\\n").replace('\r', "\\r").replace('\0', "\\x00");
-        line.push_str(" -- ");
-        line.push_str(&quote(&sendable));
+        if text.contains(['\n', '\r', '\0']) {
+            let mut escaped = Vec::new();
+            escape(text, &mut escaped);
+            line.push_str(" --escaped -- ");
+            line.push_str(&quote(&String::from_utf8_lossy(&escaped)));
+        } else {
+            line.push_str(" -- ");
+            line.push_str(&quote(text));
+        }
     }
     line
 }

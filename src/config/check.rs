@@ -7,11 +7,11 @@ use super::layers::{Loaded, printable};
 use super::{ConfigError, file};
 
 /// Looks at a file by itself, whatever the environment and the flags say.
-/// Gives how many settings are in it.
+/// Gives how many settings are in it, and what [`Loaded::cut_lease`] says of them.
 ///
 /// # Errors
 /// All that is wrong, each with its line, in the order of the file.
-pub(super) fn check(path: &Path) -> Result<usize, Vec<ConfigError>> {
+pub(super) fn check(path: &Path) -> Result<(usize, Option<String>), Vec<ConfigError>> {
     let text = fs::read_to_string(path).map_err(|error| {
         vec![ConfigError::plain(format!("cannot read {}: {error}", printable(path)))]
     })?;
@@ -24,7 +24,7 @@ pub(super) fn check(path: &Path) -> Result<usize, Vec<ConfigError>> {
         }
     }
     wrong.extend(loaded.check().err());
-    if wrong.is_empty() { Ok(right) } else { Err(wrong) }
+    if wrong.is_empty() { Ok((right, loaded.cut_lease())) } else { Err(wrong) }
 }
 
 #[cfg(test)]
@@ -51,7 +51,9 @@ mod tests {
             assert!(wrong.starts_with(start), "{wrong}");
         }
         fs::write(&path, "port = 1\nstall = \"1s\"\n").unwrap();
-        assert_eq!(check(&path), Ok(2));
+        assert_eq!(check(&path), Ok((2, None)));
+        fs::write(&path, "lease = \"9m\"\n").unwrap();
+        assert!(check(&path).unwrap().1.unwrap().starts_with("lease=9m in-force=2m "));
         fs::write(&path, "port = \n").unwrap();
         assert!(check(&path).unwrap_err()[0].to_string().contains(":1: not valid TOML"));
     }

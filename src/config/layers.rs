@@ -10,6 +10,7 @@ use clap::parser::ValueSource;
 
 use super::settings::Setting;
 use super::table::SETTINGS;
+use super::value::show_time;
 use super::{Config, check, command, file, nearest};
 use crate::{manual, printed};
 
@@ -176,8 +177,9 @@ pub fn load(
 fn instead(matches: &ArgMatches) -> Option<Halt> {
     if let Some(path) = matches.get_one::<PathBuf>(command::CHECK_CONFIG) {
         return Some(match check::check(path) {
-            Ok(number) => {
-                Halt::Said(format!("{}: {number} settings, nothing wrong\n", printable(path)))
+            Ok((number, cut)) => {
+                let cut = cut.map_or_else(String::new, |cut| format!("; but {cut}"));
+                Halt::Said(format!("{}: {number} settings, nothing wrong{cut}\n", printable(path)))
             }
             Err(errors) => Halt::Wrong(errors),
         });
@@ -230,6 +232,20 @@ impl Loaded {
     /// Where the value of the setting of this name came from.
     pub(super) fn origin(&self, name: &str) -> &Origin {
         self.origins.get(name).unwrap_or(&Origin::Default)
+    }
+
+    /// The fields of an event that says what to do, if somebody has set a lease that is
+    /// not in force as a whole.
+    pub fn cut_lease(&self) -> Option<String> {
+        let (lease, in_force) = (self.config.lease, self.config.lease_in_force());
+        (self.is_chosen("lease") && in_force < lease).then(|| {
+            format!(
+                "lease={} in-force={} advice=\"no lease is longer than --idle-timeout: raise that, \
+                 or lower --lease\"",
+                show_time(lease),
+                show_time(in_force)
+            )
+        })
     }
 
     /// What must hold between settings.

@@ -107,6 +107,17 @@ pub struct Config {
     pub log_format: LogFormat,
 }
 
+impl Config {
+    /// How long a client may believe in its seats: never longer than it takes to
+    /// notice that the client has gone silent.
+    pub fn lease_in_force(&self) -> Duration {
+        match self.idle_timeout {
+            Duration::ZERO => self.lease,
+            idle => self.lease.min(idle),
+        }
+    }
+}
+
 impl Default for Config {
     /// Every setting at the default that [`SETTINGS`] gives it.
     fn default() -> Self {

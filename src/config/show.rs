@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use super::layers::{Loaded, printable};
 use super::table::SETTINGS;
+use super::value::show_time;
 
 impl Loaded {
     /// Every setting with its origin as a comment; a valid TOML file.
@@ -30,6 +31,10 @@ impl Loaded {
             let _ = write!(out, "{line:width$}  # {}", self.origin(setting.name));
             if let Some(what) = setting.zero_means(&self.config) {
                 let _ = write!(out, "; 0 is {what}");
+            }
+            let in_force = self.config.lease_in_force();
+            if setting.name == "lease" && in_force < self.config.lease {
+                let _ = write!(out, "; in force: {}, the idle-timeout", show_time(in_force));
             }
             out.push('\n');
         }
@@ -78,6 +83,24 @@ mod tests {
         let second = loaded(&["broker", "--config", path.to_str().unwrap()]);
         assert_eq!(first.config, second.config, "{shown}");
         assert!(second.show_config().contains(&format!("# file {} line 1\n", path.display())));
+    }
+
+    #[test]
+    fn a_lease_that_is_cut_is_told() {
+        let told = |arguments: &[&str]| {
+            let loaded = loaded(&[&["broker"], arguments].concat());
+            let shown = loaded.show_config();
+            let line = shown.lines().find(|line| line.starts_with("lease")).unwrap();
+            (line.rsplit_once("# ").unwrap().1.to_owned(), loaded.cut_lease())
+        };
+        assert_eq!(told(&["--lease", "2m"]), ("flag --lease".into(), None));
+        assert_eq!(told(&["--lease", "9m", "--idle-timeout", "0"]).1, None);
+        let (shown, cut) = told(&["--lease", "9m"]);
+        assert_eq!(shown, "flag --lease; in force: 2m, the idle-timeout");
+        assert!(cut.unwrap().starts_with("lease=9m in-force=2m advice="));
+        // Nobody asked for so long a one.
+        let (shown, cut) = told(&["--idle-timeout", "5s"]);
+        assert_eq!((shown.as_str(), cut), ("default; in force: 5s, the idle-timeout", None));
     }
 
     #[test]

@@ -22,6 +22,7 @@ export class Link {
   #retryMs = RETRY_MS;
   #timer = 0;
   #ended = false;
+  byeReason = ""; // why the broker ended the last connection, until there is another
 
   /**
    * @param {object} on
@@ -63,8 +64,7 @@ export class Link {
   #connect() {
     clearTimeout(this.#timer);
     this.#timer = 0;
-    this.byeReason = "";
-    this.on.status("connecting", "");
+    this.on.status("connecting", this.byeReason);
     const at = new URL("/v1/ws", location.href);
     at.protocol = at.protocol.replace("http", "ws");
     const socket = new WebSocket(at);
@@ -82,7 +82,7 @@ export class Link {
       return;
     }
     if (socket !== this.#socket) return;
-    this.#retryMs = RETRY_MS;
+    [this.#retryMs, this.byeReason] = [RETRY_MS, ""];
     this.on.status("open", "");
   }
 

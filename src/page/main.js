@@ -98,14 +98,17 @@ function toComposer(event) {
   document.getElementById("composer")?.focus();
 }
 
+/** Why a connection was lost, if it was the broker that ended it. */
+const WHY = { drain: "the broker sends everybody away for now", shutdown: "the broker was stopped" };
+
 function Header() {
   const { stats, status, reason, version } = watch;
-  const why = status !== "open" && reason ? ` (${reason})` : "";
+  const why = status !== "open" && reason ? ` (${WHY[reason] ?? reason})` : "";
   return html`<header class="top">
     <h1><img src="/page/icon.svg" alt="" width="22" height="22" /> ranked broker</h1>
     <p class="status" data-status=${status}><span class="dot"></span>${STATUS[status]}${why}</p>
     ${stats && html`<p class="totals">
-      <span>${count(stats.clients, "client")}</span>
+      <span>${count(stats.clients, "connection")}</span>
       <span>${count(stats.channels, "channel")}</span>
       <span><b>${short(watch.rates.published)}</b> messages/s</span>
     </p>`}
@@ -169,4 +172,5 @@ addEventListener("keydown", (event) => {
   if (event.key === "/" && !isTyping && !event.ctrlKey && !event.metaKey && !event.altKey) toComposer(event);
 });
 page.textContent = "";
+self.resume();
 draw();

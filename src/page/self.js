@@ -1,6 +1,6 @@
 // What the user does, as a client of its own: nothing of it is there before the
 // user joins a channel. It has a name and a session, so it comes back after a
-// lost connection.
+// lost connection, and after the page was loaded again.
 import { Link } from "./link.js";
 import { visible } from "./words.js";
 
@@ -12,6 +12,21 @@ const TOLD_MAX = 50;
 const TOLD_SHOWN = 200;
 /** So far apart, in milliseconds, two times at which the broker began are two beginnings: it tells whole seconds. */
 const BEGAN_MS_APART = 2_000;
+
+/** Under this name a tab keeps who the user is from when the page goes until it is back. Not while it is there: a tab
+ * that is duplicated, and all that it keeps with it, would take the seat away. */
+const KEPT = "self";
+
+/** What is kept so, which nobody else gets then; nothing where a browser keeps nothing. */
+function take() {
+  try {
+    const kept = JSON.parse(sessionStorage.getItem(KEPT));
+    sessionStorage.removeItem(KEPT);
+    return kept;
+  } catch {
+    return null;
+  }
+}
 
 /** Why a seat is gone, if it is not the user's own doing. */
 const LEFT = { kicked: "somebody above removed you", dropped: "the channel was dropped" };
@@ -32,6 +47,27 @@ export class Self {
   /** `changed()` is called whenever there is something new, `tell(text)` says something to the user. */
   constructor(on) {
     this.on = on;
+  }
+
+  /** Goes on as who the user was before the page was loaded again, and will do so the next time. */
+  resume() {
+    const kept = take();
+    addEventListener("pagehide", () => this.#keep());
+    // Then it was not loaded again: it has been there all the time.
+    addEventListener("pageshow", take);
+    if (!kept) return;
+    [this.name, this.#identity, this.ranks] = [kept.name, kept.identity, new Map(kept.ranks)];
+    this.received = kept.received.map((command) => this.#numbered(command));
+    this.#enter().catch(() => {}); // it was told
+  }
+
+  #keep() {
+    if (!this.#identity || !this.ranks.size) return;
+    const { name, received } = this;
+    const kept = { name, identity: this.#identity, ranks: [...this.ranks], received };
+    try {
+      sessionStorage.setItem(KEPT, JSON.stringify(kept));
+    } catch { /* then the user has to join again */ }
   }
 
   /** Joins a channel, under this name if the user has none yet. */
@@ -178,7 +214,8 @@ export class Self {
         this.#gone(channel, LEFT[frame.reason] ?? frame.reason);
         break;
       case "cmd":
-        if (frame.from === this.name) return;
+        // What came before the connection was lost, or the page loaded again, may come once more.
+        if (frame.from === this.name || this.received.some((one) => one.channel === channel && one.seq >= seq)) return;
         this.received = [this.#numbered({ ...frame, answered: null }), ...this.received].slice(0, COMMANDS_MAX);
         break;
       case "ack":

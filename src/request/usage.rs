@@ -48,7 +48,11 @@ pub const VERBS: &[Usage] = &[
         "commands those ranked below you",
     ),
     usage("/NAME", "ARG…", "the same, in the current channel"),
-    usage("ack", "CH SEQ [--code N] [TEXT…]", "reports a command as executed, or as failed"),
+    usage(
+        "ack",
+        "CH SEQ [--code N] [--escaped] [TEXT…]",
+        "reports a command as executed, or as failed",
+    ),
     usage("rank", "[CH]", "your rank and term"),
     usage("ranks", "[CH]", "everybody's rank and term"),
     usage("yield", "[CH]", "go to the bottom of the roster"),

@@ -141,9 +141,8 @@ pub enum Rows {
 }
 
 impl Rows {
-    /// Adds entries, or appends them to what goes out; whether there is room for
-    /// more.
-    pub fn add(&mut self, format: Format, excerpts: &[Excerpt], out: &mut Vec<u8>) -> bool {
+    /// Collects for this format from now on.
+    fn begin(&mut self, format: Format) {
         if matches!(self, Rows::None) {
             *self = match format {
                 Format::Text => Rows::None,
@@ -151,6 +150,12 @@ impl Rows {
                 Format::Resp { .. } => Rows::Resp(resp::Rows::default()),
             };
         }
+    }
+
+    /// Adds entries, or appends them to what goes out; whether there is room for
+    /// more.
+    pub fn add(&mut self, format: Format, excerpts: &[Excerpt], out: &mut Vec<u8>) -> bool {
+        self.begin(format);
         match (self, format) {
             (Rows::Json(rows), _) => rows.add(excerpts),
             (Rows::Resp(rows), Format::Resp { version, .. }) => rows.add(version, excerpts),
@@ -171,15 +176,18 @@ impl Rows {
     }
 
     /// Appends the last line of an answer that was read piece by piece.
-    pub fn last(&self, format: Format, line: Line, tag: Tag<'_>, out: &mut Vec<u8>) {
+    pub fn last(&mut self, format: Format, line: Line, tag: Tag<'_>, out: &mut Vec<u8>) {
+        if line.kind != "history" {
+            return reply(format, &line.into(), &[tag], out);
+        }
+        // There may have been no piece: then it has rows as well, though none.
+        self.begin(format);
         match (self, format) {
-            (Rows::Json(rows), Format::WebSocket) if line.kind == "history" => {
+            (Rows::Json(rows), Format::WebSocket) => {
                 websocket::lines(out, |out| rows.reply(&line, tag, out));
             }
-            (Rows::Json(rows), _) if line.kind == "history" => rows.reply(&line, tag, out),
-            (Rows::Resp(rows), Format::Resp { version, .. }) if line.kind == "history" => {
-                rows.reply(version, &line, out);
-            }
+            (Rows::Json(rows), _) => rows.reply(&line, tag, out),
+            (Rows::Resp(rows), Format::Resp { version, .. }) => rows.reply(version, &line, out),
             _ => reply(format, &line.into(), &[tag], out),
         }
     }

@@ -95,6 +95,47 @@ export async function another_broker(address, next) {
   }
 }
 
+export async function the_same_after_a_reload(address) {
+  const alice = await Member.enter(address, "alice");
+  await alice.ask("create ops --hold 60", /^ok create/);
+  await with_page(address, { hash: "#ops" }, async (page) => {
+    await joinAs(page, "yuki");
+    const bob = await Member.join(address, "bob", "ops");
+    await ladder(page, "yuki", "bob");
+    await page.reload();
+    await shows(page, ".enter", "You are yuki, rank 0");
+    await ladder(page, "yuki", "bob");
+    assert.match(await bob.ask("ranks ops", /^member ops 0/), /^member ops 0 yuki term=1 away=no /);
+    await page.locator("#composer").fill("/wave");
+    await page.keyboard.press("Enter");
+    await bob.expect(/^cmd ops \d+ yuki 0 1 wave$/);
+    // A tab that is duplicated has all that the first one keeps, and is somebody else.
+    const [second] = await Promise.all([page.waitForEvent("popup"), page.evaluate(() => { window.open(location); })]);
+    await shows(second, ".enter", "You observe.");
+    await ladder(second, "yuki", "bob");
+    await second.close();
+    // What it was told to do is still to be done.
+    await page.getByRole("button", { name: "Step down" }).click();
+    await shows(page, ".enter", "rank 1");
+    await bob.ask("/report now", /^ok cmd/);
+    await shows(page, ".received", "bob commands you: /report");
+    await page.reload();
+    await shows(page, ".enter", "You are yuki, rank 1");
+    await shows(page, ".received", "bob commands you: /report");
+    // It comes again, and stands there once.
+    await bob.ask("/report again", /^ok cmd/);
+    await shows(page, ".received", "bob commands you: /report again");
+    await until(page, "there are two", () => document.querySelectorAll(".received").length === 2);
+    await page.getByRole("button", { name: "Done" }).last().click();
+    await bob.expect(/^ack ops \d+ yuki 1 0 done by hand$/);
+    await page.getByRole("button", { name: "Leave" }).click();
+    await ladder(page, "bob");
+    await page.reload();
+    await ladder(page, "bob");
+    await shows(page, ".enter", "You observe.");
+  });
+}
+
 export async function each_line_for_itself(address) {
   await with_page(address, { hash: "#ops" }, async (page) => {
     const say = async (line) => {

@@ -5,6 +5,8 @@
 
 use crate::client::event::Command;
 use crate::client::hold::keeper::{self, Kept};
+use crate::client::hold::leash::{Action, Leash};
+use crate::moment::Moment;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::ffi::OsString;
@@ -15,8 +17,8 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
 
 /// Programs that run at once: commands come from others, and must not be able
 /// to bring this machine down.
@@ -30,6 +32,14 @@ const OUTPUT_BYTES_MAX: usize = 4096;
 
 /// How often a running program is looked at, if it says nothing.
 const LOOK: Duration = Duration::from_millis(50);
+
+/// How long a program that is told to end may take for it.
+pub const END_GRACE: Duration = Duration::from_secs(5);
+
+/// What the programs are told.
+const ORDER_NONE: u8 = 0;
+const ORDER_END: u8 = 1;
+const ORDER_KILL: u8 = 2;
 
 /// The code of a command that was not run: there are too many (`EX_TEMPFAIL`).
 pub const CODE_BUSY: i32 = 75;
@@ -54,7 +64,7 @@ pub struct Runner {
     timeout: Duration,
     queue: VecDeque<Command>,
     busy: HashSet<String>,
-    stop: Arc<AtomicBool>,
+    order: Arc<AtomicU8>,
 }
 
 /// A program ready to be run on a thread of its own.
@@ -64,15 +74,15 @@ pub struct Run {
     pub command: Command,
     program: PathBuf,
     timeout: Duration,
-    stop: Arc<AtomicBool>,
+    order: Arc<AtomicU8>,
 }
 
 impl Runner {
     /// Runs these programs, by the name of the command, each for at most
     /// `timeout`.
     pub fn new(programs: HashMap<String, PathBuf>, timeout: Duration) -> Self {
-        let (queue, busy, stop) = Default::default();
-        Runner { programs, timeout, queue, busy, stop }
+        let (queue, busy, order) = Default::default();
+        Runner { programs, timeout, queue, busy, order }
     }
 
     /// Whether there is a program for commands of this name.
@@ -101,7 +111,7 @@ impl Runner {
         let command = self.queue.remove(at)?;
         let program = self.programs.get(&command.name)?.clone();
         self.busy.insert(command.channel.clone());
-        Some(Run { command, program, timeout: self.timeout, stop: self.stop.clone() })
+        Some(Run { command, program, timeout: self.timeout, order: self.order.clone() })
     }
 
     /// The program of a command on this channel has ended.
@@ -114,10 +124,17 @@ impl Runner {
         self.queue.is_empty() && self.busy.is_empty()
     }
 
-    /// Ends everything that runs, and forgets what waits.
+    /// Tells everything that runs to end, kills what has not after [`END_GRACE`], and
+    /// forgets what waits.
     pub fn stop(&mut self) {
         self.queue.clear();
-        self.stop.store(true, Ordering::Release);
+        self.order.fetch_max(ORDER_END, Ordering::Release);
+    }
+
+    /// Kills everything that runs, and forgets what waits.
+    pub fn kill(&mut self) {
+        self.queue.clear();
+        self.order.fetch_max(ORDER_KILL, Ordering::Release);
     }
 }
 
@@ -157,21 +174,30 @@ impl Run {
     }
 
     fn watch(&self, mut program: Kept, mut output: PipeReader) -> Ended {
-        let begun = Instant::now();
+        let mut leash = Leash::new(Moment::now().after(self.timeout + END_GRACE), END_GRACE);
+        let mut told = None;
         let mut kept = Vec::new();
         let mut total = 0;
         let mut open = true;
-        let (status, killed) = loop {
+        let status = loop {
             match program.child.try_wait() {
-                Ok(Some(status)) => break (Some(status), None),
+                Ok(Some(status)) => break Some(status),
                 Ok(None) => {}
-                Err(_) => break (None, None),
+                Err(_) => break None,
             }
-            let late = begun.elapsed() >= self.timeout;
-            if late || self.stop.load(Ordering::Acquire) {
-                let code = if late { CODE_TIMED_OUT } else { CODE_INTERRUPTED };
-                program.kill();
-                break (None, Some(code));
+            let order = self.order.load(Ordering::Acquire);
+            let action = match order {
+                ORDER_KILL => Action::Kill,
+                ORDER_END if told.is_none() => leash.end(Moment::now()),
+                _ => leash.act(Moment::now()),
+            };
+            if action != Action::Nothing {
+                let is_late = order == ORDER_NONE;
+                told.get_or_insert(if is_late { CODE_TIMED_OUT } else { CODE_INTERRUPTED });
+                program.carry_out(action);
+            }
+            if action == Action::Kill {
+                break None;
             }
             if open {
                 open = read_some(&mut output, LOOK, &mut kept, &mut total);
@@ -180,7 +206,12 @@ impl Run {
                 std::thread::sleep(LOOK / 10);
             }
         };
-        program.dismiss();
+        if told.is_some() {
+            // With what it has started.
+            program.kill();
+        } else {
+            program.dismiss();
+        }
         while open && total < 1024 * 1024 && is_ready(&output, Duration::ZERO) {
             open = read_some(&mut output, Duration::ZERO, &mut kept, &mut total);
         }
@@ -188,16 +219,20 @@ impl Run {
         if total > kept.len() {
             text.push_str(" [the rest of the output is left out]");
         }
-        if let Some(code) = killed {
-            let why = if code == CODE_TIMED_OUT {
-                format!("[ended after {} s]", self.timeout.as_secs_f64())
-            } else {
-                "[interrupted]".to_owned()
-            };
-            text = [text, why].into_iter().filter(|s| !s.is_empty()).collect::<Vec<_>>().join(" ");
-            return Ended { code, text };
+        match told {
+            Some(code) => self.ended(code, &text),
+            None => Ended { code: status.map_or(CODE_NOT_RUNNABLE, exit_code), text },
         }
-        Ended { code: status.map_or(CODE_NOT_RUNNABLE, exit_code), text }
+    }
+
+    /// It was told to end, whatever came of that.
+    fn ended(&self, code: i32, text: &str) -> Ended {
+        let why = if code == CODE_TIMED_OUT {
+            format!("[ended after {} s]", self.timeout.as_secs_f64())
+        } else {
+            "[interrupted]".to_owned()
+        };
+        Ended { code, text: format!("{text} {why}").trim_start().to_owned() }
     }
 }
 

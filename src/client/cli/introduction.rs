@@ -30,13 +30,14 @@ impl Session {
                     "connected to {host}:{port} as {name}; try: help, sub CHANNEL --create, quit"
                 ));
             }
-            let option = if self.settings.observe { " --observe" } else { "" };
+            let create = if self.settings.create { " --create" } else { "" };
+            let observe = if self.settings.observe { " --observe" } else { "" };
             for channel in &self.settings.subscribe {
                 // A session that goes on has it.
                 if self.memory.place(channel).is_some() {
                     continue;
                 }
-                let line = format!("sub {}{option}", quote(channel));
+                let line = format!("sub {}{create}{observe}", quote(channel));
                 if self.settings.reconnect {
                     self.memory.wish(channel, line);
                 } else {

@@ -1,6 +1,7 @@
 //! How a session ends: by what it waited for, by an interrupt, or with its
 //! connection.
 
+use super::exec::END_GRACE;
 use super::exit::INTERRUPTED;
 use super::session::Session;
 use super::stage::{Event, Origin, Over, Stage};
@@ -28,7 +29,10 @@ impl Session {
     pub(super) fn interrupt(&mut self) -> bool {
         let again = self.interrupted || !self.outbox.is_open();
         if again {
-            self.runner.stop();
+            if self.interrupted {
+                self.runner.kill();
+            }
+            self.interrupted = true;
             self.exit = Some(INTERRUPTED);
             return true;
         }
@@ -53,13 +57,16 @@ impl Session {
         self.runner.stop();
         let ended = async {
             while !self.runner.is_idle() {
-                if let Some(Event::Ran(run, _)) = self.events.next().await {
-                    self.runner.ended(&run.command.channel);
+                match self.events.next().await {
+                    Some(Event::Ran(run, _)) => self.runner.ended(&run.command.channel),
+                    Some(Event::Interrupt) if self.interrupted => self.runner.kill(),
+                    Some(Event::Interrupt) => self.interrupted = true,
+                    _ => {}
                 }
             }
         };
         // What cannot be killed is in the system's hands.
-        let _ = runtime::timeout(PROGRAMS_END, ended).await;
+        let _ = runtime::timeout(END_GRACE + PROGRAMS_END, ended).await;
     }
 
     /// Whether to connect again after this.

@@ -54,6 +54,8 @@ pub struct Settings {
     pub name: Option<String>,
     /// Channels to subscribe to.
     pub subscribe: Vec<String>,
+    /// Whether to make those that are missing.
+    pub create: bool,
     /// Whether to be an observer there.
     pub observe: bool,
     /// Whether `pub` and `ack` get no `ok`.

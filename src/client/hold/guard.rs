@@ -3,7 +3,7 @@
 //! tell it: when the client is killed, stopped, or hangs. It knows nothing of
 //! the broker.
 
-use super::keeper;
+use super::keeper::{self, carry_out, signal};
 use super::launch;
 use super::leash::{Action, Leash};
 use super::link::{Order, Report, take_file};
@@ -15,8 +15,7 @@ use async_signal::Signal as Heard;
 use futures::StreamExt;
 use rustix::io::Errno;
 use rustix::process::{
-    Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_process_group, test_kill_process_group,
-    waitid,
+    Pid, Signal, WaitId, WaitIdOptions, kill_process, test_kill_process_group, waitid,
 };
 use std::ffi::OsString;
 use std::io::{self, BufRead, BufReader, Write};
@@ -167,18 +166,6 @@ fn watch(leash: &mut Leash, group: Pid, events: &Receiver<Event>) -> bool {
     }
 }
 
-fn carry_out(action: Action, group: Pid) {
-    match action {
-        Action::Nothing => {}
-        Action::Ask => {
-            signal(group, Signal::TERM);
-            // A program that is stopped would not hear it.
-            signal(group, Signal::CONT);
-        }
-        Action::Kill => signal(group, Signal::KILL),
-    }
-}
-
 /// Hands a signal on: one that ends programs to all that this one has started,
 /// as a terminal would, others to the program alone, which knows what they mean.
 fn hand_on(group: Pid, which: Signal) {
@@ -188,12 +175,6 @@ fn hand_on(group: Pid, which: Signal) {
     } else {
         signal(group, which);
     }
-}
-
-/// Sends a signal to the program and what it has started. If it has ended there
-/// is nobody to signal.
-fn signal(group: Pid, which: Signal) {
-    let _ = kill_process_group(group, which);
 }
 
 fn group(child: &Child) -> io::Result<Pid> {

@@ -8,6 +8,7 @@
 //! does not mean it.
 
 use super::launch;
+use super::leash::Action;
 use super::link::{send_file, take_file};
 use rustix::io::fcntl_dupfd_cloexec;
 use rustix::process::{Pid, Signal, kill_current_process_group, kill_process_group};
@@ -85,12 +86,17 @@ impl Kept {
         i32::try_from(self.child.id()).ok().and_then(Pid::from_raw)
     }
 
+    /// Does this to the program and what it has started.
+    pub(in crate::client) fn carry_out(&self, action: Action) {
+        if let Some(group) = self.group() {
+            carry_out(action, group);
+        }
+    }
+
     /// Kills the program with everything it has started, and waits for it.
     pub(in crate::client) fn kill(&mut self) {
-        // Not waited for yet, so the number still belongs to it.
-        if let Some(group) = self.group() {
-            let _ = kill_process_group(group, Signal::KILL);
-        }
+        // The number is still its own: it is not waited for yet, or its keeper is there.
+        self.carry_out(Action::Kill);
         let _ = self.child.kill();
         let _ = self.child.wait();
         self.dismiss();
@@ -104,6 +110,25 @@ impl Kept {
             let _ = keeper.process.wait();
         }
     }
+}
+
+/// Does this to the program and what it has started.
+pub(super) fn carry_out(action: Action, group: Pid) {
+    match action {
+        Action::Nothing => {}
+        Action::Ask => {
+            signal(group, Signal::TERM);
+            // A program that is stopped would not hear it.
+            signal(group, Signal::CONT);
+        }
+        Action::Kill => signal(group, Signal::KILL),
+    }
+}
+
+/// Sends a signal to the program and what it has started. If it has ended there
+/// is nobody to signal.
+pub(super) fn signal(group: Pid, which: Signal) {
+    let _ = kill_process_group(group, which);
 }
 
 impl Keeper {

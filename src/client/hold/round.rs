@@ -1,6 +1,8 @@
 //! One question to the broker: how long may I believe, and in which rank?
 
 use super::seat::Claim;
+use super::status;
+use super::supervisor::PAUSE_MAX;
 use crate::client::memory::quote;
 use crate::client::{Client, Error};
 use crate::error::Code;
@@ -63,24 +65,33 @@ pub(super) struct Entered {
     pub(super) uptime: Duration,
 }
 
-/// Makes the channel if it is missing: durable if the broker has a disk, so that
-/// ranks and terms are the same after it was restarted.
-async fn make(client: &Client, channel: &str) -> Result<(), Error> {
-    let request = format!("create {channel} --on-close safe --if-missing");
-    match client.request(&format!("{request} --durable")).await {
-        Err(e) if e.code() == Some(Code::Unavailable) => client.request(&request).await.map(drop),
-        made => made.map(drop),
+/// Makes the channel if it is missing, and joins it; tries again while the broker's
+/// disk takes nothing.
+pub(super) async fn enter(client: &Client, channel: &str) -> Result<Entered, Error> {
+    let mut is_said = false;
+    loop {
+        match try_to_enter(client, channel).await {
+            Err(e) if e.code() == Some(Code::Unavailable) => {
+                if !std::mem::replace(&mut is_said, true) {
+                    status::waiting(&format!("{e}; trying until it succeeds"));
+                }
+                runtime::sleep(PAUSE_MAX).await;
+            }
+            entered => return entered,
+        }
     }
 }
 
-/// Makes the channel if it is missing, and joins it.
-pub(super) async fn enter(client: &Client, channel: &str) -> Result<Entered, Error> {
+async fn try_to_enter(client: &Client, channel: &str) -> Result<Entered, Error> {
     let channel = quote(channel);
-    make(client, &channel).await?;
-    let info = client.request(&format!("info {channel}")).await?;
-    let is_safe = info.rows.iter().any(|row| row.split(' ').any(|word| word == "on-close=safe"));
     let stats = client.request("stats").await?.reply;
     let uptime = Duration::from_secs(stats.number_field("uptime").unwrap_or(0));
+    // Durable if the broker has a disk, full or not, so that ranks and terms are the
+    // same after it was restarted. One without a disk tells no state of it.
+    let durable = if stats.field("store").is_some() { " --durable" } else { "" };
+    client.request(&format!("create {channel} --on-close safe{durable} --if-missing")).await?;
+    let info = client.request(&format!("info {channel}")).await?;
+    let is_safe = info.rows.iter().any(|row| row.split(' ').any(|word| word == "on-close=safe"));
     let seat = match client.request(&format!("sub {channel}")).await {
         Ok(answer) => {
             let number = |key| answer.reply.number_field(key);

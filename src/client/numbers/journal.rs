@@ -6,6 +6,7 @@
 //! `INDEX a:b:c`. A line is there when its end is.
 
 use crate::client::store;
+use crate::printed;
 use crate::sequence;
 use crate::wire::numseq::Heard;
 use rustix::fs::{FlockOperation, flock};
@@ -41,13 +42,27 @@ pub(super) struct Journal {
 }
 
 impl Journal {
-    /// For a new sequence. What is there of another one is forgotten.
+    /// For a new sequence. What is there of another one is forgotten, and told.
     ///
     /// # Errors
     /// In words.
     pub(super) fn begin(host: &str, port: u16, wanted: Wanted) -> Result<Self, String> {
         let folder = folder()?;
         let (file, path) = open(&folder, host, port)?;
+        let before = file.try_clone().and_then(|file| Journal::read(file, path.clone()));
+        if let Ok(Some(before)) = before
+            && before.is_acknowledged
+        {
+            let Journal { wanted: Wanted { id, count, .. }, missing, .. } = before;
+            let (batches, has) = (before.batches(), before.batches() - missing);
+            printed::complain(
+                "broker-client",
+                format_args!(
+                    "gives up a sequence of {count} numbers that was not finished (client-id={id}, \
+                     {has} of {batches} batches had come): --continue instead of COUNT goes on with such a one"
+                ),
+            );
+        }
         Journal::empty(file, path.clone(), wanted).map_err(|e| in_words(&path, &e))
     }
 

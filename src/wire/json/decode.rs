@@ -1,6 +1,6 @@
 //! One line to one request.
 
-use super::fields::{self, Fields, missing, wrong};
+use super::fields::{self, Fields, wrong};
 use super::write;
 use crate::error::{Code, Fault, quoted};
 use crate::jobs::{self, Registered};
@@ -178,8 +178,8 @@ fn request<'a>(verb: &'static str, f: &mut Fields<'a>) -> Result<Request<'a>, Fa
 }
 
 fn publish<'a>(f: &mut Fields<'a>) -> Result<Request<'a>, Fault> {
-    let channel = f.text("channel")?.ok_or_else(|| missing("channel"))?;
-    let data = f.value("data").ok_or_else(|| missing("data"))?;
+    let channel = f.text("channel")?.ok_or_else(|| f.missing("channel"))?;
+    let data = f.value("data").ok_or_else(|| f.missing("data"))?;
     let payload = payload(data)?;
     let term = f.number("term")?;
     let key = f.string("key")?.map(|key| rules::key("key", key)).transpose()?;
@@ -281,7 +281,7 @@ fn job<'a>(job: &'static dyn Registered, f: &mut Fields<'a>) -> Result<Request<'
     for parameter in job.parameters() {
         let given = f.word(parameter.name)?;
         if parameter.is_word && given.is_none() {
-            return Err(missing(parameter.name));
+            return Err(f.missing(parameter.name));
         }
         arguments.extend(given.map(|given| (parameter.name, given)));
     }

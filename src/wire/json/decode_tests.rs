@@ -166,7 +166,12 @@ const FAULTS: &[(&str, &str, Code, &str)] = &[
     (r#"{"op":"ping","id":1"#, "ping", Code::BadRequest, "one JSON object"),
     (r#"{"op":"ping","id":1} {}"#, "ping", Code::BadRequest, "one JSON object"),
     (r#"{"op":"ping","id":1,}"#, "ping", Code::BadRequest, "one JSON object"),
-    (r#"{"op":"pub","id":1,"data":1}"#, "pub", Code::BadRequest, "channel is missing"),
+    (
+        r#"{"op":"pub","id":1,"chan":"c","data":1}"#,
+        "pub",
+        Code::BadRequest,
+        "channel is missing; there is \"chan\", \"data\"",
+    ),
     (r#"{"op":"pub","id":1,"channel":"c"}"#, "pub", Code::BadRequest, "data is missing"),
     (
         r#"{"op":"pub","id":1,"channel":5,"data":1}"#,

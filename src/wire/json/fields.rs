@@ -14,6 +14,9 @@ use std::time::Duration;
 /// Fields that a request has at most, known or not: more than any verb knows.
 const FIELDS_MAX: usize = 32;
 
+/// How many of them are named when another one is missing.
+const NAMED_MAX: usize = 4;
+
 /// The fields of one object that nobody has taken yet.
 #[derive(Debug, Default)]
 pub struct Fields<'a> {
@@ -132,7 +135,7 @@ impl<'a> Fields<'a> {
     /// # Errors
     /// [`Code::BadRequest`] if it is none, or missing.
     pub fn need(&mut self, key: &str) -> Result<String, Fault> {
-        self.string(key)?.ok_or_else(|| missing(key))
+        self.string(key)?.ok_or_else(|| self.missing(key))
     }
 
     /// Takes a whole number.
@@ -148,7 +151,7 @@ impl<'a> Fields<'a> {
     /// # Errors
     /// [`Code::BadRequest`] if it is none, out of range, or missing.
     pub fn need_number<T: Deserialize<'a>>(&mut self, key: &str) -> Result<T, Fault> {
-        self.number(key)?.ok_or_else(|| missing(key))
+        self.number(key)?.ok_or_else(|| self.missing(key))
     }
 
     /// Takes `true` or `false`; a missing one is `false`.
@@ -206,6 +209,15 @@ impl<'a> Fields<'a> {
         Ok(numbers.into_iter().collect())
     }
 
+    /// That a field is missing. It may be one of those that are left, misspelt.
+    pub fn missing(&self, key: &str) -> Fault {
+        let left: Vec<String> =
+            self.others.iter().take(NAMED_MAX).map(|(name, _)| quoted(name)).collect();
+        let left =
+            if left.is_empty() { left.concat() } else { format!("; there is {}", left.join(", ")) };
+        bad(format!("{key} is missing{left}"))
+    }
+
     /// That no field is left over of a request that came by itself.
     ///
     /// # Errors
@@ -223,11 +235,6 @@ impl<'a> Fields<'a> {
         let Some((key, _)) = self.others.first() else { return Ok(()) };
         Err(bad(format!("there is no field {} here", quoted(key))))
     }
-}
-
-/// That a field is missing.
-pub fn missing(key: &str) -> Fault {
-    bad(format!("{key} is missing"))
 }
 
 /// That a field is not what it should be. The value is shown as it came: a text

@@ -5,6 +5,7 @@ use super::{publish, words};
 use crate::error::{Fault, quoted};
 use crate::jobs::{self, Registered};
 use crate::request::{Format, OnClose, Request, Settings, Start, Subscribe};
+use crate::wire::escape::unescape;
 use crate::wire::rules::{self, AGE_SECONDS_MAX, SECONDS_MAX, bad, command, seconds};
 use std::time::Duration;
 
@@ -52,7 +53,7 @@ pub fn request(verb: &str, words: Vec<String>) -> Result<Request<'static>, Fault
         "create" => create(sort(CREATE_OPTIONS, 1)?),
         "sub" => sub(sort(SUB_OPTIONS, 1)?),
         "cmd" => cmd(sort(&[value("to"), value("timeout"), value("key")], 1)?),
-        "ack" => ack(sort(&[value("code")], 2)?),
+        "ack" => ack(sort(&[value("code"), flag("escaped")], 2)?),
         "promote" => promote(sort(&[], 3)?),
         "check" => check(sort(&[], 2)?),
         "seen" => seen(sort(&[], 2)?),
@@ -275,7 +276,10 @@ fn ack(mut words: Words) -> Result<Request<'static>, Fault> {
     let channel = words.need("CH")?;
     let seq = number("SEQ", &words.need("SEQ")?)?;
     let code = words.number("code")?.unwrap_or(0);
-    Ok(Request::Ack { channel, seq, code, text: words.into_text().join(" ") })
+    let is_escaped = words.value("escaped").is_some();
+    let text = words.into_text().join(" ");
+    let text = if is_escaped { unescape(&text) } else { text };
+    Ok(Request::Ack { channel, seq, code, text })
 }
 
 fn promote(mut words: Words) -> Result<Request<'static>, Fault> {

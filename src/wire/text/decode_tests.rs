@@ -73,6 +73,16 @@ fn options_stand_anywhere_up_to_the_free_text() {
 }
 
 #[test]
+fn an_escaped_text_of_a_result_has_its_lines() {
+    let text = |line: &str| match one(line) {
+        Request::Ack { text, .. } => text,
+        other => panic!("{line}: {other:?}"),
+    };
+    assert_eq!(text(r"ack ops 7 --escaped -- 'one\ntwo\\n \x00'"), "one\ntwo\\n \0");
+    assert_eq!(text(r"ack ops 7 'one\ntwo'"), r"one\ntwo");
+}
+
+#[test]
 fn raw_and_json_take_the_rest_of_the_line_as_it_is() {
     for (line, text) in [
         ("pub --raw news it's  \"so\" \\n", "it's  \"so\" \\n"),
