@@ -1,10 +1,16 @@
 //! The client as a Rust program uses it.
 
 mod client_support;
+mod support;
 
-use client_support::{broker, member, next, wait};
+use client_support::{broker, feign, member, next, wait, welcome};
+use futures::StreamExt;
 use ranked_broker::client::{Client, Error, Frame, Options, Outcome};
 use ranked_broker::error::Code;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::time::Duration;
+use support::eventually;
 
 #[test]
 fn requests_have_typed_replies_and_typed_errors() {
@@ -159,4 +165,60 @@ fn a_subscription_refused_after_reconnecting_is_asked_for_again() {
     });
     assert_eq!(joined, "alice");
     wait(server.stop());
+}
+
+/// Whether somebody tries to connect to this port, and has no answer.
+fn is_tried(port: u16) -> bool {
+    let sockets = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let sent = format!("0100007F:{port:04X} 02");
+    sockets.lines().any(|socket| socket.contains(&sent))
+}
+
+/// The connection was made after all, and a member was there whom no program had.
+#[test]
+fn a_client_that_is_dropped_while_it_connects_again_does_not_come_back() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap();
+    let options = Options::new().reconnect(true).pause_max(Duration::from_millis(10));
+    let (first, connected) = wait(async {
+        let greeting = ranked_broker::runtime::unblock(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            stream.write_all(welcome(false).as_bytes()).unwrap();
+            (listener, stream)
+        });
+        futures::join!(greeting, options.connect("127.0.0.1", addr.port()))
+    });
+    let (listener, stream) = first;
+    // One that waits to be taken, and no room for another: that hears nothing.
+    rustix::net::listen(&listener, 0).unwrap();
+    let _waits = TcpStream::connect(addr).unwrap();
+    drop(stream);
+    eventually("it connects again", || is_tried(addr.port()));
+    drop(connected);
+    drop(listener.accept().unwrap());
+    eventually("that ends", || !is_tried(addr.port()));
+    listener.set_nonblocking(true).unwrap();
+    if let Ok((mut stream, _)) = listener.accept() {
+        stream.set_nonblocking(false).unwrap();
+        let mut said = [0; 5];
+        assert_eq!(stream.read(&mut said).unwrap(), 0, "{}", String::from_utf8_lossy(&said));
+    }
+}
+
+/// Its frames ended when the pause did.
+#[test]
+fn a_client_that_leaves_while_it_waits_to_connect_again_has_left() {
+    let port = feign(|_, line| match line {
+        "ping" => Some("bye drain retry=600\n".into()),
+        line if line.starts_with("hello") => Some(welcome(false)),
+        _ => None,
+    });
+    let options = Options::new().reconnect(true).pause_max(Duration::from_secs(600));
+    let (alice, mut frames) = wait(options.connect("127.0.0.1", port)).unwrap();
+    let both = async { futures::join!(alice.request("ping"), alice.request("who")) };
+    let (ping, who) = wait(both);
+    assert!(matches!((ping, who), (Err(Error::Lost), Err(Error::Lost))));
+    alice.quit();
+    assert!(matches!(wait(frames.next()), Some(Frame::Bye { .. })));
+    assert!(wait(frames.next()).is_none());
 }

@@ -2,7 +2,7 @@
 
 mod client_support;
 
-use client_support::{DEADLINE, Running, broker, member, next, program, run, wait};
+use client_support::{DEADLINE, Running, Wire, broker, member, next, program, run, wait};
 use ranked_broker::client::Frame;
 use std::fmt::Write as _;
 use std::io::{Read, Write};
@@ -410,4 +410,20 @@ fn a_deadline_holds_even_when_nobody_reads_the_output() {
     let status = ended.recv_timeout(DEADLINE).expect("it hangs").unwrap();
     assert_eq!(status.code(), Some(124));
     drop(out);
+}
+
+/// The first connection was lost before anything was said on it; on the next one
+/// nobody thought of the channels any more.
+#[test]
+fn channels_are_subscribed_to_on_whichever_connection_is_the_first_to_last() {
+    let server = broker();
+    let wire = Wire::to(server.addr.port());
+    wire.part();
+    let (bob, _frames) = member(&server, "bob");
+    wait(bob.create("n")).unwrap();
+    let args = ["--name", "al", "--reconnect", "--follow", "--sub", "n"];
+    let mut follower = Running::start(program(wire.port, &args));
+    follower.expect("connecting again in");
+    wire.mend();
+    follower.expect("ok sub n");
 }

@@ -6,7 +6,7 @@
 //! Who sends much awaits [`Outbox::room`]; what the client says by itself
 //! (`pong`, `ack`) never waits, or two full pipes could wait for each other.
 
-use super::line::{Asked, Waiting, is_request};
+use super::line::{Asked, Waiting, is_request, verb_of};
 use crate::sync;
 use futures::io::{AsyncWrite, AsyncWriteExt};
 use futures::task::AtomicWaker;
@@ -123,10 +123,20 @@ impl<T: Default> Outbox<T> {
         self.lock().gate == Gate::Open
     }
 
-    /// The connection is gone. Gives the requests that will get no reply.
-    pub fn down(&self, for_good: bool) -> Vec<Asked<T>> {
+    /// The connection is gone, and there may be another one. Gives the requests that
+    /// will get no reply.
+    pub fn down(&self) -> Vec<Asked<T>> {
+        self.end(Gate::Down)
+    }
+
+    /// There will be no connection any more. Who waits for a reply gets none.
+    pub fn close(&self) {
+        drop(self.end(Gate::Closed));
+    }
+
+    fn end(&self, gate: Gate) -> Vec<Asked<T>> {
         let mut inner = self.lock();
-        inner.gate = if for_good { Gate::Closed } else { Gate::Down };
+        inner.gate = gate;
         inner.generation += 1;
         inner.bytes.clear();
         let unanswered = inner.waiting.take();
@@ -186,6 +196,10 @@ impl<T: Default> Outbox<T> {
     }
 
     fn append(&self, inner: &mut Inner<T>, line: &[u8], tag: T) {
+        // Its rows are known as such while it is the oldest request.
+        if inner.waiting.wants_ping() && verb_of(&String::from_utf8_lossy(line)) == "history" {
+            inner.append(b"ping", T::default());
+        }
         inner.append(line, tag);
         // With `hello --quiet` who sends much is never answered, and would be held
         // up for ever by what waits for a reply.
@@ -252,11 +266,12 @@ impl<T: Default> Outbox<T> {
         let mut batch = Vec::new();
         loop {
             let go_on = poll_fn(|cx| {
-                self.writer.register(cx.waker());
                 let mut inner = self.lock();
+                // The writer of a former connection must not take the place of this one's.
                 if inner.generation != generation {
                     return Poll::Ready(false);
                 }
+                self.writer.register(cx.waker());
                 if inner.bytes.is_empty() {
                     return if inner.finished { Poll::Ready(false) } else { Poll::Pending };
                 }
@@ -297,10 +312,10 @@ mod tests {
         outbox.open();
         assert_eq!(outbox.send(b"pub n x", 4), Ok(()));
         assert_eq!(outbox.send(b"# a comment has no reply", 5), Ok(()));
-        let unanswered = outbox.down(false).into_iter().map(|asked| asked.tag);
+        let unanswered = outbox.down().into_iter().map(|asked| asked.tag);
         assert_eq!(unanswered.collect::<Vec<_>>(), [2, 4]);
         assert!(outbox.room().now_or_never().is_none());
-        outbox.down(true);
+        outbox.close();
         assert_eq!(outbox.room().now_or_never(), Some(false));
     }
 

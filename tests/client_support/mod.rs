@@ -2,8 +2,10 @@
 // Each test file uses its own part of this; a test fails by a panic.
 #![allow(dead_code, unused_imports, clippy::unwrap_used, clippy::expect_used)]
 
+mod feigned;
 mod wire;
 
+pub use feigned::{feign, welcome};
 use futures::StreamExt;
 use ranked_broker::client::{Client, Frame, Frames};
 use ranked_broker::config::Config;
