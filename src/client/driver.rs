@@ -122,14 +122,11 @@ impl Driver {
                 }
                 drop(unanswered);
                 self.memory.lost();
+                // The next introduction asks for everything at once.
+                self.again_at = None;
                 if !again || !self.connect_again().await {
                     self.outbox.close();
                     return;
-                }
-                // A session tells what became of it in its reply.
-                if !self.memory.has_session() {
-                    self.subscribe_again();
-                    frames.deliver(Frame::Reconnected, ready(())).await;
                 }
             }
         });
@@ -163,8 +160,8 @@ impl Driver {
         }
     }
 
-    /// The broker accepted the introduction. What became of the session is told
-    /// before anything that it brings.
+    /// The broker accepted the introduction. That there is a connection again, and what
+    /// became of the session, is told before anything that it brings.
     async fn welcomed(&mut self, frames: &mut Delivery) {
         let again = std::mem::replace(&mut self.accepted, true);
         self.backoff.reset();
@@ -182,14 +179,13 @@ impl Driver {
             }
             Some(Resumption::Gone { .. }) => Some(Frame::SessionGone),
             Some(Resumption::New) if again => Some(Frame::SessionGone),
+            None if again => Some(Frame::Reconnected),
             Some(Resumption::New) | None => None,
         };
         self.shared.keep(self.memory.ticket());
         self.shared.named(self.memory.name());
-        // Without a session they were said with the introduction.
-        if self.memory.has_session() {
-            self.subscribe_again();
-        }
+        // Not before: who is refused its name would join as somebody else.
+        self.subscribe_again();
         self.outbox.open();
         if let Some(frame) = frame {
             frames.deliver(frame, ready(())).await;
@@ -275,7 +271,10 @@ impl Driver {
                     continue;
                 }
                 self.remember(&asked, &reply);
-                if hello && accepted {
+                if hello && accepted && self.outbox.is_open() {
+                    // The program has said it.
+                    self.shared.named(self.memory.name());
+                } else if hello && accepted {
                     self.welcomed(frames).await;
                 }
                 for frame in self.answer(asked, reply) {

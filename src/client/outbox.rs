@@ -301,6 +301,10 @@ mod tests {
     use crate::client::line::Reply;
     use crate::runtime;
     use futures::FutureExt;
+    use futures::task::{ArcWake, Context, noop_waker_ref, waker};
+    use std::pin::{Pin, pin};
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     #[test]
     fn nobody_sends_before_the_introduction_is_over() {
@@ -344,6 +348,83 @@ mod tests {
         outbox.send(b"who", 2).unwrap();
         assert_eq!(outbox.waiting(|waiting| waiting.answer(&ok)).unwrap().tag, 2);
         assert!(outbox.waiting(|waiting| waiting.is_empty()));
+    }
+
+    #[test]
+    fn a_history_is_the_oldest_request_when_its_rows_come() {
+        let outbox = Outbox::default();
+        outbox.begin();
+        outbox.say("hello --quiet", 1);
+        outbox.open();
+        let answer = |reply: &str| {
+            let reply = Reply::parse(reply).unwrap();
+            outbox.waiting(|waiting| waiting.answer(&reply)).unwrap().tag
+        };
+        assert_eq!(answer("ok hello name=x"), 1);
+        for (line, tag) in [("ack n 4", 2), ("history n", 3), ("history n", 4), ("who", 5)] {
+            outbox.send(line.as_bytes(), tag).unwrap();
+        }
+        assert_eq!(answer("ok ping lease=1"), 0);
+        assert_eq!(outbox.waiting(|waiting| waiting.front().unwrap().tag), 3);
+        assert_eq!(answer("ok history n 0"), 3);
+        assert_eq!(answer("ok ping lease=1"), 0);
+        assert_eq!(outbox.waiting(|waiting| waiting.front().unwrap().tag), 4);
+    }
+
+    #[derive(Default)]
+    struct Woken(AtomicBool);
+
+    impl ArcWake for Woken {
+        fn wake_by_ref(woken: &Arc<Self>) {
+            woken.0.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Takes what is written when it is let to.
+    struct Slow(Arc<AtomicBool>);
+
+    impl AsyncWrite for Slow {
+        fn poll_write(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            if self.0.load(Ordering::Relaxed) {
+                Poll::Ready(Ok(bytes.len()))
+            } else {
+                Poll::Pending
+            }
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[test]
+    fn the_writer_of_a_former_connection_does_not_keep_the_next_one_asleep() {
+        let outbox = Outbox::default();
+        let lets = Arc::new(AtomicBool::new(false));
+        let mut slow = Slow(lets.clone());
+        let former = outbox.begin();
+        outbox.say("hello", ());
+        let mut former = pin!(outbox.drain(former, &mut slow));
+        let mut cx = Context::from_waker(noop_waker_ref());
+        assert!(former.as_mut().poll(&mut cx).is_pending());
+        outbox.down();
+        let mut socket = futures::io::Cursor::new(Vec::new());
+        let next = outbox.begin();
+        let mut next = pin!(outbox.drain(next, &mut socket));
+        let woken = Arc::new(Woken::default());
+        assert!(next.as_mut().poll(&mut Context::from_waker(&waker(woken.clone()))).is_pending());
+        lets.store(true, Ordering::Relaxed);
+        assert!(former.poll(&mut cx).is_ready());
+        outbox.say("hello", ());
+        assert!(woken.0.load(Ordering::Relaxed));
     }
 
     #[test]
