@@ -1,4 +1,6 @@
 //! The client as a Rust program uses it.
+// A test fails by a panic, also in its helpers.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod client_support;
 mod support;
