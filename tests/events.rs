@@ -6,11 +6,9 @@
 
 mod support;
 
-use ranked_broker::config::Config;
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::time::Duration;
-use support::{Broker, Dialogue, Events, Socket, eventually, matches};
+use support::{Broker, Dialogue, Events, Socket, eventually, matches, small_log};
 
 const OPS: &str = "/v1/channels/ops/events";
 
@@ -215,11 +213,6 @@ fn a_broker_that_stops_says_so() {
     assert!(events.next().is_none());
     drop(events);
     assert!(broker.child().ended().success());
-}
-
-fn small_log(config: &mut Config) {
-    config.log_bytes = 256 * 1024;
-    config.stall = Duration::from_millis(100);
 }
 
 /// One that does not read holds nobody up, and has a `gap` or each entry.

@@ -34,11 +34,6 @@ fn endless(client: &mut Client, web: &Site) -> u64 {
     running(client, &format!("url {}", web.url("/silence")))
 }
 
-/// Says nothing, for ever.
-fn silent() -> Site {
-    Site::start(|_, stream| drop(stream.read_to_end(&mut Vec::new())))
-}
-
 const ALLOWED: [&str; 2] = ["--allow-url", "127.0.0.1/32"];
 
 #[test]
@@ -130,7 +125,7 @@ fn a_result_goes_to_another_member() {
 
 #[test]
 fn who_is_gone_gets_nothing_and_the_asker_is_told() {
-    let web = silent();
+    let web = Site::silent();
     let broker = broker(&[&ALLOWED[..], &["--workers", "1"]].concat());
     let mut alice = broker.client("alice");
     let mut bob = broker.client("bob");
@@ -148,7 +143,7 @@ fn who_is_gone_gets_nothing_and_the_asker_is_told() {
 /// Those of one client in their order, and the clients in turn.
 #[test]
 fn clients_take_turns() {
-    let web = silent();
+    let web = Site::silent();
     let broker = broker(&[&ALLOWED[..], &["--workers", "1"]].concat());
     let [mut alice, mut bob, mut carol] = ["alice", "bob", "carol"].map(|name| broker.client(name));
     let blocker = endless(&mut carol, &web);
@@ -170,7 +165,7 @@ fn clients_take_turns() {
 
 #[test]
 fn the_queue_is_bounded() {
-    let web = silent();
+    let web = Site::silent();
     let broker = broker(&[&ALLOWED[..], &["--workers", "1", "--job-queue", "2"]].concat());
     let mut alice = broker.client("alice");
     let first = endless(&mut alice, &web);
@@ -194,7 +189,7 @@ fn the_queue_is_bounded() {
 
 #[test]
 fn another_clients_job_is_not_yours_to_cancel() {
-    let web = silent();
+    let web = Site::silent();
     let broker = broker(&ALLOWED);
     let (mut alice, mut bob) = (broker.client("alice"), broker.client("bob"));
     let job = endless(&mut alice, &web);
@@ -257,7 +252,7 @@ fn a_lost_connection_costs_no_news_of_a_job() {
 /// Who leaves for good takes its jobs along.
 #[test]
 fn jobs_of_one_who_left_are_ended() {
-    let web = silent();
+    let web = Site::silent();
     let broker = broker(&[&ALLOWED[..], &["--workers", "1"]].concat());
     let mut alice = broker.client("alice");
     endless(&mut alice, &web);
@@ -271,7 +266,7 @@ fn jobs_of_one_who_left_are_ended() {
 /// unheard.
 #[test]
 fn who_has_a_job_does_not_go_on_as_somebody_else() {
-    let (broker, web) = (broker(&ALLOWED), silent());
+    let (broker, web) = (broker(&ALLOWED), Site::silent());
     let session = "f81d4fae-7dec-11d0-a765-00a0c91e6bf6";
     let hello = format!("hello --session {session}");
     let mut alice = broker.connect("alice");

@@ -7,7 +7,6 @@
 mod support;
 
 use std::fs;
-use std::io::Read;
 use std::process::Command;
 use support::{Broker, Child, Client, Site, eventually, number};
 
@@ -34,10 +33,6 @@ fn signal(pid: u32, name: &str) {
     assert!(status.success(), "kill -s {name} {pid}");
 }
 
-fn silent() -> Site {
-    Site::start(|_, stream| drop(stream.read_to_end(&mut Vec::new())))
-}
-
 /// A broker with one worker, whose job does not end by itself.
 fn at_work(web: &Site, settings: &[&str]) -> (Broker, Client, u32) {
     let always = ["--allow-url", "127.0.0.1", "--workers", "1"];
@@ -60,7 +55,7 @@ fn works(client: &mut Client) {
 
 #[test]
 fn one_that_is_killed_loses_only_its_own_job() {
-    let web = silent();
+    let web = Site::silent();
     let (_broker, mut alice, worker) = at_work(&web, &[]);
     signal(worker, "KILL");
     alice.expect("job 1 failed its worker was ended by signal 9");
@@ -69,7 +64,7 @@ fn one_that_is_killed_loses_only_its_own_job() {
 
 #[test]
 fn one_that_is_stopped_at_work_is_killed_when_its_time_is_over() {
-    let web = silent();
+    let web = Site::silent();
     let (_broker, mut alice, worker) = at_work(&web, &["--job-timeout", "1s"]);
     signal(worker, "STOP");
     alice.expect("job 1 failed it ran for longer than 1s (see broker --job-timeout)");
@@ -113,7 +108,7 @@ fn one_that_takes_too_much_memory_loses_only_its_own_job() {
 #[test]
 fn none_outlives_a_broker_that_is_killed() {
     for stopped in [false, true] {
-        let web = silent();
+        let web = Site::silent();
         let (mut broker, _alice, worker) = at_work(&web, &[]);
         if stopped {
             signal(worker, "STOP");
@@ -125,7 +120,7 @@ fn none_outlives_a_broker_that_is_killed() {
 
 #[test]
 fn none_outlives_one_that_stops_in_order_and_jobs_are_told() {
-    let web = silent();
+    let web = Site::silent();
     let (mut broker, mut alice, worker) = at_work(&web, &[]);
     broker.child().signal("TERM");
     alice.expect_all(&["job 1 failed the broker is stopping", "bye shutdown"]);

@@ -52,6 +52,12 @@ pub fn program(port: u16, args: &[&str]) -> Command {
     command
 }
 
+/// Runs this for as long as a client of this name holds a rank in `jobs`.
+pub fn hold(port: u16, name: &str, options: &[&str], program_and_args: &[&str]) -> Running {
+    let args = [&["--name", name, "hold", "jobs"], options, &["--"], program_and_args].concat();
+    Running::start(program(port, &args))
+}
+
 /// Runs the program on this input to its end.
 pub fn run(port: u16, args: &[&str], input: &str) -> (String, String, i32) {
     let mut running = Running::start(program(port, args));

@@ -42,6 +42,15 @@ use std::time::{Duration, Instant};
 /// so that only what is broken runs into it.
 pub const DEADLINE: Duration = Duration::from_secs(20);
 
+/// Bytes of a log that a slow member soon falls behind.
+pub const SMALL_LOG: usize = 256 * 1024;
+
+/// A broker whose slow members fall behind soon.
+pub fn small_log(config: &mut Config) {
+    config.log_bytes = SMALL_LOG;
+    config.stall = Duration::from_millis(100);
+}
+
 /// A broker of a test's own, on a port of its own.
 pub struct Broker {
     pub addr: SocketAddr,

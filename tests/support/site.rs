@@ -1,6 +1,6 @@
 //! A web server that answers as a test wants it to.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
@@ -25,6 +25,11 @@ impl Site {
             }
         });
         Site { addr, asked }
+    }
+
+    /// One that says nothing, for ever.
+    pub fn silent() -> Site {
+        Site::start(|_, stream| drop(stream.read_to_end(&mut Vec::new())))
     }
 
     /// The first lines of all requests so far, in order.
