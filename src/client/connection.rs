@@ -3,6 +3,7 @@
 
 use super::line::{Asked, Reply, Splitter};
 use super::outbox::Outbox;
+use super::reconnect::CONNECT_LONGEST;
 use crate::runtime::{self, TcpStream};
 use futures::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadHalf};
 use std::borrow::Cow;
@@ -66,6 +67,18 @@ impl<T: Default + Send + 'static> Connection<T> {
         });
         let chunk = vec![0; READ_BYTES].into_boxed_slice();
         Ok(Connection { outbox, stream, socket, splitter: Splitter::default(), chunk, lines: 0 })
+    }
+
+    /// The same where there was a connection before.
+    ///
+    /// # Errors
+    /// Those of connecting; and `TimedOut` when nobody answers for a while.
+    pub async fn open_again(host: &str, port: u16, outbox: Arc<Outbox<T>>) -> io::Result<Self>
+    where
+        T: Sync,
+    {
+        let opened = runtime::timeout(CONNECT_LONGEST, Connection::open(host, port, outbox));
+        opened.await.unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into()))
     }
 
     /// The next of the lines that have come already. Answers `ping` by itself.

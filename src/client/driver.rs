@@ -10,7 +10,7 @@ use super::handle::Answer;
 use super::line::{Asked, Reply};
 use super::memory::{Memory, Refusal, Resumption};
 use super::outbox::Outbox;
-use super::reconnect::{AGAIN_FIRST, AGAIN_LONGEST, Backoff, CONNECT_LONGEST};
+use super::reconnect::{AGAIN_FIRST, AGAIN_LONGEST, Backoff};
 use super::shared::Shared;
 use super::unanswered::Unanswered;
 use crate::runtime;
@@ -152,8 +152,8 @@ impl Driver {
     async fn open_again(&mut self) {
         loop {
             runtime::sleep(self.backoff.pause()).await;
-            let open = Connection::open(&self.host, self.port, self.outbox.clone());
-            if let Some(Ok(connection)) = runtime::timeout(CONNECT_LONGEST, open).await {
+            let open = Connection::open_again(&self.host, self.port, self.outbox.clone());
+            if let Ok(connection) = open.await {
                 self.connection = connection;
                 return;
             }

@@ -117,11 +117,20 @@ impl Session {
     async fn connect(&mut self) -> Option<Connection<Origin>> {
         let (host, port) = (self.settings.host.clone(), self.settings.port);
         loop {
-            if self.connected_before {
+            let again = self.connected_before;
+            if again {
                 self.pause(None).await?;
             }
+            let outbox = self.outbox.clone();
             let opened = {
-                let open = Connection::open(&host, port, self.outbox.clone()).fuse();
+                let open = async {
+                    if again {
+                        Connection::open_again(&host, port, outbox).await
+                    } else {
+                        Connection::open(&host, port, outbox).await
+                    }
+                };
+                let open = open.fuse();
                 futures::pin_mut!(open);
                 loop {
                     select_biased! {
