@@ -193,3 +193,16 @@ fn a_program_that_ends_by_itself_leaves_what_it_likes() {
     let [_, left_behind] = pids(&file);
     assert!(runs(left_behind));
 }
+
+/// With `--quiet` it has no `ok`, which was waited for.
+#[test]
+fn the_result_of_a_program_that_outlives_the_input_is_told_and_not_waited_for() {
+    let scene = Scene::new();
+    let args = ["--name", "bob", "--sub", "ops", "--quiet", "--exec", "run=/bin/sh"];
+    let mut worker = Running::start(program(scene.server.addr.port(), &args));
+    worker.expect("ok sub ops");
+    let given = wait(scene.boss.command("ops", "run", &["-c", "sleep 0.5; echo done"])).unwrap();
+    worker.expect("cmd ops");
+    assert_eq!(worker.finish().2, 0);
+    assert_eq!(wait(given.results()).unwrap()[0].text, "done");
+}

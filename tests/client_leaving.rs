@@ -5,7 +5,8 @@
 mod client_support;
 mod support;
 
-use client_support::{Running, broker, program, run};
+use client_support::{Running, broker, feign, program, run};
+use std::io::{BufRead, BufReader};
 use support::{Child, eventually};
 
 /// As the system numbers them.
@@ -89,4 +90,33 @@ fn a_signal_that_was_ignored_at_the_start_stays_ignored() {
         let (_, err, code) = running.finish();
         assert_eq!(code, expected, "{err}");
     }
+}
+
+/// It connected again, took leave of nobody, and waited for ever.
+#[test]
+fn a_reply_that_is_lost_is_not_waited_for() {
+    let port = feign(|number, line| match line.split(' ').next() {
+        Some("pub") if number == 0 => None,
+        Some("quit") => Some("bye quit\n".into()),
+        Some("#") => Some(String::new()),
+        verb => Some(format!("ok {}\n", verb.unwrap_or_default())),
+    });
+    let (_, err, code) = run(port, &["--reconnect", "-c", "pub n hi"], "");
+    assert!(err.contains("1 requests have no reply"), "{err}");
+    assert_eq!(code, 1, "{err}");
+}
+
+/// The input ends, and the broker does not come back.
+#[test]
+fn without_a_broker_nobody_waits_for_nothing() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let mut script = Running::start(program(port, &["--reconnect"]));
+    script.send("pub n hi");
+    let (connection, _) = listener.accept().unwrap();
+    drop(listener);
+    assert!(BufReader::new(connection).lines().any(|line| line.unwrap() == "pub n hi"));
+    script.expect("1 requests have no reply");
+    script.expect("connecting again in");
+    assert_eq!(script.finish().2, 1);
 }

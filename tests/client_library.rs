@@ -1,10 +1,18 @@
 //! The client as a Rust program uses it.
+// A test fails by a panic, also in its helpers.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod client_support;
+mod support;
 
-use client_support::{broker, member, next, wait};
-use ranked_broker::client::{Client, Error, Frame, Options, Outcome};
+use client_support::{Wire, broker, feign, member, next, wait, welcome};
+use futures::StreamExt;
+use ranked_broker::client::{Client, Error, Frame, Options, Outcome, Ticket};
 use ranked_broker::error::Code;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::time::Duration;
+use support::eventually;
 
 #[test]
 fn requests_have_typed_replies_and_typed_errors() {
@@ -159,4 +167,117 @@ fn a_subscription_refused_after_reconnecting_is_asked_for_again() {
     });
     assert_eq!(joined, "alice");
     wait(server.stop());
+}
+
+/// Whether somebody tries to connect to this port, and has no answer.
+fn is_tried(port: u16) -> bool {
+    let sockets = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let sent = format!("0100007F:{port:04X} 02");
+    sockets.lines().any(|socket| socket.contains(&sent))
+}
+
+/// The connection was made after all, and a member was there whom no program had.
+#[test]
+fn a_client_that_is_dropped_while_it_connects_again_does_not_come_back() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap();
+    let options = Options::new().reconnect(true).pause_max(Duration::from_millis(10));
+    let (first, connected) = wait(async {
+        let greeting = ranked_broker::runtime::unblock(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            stream.write_all(welcome(false).as_bytes()).unwrap();
+            (listener, stream)
+        });
+        futures::join!(greeting, options.connect("127.0.0.1", addr.port()))
+    });
+    let (listener, stream) = first;
+    // One that waits to be taken, and no room for another: that hears nothing.
+    rustix::net::listen(&listener, 0).unwrap();
+    let _waits = TcpStream::connect(addr).unwrap();
+    drop(stream);
+    eventually("it connects again", || is_tried(addr.port()));
+    drop(connected);
+    drop(listener.accept().unwrap());
+    eventually("that ends", || !is_tried(addr.port()));
+    listener.set_nonblocking(true).unwrap();
+    if let Ok((mut stream, _)) = listener.accept() {
+        stream.set_nonblocking(false).unwrap();
+        let mut said = [0; 5];
+        assert_eq!(stream.read(&mut said).unwrap(), 0, "{}", String::from_utf8_lossy(&said));
+    }
+}
+
+/// Its frames ended when the pause did.
+#[test]
+fn a_client_that_leaves_while_it_waits_to_connect_again_has_left() {
+    let port = feign(|_, line| match line {
+        "ping" => Some("bye drain retry=600\n".into()),
+        line if line.starts_with("hello") => Some(welcome(false)),
+        _ => None,
+    });
+    let options = Options::new().reconnect(true).pause_max(Duration::from_secs(600));
+    let (alice, mut frames) = wait(options.connect("127.0.0.1", port)).unwrap();
+    let both = async { futures::join!(alice.request("ping"), alice.request("who")) };
+    let (ping, who) = wait(both);
+    assert!(matches!((ping, who), (Err(Error::Lost), Err(Error::Lost))));
+    alice.quit();
+    assert!(matches!(wait(frames.next()), Some(Frame::Bye { .. })));
+    assert!(wait(frames.next()).is_none());
+}
+
+/// Its name was taken, and it joined its channels all the same, as somebody else.
+#[test]
+fn a_client_joins_under_its_name_or_not_at_all() {
+    let server = broker();
+    let wire = Wire::to(server.addr.port());
+    let (bob, mut seen) = member(&server, "bob");
+    wait(bob.create("n")).unwrap();
+    wait(bob.subscribe("n")).unwrap();
+    let options = Options::new().name("alice").reconnect(true);
+    let options = options.pause_max(Duration::from_millis(10));
+    let (alice, mut frames) = wait(options.connect("127.0.0.1", wire.port)).unwrap();
+    wait(alice.subscribe("n")).unwrap();
+    wire.part();
+    next(&mut seen, |frame| matches!(frame, Frame::Left { .. }).then_some(()));
+    let thief = member(&server, "alice");
+    let tried = wire.tried();
+    wire.mend();
+    eventually("it has tried several times", || wire.tried() > tried + 3);
+    drop(thief);
+    next(&mut frames, |frame| matches!(frame, Frame::Reconnected).then_some(()));
+    let joined = next(&mut seen, |frame| match frame {
+        Frame::Joined { member, .. } => Some(member),
+        _ => None,
+    });
+    assert_eq!(joined, "alice");
+}
+
+/// With what was due on the connection before it asked for its channels while its
+/// introduction was under way, and had them as somebody else if that was refused.
+#[test]
+fn nothing_is_asked_for_before_the_introduction_is_over() {
+    let (tx, said) = std::sync::mpsc::channel();
+    let port = feign(move |number, line| {
+        let verb = line.split(' ').next();
+        if number == 2 {
+            let _ = tx.send(line.to_owned());
+        }
+        match (number, verb) {
+            (2, Some("hello")) if line.contains("--secret") => Some("err gone it is\n".into()),
+            // It is refused the channel at once, and sent away for longer than it waits to
+            // ask again.
+            (1, Some("hello")) => Some(welcome(false) + "err full it is\nbye drain retry=1\n"),
+            (1, Some("sub")) | (0, Some("ping")) => None,
+            (_, Some("hello")) => Some(welcome(false)),
+            (_, verb) => Some(format!("ok {} n\n", verb.unwrap_or_default())),
+        }
+    });
+    let options = Options::new().session(Ticket::fresh());
+    let (alice, _frames) = wait(options.connect("127.0.0.1", port)).unwrap();
+    wait(alice.request("sub n")).unwrap();
+    assert!(wait(alice.request("ping")).is_err());
+    let said: Vec<String> =
+        (0..3).map(|_| said.recv_timeout(client_support::DEADLINE).unwrap()).collect();
+    let verbs: Vec<_> = said.iter().map(|line| line.split(' ').next().unwrap()).collect();
+    assert_eq!(verbs, ["hello", "hello", "sub"], "{said:?}");
 }

@@ -2,10 +2,11 @@
 
 mod client_support;
 
-use client_support::{DEADLINE, Running, broker, member, next, program, run, wait};
+use client_support::{DEADLINE, Running, Wire, broker, member, next, program, run, wait};
 use ranked_broker::client::Frame;
 use std::fmt::Write as _;
 use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::process::Stdio;
 
 #[test]
@@ -410,4 +411,36 @@ fn a_deadline_holds_even_when_nobody_reads_the_output() {
     let status = ended.recv_timeout(DEADLINE).expect("it hangs").unwrap();
     assert_eq!(status.code(), Some(124));
     drop(out);
+}
+
+/// The first connection was lost before anything was said on it; on the next one
+/// nobody thought of the channels any more.
+#[test]
+fn channels_are_subscribed_to_on_whichever_connection_is_the_first_to_last() {
+    let server = broker();
+    let wire = Wire::to(server.addr.port());
+    wire.part();
+    let (bob, _frames) = member(&server, "bob");
+    wait(bob.create("n")).unwrap();
+    let args = ["--name", "al", "--reconnect", "--follow", "--sub", "n"];
+    let mut follower = Running::start(program(wire.port, &args));
+    follower.expect("connecting again in");
+    wire.mend();
+    follower.expect("ok sub n");
+}
+
+/// It waited for as long as the system does, minutes, and then for an answer that came
+/// late.
+#[test]
+fn a_machine_that_does_not_answer_is_asked_anew_before_long() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap();
+    let mut follower = Running::start(program(addr.port(), &["--reconnect", "--follow"]));
+    let (stream, _) = listener.accept().unwrap();
+    // One that waits to be taken, and no room for another: that hears nothing.
+    rustix::net::listen(&listener, 0).unwrap();
+    let _waits = TcpStream::connect(addr).unwrap();
+    drop(stream);
+    follower.expect("connecting again in");
+    follower.expect("connecting again in");
 }

@@ -6,7 +6,7 @@
 mod client_support;
 mod support;
 
-use client_support::{Running, Wire, broker, member, next, program, wait};
+use client_support::{Running, Wire, broker, feign, member, next, program, wait, welcome};
 use ranked_broker::client::{Frame, Frames, Options, Ticket};
 use ranked_broker::config::Config;
 use ranked_broker::server::Server;
@@ -372,4 +372,66 @@ fn jobs_that_ended_meanwhile_have_their_results() {
         assert_eq!((ended, code), (2, 0), "{out}{err}");
         assert!(!out.contains("since="), "{out}");
     }
+}
+
+/// Nothing was said of them, and the program ended with 0.
+#[test]
+fn requests_with_a_key_that_lost_their_session_have_no_reply() {
+    let port = feign(|number, line| match line.split(' ').next() {
+        Some("hello") if number > 0 && line.contains("--secret") => Some("err gone it is\n".into()),
+        Some("hello") => Some(welcome(false)),
+        Some("pub") if number == 0 => None,
+        Some("quit") => Some("bye quit\n".into()),
+        verb => Some(format!("ok {}\n", verb.unwrap_or_default())),
+    });
+    let state = tempfile::tempdir().unwrap();
+    let script = client(state.path(), port, &["--session", "-c", "pub --key k n hi"]);
+    let (out, err, code) = script.finish();
+    assert!(err.contains("is no longer kept; starting anew"), "{err}");
+    assert!(err.contains("1 requests with a key have no reply"), "{err}");
+    assert_eq!((out.as_str(), code), ("", 1), "{err}");
+}
+
+/// When they are done was asked at the end of the input, and not when they were sent
+/// again: the program waited for ever.
+#[test]
+fn requests_without_an_ok_are_not_waited_for_when_they_are_sent_again() {
+    let port = feign(|number, line| match line.split(' ').next() {
+        Some("hello") => Some(welcome(number > 0)),
+        Some("pub") if number == 0 => None,
+        Some("pub") => Some(String::new()),
+        Some("quit") => Some("bye quit\n".into()),
+        verb => Some(format!("ok {}\n", verb.unwrap_or_default())),
+    });
+    let state = tempfile::tempdir().unwrap();
+    let script = client(state.path(), port, &["--session", "--quiet", "-c", "pub --key k n hi"]);
+    let (_, err, code) = script.finish();
+    assert!(err.contains("resumed session="), "{err}");
+    assert_eq!(code, 0, "{err}");
+}
+
+/// Who gave the command heard of no result until its time was over.
+#[test]
+fn a_command_that_is_done_while_there_is_no_connection_has_its_result() {
+    let server = broker();
+    let wire = Wire::to(server.addr.port());
+    let state = tempfile::tempdir().unwrap();
+    let (begun, end) = (state.path().join("begun"), state.path().join("end"));
+    let (bob, _frames) = member(&server, "bob");
+    wait(bob.request("create n --hold 60")).unwrap();
+    wait(bob.subscribe("n")).unwrap();
+    let args = [&FOLLOWER[..], &["--exec", "run=/bin/sh"]].concat();
+    let mut follower = client(state.path(), wire.port, &args);
+    follower.expect("ok sub n");
+    let script = "touch $0; while [ ! -e $1 ]; do sleep 0.02; done; echo done";
+    let args = ["-c", script, begun.to_str().unwrap(), end.to_str().unwrap()];
+    let issued = wait(bob.command("n", "run", &args)).unwrap();
+    eventually("the program runs", || begun.exists());
+    wire.part();
+    follower.expect("connecting again in");
+    std::fs::write(end, "").unwrap();
+    follower.expect("executed: run");
+    wire.mend();
+    let results = wait(issued.results()).unwrap();
+    assert_eq!(results[0].outcome, ranked_broker::client::Outcome::Code(0), "{results:?}");
 }

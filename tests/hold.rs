@@ -8,7 +8,7 @@
 mod client_support;
 mod support;
 
-use client_support::{Running, Wire, member, program, runs, wait};
+use client_support::{Running, Wire, hold, member, program, runs, wait};
 use ranked_broker::client::{Client, Frames};
 use ranked_broker::config::Config;
 use ranked_broker::server::Server;
@@ -38,15 +38,8 @@ fn broker_with(port: u16, lease: Duration) -> Server {
     Server::start(Config { port, lease, guard, ..Config::default() }).unwrap()
 }
 
-fn hold(port: u16, options: &[&str], program_and_args: &[&str]) -> Running {
-    let args = [&["--name"], options, &["--"], program_and_args].concat();
-    let (name, rest) = (args[..2].to_vec(), &args[2..]);
-    let args = [name, vec!["hold", "jobs"], rest.to_vec()].concat();
-    Running::start(program(port, &args))
-}
-
 fn shell(port: u16, name: &str, script: &str) -> Running {
-    hold(port, &[name], &["sh", "-c", script])
+    hold(port, name, &[], &["sh", "-c", script])
 }
 
 /// Where programs write down that they run.
@@ -149,7 +142,7 @@ fn a_program_that_cannot_be_run_gives_the_rank_up() {
     let port = server.addr.port();
     for (name, code) in [("/nonexistent/program", 127), ("/etc/passwd", 126)] {
         // Not even a seat is taken for it.
-        let (_, err, ended) = hold(port, &["alice"], &[name]).finish();
+        let (_, err, ended) = hold(port, "alice", &[], &[name]).finish();
         assert!(err.starts_with(&format!("broker-client: cannot run {name}: ")), "{err}");
         assert!(err.lines().count() == 1 && ended == code, "{ended}: {err}");
     }
@@ -158,7 +151,7 @@ fn a_program_that_cannot_be_run_gives_the_rank_up() {
     let script = folder.path().join("script");
     std::fs::write(&script, "#!/nonexistent/shell\n").unwrap();
     std::fs::set_permissions(&script, Permissions::from_mode(0o755)).unwrap();
-    let (_, err, ended) = hold(port, &["alice"], &[script.to_str().unwrap()]).finish();
+    let (_, err, ended) = hold(port, "alice", &[], &[script.to_str().unwrap()]).finish();
     assert!(err.contains("cannot run ") && !err.contains("running"), "{err}");
     assert_eq!(ended, 127);
     let mut killed = shell(port, "alice", "kill -9 $$");
@@ -169,12 +162,12 @@ fn a_program_that_cannot_be_run_gives_the_rank_up() {
 fn what_cannot_work_is_said_to_be_wrong() {
     let server = broker();
     let port = server.addr.port();
-    let mut alice = hold(port, &["alice", "--kill-after", "2s"], &["true"]);
+    let mut alice = hold(port, "alice", &["--kill-after", "2s"], &["true"]);
     alice.expect("--kill-after 2000 ms is not shorter than the broker's lease of 2000 ms");
     assert_eq!(alice.end(), 2);
-    let mut alice = hold(port, &["alice", "--rank", "first"], &["true"]);
+    let mut alice = hold(port, "alice", &["--rank", "first"], &["true"]);
     assert_eq!(alice.end(), 2);
-    let mut alice = hold(port, &["alice", "--ranks", "0-2", "--rank", "0"], &["true"]);
+    let mut alice = hold(port, "alice", &["--ranks", "0-2", "--rank", "0"], &["true"]);
     assert_eq!(alice.end(), 2);
     let mut alice =
         Running::start(program(port, &["--sub", "x", "--plain", "hold", "jobs", "--", "true"]));
@@ -318,7 +311,7 @@ fn whoever_is_promoted_by_hand_waits_until_the_one_before_has_ended() {
     let diary = Diary::new();
     let second = |name| {
         let beat = diary.beat("trap '' TERM");
-        hold(port, &[name, "--rank", "1"], &["sh", "-c", &beat])
+        hold(port, name, &["--rank", "1"], &["sh", "-c", &beat])
     };
     let mut alice = second("alice");
     alice.expect("running rank=1");
@@ -347,7 +340,7 @@ fn a_newcomer_waits_for_the_program_of_whoever_had_its_rank_before_it_came() {
     let diary = Diary::new();
     let second = |name| {
         let beat = diary.beat("trap '' TERM");
-        hold(server.addr.port(), &[name, "--rank", "1", "--stay"], &["sh", "-c", &beat])
+        hold(server.addr.port(), name, &["--rank", "1", "--stay"], &["sh", "-c", &beat])
     };
     let _alice = second("alice");
     diary.wait_for("alice runs", |lives| lives.len() == 1);
@@ -368,7 +361,7 @@ fn a_connection_that_comes_back_in_time_is_not_noticed() {
     let wire = Wire::to(server.addr.port());
     let diary = Diary::new();
     let mut alice =
-        hold(wire.port, &["alice", "--kill-after", "100ms"], &["sh", "-c", &diary.beat("true")]);
+        hold(wire.port, "alice", &["--kill-after", "100ms"], &["sh", "-c", &diary.beat("true")]);
     alice.expect("running rank=0");
     let mut bob = shell(server.addr.port(), "bob", "true");
     bob.expect("waiting rank=1");

@@ -6,22 +6,21 @@
 mod client_support;
 mod support;
 
-use client_support::{Running, program};
+use client_support::{Running, hold, program};
 use std::path::Path;
 use std::time::Duration;
 use support::{Broker, Child, Small, eventually};
 
 /// A program of this holder, which writes its name and number down as long as it
 /// runs.
-fn hold(port: u16, name: &str, diary: &Path) -> Running {
-    hold_with(port, name, &[], "true", diary)
+fn diarist(port: u16, name: &str, diary: &Path) -> Running {
+    diarist_with(port, name, &[], "true", diary)
 }
 
-fn hold_with(port: u16, name: &str, options: &[&str], prelude: &str, diary: &Path) -> Running {
+fn diarist_with(port: u16, name: &str, options: &[&str], prelude: &str, diary: &Path) -> Running {
     let diary = diary.display();
     let script = format!("{prelude}; while :; do echo \"{name} $$\" >>{diary}; sleep 0.02; done");
-    let args = [&["--name", name, "hold", "jobs"], options, &["--", "sh", "-c", &script]].concat();
-    Running::start(program(port, &args))
+    hold(port, name, options, &["sh", "-c", &script])
 }
 
 fn lines(diary: &Path) -> Vec<String> {
@@ -37,9 +36,9 @@ fn the_holder_holds_on_across_a_kill_of_the_broker_and_another_follows_it_after(
     let settings = ["--data", dir.to_str().unwrap(), "--lease", "4s", "--guard", "300ms"];
     let first = Child::with(&settings);
     let port = first.addr().port();
-    let holder = hold(port, "alice", &diary);
+    let holder = diarist(port, "alice", &diary);
     eventually("alice's program runs", || !lines(&diary).is_empty());
-    let next = hold(port, "bob", &diary);
+    let next = diarist(port, "bob", &diary);
     let mut broker = Broker::of(first);
     let mut witness = broker.client("witness");
     eventually("bob is next", || {
@@ -92,7 +91,7 @@ fn a_channel_is_not_made_without_the_disk_because_that_is_full() {
         witness.send("pub log more");
         witness.line().unwrap().contains("err unavailable")
     });
-    let mut holder = hold(broker.addr.port(), "alice", &disk.path().join("diary"));
+    let mut holder = diarist(broker.addr.port(), "alice", &disk.path().join("diary"));
     holder.expect("too little room");
     witness.ask("info jobs", "err no-channel *");
     disk.make_room();
@@ -114,7 +113,7 @@ fn a_program_runs_on_while_the_broker_is_drained_and_started_again() {
     let settings = ["--data", dir.to_str().unwrap()];
     let mut first = Child::with(&settings);
     let port = first.addr().port();
-    let mut holder = hold_with(port, "alice", &["--kill-after", "3s"], "true", &diary);
+    let mut holder = diarist_with(port, "alice", &["--kill-after", "3s"], "true", &diary);
     holder.expect("running rank=0");
     first.signal("USR2");
     // Everybody is told.
@@ -170,9 +169,9 @@ fn follows_a_stopped_holder(first: &[&str], second: &[&str]) {
     let keeping = ["--data", dir.to_str().unwrap(), "--guard", "300ms"];
     let mut broker = Child::with(&[&keeping[..], first].concat());
     let port = broker.addr().port();
-    let holder = hold_with(port, "alice", &[], "trap '' TERM", &diary);
+    let holder = diarist_with(port, "alice", &[], "trap '' TERM", &diary);
     eventually("alice's program runs", || !lines(&diary).is_empty());
-    let mut next = hold(port, "bob", &diary);
+    let mut next = diarist(port, "bob", &diary);
     next.expect("waiting rank=1");
     holder.signal("STOP");
     broker.kill();

@@ -5,16 +5,15 @@
 
 mod client_support;
 
-use client_support::{Running, program};
+use client_support::{Running, hold};
 use ranked_broker::config::Config;
 use ranked_broker::server::Server;
 use std::time::Duration;
 
 /// Programs that run with the ranks 0 and 1, and say with which.
-fn hold(port: u16, name: &str) -> Running {
+fn standby(port: u16, name: &str) -> Running {
     let script = "echo \"$0 runs with rank $BROKER_RANK\"; exec sleep 1000";
-    let options = ["--name", name, "hold", "db", "--ranks", "0-1", "--stay"];
-    Running::start(program(port, &[&options[..], &["--", "sh", "-c", script, name]].concat()))
+    hold(port, name, &["--ranks", "0-1", "--stay"], &["sh", "-c", script, name])
 }
 
 /// A broker whose leases are short, and two that run what they are to.
@@ -23,9 +22,9 @@ fn first_and_standby() -> (Server, Running, Running) {
     let config = Config { port: 0, lease, guard: Duration::from_millis(300), ..Config::default() };
     let server = Server::start(config).unwrap();
     let port = server.addr.port();
-    let mut one = hold(port, "one");
+    let mut one = standby(port, "one");
     one.expect("running rank=0");
-    let mut two = hold(port, "two");
+    let mut two = standby(port, "two");
     two.expect("running rank=1");
     (server, one, two)
 }
@@ -33,7 +32,7 @@ fn first_and_standby() -> (Server, Running, Running) {
 #[test]
 fn the_standby_takes_over_and_no_stranger_passes_it() {
     let (server, one, mut two) = first_and_standby();
-    let mut three = hold(server.addr.port(), "three");
+    let mut three = standby(server.addr.port(), "three");
     three.expect("waiting rank=2");
     one.signal("KILL");
     // The standby, which has a copy of all there is, and not who was behind it.

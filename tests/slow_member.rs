@@ -11,7 +11,7 @@ mod support;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
-use support::{Broker, Client, LOG_BYTES, field, number, small_log};
+use support::{Broker, Client, SMALL_LOG, field, number, small_log};
 
 /// Bytes of one message, about.
 const MESSAGE: usize = 4_000;
@@ -97,7 +97,7 @@ fn a_stalled_member_slows_nobody_and_is_told_what_it_missed() {
     let row = publisher.ask("info ops", "channel ops *");
     publisher.expect("ok info ops");
     let bytes: usize = field(&row, "bytes").parse().expect("a number");
-    assert!(bytes <= LOG_BYTES + 128 * 1024, "the log takes {bytes}");
+    assert!(bytes <= SMALL_LOG + 128 * 1024, "the log takes {bytes}");
     // It keeps its seat, and what is for it alone overtakes its backlog.
     bob.ask("tell sloth wake up", "ok tell sloth");
     bob.ask("promote ops sloth", "ok promote ops sloth rank=0 *");
@@ -122,7 +122,7 @@ fn a_stalled_member_slows_nobody_and_is_told_what_it_missed() {
 fn publishers_that_wait_for_the_same_member_all_get_their_turn() {
     const EACH: usize = FLOOD / 8;
     let broker = Broker::with(|config| {
-        config.log_bytes = LOG_BYTES;
+        config.log_bytes = SMALL_LOG;
         config.stall = Duration::from_secs(3_600);
     });
     let mut bob = broker.member("bob", "ops");
@@ -147,7 +147,7 @@ fn publishers_that_wait_for_the_same_member_all_get_their_turn() {
 fn who_has_to_wait_as_a_publisher_is_not_silent() {
     let time = Duration::from_millis(300);
     let broker = Broker::with(|config| {
-        config.log_bytes = LOG_BYTES;
+        config.log_bytes = SMALL_LOG;
         config.stall = Duration::from_secs(3_600);
         (config.lease, config.guard) = (time, time);
     });
@@ -165,7 +165,7 @@ fn who_has_to_wait_as_a_publisher_is_not_silent() {
         support::eventually("the log is full", || {
             let row = carol.ask("info ops", "channel ops *");
             carol.expect("ok info ops");
-            field(&row, "bytes").parse::<usize>().expect("a number") >= LOG_BYTES
+            field(&row, "bytes").parse::<usize>().expect("a number") >= SMALL_LOG
         });
         // Its lease would have run out by now.
         thread::sleep(time * 4);
@@ -182,7 +182,7 @@ fn who_has_to_wait_as_a_publisher_is_not_silent() {
 #[test]
 fn who_comes_anew_waits_with_those_who_are_there() {
     let broker = Broker::with(|config| {
-        config.log_bytes = LOG_BYTES;
+        config.log_bytes = SMALL_LOG;
         config.stall = Duration::from_secs(3_600);
     });
     let mut boss = broker.member("boss", "ops");
@@ -202,7 +202,7 @@ fn who_comes_anew_waits_with_those_who_are_there() {
             let before = row();
             thread::sleep(Duration::from_millis(200));
             let full: usize = field(&before, "bytes").parse().expect("a number");
-            full >= LOG_BYTES && row() == before
+            full >= SMALL_LOG && row() == before
         });
         let before = row();
         plain.send("ping\npub ops new\nping\npub ops new");
@@ -235,7 +235,7 @@ fn who_comes_anew_waits_with_those_who_are_there() {
 fn who_comes_for_one_message_is_slowed_as_well() {
     const EACH: usize = 75;
     let broker = Broker::with(|config| {
-        config.log_bytes = LOG_BYTES;
+        config.log_bytes = SMALL_LOG;
         config.stall = Duration::from_secs(15);
     });
     let mut watcher = broker.client("watcher");
@@ -260,7 +260,7 @@ fn who_comes_for_one_message_is_slowed_as_well() {
             most = field(&row, "bytes").parse::<usize>().expect("a number").max(most);
         }
     });
-    assert!((LOG_BYTES..3 * LOG_BYTES).contains(&most), "the log has taken {most}");
+    assert!((SMALL_LOG..3 * SMALL_LOG).contains(&most), "the log has taken {most}");
 }
 
 /// Not even if it goes on talking: what it sends is no progress in what it
@@ -269,7 +269,7 @@ fn who_comes_for_one_message_is_slowed_as_well() {
 #[test]
 fn a_member_that_talks_and_does_not_read_slows_nobody() {
     let broker = Broker::with(|config| {
-        config.log_bytes = LOG_BYTES;
+        config.log_bytes = SMALL_LOG;
         config.stall = Duration::from_secs(2);
     });
     let mut bob = broker.member("bob", "ops");
@@ -301,7 +301,7 @@ fn a_member_that_talks_and_does_not_read_slows_nobody() {
 #[test]
 fn a_slow_reader_slows_the_publisher_and_gets_everything() {
     let broker = Broker::with(|config| {
-        config.log_bytes = LOG_BYTES;
+        config.log_bytes = SMALL_LOG;
         // It reads now and then; that a loaded machine stops it for this long
         // is not what this is about.
         config.stall = Duration::from_secs(15);
@@ -402,7 +402,7 @@ fn what_overtakes_stands_between_entries() {
 fn who_reads_slowly_and_steadily_gets_everything() {
     const MESSAGES: usize = 6_000;
     let broker = Broker::with(|config| {
-        config.log_bytes = LOG_BYTES;
+        config.log_bytes = SMALL_LOG;
         config.stall = Duration::from_secs(1);
     });
     let mut reader = broker.client("reader");

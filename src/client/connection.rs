@@ -74,8 +74,7 @@ impl<T: Default + Send + 'static> Connection<T> {
     where
         T: Sync,
     {
-        let connecting = runtime::timeout(CONNECT_LONGEST, TcpStream::connect(host, port));
-        let stream = connecting.await.unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into()))?;
+        let stream = TcpStream::connect(host, port).await?;
         // A request is sent the moment it is made; the outbox gathers them.
         stream.set_nodelay(true)?;
         notice_silence(&SockRef::from(&*stream))?;
@@ -91,6 +90,18 @@ impl<T: Default + Send + 'static> Connection<T> {
         });
         let chunk = vec![0; READ_BYTES].into_boxed_slice();
         Ok(Connection { outbox, stream, socket, splitter: Splitter::default(), chunk, lines: 0 })
+    }
+
+    /// The same where there was a connection before.
+    ///
+    /// # Errors
+    /// Those of connecting; and `TimedOut` when nobody answers for a while.
+    pub async fn open_again(host: &str, port: u16, outbox: Arc<Outbox<T>>) -> io::Result<Self>
+    where
+        T: Sync,
+    {
+        let opened = runtime::timeout(CONNECT_LONGEST, Connection::open(host, port, outbox));
+        opened.await.unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into()))
     }
 
     /// The next of the lines that have come already. Answers `ping` by itself.

@@ -7,11 +7,12 @@ use super::delivery::Delivery;
 use super::error::Error;
 use super::event::Frame;
 use super::handle::Answer;
-use super::line::{Asked, Reply, is_keyed};
+use super::line::{Asked, Reply};
 use super::memory::{Memory, Refusal, Resumption};
 use super::outbox::Outbox;
-use super::reconnect::{AGAIN_FIRST, AGAIN_LONGEST, Backoff, CONNECT_LONGEST};
+use super::reconnect::{AGAIN_FIRST, AGAIN_LONGEST, Backoff};
 use super::shared::Shared;
+use super::unanswered::Unanswered;
 use crate::runtime;
 use futures::channel::{mpsc, oneshot};
 use futures::future::{Either, ready, select};
@@ -63,9 +64,7 @@ pub(super) struct Driver {
     results: HashMap<(String, u64), Awaiting>,
     /// Whether the broker has ever accepted this client.
     accepted: bool,
-    /// Requests that have a key and no reply: they are sent again when the
-    /// session goes on.
-    unanswered: Vec<Asked<Tag>>,
+    unanswered: Unanswered<Tag>,
     backoff: Backoff,
     /// When the subscriptions that were refused are to be asked for again.
     again_at: Option<Instant>,
@@ -97,7 +96,7 @@ impl Driver {
             connection,
             results: HashMap::new(),
             accepted: false,
-            unanswered: Vec::new(),
+            unanswered: Unanswered::default(),
             backoff,
             again_at: None,
             again: Backoff::new(AGAIN_FIRST, AGAIN_LONGEST),
@@ -117,19 +116,17 @@ impl Driver {
                 }
                 // Whoever waits for a reply hears that none will come, unless it
                 // is no harm to ask again.
-                let unanswered = self.outbox.down(!again);
-                self.unanswered.extend(unanswered.into_iter().filter(|asked| {
-                    self.memory.has_session() && is_keyed(&asked.line) && asked.tag.is_some()
-                }));
-                self.memory.lost();
-                if !again || !self.connect_again().await {
-                    drop(self.outbox.down(true));
-                    return;
+                let mut unanswered = self.outbox.down();
+                if again && self.memory.has_session() {
+                    self.unanswered.keep(&mut unanswered, Option::is_some);
                 }
-                // A session tells what became of it in its reply.
-                if !self.memory.has_session() {
-                    self.subscribe_again();
-                    frames.deliver(Frame::Reconnected, ready(())).await;
+                drop(unanswered);
+                self.memory.lost();
+                // The next introduction asks for everything at once.
+                self.again_at = None;
+                if !again || !self.connect_again().await {
+                    self.outbox.close();
+                    return;
                 }
             }
         });
@@ -137,28 +134,39 @@ impl Driver {
 
     /// Tries until it works; false when the program has left in the meantime.
     async fn connect_again(&mut self) -> bool {
+        let shared = self.shared.clone();
+        {
+            let (trying, over) = (pin!(self.open_again()), pin!(shared.over()));
+            select(trying, over).await;
+        }
+        // A goodbye for which there was no connection has been heard by nobody: who said
+        // hello after it would be a member that no program has.
+        if shared.is_over() {
+            return false;
+        }
+        self.outbox.say(&self.memory.hello(), None);
+        self.again.reset();
+        true
+    }
+
+    async fn open_again(&mut self) {
         loop {
             runtime::sleep(self.backoff.pause()).await;
-            if self.shared.is_over() {
-                return false;
-            }
-            let open = Connection::open(&self.host, self.port, self.outbox.clone());
-            if let Some(Ok(connection)) = runtime::timeout(CONNECT_LONGEST, open).await {
+            let open = Connection::open_again(&self.host, self.port, self.outbox.clone());
+            if let Ok(connection) = open.await {
                 self.connection = connection;
-                self.outbox.say(&self.memory.hello(), None);
-                self.again.reset();
-                return true;
+                return;
             }
         }
     }
 
-    /// The broker accepted the introduction. What became of the session is told
-    /// before anything that it brings.
+    /// The broker accepted the introduction. That there is a connection again, and what
+    /// became of the session, is told before anything that it brings.
     async fn welcomed(&mut self, frames: &mut Delivery) {
         let again = std::mem::replace(&mut self.accepted, true);
         self.backoff.reset();
-        let unanswered = std::mem::take(&mut self.unanswered);
         let resumption = self.memory.resumption();
+        drop(self.unanswered.settle(resumption, &self.outbox));
         if !matches!(resumption, Some(Resumption::Resumed { .. }) | None) {
             self.results.clear();
         }
@@ -167,21 +175,17 @@ impl Driver {
                 for waits in self.results.values_mut() {
                     waits.given_up = Some(awaited::given_up(waits.ends));
                 }
-                for Asked { line, tag, .. } in unanswered {
-                    self.outbox.say(&line, tag);
-                }
                 Some(Frame::Resumed { missed, rank })
             }
             Some(Resumption::Gone { .. }) => Some(Frame::SessionGone),
             Some(Resumption::New) if again => Some(Frame::SessionGone),
+            None if again => Some(Frame::Reconnected),
             Some(Resumption::New) | None => None,
         };
         self.shared.keep(self.memory.ticket());
         self.shared.named(self.memory.name());
-        // Without a session they were said with the introduction.
-        if self.memory.has_session() {
-            self.subscribe_again();
-        }
+        // Not before: who is refused its name would join as somebody else.
+        self.subscribe_again();
         self.outbox.open();
         if let Some(frame) = frame {
             frames.deliver(frame, ready(())).await;
@@ -267,7 +271,10 @@ impl Driver {
                     continue;
                 }
                 self.remember(&asked, &reply);
-                if hello && accepted {
+                if hello && accepted && self.outbox.is_open() {
+                    // The program has said it.
+                    self.shared.named(self.memory.name());
+                } else if hello && accepted {
                     self.welcomed(frames).await;
                 }
                 for frame in self.answer(asked, reply) {

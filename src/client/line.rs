@@ -241,6 +241,12 @@ impl<T> Waiting<T> {
         self.unanswered >= UNANSWERED_MAX
     }
 
+    /// Whether only the `ok` of a `ping` behind them all tells when they are done: one
+    /// that succeeds may have no reply, and then an `err` counts for the oldest.
+    pub fn wants_ping(&self) -> bool {
+        self.quiet && self.requests.back().is_some_and(|asked| asked.verb != "ping")
+    }
+
     /// The oldest request.
     pub fn front(&self) -> Option<&Asked<T>> {
         self.requests.front()
@@ -282,11 +288,6 @@ impl<T> Waiting<T> {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.requests.is_empty()
-    }
-
-    /// Whether a `pub` that succeeds goes unanswered.
-    pub fn is_quiet(&self) -> bool {
-        self.quiet
     }
 
     /// Forgets them all: the connection is gone.

@@ -72,6 +72,7 @@ mod shared;
 mod signals;
 pub mod store;
 pub mod ticket;
+mod unanswered;
 
 pub use error::Error;
 pub use event::{Command, Frame, MemberResult, Outcome};

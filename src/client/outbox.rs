@@ -6,7 +6,7 @@
 //! Who sends much awaits [`Outbox::room`]; what the client says by itself
 //! (`pong`, `ack`) never waits, or two full pipes could wait for each other.
 
-use super::line::{Asked, Waiting, is_request};
+use super::line::{Asked, Waiting, is_request, verb_of};
 use crate::sync;
 use futures::io::{AsyncWrite, AsyncWriteExt};
 use futures::task::AtomicWaker;
@@ -123,10 +123,20 @@ impl<T: Default> Outbox<T> {
         self.lock().gate == Gate::Open
     }
 
-    /// The connection is gone. Gives the requests that will get no reply.
-    pub fn down(&self, for_good: bool) -> Vec<Asked<T>> {
+    /// The connection is gone, and there may be another one. Gives the requests that
+    /// will get no reply.
+    pub fn down(&self) -> Vec<Asked<T>> {
+        self.end(Gate::Down)
+    }
+
+    /// There will be no connection any more. Who waits for a reply gets none.
+    pub fn close(&self) {
+        drop(self.end(Gate::Closed));
+    }
+
+    fn end(&self, gate: Gate) -> Vec<Asked<T>> {
         let mut inner = self.lock();
-        inner.gate = if for_good { Gate::Closed } else { Gate::Down };
+        inner.gate = gate;
         inner.generation += 1;
         inner.bytes.clear();
         let unanswered = inner.waiting.take();
@@ -186,6 +196,10 @@ impl<T: Default> Outbox<T> {
     }
 
     fn append(&self, inner: &mut Inner<T>, line: &[u8], tag: T) {
+        // Its rows are known as such while it is the oldest request.
+        if inner.waiting.wants_ping() && verb_of(&String::from_utf8_lossy(line)) == "history" {
+            inner.append(b"ping", T::default());
+        }
         inner.append(line, tag);
         // With `hello --quiet` who sends much is never answered, and would be held
         // up for ever by what waits for a reply.
@@ -252,11 +266,12 @@ impl<T: Default> Outbox<T> {
         let mut batch = Vec::new();
         loop {
             let go_on = poll_fn(|cx| {
-                self.writer.register(cx.waker());
                 let mut inner = self.lock();
+                // The writer of a former connection must not take the place of this one's.
                 if inner.generation != generation {
                     return Poll::Ready(false);
                 }
+                self.writer.register(cx.waker());
                 if inner.bytes.is_empty() {
                     return if inner.finished { Poll::Ready(false) } else { Poll::Pending };
                 }
@@ -286,6 +301,10 @@ mod tests {
     use crate::client::line::Reply;
     use crate::runtime;
     use futures::FutureExt;
+    use futures::task::{ArcWake, Context, noop_waker_ref, waker};
+    use std::pin::{Pin, pin};
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     #[test]
     fn nobody_sends_before_the_introduction_is_over() {
@@ -297,10 +316,10 @@ mod tests {
         outbox.open();
         assert_eq!(outbox.send(b"pub n x", 4), Ok(()));
         assert_eq!(outbox.send(b"# a comment has no reply", 5), Ok(()));
-        let unanswered = outbox.down(false).into_iter().map(|asked| asked.tag);
+        let unanswered = outbox.down().into_iter().map(|asked| asked.tag);
         assert_eq!(unanswered.collect::<Vec<_>>(), [2, 4]);
         assert!(outbox.room().now_or_never().is_none());
-        outbox.down(true);
+        outbox.close();
         assert_eq!(outbox.room().now_or_never(), Some(false));
     }
 
@@ -329,6 +348,83 @@ mod tests {
         outbox.send(b"who", 2).unwrap();
         assert_eq!(outbox.waiting(|waiting| waiting.answer(&ok)).unwrap().tag, 2);
         assert!(outbox.waiting(|waiting| waiting.is_empty()));
+    }
+
+    #[test]
+    fn a_history_is_the_oldest_request_when_its_rows_come() {
+        let outbox = Outbox::default();
+        outbox.begin();
+        outbox.say("hello --quiet", 1);
+        outbox.open();
+        let answer = |reply: &str| {
+            let reply = Reply::parse(reply).unwrap();
+            outbox.waiting(|waiting| waiting.answer(&reply)).unwrap().tag
+        };
+        assert_eq!(answer("ok hello name=x"), 1);
+        for (line, tag) in [("ack n 4", 2), ("history n", 3), ("history n", 4), ("who", 5)] {
+            outbox.send(line.as_bytes(), tag).unwrap();
+        }
+        assert_eq!(answer("ok ping lease=1"), 0);
+        assert_eq!(outbox.waiting(|waiting| waiting.front().unwrap().tag), 3);
+        assert_eq!(answer("ok history n 0"), 3);
+        assert_eq!(answer("ok ping lease=1"), 0);
+        assert_eq!(outbox.waiting(|waiting| waiting.front().unwrap().tag), 4);
+    }
+
+    #[derive(Default)]
+    struct Woken(AtomicBool);
+
+    impl ArcWake for Woken {
+        fn wake_by_ref(woken: &Arc<Self>) {
+            woken.0.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Takes what is written when it is let to.
+    struct Slow(Arc<AtomicBool>);
+
+    impl AsyncWrite for Slow {
+        fn poll_write(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            if self.0.load(Ordering::Relaxed) {
+                Poll::Ready(Ok(bytes.len()))
+            } else {
+                Poll::Pending
+            }
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[test]
+    fn the_writer_of_a_former_connection_does_not_keep_the_next_one_asleep() {
+        let outbox = Outbox::default();
+        let lets = Arc::new(AtomicBool::new(false));
+        let mut slow = Slow(lets.clone());
+        let former = outbox.begin();
+        outbox.say("hello", ());
+        let mut former = pin!(outbox.drain(former, &mut slow));
+        let mut cx = Context::from_waker(noop_waker_ref());
+        assert!(former.as_mut().poll(&mut cx).is_pending());
+        outbox.down();
+        let mut socket = futures::io::Cursor::new(Vec::new());
+        let next = outbox.begin();
+        let mut next = pin!(outbox.drain(next, &mut socket));
+        let woken = Arc::new(Woken::default());
+        assert!(next.as_mut().poll(&mut Context::from_waker(&waker(woken.clone()))).is_pending());
+        lets.store(true, Ordering::Relaxed);
+        assert!(former.poll(&mut cx).is_ready());
+        outbox.say("hello", ());
+        assert!(woken.0.load(Ordering::Relaxed));
     }
 
     #[test]

@@ -11,7 +11,7 @@ pub const AGAIN_FIRST: Duration = Duration::from_millis(250);
 /// succeeds somebody hears nothing.
 pub const AGAIN_LONGEST: Duration = Duration::from_secs(4);
 
-/// How long an attempt to connect may take: a machine that is switched
+/// How long an attempt to connect again may take: a machine that is switched
 /// off does not answer at all, and the next attempt may find it back.
 pub const CONNECT_LONGEST: Duration = Duration::from_secs(5);
 

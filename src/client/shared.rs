@@ -4,14 +4,19 @@ use super::driver::Tag;
 use super::outbox::Outbox;
 use super::ticket::Ticket;
 use crate::sync;
+use futures::task::AtomicWaker;
+use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::task::Poll;
 
 /// What the task behind a client shares with those who hold it.
 #[derive(Debug, Default)]
 pub(super) struct Shared {
     pub(super) outbox: Arc<Outbox<Tag>>,
     leaving: AtomicBool,
+    /// Who wants to know of that while there is no connection.
+    left: AtomicWaker,
     taken_over: AtomicBool,
     name: Mutex<Option<String>>,
     ticket: Mutex<Option<Ticket>>,
@@ -22,12 +27,14 @@ impl Shared {
     pub(super) fn leave(&self) {
         self.leaving.store(true, Ordering::Release);
         self.outbox.say("quit", None);
+        self.left.wake();
     }
 
     /// Is gone for the broker, without having left it.
     pub(super) fn vanish(&self) {
         self.leaving.store(true, Ordering::Release);
         self.outbox.hang_up();
+        self.left.wake();
     }
 
     /// Somebody else has the session now.
@@ -43,6 +50,15 @@ impl Shared {
     /// Whether there is to be no other connection.
     pub(super) fn is_over(&self) -> bool {
         self.leaving.load(Ordering::Acquire) || self.is_taken_over()
+    }
+
+    /// Waits until there is to be no other connection. For one task only.
+    pub(super) async fn over(&self) {
+        poll_fn(|cx| {
+            self.left.register(cx.waker());
+            if self.is_over() { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
     }
 
     /// The broker calls this client so.

@@ -2,8 +2,10 @@
 // Each test file uses its own part of this; a test fails by a panic.
 #![allow(dead_code, unused_imports, clippy::unwrap_used, clippy::expect_used)]
 
+mod feigned;
 mod wire;
 
+pub use feigned::{feign, welcome};
 use futures::StreamExt;
 use ranked_broker::client::{Client, Frame, Frames};
 use ranked_broker::config::Config;
@@ -48,6 +50,12 @@ pub fn program(port: u16, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_broker-client"));
     command.args(["127.0.0.1", &port.to_string()]).args(args);
     command
+}
+
+/// Runs this for as long as a client of this name holds a rank in `jobs`.
+pub fn hold(port: u16, name: &str, options: &[&str], program_and_args: &[&str]) -> Running {
+    let args = [&["--name", name, "hold", "jobs"], options, &["--"], program_and_args].concat();
+    Running::start(program(port, &args))
 }
 
 /// Runs the program on this input to its end.

@@ -42,12 +42,12 @@ use std::time::{Duration, Instant};
 /// so that only what is broken runs into it.
 pub const DEADLINE: Duration = Duration::from_secs(20);
 
-/// Bytes of a log that a few megabytes overflow.
-pub const LOG_BYTES: usize = 256 * 1024;
+/// Bytes of a log that a slow member soon falls behind.
+pub const SMALL_LOG: usize = 256 * 1024;
 
-/// Such logs, and members that have soon stalled.
+/// A broker whose slow members fall behind soon.
 pub fn small_log(config: &mut Config) {
-    config.log_bytes = LOG_BYTES;
+    config.log_bytes = SMALL_LOG;
     config.stall = Duration::from_millis(100);
 }
 

@@ -133,13 +133,6 @@ impl Input {
             let _ = self.events.unbounded_send(Event::InputRefused(NO_JSON.into()));
             return true;
         }
-        // With `hello --quiet` not every request is answered. The rows of a
-        // history must not be mistaken for commands, so the replies are brought
-        // back into step before it.
-        let history = verb_of(&text) == "history";
-        if history && self.outbox.waiting(|waiting| waiting.is_quiet()) {
-            self.outbox.say("ping", Origin::Own);
-        }
         loop {
             if !self.outbox.room().await {
                 return false;

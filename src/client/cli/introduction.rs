@@ -22,33 +22,37 @@ impl Session {
         if self.connected_before {
             let text = format!("connected to {}:{} again", self.settings.host, self.settings.port);
             self.screen.notice(&text);
-        } else {
-            if self.screen.is_terminal() {
-                let name = self.memory.name().unwrap_or_default();
-                let (host, port) = (&self.settings.host, self.settings.port);
-                self.screen.notice(&format!(
-                    "connected to {host}:{port} as {name}; try: help, sub CHANNEL --create, quit"
-                ));
-            }
-            let create = if self.settings.create { " --create" } else { "" };
-            let observe = if self.settings.observe { " --observe" } else { "" };
-            for channel in &self.settings.subscribe {
-                // A session that goes on has it.
-                if self.memory.place(channel).is_some() {
-                    continue;
-                }
-                let line = format!("sub {}{create}{observe}", quote(channel));
-                if self.settings.reconnect {
-                    self.memory.wish(channel, line);
-                } else {
-                    self.outbox.say(&line, Origin::Option);
-                }
-            }
+        } else if self.screen.is_terminal() {
+            let name = self.memory.name().unwrap_or_default();
+            let (host, port) = (&self.settings.host, self.settings.port);
+            self.screen.notice(&format!(
+                "connected to {host}:{port} as {name}; try: help, sub CHANNEL --create, quit"
+            ));
         }
+        self.subscribe();
         self.memory.connected();
         self.ask_again();
         self.connected_before = true;
         self.outbox.open();
+    }
+
+    /// Subscribes to what the command line names, when the first introduction is over:
+    /// that may be on a later connection than the first.
+    fn subscribe(&mut self) {
+        let create = if self.settings.create { " --create" } else { "" };
+        let observe = if self.settings.observe { " --observe" } else { "" };
+        for channel in std::mem::take(&mut self.settings.subscribe) {
+            // A session that goes on has it.
+            if self.memory.place(&channel).is_some() {
+                continue;
+            }
+            let line = format!("sub {}{create}{observe}", quote(&channel));
+            if self.settings.reconnect {
+                self.memory.wish(&channel, line);
+            } else {
+                self.outbox.say(&line, Origin::Option);
+            }
+        }
     }
 
     /// The broker refuses the name: a person may choose another, a script

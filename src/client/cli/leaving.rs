@@ -74,8 +74,7 @@ impl Session {
         let quit = self.outbox.waiting(|waiting| waiting.has("quit", &Origin::User));
         let gone = self.said_goodbye || self.remembered.taken_over;
         let left = self.stage == Stage::Leaving || self.user_quit || quit || gone;
-        let finished = self.stage == Stage::Draining && self.nothing_due();
-        let mut unanswered = self.outbox.down(false);
+        let mut unanswered = self.outbox.down();
         self.keep_keyed(&mut unanswered);
         let unanswered = unanswered.iter().filter(|asked| asked.tag == Origin::User).count();
         self.duty.lost();
@@ -110,7 +109,7 @@ impl Session {
             self.due.clear();
         }
         self.connected_before = true;
-        !finished
+        !self.is_done()
     }
 
     /// Says goodbye when nobody will read what still comes.

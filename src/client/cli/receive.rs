@@ -211,6 +211,6 @@ impl Session {
     }
 
     pub(super) fn acknowledge(&mut self, command: &Command, code: i32, text: &str) {
-        self.outbox.say(&acknowledgement(command, code, text), Origin::Own);
+        self.report(acknowledgement(command, code, text));
     }
 }

@@ -5,10 +5,11 @@ use super::inquiry::Inquiry;
 use super::session::Session;
 use super::stage::{Event, Origin};
 use crate::client::event::Frame;
-use crate::client::line::{Asked, is_keyed};
+use crate::client::line::Asked;
 use crate::client::memory::{Memory, Resumption};
 use crate::client::store::Store;
 use crate::client::ticket::Ticket;
+use crate::client::unanswered::Unanswered;
 use crate::runtime;
 use std::time::{Duration, Instant};
 
@@ -16,9 +17,9 @@ use std::time::{Duration, Instant};
 #[derive(Debug, Default)]
 pub(super) struct Remembered {
     store: Option<Store>,
-    /// Requests with a key that have no reply: sent again when the session goes
-    /// on.
-    unanswered: Vec<String>,
+    unanswered: Unanswered<Origin>,
+    /// What became of commands that were executed while there was no connection.
+    results: Vec<String>,
     /// Somebody else has the session now.
     pub(super) taken_over: bool,
     /// Something that came could not be shown.
@@ -33,6 +34,13 @@ pub(super) struct Remembered {
 /// How often the progress is written down while things come: what a client that
 /// is killed has shown since will come again.
 const SAVE_AFTER: Duration = Duration::from_millis(50);
+
+impl Remembered {
+    /// Whether nothing is to be sent when the session goes on.
+    pub(super) fn is_settled(&self) -> bool {
+        self.unanswered.is_empty() && self.results.is_empty()
+    }
+}
 
 impl Session {
     /// Finds the session to resume, or begins one. False if there can be none.
@@ -71,9 +79,9 @@ impl Session {
     /// The broker accepted the introduction: what became of the session?
     pub(super) fn resume(&mut self) {
         let Some(became) = self.memory.resumption() else { return };
-        let unanswered = std::mem::take(&mut self.remembered.unanswered);
+        let results = std::mem::take(&mut self.remembered.results);
         match became {
-            Resumption::New => self.due.clear(),
+            Resumption::New => self.give_up_results(),
             Resumption::Gone { session } => {
                 self.screen.notice(&format!("session {session} is no longer kept; starting anew"));
                 self.give_up_results();
@@ -88,10 +96,15 @@ impl Session {
                 }
                 self.ask_for_jobs();
                 self.wait_for_commands();
-                for line in unanswered {
-                    self.outbox.say(&line, Origin::User);
-                }
+                self.outbox.say_all(results.iter().map(|line| (line.as_str(), Origin::Own)));
             }
+        }
+        let lost = self.remembered.unanswered.settle(Some(became), &self.outbox).len();
+        if lost > 0 {
+            self.screen.notice(&format!(
+                "{lost} requests with a key have no reply: whether they took effect is not known"
+            ));
+            self.verdict.refused(None);
         }
         self.save();
     }
@@ -99,9 +112,16 @@ impl Session {
     /// Takes the requests that may be sent again out of those that have no reply.
     pub(super) fn keep_keyed(&mut self, unanswered: &mut Vec<Asked<Origin>>) {
         if self.memory.has_session() {
-            let keyed = unanswered
-                .extract_if(.., |asked| asked.tag == Origin::User && is_keyed(&asked.line));
-            self.remembered.unanswered.extend(keyed.map(|asked| asked.line));
+            self.remembered.unanswered.keep(unanswered, |origin| *origin == Origin::User);
+        }
+    }
+
+    /// Reports what became of a command: at once, or when the session goes on.
+    pub(super) fn report(&mut self, line: String) {
+        if self.memory.has_session() && !self.outbox.is_open() {
+            self.remembered.results.push(line);
+        } else {
+            self.outbox.say(&line, Origin::Own);
         }
     }
 

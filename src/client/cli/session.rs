@@ -100,7 +100,7 @@ impl Session {
                 break;
             }
         }
-        drop(self.outbox.down(true));
+        self.outbox.close();
         self.end_programs().await;
         match runtime::timeout(FAREWELL, self.screen.flush()).await {
             Some(Ok(())) => {}
@@ -117,11 +117,20 @@ impl Session {
     async fn connect(&mut self) -> Option<Connection<Origin>> {
         let (host, port) = (self.settings.host.clone(), self.settings.port);
         loop {
-            if self.connected_before {
+            let again = self.connected_before;
+            if again {
                 self.pause(None).await?;
             }
+            let outbox = self.outbox.clone();
             let opened = {
-                let open = Connection::open(&host, port, self.outbox.clone()).fuse();
+                let open = async {
+                    if again {
+                        Connection::open_again(&host, port, outbox).await
+                    } else {
+                        Connection::open(&host, port, outbox).await
+                    }
+                };
+                let open = open.fuse();
                 futures::pin_mut!(open);
                 loop {
                     select_biased! {
@@ -240,10 +249,6 @@ impl Session {
                 if self.stage == Stage::Talking {
                     self.stage = Stage::Draining;
                 }
-                // Then its reply tells when all the others are in.
-                if self.outbox.waiting(|waiting| waiting.is_quiet()) {
-                    self.outbox.say("ping", Origin::Own);
-                }
             }
             Event::InputRefused(text) => {
                 self.screen.notice(&text);
@@ -271,7 +276,8 @@ impl Session {
                 self.acknowledge(&run.command, code, &ended.text);
             }
         }
-        false
+        // Without a connection there is nobody to take leave of.
+        self.is_done() && !self.outbox.is_open()
     }
 
     /// Does what may be done now: starts programs, leaves when nothing is due.
@@ -287,11 +293,16 @@ impl Session {
                 let _ = tx.unbounded_send(Event::Ran(Box::new(run), ended));
             });
         }
-        if self.has_enough() && self.stage != Stage::Leaving {
-            self.leave();
+        // A goodbye that is said while there is no connection is heard by nobody.
+        if !self.outbox.is_open() || self.stage == Stage::Leaving {
+            return;
         }
-        if self.stage == Stage::Draining && self.connected_before && self.nothing_due() {
+        if self.has_enough() || self.is_done() {
             self.leave();
+        } else if self.stage == Stage::Draining
+            && self.outbox.waiting(|waiting| waiting.wants_ping())
+        {
+            self.outbox.say("ping", Origin::Own);
         }
     }
 
@@ -303,5 +314,11 @@ impl Session {
         self.due.is_empty()
             && self.runner.is_idle()
             && self.outbox.waiting(|waiting| waiting.is_empty())
+            && self.remembered.is_settled()
+    }
+
+    /// Whether all is sent, and nothing of it is still to come.
+    pub(super) fn is_done(&self) -> bool {
+        self.stage == Stage::Draining && self.connected_before && self.nothing_due()
     }
 }

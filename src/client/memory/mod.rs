@@ -107,9 +107,12 @@ impl Memory {
         let named = reply.word(0).unwrap_or_default().to_owned();
         match verb.as_str() {
             "hello" => {
+                // Another one after the introduction changes nothing of the session.
+                if self.name.is_none() || self.disconnected {
+                    self.greeted(reply);
+                }
                 self.name = reply.field("name").map(str::to_owned);
                 self.disconnected = false;
-                self.greeted(reply);
                 if has("--name") {
                     self.wanted_name.clone_from(&self.name);
                 }

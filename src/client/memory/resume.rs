@@ -287,6 +287,16 @@ mod tests {
     }
 
     #[test]
+    fn who_says_hello_once_more_keeps_its_place_in_the_stream() {
+        let (mut memory, _) = memory();
+        assert!(memory.pass(Frame::parse("msg ops 19 bob hi")).is_some());
+        replied(&mut memory, "hello --quiet", "ok hello name=al secret=5ec resumed=no version=1");
+        assert_eq!(memory.resumption(), None);
+        memory.lost();
+        assert!(memory.hello().ends_with("--seen ops=19 --seen news=7"), "{}", memory.hello());
+    }
+
+    #[test]
     fn a_seat_that_was_lost_is_another_one_at_the_bottom() {
         let (mut memory, _) = memory();
         memory.lost();
