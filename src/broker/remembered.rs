@@ -206,7 +206,7 @@ pub fn remove_session(store: &Store, session: Uuid, keys: Option<&Keys>) {
     }
 }
 
-/// All sessions on the store.
+/// All sessions in the store.
 ///
 /// # Errors
 /// What was in the way, in words, or that a record is damaged.
