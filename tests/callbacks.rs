@@ -8,7 +8,8 @@ use hmac::{Hmac, Mac};
 use ranked_broker::config::Config;
 use serde_json::json;
 use sha2::Sha256;
-use std::time::Duration;
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
 use support::{Answer, Broker, Client, DEADLINE, Delivery, Receiver, eventually};
 
 /// A broker that calls 127.0.0.1, and no other address of this machine.
@@ -274,6 +275,55 @@ fn a_receiver_that_is_there_keeps_its_seat_and_one_that_is_killed_loses_it() {
     alice.ask("rank", "ok rank ops 0 term=1 view=2 members=2");
     receiver.kill();
     alice.expect("left ops 3 bob 1 reason=timeout");
+}
+
+/// A receiver that believes as the protocol has it does so no longer than the broker
+/// holds its seat, though each of its answers is lost and each delivery comes: "from
+/// when the delivery came that `broker-renewed` names".
+#[test]
+fn whose_answers_are_lost_does_not_believe_beyond_its_lease() {
+    let broker = Broker::with(|config| {
+        allow_this_machine(config);
+        config.lease = Duration::from_secs(2);
+        config.guard = Duration::from_millis(250);
+    });
+    let receiver = Receiver::start();
+    receiver.ignore_pings();
+    let mut alice = broker.client("alice");
+    alice.ask("create ops --on-close safe", "ok create ops");
+    join(&broker, &receiver, &["messages"]);
+    alice.ask("sub ops", "ok sub ops rank=1 *");
+    let (mut came, mut believes) = (HashMap::new(), None);
+    let mut note = |delivery: &Delivery| {
+        let id = delivery.header("broker-delivery").to_string();
+        came.entry(id).or_insert_with(Instant::now);
+        let lease = Duration::from_millis(delivery.header("broker-lease").parse().unwrap());
+        let renewed = delivery.headers.get("broker-renewed").and_then(|id| came.get(id));
+        believes = renewed.map(|came| *came + lease).max(believes);
+        believes
+    };
+    // The first is answered, and the second says so.
+    alice.ask("pub ops one", "ok pub ops 3");
+    alice.expect("msg ops 3 alice one");
+    let delivery = receiver.expect("msg");
+    note(&delivery);
+    delivery.ok();
+    alice.ask("pub ops two", "ok pub ops 4");
+    alice.expect("msg ops 4 alice two");
+    // No answer to any attempt reaches the broker.
+    let mut attempts = 0;
+    let promoted = loop {
+        while let Some(delivery) = receiver.none_or_any() {
+            attempts += 1;
+            assert!(note(&delivery).is_some(), "{:?}", delivery.headers);
+        }
+        alice.send("rank ops");
+        if alice.until("ok rank ops *").last().unwrap().starts_with("ok rank ops 0 ") {
+            break Instant::now();
+        }
+    };
+    assert!(attempts > 1, "{attempts}");
+    assert!(believes.is_some_and(|until| until < promoted), "{believes:?} {promoted:?}");
 }
 
 #[test]

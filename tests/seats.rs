@@ -193,3 +193,36 @@ fn a_lease_that_nobody_waits_for() {
     bob.expect("left ops 3 alice 0 reason=timeout");
     bob.nothing_else();
 }
+
+/// A machine that was started again after its power had failed comes back under its
+/// name before the connection that it had is known to be dead. Whose lease is over
+/// without a word makes way, also if nobody is below it; nobody does before.
+#[test]
+fn a_name_whose_bearer_let_its_lease_run_out() {
+    let broker = Broker::with(quick);
+    let mut alice = broker.client("alice");
+    alice.ask("create ops --on-close safe", "ok create ops");
+    alice.ask("sub ops", "ok sub ops rank=0 *");
+    let believed = Instant::now();
+    alice.ask("ping", "ok ping lease=300");
+    let mut again = broker.connect("again");
+    support::eventually("the name is free", || {
+        again.send("hello --name alice");
+        again.line().is_some_and(|line| line.starts_with("ok hello name=alice "))
+    });
+    assert!(believed.elapsed() >= Duration::from_millis(400), "{:?}", believed.elapsed());
+    alice.expect("bye timeout");
+    alice.expect_end();
+    again.ask("sub ops", "ok sub ops rank=0 *");
+}
+
+/// One that never asked for a lease keeps its name for as long as it is here.
+#[test]
+fn a_name_whose_bearer_keeps_no_lease() {
+    let broker = Broker::with(quick);
+    let mut alice = broker.client("alice");
+    std::thread::sleep(Duration::from_millis(500));
+    let mut other = broker.connect("other");
+    other.ask("hello --name alice", "err name-taken *");
+    alice.ask("ping", "ok ping lease=300");
+}

@@ -236,7 +236,9 @@ impl Broker {
 
     /// Somebody wants a name that a client without a connection bears: it may
     /// have it, unless a seat is held under it by the rules of its channel. (Who
-    /// was sent away and comes back without its session is not kept waiting.)
+    /// was sent away and comes back without its session is not kept waiting.) One
+    /// that has let its lease run out without a word is closed, so that the name is
+    /// free a moment later: it may be who asks, whose machine was started anew.
     /// Whether it is free now.
     pub(super) fn free_name(&self, name: &str, now_ms: u64) -> bool {
         let Ok(client) = self.directory.find(name) else { return true };
@@ -246,7 +248,13 @@ impl Broker {
                 member.away_until_ms().is_some() && !member.is_lent() && !member.has_left()
             })
         };
-        if !client.is_away() || holds_a_seat(&client) {
+        if !client.is_away() {
+            if client.keeps_lease() && self.is_silent(&client, now_ms) {
+                client.mailbox.close(Close::Timeout);
+            }
+            return false;
+        }
+        if holds_a_seat(&client) {
             return false;
         }
         let parked = client.identity().and_then(|identity| self.sessions.evict(identity.session));
@@ -307,12 +315,18 @@ impl Broker {
         let next_ms = if now_ms < over_ms {
             over_ms
         } else {
-            if !client.is_away() && !client.is_held_up() && Self::is_in_the_way(client) {
+            if self.is_silent(client, now_ms) && Self::is_in_the_way(client) {
                 client.mailbox.close(Close::Timeout);
             }
             now_ms + LEASE_LOOK_MS
         };
         self.clock.set(next_ms, Timer::Lease(Arc::downgrade(client)));
+    }
+
+    /// Whether nothing has come over a client's connection for lease and guard,
+    /// though the broker would have read it.
+    fn is_silent(&self, client: &Client, now_ms: u64) -> bool {
+        now_ms >= self.lease_over_ms(client) && !client.is_away() && !client.is_held_up()
     }
 
     /// Whether a client has a seat in a `safe` channel, and somebody is below it.

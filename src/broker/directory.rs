@@ -153,6 +153,11 @@ impl Client {
         !self.lease_watched.swap(true, Ordering::Relaxed)
     }
 
+    /// Whether it keeps a lease.
+    pub(super) fn keeps_lease(&self) -> bool {
+        self.lease_watched.load(Ordering::Relaxed)
+    }
+
     /// Whether it hears no frames: a client of another protocol, which is told
     /// only what that protocol has, or one without a connection that asks for its
     /// commands.

@@ -103,7 +103,8 @@ pub static SETTINGS: &[Setting] = &[
         value_name: "TIME",
         help: "A member without progress for this long slows nobody any more",
         why: "Until then publishers wait for it, so that nothing is lost; a quarter of a second \
-              is longer than most hiccups and short enough for the others to bear.",
+              is longer than most hiccups and short enough for the others to bear. Have it be \
+              several round trips to the farthest member.",
         kind: Kind::Time {
             field: field!(stall),
             default: Duration::from_millis(250),

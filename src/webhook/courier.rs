@@ -2,19 +2,26 @@
 //! until they are taken.
 //!
 //! # The lease
-//! A call that is taken renews the member's lease, and whenever that was half a
-//! lease ago a `ping` is delivered, between two attempts at something else too.
+//! A call that is taken renews the member's lease, and whenever that was a third of
+//! a lease ago a `ping` is delivered, between two attempts at something else too.
 //! So a receiver need not renew anything; one that has died is noticed; and one
 //! that fails at a single message is still known to be there. While a call is
 //! under way the receiver has the benefit of the doubt, unless the call before
 //! it failed: the lease is renewed when the call begins, and a call is shorter
 //! than a lease.
 //!
+//! What the receiver may believe is another matter: it does not know whether its
+//! answer has come, nor we when a call has that was never answered, be it that the
+//! line was cut or that the receiver stood still. So every delivery says which one
+//! was answered last, and the receiver counts from when that had come to it, which
+//! was before we began to count. Three pings in a lease leave it time to hear of the
+//! first by the second, and to miss that.
+//!
 //! # What is kept
 //! One delivery, and what is on the control lane. Everything else is read from
 //! the log when its turn comes.
 
-use super::delivery::{Addressee, Delivery};
+use super::delivery::{Addressee, Delivery, Lease};
 use super::desk::Desk;
 use super::pause;
 use super::verdict::{Outcome, Verdict};
@@ -49,7 +56,7 @@ pub(super) struct Courier {
     desk: Desk,
     to: Addressee,
     limits: Limits,
-    lease: Duration,
+    lease: Lease,
     /// When the lease was renewed last.
     renewed: Instant,
     /// The last call failed.
@@ -87,7 +94,7 @@ impl Courier {
             desk,
             to,
             limits,
-            lease,
+            lease: Lease { time: lease, renewed_by: None },
             renewed: Instant::now(),
             in_doubt: false,
             failures: Complaint::default(),
@@ -225,7 +232,7 @@ impl Courier {
     /// How long until a `ping` is due.
     fn until_ping(&self) -> Duration {
         match self.pings_failed {
-            0 => (self.lease / 2).saturating_sub(self.renewed.elapsed()),
+            0 => (self.lease.time / 3).saturating_sub(self.renewed.elapsed()),
             failed => pause::after(failed),
         }
     }
@@ -248,11 +255,12 @@ impl Courier {
         if !self.in_doubt {
             self.renew();
         }
-        let call = delivery.call(&self.to, attempt, Timestamp::now());
+        let call = delivery.call(&self.to, attempt, self.lease, Timestamp::now());
         let verdict = Verdict::of(self.outbound.send(&call, &self.limits).await);
         self.desk.count(&verdict);
         self.in_doubt = !matches!(verdict, Verdict::Done(_) | Verdict::Accepted);
         if !self.in_doubt {
+            self.lease.renewed_by = Some(delivery.id);
             self.renew();
         }
         verdict

@@ -9,6 +9,7 @@ use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use jiff::Timestamp;
 use std::fmt::{self, Display};
 use std::sync::Arc;
+use std::time::Duration;
 use url::Url;
 use uuid::Uuid;
 
@@ -19,6 +20,8 @@ const MEMBER: HeaderName = HeaderName::from_static("broker-member");
 const SEQ: HeaderName = HeaderName::from_static("broker-seq");
 const TIMESTAMP: HeaderName = HeaderName::from_static("broker-timestamp");
 const ATTEMPT: HeaderName = HeaderName::from_static("broker-attempt");
+const LEASE: HeaderName = HeaderName::from_static("broker-lease");
+const RENEWED: HeaderName = HeaderName::from_static("broker-renewed");
 const SIGNATURE: HeaderName = HeaderName::from_static("broker-signature");
 
 /// To whom deliveries go.
@@ -41,11 +44,20 @@ impl fmt::Display for Addressee {
     }
 }
 
+/// What a receiver is told of its lease with every delivery.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Lease {
+    /// How long it is.
+    pub(super) time: Duration,
+    /// What the receiver took last, as far as its answer has come here.
+    pub(super) renewed_by: Option<Uuid>,
+}
+
 /// One thing to be told.
 #[derive(Clone, Debug)]
 pub(super) struct Delivery {
     /// The same at every attempt, so that a receiver knows what it has.
-    id: Uuid,
+    pub(super) id: Uuid,
     /// The kind of frame.
     pub(super) event: &'static str,
     /// The entry's seq, if it is one.
@@ -77,7 +89,7 @@ impl Delivery {
     }
 
     /// The call for the attempt of this number, from 1 up.
-    pub(super) fn call(&self, to: &Addressee, attempt: u32, now: Timestamp) -> Call {
+    pub(super) fn call(&self, to: &Addressee, attempt: u32, lease: Lease, now: Timestamp) -> Call {
         let seconds = now.as_second();
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -97,6 +109,10 @@ impl Delivery {
         }
         put(TIMESTAMP, &seconds);
         put(ATTEMPT, &attempt);
+        put(LEASE, &lease.time.as_millis());
+        if let Some(renewed) = &lease.renewed_by {
+            put(RENEWED, renewed);
+        }
         put(SIGNATURE, &signature::sign(to.secret.as_bytes(), seconds, &self.body));
         // A redirect to somebody else is not told what our signature looks like.
         if let Some(signature) = headers.get_mut(SIGNATURE) {
@@ -120,7 +136,9 @@ mod tests {
         };
         let delivery = Delivery::new("cmd", Some(7), r#"{"frame":"cmd"}"#);
         let now = Timestamp::from_second(1_700_000_000).unwrap();
-        let (first, third) = (delivery.call(&to, 1, now), delivery.call(&to, 3, now));
+        let time = Duration::from_secs(8);
+        let new = Lease { time, renewed_by: None };
+        let (first, third) = (delivery.call(&to, 1, new, now), delivery.call(&to, 3, new, now));
         let signature = signature::sign(b"key", 1_700_000_000, &delivery.body);
         for (name, value) in [
             ("content-type", "application/json"),
@@ -130,17 +148,19 @@ mod tests {
             ("broker-seq", "7"),
             ("broker-timestamp", "1700000000"),
             ("broker-attempt", "1"),
+            ("broker-lease", "8000"),
             ("broker-signature", &signature),
         ] {
             assert_eq!(first.headers[name], value, "{name}");
         }
-        assert_eq!(first.headers.len(), 9);
+        assert_eq!(first.headers.len(), 10);
         assert!(first.headers["broker-signature"].is_sensitive());
         assert_eq!(third.headers["broker-attempt"], "3");
         assert_eq!(third.headers["broker-delivery"], first.headers["broker-delivery"]);
         assert_eq!((first.method, first.body), (Method::POST, delivery.body));
-        assert!(
-            Delivery::new("rank", None, "{}").call(&to, 1, now).headers.get("broker-seq").is_none()
-        );
+        let kept = Lease { time, renewed_by: Some(delivery.id) };
+        let rank = Delivery::new("rank", None, "{}").call(&to, 1, kept, now);
+        assert!(rank.headers.get("broker-seq").is_none());
+        assert_eq!(rank.headers["broker-renewed"], first.headers["broker-delivery"]);
     }
 }

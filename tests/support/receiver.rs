@@ -9,6 +9,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Sender};
+use std::time::Duration;
 
 pub struct Receiver {
     pub addr: SocketAddr,
@@ -20,6 +21,8 @@ pub struct Receiver {
 struct Shared {
     connections: AtomicUsize,
     pings: AtomicUsize,
+    /// It answers no `ping` any more.
+    is_mute: AtomicBool,
     is_over: AtomicBool,
 }
 
@@ -73,6 +76,16 @@ impl Receiver {
         let delivery = self.any();
         assert_eq!(delivery.header("broker-event"), event, "{}", delivery.text);
         delivery
+    }
+
+    /// The next delivery that is no `ping`, if there is one soon.
+    pub fn none_or_any(&self) -> Option<Delivery> {
+        self.deliveries.recv_timeout(Duration::from_millis(10)).ok()
+    }
+
+    /// Every `ping` is taken, from now on, and its answer is lost.
+    pub fn ignore_pings(&self) {
+        self.shared.is_mute.store(true, Ordering::SeqCst);
     }
 
     /// How many connections there have been.
@@ -140,6 +153,9 @@ fn receive(stream: TcpStream, tx: &Sender<Delivery>, shared: &Shared) {
     let text = String::from_utf8(body).unwrap();
     let is_ping = headers["broker-event"] == "ping";
     let delivery = Delivery { path, headers, text, stream };
+    if is_ping && shared.is_mute.load(Ordering::SeqCst) {
+        return;
+    }
     if is_ping {
         shared.pings.fetch_add(1, Ordering::SeqCst);
         return delivery.ok();
