@@ -10,7 +10,7 @@ use ranked_broker::broker::Broker;
 use ranked_broker::config::Config;
 use ranked_broker::runtime;
 use ranked_broker::server::Server;
-use ranked_broker::store::{self, Fetch, Fetched, OpenError, Recovered, Shelf, Store, Table};
+use ranked_broker::store::{self, Fetch, Fetched, OpenError, Options, Recovered, Store, Table};
 use ranked_broker::wire::text::TextEncoder;
 use std::collections::BTreeMap;
 use std::fs;
@@ -169,12 +169,15 @@ fn open(files: &Files) -> Outcome {
     outcome
 }
 
-/// All that a broker finds there; `None` if the engine panicked on the way.
+/// All that a store finds there, and then a broker; `None` if the engine panicked on
+/// the way.
 fn look(dir: &Path) -> Result<Option<State>, OpenError> {
+    let (store, recovered) = Store::open(Options { dir: dir.to_owned(), margin: 0 })?;
+    let Some(channels) = channels(&store, &recovered) else { return Ok(None) };
+    store.close(Vec::new());
     let config = Config { data: Some(dir.to_owned()), data_free: 0, ..Config::default() };
     let broker = Broker::open(config, Box::new(TextEncoder))?;
     let store = broker.store().expect("it has a directory");
-    let Some(channels) = channels(store, broker.recovered()) else { return Ok(None) };
     let mut rows = Vec::new();
     for table in [Table::Sessions, Table::Sequences, Table::Dropped] {
         let Ok(all) = store.all(table) else { return Ok(None) };
