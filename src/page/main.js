@@ -23,9 +23,12 @@ import { count, short } from "./words.js";
 const DRAW_MS_MIN = 80;
 /** How long something that was said to the user stays. */
 const NOTE_MS = 8_000;
+/** Characters of it, if several things are said at once. */
+const NOTE_MAX = 400;
 
 const page = document.getElementById("page");
 let note = "";
+let isNoteDrawn = true;
 let noteTimer = 0;
 let drawn = -Infinity;
 let isDue = false;
@@ -40,7 +43,9 @@ function changed() {
 }
 
 function tell(text) {
-  note = text;
+  // What has not been drawn yet has been read by nobody.
+  note = text && !isNoteDrawn ? `${note} ${text}`.slice(-NOTE_MAX) : text;
+  isNoteDrawn = false;
   announce(text);
   clearTimeout(noteTimer);
   if (text) noteTimer = setTimeout(() => tell(""), NOTE_MS);
@@ -161,6 +166,7 @@ function settle() {
 function draw() {
   isDue = false;
   drawn = performance.now();
+  isNoteDrawn = true;
   settle();
   document.title = watch.chosen ? `${watch.chosen} · ranked broker` : "ranked broker";
   render(html`<${Page} />`, page);
