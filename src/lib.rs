@@ -60,7 +60,9 @@
 //!   knows its rank *there* by folding what it has read.
 //! - Locks are taken in one order ([`broker`]), held for memory only, and never
 //!   across an await.
-//! - Every queue, line, list and wait has a limit with a name and a reason.
+//! - Every queue, line, list and wait has a limit with a name and a reason; but for
+//!   rows that come and go while the disk hangs, of which each waits once
+//!   (`store/rows.rs`).
 #![forbid(unsafe_code)]
 
 #[cfg(target_os = "linux")]

@@ -182,7 +182,7 @@ fn decode_grown<T: DeserializeOwned>(row: &[u8]) -> Result<T, Unreadable> {
     decode(row).or_else(|e| decode(&[row, &[0]].concat()).map_err(|_| e))
 }
 
-/// Where there is a store, the store knows every channel.
+/// Where there is a store, it knows every channel.
 fn number(channel: &Channel) -> ChannelId {
     channel.id().unwrap_or(UNKNOWN)
 }
