@@ -22,20 +22,20 @@ impl Counter {
 }
 
 /// Threads beyond this many share their places.
-const PLACES: usize = 16;
+const SHARDS: usize = 16;
 
-/// A part of a [`Busy`] counter, with the cache line that it is in and the next,
+/// A part of a [`Sharded`] counter, with the cache line that it is in and the next,
 /// which processors fetch with it.
 #[derive(Debug, Default)]
 #[repr(align(128))]
-struct Place(Counter);
+struct Shard(Counter);
 
 /// A figure that only grows and that all threads add to all the time: each has a
 /// place of its own, so that none waits for another's cache line.
 #[derive(Debug, Default)]
-pub struct Busy([Place; PLACES]);
+pub struct Sharded([Shard; SHARDS]);
 
-impl Busy {
+impl Sharded {
     /// So many more.
     pub fn add(&self, number: u64) {
         thread_local! {
@@ -44,7 +44,7 @@ impl Busy {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let mut place = PLACE.get();
         if place == usize::MAX {
-            place = NEXT.fetch_add(1, Ordering::Relaxed) % PLACES;
+            place = NEXT.fetch_add(1, Ordering::Relaxed) % SHARDS;
             PLACE.set(place);
         }
         self.0[place].0.add(number);
@@ -60,9 +60,9 @@ impl Busy {
 #[derive(Debug, Default)]
 pub struct Traffic {
     /// Bytes read.
-    pub read: Busy,
+    pub read: Sharded,
     /// Bytes written.
-    pub written: Busy,
+    pub written: Sharded,
 }
 
 /// Figures that differ by one word, each of which is known from the start.
@@ -149,13 +149,13 @@ mod tests {
 
     #[test]
     fn many_threads_lose_nothing() {
-        let busy = Busy::default();
+        let busy = Sharded::default();
         std::thread::scope(|scope| {
-            for _ in 0..=2 * PLACES {
+            for _ in 0..=2 * SHARDS {
                 scope.spawn(|| (0..1_000).for_each(|_| busy.add(3)));
             }
         });
-        assert_eq!(busy.get(), 3_000 * (2 * PLACES as u64 + 1));
+        assert_eq!(busy.get(), 3_000 * (2 * SHARDS as u64 + 1));
     }
 
     #[test]

@@ -88,6 +88,7 @@ pub mod open_files;
 mod outbound;
 mod page;
 pub mod payload;
+mod permits;
 pub mod printed;
 mod process;
 pub mod reply;

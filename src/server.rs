@@ -5,6 +5,7 @@ use crate::config::Config;
 use crate::connection;
 use crate::http::Http;
 use crate::open_files;
+use crate::permits::Permits;
 use crate::runtime::{self, TcpListener, TcpStream};
 use crate::store::OpenError;
 use crate::wire::text::TextEncoder;
@@ -13,7 +14,6 @@ use futures::FutureExt;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// Connections that the kernel keeps for us while we take others.
@@ -94,7 +94,7 @@ pub struct Server {
     /// Where it listens.
     pub addr: SocketAddr,
     broker: Arc<Broker>,
-    connections: Arc<AtomicUsize>,
+    connections: Permits,
     accepting: Vec<runtime::JoinHandle<()>>,
 }
 
@@ -136,7 +136,7 @@ impl Server {
         let weak = Arc::downgrade(&broker);
         let clock = std::thread::Builder::new().name("clock".into());
         clock.spawn(move || Broker::run_clock(&weak, on_tick))?;
-        let connections = Arc::<AtomicUsize>::default();
+        let connections = Permits::default();
         let door = Arc::new(Door::new(broker.clone(), connections.clone()));
         let listeners = listeners.into_iter();
         let accepting = listeners.map(|l| runtime::spawn(door.clone().stay_open(l))).collect();
@@ -159,13 +159,13 @@ impl Server {
         let deadline = self.broker.current().drain + Duration::from_millis(500);
         let gone = async {
             // Who has said nothing yet is due nothing.
-            while self.connections.load(Ordering::SeqCst) > self.broker.silent() {
+            while self.connections.taken() > self.broker.silent() {
                 runtime::sleep(Duration::from_millis(5)).await;
             }
         };
         let all_gone = runtime::timeout(deadline, gone).await.is_some();
         let broker = self.broker;
-        let left = if all_gone { 0 } else { self.connections.load(Ordering::SeqCst) };
+        let left = if all_gone { 0 } else { self.connections.taken() };
         let cut_off = left.saturating_sub(broker.silent()).max(broker.cut_off());
         if cut_off > 0 {
             log::warn!("event=drain-timeout connections={cut_off}");
@@ -217,17 +217,17 @@ fn bind(addr: SocketAddr) -> io::Result<TcpListener> {
 struct Door {
     broker: Arc<Broker>,
     http: Arc<Http>,
-    connections: Arc<AtomicUsize>,
+    connections: Permits,
     /// How many of them the open files that are allowed leave room for.
     places: usize,
     /// Those that are told that there is no place for them.
-    refusing: Arc<AtomicUsize>,
+    refusing: Permits,
     refusing_max: usize,
 }
 
 impl Door {
-    fn new(broker: Arc<Broker>, connections: Arc<AtomicUsize>) -> Door {
-        let (http, refusing) = (Http::new(broker.clone()), Arc::default());
+    fn new(broker: Arc<Broker>, connections: Permits) -> Door {
+        let (http, refusing) = (Http::new(broker.clone()), Permits::default());
         let places = open_files::places_now();
         // With few files these, too, leave some of what is not for connections.
         let refusing_max = REFUSING_MAX.min(places / 4);
@@ -265,19 +265,19 @@ impl Door {
     fn welcome(&self, stream: TcpStream, addr: SocketAddr) {
         let Door { broker, http, .. } = self;
         let places = broker.current().max_clients.min(self.places);
-        if let Some(place) = Place::take(&self.connections, places) {
+        if let Some(permit) = self.connections.take(places) {
             broker.stats.connections.add(1);
             // No `async` block, which would keep room for what it awaits twice over.
             let serving = connection::serve(broker.clone(), http.clone(), stream, addr);
-            runtime::spawn(serving.map(|()| drop(place)));
+            runtime::spawn(serving.map(|()| drop(permit)));
             return;
         }
         broker.stats.refused.add(1);
         log::info!("event=refused addr={addr} reason=full");
-        if let Some(place) = Place::take(&self.refusing, self.refusing_max) {
+        if let Some(permit) = self.refusing.take(self.refusing_max) {
             runtime::spawn(async move {
                 connection::refuse(stream).await;
-                drop(place);
+                drop(permit);
             });
         }
     }
@@ -291,22 +291,4 @@ fn is_about_one_connection(error: &io::Error) -> bool {
             | io::ErrorKind::ConnectionReset
             | io::ErrorKind::Interrupted
     )
-}
-
-/// One of a bounded number of places; dropping it gives it back.
-struct Place(Arc<AtomicUsize>);
-
-impl Place {
-    fn take(taken: &Arc<AtomicUsize>, max: usize) -> Option<Place> {
-        let is_free = taken.fetch_add(1, Ordering::SeqCst) < max;
-        // Over the limit, the place is given back right away, by its drop.
-        let place = Place(taken.clone());
-        is_free.then_some(place)
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
-    }
 }

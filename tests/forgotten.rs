@@ -212,7 +212,7 @@ fn who_comes_back_is_held_up_by_nothing() {
     let broker = broker();
     let mut alice = come(&broker);
     let hello = begin(&mut alice, &format!("hello --name alice --session {SESSION}"));
-    alice.client().be_held_up(true);
+    alice.client().set_throttled(true);
     alice.end(Close::Lost, 1);
     let mut heir = come(&broker);
     assert!(ask(&mut heir, &hello, 2).contains(" resumed=yes "));

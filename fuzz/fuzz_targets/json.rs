@@ -4,7 +4,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use ranked_broker::error::Fault;
-use ranked_broker::log::{Body, Chunk, Encode, Forms, Place};
+use ranked_broker::log::{Body, Chunk, Encode, Forms, Position};
 use ranked_broker::payload::Payload;
 use ranked_broker::request::Request;
 use ranked_broker::wire::json;
@@ -35,12 +35,12 @@ fn replied(fault: &Fault, tag: Tag<'_>) {
 /// The frame of a message carries what was published.
 fn published(payload: Payload<'_>) {
     let (mut bytes, mut ends) = (Vec::new(), Vec::new());
-    let (place, is_json) = (Place { channel: "c", seq: 1 }, payload.is_json());
+    let (position, is_json) = (Position { channel: "c", seq: 1 }, payload.is_json());
     let was = String::from_utf8(payload.as_bytes().to_vec()).expect("a payload is UTF-8");
     if let Payload::Plain(_) = payload {
         assert!(!was.contains(|c: char| c.is_control() || c == '\\'), "{was:?}");
     }
-    TextEncoder.messages(place, "n", &[payload], &mut bytes, &mut ends);
+    TextEncoder.messages(position, "n", &[payload], &mut bytes, &mut ends);
     let (body, forms) = (Body::Messages { json: is_json }, Forms::default());
     let chunk = Chunk { first_seq: 1, author: 1, body, at_ms: 0, bytes, ends: Vec::new(), forms };
     let form = json::form(&chunk);

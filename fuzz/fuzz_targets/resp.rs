@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use ranked_broker::log::{Body, Chunk, Encode, Forms, Place};
+use ranked_broker::log::{Body, Chunk, Encode, Forms, Position};
 use ranked_broker::payload::Payload;
 use ranked_broker::request::{Heard, Resp};
 use ranked_broker::wire::resp::{self, Begun, Decoded, Writer};
@@ -81,8 +81,8 @@ fn request(words: &[&[u8]]) {
 fn chunk(payload: Payload<'_>) -> Chunk {
     let (mut bytes, mut ends) = (Vec::new(), Vec::new());
     let body = Body::Messages { json: payload.is_json() };
-    let place = Place { channel: "c", seq: 1 };
-    TextEncoder.messages(place, "n", &[payload], &mut bytes, &mut ends);
+    let position = Position { channel: "c", seq: 1 };
+    TextEncoder.messages(position, "n", &[payload], &mut bytes, &mut ends);
     let line = std::str::from_utf8(&bytes).expect("a line is UTF-8");
     assert_eq!(line.find(char::is_control), Some(line.len() - 1), "{line:?}");
     let (ends, forms) = (Vec::new(), Forms::default());

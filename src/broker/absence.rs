@@ -4,7 +4,7 @@ use super::channel::{Entrance, Hold, Loss, Return};
 use super::clock::{Seat, Timer};
 use super::directory::{Client, Origin};
 use super::keys::Keys;
-use super::sessions::{Claim, Identity, Kind, Parked, Place};
+use super::sessions::{Claim, Identity, KeptAs, Parked, ParkedSeat};
 use super::{Broker, departure, remembered};
 use crate::error::{Close, Code, Fault};
 use crate::log::Departure;
@@ -101,7 +101,7 @@ impl Broker {
     /// there is neither, it leaves.
     pub fn park(&self, parked: Parked, reason: Close, now_ms: u64) {
         let client = parked.client.clone();
-        let held_ms = parked.places.iter().filter_map(|place| place.member.away_until_ms()).max();
+        let held_ms = parked.seats.iter().filter_map(|seat| seat.member.away_until_ms()).max();
         let grace_ms = now_ms + millis(self.current().session_grace);
         // Who has not introduced itself cannot come back.
         let grace_ms = client.identity().filter(|_| grace_ms > now_ms).map(|_| grace_ms);
@@ -115,8 +115,8 @@ impl Broker {
             identity
         });
         let may_return = grace_ms.is_some();
-        for place in &parked.places {
-            place.channel.stop_reading(&place.member, may_return);
+        for seat in &parked.seats {
+            seat.channel.stop_reading(&seat.member, may_return);
         }
         self.note_closed(&client, reason);
         client.go_away();
@@ -126,9 +126,9 @@ impl Broker {
             channel.stop_reading(&member, may_return);
         }
         let kind = match identity.asked {
-            _ if held_ms.is_some() => Kind::Seated,
-            true => Kind::Named,
-            false => Kind::MadeUp,
+            _ if held_ms.is_some() => KeptAs::Seated,
+            true => KeptAs::Named,
+            false => KeptAs::MadeUp,
         };
         let oldest = self.sessions.park(identity.session, parked, until_ms, kind);
         if let Some(oldest) = oldest {
@@ -191,8 +191,14 @@ impl Broker {
     /// Takes up a place of a parked session again, behind the seq that its
     /// client has: in the seat that was held, or at the bottom if it was not. If
     /// nobody can join there, only what was there before is still due to it.
-    pub fn return_to(&self, client: &Arc<Client>, place: &Place, seen: u64, now_ms: u64) -> Return {
-        let Place { channel, member } = place;
+    pub fn return_to(
+        &self,
+        client: &Arc<Client>,
+        seat: &ParkedSeat,
+        seen: u64,
+        now_ms: u64,
+    ) -> Return {
+        let ParkedSeat { channel, member } = seat;
         if let Some(back) = channel.come_back(member, seen, now_ms) {
             return back;
         }
@@ -290,8 +296,8 @@ impl Broker {
 
     /// What was kept for a client is let go of.
     pub(super) fn dissolve(&self, parked: &Parked, now_ms: u64) {
-        for place in &parked.places {
-            place.member.keep_from(None);
+        for seat in &parked.seats {
+            seat.member.keep_from(None);
         }
         // Those, too, that it was to find when it came back.
         for (_, member) in lock(&parked.client.subscriptions).iter() {
@@ -326,7 +332,7 @@ impl Broker {
     /// Whether nothing has come over a client's connection for lease and guard,
     /// though the broker would have read it.
     fn is_silent(&self, client: &Client, now_ms: u64) -> bool {
-        now_ms >= self.lease_over_ms(client) && !client.is_away() && !client.is_held_up()
+        now_ms >= self.lease_over_ms(client) && !client.is_away() && !client.is_throttled()
     }
 
     /// Whether a client has a seat in a `safe` channel, and somebody is below it.

@@ -67,7 +67,7 @@ pub struct Client {
     unwaited: AtomicBool,
     /// It publishes to a channel whose members, or whose disk, are to catch up
     /// first: until then nothing is read of it.
-    held_up: AtomicBool,
+    throttled: AtomicBool,
 }
 
 /// As what a client is known.
@@ -91,7 +91,7 @@ impl Client {
             lease_watched: AtomicBool::new(false),
             plain: AtomicBool::new(false),
             unwaited: AtomicBool::new(false),
-            held_up: AtomicBool::new(false),
+            throttled: AtomicBool::new(false),
         }
     }
 
@@ -119,7 +119,7 @@ impl Client {
     /// It has no connection any more, and may come back: to one that nothing
     /// holds up.
     pub(super) fn go_away(&self) {
-        self.be_held_up(false);
+        self.set_throttled(false);
         self.away.store(true, Ordering::SeqCst);
     }
 
@@ -182,13 +182,13 @@ impl Client {
     }
 
     /// Nothing is read of it for a while, or it is again.
-    pub fn be_held_up(&self, held_up: bool) {
-        self.held_up.store(held_up, Ordering::Relaxed);
+    pub fn set_throttled(&self, throttled: bool) {
+        self.throttled.store(throttled, Ordering::Relaxed);
     }
 
     /// Whether it may have said something that nobody has read yet.
-    pub fn is_held_up(&self) -> bool {
-        self.held_up.load(Ordering::Relaxed)
+    pub fn is_throttled(&self) -> bool {
+        self.throttled.load(Ordering::Relaxed)
     }
 
     /// Something has come from it.

@@ -63,7 +63,7 @@ pub struct Member {
     progressed_ms: AtomicU64,
     fate: OnceBox<Fate>,
     /// Publishers wait for it to catch up. Only changed under the channel's lock.
-    holds_up: AtomicBool,
+    throttles: AtomicBool,
 }
 
 /// What becomes of a member that has left, is away, or may be, or that is too
@@ -102,7 +102,7 @@ impl Member {
             queued: AtomicBool::new(false),
             position: AtomicU64::new(0),
             progressed_ms: AtomicU64::new(0),
-            holds_up: AtomicBool::new(false),
+            throttles: AtomicBool::new(false),
             fate: OnceBox::new(),
         }
     }
@@ -119,13 +119,13 @@ impl Member {
 
     /// Publishers wait for it from now on, or do not; whether they did. To be
     /// called under the channel's lock.
-    pub(super) fn holds_up(&self, holds_up: bool) -> bool {
-        self.holds_up.swap(holds_up, Ordering::SeqCst)
+    pub(super) fn set_throttles(&self, throttles: bool) -> bool {
+        self.throttles.swap(throttles, Ordering::SeqCst)
     }
 
     /// Whether they do; without the channel's lock it may just have changed.
-    pub(super) fn is_holding_up(&self) -> bool {
-        self.holds_up.load(Ordering::SeqCst)
+    pub(super) fn throttles(&self) -> bool {
+        self.throttles.load(Ordering::SeqCst)
     }
 
     /// What has to be noted of it that need not be of most.

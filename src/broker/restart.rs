@@ -8,7 +8,7 @@ use super::directory::Client;
 use super::keys::{Answer, Key, Keys};
 use super::member::Member;
 use super::remembered::{self, CallbackRecord, PlaceRecord, Remembered};
-use super::sessions::{Identity, Kind, Parked, Place};
+use super::sessions::{Identity, KeptAs, Parked, ParkedSeat};
 use crate::log::{ClientId, Departure};
 use crate::moment::millis;
 use crate::request::OnClose;
@@ -227,7 +227,7 @@ impl Broker {
             let (of, who) = (Arc::downgrade(channel), Arc::downgrade(&member));
             let seat = Seat { channel: of, member: who, why, at_ms };
             self.clock.set(at_ms, Timer::Seat(Box::new(seat)));
-            client.parked.places.push(Place { channel: channel.clone(), member });
+            client.parked.seats.push(ParkedSeat { channel: channel.clone(), member });
         }
     }
 
@@ -238,21 +238,21 @@ impl Broker {
             // A channel that is no more needs no place.
             let Ok(channel) = self.channel(&name) else { continue };
             let member = Self::recover_place(&channel, &parked.client, &place, now_ms);
-            parked.places.push(Place { channel, member });
+            parked.seats.push(ParkedSeat { channel, member });
         }
         let client = parked.client.clone();
         if !lock(&client.subscriptions).patterns().is_empty() {
             self.registry.add_observer(&client);
         }
-        for place in &parked.places {
-            place.channel.stop_reading(&place.member, true);
+        for seat in &parked.seats {
+            seat.channel.stop_reading(&seat.member, true);
         }
         client.go_away();
         self.sessions.begin(&client, identity);
         let kind = match held_ms {
-            Some(_) => Kind::Seated,
-            None if identity.asked => Kind::Named,
-            None => Kind::MadeUp,
+            Some(_) => KeptAs::Seated,
+            None if identity.asked => KeptAs::Named,
+            None => KeptAs::MadeUp,
         };
         let until_ms = held_ms.max(Some(now_ms + millis(self.current().session_grace)));
         let oldest = self.sessions.park(identity.session, parked, until_ms.unwrap_or(0), kind);

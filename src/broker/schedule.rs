@@ -123,7 +123,7 @@ impl Broker {
         if idle_ms == 0 {
             return;
         }
-        if client.is_away() || client.is_held_up() || client.is_unwaited() {
+        if client.is_away() || client.is_throttled() || client.is_unwaited() {
             // Nobody answers, or nobody reads the answer, or it has but a lease to
             // renew. When that is over, it is asked again.
             self.clock.set(now_ms + idle_ms.div_ceil(2), Timer::Silence(Arc::downgrade(client)));

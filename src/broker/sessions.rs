@@ -46,7 +46,7 @@ impl Identity {
 
 /// A channel that a parked session is subscribed to.
 #[derive(Clone, Debug)]
-pub struct Place {
+pub struct ParkedSeat {
     /// The channel.
     pub channel: Arc<Channel>,
     /// The membership, which may be away or lost.
@@ -59,7 +59,7 @@ pub struct Parked {
     /// Whose it is.
     pub client: Arc<Client>,
     /// What it is subscribed to.
-    pub places: Vec<Place>,
+    pub seats: Vec<ParkedSeat>,
     /// The channel that `/…` goes to.
     pub current: Option<EcoString>,
     /// Commands whose results are not all in.
@@ -71,13 +71,13 @@ pub struct Parked {
 impl Parked {
     /// Of a client with nothing to come back to.
     pub fn of(client: Arc<Client>) -> Parked {
-        Parked { client, places: Vec::new(), current: None, commands: 0, keys: None }
+        Parked { client, seats: Vec::new(), current: None, commands: 0, keys: None }
     }
 }
 
 /// What speaks for keeping a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum KeptAs {
     /// It was made up for a client that may not care: only the last
     /// [`MADE_UP_MAX`] are kept, or clients that come and go would pile up.
     MadeUp,
@@ -93,12 +93,12 @@ const MADE_UP_MAX: usize = 1_000;
 /// Sessions named by their clients that are kept at most.
 const NAMED_MAX: usize = 100_000;
 
-impl Kind {
+impl KeptAs {
     const fn most(self) -> usize {
         match self {
-            Kind::MadeUp => MADE_UP_MAX,
-            Kind::Named => NAMED_MAX,
-            Kind::Seated => usize::MAX,
+            KeptAs::MadeUp => MADE_UP_MAX,
+            KeptAs::Named => NAMED_MAX,
+            KeptAs::Seated => usize::MAX,
         }
     }
 }
@@ -235,7 +235,13 @@ impl Sessions {
 
     /// A session has lost its connection, and is kept until then. Gives one that
     /// has to go in its place, because there are too many of its kind.
-    pub fn park(&self, session: Uuid, parked: Parked, until_ms: u64, kind: Kind) -> Option<Parked> {
+    pub fn park(
+        &self,
+        session: Uuid,
+        parked: Parked,
+        until_ms: u64,
+        kind: KeptAs,
+    ) -> Option<Parked> {
         let mut table = lock(&self.table);
         let next = table.next.remove(&session);
         table.sessions.insert(session, State::Parked(Box::new(Kept { parked, until_ms })));
@@ -281,7 +287,7 @@ impl Sessions {
         if !kept.parked.client.is_unwaited() {
             return false;
         }
-        let members = kept.parked.places.iter().map(|place| &place.member);
+        let members = kept.parked.seats.iter().map(|seat| &seat.member);
         let seats = members
             .filter(|member| !member.is_observer() && (member.is_lost() || !member.has_left()));
         seats.count() == 1
@@ -295,17 +301,17 @@ impl Sessions {
 }
 
 impl Table {
-    fn queue(&mut self, kind: Kind) -> &mut BTreeSet<(u64, Uuid)> {
+    fn queue(&mut self, kind: KeptAs) -> &mut BTreeSet<(u64, Uuid)> {
         match kind {
-            Kind::MadeUp => &mut self.made_up,
-            Kind::Named => &mut self.named,
-            Kind::Seated => &mut self.seated,
+            KeptAs::MadeUp => &mut self.made_up,
+            KeptAs::Named => &mut self.named,
+            KeptAs::Seated => &mut self.seated,
         }
     }
 
     /// One that was parked until then is so no more.
     fn unqueue(&mut self, session: Uuid, until_ms: u64) {
-        for kind in [Kind::MadeUp, Kind::Named, Kind::Seated] {
+        for kind in [KeptAs::MadeUp, KeptAs::Named, KeptAs::Seated] {
             self.queue(kind).remove(&(until_ms, session));
         }
     }

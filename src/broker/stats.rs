@@ -2,7 +2,7 @@
 //! counted when somebody asks is not here.
 
 use crate::error::Close;
-use crate::figures::{Busy, Counter, Durations, Labelled, Spread, Traffic};
+use crate::figures::{Counter, Durations, Labelled, Sharded, Spread, Traffic};
 use crate::frame::Outcome;
 use crate::log::Departure;
 use crate::roster::Change;
@@ -16,11 +16,11 @@ use std::time::Duration;
 #[derive(Debug)]
 pub struct Stats {
     /// Messages taken into a log.
-    pub published: Busy,
+    pub published: Sharded,
     /// Entries written to members.
-    pub delivered: Busy,
+    pub delivered: Sharded,
     /// Those of them that are messages.
-    pub delivered_messages: Busy,
+    pub delivered_messages: Sharded,
     /// Bytes of connections.
     pub traffic: Arc<Traffic>,
     /// Commands accepted.
@@ -63,9 +63,9 @@ const LAG_ENDS: &[u64] = &[0, 1, 10, 100, 1_000, 10_000, 100_000, 1_000_000];
 impl Default for Stats {
     fn default() -> Self {
         Stats {
-            published: Busy::default(),
-            delivered: Busy::default(),
-            delivered_messages: Busy::default(),
+            published: Sharded::default(),
+            delivered: Sharded::default(),
+            delivered_messages: Sharded::default(),
             traffic: Arc::default(),
             commands: Counter::default(),
             gaps: Counter::default(),

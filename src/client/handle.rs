@@ -19,9 +19,9 @@ use std::task::{Context, Poll};
 
 /// Leaves when the last who holds the client lets go of it.
 #[derive(Debug)]
-pub(super) struct Held(pub(super) Arc<Shared>);
+pub(super) struct LeaveOnDrop(pub(super) Arc<Shared>);
 
-impl Drop for Held {
+impl Drop for LeaveOnDrop {
     fn drop(&mut self) {
         if !self.0.is_over() {
             self.0.leave();
@@ -33,7 +33,7 @@ impl Drop for Held {
 /// the [`Frames`] are dropped, it leaves the broker.
 #[derive(Clone, Debug)]
 pub struct Client {
-    pub(super) held: Arc<Held>,
+    pub(super) guard: Arc<LeaveOnDrop>,
 }
 
 /// The frames that come for a client, in the order in which they came. The
@@ -45,7 +45,7 @@ pub struct Client {
 #[derive(Debug)]
 pub struct Frames {
     pub(super) rx: mpsc::Receiver<Frame>,
-    pub(super) _held: Arc<Held>,
+    pub(super) _guard: Arc<LeaveOnDrop>,
 }
 
 impl Stream for Frames {
@@ -147,22 +147,22 @@ impl Client {
     }
 
     fn outbox(&self) -> &Outbox<Tag> {
-        &self.held.0.outbox
+        &self.guard.0.outbox
     }
 
     fn lost(&self) -> Error {
-        if self.held.0.is_taken_over() { Error::TakenOver } else { Error::Lost }
+        if self.guard.0.is_taken_over() { Error::TakenOver } else { Error::Lost }
     }
 
     /// The name that the broker knows this client by.
     pub fn name(&self) -> Option<String> {
-        self.held.0.name()
+        self.guard.0.name()
     }
 
     /// What a later process needs to resume this client's session as far as its
     /// frames have been handed to the [`Frames`]; `None` without a session.
     pub fn ticket(&self) -> Option<Ticket> {
-        self.held.0.ticket()
+        self.guard.0.ticket()
     }
 
     /// Gives this connection up, which may be dead without anybody having
@@ -174,7 +174,7 @@ impl Client {
     /// Ends the connection without taking leave, and makes no other one: the broker
     /// takes this client for lost, and holds its seats as for any such client.
     pub(super) fn vanish(&self) {
-        self.held.0.vanish();
+        self.guard.0.vanish();
     }
 
     /// Makes a channel if it is not there yet.
@@ -286,7 +286,7 @@ impl Client {
     /// Leaves the broker. What is still due comes out of the [`Frames`] before
     /// they end.
     pub fn quit(&self) {
-        self.held.0.leave();
+        self.guard.0.leave();
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::driver::{Ask, Driver};
 use super::error::Error;
-use super::handle::{Client, Frames, Held, odd};
+use super::handle::{Client, Frames, LeaveOnDrop, odd};
 use super::line::Reply;
 use super::memory::Memory;
 use super::reconnect::Backoff;
@@ -92,8 +92,8 @@ impl Options {
         let (ask, answer) = Ask::new(None);
         let driver = Driver::connect(host, port, shared.clone(), memory, backoff, ask).await?;
         driver.start(tx, self.reconnect);
-        let held = Arc::new(Held(shared));
-        let (client, frames) = (Client { held: held.clone() }, Frames { rx, _held: held });
+        let guard = Arc::new(LeaveOnDrop(shared));
+        let (client, frames) = (Client { guard: guard.clone() }, Frames { rx, _guard: guard });
         understood(answer.await.map_err(|_| Error::Lost)??.reply)?;
         Ok((client, frames))
     }

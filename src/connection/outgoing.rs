@@ -87,7 +87,7 @@ impl Outgoing {
         tags: &[Tag<'_>],
         session: &mut Session,
     ) {
-        let mut held = session.take_held();
+        let mut awaited = session.take_awaited();
         let mut caused = session.take_caused();
         if self.muted {
             match reply {
@@ -97,18 +97,18 @@ impl Outgoing {
             }
             return;
         }
-        match (&mut held, &reply) {
+        match (&mut awaited, &reply) {
             // It says nothing of the channel.
-            (held, Err(fault)) if fault.code == Code::Unavailable => *held = None,
+            (awaited, Err(fault)) if fault.code == Code::Unavailable => *awaited = None,
             // Of several that fail, each gets its own.
-            (Some(held), Err(_)) => held.requests = 1,
+            (Some(awaited), Err(_)) => awaited.requests = 1,
             _ => {}
         }
         let is_read = matches!(reply, Ok(Some(Reply::Scroll)));
-        if held.is_some() || is_read || self.withheld.is_some() {
-            session.wait_for_reply(&reply, held.as_ref(), &mut caused);
+        if awaited.is_some() || is_read || self.withheld.is_some() {
+            session.wait_for_reply(&reply, awaited.as_ref(), &mut caused);
             let withheld = self.withheld.get_or_insert_default();
-            return withheld.reply(held, reply, caused, (format, tags));
+            return withheld.reply(awaited, reply, caused, (format, tags));
         }
         self.format = format;
         match reply {

@@ -84,7 +84,7 @@ impl Voice {
         outgoing: &mut Outgoing,
         now_ms: u64,
     ) -> Result<&'a [u8], Stop<'a>> {
-        let mut batch = Batch::new(self.format);
+        let mut batch = PublishRun::new(self.format);
         let mut lines = Lines::new(bytes, line_max);
         // A short request may have a long reply: each is looked at by itself.
         while outgoing.has_room() {
@@ -184,7 +184,7 @@ impl Voice {
 }
 
 /// Messages that follow each other to the same channel: one append.
-struct Batch<'a> {
+struct PublishRun<'a> {
     format: Format,
     /// The bytes from the line of the first one on.
     from: &'a [u8],
@@ -198,10 +198,10 @@ struct Batch<'a> {
     tags: Vec<Tag<'a>>,
 }
 
-impl<'a> Batch<'a> {
+impl<'a> PublishRun<'a> {
     fn new(format: Format) -> Self {
         let (channel, from, opening) = (Cow::Borrowed(""), &[][..], &[][..]);
-        Batch { format, from, channel, opening, payloads: Vec::new(), tags: Vec::new() }
+        PublishRun { format, from, channel, opening, payloads: Vec::new(), tags: Vec::new() }
     }
 
     /// Whether a message can be published together with those that were taken.

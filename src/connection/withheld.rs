@@ -8,7 +8,7 @@ use crate::error::{Code, Fault};
 use crate::frame::Frame;
 use crate::reply::Reply;
 use crate::request::Format;
-use crate::session::{Caused, Held, Session, Step};
+use crate::session::{AwaitsDisk, Caused, Session, Step};
 use crate::wire::json;
 use crate::wire::spoken::{self, OwnedTag, Rows, Tag};
 use std::collections::VecDeque;
@@ -28,7 +28,7 @@ enum Due {
 }
 
 struct Item {
-    held: Option<Held>,
+    awaited: Option<AwaitsDisk>,
     /// How many requests it answers, should it fail.
     answers: u64,
     due: Due,
@@ -77,7 +77,7 @@ impl Withheld {
     /// and how it is to be written.
     pub(super) fn reply(
         &mut self,
-        held: Option<Held>,
+        awaited: Option<AwaitsDisk>,
         reply: Result<Option<Reply>, Fault>,
         caused: Option<Caused>,
         (format, tags): (Format, &[Tag<'_>]),
@@ -90,7 +90,7 @@ impl Withheld {
             Ok(_) => 0,
             Err(fault) => fault.message.len(),
         };
-        let requests = held.as_ref().map_or(1, |held| held.requests);
+        let requests = awaited.as_ref().map_or(1, |awaited| awaited.requests);
         let requests = usize::try_from(requests).unwrap_or(usize::MAX);
         let tags: Box<[OwnedTag]> = match format {
             Format::Text => Box::default(),
@@ -102,7 +102,7 @@ impl Withheld {
             .saturating_add(own + requests.saturating_mul(REQUEST_BYTES))
             .saturating_add(tags.iter().map(OwnedTag::weight).sum());
         let (due, format) = (Due::Reply(reply), Some(format));
-        self.push(Item { held, answers: 1, due, caused, format, tags, weight });
+        self.push(Item { awaited, answers: 1, due, caused, format, tags, weight });
     }
 
     /// A frame that must not overtake the replies before it: a result of a
@@ -110,14 +110,22 @@ impl Withheld {
     pub(super) fn frame(&mut self, frame: Frame) {
         let (weight, due) = (ITEM_BYTES + frame.weight(), Due::Frame(frame));
         let tags = Box::default();
-        self.push(Item { held: None, answers: 1, due, caused: None, format: None, tags, weight });
+        self.push(Item {
+            awaited: None,
+            answers: 1,
+            due,
+            caused: None,
+            format: None,
+            tags,
+            weight,
+        });
     }
 
     /// What is written already, and must not overtake the replies before it.
     pub(super) fn ready(&mut self, bytes: &[u8], format: Format) {
         let (due, format) = (Due::Ready(bytes.into()), Some(format));
         let (tags, weight) = (Box::default(), ITEM_BYTES + bytes.len());
-        self.push(Item { held: None, answers: 1, due, caused: None, format, tags, weight });
+        self.push(Item { awaited: None, answers: 1, due, caused: None, format, tags, weight });
     }
 
     fn push(&mut self, item: Item) {
@@ -143,12 +151,12 @@ impl Withheld {
             if out.len() >= most {
                 return true;
             }
-            if let Some(held) = &front.held {
-                match held.ticket.outcome() {
+            if let Some(awaited) = &front.awaited {
+                match awaited.ticket.outcome() {
                     None => {
-                        if self.watched != Some(held.ticket.number()) {
-                            self.watched = Some(held.ticket.number());
-                            held.ticket.wake_when_settled(&session.waiter());
+                        if self.watched != Some(awaited.ticket.number()) {
+                            self.watched = Some(awaited.ticket.number());
+                            awaited.ticket.wake_when_settled(&session.waiter());
                         }
                         return false;
                     }
@@ -159,11 +167,11 @@ impl Withheld {
                     Some(Err(reason)) => {
                         let text = format!("it is not known to be on disk: {reason}");
                         let failed = Due::Reply(Err(Fault::new(Code::Unavailable, text)));
-                        (front.due, front.answers) = (failed, held.requests);
+                        (front.due, front.answers) = (failed, awaited.requests);
                     }
                     Some(Ok(())) => {}
                 }
-                front.held = None;
+                front.awaited = None;
             }
             *format = front.format.unwrap_or(*format);
             let tag = front.tags.first().map_or_else(Tag::default, OwnedTag::tag);

@@ -41,7 +41,7 @@ struct State {
 
 /// What the writer is given at once.
 #[derive(Debug, Default)]
-pub(super) struct Batch {
+pub(super) struct Lines {
     pub(super) lines: Vec<Line>,
     /// How many there was no room for, behind these.
     pub(super) lost: u64,
@@ -69,7 +69,7 @@ impl Queue {
 
     /// What has come, and comes right behind it; or what has come until then:
     /// perhaps nothing.
-    pub(super) fn take(&self, until: Option<Instant>) -> Batch {
+    pub(super) fn take(&self, until: Option<Instant>) -> Lines {
         let mut state = lock(&self.state);
         while state.lines.is_empty() && state.asked == state.done {
             state.idle = true;
@@ -89,7 +89,7 @@ impl Queue {
         let gathered = self.filled.wait_timeout_while(state, GATHER, nobody_waits);
         state = gathered.unwrap_or_else(PoisonError::into_inner).0;
         state.bytes = 0;
-        Batch {
+        Lines {
             lines: std::mem::take(&mut state.lines),
             lost: std::mem::take(&mut state.lost),
             flush: (state.asked != state.done).then_some(state.asked),

@@ -24,7 +24,7 @@ pub struct Share(Arc<AtomicUsize>);
 
 /// A body, for as long as somebody needs it.
 #[derive(Debug)]
-pub struct Held {
+pub struct Body {
     bytes: Bytes,
     _taken: Taken,
 }
@@ -50,14 +50,14 @@ impl Drop for Taken {
     }
 }
 
-impl Held {
+impl Body {
     /// One that nobody has sent.
-    pub fn of(bytes: Bytes) -> Held {
-        Held { bytes, _taken: Taken::default() }
+    pub fn of(bytes: Bytes) -> Body {
+        Body { bytes, _taken: Taken::default() }
     }
 }
 
-impl Deref for Held {
+impl Deref for Body {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
@@ -89,7 +89,7 @@ pub fn check_codings(headers: &HeaderMap) -> Result<(), Problem> {
 
 /// What a body is, and so how long it may be.
 #[derive(Clone, Copy, Debug)]
-pub enum Kind {
+pub enum Expected {
     /// One request, as a line of the other dialects is: what others are told of it
     /// is as long.
     Request,
@@ -97,12 +97,12 @@ pub enum Kind {
     Any,
 }
 
-impl Kind {
+impl Expected {
     /// Bytes that it has at most, and what sets that.
     fn most(self, http: &Http) -> (usize, &'static str) {
         let (body, line) = (http.broker.current().max_body, http.broker.config.max_line);
         match self {
-            Kind::Request if line < body => (line, "--max-line"),
+            Expected::Request if line < body => (line, "--max-line"),
             _ => (body, "--max-body"),
         }
     }
@@ -113,8 +113,8 @@ impl Kind {
 /// # Errors
 /// 413 for one that is too long, 408 for one that takes too long, 503 while
 /// others send too much, 400 for one that breaks off or breaks the rules.
-pub async fn read(http: &Http, body: &mut Incoming, kind: Kind) -> Result<Held, Problem> {
-    let (most, setting) = kind.most(http);
+pub async fn read(http: &Http, body: &mut Incoming, expected: Expected) -> Result<Body, Problem> {
+    let (most, setting) = expected.most(http);
     let too_long = || {
         let text = format!("a body has at most {most} bytes here; see broker {setting}");
         Problem::from(Fault::new(Code::TooLong, text))
@@ -145,5 +145,5 @@ pub async fn read(http: &Http, body: &mut Incoming, kind: Kind) -> Result<Held, 
         return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, Code::BadRequest, text));
     };
     read?;
-    Ok(Held { bytes: bytes.freeze(), _taken: taken })
+    Ok(Body { bytes: bytes.freeze(), _taken: taken })
 }

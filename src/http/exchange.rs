@@ -142,7 +142,7 @@ impl Exchange {
     ///
     /// # Errors
     /// As [`body::read`] has them.
-    pub async fn read_body(&mut self, kind: body::Kind) -> Result<body::Held, Problem> {
+    pub async fn read_body(&mut self, kind: body::Expected) -> Result<body::Body, Problem> {
         let body = body::read(&self.http, &mut self.body, kind).await?;
         self.caller.body_was_read();
         Ok(body)
@@ -152,16 +152,16 @@ impl Exchange {
     ///
     /// # Errors
     /// The same, and 415 for a body of another kind.
-    pub async fn read_object(&mut self) -> Result<body::Held, Problem> {
+    pub async fn read_object(&mut self) -> Result<body::Body, Problem> {
         let is_awaited = self.head.headers.contains_key(EXPECT);
         let is_there = !self.body.is_end_stream();
         // Who waits to be told to go on is not told so for nothing.
         if is_there && is_awaited {
             self.must_be_json()?;
         }
-        let body = self.read_body(body::Kind::Request).await?;
+        let body = self.read_body(body::Expected::Request).await?;
         if body.is_empty() {
-            return Ok(body::Held::of(Bytes::from_static(b"{}")));
+            return Ok(body::Body::of(Bytes::from_static(b"{}")));
         }
         self.must_be_json()?;
         Ok(body)

@@ -41,7 +41,7 @@ pub async fn publish(mut exchange: Exchange) -> Result<Answer, Problem> {
     if !kind.as_deref().is_some_and(is_read) {
         return Err(unread("application/json, text/plain or application/x-ndjson"));
     }
-    let body = exchange.read_body(body::Kind::Any).await?;
+    let body = exchange.read_body(body::Expected::Any).await?;
     let publisher = Publisher {
         http: &exchange.http,
         speaker: resident.as_ref().map_or(&**exchange.caller, |resident| &resident.speaker),

@@ -2,7 +2,7 @@
 
 use super::{Desk, Given, Job, Parameter, Say};
 use crate::error::{Code, Fault};
-use crate::outbound::{Answer, Call, Kind, Limits, Outbound, OutboundError, Policy, target};
+use crate::outbound::{Answer, Call, ErrorKind, Limits, Outbound, OutboundError, Policy, target};
 use crate::request::Usage;
 use crate::runtime;
 use hyper::{Method, header};
@@ -68,7 +68,7 @@ async fn measure(outbound: &Outbound, task: &Task) -> Result<String, String> {
         }
         // A server that does not know the method may say so or just hang up.
         Ok(_) => {}
-        Err(e) if e.kind == Kind::Broken => {}
+        Err(e) if e.kind == ErrorKind::Broken => {}
         Err(e) => return Err(in_words(&e)),
     }
     let got = ask(outbound, task, Method::GET).await.map_err(|e| in_words(&e))?;

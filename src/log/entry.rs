@@ -50,7 +50,7 @@ pub struct Command<'a> {
 
 /// Where an entry stands.
 #[derive(Clone, Copy, Debug)]
-pub struct Place<'a> {
+pub struct Position<'a> {
     /// The channel's name.
     pub channel: &'a str,
     /// The entry's seq; for several, that of the first.
@@ -63,7 +63,7 @@ pub trait Encode: Send + Sync {
     /// one ends.
     fn messages(
         &self,
-        place: Place<'_>,
+        position: Position<'_>,
         from: &str,
         payloads: &[Payload<'_>],
         bytes: &mut Vec<u8>,
@@ -73,7 +73,7 @@ pub trait Encode: Send + Sync {
     /// Appends a command from the member of this rank and term.
     fn command(
         &self,
-        place: Place<'_>,
+        position: Position<'_>,
         from: &str,
         rank: u32,
         term: u64,
@@ -87,7 +87,7 @@ pub trait Encode: Send + Sync {
     /// Appends a change of the roster; `reason` goes with [`Change::Left`].
     fn change(
         &self,
-        place: Place<'_>,
+        position: Position<'_>,
         member: &str,
         change: Change,
         reason: Option<Departure>,

@@ -16,7 +16,7 @@ mod form;
 mod memory;
 mod spare;
 
-pub use entry::{Body, Chunk, ClientId, Command, Departure, Encode, Place};
+pub use entry::{Body, Chunk, ClientId, Command, Departure, Encode, Position};
 pub use form::{Form, Forms, Maker, Shape};
 pub use memory::{Cursor, Edge, MemoryLog};
 pub use spare::with_room;

@@ -1,6 +1,6 @@
 //! Connects to addresses that were judged, and to no other.
 
-use super::error::{Kind, OutboundError};
+use super::error::{ErrorKind, OutboundError};
 use crate::runtime::{self, TcpStream};
 use futures::{AsyncRead, AsyncWrite};
 use futures_rustls::TlsConnector;
@@ -39,7 +39,7 @@ impl Dialler {
     /// this long for it; for `https`, as the URL's host.
     ///
     /// # Errors
-    /// [`Kind::Unreachable`] with what the last address said, [`Kind::Tls`].
+    /// [`ErrorKind::Unreachable`] with what the last address said, [`ErrorKind::Tls`].
     pub(super) async fn connect(
         &self,
         url: &Url,
@@ -55,7 +55,7 @@ impl Dialler {
         let name = server_name(url)?;
         let stream = self.tls.connect(name, stream).await.map_err(|e| {
             let host = url.host_str().unwrap_or_default();
-            OutboundError::new(Kind::Tls, format!("no encrypted connection to {host}: {e}"))
+            OutboundError::new(ErrorKind::Tls, format!("no encrypted connection to {host}: {e}"))
         })?;
         Ok(Box::new(stream))
     }
@@ -70,7 +70,7 @@ async fn first_of(addresses: &[SocketAddr], time: Duration) -> Result<TcpStream,
             None => why = format!("{addr}: it does not answer within {time:?}"),
         }
     }
-    Err(OutboundError::new(Kind::Unreachable, format!("cannot connect to {why}")))
+    Err(OutboundError::new(ErrorKind::Unreachable, format!("cannot connect to {why}")))
 }
 
 fn server_name(url: &Url) -> Result<ServerName<'static>, OutboundError> {
@@ -79,8 +79,8 @@ fn server_name(url: &Url) -> Result<ServerName<'static>, OutboundError> {
         Some(Host::Ipv6(addr)) => Ok(ServerName::from(std::net::IpAddr::V6(addr))),
         Some(Host::Domain(name)) => ServerName::try_from(name.to_string()).map_err(|_| {
             let message = format!("no certificate can be for the host name {name:?}");
-            OutboundError::new(Kind::Tls, message)
+            OutboundError::new(ErrorKind::Tls, message)
         }),
-        None => Err(OutboundError::new(Kind::BadUrl, "the URL names no host")),
+        None => Err(OutboundError::new(ErrorKind::BadUrl, "the URL names no host")),
     }
 }

@@ -2,7 +2,7 @@
 
 /// What went wrong, for whoever has to decide what to do about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Kind {
+pub enum ErrorKind {
     /// The URL is none that can be called.
     BadUrl,
     /// Every address behind it is one that may not be called.
@@ -23,19 +23,19 @@ pub enum Kind {
     Busy,
 }
 
-impl Kind {
+impl ErrorKind {
     /// The word for it in log lines and answers; it never changes.
     pub const fn as_str(self) -> &'static str {
         match self {
-            Kind::BadUrl => "bad-url",
-            Kind::Refused => "refused-address",
-            Kind::Unresolved => "unresolved",
-            Kind::Unreachable => "unreachable",
-            Kind::Tls => "tls",
-            Kind::Timeout => "timeout",
-            Kind::Redirect => "redirect",
-            Kind::Broken => "broken-answer",
-            Kind::Busy => "busy",
+            ErrorKind::BadUrl => "bad-url",
+            ErrorKind::Refused => "refused-address",
+            ErrorKind::Unresolved => "unresolved",
+            ErrorKind::Unreachable => "unreachable",
+            ErrorKind::Tls => "tls",
+            ErrorKind::Timeout => "timeout",
+            ErrorKind::Redirect => "redirect",
+            ErrorKind::Broken => "broken-answer",
+            ErrorKind::Busy => "busy",
         }
     }
 }
@@ -45,14 +45,14 @@ impl Kind {
 #[error("{message}")]
 pub struct OutboundError {
     /// What went wrong.
-    pub kind: Kind,
+    pub kind: ErrorKind,
     /// What happened and what can be done, for people. It may hold words of
     /// the other end: whoever shows it escapes it.
     pub message: String,
 }
 
 impl OutboundError {
-    pub(super) fn new(kind: Kind, message: impl Into<String>) -> Self {
+    pub(super) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         OutboundError { kind, message: message.into() }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::call::{Answer, Call, Limits};
 use super::dial::Duplex;
-use super::error::{Kind, OutboundError};
+use super::error::{ErrorKind, OutboundError};
 use crate::hyper_io::Stream;
 use bytes::Bytes;
 use futures::future::{Either, select};
@@ -24,7 +24,7 @@ const HEADERS_MAX: usize = 100;
 /// Sends the call over this connection, and reads the answer.
 ///
 /// # Errors
-/// [`Kind::Broken`] if it is none; [`Kind::BadUrl`] if the URL cannot be put
+/// [`ErrorKind::Broken`] if it is none; [`ErrorKind::BadUrl`] if the URL cannot be put
 /// into a request.
 pub(super) async fn exchange(
     stream: Box<dyn Duplex>,
@@ -50,7 +50,10 @@ pub(super) async fn exchange(
 
 fn request(call: &Call) -> Result<Request<Full<Bytes>>, OutboundError> {
     let unsendable = |what: &str| {
-        OutboundError::new(Kind::BadUrl, format!("the URL's {what} cannot be sent in a request"))
+        OutboundError::new(
+            ErrorKind::BadUrl,
+            format!("the URL's {what} cannot be sent in a request"),
+        )
     };
     let url = &call.url;
     let path = &url[Position::BeforePath..Position::AfterQuery];
@@ -110,5 +113,5 @@ async fn read(
 fn broken(error: &hyper::Error) -> OutboundError {
     let cause = std::error::Error::source(error).map(|cause| format!(": {cause}"));
     let message = format!("no whole answer came: {error}{}", cause.unwrap_or_default());
-    OutboundError::new(Kind::Broken, message)
+    OutboundError::new(ErrorKind::Broken, message)
 }

@@ -27,7 +27,7 @@ mod tests;
 
 pub use address::Policy;
 pub use call::{Answer, Call, Limits};
-pub use error::{Kind, OutboundError};
+pub use error::{ErrorKind, OutboundError};
 
 use crate::runtime;
 use dial::Dialler;
@@ -96,7 +96,7 @@ impl Outbound {
             if redirects > limits.redirects_max {
                 let max = limits.redirects_max;
                 let message = format!("it redirects more often than the {max} times followed");
-                return Err(OutboundError::new(Kind::Redirect, message));
+                return Err(OutboundError::new(ErrorKind::Redirect, message));
             }
             call.go_to(to);
         }
@@ -106,5 +106,5 @@ impl Outbound {
 fn too_slow(url: &Url, limits: &Limits) -> OutboundError {
     let host = url.host_str().unwrap_or_default();
     let message = format!("no whole answer from {host} within {:?}", limits.time);
-    OutboundError::new(Kind::Timeout, message)
+    OutboundError::new(ErrorKind::Timeout, message)
 }

@@ -1,6 +1,6 @@
 //! Where an answer leads, and whether to go there.
 
-use super::error::{Kind, OutboundError};
+use super::error::{ErrorKind, OutboundError};
 use super::target;
 use crate::error::quoted;
 use hyper::header::LOCATION;
@@ -14,7 +14,7 @@ use url::Url;
 /// delivers nothing, so they are answers like any other.
 ///
 /// # Errors
-/// [`Kind::Redirect`] if it leads to what is not called, or from `https` to
+/// [`ErrorKind::Redirect`] if it leads to what is not called, or from `https` to
 /// `http`, where whoever sits between could read and change it.
 pub(super) fn target(
     method: &Method,
@@ -32,7 +32,7 @@ pub(super) fn target(
     let words = String::from_utf8_lossy(location.as_bytes());
     let refused = |why: &str| {
         let message = format!("it redirects to {}, {why}", quoted(&words));
-        OutboundError::new(Kind::Redirect, message)
+        OutboundError::new(ErrorKind::Redirect, message)
     };
     let to = std::str::from_utf8(location.as_bytes()).ok().and_then(|text| at.join(text).ok());
     let to = to.ok_or_else(|| refused("which is no URL"))?;
@@ -47,7 +47,7 @@ pub(super) fn target(
 mod tests {
     use super::*;
 
-    fn lead(method: &Method, at: &str, status: u16, location: &[u8]) -> Result<String, Kind> {
+    fn lead(method: &Method, at: &str, status: u16, location: &[u8]) -> Result<String, ErrorKind> {
         let mut headers = HeaderMap::new();
         headers.insert(LOCATION, location.try_into().unwrap());
         let at = Url::parse(at).unwrap();
@@ -89,7 +89,11 @@ mod tests {
             ("http://a/", b"http://[::1"),
             ("http://a/", b"\xff\xfe"),
         ] {
-            assert_eq!(lead(&Method::GET, at, 302, location), Err(Kind::Redirect), "{location:?}");
+            assert_eq!(
+                lead(&Method::GET, at, 302, location),
+                Err(ErrorKind::Redirect),
+                "{location:?}"
+            );
         }
         assert!(lead(&Method::GET, "https://a/", 302, b"https://b/").is_ok());
     }

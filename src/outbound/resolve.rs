@@ -1,13 +1,13 @@
 //! From a URL's host to the addresses that may be connected to.
 
 use super::address::Policy;
-use super::error::{Kind, OutboundError};
+use super::error::{ErrorKind, OutboundError};
 use super::target;
+use crate::permits::Permits;
 use crate::runtime;
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use url::{Host, Url};
 
 /// Look-ups under way at once. The system's resolver may keep a thread for
@@ -24,7 +24,7 @@ type Lookup = dyn Fn(&str) -> io::Result<Vec<IpAddr>> + Send + Sync;
 pub(super) struct Resolver {
     policy: Policy,
     lookup: Arc<Lookup>,
-    under_way: Arc<AtomicUsize>,
+    under_way: Permits,
 }
 
 impl Resolver {
@@ -40,7 +40,7 @@ impl Resolver {
         policy: Policy,
         lookup: impl Fn(&str) -> io::Result<Vec<IpAddr>> + Send + Sync + 'static,
     ) -> Self {
-        Resolver { policy, lookup: Arc::new(lookup), under_way: Arc::default() }
+        Resolver { policy, lookup: Arc::new(lookup), under_way: Permits::default() }
     }
 
     /// Where to connect to for this URL: at least one address, each of which
@@ -48,8 +48,8 @@ impl Resolver {
     /// it leads to a moment later does not matter.
     ///
     /// # Errors
-    /// [`Kind::Refused`] if none may be called, [`Kind::Unresolved`],
-    /// [`Kind::Busy`].
+    /// [`ErrorKind::Refused`] if none may be called, [`ErrorKind::Unresolved`],
+    /// [`ErrorKind::Busy`].
     pub(super) async fn addresses(&self, url: &Url) -> Result<Vec<SocketAddr>, OutboundError> {
         let found = match url.host() {
             Some(Host::Ipv4(addr)) => vec![IpAddr::V4(addr)],
@@ -73,43 +73,31 @@ impl Resolver {
         let host = url.host_str().unwrap_or_default();
         Err(match why {
             Some(why) => {
-                OutboundError::new(Kind::Refused, format!("host {host} is not called: {why}"))
+                OutboundError::new(ErrorKind::Refused, format!("host {host} is not called: {why}"))
             }
-            None => OutboundError::new(Kind::Unresolved, format!("host {host} has no address")),
+            None => {
+                OutboundError::new(ErrorKind::Unresolved, format!("host {host} has no address"))
+            }
         })
     }
 
     async fn look_up(&self, name: &str) -> Result<Vec<IpAddr>, OutboundError> {
-        let Some(counted) = Counted::one_more(&self.under_way) else {
+        let Some(permit) = self.under_way.take(LOOKUPS_MAX) else {
             let message = "too many names are being looked up already; try again later";
-            return Err(OutboundError::new(Kind::Busy, message));
+            return Err(OutboundError::new(ErrorKind::Busy, message));
         };
         let (lookup, asked) = (self.lookup.clone(), name.to_string());
         let found = runtime::unblock(move || {
             // Held until the thread is free again, even if nobody waits for it.
-            let _counted = counted;
+            let _permit = permit;
             lookup(&asked)
         });
         found.await.map_err(|e| {
-            OutboundError::new(Kind::Unresolved, format!("host {name} cannot be looked up: {e}"))
+            OutboundError::new(
+                ErrorKind::Unresolved,
+                format!("host {name} cannot be looked up: {e}"),
+            )
         })
-    }
-}
-
-/// One look-up under way.
-struct Counted(Arc<AtomicUsize>);
-
-impl Counted {
-    fn one_more(under_way: &Arc<AtomicUsize>) -> Option<Counted> {
-        let counted = Counted(under_way.clone());
-        // Counted down again by its drop if it was one too many.
-        (under_way.fetch_add(1, Ordering::Relaxed) < LOOKUPS_MAX).then_some(counted)
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -135,21 +123,21 @@ mod tests {
             ["8.8.8.8:443", "[2606:4700::1]:443", "9.9.9.9:443"]
         );
         let refused = addresses(&resolver(&["10.0.0.1", "::1"]), "http://a.test/").unwrap_err();
-        assert_eq!(refused.kind, Kind::Refused);
+        assert_eq!(refused.kind, ErrorKind::Refused);
         assert!(
             refused.message.contains("it is at a private address")
                 && !refused.message.contains("10.0.0.1"),
             "{refused}"
         );
         let none = addresses(&resolver(&[]), "http://a.test/").unwrap_err();
-        assert_eq!(none.kind, Kind::Unresolved);
+        assert_eq!(none.kind, ErrorKind::Unresolved);
     }
 
     #[test]
     fn an_address_is_not_looked_up() {
         let never = Resolver::with(Policy::default(), |name| panic!("looked up {name}"));
         for url in ["http://127.0.0.1/", "http://2130706433/", "http://0x7f.1/", "http://[::1]/"] {
-            assert_eq!(addresses(&never, url).unwrap_err().kind, Kind::Refused, "{url}");
+            assert_eq!(addresses(&never, url).unwrap_err().kind, ErrorKind::Refused, "{url}");
         }
         assert_eq!(addresses(&never, "http://8.8.8.8:81/").unwrap(), ["8.8.8.8:81"]);
     }
@@ -160,18 +148,21 @@ mod tests {
         for url in ["http://localhost/", "http://LOCALHOST:8080/", "http://localhost./"] {
             // Not every resolver knows the last one.
             let kind = addresses(&system, url).unwrap_err().kind;
-            assert!(matches!(kind, Kind::Refused | Kind::Unresolved), "{url}: {kind:?}");
+            assert!(matches!(kind, ErrorKind::Refused | ErrorKind::Unresolved), "{url}: {kind:?}");
         }
-        assert_eq!(addresses(&system, "http://localhost/").unwrap_err().kind, Kind::Refused);
+        assert_eq!(addresses(&system, "http://localhost/").unwrap_err().kind, ErrorKind::Refused);
     }
 
     #[test]
     fn look_ups_are_bounded_and_counted_down() {
-        let under_way = Arc::new(AtomicUsize::new(0));
-        let all: Vec<Counted> =
-            (0..LOOKUPS_MAX).map(|_| Counted::one_more(&under_way).unwrap()).collect();
-        assert!(Counted::one_more(&under_way).is_none());
-        drop(all);
-        assert_eq!(under_way.load(Ordering::Relaxed), 0);
+        let resolver = resolver(&["9.9.9.9"]);
+        let others: Vec<_> =
+            (1..LOOKUPS_MAX).map(|_| resolver.under_way.take(LOOKUPS_MAX).unwrap()).collect();
+        let url = "http://somewhere/";
+        assert!(addresses(&resolver, url).is_ok(), "the last one that may be");
+        let last = resolver.under_way.take(LOOKUPS_MAX).expect("it is over");
+        assert_eq!(addresses(&resolver, url).unwrap_err().kind, ErrorKind::Busy);
+        drop((others, last));
+        assert!(addresses(&resolver, url).is_ok());
     }
 }

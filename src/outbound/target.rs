@@ -1,6 +1,6 @@
 //! What is called: a URL, and which ones may be.
 
-use super::error::{Kind, OutboundError};
+use super::error::{ErrorKind, OutboundError};
 use crate::error::quoted;
 use url::Url;
 
@@ -12,7 +12,7 @@ pub const URL_BYTES_MAX: usize = 2_048;
 /// in which it will be used (`0x7f.1` is `127.0.0.1` by then) and no fragment.
 ///
 /// # Errors
-/// [`Kind::BadUrl`] if it is not a URL, not `http` or `https`, names a user or
+/// [`ErrorKind::BadUrl`] if it is not a URL, not `http` or `https`, names a user or
 /// a password, or is too long.
 pub fn parse(text: &str) -> Result<Url, OutboundError> {
     // The parser drops tabs and line ends silently; who sends them is up to
@@ -57,7 +57,7 @@ pub(super) fn port(url: &Url) -> u16 {
 }
 
 fn bad(message: impl Into<String>) -> OutboundError {
-    OutboundError::new(Kind::BadUrl, message)
+    OutboundError::new(ErrorKind::BadUrl, message)
 }
 
 fn too_long() -> OutboundError {
@@ -117,11 +117,11 @@ mod tests {
             "http://[::1/",
             &long(URL_BYTES_MAX + 1),
         ] {
-            assert_eq!(parse(text).unwrap_err().kind, Kind::BadUrl, "{text}");
+            assert_eq!(parse(text).unwrap_err().kind, ErrorKind::BadUrl, "{text}");
         }
         // A few bytes that become many.
         let text = format!("http://a/{}", "ü".repeat(1000));
         assert!(text.len() <= URL_BYTES_MAX);
-        assert_eq!(parse(&text).unwrap_err().kind, Kind::BadUrl);
+        assert_eq!(parse(&text).unwrap_err().kind, ErrorKind::BadUrl);
     }
 }

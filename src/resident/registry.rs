@@ -70,9 +70,9 @@ struct Table {
 
 /// A place among the residents for somebody who has not come in yet.
 #[derive(Debug)]
-struct Place<'r>(&'r Residents);
+struct Reserved<'r>(&'r Residents);
 
-impl Place<'_> {
+impl Reserved<'_> {
     /// Somebody takes it.
     fn take(self, resident: &Arc<Resident>) {
         let mut table = lock(&self.0.table);
@@ -82,7 +82,7 @@ impl Place<'_> {
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for Reserved<'_> {
     fn drop(&mut self) {
         lock(&self.0.table).entering -= 1;
     }
@@ -133,7 +133,7 @@ impl Residents {
     }
 
     /// A place for one more.
-    fn place(&self) -> Result<Place<'_>, Fault> {
+    fn place(&self) -> Result<Reserved<'_>, Fault> {
         let most = self.broker.current().max_residents;
         let mut table = lock(&self.table);
         if table.here.len() + table.entering >= most {
@@ -141,13 +141,13 @@ impl Residents {
             return Err(Fault::new(Code::Full, text));
         }
         table.entering += 1;
-        Ok(Place(self))
+        Ok(Reserved(self))
     }
 
     /// A place beyond the limit, if it has to be.
-    fn one_more(&self) -> Place<'_> {
+    fn one_more(&self) -> Reserved<'_> {
         lock(&self.table).entering += 1;
-        Place(self)
+        Reserved(self)
     }
 
     /// Somebody has come in, and is driven from now on.
@@ -157,7 +157,7 @@ impl Residents {
         channel: EcoString,
         wants: Wants,
         last_of_before: u64,
-        place: Place<'_>,
+        place: Reserved<'_>,
     ) -> Arc<Resident> {
         let client = speaker.session().client().clone();
         client.be_plain(!wants.frames);

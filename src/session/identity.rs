@@ -5,7 +5,7 @@ use super::deliver::Subscription;
 use super::succession::Succession;
 use super::{Caused, PROTOCOL_VERSION, Session};
 use crate::broker::channel::Return;
-use crate::broker::{Adoption, Claim, Keys, Parked, Place};
+use crate::broker::{Adoption, Claim, Keys, Parked, ParkedSeat};
 use crate::error::{Close, Code, Fault};
 use crate::reply::{Line, Reply};
 use crate::sync::lock;
@@ -174,7 +174,7 @@ impl Session {
     fn resume(&mut self, parked: Parked, hello: &Introduction, now_ms: u64) -> Reply {
         self.broker.resume(&parked, &self.client, now_ms);
         self.broker.stats.resumes.add("resumed", 1);
-        let Parked { client, places, current, commands, keys } = parked;
+        let Parked { client, seats, current, commands, keys } = parked;
         // What it hears, and who waits for it, is as it comes now.
         client.be_plain(self.client.is_plain());
         let goes_over = client.is_unwaited() != self.client.is_unwaited();
@@ -182,9 +182,9 @@ impl Session {
         self.client = client;
         self.changed_client = true;
         self.caused = Some(Caused::All);
-        if let Some(held_up) = &mut self.held_up {
+        if let Some(throttled) = &mut self.throttled {
             // It was the other one who was to be woken.
-            held_up.wait_anew();
+            throttled.wait_anew();
         }
         self.read_anew();
         self.name = self.client.name();
@@ -192,24 +192,24 @@ impl Session {
         if goes_over {
             // Its token is none any more, also if the broker is killed right now.
             self.broker.remember_session(&self.client, self.current.as_ref());
-            self.hold_notes();
+            self.await_notes();
         }
         if keys.is_some() {
             self.extra.parts().keys = keys;
         }
         let seen: HashMap<&str, u64> = hello.seen.iter().map(|(c, seq)| (&**c, *seq)).collect();
         let (mut missed, mut rank) = (0, None);
-        for place in &places {
-            let name = place.channel.name();
+        for seat in &seats {
+            let name = seat.channel.name();
             // Who counts wrong does not have what is to come.
-            let given = seen.get(&**name).filter(|seq| **seq <= place.channel.last_seq());
-            let seen = given.copied().unwrap_or_else(|| place.member.seen());
-            let back = self.broker.return_to(&self.client, place, seen, now_ms);
+            let given = seen.get(&**name).filter(|seq| **seq <= seat.channel.last_seq());
+            let seen = given.copied().unwrap_or_else(|| seat.member.seen());
+            let back = self.broker.return_to(&self.client, seat, seen, now_ms);
             missed += back.missed;
             if self.current.as_ref() == Some(name) {
                 rank = back.standing.map(|standing| standing.rank);
             }
-            self.take_place(place, back);
+            self.take_seat(seat, back);
         }
         // What has come meanwhile, by its patterns.
         let adopted = self.client.mailbox.take_adopted();
@@ -222,17 +222,17 @@ impl Session {
         rank.map_or(line.clone(), |rank| line.with("rank", rank)).into()
     }
 
-    fn take_place(&mut self, place: &Place, back: Return) {
-        self.hold(&place.channel, 1);
+    fn take_seat(&mut self, seat: &ParkedSeat, back: Return) {
+        self.await_disk(&seat.channel, 1);
         let member = back.adopted.member.clone();
         if member.has_left() {
-            self.extra.parts().succession.leaves(place.channel.name(), member.slot);
+            self.extra.parts().succession.leaves(seat.channel.name(), member.slot);
         } else {
-            if !Arc::ptr_eq(&member, &place.member) {
+            if !Arc::ptr_eq(&member, &seat.member) {
                 // It has joined anew.
-                self.touch(place.channel.clone());
+                self.touch(seat.channel.clone());
             }
-            self.broker.remember_place(&place.channel, &member);
+            self.broker.remember_place(&seat.channel, &member);
         }
         let mut subscription = Subscription::new(back.adopted);
         subscription.returns();
@@ -249,7 +249,7 @@ impl Session {
     /// The connection is lost, or given up: what can be kept is kept for the
     /// client to come back to.
     pub(super) fn park(&mut self, reason: Close, now_ms: u64) {
-        let mut places = Vec::new();
+        let mut seats = Vec::new();
         for subscription in std::mem::take(&mut self.subscriptions).into_iter().flatten() {
             let Subscription { channel, member, .. } = subscription;
             let mut subscriptions = lock(&self.client.subscriptions);
@@ -261,7 +261,7 @@ impl Session {
                 subscriptions.forget(&channel, &member);
             } else {
                 drop(subscriptions);
-                places.push(Place { channel, member });
+                seats.push(ParkedSeat { channel, member });
             }
         }
         let keys = self.extra.get_mut().and_then(|extra| {
@@ -274,7 +274,7 @@ impl Session {
         let client = std::mem::replace(&mut self.client, self.broker.stranger(origin));
         // What was made up for a client that has nothing to come back to is not
         // worth keeping.
-        let has_nothing = places.is_empty() && self.commands == 0 && keys.is_none() && !has_jobs;
+        let has_nothing = seats.is_empty() && self.commands == 0 && keys.is_none() && !has_jobs;
         // A pattern is something to come back to, though nothing matches it yet.
         let has_nothing = has_nothing && lock(&client.subscriptions).is_empty();
         if has_nothing && !identity.is_some_and(|identity| identity.asked) {
@@ -282,7 +282,7 @@ impl Session {
         }
         let parked = Parked {
             client,
-            places,
+            seats,
             current: self.current.take(),
             commands: std::mem::take(&mut self.commands),
             keys,

@@ -11,7 +11,6 @@ mod deliver;
 mod disk;
 mod extra;
 mod hearing;
-mod held;
 mod identity;
 mod jobs;
 mod keyed;
@@ -20,14 +19,15 @@ mod orders;
 mod pieces;
 mod publish;
 mod queries;
+mod reply_order;
 mod scroll;
 mod succession;
 mod target;
 
 pub use hearing::{Hearing, Under};
-pub use held::{Caused, Held};
 pub use lookup::{Found, Lookup, Wanted};
 pub use pieces::{Batch, Piece};
+pub use reply_order::{AwaitsDisk, Caused};
 pub use scroll::Step;
 
 use crate::broker::channel::{Channel, not_member};
@@ -42,7 +42,7 @@ use deliver::Subscription;
 use ecow::EcoString;
 use extra::Extra;
 use identity::Introduction;
-use publish::HeldUp;
+use publish::Throttled;
 use std::sync::Arc;
 use std::task::Waker;
 use target::Target;
@@ -70,7 +70,7 @@ pub struct Session {
     /// Channels with something new, whose members are yet to be woken.
     touched: Vec<Arc<Channel>>,
     /// The channels for which this client has to wait as a publisher.
-    held_up: Option<Box<HeldUp>>,
+    throttled: Option<Box<Throttled>>,
     /// Its mail is in another box than before.
     changed_client: bool,
     /// What the last request has caused here.
@@ -78,7 +78,7 @@ pub struct Session {
     extra: Extra,
     /// What the reply to the last request has to wait for. Boxed, because
     /// most wait for nothing.
-    held: Option<Box<Held>>,
+    awaited: Option<Box<AwaitsDisk>>,
 }
 
 impl Session {
@@ -94,11 +94,11 @@ impl Session {
             quiet: false,
             commands: 0,
             touched: Vec::new(),
-            held_up: None,
+            throttled: None,
             changed_client: false,
             caused: None,
             extra: Extra::default(),
-            held: None,
+            awaited: None,
         }
     }
 
@@ -134,7 +134,7 @@ impl Session {
         let reply = self.answer(view, request, now_ms);
         // Whatever it tells of that channel has to be on disk.
         if let Some(Ok(channel)) = name.map(|name| self.broker.channel(&name)) {
-            self.hold(&channel, 1);
+            self.await_disk(&channel, 1);
         }
         reply
     }
@@ -274,7 +274,7 @@ impl Session {
     }
 
     /// The connection is lost, as far as others are concerned: seats that are
-    /// not held are given up. What was there before is still due to the client.
+    /// not awaited are given up. What was there before is still due to the client.
     pub fn lose(&mut self, reason: Close, now_ms: u64) {
         self.broker.lose(&self.client, reason, now_ms);
         let here = (0..).zip(&self.subscriptions);

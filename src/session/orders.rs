@@ -24,7 +24,7 @@ impl Session {
 
     pub(super) fn drop_channel(&mut self, name: &str, view: Option<u64>) -> Result<Reply, Fault> {
         let dropped = self.broker.drop_channel(&self.client, name, view)?;
-        self.hold(&dropped, 1);
+        self.await_disk(&dropped, 1);
         Ok(Line::new("drop").at("channel", name).into())
     }
 
@@ -111,7 +111,7 @@ impl Session {
         self.broker.watch_command(&channel, appended.seq, timeout, now_ms);
         self.broker.stats.commands.add(1);
         self.commands += 1;
-        self.note_append(channel, appended.held_up);
+        self.note_append(channel, appended.throttled);
         Ok(Answer { seq: appended.seq, to: Some(sent) })
     }
 

@@ -12,7 +12,7 @@ use std::task::Poll;
 
 /// The channels for which a publisher has to wait.
 #[derive(Debug, Default)]
-pub(super) struct HeldUp(Vec<Wait>);
+pub(super) struct Throttled(Vec<Wait>);
 
 #[derive(Debug)]
 struct Wait {
@@ -21,7 +21,7 @@ struct Wait {
     since: Option<Round>,
 }
 
-impl HeldUp {
+impl Throttled {
     fn wait_for(&mut self, channel: &Arc<Channel>) {
         if !self.0.iter().any(|wait| Arc::ptr_eq(&wait.channel, channel)) {
             self.0.push(Wait { channel: channel.clone(), since: None });
@@ -38,11 +38,11 @@ impl Wait {
     /// Whether this publisher has to go on waiting.
     fn goes_on(&mut self, broker: &Broker, publisher: &Arc<Client>) -> bool {
         let before = self.since;
-        let is_held_up = self.channel.holds_up(publisher, &mut self.since);
-        if is_held_up && self.since != before {
+        let is_throttled = self.channel.must_wait(publisher, &mut self.since);
+        if is_throttled && self.since != before {
             broker.watch_stall(&self.channel, broker.now_ms());
         }
-        is_held_up
+        is_throttled
     }
 }
 
@@ -101,39 +101,39 @@ impl Session {
         let appended = channel.publish(&self.client, &self.name, term, payloads, note, now_ms);
         let count = payloads.len() as u64;
         if channel.is_kept() {
-            self.hold(&channel, count);
+            self.await_disk(&channel, count);
         }
-        let Appended { seq: first_seq, held_up, receivers } = appended?;
+        let Appended { seq: first_seq, throttled, receivers } = appended?;
         self.broker.stats.published.add(count);
         let name = channel.name().clone();
-        self.note_append(channel, held_up);
+        self.note_append(channel, throttled);
         Ok(Reply::Published { channel: name, first_seq, count, receivers })
     }
 
     /// Whether more requests may be read: not while a live member of a channel
     /// that this client publishes to, or wants to, is a whole log behind.
     pub fn may_read(&mut self) -> bool {
-        let Some(held_up) = &mut self.held_up else { return true };
+        let Some(throttled) = &mut self.throttled else { return true };
         let (broker, client) = (&self.broker, &self.client);
-        held_up.0.retain_mut(|wait| wait.goes_on(broker, client));
-        let is_held_up = !held_up.0.is_empty();
+        throttled.0.retain_mut(|wait| wait.goes_on(broker, client));
+        let is_throttled = !throttled.0.is_empty();
         // What it says meanwhile is heard later: nobody is to call it silent.
-        client.be_held_up(is_held_up);
-        if !is_held_up {
-            self.held_up = None;
+        client.set_throttled(is_throttled);
+        if !is_throttled {
+            self.throttled = None;
         }
-        !is_held_up
+        !is_throttled
     }
 
     /// Whether this client has to wait before it appends anything to a channel;
     /// then it may not be read until it is its turn. Others may be quicker by then:
     /// it is to ask again.
     pub fn has_to_wait(&mut self, channel: &Arc<Channel>) -> bool {
-        let is_held_up = channel.is_held_up();
-        if is_held_up {
-            self.held_up.get_or_insert_default().wait_for(channel);
+        let is_throttled = channel.is_throttled();
+        if is_throttled {
+            self.throttled.get_or_insert_default().wait_for(channel);
         }
-        is_held_up
+        is_throttled
     }
 
     /// The same before a request, if that is one that appends what the client says.
@@ -147,9 +147,9 @@ impl Session {
         channel.is_some_and(|channel| self.has_to_wait(&channel))
     }
 
-    pub(super) fn note_append(&mut self, channel: Arc<Channel>, held_up: bool) {
-        if held_up {
-            self.held_up.get_or_insert_default().wait_for(&channel);
+    pub(super) fn note_append(&mut self, channel: Arc<Channel>, throttled: bool) {
+        if throttled {
+            self.throttled.get_or_insert_default().wait_for(&channel);
         }
         self.touch(channel);
     }

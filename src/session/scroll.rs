@@ -81,7 +81,7 @@ impl Session {
         let mut sum = Sum::Shown { viewer, rank: 0, count: 0 };
         if is_to_come(&channel) {
             // What it tells of is on disk when it is looked up.
-            self.hold(&channel, 1);
+            self.await_disk(&channel, 1);
             let ask = Some(Ask::History(start));
             return Ok(Some(self.begin_scroll(channel, ask, Vec::new(), sum)));
         }

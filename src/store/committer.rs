@@ -1,7 +1,7 @@
 //! The thread that writes: one batch after the other, each with all that has
 //! come by then.
 
-use super::disk::{Batch, Disk, Failure};
+use super::disk::{Disk, Failure, WriteBatch};
 use super::known::{Known, take};
 use super::queue::{Op, Work};
 use super::record::{self, ChannelId, Extent};
@@ -324,7 +324,7 @@ impl Committer {
 
 fn apply(
     op: &Op,
-    batch: &mut Batch<'_>,
+    batch: &mut WriteBatch<'_>,
     channels: &mut HashMap<ChannelId, Known>,
     effects: &mut Effects,
 ) {
@@ -357,7 +357,7 @@ fn write_channel(
     known: &mut Known,
     before: Option<Extent>,
     handover: &Handover,
-    batch: &mut Batch<'_>,
+    batch: &mut WriteBatch<'_>,
     effects: &mut Effects,
     unix_ms: i64,
 ) {

@@ -111,9 +111,9 @@ impl Disk {
     }
 
     /// A batch to fill.
-    pub fn batch(&self) -> Batch<'_> {
+    pub fn batch(&self) -> WriteBatch<'_> {
         let number = self.commits.load(Ordering::Relaxed) + 1;
-        let mut batch = Batch { disk: self, rows: self.database.batch(), bytes: 0 };
+        let mut batch = WriteBatch { disk: self, rows: self.database.batch(), bytes: 0 };
         // First, so that it is there also in a journal that was cut.
         batch.put(Table::Meta, journal::KEY, Journals::mark(number));
         batch
@@ -182,13 +182,13 @@ impl Disk {
 }
 
 /// Changes that are made together or not at all.
-pub struct Batch<'a> {
+pub struct WriteBatch<'a> {
     disk: &'a Disk,
     rows: OwnedWriteBatch,
     bytes: usize,
 }
 
-impl<'a> Batch<'a> {
+impl<'a> WriteBatch<'a> {
     /// What it changes.
     pub fn disk(&self) -> &'a Disk {
         self.disk

@@ -1,6 +1,6 @@
 //! What the committing thread knows of a channel, and writes for it.
 
-use super::disk::{Batch, Disk};
+use super::disk::{Disk, WriteBatch};
 use super::record::{self, ChannelId, ChannelRecord, Extent};
 use super::retention::{Keep, Offer};
 use super::{Handover, Source, Table};
@@ -62,7 +62,7 @@ impl Known {
 pub fn take(
     id: ChannelId,
     handover: &Handover,
-    batch: &mut Batch<'_>,
+    batch: &mut WriteBatch<'_>,
     extent: &mut Extent,
     unix_ms: i64,
 ) -> u64 {

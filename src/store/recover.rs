@@ -1,6 +1,6 @@
 //! What a data directory holds, read when it is opened.
 
-use super::disk::{Batch, Disk};
+use super::disk::{Disk, WriteBatch};
 use super::record::{
     self, ChangeRecord, ChannelId, ChannelRecord, Extent, RosterRecord, SeatRecord, Unreadable,
 };
@@ -255,7 +255,7 @@ fn leftovers(disk: &Disk, channels: &[RecoveredChannel]) -> Result<Vec<ChannelId
 
 /// Puts the removal of rows of removed channels into the batch, as many as are
 /// removed at once; how many of the channels have no more.
-pub fn clear(batch: &mut Batch<'_>, ids: impl Iterator<Item = ChannelId>) -> usize {
+pub fn clear(batch: &mut WriteBatch<'_>, ids: impl Iterator<Item = ChannelId>) -> usize {
     let (mut done, mut rows) = (0, GARBAGE_ROWS);
     for id in ids {
         let removed = garbage(batch, id, rows).unwrap_or_else(|error| {
@@ -278,7 +278,7 @@ pub fn clear(batch: &mut Batch<'_>, ids: impl Iterator<Item = ChannelId>) -> usi
 }
 
 /// So many of a removed channel's rows at most; how many that are.
-fn garbage(batch: &mut Batch<'_>, id: ChannelId, rows: usize) -> Result<usize, String> {
+fn garbage(batch: &mut WriteBatch<'_>, id: ChannelId, rows: usize) -> Result<usize, String> {
     let mut removed = 0;
     for table in [Table::Entries, Table::Changes] {
         for row in batch.disk().rows_of(table, id, 0..=u64::MAX).take(rows - removed) {

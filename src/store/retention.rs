@@ -1,7 +1,7 @@
 //! What a channel keeps, and how the rest goes.
 
 use super::Table;
-use super::disk::{Batch, Disk};
+use super::disk::{Disk, WriteBatch};
 use super::record::{self, ChannelId, ChannelRecord, Extent};
 use crate::log::Chunk;
 use std::sync::Arc;
@@ -201,7 +201,7 @@ fn age(then: i64, now: i64) -> u64 {
 /// # Errors
 /// What was in the way of reading, in words.
 pub fn trim(
-    batch: &mut Batch<'_>,
+    batch: &mut WriteBatch<'_>,
     id: ChannelId,
     extent: &mut Extent,
     keep: Keep,
@@ -233,7 +233,7 @@ pub fn trim(
 ///
 /// # Errors
 /// What was in the way of reading, in words.
-pub fn trim_changes(batch: &mut Batch<'_>, id: ChannelId, needed: u64) -> Result<(), String> {
+pub fn trim_changes(batch: &mut WriteBatch<'_>, id: ChannelId, needed: u64) -> Result<(), String> {
     for row in batch.disk().rows_of(Table::Changes, id, 0..=u64::MAX).take(CHUNKS_AT_ONCE) {
         let (key, _) = row?;
         match record::split_key(&key) {

@@ -6,15 +6,15 @@
 //! that what waits is as large as what is alive, however long it takes.
 
 use super::Table;
-use super::disk::{Batch, Disk};
+use super::disk::{Disk, WriteBatch};
 use std::collections::HashMap;
 
 /// Rows by table and key. They are others than what else there is to write, so
 /// that only their own order matters: the last one wins.
 #[derive(Default)]
-pub struct Rows(HashMap<Place, Waiting>);
+pub struct Rows(HashMap<Key, Waiting>);
 
-type Place = (Table, Vec<u8>);
+type Key = (Table, Vec<u8>);
 
 #[derive(Default)]
 struct Waiting {
@@ -68,7 +68,7 @@ impl Rows {
     }
 
     /// Puts them into a batch.
-    pub fn put_into(&self, batch: &mut Batch<'_>) {
+    pub fn put_into(&self, batch: &mut WriteBatch<'_>) {
         for ((table, key), row) in &self.0 {
             match &row.value {
                 Some(value) => batch.put(*table, key, value.clone()),
@@ -85,7 +85,7 @@ impl Rows {
 }
 
 /// Whether there may be such a row on disk: where nobody can look, there may.
-fn may_have(disk: Option<&Disk>, (table, key): &Place) -> bool {
+fn may_have(disk: Option<&Disk>, (table, key): &Key) -> bool {
     disk.is_none_or(|disk| !matches!(disk.get(*table, key), Ok(None)))
 }
 

@@ -18,7 +18,7 @@ pub trait Waiter: Send + Sync {
 pub type Outcome = Result<(), Arc<str>>;
 
 #[derive(Default)]
-struct Batch {
+struct Commit {
     /// Later ones have higher numbers.
     number: u64,
     /// Nothing more goes into it.
@@ -29,7 +29,7 @@ struct Batch {
 
 /// Stands for one commit, until it is on disk or has failed.
 #[derive(Clone, Default)]
-pub struct Ticket(Arc<Batch>);
+pub struct Ticket(Arc<Commit>);
 
 impl Ticket {
     /// A ticket that has been settled already.
@@ -42,7 +42,7 @@ impl Ticket {
 
     /// The ticket for the commit after this one.
     pub(super) fn next(&self) -> Ticket {
-        Ticket(Arc::new(Batch { number: self.0.number + 1, ..Batch::default() }))
+        Ticket(Arc::new(Commit { number: self.0.number + 1, ..Commit::default() }))
     }
 
     /// Its place among all tickets of a store: they are settled in this order.

@@ -20,7 +20,8 @@ pub use callback::Callback;
 
 use crate::broker::{Broker, CallbackRecord, Identity};
 use crate::error::{Code, Fault};
-use crate::outbound::{Kind, Limits, Outbound, Policy};
+use crate::outbound::{ErrorKind, Limits, Outbound, Policy};
+use crate::permits::{Permit, Permits};
 use crate::resident::{Resident, Residents, Token, Wants};
 use crate::runtime;
 use courier::Courier;
@@ -29,14 +30,13 @@ use desk::Desk;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// The couriers of a broker.
 pub struct Couriers {
     broker: Arc<Broker>,
     outbound: Arc<Outbound>,
-    working: Arc<AtomicUsize>,
+    working: Permits,
 }
 
 impl fmt::Debug for Couriers {
@@ -49,7 +49,7 @@ impl fmt::Debug for Couriers {
 #[derive(Debug)]
 pub struct Admitted {
     callback: Callback,
-    place: Place,
+    permit: Permit,
 }
 
 impl Admitted {
@@ -65,23 +65,13 @@ impl Admitted {
     }
 }
 
-/// One of the places that there are for couriers.
-#[derive(Debug)]
-struct Place(Arc<AtomicUsize>);
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
-    }
-}
-
 impl Couriers {
     /// None yet.
     pub fn new(broker: Arc<Broker>) -> Couriers {
         let allow = broker.config.allow_callback.clone();
         let policy = Policy { allow, setting: "--allow-callback" };
         let outbound = Arc::new(Outbound::new(policy));
-        Couriers { broker, outbound, working: Arc::default() }
+        Couriers { broker, outbound, working: Permits::default() }
     }
 
     /// Looks whether a call-back may be served: whether there is room, and
@@ -93,22 +83,20 @@ impl Couriers {
     /// that cannot be found out now.
     pub async fn admit(&self, callback: Callback) -> Result<Admitted, Fault> {
         let most = self.broker.config.max_callbacks;
-        // Counted down again by its drop if it was one too many.
-        let place = Place(self.working.clone());
-        if self.working.fetch_add(1, Ordering::SeqCst) >= most {
+        let Some(permit) = self.working.take(most) else {
             let text = format!("there are {most} members with a call-back already");
             return Err(Fault::new(Code::Full, text));
-        }
+        };
         let looked = self.outbound.check(&callback.url, &Limits::default()).await;
         looked.map_err(|error| {
             let code = match error.kind {
-                Kind::Refused => Code::Denied,
-                Kind::Busy | Kind::Timeout => Code::Busy,
+                ErrorKind::Refused => Code::Denied,
+                ErrorKind::Busy | ErrorKind::Timeout => Code::Busy,
                 _ => Code::BadRequest,
             };
             Fault::new(code, format!("the callback: {error}"))
         })?;
-        Ok(Admitted { callback, place })
+        Ok(Admitted { callback, permit })
     }
 
     /// Serves the call-backs from before a restart of the broker, of all members
@@ -124,10 +112,9 @@ impl Couriers {
             let resident =
                 callback.as_ref().and_then(|c| residents.revive(&token, c.wants, record.addr));
             if let (Some(callback), Some(resident)) = (callback, resident) {
-                // It had a place, which nobody else has taken yet.
-                self.working.fetch_add(1, Ordering::SeqCst);
-                let place = Place(self.working.clone());
-                self.serve(Admitted { callback, place }, residents.clone(), resident);
+                // Who was admitted before the restart still is.
+                let Some(permit) = self.working.take(usize::MAX) else { continue };
+                self.serve(Admitted { callback, permit }, residents.clone(), resident);
             }
         }
     }
@@ -135,7 +122,7 @@ impl Couriers {
     /// Serves a call-back for a member that is there from now on, until it
     /// leaves.
     pub fn serve(&self, admitted: Admitted, residents: Arc<Residents>, resident: Arc<Resident>) {
-        let Admitted { callback, place } = admitted;
+        let Admitted { callback, permit } = admitted;
         let to = Addressee {
             url: callback.url,
             channel: resident.channel.clone(),
@@ -147,7 +134,7 @@ impl Couriers {
         let courier = Courier::new(self.outbound.clone(), desk, to, lease);
         runtime::spawn(async move {
             courier.run().await;
-            drop(place);
+            drop(permit);
         });
     }
 }

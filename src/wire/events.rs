@@ -62,7 +62,7 @@ fn begin(id: Option<u64>, kind: &str, out: &mut Vec<u8>) {
 mod tests {
     use super::*;
     use crate::error::Close;
-    use crate::log::{Body, Encode, Forms, Place};
+    use crate::log::{Body, Encode, Forms, Position};
     use crate::payload::Payload;
     use crate::wire::text::TextEncoder;
 
@@ -70,8 +70,8 @@ mod tests {
     fn each_entry_is_an_event_with_its_seq() {
         let payloads = [Payload::Text("one\ntwo".into()), Payload::Plain(b"three")];
         let (mut bytes, mut ends) = (Vec::new(), Vec::new());
-        let place = Place { channel: "c", seq: 9 };
-        TextEncoder.messages(place, "bob", &payloads, &mut bytes, &mut ends);
+        let position = Position { channel: "c", seq: 9 };
+        TextEncoder.messages(position, "bob", &payloads, &mut bytes, &mut ends);
         let (body, forms) = (Body::Messages { json: false }, Forms::default());
         let chunk = Chunk { first_seq: 9, author: 1, body, at_ms: 0, bytes, ends, forms };
         let form = form(&chunk);

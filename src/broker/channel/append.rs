@@ -4,7 +4,7 @@ use super::{Channel, State};
 use crate::broker::directory::Client;
 use crate::broker::member::Member;
 use crate::error::{Code, Fault};
-use crate::log::{Body, Chunk, ClientId, Command, Forms, Place};
+use crate::log::{Body, Chunk, ClientId, Command, Forms, Position};
 use crate::payload::Payload;
 use crate::roster::Key;
 use std::collections::HashMap;
@@ -16,8 +16,8 @@ pub struct Appended {
     /// The seq of the first entry.
     pub seq: u64,
     /// A live member is a whole log behind, or the disk: read no more from this
-    /// publisher for as long as [`Channel::holds_up`] says so.
-    pub held_up: bool,
+    /// publisher for as long as [`Channel::must_wait`] says so.
+    pub throttled: bool,
     /// How many members and observers the channel has.
     pub receivers: usize,
 }
@@ -49,8 +49,8 @@ impl Channel {
         let seq = state.log.head() + 1;
         let mut bytes = Vec::new();
         let mut ends = Vec::with_capacity(payloads.len());
-        let place = Place { channel: &self.name, seq };
-        self.rules().encode.messages(place, name, payloads, &mut bytes, &mut ends);
+        let position = Position { channel: &self.name, seq };
+        self.rules().encode.messages(position, name, payloads, &mut bytes, &mut ends);
         if ends.len() == 1 {
             ends = Vec::new();
         }
@@ -68,8 +68,8 @@ impl Channel {
         note(seq);
         state.log.append(chunk);
         let receivers = state.seats.len();
-        let held_up = self.relieve(&mut state, now_ms);
-        Ok(Appended { seq, held_up, receivers })
+        let throttled = self.relieve(&mut state, now_ms);
+        Ok(Appended { seq, throttled, receivers })
     }
 
     fn fence(&self, state: &State, term: u64) -> Result<(), Fault> {
@@ -120,11 +120,11 @@ impl Channel {
             extra.commands.reserve(recipients.len())?;
         }
         let seq = state.log.head() + 1;
-        let place = Place { channel: &self.name, seq };
+        let position = Position { channel: &self.name, seq };
         let name = sender.client.name();
         let mut bytes = Vec::new();
         let (rank, term) = (standing.rank, standing.term);
-        self.rules().encode.command(place, &name, rank, term, command, &mut bytes);
+        self.rules().encode.command(position, &name, rank, term, command, &mut bytes);
         let body = Body::Command { rank, to: to.map(|to| to.client.id) };
         // At most as many as there are members.
         let sent = u32::try_from(recipients.len()).unwrap_or(u32::MAX);
@@ -132,8 +132,8 @@ impl Channel {
         state.append_one(sender.client.id, body, bytes, now_ms);
         let (sender, counts) = (&sender.client, self.rules().stats.clone());
         state.extra.parts().commands.open(seq, sender.clone(), recipients, counts);
-        let held_up = self.relieve(&mut state, now_ms);
-        Ok((Appended { seq, held_up, receivers: state.seats.len() }, sent))
+        let throttled = self.relieve(&mut state, now_ms);
+        Ok((Appended { seq, throttled, receivers: state.seats.len() }, sent))
     }
 
     /// A member with its rank, if `superior` outranks it.

@@ -363,7 +363,7 @@ impl Source for Channel {
 
     fn settled(&self, extent: Option<Extent>) {
         let mut state = self.lock();
-        if extent.is_none() && self.is_durable() && self.is_held_up() {
+        if extent.is_none() && self.is_durable() && self.is_throttled() {
             // Nobody knows until when: publishers go on, and are told.
             self.open(&mut state);
         }
@@ -382,7 +382,7 @@ impl Source for Channel {
         let weights = (disk.visible.end_chunk..log.next_chunk()).filter_map(|n| log.chunk(n));
         disk.waiting_bytes = weights.map(|chunk| chunk.weight()).sum();
         let is_relieved = disk.durable && disk.waiting_bytes <= self.rules().log_bytes / 2;
-        if is_relieved && self.is_held_up() {
+        if is_relieved && self.is_throttled() {
             self.open(&mut state);
         }
         self.drop_written(&mut state);

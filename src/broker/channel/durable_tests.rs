@@ -248,9 +248,9 @@ fn nobody_waits_for_a_store_that_has_failed() {
     let text = vec![b'x'; 2 << 20];
     let payloads = [Payload::Plain(&text)];
     channel.publish(publisher, "m", None, &payloads, |_| {}, 0).unwrap();
-    assert!(channel.holds_up(publisher, &mut None));
+    assert!(channel.must_wait(publisher, &mut None));
     channel.settled(None);
-    assert!(!channel.holds_up(publisher, &mut None));
+    assert!(!channel.must_wait(publisher, &mut None));
     let pending = channel.pending().unwrap();
     scene.go_on.send(()).unwrap();
     pending.wait().unwrap();

@@ -5,7 +5,7 @@ use crate::broker::directory::Client;
 use crate::broker::member::{Adopted, Member, Role};
 use crate::broker::remembered::{put_place, put_session_with, remove_place};
 use crate::error::{Code, Fault};
-use crate::log::{Body, Cursor, Departure, Place};
+use crate::log::{Body, Cursor, Departure, Position};
 use crate::request::Start;
 use crate::roster::Change;
 use std::sync::Arc;
@@ -200,8 +200,8 @@ impl Channel {
 
     fn vacate(&self, state: &mut State, member: &Member) {
         let Some(leaver) = state.seats.remove(member.key) else { return };
-        if leaver.holds_up(false) {
-            self.one_less_holds_up(state);
+        if leaver.set_throttles(false) {
+            self.one_less_throttles(state);
         }
         let may_read = leaver.position() < state.log.next_chunk();
         if may_read || leaver.kept().is_some() {
@@ -317,9 +317,9 @@ impl Channel {
         for who in seats.iter() {
             state.extra.parts().commands.left(&self.name, who.key, &who.client.name());
             who.end_at(end);
-            who.holds_up(false);
+            who.set_throttles(false);
         }
-        self.hold_up_nobody(&mut state);
+        self.throttle_nobody(&mut state);
         drop(state);
         readers.wake();
         seats.iter().for_each(|member| member.notify());
@@ -334,9 +334,9 @@ impl Channel {
         reason: Option<Departure>,
         now_ms: u64,
     ) {
-        let place = Place { channel: &self.name, seq: state.log.head() + 1 };
+        let position = Position { channel: &self.name, seq: state.log.head() + 1 };
         let mut bytes = Vec::new();
-        self.rules().encode.change(place, &client.name(), change, reason, &mut bytes);
+        self.rules().encode.change(position, &client.name(), change, reason, &mut bytes);
         state.note_change(change);
         state.append_one(client.id, Body::Change(change), bytes, now_ms);
         self.relieve(state, now_ms);

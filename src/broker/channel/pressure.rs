@@ -55,7 +55,7 @@ pub(super) struct Pressure {
     /// Publishers that wait, and since which round.
     waiting: Vec<(u64, Arc<Client>)>,
     /// How many members hold them up.
-    holding_up: usize,
+    throttling: usize,
     /// Where the gate was closed last: the chunk that those must pass.
     closed_at: u64,
     /// How often those who waited have been woken.
@@ -77,7 +77,7 @@ pub struct Round {
 
 impl Channel {
     /// Whether publishers have to wait.
-    pub fn is_held_up(&self) -> bool {
+    pub fn is_throttled(&self) -> bool {
         self.gate.is_closed()
     }
 
@@ -86,13 +86,13 @@ impl Channel {
     ///
     /// To be asked again when it was woken: others may have had their turn before
     /// it, and have filled the log anew.
-    pub fn holds_up(&self, publisher: &Arc<Client>, since: &mut Option<Round>) -> bool {
-        if !self.is_held_up() {
+    pub fn must_wait(&self, publisher: &Arc<Client>, since: &mut Option<Round>) -> bool {
+        if !self.is_throttled() {
             return false;
         }
         let mut state = self.lock();
         // Now that nobody can open the gate unseen.
-        if !self.is_held_up() {
+        if !self.is_throttled() {
             return false;
         }
         let pressure = &mut state.extra.parts().pressure;
@@ -109,16 +109,16 @@ impl Channel {
         if self.is_durable() {
             self.drop_written(state);
             self.note_append(state);
-            return self.is_held_up();
+            return self.is_throttled();
         }
         self.note_append(state);
         if self.is_worth_a_look(state) {
             self.drop_unneeded(state, now_ms);
-            if state.log.weight() > self.log_bytes() && !self.is_held_up() {
+            if state.log.weight() > self.log_bytes() && !self.is_throttled() {
                 self.close(state, now_ms);
             }
         }
-        self.is_held_up()
+        self.is_throttled()
     }
 
     /// Drops from memory what is on disk: what nobody here needs, and, if there
@@ -263,17 +263,17 @@ impl Channel {
             at += 1;
         }
         self.gate.close(true);
-        let mut holding_up = 0;
+        let mut throttling = 0;
         for member in seats.iter() {
             // Before its position is looked at: if it moves on now, it sees that.
-            member.holds_up(true);
+            member.set_throttles(true);
             let is_slow = member.position() < at && !self.has_stalled(log, member, now_ms);
-            member.holds_up(is_slow);
-            holding_up += usize::from(is_slow);
+            member.set_throttles(is_slow);
+            throttling += usize::from(is_slow);
         }
         let pressure = &mut state.extra.parts().pressure;
-        (pressure.holding_up, pressure.closed_at) = (holding_up, at);
-        if holding_up == 0 {
+        (pressure.throttling, pressure.closed_at) = (throttling, at);
+        if throttling == 0 {
             self.open(state);
         }
     }
@@ -294,28 +294,28 @@ impl Channel {
     /// A member has moved to its present position: perhaps publishers waited for
     /// that.
     pub fn progressed(&self, member: &Member) {
-        if !self.gate.is_closed() || !member.is_holding_up() {
+        if !self.gate.is_closed() || !member.throttles() {
             return;
         }
         let mut state = self.lock();
         let closed_at = state.extra.get().map_or(0, |extra| extra.pressure.closed_at);
         // Who has left is not counted any more, and holds nobody up.
-        if member.position() >= closed_at && member.holds_up(false) {
-            self.one_less_holds_up(&mut state);
+        if member.position() >= closed_at && member.set_throttles(false) {
+            self.one_less_throttles(&mut state);
         }
     }
 
-    pub(super) fn one_less_holds_up(&self, state: &mut State) {
+    pub(super) fn one_less_throttles(&self, state: &mut State) {
         let pressure = &mut state.extra.parts().pressure;
-        pressure.holding_up -= 1;
-        if pressure.holding_up == 0 {
+        pressure.throttling -= 1;
+        if pressure.throttling == 0 {
             self.open(state);
         }
     }
 
-    pub(super) fn hold_up_nobody(&self, state: &mut State) {
+    pub(super) fn throttle_nobody(&self, state: &mut State) {
         if let Some(extra) = state.extra.get_mut() {
-            extra.pressure.holding_up = 0;
+            extra.pressure.throttling = 0;
         }
         self.open(state);
     }
@@ -334,22 +334,22 @@ impl Channel {
     /// publishers up: then the caller is to look again later.
     pub fn pass_stalled(&self, now_ms: u64) -> bool {
         let mut state = self.lock();
-        if self.is_held_up() && !self.is_durable() {
+        if self.is_throttled() && !self.is_durable() {
             self.open_for_stalled(&mut state, now_ms);
         }
         if let Some(extra) = state.extra.get_mut() {
-            extra.pressure.stall_watched = self.is_held_up();
+            extra.pressure.stall_watched = self.is_throttled();
         }
-        self.is_held_up()
+        self.is_throttled()
     }
 
     fn open_for_stalled(&self, state: &mut State, now_ms: u64) {
         let State { log, seats, .. } = &*state;
         let stalled = seats.iter().filter(|member| self.has_stalled(log, member, now_ms));
-        let passed = stalled.filter(|member| member.holds_up(false)).count();
+        let passed = stalled.filter(|member| member.set_throttles(false)).count();
         let pressure = &mut state.extra.parts().pressure;
-        pressure.holding_up -= passed;
-        if pressure.holding_up == 0 {
+        pressure.throttling -= passed;
+        if pressure.throttling == 0 {
             self.open(state);
         }
     }

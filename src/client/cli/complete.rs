@@ -1,6 +1,6 @@
 //! Completion of verbs, options, channels and names, from what has been seen.
 
-use super::usage::{Grammar, Kind, grammar, verbs};
+use super::usage::{Grammar, Word, grammar, verbs};
 use crate::client::event::Frame;
 use crate::client::line::{Reply, field};
 use std::collections::BTreeSet;
@@ -126,10 +126,10 @@ impl Vocabulary {
             options.filter(|option| option.starts_with(word)).map(str::to_owned).collect()
         } else {
             match next_word(&grammar, rest) {
-                Kind::Channel => matching(&self.channels),
-                Kind::Member => matching(&self.names),
-                Kind::Verb => verbs_like(word),
-                Kind::Other => Vec::new(),
+                Word::Channel => matching(&self.channels),
+                Word::Member => matching(&self.names),
+                Word::Verb => verbs_like(word),
+                Word::Other => Vec::new(),
             }
         };
         (begin, candidates)
@@ -141,7 +141,7 @@ fn verbs_like(word: &str) -> Vec<String> {
 }
 
 /// What the word after these is: the value of an option, or what has that place.
-fn next_word(grammar: &Grammar, words: &[&str]) -> Kind {
+fn next_word(grammar: &Grammar, words: &[&str]) -> Word {
     let mut place = 0;
     let mut value_due = None;
     for word in words {
@@ -155,7 +155,7 @@ fn next_word(grammar: &Grammar, words: &[&str]) -> Kind {
             place += 1;
         }
     }
-    value_due.or_else(|| grammar.places.get(place).copied()).unwrap_or(Kind::Other)
+    value_due.or_else(|| grammar.places.get(place).copied()).unwrap_or(Word::Other)
 }
 
 /// The longest text with which all of these begin.

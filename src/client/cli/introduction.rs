@@ -43,7 +43,7 @@ impl Session {
         let observe = if self.settings.observe { " --observe" } else { "" };
         for channel in std::mem::take(&mut self.settings.subscribe) {
             // A session that goes on has it.
-            if self.memory.place(&channel).is_some() {
+            if self.memory.seat(&channel).is_some() {
                 continue;
             }
             let line = format!("sub {}{create}{observe}", quote(&channel));

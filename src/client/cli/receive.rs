@@ -96,7 +96,7 @@ impl Session {
             return;
         };
         match verb {
-            "sub" if self.memory.place(channel).is_some_and(|place| place.rank.is_some()) => {
+            "sub" if self.memory.seat(channel).is_some_and(|seat| seat.rank.is_some()) => {
                 self.duty.joined(channel, reply.number_field("seq").unwrap_or(0));
             }
             "sub" | "unsub" | "drop" => self.duty.left(channel),
@@ -154,7 +154,7 @@ impl Session {
                 self.screen.line(line);
             }
             Frame::Left { channel, .. } => {
-                if self.memory.place(&channel).is_none() {
+                if self.memory.seat(&channel).is_none() {
                     self.duty.left(&channel);
                 }
                 self.screen.line(line);

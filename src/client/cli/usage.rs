@@ -6,7 +6,7 @@ use crate::request::Usage;
 
 /// What a word of a request is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum Word {
     /// The name of a channel.
     Channel,
     /// The name of a member.
@@ -21,9 +21,9 @@ pub enum Kind {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Grammar {
     /// The words that stand by their place.
-    pub places: Vec<Kind>,
+    pub places: Vec<Word>,
     /// The options, in order, and what their values are, if they take any.
-    pub options: Vec<(&'static str, Option<Kind>)>,
+    pub options: Vec<(&'static str, Option<Word>)>,
 }
 
 /// Every verb that the broker answers and that stands for itself, in order,
@@ -61,7 +61,7 @@ fn parse(words: &'static str) -> Grammar {
             // follows that has a place of its own, or another option.
             let value = words.peek().filter(|next| {
                 let bracketed = word.starts_with('[') && !word.ends_with(']');
-                bracketed || (word == bare && kind(next) == Kind::Other && !next.starts_with('['))
+                bracketed || (word == bare && kind(next) == Word::Other && !next.starts_with('['))
             });
             let value = value.map(|next| kind(next));
             if value.is_some() {
@@ -76,12 +76,12 @@ fn parse(words: &'static str) -> Grammar {
     grammar
 }
 
-fn kind(word: &str) -> Kind {
+fn kind(word: &str) -> Word {
     match word.trim_matches(['[', ']']).split('|').next() {
-        Some("CH") => Kind::Channel,
-        Some("MEMBER") => Kind::Member,
-        Some("VERB") => Kind::Verb,
-        _ => Kind::Other,
+        Some("CH") => Word::Channel,
+        Some("MEMBER") => Word::Member,
+        Some("VERB") => Word::Verb,
+        _ => Word::Other,
     }
 }
 
@@ -111,10 +111,10 @@ mod tests {
             options("sub"),
             "--create --from=Other --last=Other --no-echo --observe --pattern=Other"
         );
-        assert_eq!(grammar("kick").unwrap().places[..2], [Kind::Channel, Kind::Member]);
-        assert_eq!(grammar("msg").unwrap().places[0], Kind::Member);
-        assert_eq!(grammar("sub").unwrap().places, [Kind::Channel]);
-        assert_eq!(grammar("unsub").unwrap().places, [Kind::Channel]);
+        assert_eq!(grammar("kick").unwrap().places[..2], [Word::Channel, Word::Member]);
+        assert_eq!(grammar("msg").unwrap().places[0], Word::Member);
+        assert_eq!(grammar("sub").unwrap().places, [Word::Channel]);
+        assert_eq!(grammar("unsub").unwrap().places, [Word::Channel]);
         assert_eq!(grammar("nonsense"), None);
     }
 

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 
 /// A channel that the client is subscribed to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct Seat {
     /// The rank there; `None` for an observer.
     pub rank: Option<u64>,
     /// Since which seq.
@@ -62,7 +62,7 @@ pub struct Memory {
     wanted_name: Option<String>,
     quiet: bool,
     current: Option<String>,
-    places: BTreeMap<String, Place>,
+    seats: BTreeMap<String, Seat>,
     patterns: Vec<String>,
     disconnected: bool,
     /// By channel or pattern.
@@ -84,9 +84,9 @@ impl Memory {
         self.name.as_deref()
     }
 
-    /// Its place in a channel.
-    pub fn place(&self, channel: &str) -> Option<&Place> {
-        self.places.get(channel)
+    /// Its seat in a channel.
+    pub fn seat(&self, channel: &str) -> Option<&Seat> {
+        self.seats.get(channel)
     }
 
     /// Takes notice of a reply to this request.
@@ -126,7 +126,7 @@ impl Memory {
             "sub" => {
                 let options = ["--create", "--no-echo", "--observe"];
                 let observes = has("--observe");
-                let place = Place {
+                let seat = Seat {
                     rank: reply.number_field("rank").filter(|_| !observes),
                     term: reply.number_field("term").unwrap_or(0),
                     view: reply.number_field("view").unwrap_or(0),
@@ -135,7 +135,7 @@ impl Memory {
                 let from_now = !has("--from") && !has("--last");
                 self.subscribed(&named, reply.number_field("seq").filter(|_| from_now), observes);
                 self.wishes.remove(&named);
-                self.places.insert(named.clone(), place);
+                self.seats.insert(named.clone(), seat);
                 self.current = Some(named);
             }
             "use" => self.current = Some(named),
@@ -149,10 +149,10 @@ impl Memory {
     pub fn heard(&mut self, frame: &Frame) {
         match frame {
             Frame::Rank { channel, rank, term, view } => {
-                if let Some(place) = self.places.get_mut(channel) {
-                    place.rank = Some(*rank);
-                    place.term = *term;
-                    place.view = *view;
+                if let Some(seat) = self.seats.get_mut(channel) {
+                    seat.rank = Some(*rank);
+                    seat.term = *term;
+                    seat.view = *view;
                 }
             }
             Frame::Left { channel, seq, member, reason, .. }
@@ -168,7 +168,7 @@ impl Memory {
     }
 
     fn forget(&mut self, channel: &str) {
-        self.places.remove(channel);
+        self.seats.remove(channel);
         self.patterns.retain(|pattern| pattern != channel);
         self.unsubscribed(channel);
         if self.current.as_deref() == Some(channel) {
@@ -195,19 +195,19 @@ impl Memory {
         self.wanted_name.is_some() || self.quiet || self.resume.is_some()
     }
 
-    /// The connection is gone, and with it every place: what is known of ranks
+    /// The connection is gone, and with it every seat: what is known of ranks
     /// is true no longer. All subscriptions become wishes.
     pub fn lost(&mut self) {
         self.disconnected = true;
         self.keep();
-        let current = self.current.take().filter(|channel| self.places.contains_key(channel));
+        let current = self.current.take().filter(|channel| self.seats.contains_key(channel));
         self.wanted_current = current.or(self.wanted_current.take());
         for glob in std::mem::take(&mut self.patterns) {
             let line = format!("sub --pattern {}", quote(&glob));
             self.wishes.insert(glob, Wish::new(line));
         }
-        for (channel, place) in std::mem::take(&mut self.places) {
-            let options = place.options.iter().flat_map(|option| [" ", option]).collect::<String>();
+        for (channel, seat) in std::mem::take(&mut self.seats) {
+            let options = seat.options.iter().flat_map(|option| [" ", option]).collect::<String>();
             let line = format!("sub {channel}{options}");
             self.wishes.insert(channel, Wish::new(line));
         }
@@ -294,7 +294,7 @@ impl Memory {
         if let Some(channel) = &self.current {
             prompt.push('@');
             prompt.push_str(channel);
-            if let Some(rank) = self.places.get(channel).and_then(|place| place.rank) {
+            if let Some(rank) = self.seats.get(channel).and_then(|seat| seat.rank) {
                 prompt.push('#');
                 prompt.push_str(&rank.to_string());
             }

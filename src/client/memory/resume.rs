@@ -1,7 +1,7 @@
 //! A session that outlives its connection: what is said of it in the
-//! introduction, and what has become of the client's places when it goes on.
+//! introduction, and what has become of the client's seats when it goes on.
 
-use super::{Memory, Place};
+use super::{Memory, Seat};
 use crate::client::event::Frame;
 use crate::client::line::Reply;
 use crate::client::progress::Progress;
@@ -36,7 +36,7 @@ pub(super) struct Resume {
     /// Without its channels, which are in `progress`.
     ticket: Ticket,
     progress: Progress,
-    /// The places that the broker keeps while there is no connection.
+    /// The seats that the broker keeps while there is no connection.
     kept: Option<Kept>,
     gone: Option<Uuid>,
     became: Option<Resumption>,
@@ -44,22 +44,22 @@ pub(super) struct Resume {
 
 #[derive(Clone, Debug, Default)]
 struct Kept {
-    places: BTreeMap<String, Place>,
+    seats: BTreeMap<String, Seat>,
     patterns: Vec<String>,
     current: Option<String>,
 }
 
 /// What the broker may keep for another process of the same client.
 fn kept(ticket: &Ticket) -> Kept {
-    let place = |observer: bool| Place {
+    let seat = |observer: bool| Seat {
         rank: None,
         term: 0,
         view: 0,
         options: if observer { vec!["--observe"] } else { Vec::new() },
     };
-    let places = ticket.channels.iter();
+    let seats = ticket.channels.iter();
     Kept {
-        places: places.map(|(name, mark)| (name.clone(), place(mark.observer))).collect(),
+        seats: seats.map(|(name, mark)| (name.clone(), seat(mark.observer))).collect(),
         patterns: Vec::new(),
         current: ticket.current.clone(),
     }
@@ -162,27 +162,27 @@ impl Memory {
         let missed = reply.number_field("missed").unwrap_or(0);
         resume.became = Some(Resumption::Resumed { missed, rank });
         let Some(kept) = resume.kept.take() else { return };
-        for channel in kept.places.keys().chain(&kept.patterns) {
+        for channel in kept.seats.keys().chain(&kept.patterns) {
             self.wishes.remove(channel);
         }
-        self.places = kept.places;
+        self.seats = kept.seats;
         self.patterns = kept.patterns;
         self.current = kept.current;
         if self.current == self.wanted_current {
             self.wanted_current = None;
         }
-        let current = self.current.as_ref().and_then(|channel| self.places.get_mut(channel));
-        if let (Some(place), true) = (current, rank.is_some()) {
-            place.rank = rank;
+        let current = self.current.as_ref().and_then(|channel| self.seats.get_mut(channel));
+        if let (Some(seat), true) = (current, rank.is_some()) {
+            seat.rank = rank;
         }
     }
 
-    /// The connection is gone: the broker may keep the places.
+    /// The connection is gone: the broker may keep the seats.
     pub(super) fn keep(&mut self) {
         let Some(resume) = &mut self.resume else { return };
         // Still there if the broker was not heard on the last connection.
         resume.kept.get_or_insert_with(|| Kept {
-            places: self.places.clone(),
+            seats: self.seats.clone(),
             patterns: self.patterns.clone(),
             current: self.current.clone(),
         });
@@ -195,36 +195,35 @@ impl Memory {
     }
 
     pub(super) fn unsubscribed(&mut self, channel: &str) {
-        let (places, patterns) = (&self.places, &self.patterns);
+        let (seats, patterns) = (&self.seats, &self.patterns);
         if let Some(resume) = &mut self.resume {
             resume.progress.forget(channel);
             if patterns.is_empty() {
-                resume.progress.retain(|channel| places.contains_key(channel));
+                resume.progress.retain(|channel| seats.contains_key(channel));
             }
         }
     }
 
-    /// This client's place is gone: for good, or until its own joining is told,
+    /// This client's seat is gone: for good, or until its own joining is told,
     /// when a resumed session has lost its seat.
     pub(super) fn departed(&mut self, channel: &str, seq: u64, reason: &str) {
-        if self.places.get(channel).is_some_and(|place| place.view > seq) {
-            // It tells of an earlier place than this one.
+        if self.seats.get(channel).is_some_and(|seat| seat.view > seq) {
+            // It tells of an earlier seat than this one.
             return;
         }
         if self.resume.is_none() || !matches!(reason, "lost" | "timeout") {
             self.forget(channel);
-        } else if let Some(place) = self.places.get_mut(channel) {
-            place.rank = None;
+        } else if let Some(seat) = self.seats.get_mut(channel) {
+            seat.rank = None;
         }
     }
 
     /// A resumed session has joined again.
     pub(super) fn rejoined(&mut self, channel: &str, seq: u64, rank: u64) {
         if self.resume.is_some()
-            && let Some(place) = self.places.get_mut(channel).filter(|place| place.view <= seq)
+            && let Some(seat) = self.seats.get_mut(channel).filter(|seat| seat.view <= seq)
         {
-            *place =
-                Place { rank: Some(rank), term: seq, view: seq, options: place.options.clone() };
+            *seat = Seat { rank: Some(rank), term: seq, view: seq, options: seat.options.clone() };
         }
     }
 
@@ -232,10 +231,10 @@ impl Memory {
     pub(super) fn learnt(&mut self, channel: &str, reply: &Reply) {
         let (rank, term) = (reply.number(1), reply.number_field("term"));
         let view = reply.number_field("view").unwrap_or(0);
-        if let (Some(rank), Some(term), Some(place)) = (rank, term, self.places.get_mut(channel))
-            && place.view <= view
+        if let (Some(rank), Some(term), Some(seat)) = (rank, term, self.seats.get_mut(channel))
+            && seat.view <= view
         {
-            *place = Place { rank: Some(rank), term, view, options: place.options.clone() };
+            *seat = Seat { rank: Some(rank), term, view, options: seat.options.clone() };
         }
     }
 }
@@ -304,14 +303,14 @@ mod tests {
         // The control lane goes ahead of the log.
         heard(&mut memory, "rank ops 4 25 25");
         heard(&mut memory, "left ops 20 al 2 reason=lost");
-        assert_eq!(memory.place("ops").unwrap().rank, Some(4), "it tells of an earlier place");
+        assert_eq!(memory.seat("ops").unwrap().rank, Some(4), "it tells of an earlier seat");
         heard(&mut memory, "join ops 25 al 4");
         assert_eq!(
-            (memory.prompt().as_str(), memory.place("ops").unwrap().term),
+            (memory.prompt().as_str(), memory.seat("ops").unwrap().term),
             ("al@ops#4> ", 25)
         );
         heard(&mut memory, "left ops 26 al 4 reason=kicked");
-        assert!(memory.place("ops").is_none());
+        assert!(memory.seat("ops").is_none());
     }
 
     #[test]

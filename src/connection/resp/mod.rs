@@ -24,7 +24,7 @@ use crate::session::Session;
 use crate::wire::resp::{Begun, Decoded, decode};
 use crate::wire::rules::bad;
 use crate::wire::spoken::Tag;
-use publish::Batch;
+use publish::PublishRun;
 use pubsub::Parting;
 use reading::Reading;
 use std::net::SocketAddr;
@@ -207,7 +207,7 @@ impl Voice {
         if !self.begun.is_unknown() && !self.has_whole(bytes, line_max) {
             return Ok(bytes);
         }
-        let (mut rest, mut words, mut batch) = (bytes, Vec::new(), Batch::default());
+        let (mut rest, mut words, mut batch) = (bytes, Vec::new(), PublishRun::default());
         let mut last = Begun::default();
         let mut turn = Turn { voice: self, session, outgoing, now_ms };
         while !turn.voice.is_waiting() && !turn.session.is_awaiting() && turn.outgoing.has_room() {

@@ -11,7 +11,7 @@ use std::task::Poll;
 
 /// Messages that were read, and are to be published together.
 #[derive(Default)]
-pub(super) struct Batch<'a> {
+pub(super) struct PublishRun<'a> {
     /// The bytes from the request on that is looked at.
     pub(super) next: &'a [u8],
     /// The bytes from the first of these messages on.
@@ -42,7 +42,7 @@ impl Turn<'_> {
     pub(super) fn batch<'a>(
         &mut self,
         words: Args<'_, 'a>,
-        batch: &mut Batch<'a>,
+        batch: &mut PublishRun<'a>,
     ) -> Result<bool, Stop<'a>> {
         let (verb, channel, payload) = match *words {
             [name, channel, data] if is(name, b"PUBLISH") || is(name, b"SPUBLISH") => {
@@ -71,7 +71,7 @@ impl Turn<'_> {
     ///
     /// # Errors
     /// [`Stop::Wait`] if the client has to wait before.
-    pub(super) fn publish<'a>(&mut self, batch: &mut Batch<'a>) -> Result<(), Stop<'a>> {
+    pub(super) fn publish<'a>(&mut self, batch: &mut PublishRun<'a>) -> Result<(), Stop<'a>> {
         if batch.payloads.is_empty() {
             return Ok(());
         }

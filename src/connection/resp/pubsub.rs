@@ -19,7 +19,7 @@ const LEFT_AT_ONCE: usize = 256;
 /// that was there before: what comes after that is none of its business, and in
 /// version 2 could be taken for a reply.
 pub(super) struct Parting {
-    kind: Kind,
+    kind: Leaves,
     todo: VecDeque<EcoString>,
     /// What it has left, and whether it had been there.
     left: Vec<(EcoString, bool)>,
@@ -27,20 +27,20 @@ pub(super) struct Parting {
 
 /// What it leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum Leaves {
     Channels(Under),
     Patterns,
     /// Everything: `RESET`.
     All,
 }
 
-impl Kind {
+impl Leaves {
     /// As the answer has it.
     fn as_str(self) -> &'static str {
         match self {
-            Kind::Channels(under) => under.end(),
-            Kind::Patterns => "punsubscribe",
-            Kind::All => "RESET",
+            Leaves::Channels(under) => under.end(),
+            Leaves::Patterns => "punsubscribe",
+            Leaves::All => "RESET",
         }
     }
 }
@@ -97,11 +97,11 @@ impl Turn<'_> {
     }
 
     /// `UNSUBSCRIBE [CH…]`, `SUNSUBSCRIBE [CH…]`, `PUNSUBSCRIBE [PATTERN…]`
-    pub(super) fn unsubscribe(&mut self, kind: Kind, args: Args<'_, '_>) -> Result<(), Fault> {
+    pub(super) fn unsubscribe(&mut self, kind: Leaves, args: Args<'_, '_>) -> Result<(), Fault> {
         let named = args.iter().map(|name| Ok(table::text(name)?.into()));
         let todo = match kind {
             _ if !args.is_empty() => named.collect::<Result<_, Fault>>()?,
-            Kind::Channels(under) => self.session.all_heard(under).into(),
+            Leaves::Channels(under) => self.session.all_heard(under).into(),
             _ => self.session.patterns().into(),
         };
         self.wait(Waiting::Parting(Parting { kind, todo, left: Vec::new() }));
@@ -113,15 +113,15 @@ impl Turn<'_> {
         let mut todo = VecDeque::from(self.session.patterns());
         todo.extend(self.session.all_heard(Under::Name));
         todo.extend(self.session.all_heard(Under::Shard));
-        self.wait(Waiting::Parting(Parting { kind: Kind::All, todo, left: Vec::new() }));
+        self.wait(Waiting::Parting(Parting { kind: Leaves::All, todo, left: Vec::new() }));
     }
 
     /// Leaves one of them; whether the client had been there.
-    fn leave_one(&mut self, kind: Kind, name: &str) -> bool {
+    fn leave_one(&mut self, kind: Leaves, name: &str) -> bool {
         match kind {
-            Kind::Channels(under) => self.leave(name, under),
-            Kind::Patterns => self.session.unobserve(name, self.now_ms).is_ok(),
-            Kind::All => {
+            Leaves::Channels(under) => self.leave(name, under),
+            Leaves::Patterns => self.session.unobserve(name, self.now_ms).is_ok(),
+            Leaves::All => {
                 let was_pattern = self.session.unobserve(name, self.now_ms).is_ok();
                 let was_named = self.leave(name, Under::Name);
                 self.leave(name, Under::Shard) || was_named || was_pattern
@@ -161,9 +161,9 @@ impl Turn<'_> {
         }
         let word = kind.as_str();
         let under = match kind {
-            Kind::Channels(under) => *under,
-            Kind::Patterns => Under::Name,
-            Kind::All => {
+            Leaves::Channels(under) => *under,
+            Leaves::Patterns => Under::Name,
+            Leaves::All => {
                 self.say(|to| {
                     to.word(word);
                 });

@@ -1,7 +1,7 @@
 //! One request, from its words to its reply.
 
-use super::publish::Batch;
-use super::pubsub::Kind;
+use super::publish::PublishRun;
+use super::pubsub::Leaves;
 use super::table::{self, Command};
 use super::{Skip, Voice, Waiting};
 use crate::connection::input::Stop;
@@ -34,7 +34,7 @@ impl Turn<'_> {
     pub(super) fn request<'a>(
         &mut self,
         words: Args<'_, 'a>,
-        batch: &mut Batch<'a>,
+        batch: &mut PublishRun<'a>,
     ) -> Result<(), Stop<'a>> {
         let skips = self.voice.skip == Skip::Next;
         if !skips && !self.is_subscriber() && self.batch(words, batch)? {
@@ -110,9 +110,9 @@ impl Turn<'_> {
             }
             "SUBSCRIBE" => self.subscribe(Under::Name, args)?,
             "SSUBSCRIBE" => self.subscribe(Under::Shard, args)?,
-            "UNSUBSCRIBE" => self.unsubscribe(Kind::Channels(Under::Name), args)?,
-            "SUNSUBSCRIBE" => self.unsubscribe(Kind::Channels(Under::Shard), args)?,
-            "PUNSUBSCRIBE" => self.unsubscribe(Kind::Patterns, args)?,
+            "UNSUBSCRIBE" => self.unsubscribe(Leaves::Channels(Under::Name), args)?,
+            "SUNSUBSCRIBE" => self.unsubscribe(Leaves::Channels(Under::Shard), args)?,
+            "PUNSUBSCRIBE" => self.unsubscribe(Leaves::Patterns, args)?,
             "PSUBSCRIBE" => self.psubscribe(args)?,
             "PUBSUB" => self.pubsub(args)?,
             "PUBLISH" | "SPUBLISH" => self.publish_alone(args),

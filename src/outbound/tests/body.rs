@@ -46,9 +46,11 @@ fn an_endless_head_is_no_answer() {
     let many_fields = endless(HEAD.to_string(), b"x: y\r\n", Duration::ZERO);
     let many_interim =
         endless(String::new(), b"HTTP/1.1 103 Early Hints\r\n\r\n", Duration::from_millis(1));
-    for (server, expected) in
-        [(endless_field, Kind::Broken), (many_fields, Kind::Broken), (many_interim, Kind::Timeout)]
-    {
+    for (server, expected) in [
+        (endless_field, ErrorKind::Broken),
+        (many_fields, ErrorKind::Broken),
+        (many_interim, ErrorKind::Timeout),
+    ] {
         let call = Call::new(Method::GET, &server.url("/")).unwrap();
         assert_eq!(kind(send(&outbound(), &call, short())), expected);
     }
@@ -58,7 +60,7 @@ fn an_endless_head_is_no_answer() {
 fn a_body_that_trickles_runs_out_of_time() {
     let server = endless(format!("{HEAD}\r\n"), b"x", Duration::from_millis(20));
     let call = Call::new(Method::GET, &server.url("/")).unwrap();
-    assert_eq!(kind(send(&outbound(), &call, short())), Kind::Timeout);
+    assert_eq!(kind(send(&outbound(), &call, short())), ErrorKind::Timeout);
 }
 
 #[test]
@@ -76,7 +78,7 @@ fn what_is_cut_short_or_no_http_is_no_answer() {
         "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
     ] {
         let server = Server::start(|_| answer.as_bytes().to_vec());
-        assert_eq!(kind(get(&outbound(), &server.url("/"))), Kind::Broken, "{answer:?}");
+        assert_eq!(kind(get(&outbound(), &server.url("/"))), ErrorKind::Broken, "{answer:?}");
     }
 }
 

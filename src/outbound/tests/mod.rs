@@ -41,7 +41,7 @@ fn get(outbound: &Outbound, url: &str) -> Result<Answer, OutboundError> {
     send(outbound, &Call::new(Method::GET, url).unwrap(), Limits::default())
 }
 
-fn kind(result: Result<Answer, OutboundError>) -> Kind {
+fn kind(result: Result<Answer, OutboundError>) -> ErrorKind {
     result.map(|answer| answer.status).unwrap_err().kind
 }
 
@@ -96,10 +96,10 @@ fn this_machine_is_not_called() {
     let nothing_allowed = Outbound::new(Policy { allow: Vec::new(), setting: "--allow" });
     for host in ["127.0.0.1", "0x7f.1", "2130706433", "[::ffff:127.0.0.1]", "localhost", "0"] {
         let url = format!("http://{host}:{port}/");
-        assert_eq!(kind(get(&nothing_allowed, &url)), Kind::Refused, "{url}");
+        assert_eq!(kind(get(&nothing_allowed, &url)), ErrorKind::Refused, "{url}");
         let url = target::parse(&url).unwrap();
         let checked = runtime::block_on(nothing_allowed.check(&url, &Limits::default()));
-        assert_eq!(checked.unwrap_err().kind, Kind::Refused, "{url}");
+        assert_eq!(checked.unwrap_err().kind, ErrorKind::Refused, "{url}");
     }
     assert_eq!(server.connections(), 0);
     assert!(get(&outbound(), &server.url("/")).is_ok());
@@ -120,7 +120,7 @@ fn a_name_that_changes_is_looked_up_once_and_the_checked_address_is_called() {
     let url = format!("http://changing.test:{}/", server.addr.port());
     assert!(get(&outbound, &url).is_ok());
     assert_eq!(lookups.load(Ordering::Relaxed), 1);
-    assert_eq!(kind(get(&outbound, &url)), Kind::Refused);
+    assert_eq!(kind(get(&outbound, &url)), ErrorKind::Refused);
 }
 
 #[test]
@@ -138,12 +138,12 @@ fn nobody_there() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let gone = listener.local_addr().unwrap();
     drop(listener);
-    assert_eq!(kind(get(&outbound(), &format!("http://{gone}/"))), Kind::Unreachable);
+    assert_eq!(kind(get(&outbound(), &format!("http://{gone}/"))), ErrorKind::Unreachable);
 }
 
 #[test]
 fn who_does_not_answer_in_time() {
     let silent = Server::silent();
     let call = Call::new(Method::GET, &silent.url("/")).unwrap();
-    assert_eq!(kind(send(&outbound(), &call, short())), Kind::Timeout);
+    assert_eq!(kind(send(&outbound(), &call, short())), ErrorKind::Timeout);
 }

@@ -22,7 +22,7 @@ fn into_private_space_they_are_refused() {
     ] {
         let location = to.clone();
         let server = Server::start(move |_| redirect("302 Found", &location));
-        assert_eq!(kind(get(&outbound, &server.url("/"))), Kind::Refused, "{to}");
+        assert_eq!(kind(get(&outbound, &server.url("/"))), ErrorKind::Refused, "{to}");
     }
     assert_eq!(secret.connections(), 0);
 }
@@ -31,7 +31,7 @@ fn into_private_space_they_are_refused() {
 fn to_what_is_no_url_to_call_they_are_refused() {
     for to in ["file:///etc/passwd", "http://user:pass@127.0.0.1/", "http://[", "mailto:a@b"] {
         let server = Server::start(move |_| redirect("301 Moved Permanently", to));
-        assert_eq!(kind(get(&outbound(), &server.url("/"))), Kind::Redirect, "{to}");
+        assert_eq!(kind(get(&outbound(), &server.url("/"))), ErrorKind::Redirect, "{to}");
     }
 }
 
@@ -46,10 +46,10 @@ fn they_are_followed_so_often_and_no_more() {
     });
     let answer = get(&outbound(), &server.url("/3")).unwrap();
     assert_eq!((answer.body, answer.url.path()), (b"there".to_vec(), "/0"));
-    assert_eq!(kind(get(&outbound(), &server.url("/4"))), Kind::Redirect);
+    assert_eq!(kind(get(&outbound(), &server.url("/4"))), ErrorKind::Redirect);
     let none = Limits { redirects_max: 0, ..Limits::default() };
     let call = Call::new(Method::GET, &server.url("/1")).unwrap();
-    assert_eq!(kind(send(&outbound(), &call, none)), Kind::Redirect);
+    assert_eq!(kind(send(&outbound(), &call, none)), ErrorKind::Redirect);
 }
 
 #[test]

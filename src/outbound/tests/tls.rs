@@ -75,13 +75,13 @@ fn a_certificate_for_that_name_or_address() {
 fn certificates_that_are_refused() {
     let authority = authority();
     let unknown = server(&authority, "127.0.0.1", ANSWER, true);
-    assert_eq!(kind(get(&outbound(), &url(&unknown, "127.0.0.1"))), Kind::Tls);
+    assert_eq!(kind(get(&outbound(), &url(&unknown, "127.0.0.1"))), ErrorKind::Tls);
     // Of somebody else.
     let other = server(&authority, "b.test", ANSWER, true);
-    assert_eq!(kind(get(&trusting(&authority), &url(&other, "a.test"))), Kind::Tls);
+    assert_eq!(kind(get(&trusting(&authority), &url(&other, "a.test"))), ErrorKind::Tls);
     // None at all.
     let plain = Server::start(|_| respond("200 OK", "", ""));
-    assert_eq!(kind(get(&trusting(&authority), &url(&plain, "a.test"))), Kind::Tls);
+    assert_eq!(kind(get(&trusting(&authority), &url(&plain, "a.test"))), ErrorKind::Tls);
 }
 
 #[test]
@@ -101,5 +101,5 @@ fn from_encrypted_to_plain_is_not_followed() {
     let authority = authority();
     let answer = "HTTP/1.1 302 Found\r\nlocation: http://a.test/\r\ncontent-length: 0\r\n\r\n";
     let server = server(&authority, "a.test", answer, true);
-    assert_eq!(kind(get(&trusting(&authority), &url(&server, "a.test"))), Kind::Redirect);
+    assert_eq!(kind(get(&trusting(&authority), &url(&server, "a.test"))), ErrorKind::Redirect);
 }

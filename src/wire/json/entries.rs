@@ -103,14 +103,14 @@ fn change(kind: &str, rest: &str, out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::log::{Command, Departure, Encode, Forms, Place};
+    use crate::log::{Command, Departure, Encode, Forms, Position};
     use crate::payload::Payload;
     use crate::roster::Change;
     use crate::wire::text::TextEncoder;
     use proptest::prelude::*;
     use serde_json::{Value, json};
 
-    const PLACE: Place<'_> = Place { channel: "ops", seq: 9 };
+    const POSITION: Position<'_> = Position { channel: "ops", seq: 9 };
 
     fn chunk(body: Body, bytes: Vec<u8>, ends: Vec<u32>) -> Chunk {
         Chunk { first_seq: 9, author: 1, body, at_ms: 0, bytes, ends, forms: Forms::default() }
@@ -118,7 +118,7 @@ mod tests {
 
     fn messages(payloads: &[Payload<'_>]) -> Chunk {
         let (mut bytes, mut ends) = (Vec::new(), Vec::new());
-        TextEncoder.messages(PLACE, "alice", payloads, &mut bytes, &mut ends);
+        TextEncoder.messages(POSITION, "alice", payloads, &mut bytes, &mut ends);
         if ends.len() == 1 {
             ends.clear();
         }
@@ -179,7 +179,7 @@ mod tests {
             ),
         ] {
             let mut bytes = Vec::new();
-            TextEncoder.change(PLACE, "bob", change, reason, &mut bytes);
+            TextEncoder.change(POSITION, "bob", change, reason, &mut bytes);
             assert_eq!(frames(&chunk(Body::Change(change), bytes, Vec::new())), [frame]);
         }
     }
@@ -213,7 +213,7 @@ mod tests {
             name in "[^\\p{Cc}]{1,12}",
         ) {
             let mut bytes = Vec::new();
-            TextEncoder.command(PLACE, "alice", 1, 4, Command { name: &name, args: &words }, &mut bytes);
+            TextEncoder.command(POSITION, "alice", 1, 4, Command { name: &name, args: &words }, &mut bytes);
             let body = Body::Command { rank: 1, to: None };
             prop_assert_eq!(frames(&chunk(body, bytes, Vec::new())), [json!({
                 "frame": "cmd", "channel": "ops", "seq": 9, "from": "alice",

@@ -2,7 +2,7 @@
 
 use crate::error::Fault;
 use crate::frame::{Frame, Outcome};
-use crate::log::{Command, Departure, Encode, Place, with_room};
+use crate::log::{Command, Departure, Encode, Position, with_room};
 use crate::payload::Payload;
 use crate::reply::{Excerpt, Line, Reply, Value};
 use crate::roster::Change;
@@ -17,15 +17,17 @@ pub struct TextEncoder;
 impl Encode for TextEncoder {
     fn messages(
         &self,
-        place: Place<'_>,
+        position: Position<'_>,
         from: &str,
         payloads: &[Payload<'_>],
         bytes: &mut Vec<u8>,
         ends: &mut Vec<u32>,
     ) {
         const FIXED: usize = "msg ".len() + " ".len() + " ".len() + " ".len() + "\n".len();
-        let fixed =
-            FIXED + place.channel.len() + from.len() + digits(place.seq + payloads.len() as u64);
+        let fixed = FIXED
+            + position.channel.len()
+            + from.len()
+            + digits(position.seq + payloads.len() as u64);
         let total: usize = payloads.iter().map(|p| fixed + p.as_bytes().len()).sum();
         if bytes.is_empty() {
             *bytes = with_room(total);
@@ -33,9 +35,9 @@ impl Encode for TextEncoder {
             bytes.reserve_exact(total);
         }
         let mut header = Header::default();
-        for (seq, payload) in (place.seq..).zip(payloads) {
+        for (seq, payload) in (position.seq..).zip(payloads) {
             if !header.repeat(bytes) {
-                header = Header::write(place.channel, seq, from, bytes);
+                header = Header::write(position.channel, seq, from, bytes);
             }
             match payload {
                 Payload::Plain(text) => bytes.extend_from_slice(text),
@@ -50,14 +52,14 @@ impl Encode for TextEncoder {
 
     fn command(
         &self,
-        place: Place<'_>,
+        position: Position<'_>,
         from: &str,
         rank: u32,
         term: u64,
         command: Command<'_>,
         bytes: &mut Vec<u8>,
     ) {
-        words(bytes, &[&"cmd", &place.channel, &place.seq, &from, &rank, &term]);
+        words(bytes, &[&"cmd", &position.channel, &position.seq, &from, &rank, &term]);
         for word in std::iter::once(command.name).chain(command.args.iter().map(String::as_str)) {
             bytes.push(b' ');
             // It fails only for NUL, which the decoder refuses.
@@ -76,7 +78,7 @@ impl Encode for TextEncoder {
 
     fn change(
         &self,
-        place: Place<'_>,
+        position: Position<'_>,
         member: &str,
         change: Change,
         reason: Option<Departure>,
@@ -84,13 +86,13 @@ impl Encode for TextEncoder {
     ) {
         match change {
             Change::Join { rank } => {
-                words(bytes, &[&"join", &place.channel, &place.seq, &member, &rank]);
+                words(bytes, &[&"join", &position.channel, &position.seq, &member, &rank]);
             }
             Change::Left { rank } => {
-                words(bytes, &[&"left", &place.channel, &place.seq, &member, &rank]);
+                words(bytes, &[&"left", &position.channel, &position.seq, &member, &rank]);
             }
             Change::Move { old, new } => {
-                words(bytes, &[&"move", &place.channel, &place.seq, &member, &old, &new]);
+                words(bytes, &[&"move", &position.channel, &position.seq, &member, &old, &new]);
             }
         }
         if let Some(reason) = reason {
@@ -293,10 +295,10 @@ fn shortened(text: &str, out: &mut Vec<u8>) {
     if chars <= JOB_CHARS_MAX {
         return escape(text, out);
     }
-    let place = |at| text.char_indices().nth(at).map_or(text.len(), |(place, _)| place);
-    escape(&text[..place(JOB_CHARS_SHOWN)], out);
+    let offset = |at| text.char_indices().nth(at).map_or(text.len(), |(offset, _)| offset);
+    escape(&text[..offset(JOB_CHARS_SHOWN)], out);
     push(out, &format_args!("…({} more)…", chars - 2 * JOB_CHARS_SHOWN));
-    escape(&text[place(chars - JOB_CHARS_SHOWN)..], out);
+    escape(&text[offset(chars - JOB_CHARS_SHOWN)..], out);
 }
 
 fn said(out: &mut Vec<u8>, kind: &str, from: &str, text: &str) {
@@ -315,7 +317,7 @@ mod tests {
         String::from_utf8(out).unwrap()
     }
 
-    const PLACE: Place<'_> = Place { channel: "ops", seq: 9 };
+    const POSITION: Position<'_> = Position { channel: "ops", seq: 9 };
 
     #[test]
     fn messages_are_numbered_and_escaped() {
@@ -325,7 +327,7 @@ mod tests {
             Payload::Json("{}".into()),
         ];
         let mut ends = Vec::new();
-        let lines = text(|out| TextEncoder.messages(PLACE, "alice", &payloads, out, &mut ends));
+        let lines = text(|out| TextEncoder.messages(POSITION, "alice", &payloads, out, &mut ends));
         assert_eq!(
             lines,
             "msg ops 9 alice hi there\nmsg ops 10 alice a\\nb\\\\\nmsg ops 11 alice {}\n"
@@ -340,7 +342,7 @@ mod tests {
     fn commands_are_quoted_so_that_a_shell_reads_them_back() {
         let args = ["two words".to_owned(), "it's".into(), String::new(), "plain".into()];
         let command = Command { name: "say", args: &args };
-        let line = text(|out| TextEncoder.command(PLACE, "alice", 0, 4, command, out));
+        let line = text(|out| TextEncoder.command(POSITION, "alice", 0, 4, command, out));
         let rest = line.strip_prefix("cmd ops 9 alice 0 4 ").unwrap().trim_end();
         let words = shlex::split(rest).unwrap();
         assert_eq!(words, ["say", "two words", "it's", "", "plain"]);
@@ -350,7 +352,7 @@ mod tests {
     fn every_frame_as_the_protocol_has_it() {
         let (channel, bob): (EcoString, EcoString) = ("ops".into(), "bob".into());
         let change =
-            |change, reason| text(|out| TextEncoder.change(PLACE, "bob", change, reason, out));
+            |change, reason| text(|out| TextEncoder.change(POSITION, "bob", change, reason, out));
         assert_eq!(change(Change::Join { rank: 2 }, None), "join ops 9 bob 2\n");
         assert_eq!(
             change(Change::Left { rank: 2 }, Some(Departure::Kicked)),

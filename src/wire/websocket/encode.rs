@@ -64,7 +64,7 @@ fn put(opcode: OpCode, payload: &[u8], out: &mut Vec<u8>) {
 mod tests {
     use super::*;
     use crate::error::Close;
-    use crate::log::{Body, Encode, Forms, Place};
+    use crate::log::{Body, Encode, Forms, Position};
     use crate::payload::Payload;
     use crate::wire::text::TextEncoder;
     use std::io::Cursor;
@@ -82,8 +82,8 @@ mod tests {
         let texts = [0, 20, 70, 71, 65_400, 65_600].map(|len| "x".repeat(len));
         let payloads: Vec<_> = texts.iter().map(|text| Payload::Plain(text.as_bytes())).collect();
         let (mut bytes, mut ends) = (Vec::new(), Vec::new());
-        let place = Place { channel: "c", seq: 7 };
-        TextEncoder.messages(place, "bob", &payloads, &mut bytes, &mut ends);
+        let position = Position { channel: "c", seq: 7 };
+        TextEncoder.messages(position, "bob", &payloads, &mut bytes, &mut ends);
         let (body, forms) = (Body::Messages { json: false }, Forms::default());
         let chunk = Chunk { first_seq: 7, author: 1, body, at_ms: 0, bytes, ends, forms };
         let (form, json) = (form(&chunk), json::form(&chunk));

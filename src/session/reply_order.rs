@@ -11,7 +11,7 @@ use crate::store::{Store, Ticket};
 
 /// What a reply has to wait for.
 #[derive(Clone, Debug)]
-pub struct Held {
+pub struct AwaitsDisk {
     /// Until this is on disk.
     pub ticket: Ticket,
     /// How many requests it answers.
@@ -49,12 +49,12 @@ impl Session {
     pub fn wait_for_reply(
         &mut self,
         reply: &Result<Option<Reply>, Fault>,
-        held: Option<&Held>,
+        awaited: Option<&AwaitsDisk>,
         caused: &mut Option<Caused>,
     ) {
         // What waits for the disk itself is seen no sooner than its reply is free to
         // go, if nothing before that waits for anything else.
-        let is_seen_first = held.is_none() || self.extra.disk().is_some_and(Disk::is_asked);
+        let is_seen_first = awaited.is_none() || self.extra.disk().is_some_and(Disk::is_asked);
         if let Ok(Some(Reply::Published { channel, first_seq, .. })) = reply
             && is_seen_first
             && let Some(member) = self.client.member(channel)
@@ -105,28 +105,28 @@ impl Session {
     }
 
     /// What the reply to the last request has to wait for.
-    pub fn take_held(&mut self) -> Option<Held> {
-        self.held.take().map(|held| *held)
+    pub fn take_awaited(&mut self) -> Option<AwaitsDisk> {
+        self.awaited.take().map(|awaited| *awaited)
     }
 
     /// The same, where nothing else is asked meanwhile: until when it waits.
     pub fn take_ticket(&mut self) -> Option<Ticket> {
-        self.take_held().map(|held| held.ticket)
+        self.take_awaited().map(|awaited| awaited.ticket)
     }
 
     /// The reply tells of what has been noted for a restart.
-    pub(super) fn hold_notes(&mut self) {
+    pub(super) fn await_notes(&mut self) {
         if let Some(ticket) = self.broker.store().map(Store::sync) {
-            self.held = Some(Box::new(Held { ticket, requests: 1 }));
+            self.awaited = Some(Box::new(AwaitsDisk { ticket, requests: 1 }));
         }
     }
 
     /// The reply tells of this channel, and of all that is in it.
-    pub(super) fn hold(&mut self, channel: &Channel, requests: u64) {
+    pub(super) fn await_disk(&mut self, channel: &Channel, requests: u64) {
         let Some(ticket) = channel.pending() else { return };
-        let number = self.held.as_ref().map_or(0, |held| held.ticket.number());
-        if self.held.is_none() || number < ticket.number() {
-            self.held = Some(Box::new(Held { ticket, requests }));
+        let number = self.awaited.as_ref().map_or(0, |awaited| awaited.ticket.number());
+        if self.awaited.is_none() || number < ticket.number() {
+            self.awaited = Some(Box::new(AwaitsDisk { ticket, requests }));
         }
     }
 }
