@@ -108,7 +108,7 @@ impl Outgoing {
         if awaited.is_some() || is_read || self.withheld.is_some() {
             session.wait_for_reply(&reply, awaited.as_ref(), &mut caused);
             let withheld = self.withheld.get_or_insert_default();
-            return withheld.reply(awaited, reply, caused, (format, tags));
+            return withheld.reply(awaited, reply, caused, format, tags);
         }
         self.format = format;
         match reply {

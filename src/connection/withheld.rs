@@ -80,7 +80,8 @@ impl Withheld {
         awaited: Option<AwaitsDisk>,
         reply: Result<Option<Reply>, Fault>,
         caused: Option<Caused>,
-        (format, tags): (Format, &[Tag<'_>]),
+        format: Format,
+        tags: &[Tag<'_>],
     ) {
         let own = match &reply {
             Ok(Some(Reply::List(rows, _))) => rows.len() * ROW_BYTES,

@@ -174,11 +174,10 @@ where
 async fn dispatch(http: Arc<Http>, caller: Arc<Caller>, request: Request<Incoming>) -> Answer {
     let (head, body) = request.into_parts();
     let named = http.origins.named(&head.headers).and_then(|o| HeaderValue::from_str(o).ok());
-    let shared = (http.clone(), caller.clone());
     if !body.is_end_stream() {
         caller.expect_body();
     }
-    let mut answer = match route(shared, head, body).await {
+    let mut answer = match route(http.clone(), caller.clone(), head, body).await {
         Ok(answer) => answer,
         Err(problem) => {
             caller.session().note_fault();
@@ -206,7 +205,8 @@ fn share_with(origin: HeaderValue, headers: &mut HeaderMap) {
 }
 
 async fn route(
-    (http, caller): (Arc<Http>, Arc<Caller>),
+    http: Arc<Http>,
+    caller: Arc<Caller>,
     head: hyper::http::request::Parts,
     body: Incoming,
 ) -> Result<Answer, Problem> {

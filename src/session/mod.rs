@@ -150,7 +150,7 @@ impl Session {
                 return self.hello(Introduction { name, quiet, session, secret, seen }, now_ms);
             }
             Request::Seen { channel, seq } => self.seen(&channel, seq)?,
-            Request::Digest { channel, from, to } => self.digest(&channel, (from, to), now_ms)?,
+            Request::Digest { channel, from, to } => self.digest(&channel, from, to, now_ms)?,
             Request::History { channel, start } => {
                 let viewer = self.client.member(&channel);
                 return self.history(&channel, start, viewer, now_ms);
@@ -184,10 +184,10 @@ impl Session {
             }
             Request::Yield { channel } => self.yield_rank(channel, view, now_ms)?,
             Request::Promote { channel, member, rank } => {
-                self.promote(&channel, (&member, rank), view, now_ms)?
+                self.promote(&channel, &member, rank, view, now_ms)?
             }
             Request::Kick { channel, member, reason } => {
-                self.kick(&channel, (&member, &reason), view, now_ms)?
+                self.kick(&channel, &member, &reason, view, now_ms)?
             }
             Request::Job { verb, to, arguments } => self.job(verb, to.as_deref(), &arguments)?,
             Request::Cancel { job } => self.cancel(job)?,

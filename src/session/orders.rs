@@ -138,7 +138,8 @@ impl Session {
     pub(super) fn promote(
         &mut self,
         name: &str,
-        (member, rank): (&str, u32),
+        member: &str,
+        rank: u32,
         view: Option<u64>,
         now_ms: u64,
     ) -> Result<Reply, Fault> {
@@ -154,7 +155,8 @@ impl Session {
     pub(super) fn kick(
         &mut self,
         name: &str,
-        (member, reason): (&str, &str),
+        member: &str,
+        reason: &str,
         view: Option<u64>,
         now_ms: u64,
     ) -> Result<Reply, Fault> {

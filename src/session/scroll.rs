@@ -96,7 +96,8 @@ impl Session {
     pub(super) fn digest(
         &mut self,
         name: &str,
-        (from, to): (u64, u64),
+        from: u64,
+        to: u64,
         now_ms: u64,
     ) -> Result<Reply, Fault> {
         let channel = self.broker.channel(name)?;
