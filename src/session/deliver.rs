@@ -230,7 +230,7 @@ impl Subscription {
             self.drop_part();
             return After::Over(reading.dropped);
         }
-        // A member that has left is notified when what is not visible yet is.
+        // A member that has left is woken later for what is not visible yet.
         let is_told = || self.untold().is_none() && (is_over || !reading.waits);
         if more || self.member.has_left() && is_told() { After::More } else { After::Caught }
     }

@@ -339,8 +339,8 @@ mod tests {
         broker.close_store();
     }
 
-    /// The next connection would take the entries for those of another channel, if its
-    /// first read, too, had the number of a first read.
+    /// Otherwise the next connection could take the entries for those of another channel,
+    /// which its own first read is for.
     #[test]
     fn what_a_lost_connection_has_begun_to_read_is_not_taken_by_the_next_one() {
         let dir = tempfile::tempdir().unwrap();

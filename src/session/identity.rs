@@ -183,7 +183,7 @@ impl Session {
         self.changed_client = true;
         self.caused = Some(Caused::All);
         if let Some(throttled) = &mut self.throttled {
-            // The client that was enlisted to be woken is another one.
+            // The former client was enlisted to be woken, not this one.
             throttled.wait_anew();
         }
         self.read_anew();

@@ -1,7 +1,6 @@
-//! Answers about older entries: these, or a digest of them, read from the disk
-//! piece by piece. However long a channel's history is, one piece of it is in
-//! memory at a time; of entries that are in memory anyway, one piece is written at
-//! a time.
+//! Answers about older entries: the entries, or a digest of them, read from the disk
+//! piece by piece. However long a channel's history is, only one piece of it is in
+//! memory at a time. Entries that are in memory anyway are written piece by piece.
 
 use super::Session;
 use crate::broker::Member;

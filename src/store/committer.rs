@@ -85,8 +85,7 @@ impl Committer {
         match result {
             Ok(effects) => {
                 self.tell_offers(&effects);
-                // Before anybody knows of the commit, or their next request would be
-                // refused.
+                // Before anybody knows of the commit, or a next request might fail.
                 self.shared.health.writes();
                 // All that is on disk becomes visible at once: a reply that says so,
                 // and what it tells of.
