@@ -13,8 +13,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Bytes that are read at once until the dialect is known: what a client says
-/// first, so that it is answered at once, and in one write.
+/// The most bytes that are read until the dialect is known: enough for what a
+/// client says first, so that it is answered at once, and in one write.
 const FIRST_BYTES: usize = 512;
 /// How long a connection may stay silent before its dialect is known.
 const FIRST_BYTES_TIMEOUT: Duration = Duration::from_secs(60);
@@ -78,7 +78,7 @@ pub async fn refuse(mut stream: TcpStream) {
 /// Reads until the dialect is known. `None` if the client closes first, or is
 /// silent for too long.
 async fn sniff(stream: &mut TcpStream, timeout: Duration) -> Option<(Dialect, Vec<u8>)> {
-    // Not an array: in a future, each place it moves to would have room for it.
+    // Not an array: the future would hold room for each place that it moves to.
     let (mut first, mut len) = (vec![0; FIRST_BYTES], 0);
     let sniffing = async {
         while len < first.len() {
