@@ -10,7 +10,7 @@ pub enum Answer<'a> {
     Ack,
     /// INIT for an id that is still known.
     Exists(Uuid),
-    /// CONT for an id that is not, or not any more.
+    /// CONT for an id that is not known, or not any more.
     Unknown(Uuid),
     /// A batch.
     Numbers(&'a [u8]),
