@@ -7,7 +7,7 @@ use std::borrow::Cow;
 pub enum Payload<'a> {
     /// UTF-8 text without a control character and without a backslash: nothing
     /// in it needs escaping, so it goes from the publisher's bytes into the log
-    /// as it is. Whoever makes one answers for that.
+    /// as it is. Whoever creates one must make sure of that.
     Plain(&'a [u8]),
     /// Any text.
     Text(Cow<'a, str>),

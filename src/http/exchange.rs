@@ -99,7 +99,7 @@ impl Exchange {
     /// A named part of the path that is a whole number.
     ///
     /// # Errors
-    /// [`Code::BadRequest`] if it is none.
+    /// [`Code::BadRequest`] if it is no whole number.
     pub fn number(&self, name: &str) -> Result<u64, Fault> {
         let mut part = Fields::default();
         part.add(name, self.part(name));

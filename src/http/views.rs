@@ -22,7 +22,7 @@ pub fn answer(exchange: &Exchange, reading: &Reading) -> Result<Answer, Problem>
 /// The same for a JSON object, with the view of the roster that it shows, if any.
 ///
 /// # Errors
-/// As for [`answer`].
+/// As for `answer`.
 pub fn json(exchange: &Exchange, view: Option<u64>, object: Vec<u8>) -> Result<Answer, Problem> {
     let tag = tag(view, &object);
     tagged(exchange, &tag, || answer::json(StatusCode::OK, object))
@@ -31,7 +31,7 @@ pub fn json(exchange: &Exchange, view: Option<u64>, object: Vec<u8>) -> Result<A
 /// The same for anything that has a tag.
 ///
 /// # Errors
-/// As for [`answer`].
+/// As for `answer`.
 pub fn tagged(
     exchange: &Exchange,
     tag: &str,

@@ -91,9 +91,9 @@ mod tests {
     }
 
     proptest! {
-        /// However the bytes are cut, the lines up to the first that is too
-        /// long are the same (that one may end the connection, or not, as its
-        /// end has come with it or not).
+        /// However the bytes are cut, the lines up to the first that is too long
+        /// are the same. (Whether that one ends the connection depends on whether
+        /// its end has come with it.)
         #[test]
         fn cuts_change_nothing(
             bytes in prop::collection::vec(prop::sample::select(b"ab\r\n\n ".to_vec()), 0..60),

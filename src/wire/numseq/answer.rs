@@ -74,7 +74,7 @@ pub enum Heard {
 }
 
 impl Heard {
-    /// Reads an answer, without its end; `None` for what is none.
+    /// Reads an answer, without its end; `None` for anything else.
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(bytes).ok()?;
         let (kind, content) = text.split_once(',').unwrap_or((text, ""));

@@ -6,9 +6,9 @@ use crate::wire::rules::bad;
 /// Bytes by which a request may exceed the limit for a line of text, for the
 /// lengths that stand between its words.
 const FRAMING_BYTES: usize = 1024;
-/// Bytes that a word takes at least: `$0`, and two line ends.
+/// The fewest bytes of a word: `$0`, and two line ends.
 const WORD_BYTES_MIN: usize = 6;
-/// Bytes of a line that holds a length: a sign, 19 digits and CR LF.
+/// The most bytes of a line that holds a length: a sign, 19 digits and CR LF.
 const LENGTH_BYTES_MAX: usize = 22;
 
 /// The most bytes in a request where a line of text may have `line_max`.
@@ -271,7 +271,7 @@ mod tests {
             prop_assert_eq!(decoded(&behind), Ok((Decoded::Whole(bytes.len()), words)));
         }
 
-        /// Whatever comes, what is accepted is within the bytes that came.
+        /// Whatever the bytes are, a request that is accepted lies within them.
         #[test]
         fn no_bytes_do_harm(
             bytes in prop::collection::vec(prop::sample::select(b"*$-0123\r\nab".to_vec()), 0..60),
@@ -281,7 +281,7 @@ mod tests {
             }
         }
 
-        /// Whatever comes, it is the same in pieces as whole, also what is wrong.
+        /// Whatever the bytes are, pieces of them decode like the whole, faults included.
         #[test]
         fn pieces_are_as_the_whole(
             bytes in prop::collection::vec(prop::sample::select(b"*$-0123\r\nab".to_vec()), 0..60),

@@ -13,19 +13,19 @@ use crate::wire::spoken::Tag;
 pub struct Rows(Collected);
 
 impl Rows {
-    /// Adds as many entries as there is room for; whether that was all.
+    /// Adds as many entries as fit; returns whether all did.
     pub fn add(&mut self, version: Resp, excerpts: &[Excerpt]) -> bool {
         self.0.add(excerpts, |chunk, line, out| {
             entries::row(chunk, line, &mut Writer::new(version, out));
         })
     }
 
-    /// What they take, in bytes.
+    /// The memory that they take, in bytes.
     pub fn weight(&self) -> usize {
         self.0.weight()
     }
 
-    /// Appends the reply that has them for its rows.
+    /// Appends the reply with them as its rows.
     pub fn reply(&self, version: Resp, last: &Line, out: &mut Vec<u8>) {
         let to = &mut Writer::new(version, out);
         let own = last.fields.iter().filter(|field| field.key != "count");

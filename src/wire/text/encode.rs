@@ -199,8 +199,8 @@ pub fn reply(reply: &Reply, out: &mut Vec<u8>) {
                 }
             }
         }
-        // Whoever reads the one from the disk writes it; the reply of the other
-        // is the `bye` that comes last of all.
+        // `Scroll` is written by whoever reads it from the disk; the reply to
+        // `quit` is the `bye` that comes last of all.
         Reply::Scroll | Reply::Quit => {}
     }
 }

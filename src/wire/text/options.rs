@@ -34,8 +34,8 @@ pub const fn values(name: &'static str) -> Known {
     Known { name, kind: Kind::Values }
 }
 
-/// An option of the protocol that this broker does not serve yet: its user is
-/// told so, and not that it is misspelt.
+/// An option of the protocol that this broker does not serve yet: the fault says so,
+/// and not that it is misspelt.
 pub const fn not_yet(name: &'static str) -> Known {
     Known { name, kind: Kind::NotYet }
 }

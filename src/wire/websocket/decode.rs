@@ -14,15 +14,16 @@ const READ_BYTES: usize = 4 * 1024;
 /// How the input of a WebSocket has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// The client has closed it, and waits for an answer: nothing may follow
-    /// that.
+    /// The client has closed it, and waits for an answer, after which nothing may
+    /// follow.
     Closed,
-    /// What came is refused: the broker is to close it, for this reason.
+    /// The input is refused: the broker has to close the WebSocket, for this
+    /// reason.
     Refused(Close),
 }
 
-/// The input of one WebSocket. It holds what has come of a frame or a message
-/// that is not whole yet, and nothing else.
+/// The input of one WebSocket. It keeps only the part of a frame or a message that
+/// is not whole yet.
 #[derive(Debug)]
 pub struct Decoder {
     message_max: usize,
@@ -177,8 +178,7 @@ impl Decoder {
     }
 }
 
-/// Whether this is a close whose code is none that may be sent (RFC 6455, section
-/// 7.4).
+/// Whether this is a close frame whose code must not be sent (RFC 6455, section 7.4).
 fn has_wrong_code(header: &FrameHeader, payload: &[u8]) -> bool {
     let (OpCode::Control(Control::Close), [high, low, ..]) = (header.opcode, payload) else {
         return false;
