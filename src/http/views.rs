@@ -1,4 +1,4 @@
-//! Answers with an ETag, by which a client that asks again learns whether there is
+//! Answers with an `ETag`, by which a client that asks again learns whether there is
 //! anything new.
 
 use super::answer::{self, Answer};
