@@ -56,8 +56,8 @@ impl Repeats {
         self.seen.front().map(|seen| seen.until)
     }
 
-    /// Returns the next count that is due. Its line stays in a window of its own,
-    /// and is counted on.
+    /// Returns the next count that is due. Its line gets a new window, in which
+    /// it is counted on.
     pub(super) fn due(&mut self, now: Instant) -> Option<Line> {
         while self.seen.front().is_some_and(|seen| seen.until <= now) {
             let seen = self.seen.pop_front()?;

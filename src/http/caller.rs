@@ -89,9 +89,8 @@ impl Caller {
         self.closing.get().copied()
     }
 
-    /// Takes what others have sent to this client, and drops it: HTTP tells a
-    /// client nothing unasked. Returns the reason if the connection is to be
-    /// closed.
+    /// Takes this client's mail and drops the frames in it: HTTP tells a client
+    /// nothing unasked. Returns the reason if the connection is to be closed.
     pub fn take_mail(&self, cx: &Context<'_>) -> Option<Close> {
         let mut frames = Vec::new();
         let mut session = self.session();
