@@ -1,4 +1,4 @@
-//! SIGHUP: the configuration is read again.
+//! SIGHUP: reads the configuration again.
 
 use super::manager;
 use crate::broker::Broker;
@@ -6,8 +6,8 @@ use crate::config::{Config, Halt, Update};
 use crate::open_files;
 use sd_notify::NotifyState;
 
-/// Puts into force what can change at run time, if all of it is right; otherwise
-/// everything stays as it is.
+/// Puts into force what can change at run time, if the whole configuration is
+/// valid; otherwise everything stays as it is.
 pub(super) fn reload(broker: &Broker, read: Result<Config, Halt>) {
     let now = NotifyState::monotonic_usec_now().ok();
     manager::tell(&[NotifyState::Reloading].into_iter().chain(now).collect::<Vec<_>>());
