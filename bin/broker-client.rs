@@ -11,6 +11,7 @@ use ranked_broker::client::hold::{self, guard::Task, ranks::Ranks};
 use ranked_broker::client::{numbers, store};
 use ranked_broker::moment::Moment;
 use ranked_broker::printed::{self, complain};
+use ranked_broker::tls::{Connector, TlsError, Trust};
 use ranked_broker::{file_size, manual, runtime};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -49,6 +50,8 @@ struct Arguments {
     /// Its port
     #[arg(default_value_t = 7700, value_parser = value::port)]
     port: u16,
+    #[command(flatten)]
+    encryption: Encryption,
     #[command(flatten)]
     identity: Identity,
     /// Subscribe to these channels first, before the lines of -c and those that are
@@ -112,6 +115,38 @@ struct Arguments {
     completions: Option<Shell>,
     #[command(subcommand)]
     instead: Option<Instead>,
+}
+
+/// How the connection is encrypted; said before what to do instead of talking.
+#[derive(Debug, Args)]
+#[allow(clippy::doc_markdown)]
+struct Encryption {
+    /// Encrypt the connection, and make sure that it leads to HOST: by a certificate
+    /// from an authority that browsers trust
+    #[arg(long)]
+    tls: bool,
+    /// The same, by a certificate from an authority in this file (PEM), or by that
+    /// certificate itself
+    #[arg(long, value_name = "FILE")]
+    tls_ca: Option<PathBuf>,
+    /// The same, with a certificate of one's own (PEM) for a broker that asks for one
+    #[arg(long, value_name = "FILE")]
+    tls_cert: Option<PathBuf>,
+    /// The private key of --tls-cert (PEM); by default it is in the same file
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+}
+
+impl Encryption {
+    /// What to encrypt with, if that is to be.
+    fn connector(&mut self) -> Result<Option<Connector>, TlsError> {
+        let (authorities, cert) = (self.tls_ca.take(), self.tls_cert.take());
+        if !self.tls && authorities.is_none() && cert.is_none() {
+            return Ok(None);
+        }
+        let trust = Trust { authorities, cert, key: self.tls_key.take() };
+        Connector::new(&trust).map(Some)
+    }
 }
 
 /// Who one is; said before what to do instead of talking, or behind it.
@@ -289,13 +324,21 @@ fn main() -> ExitCode {
         complain("broker-client", format_args!("cannot start: {e}; are there too many threads?"));
         return ExitCode::FAILURE;
     }
+    let tls = match arguments.encryption.connector() {
+        Ok(tls) => tls,
+        Err(error) => {
+            complain("broker-client", error);
+            return ExitCode::from(2);
+        }
+    };
     ExitCode::from(match arguments.instead.take() {
-        None => cli::run(settings(arguments)),
+        None => cli::run(settings(arguments, tls)),
         Some(Instead::Hold { channel, identity, rank, ranks, kill_after, stay, program }) => {
             let Identity { name, session } = identity.or(arguments.identity);
             hold::run(hold::Settings {
                 host: arguments.host,
                 port: arguments.port,
+                tls,
                 name,
                 session,
                 channel,
@@ -316,7 +359,7 @@ fn main() -> ExitCode {
         Some(Instead::Numbers { count, client_id, batch, resume: _ }) => {
             let Arguments { host, port, .. } = arguments;
             let new = count.map(|count| numbers::New { count, batch, id: client_id });
-            numbers::run(&numbers::Settings { host, port, new })
+            numbers::run(&numbers::Settings { host, port, tls, new })
         }
         Some(Instead::HoldGuard { until, kill_after_ms, program }) => {
             let kill_after = Duration::from_millis(kill_after_ms);
@@ -353,10 +396,10 @@ fn parse() -> Result<Arguments, clap::Error> {
     let matches = command.try_get_matches_from_mut(std::env::args_os())?;
     if let Some(instead) = matches.subcommand_name() {
         let suited = match instead {
-            "numbers" => &["host", "port"][..],
+            "numbers" => &["host", "port", "tls", "tls_ca", "tls_cert", "tls_key"][..],
             // A demonstration shows what becomes of who is lost.
             "demo" => &["host", "port", "name"],
-            _ => &["host", "port", "name", "session"],
+            _ => &["host", "port", "name", "session", "tls", "tls_ca", "tls_cert", "tls_key"],
         };
         let unsuited = command.get_arguments().find(|argument| {
             let id = argument.get_id().as_str();
@@ -375,11 +418,12 @@ fn parse() -> Result<Arguments, clap::Error> {
     Ok(arguments)
 }
 
-fn settings(arguments: Arguments) -> Settings {
+fn settings(arguments: Arguments, tls: Option<Connector>) -> Settings {
     let pretty = if arguments.plain { Some(false) } else { arguments.pretty.then_some(true) };
     Settings {
         host: arguments.host,
         port: arguments.port,
+        tls,
         lines: arguments.lines,
         name: arguments.identity.name,
         subscribe: arguments.sub,

@@ -24,6 +24,7 @@
 //! - [`page`]: what a person looks at in a browser; files, served by [`http`].
 //! - [`resident`]: members without a connection, each with a task of its own.
 //! - [`speaker`]: a session that several may ask through, and wait.
+//! - [`tls`]: the same socket, encrypted.
 //! - [`wire`]: bytes to requests, replies and frames to bytes; pure.
 //! - [`request`], [`reply`], [`frame`], [`payload`], [`error`]: what is said,
 //!   free of any wire format.
@@ -103,6 +104,7 @@ pub mod session;
 mod speaker;
 pub mod store;
 mod sync;
+pub mod tls;
 mod webhook;
 pub mod wire;
 pub mod workers;

@@ -85,6 +85,16 @@ pub struct Config {
     pub numseq_timeout: Duration,
     /// How long a number sequence is kept after its INIT.
     pub numseq_retention: Duration,
+    /// PEM file of the certificate by which the broker is known, if it has one: then
+    /// connections are encrypted.
+    pub tls_cert: Option<PathBuf>,
+    /// PEM file of its key; none: it is in the same file.
+    pub tls_key: Option<PathBuf>,
+    /// PEM file of the authorities that clients need a certificate from; none: they
+    /// need no certificate.
+    pub tls_clients: Option<PathBuf>,
+    /// Networks that need not encrypt though the broker has a certificate.
+    pub allow_plain: Vec<IpNet>,
     /// Number sequences that are kept at once.
     pub numseq_clients: usize,
     /// Threads that serve connections. Zero: one fewer than processors.
@@ -143,6 +153,10 @@ impl Default for Config {
             request_timeout: Duration::ZERO,
             max_residents: 0,
             allow_origin: Vec::new(),
+            tls_cert: None,
+            tls_key: None,
+            tls_clients: None,
+            allow_plain: Vec::new(),
             numseq_timeout: Duration::ZERO,
             numseq_retention: Duration::ZERO,
             numseq_clients: 0,
