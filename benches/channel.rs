@@ -1,5 +1,5 @@
-//! The way of a message without sockets: append, and what each member then has to
-//! write. Figures are for a batch of messages that were found in one read.
+//! A message's way without sockets: append, and what each member then has to write.
+//! Figures are for a batch of messages that were found in one read.
 #![allow(clippy::unwrap_used)] // a benchmark that cannot begin has to end
 
 use divan::Bencher;
@@ -42,7 +42,7 @@ fn publish(publisher: &mut Session, messages: usize) {
     publisher.flush();
 }
 
-/// All that a member has to write is written; how many bytes.
+/// Writes all that a member has to write; returns how many bytes.
 fn drain(member: &mut Session, batch: &mut Batch, format: Format) -> usize {
     let mut all = 0;
     member.take_mail(&mut batch.frames, true);
@@ -99,7 +99,7 @@ fn json_to_members(bencher: Bencher<'_, '_>, members: usize) {
     deliver(bencher, members, Format::Json);
 }
 
-/// One message to one of so many channels, of which one client is in all.
+/// One message to one of so many channels; one client is a member of all.
 #[divan::bench(args = [1, 1_000])]
 fn one_of_many_channels(bencher: Bencher<'_, '_>, channels: usize) {
     let broker = broker();

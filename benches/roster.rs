@@ -6,7 +6,7 @@ use divan::{Bencher, black_box};
 use ranked_broker::roster::{Change, Key, Roster};
 
 const SIZES: [u32; 6] = [10, 100, 1_000, 10_000, 100_000, 1_000_000];
-/// Steps of the log of which a member reads the fold.
+/// Changes in the log that a member folds.
 const STEPS: u32 = 1_000;
 
 fn main() {
@@ -56,8 +56,8 @@ fn find_who_holds_a_rank(bencher: Bencher<'_, '_>, size: u32) {
     bencher.bench_local(|| roster.at(black_box(dice.roll(size))));
 }
 
-/// Somebody leaves, and comes back at the bottom: the sweeping of vacant slots is
-/// in it.
+/// A member leaves, and comes back at the bottom; this includes the sweeping of vacant
+/// slots.
 #[divan::bench(args = SIZES)]
 fn leave_and_join(bencher: Bencher<'_, '_>, size: u32) {
     let ((mut roster, mut seq), mut dice) = (full(size), Dice(1));
@@ -68,7 +68,7 @@ fn leave_and_join(bencher: Bencher<'_, '_>, size: u32) {
     });
 }
 
-/// To the bottom.
+/// Moves a member to the bottom.
 #[divan::bench(args = SIZES)]
 fn give_way(bencher: Bencher<'_, '_>, size: u32) {
     let ((mut roster, mut seq), mut dice) = (full(size), Dice(1));
@@ -78,7 +78,7 @@ fn give_way(bencher: Bencher<'_, '_>, size: u32) {
     });
 }
 
-/// To the top.
+/// Moves a member to the top.
 #[divan::bench(args = SIZES)]
 fn promote(bencher: Bencher<'_, '_>, size: u32) {
     let ((mut roster, mut seq), mut dice) = (full(size), Dice(1));
@@ -88,7 +88,7 @@ fn promote(bencher: Bencher<'_, '_>, size: u32) {
     });
 }
 
-/// What a member does that reads of other people's coming and going.
+/// What a member does with the joins and leaves of others that it reads.
 #[divan::bench]
 fn fold_1000_changes(bencher: Bencher<'_, '_>) {
     let mut dice = Dice(1);

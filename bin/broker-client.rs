@@ -315,7 +315,7 @@ fn main() -> ExitCode {
         Ok((Some(text), _)) => return printed::print("broker-client", &text).into(),
         Err(said) => return printed::usage("broker-client", &said).into(),
     };
-    // The guard of a program starts none of these.
+    // Around a program, only the guard needs threads, and it starts them by itself.
     let guards = matches!(
         arguments.instead,
         Some(Instead::HoldGuard { .. } | Instead::HoldExec { .. } | Instead::HoldKeeper)
@@ -375,7 +375,7 @@ fn main() -> ExitCode {
     })
 }
 
-/// What is printed instead of all else.
+/// Returns what is to be printed instead of all else.
 fn asked_for(arguments: &Arguments) -> Result<Option<Vec<u8>>, clap::Error> {
     let mut command = Arguments::command();
     if let Some(shell) = arguments.completions {
@@ -389,15 +389,15 @@ fn asked_for(arguments: &Arguments) -> Result<Option<Vec<u8>>, clap::Error> {
     })
 }
 
-/// The arguments. What says how to talk says nothing to what is done instead, and
-/// is refused rather than passed over.
+/// Parses the arguments. An option about talking that a subcommand has no use for is
+/// refused rather than ignored.
 fn parse() -> Result<Arguments, clap::Error> {
     let mut command = Arguments::command();
     let matches = command.try_get_matches_from_mut(std::env::args_os())?;
     if let Some(instead) = matches.subcommand_name() {
         let suited = match instead {
             "numbers" => &["host", "port", "tls", "tls_ca", "tls_cert", "tls_key"][..],
-            // A demonstration shows what becomes of who is lost.
+            // No session: a demonstration shows what becomes of a member that is lost.
             "demo" => &["host", "port", "name"],
             _ => &["host", "port", "name", "session", "tls", "tls_ca", "tls_cert", "tls_key"],
         };

@@ -31,7 +31,7 @@ fn main() -> ExitCode {
     }
     let chosen = loaded.is_chosen("max-clients");
     if let Some(shortage) = open_files::shortage(open_files::raise(), loaded.config.max_clients) {
-        // Who left the limit at its default asked for nothing that is missing.
+        // With the default limit, nobody has asked for what is missing.
         let level = if chosen { log::Level::Warn } else { log::Level::Info };
         log::log!(level, "event=few-files {shortage}");
     }

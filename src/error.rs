@@ -17,11 +17,11 @@ pub enum Code {
     UnknownCommand,
     /// There is no channel of that name.
     NoChannel,
-    /// There is one already.
+    /// There is a channel of that name already.
     Exists,
     /// You are not a member of that channel.
     NotMember,
-    /// You are one already.
+    /// You are a member of it already.
     AlreadyMember,
     /// Nobody of that name is here.
     NoMember,
@@ -35,7 +35,7 @@ pub enum Code {
     Fenced,
     /// The line, name or list is longer than allowed.
     TooLong,
-    /// There are more of them than allowed.
+    /// There are more of a kind than allowed.
     TooMany,
     /// What was asked for is no longer kept.
     Gone,
@@ -45,7 +45,7 @@ pub enum Code {
     Unavailable,
     /// Try again later.
     Busy,
-    /// A fault of the broker's own.
+    /// The broker itself is at fault.
     Internal,
 }
 
@@ -72,12 +72,12 @@ impl Code {
         Code::Internal,
     ];
 
-    /// The code that stands so on the wire.
+    /// The code of this word on the wire.
     pub fn parse(word: &str) -> Option<Code> {
         Code::ALL.into_iter().find(|code| code.as_str() == word)
     }
 
-    /// The code as it stands on the wire.
+    /// The word for it on the wire.
     pub const fn as_str(self) -> &'static str {
         match self {
             Code::BadRequest => "bad-request",
@@ -125,7 +125,7 @@ impl Fault {
     }
 }
 
-/// Characters of a client's own words that an error quotes at most.
+/// The most characters of a client's own words that an error quotes.
 const QUOTED_CHARS_MAX: usize = 64;
 
 /// A client's own words within an error's text, in quotes, cut short if they are
@@ -134,7 +134,7 @@ pub fn quoted(words: &str) -> String {
     format!("\"{}\"", excerpt(words))
 }
 
-/// The same without quotes: for what has its own, as a JSON value does.
+/// The same without quotes: for words that have their own, as a JSON value has.
 pub fn excerpt(words: &str) -> Cow<'_, str> {
     match words.char_indices().nth(QUOTED_CHARS_MAX) {
         Some((end, _)) => format!("{}…", &words[..end]).into(),
@@ -154,7 +154,7 @@ pub enum Close {
     Timeout,
     /// The broker is stopping.
     Shutdown,
-    /// The broker sends everybody away, and holds their seats.
+    /// The broker drains: it sends all clients away, and holds their seats.
     Drain,
     /// A line or a message went past the limit without an end.
     TooLong,
@@ -171,12 +171,12 @@ pub enum Close {
     Overflow,
 }
 
-/// When to come back to a broker that sends everybody away: time enough for a
-/// restart, or for others to notice that this one is not to be asked.
+/// When to reconnect to a broker that drains: time enough for a restart, or for
+/// load balancers to notice that this one takes no requests.
 const RETRY_SECS: u64 = 5;
 
 impl Close {
-    /// In how many seconds to come back, if that is known.
+    /// In how many seconds to reconnect, if that is known.
     pub const fn retry_secs(self) -> Option<u64> {
         match self {
             Close::Drain => Some(RETRY_SECS),
@@ -199,7 +199,7 @@ impl Close {
         Close::Overflow,
     ];
 
-    /// The reason as `bye` and `clients --history` show it.
+    /// The word for it, as `bye` and `clients --history` show it.
     pub const fn as_str(self) -> &'static str {
         match self {
             Close::Quit => "quit",

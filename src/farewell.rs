@@ -5,19 +5,19 @@ use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use std::io;
 use std::time::Duration;
 
-/// How long to go on reading what a client sends after the good-bye: closing a
-/// socket with unread bytes resets it, and the client might never see the rest.
+/// How long to go on reading what a client sends after the `bye`: closing a socket
+/// with unread bytes resets it, and the client might never see the rest.
 pub const LINGER: Duration = Duration::from_secs(1);
-/// Bytes of that at most.
+/// The most bytes to read then.
 const LINGER_BYTES_MAX: usize = 1024 * 1024;
 
-/// Says a last word, and closes.
+/// Writes some last bytes, and closes.
 pub async fn say_and_close(mut stream: impl AsyncRead + AsyncWrite + Unpin, bytes: &[u8]) {
     let saying = async {
         stream.write_all(bytes).await?;
         linger(&mut stream).await
     };
-    // Whether the refused one heard it is its own affair.
+    // It does not matter whether the client received them.
     let _ = Box::pin(runtime::timeout(LINGER, saying)).await;
 }
 
@@ -25,7 +25,7 @@ pub async fn say_and_close(mut stream: impl AsyncRead + AsyncWrite + Unpin, byte
 /// reads to the end of the input. Bounded in bytes, not in time: see [`LINGER`].
 ///
 /// # Errors
-/// The system's; then there is nobody left to wait for.
+/// The system's; then nobody is left at the other end.
 pub async fn linger(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> io::Result<()> {
     stream.close().await?;
     let mut scrap = [0; 512];

@@ -1,42 +1,42 @@
-//! What is counted, for `stats` and for `/metrics`: cheap to write, and summed
-//! up by whoever asks.
+//! Counters for `stats` and for `/metrics`: cheap to write, and summed up by the
+//! reader.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-/// A figure that only grows.
+/// A counter, which only grows.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
 
 impl Counter {
-    /// So many more.
+    /// Adds to it.
     pub fn add(&self, number: u64) {
         self.0.fetch_add(number, Ordering::Relaxed);
     }
 
-    /// How many so far.
+    /// Its value.
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 }
 
-/// Threads beyond this many share their places.
+/// Threads beyond this many share shards.
 const SHARDS: usize = 16;
 
-/// A part of a [`Sharded`] counter, with the cache line that it is in and the next,
-/// which processors fetch with it.
+/// A part of a [`Sharded`] counter, aligned to the cache line that it is in and the
+/// next one, which processors fetch with it.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 struct Shard(Counter);
 
-/// A figure that only grows and that all threads add to all the time: each has a
-/// place of its own, so that none waits for another's cache line.
+/// A counter that all threads add to all the time: each has a shard of its own, so
+/// that none waits for another's cache line.
 #[derive(Debug, Default)]
 pub struct Sharded([Shard; SHARDS]);
 
 impl Sharded {
-    /// So many more.
+    /// Adds to it.
     pub fn add(&self, number: u64) {
         thread_local! {
             static PLACE: Cell<usize> = const { Cell::new(usize::MAX) };
@@ -50,13 +50,13 @@ impl Sharded {
         self.0[place].0.add(number);
     }
 
-    /// How many so far.
+    /// Its value.
     pub fn get(&self) -> u64 {
         self.0.iter().map(|place| place.0.get()).sum()
     }
 }
 
-/// What goes through connections.
+/// The bytes that connections carry.
 #[derive(Debug, Default)]
 pub struct Traffic {
     /// Bytes read.
@@ -65,17 +65,17 @@ pub struct Traffic {
     pub written: Sharded,
 }
 
-/// Figures that differ by one word, each of which is known from the start.
+/// Counters that differ by one label, all of whose values are known from the start.
 #[derive(Debug)]
 pub struct Labelled(Vec<(&'static str, Counter)>);
 
 impl Labelled {
-    /// For these words; the last one also stands for all that are not among them.
+    /// Counters for these words; the last one also counts for all unknown words.
     pub fn new(words: impl IntoIterator<Item = &'static str>) -> Self {
         Labelled(words.into_iter().map(|word| (word, Counter::default())).collect())
     }
 
-    /// So many more of this one.
+    /// Adds to the counter of this word.
     pub fn add(&self, word: &str, number: u64) {
         let found = self.0.iter().find(|(known, _)| *known == word).or(self.0.last());
         if let Some((_, counter)) = found {
@@ -83,48 +83,49 @@ impl Labelled {
         }
     }
 
-    /// How many so far of each.
+    /// The value of each.
     pub fn get(&self) -> Vec<(&'static str, u64)> {
         self.0.iter().map(|(word, counter)| (*word, counter.get())).collect()
     }
 }
 
-/// How often a figure was how large.
+/// A histogram.
 #[derive(Debug)]
 pub struct Spread {
-    /// The upper end of each step; what is beyond the last is counted, too.
+    /// The upper end of each step. Sizes beyond the last one are counted, too.
     ends: &'static [u64],
     counts: Vec<Counter>,
     sum: Counter,
 }
 
 impl Spread {
-    /// With steps up to each of these ends, in growing order.
+    /// A histogram with steps up to each of these ends, which must be in growing
+    /// order.
     pub fn new(ends: &'static [u64]) -> Self {
         let counts = (0..=ends.len()).map(|_| Counter::default()).collect();
         Spread { ends, counts, sum: Counter::default() }
     }
 
-    /// One was this large.
+    /// Counts one of this size.
     pub fn note(&self, size: u64) {
         let step = self.ends.partition_point(|end| *end < size);
         self.counts[step].add(1);
         self.sum.add(size);
     }
 
-    /// The sum of all, and the end of each step with how many were in it; that of
-    /// the last is `None`.
+    /// The sum of all, and the end of each step with the count in it; the last
+    /// step's end is `None`.
     pub fn get(&self) -> (u64, Vec<(Option<u64>, u64)>) {
         let ends = self.ends.iter().copied().map(Some).chain([None]);
         (self.sum.get(), ends.zip(self.counts.iter().map(Counter::get)).collect())
     }
 }
 
-/// How often something took how long, in microseconds.
+/// A histogram of durations, in microseconds.
 #[derive(Debug)]
 pub struct Durations(pub Spread);
 
-/// From what memory does to what people wait for.
+/// From the time of memory accesses to the time that people wait for.
 const ENDS_US: &[u64] = &[
     100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000,
     1_000_000, 2_500_000, 5_000_000, 10_000_000, 30_000_000, 60_000_000,
@@ -137,7 +138,7 @@ impl Default for Durations {
 }
 
 impl Durations {
-    /// Once it took this long.
+    /// Counts one of this duration.
     pub fn note(&self, duration: Duration) {
         self.0.note(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX));
     }

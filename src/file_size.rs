@@ -1,16 +1,16 @@
-//! How large a file may become is a limit of the process: a write beyond it fails,
-//! as one to a disk that is full does.
+//! The limit of the process on the size of files: a write beyond it fails, like one
+//! to a full disk.
 
 use signal_hook::consts::SIGXFSZ;
 use std::io;
 use std::sync::Arc;
 
-/// From here on such a write fails, where otherwise a signal ends the process without
-/// a word. Programs that are started have that signal as it was.
+/// Makes such a write fail from now on; otherwise a signal (SIGXFSZ) ends the
+/// process without a word. Programs that this one starts get the signal as before.
 ///
 /// # Errors
 /// The system's, if it does not know the signal.
 pub fn fail_beyond_limit() -> io::Result<()> {
-    // That it came is known by the write that failed.
+    // The signal need not be noted: the write that failed reports it.
     signal_hook::flag::register(SIGXFSZ, Arc::default()).map(drop)
 }

@@ -1,4 +1,5 @@
-//! What the broker says unasked to one client alone, free of any wire format.
+//! Frames that the broker sends unasked to one client alone, free of any wire
+//! format.
 //!
 //! What all members of a channel see (`msg`, `cmd`, `join`, `left`, `move`) is
 //! in the channel's log instead.
@@ -19,23 +20,23 @@ pub enum Outcome {
     Left,
 }
 
-/// What has become of a job.
+/// The state of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JobState {
     /// It waits for a worker.
     Queued,
     /// A worker has it.
     Running,
-    /// It has come to a result.
+    /// It has ended with a result.
     Done,
-    /// It has not.
+    /// It has ended without one.
     Failed,
-    /// Its client did not want it any more.
+    /// Its client has cancelled it, or has gone for good.
     Cancelled,
 }
 
 impl JobState {
-    /// As the wire says it.
+    /// The word for it on the wire.
     pub const fn as_str(self) -> &'static str {
         match self {
             JobState::Queued => "queued",
@@ -56,13 +57,13 @@ pub enum Frame {
         channel: EcoString,
         /// The command's seq.
         seq: u64,
-        /// Whose result it is.
+        /// The recipient.
         member: EcoString,
         /// Its rank when the command was given.
         rank: u32,
         /// The result.
         outcome: Outcome,
-        /// More about it.
+        /// More about the result.
         text: String,
     },
     /// Every result of a command is in.
@@ -76,15 +77,15 @@ pub enum Frame {
         /// How many recipients there were.
         sent: u32,
     },
-    /// Your rank is now this one.
+    /// Your rank has changed to this one.
     Rank {
         /// The channel.
         channel: EcoString,
         /// The rank.
         rank: u32,
-        /// Since which seq.
+        /// The seq since which you have it.
         term: u64,
-        /// The roster that says so.
+        /// The view in which you have it.
         view: u64,
     },
     /// You were too slow, and these entries are gone.
@@ -106,42 +107,42 @@ pub enum Frame {
         member: EcoString,
         /// The rank you had; observers had none.
         rank: Option<u32>,
-        /// Why.
+        /// The reason.
         reason: Departure,
     },
     /// A private message.
     Tell {
-        /// From whom.
+        /// The sender.
         from: EcoString,
-        /// What it says.
+        /// The message.
         text: Arc<str>,
     },
     /// A message to everyone.
     Broadcast {
-        /// From whom.
+        /// The sender.
         from: EcoString,
-        /// What it says.
+        /// The message.
         text: Arc<str>,
     },
-    /// What has become of a job, how far it is, or what came of it.
+    /// The state of a job, its progress, or its result.
     Job {
         /// Its number.
         job: u64,
-        /// What has become of it.
+        /// Its state.
         state: JobState,
-        /// More about it: the result, once there is one.
+        /// The progress, or the result.
         text: Arc<str>,
-        /// Who asked for it, if it was somebody else.
+        /// The client that asked for it, if it was another one.
         from: Option<EcoString>,
     },
-    /// Are you there?
+    /// Asks whether you are there.
     Ping {
         /// To be answered with the same number.
         number: u64,
     },
     /// The connection is about to be closed.
     Bye {
-        /// Why.
+        /// The reason.
         reason: Close,
     },
 }
@@ -163,7 +164,7 @@ impl Frame {
         }
     }
 
-    /// What it takes of a control lane's bounded memory, in bytes.
+    /// How many bytes of a control lane's bounded memory it takes.
     pub fn weight(&self) -> usize {
         let text = match self {
             Frame::Ack { text, .. } => text.len(),

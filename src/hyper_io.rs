@@ -1,5 +1,4 @@
-//! What hyper reads, writes and waits with: a stream of `futures`, and the
-//! runtime's clock.
+//! Adapters for hyper: a stream of `futures`, and the runtime's clock.
 
 use crate::figures::Traffic;
 use crate::runtime;
@@ -12,8 +11,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-/// Bytes that are read at once. They are on the stack of whoever reads, and then
-/// copied into hyper's buffer, which may only be written to as a whole.
+/// How many bytes are read at once. They are on the stack of the reading thread,
+/// and then copied into hyper's buffer, which may only be written to as a whole.
 const READ_BYTES: usize = 16 * 1024;
 
 /// A stream, of which the first bytes may have been read already.
@@ -21,19 +20,19 @@ const READ_BYTES: usize = 16 * 1024;
 pub struct Stream<S> {
     inner: S,
     first: Vec<u8>,
-    /// How many of them have been given out.
+    /// How many of those bytes have been read.
     given: usize,
-    /// Where its bytes are counted.
+    /// Counts the bytes that pass.
     counts: Option<Arc<Traffic>>,
 }
 
 impl<S> Stream<S> {
-    /// A stream that goes on behind the bytes that were read of it.
+    /// A stream that begins with bytes that were read from it before.
     pub fn new(stream: S, first: Vec<u8>) -> Self {
         Stream { inner: stream, first, given: 0, counts: None }
     }
 
-    /// Its bytes are counted here.
+    /// Counts its bytes in `traffic`.
     #[must_use]
     pub fn counted(self, traffic: Arc<Traffic>) -> Self {
         Stream { counts: Some(traffic), ..self }
@@ -45,8 +44,8 @@ impl<S> Stream<S> {
         }
     }
 
-    /// The stream, and which of the bytes nobody has read: for a connection that
-    /// goes on in another protocol.
+    /// The stream, and those first bytes that are still unread: for a connection
+    /// that goes on in another protocol.
     pub fn into_parts(mut self) -> (S, Vec<u8>) {
         self.first.drain(..self.given);
         (self.inner, self.first)
@@ -119,8 +118,8 @@ impl<S: AsyncWrite + Unpin> hyper::rt::Write for Stream<S> {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Clock;
 
-/// A wait. In a lock that nobody ever takes, because hyper shares waits among
-/// threads and the runtime's cannot be.
+/// A timer. It is in a lock that is never taken, because hyper requires timers that
+/// threads can share, and the runtime's cannot be shared.
 struct Wait(Mutex<Pin<Box<dyn Future<Output = ()> + Send>>>);
 
 impl Future for Wait {

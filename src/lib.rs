@@ -17,32 +17,32 @@
 //!                  └── control lane: replies, rank, ack, done, ping, tell, bye
 //! ```
 //! - [`config`]: every limit and default, with its unit and reason.
-//! - [`service`]: signals, and what systemd is told.
-//! - [`server`]: builds the parts, takes connections, stops in order.
+//! - [`service`]: signals, and notifications to systemd.
+//! - [`server`]: builds the parts, accepts connections, stops in order.
 //! - [`connection`]: one socket, one task, which reads and writes in turn.
-//! - [`http`]: the same for HTTP/1.1: routes, what they ask, and how it is answered.
-//! - [`page`]: what a person looks at in a browser; files, served by [`http`].
+//! - [`http`]: the same for HTTP/1.1: routes, the requests they make, and the
+//!   answers.
+//! - [`page`]: the page that people see in a browser; files, served by [`http`].
 //! - [`resident`]: members without a connection, each with a task of its own.
-//! - [`speaker`]: a session that several may ask through, and wait.
-//! - [`tls`]: the same socket, encrypted.
+//! - [`speaker`]: a session through which several tasks may ask, and wait.
+//! - [`tls`]: encrypted connections, at both ends.
 //! - [`wire`]: bytes to requests, replies and frames to bytes; pure.
-//! - [`request`], [`reply`], [`frame`], [`payload`], [`error`]: what is said,
-//!   free of any wire format.
+//! - [`request`], [`reply`], [`frame`], [`payload`], [`error`]: what goes to and
+//!   fro, free of any wire format.
 //! - [`session`]: one client: requests in, replies out, what it has to read.
-//! - [`broker`]: the state that all share; synchronous, time is an argument.
+//! - [`broker`]: the shared state; synchronous, time is an argument.
 //!   [`broker::channel`] is where order is made.
 //! - [`log`]: entries in chunks that never change, and cursors on them.
-//! - [`store`]: what outlives the broker, on disk, by group commit.
+//! - [`store`]: the state that outlives the broker, on disk, by group commit.
 //! - [`roster`]: who holds which rank, and since when; knows nothing else.
-//! - [`jobs`]: what jobs there are, one file each; [`workers`]: the processes
-//!   that run them.
+//! - [`jobs`]: the jobs, one file each; [`workers`]: the processes that run them.
 //! - [`sequence`]: number sequences, made from their seeds.
-//! - [`events`]: what happens, one line each; how it is logged.
+//! - [`events`]: the broker's log, one line for each event.
 //! - [`figures`], [`metrics`]: what is counted, and how it is shown.
 //! - [`client`]: the other end, for programs and for `broker-client`.
-//! - [`webhook`]: call-backs: tells members without a connection by HTTP requests.
+//! - [`webhook`]: callbacks: tells members without a connection by HTTP requests.
 //! - [`outbound`]: the broker's own HTTP client, for URLs that strangers name.
-//! - [`hyper_io`]: what hyper reads, writes and waits with, at both ends.
+//! - [`hyper_io`]: adapters that hyper reads, writes and waits with, at both ends.
 //! - `bench`: the load generator behind `broker-bench`; knows of the broker only
 //!   what any client does.
 //! - [`runtime`]: the only file that names the async runtime.
@@ -59,10 +59,10 @@
 //!   cursor and the rest of one line.
 //! - A rank is stored nowhere but in the roster; a member that reads behind
 //!   knows its rank *there* by folding what it has read.
-//! - Locks are taken in one order ([`broker`]), held for memory only, and never
-//!   across an await.
-//! - Every queue, line, list and wait has a limit with a name and a reason; but for
-//!   rows that come and go while the disk hangs, of which each waits once
+//! - Locks are taken in one order ([`broker`]), held only while memory is touched,
+//!   and never across an await.
+//! - Every queue, line, list and wait has a limit with a name and a reason, except
+//!   for rows that come and go while the disk hangs, of which each waits once
 //!   (`store/rows.rs`).
 #![forbid(unsafe_code)]
 

@@ -1,4 +1,4 @@
-//! What is made from the arguments of a program: man pages and completions.
+//! Texts made from the arguments of a program: man pages and completions.
 
 use clap::Command;
 use clap_complete::Shell;
@@ -10,7 +10,7 @@ use std::io;
 /// # Errors
 /// [`io::ErrorKind::NotFound`] if there is no such subcommand.
 pub fn page(mut program: Command, subcommand: Option<&str>) -> io::Result<Vec<u8>> {
-    // Gives the subcommands their whole names.
+    // Gives the subcommands their full names.
     program.build();
     let command = match subcommand {
         None => program,
@@ -24,14 +24,14 @@ pub fn page(mut program: Command, subcommand: Option<&str>) -> io::Result<Vec<u8
     Ok(page)
 }
 
-/// As pages are called: `broker-client-hold`.
+/// The title of a man page: `broker-client-hold`.
 fn title(command: &Command) -> String {
     command.get_display_name().unwrap_or_else(|| command.get_name()).to_owned()
 }
 
-/// What a shell needs to complete a program's arguments.
+/// The script by which a shell completes a program's arguments.
 pub fn completions(name: &'static str, program: &Command, shell: Shell) -> Vec<u8> {
-    // What is hidden from people is not to be offered to them either.
+    // Subcommands that the help hides are not offered either.
     let visible = program.get_subcommands().filter(|command| !command.is_hide_set());
     let mut shown = Command::new(name)
         .version(env!("CARGO_PKG_VERSION"))

@@ -1,5 +1,5 @@
-//! The clock that leases are counted on: it never goes back, and it goes on
-//! while the machine sleeps, as the broker's does meanwhile. And the time of day,
+//! The clock that leases are counted on: it never goes back, and it goes on while
+//! the machine sleeps, as the broker's clock does meanwhile. And the time of day,
 //! for people.
 
 use jiff::Timestamp;
@@ -14,7 +14,7 @@ const CLOCK: ClockId = ClockId::Boottime;
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 const CLOCK: ClockId = ClockId::Monotonic;
 
-/// How many whole milliseconds that is.
+/// A duration in whole milliseconds.
 pub fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
@@ -25,32 +25,32 @@ pub fn millis(time: Duration) -> u64 {
 pub struct Moment(Duration);
 
 impl Moment {
-    /// This moment.
+    /// The current moment.
     pub fn now() -> Moment {
         let now = clock_gettime(CLOCK);
         let secs = u64::try_from(now.tv_sec).unwrap_or(0);
         Moment(Duration::new(secs, u32::try_from(now.tv_nsec).unwrap_or(0)))
     }
 
-    /// So much later.
+    /// This much later.
     #[must_use]
     pub fn after(self, time: Duration) -> Moment {
         Moment(self.0.saturating_add(time))
     }
 
-    /// So much earlier.
+    /// This much earlier.
     #[must_use]
     pub fn before(self, time: Duration) -> Moment {
         Moment(self.0.saturating_sub(time))
     }
 
-    /// How long after an earlier moment this is; nothing if it is before it.
+    /// How long this is after an earlier moment; zero if it is before that.
     pub fn since(self, earlier: Moment) -> Duration {
         self.0.saturating_sub(earlier.0)
     }
 }
 
-/// In nanoseconds, as one process tells another.
+/// In nanoseconds, the form in which one process passes it to another.
 impl fmt::Display for Moment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.0.as_nanos())
@@ -65,28 +65,29 @@ impl FromStr for Moment {
     }
 }
 
-/// The time of day, to the second, as of when something has been here: a quarter
-/// of a [`Timestamp`], for what there are very many of. It ends in the year 2106.
+/// The time of day, to the second, since when something has been here: a quarter of
+/// a [`Timestamp`] in size, for things of which there are very many. It ends in the
+/// year 2106.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Second(u32);
 
 impl Second {
-    /// This one.
+    /// The current second.
     pub fn now() -> Second {
         Second::of_unix_ms(Timestamp::now().as_millisecond())
     }
 
-    /// The one of so many milliseconds since the Unix epoch.
+    /// The second at so many milliseconds since the Unix epoch.
     pub fn of_unix_ms(millis: i64) -> Second {
         Second(u32::try_from(millis / 1_000).unwrap_or(0))
     }
 
-    /// How many milliseconds of the Unix epoch are over when it begins.
+    /// Its beginning, in milliseconds since the Unix epoch.
     pub fn unix_ms(self) -> i64 {
         i64::from(self.0) * 1_000
     }
 
-    /// When it begins.
+    /// Its beginning.
     pub fn timestamp(self) -> Timestamp {
         Timestamp::from_second(self.0.into()).unwrap_or_default()
     }

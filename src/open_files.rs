@@ -1,10 +1,10 @@
-//! How many files this process may have open: each connection is one.
+//! The limit on the open files of this process: each connection is one.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// What is not for connections to take, as long as it is no more than half of
-/// what is allowed: the store keeps up to 128 tables open and has to open more to
-/// go on at all, every worker takes three, every call-back one.
+/// The files that are not for connections, as long as they are no more than half of
+/// those allowed: the store keeps up to 128 tables open and has to open more to go
+/// on at all, every worker takes three, every callback one.
 const RESERVE: u64 = 256;
 
 /// Raises the soft limit on open files to the hard limit, as far as the system
@@ -17,7 +17,7 @@ pub fn raise() -> Option<u64> {
     if limit.current != limit.maximum {
         let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
         // Some systems have a lower bound of their own than the hard limit; then
-        // the soft limit stays as it was, and `shortage` tells of it.
+        // the soft limit stays as it was, and `shortage` reports it.
         let _ = setrlimit(Resource::Nofile, raised);
     }
     getrlimit(Resource::Nofile).current
@@ -34,7 +34,7 @@ pub fn places_now() -> usize {
     places(getrlimit(Resource::Nofile).current)
 }
 
-/// The fields of an event that says what to do, if the limit does not allow
+/// The fields of a log event that says what to do, if the limit does not allow
 /// `max_clients`.
 pub fn shortage(limit: Option<u64>, max_clients: usize) -> Option<String> {
     let places = places(limit);

@@ -1,27 +1,27 @@
-//! A bounded number of something at once: a permit for each, given back when it
-//! is dropped.
+//! Permits, to bound how many of something there are at once. Each is given back
+//! when it is dropped.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Counts the permits that are out. Clones count the same ones.
+/// Counts the permits that are taken. Clones share the count.
 #[derive(Clone, Debug, Default)]
 pub struct Permits(Arc<AtomicUsize>);
 
-/// One of them.
+/// A permit.
 #[derive(Debug)]
 pub struct Permit(Permits);
 
 impl Permits {
-    /// One more, unless `max` are out already.
+    /// Takes a permit, unless `max` are taken already.
     pub fn take(&self, max: usize) -> Option<Permit> {
         let is_free = self.0.fetch_add(1, Ordering::SeqCst) < max;
-        // One too many gives itself back right here.
+        // A permit too many is given back right here.
         let permit = Permit(self.clone());
         is_free.then_some(permit)
     }
 
-    /// How many are out.
+    /// How many are taken.
     pub fn taken(&self) -> usize {
         self.0.load(Ordering::SeqCst)
     }

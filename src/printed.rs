@@ -1,19 +1,19 @@
-//! What a program says of itself: on standard output what it was asked for, on
-//! standard error what went wrong. Without `println!` and `eprintln!`, which panic
-//! where nobody reads, or nothing more can be written.
+//! Output of a program: what it was asked for on standard output, errors on
+//! standard error. Without `println!` and `eprintln!`, which panic if nobody reads
+//! or nothing more can be written.
 
 use std::fmt::Display;
 use std::io::{self, Write};
 
-/// Says on standard error what went wrong.
+/// Reports an error on standard error.
 pub fn complain(program: &str, what: impl Display) {
     line(format_args!("{program}: {what}"));
 }
 
-/// Writes a line on standard error, in one piece: what other programs say on the
-/// same terminal comes before it or after it.
+/// Writes a line on standard error, in one piece, so that lines of other programs
+/// on the same terminal come before it or after it.
 pub fn line(text: impl Display) {
-    // There is nobody left to tell if this fails.
+    // If this fails, nobody can be told.
     let _ = io::stderr().write_all(format!("{text}\n").as_bytes());
 }
 
@@ -27,15 +27,15 @@ pub fn steers(c: char) -> bool {
         | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
-/// Prints what was asked for; the exit code: 1 if it cannot be written. Whoever
-/// reads it may stop early, as `head` does.
+/// Prints what was asked for; returns the exit code: 1 if it cannot be written. The
+/// reader may stop early, as `head` does.
 pub fn print(program: &str, text: &[u8]) -> u8 {
     let mut out = io::stdout().lock();
     judge(program, out.write_all(text).and_then(|()| out.flush()), 0)
 }
 
-/// Prints the help that was asked for, or what is wrong with the arguments; the
-/// exit code.
+/// Prints the help that was asked for, or what is wrong with the arguments; returns
+/// the exit code.
 pub fn usage(program: &str, said: &clap::Error) -> u8 {
     judge(program, said.print(), u8::try_from(said.exit_code()).unwrap_or(2))
 }

@@ -1,13 +1,13 @@
-//! What this process takes of the machine.
+//! The resources that this process takes.
 
 use std::fs;
 
-/// Bytes of memory that it has (its resident set), where the system tells.
+/// Its memory in bytes (the resident set), if the system reports it.
 pub fn memory_bytes() -> Option<u64> {
     resident(&fs::read_to_string("/proc/self/status").ok()?)
 }
 
-/// What Linux says of a process, in lines of `Key:  value`.
+/// Parses the resident set from Linux' status of a process, lines of `Key:  value`.
 fn resident(status: &str) -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     let kibibytes: u64 = line.trim().strip_suffix(" kB")?.trim().parse().ok()?;

@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What a field holds.
+/// The value of a field.
 #[derive(Clone, Debug)]
 pub enum Value {
     /// Text; may hold anything a client sent.
@@ -83,9 +83,9 @@ impl From<Timestamp> for Value {
 pub struct Field {
     /// Its name.
     pub key: &'static str,
-    /// What it holds.
+    /// Its value.
     pub value: Value,
-    /// Whether the text dialect shows it by its place alone, without the name.
+    /// Whether the text dialect shows it by its position alone, without the name.
     /// Such fields never change; others may be added.
     pub positional: bool,
 }
@@ -95,7 +95,7 @@ pub struct Field {
 pub struct Line {
     /// The verb that is answered, or the kind of row.
     pub kind: &'static str,
-    /// What it says, in order.
+    /// Its fields, in order.
     pub fields: Vec<Field>,
 }
 
@@ -105,7 +105,7 @@ impl Line {
         Line { kind, fields: Vec::new() }
     }
 
-    /// With one more field, shown by its place.
+    /// With one more field, shown by its position.
     #[must_use]
     pub fn at(mut self, key: &'static str, value: impl Into<Value>) -> Self {
         self.fields.push(Field { key, value: value.into(), positional: true });
@@ -121,7 +121,7 @@ impl Line {
 }
 
 impl Line {
-    /// The number that the field of this name holds, if there is one.
+    /// The value of the field of this name, if it is a number.
     pub fn number(&self, key: &str) -> Option<u64> {
         let field = self.fields.iter().find(|field| field.key == key)?;
         match field.value {
@@ -131,17 +131,17 @@ impl Line {
     }
 }
 
-/// Entries of a log: a part of a chunk that begins and ends between entries.
+/// Entries of a log: a range of a chunk that begins and ends between entries.
 #[derive(Clone, Debug)]
 pub struct Excerpt {
     /// The chunk.
     pub chunk: Arc<Chunk>,
-    /// Which of its bytes.
+    /// The range of its bytes.
     pub range: Range<usize>,
 }
 
 impl Excerpt {
-    /// What a chunk has from one seq to another.
+    /// The entries of a chunk from one seq to another.
     pub fn cut(chunk: &Arc<Chunk>, from: u64, to: u64) -> Self {
         let range = chunk.offset_of(from)..chunk.offset_of(to.saturating_add(1));
         Excerpt { chunk: chunk.clone(), range }
@@ -157,10 +157,10 @@ pub enum Reply {
     List(Vec<Line>, Line),
     /// Entries as rows, then the final line.
     Entries(Vec<Excerpt>, Line),
-    /// Entries, or what they add up to, read from the disk piece by piece. The
-    /// session has it.
+    /// Entries, or a digest of them, read from the disk piece by piece. The session
+    /// has the state.
     Scroll,
-    /// The requests of a whole batch of messages, answered together.
+    /// The replies to a whole batch of published messages.
     Published {
         /// The channel.
         channel: EcoString,
@@ -171,7 +171,7 @@ pub enum Reply {
         /// How many clients get them.
         receivers: usize,
     },
-    /// The connection is to be closed when everything due to it is out.
+    /// The connection is to be closed once everything due to it is written.
     Quit,
 }
 

@@ -1,10 +1,11 @@
 //! The only file that names the async runtime.
 //!
 //! async-std is the choice of the project's user. Its authors have stopped
-//! developing it in favour of smol, whose crates (async-io, async-executor) it is
-//! a thin layer over; a later move is this one file. What has to be quick, tasks
-//! and sockets, stands beside it, in `runtime/`, and so does what has to go on
-//! when the system gives no more threads. Everything above speaks `futures` traits only. `docs/decisions/runtime.md` has more.
+//! developing it in favour of smol, on whose crates (async-io, async-executor) it
+//! is a thin layer; a later move is this one file. The parts that must be quick,
+//! tasks and sockets, stand beside it, in `runtime/`, and so do those that must go
+//! on when the system gives no more threads. Everything above speaks `futures`
+//! traits only. `docs/decisions/runtime.md` has more.
 
 mod aside;
 mod executor;
@@ -27,9 +28,9 @@ pub use executor::{JoinHandle, cancel, spawn, start, use_threads, yield_now};
 pub use tcp::{TcpListener, TcpStream};
 pub use unix::UnixStream;
 
-/// Runs a future to its end on this thread; what it spawns runs on the
-/// executor's own threads, of which the runtime's own `block_on` would make this
-/// thread one more.
+/// Runs a future to its end on this thread. Tasks that it spawns run on the
+/// executor's own threads; async-std's `block_on` would make this thread one of
+/// those.
 pub fn block_on<T>(future: impl Future<Output = T>) -> T {
     futures::executor::block_on(future)
 }

@@ -1,6 +1,6 @@
-//! Sequences of numbers from 0 to 100: how one is made from its seed, cut into
-//! batches, and summed up. Pure; what is kept of one is in
-//! [`crate::broker`], and how it is asked for in [`crate::wire::numseq`].
+//! Sequences of numbers from 0 to 100: made from a seed, cut into batches, and
+//! summed up. Pure; what is kept of one is in [`crate::broker`], and the requests
+//! for it are in [`crate::wire::numseq`].
 
 use md5::{Digest, Md5};
 use rand_mt::Mt;
@@ -11,11 +11,11 @@ use uuid::Uuid;
 /// The largest number.
 pub const NUMBER_MAX: u8 = 100;
 
-/// What a sequence is made from. The same seed gives the same numbers, always:
-/// so it is all that has to be kept of them.
+/// The seed of a sequence. The same seed always gives the same numbers, so it is
+/// all that has to be kept of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Seed {
-    /// What the system's random generator gave.
+    /// Bytes from the system's random generator.
     Random([u8; 32]),
     /// A client id, for tests: the numbers are what `CPython` gives for
     /// `random.Random(str(id)).randint(0, 100)`.
@@ -23,7 +23,7 @@ pub enum Seed {
 }
 
 impl Seed {
-    /// One that nobody can foresee.
+    /// A seed that nobody can predict.
     pub fn random() -> Self {
         // 244 bits from the system; 12 say that these are random UUIDs.
         let mut seed = [0; 32];
@@ -32,12 +32,12 @@ impl Seed {
         Seed::Random(seed)
     }
 
-    /// The one that belongs to this client id.
+    /// The seed of this client id.
     pub fn name(id: Uuid) -> Self {
         Seed::Name(id.into_bytes())
     }
 
-    /// The first so many numbers.
+    /// The first `count` numbers.
     pub fn numbers(&self, count: u16) -> Vec<u8> {
         let mut generator = Mt::new_with_key(self.key());
         let mut numbers = Vec::with_capacity(count.into());
@@ -51,7 +51,7 @@ impl Seed {
         numbers
     }
 
-    /// The generator's key, its words from the least significant on.
+    /// The generator's key: words, the least significant first.
     fn key(&self) -> Vec<u32> {
         match self {
             Seed::Random(bytes) => words(bytes),
@@ -67,8 +67,8 @@ impl Seed {
     }
 }
 
-/// A number, its most significant byte first, in words of 32 bits, the least
-/// significant first.
+/// Cuts a number, given with its most significant byte first, into words of 32
+/// bits, the least significant first.
 fn words(bytes: &[u8]) -> Vec<u32> {
     let word = |bytes: &[u8]| bytes.iter().fold(0, |word, byte| word << 8 | u32::from(*byte));
     bytes.rchunks(4).map(word).collect()
@@ -82,12 +82,12 @@ pub fn batch(numbers: &[u8], size: u64, index: u64) -> Option<&[u8]> {
     Some(&rest[..rest.len().min(size)])
 }
 
-/// How many batches so many numbers make.
+/// How many batches this many numbers make.
 pub fn batches(count: u16, size: u64) -> u64 {
     u64::from(count).div_ceil(size.max(1))
 }
 
-/// The MD5, in hex, of the numbers as Python prints a list of them.
+/// The MD5, in hex, of the list of numbers as Python prints it.
 pub fn checksum(numbers: &[u8]) -> String {
     let mut text = String::with_capacity(4 * numbers.len() + 2);
     text.push('[');
@@ -96,7 +96,7 @@ pub fn checksum(numbers: &[u8]) -> String {
     format!("{:x}", Md5::digest(text))
 }
 
-/// Appends the numbers with this between them.
+/// Appends the numbers, separated by `between`.
 pub fn join(numbers: &[u8], between: &str, text: &mut String) {
     let mut digits = itoa::Buffer::new();
     for (at, number) in numbers.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! Builds the parts, takes connections, and stops in order.
+//! Builds the parts, accepts connections, and stops in order.
 
 use crate::broker::Broker;
 use crate::config::Config;
@@ -17,15 +17,15 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Connections that the kernel keeps for us while we take others.
+/// How many connections the kernel queues while others are accepted.
 const BACKLOG: i32 = 4_096;
-/// Connections that are being refused at once; beyond them the socket is closed
-/// without a word.
+/// The most connections that are being refused at once; beyond them the socket is
+/// closed without a word.
 const REFUSING_MAX: usize = 256;
-/// Connections that are taken in a row before others get their turn, however many
-/// come.
+/// How many connections are accepted in a row before other tasks get their turn,
+/// however many come.
 const ACCEPTS: usize = 64;
-/// The pauses after an accept that failed for want of something.
+/// The pauses after an accept that failed for a shortage.
 const PAUSE_MIN: Duration = Duration::from_millis(10);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 
@@ -37,17 +37,17 @@ pub enum StartError {
         "cannot resolve host {host:?}: {source}; name an address of this machine, such as 127.0.0.1"
     )]
     Resolve {
-        /// What was asked for.
+        /// The host.
         host: String,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
-    /// The address is not ours to take.
+    /// The address cannot be listened on.
     #[error("cannot listen on {addr}: {source}{}", hint(.source))]
     Listen {
-        /// Where.
+        /// The address.
         addr: SocketAddr,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
     /// The data directory cannot be used.
@@ -56,13 +56,13 @@ pub enum StartError {
     /// A certificate or a key cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
-    /// What the service manager has given is no socket to listen on.
+    /// A socket that the service manager has given is no listening TCP socket.
     #[error("cannot use the sockets of the service manager: {0}; see ListenStream= of its unit")]
     Given(io::Error),
-    /// Signals or threads are not to be had.
+    /// The system gives no signals or threads.
     #[error("cannot start: {source}{}", hint(.source))]
     System {
-        /// What the system says.
+        /// The system's error.
         #[from]
         source: io::Error,
     },
@@ -81,8 +81,7 @@ fn hint(error: &io::Error) -> &'static str {
     }
 }
 
-/// A running broker, for [`crate::service`] and for programs that have one
-/// inside.
+/// A running broker, for [`crate::service`] and for programs that embed one.
 ///
 /// ```
 /// use ranked_broker::{config::Config, runtime, server::Server};
@@ -95,7 +94,7 @@ fn hint(error: &io::Error) -> &'static str {
 /// ```
 #[derive(Debug)]
 pub struct Server {
-    /// Where it listens.
+    /// The address on which it listens.
     pub addr: SocketAddr,
     broker: Arc<Broker>,
     connections: Permits,
@@ -104,7 +103,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Begins to listen. Dropping the server leaves it running.
+    /// Starts to listen. Dropping the server leaves it running.
     ///
     /// # Errors
     /// [`StartError`] if it cannot listen where it should.
@@ -112,10 +111,11 @@ impl Server {
         Server::start_on(Vec::new(), config, None, |_| ())
     }
 
-    /// The same on these sockets, which listen already; on the address of the
-    /// configuration if there are none. Jobs are run by that program, and answered
-    /// `err unavailable` if there is none. `on_tick` is called by the broker's clock
-    /// whenever it has looked what is due, with its time: every second at least.
+    /// Like [`Server::start`], on `sockets`, which listen already, or on the
+    /// address of the configuration if there are none. Jobs are run by `workers`,
+    /// and answered `err unavailable` without. `on_tick` is called by the broker's
+    /// clock, with its time, whenever it has ended what is due: every second at
+    /// least.
     ///
     /// # Errors
     /// [`StartError`].
@@ -158,13 +158,13 @@ impl Server {
         self.tls.as_ref().map_or(Ok(()), |tls| tls.reload())
     }
 
-    /// What its connections share.
+    /// The state that its connections share.
     pub fn broker(&self) -> &Arc<Broker> {
         &self.broker
     }
 
-    /// Stops: takes no more connections, says good-bye to all, and gives them
-    /// the drain time to read what is due to them.
+    /// Stops: accepts no more connections, says `bye` to all, and gives them the
+    /// drain time to read what is due to them.
     pub async fn stop(self) {
         for accepting in self.accepting {
             runtime::cancel(accepting).await;
@@ -173,7 +173,7 @@ impl Server {
         // Every connection bounds its own parting by the drain time.
         let deadline = self.broker.current().drain + Duration::from_millis(500);
         let gone = async {
-            // Who has said nothing yet is due nothing.
+            // Connections that have said nothing yet are due nothing.
             while self.connections.taken() > self.broker.silent() {
                 runtime::sleep(Duration::from_millis(5)).await;
             }
@@ -185,13 +185,14 @@ impl Server {
         if cut_off > 0 {
             log::warn!("event=drain-timeout connections={cut_off}");
         }
-        // Not aside, where others may be waited for: the threads that serve have
-        // nothing more to do, and whoever waits for this can be told to wait no more.
+        // Not by `unblock`, whose threads may be busy: the executor's threads have
+        // nothing more to do, and a second signal ends the wait for this one.
         runtime::spawn(async move { broker.close_store() }).await;
     }
 }
 
-/// A number is an address, too (`1` is 0.0.0.1), but not one that anybody means.
+/// A number alone is an address, too (`1` is 0.0.0.1), but hardly ever meant as
+/// one.
 fn misplaced(host: &str, source: io::Error) -> io::Error {
     match host.parse::<u16>() {
         Ok(port @ 1..) => {
@@ -202,8 +203,7 @@ fn misplaced(host: &str, source: io::Error) -> io::Error {
     }
 }
 
-/// Listens where it was asked to, and nowhere else: the first address of the
-/// host that can be had.
+/// Listens on the first address of the host that can be bound, and on no other.
 fn listen(host: &str, port: u16) -> Result<TcpListener, StartError> {
     let resolve = |source| StartError::Resolve { host: host.to_owned(), source };
     let mut failure = resolve(io::ErrorKind::NotFound.into());
@@ -219,8 +219,8 @@ fn listen(host: &str, port: u16) -> Result<TcpListener, StartError> {
 fn bind(addr: SocketAddr) -> io::Result<TcpListener> {
     let kind = socket2::Type::STREAM;
     let socket = socket2::Socket::new(socket2::Domain::for_address(addr), kind, None)?;
-    // A broker that was killed leaves connections behind that must not keep its
-    // successor from starting.
+    // Connections that a killed broker left behind must not keep its successor from
+    // starting.
     socket.set_reuse_address(true)?;
     socket.bind(&addr.into())?;
     socket.listen(BACKLOG)?;
@@ -228,15 +228,15 @@ fn bind(addr: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::new(socket.into())
 }
 
-/// Where connections come in.
+/// Accepts connections.
 struct Door {
     broker: Arc<Broker>,
     http: Arc<Http>,
     tls: Option<Arc<Acceptor>>,
     connections: Permits,
-    /// How many of them the open files that are allowed leave room for.
+    /// How many connections the limit on open files leaves room for.
     places: usize,
-    /// Those that are told that there is no place for them.
+    /// The connections that are being refused.
     refusing: Permits,
     refusing_max: usize,
 }
@@ -245,13 +245,14 @@ impl Door {
     fn new(broker: Arc<Broker>, connections: Permits, tls: Option<Arc<Acceptor>>) -> Door {
         let (http, refusing) = (Http::new(broker.clone()), Permits::default());
         let places = open_files::places_now();
-        // With few files these, too, leave some of what is not for connections.
+        // With few files allowed, refused connections must leave some of the
+        // reserve, too.
         let refusing_max = REFUSING_MAX.min(places / 4);
         Door { broker, http, tls, connections, places, refusing, refusing_max }
     }
 
-    /// Takes connections for ever. Nothing that goes wrong with one of them, and no
-    /// shortage of descriptors, ends it.
+    /// Accepts connections for ever. Neither a failure of one of them nor a
+    /// shortage of descriptors ends it.
     async fn stay_open(self: Arc<Self>, listener: TcpListener) {
         let mut pause = PAUSE_MIN;
         let mut in_a_row = 0;
@@ -283,7 +284,8 @@ impl Door {
         let places = broker.current().max_clients.min(self.places);
         if let Some(permit) = self.connections.take(places) {
             broker.stats.connections.add(1);
-            // No `async` block, which would keep room for what it awaits twice over.
+            // Not an `async` block, which would hold room for the future that it
+            // awaits twice.
             let serving =
                 connection::serve(broker.clone(), http.clone(), tls.clone(), stream, addr);
             runtime::spawn(serving.map(|()| drop(permit)));

@@ -1,5 +1,5 @@
-//! One client, and how its requests are asked by those who wait for the answer:
-//! the connection that is the client, or, for a resident, whoever has its token.
+//! One client, and how requests are asked as it, waiting for the answer: by the
+//! connection that is the client, or, for a resident, by whoever has its token.
 
 use crate::broker::{Broker, Client};
 use crate::error::{Code, Fault};
@@ -18,23 +18,23 @@ use std::task::{Context, Poll, Waker};
 #[derive(Debug)]
 pub struct Speaker {
     broker: Arc<Broker>,
-    /// Locked for as long as nothing is waited for.
+    /// Never locked across an await.
     session: Mutex<Session>,
-    /// Wakes those who wait on its behalf, if they are not the task that reads
-    /// its mail.
+    /// Wakes those that wait on its behalf, unless that is the task that reads its
+    /// mail.
     bell: Option<Bell>,
 }
 
-/// Wakes everyone who waits.
+/// Wakes all tasks that wait.
 #[derive(Debug, Default)]
 pub struct Bell {
     waiting: Mutex<Vec<Waker>>,
-    /// It will not ring again.
+    /// Whether it will not ring again.
     is_silent: AtomicBool,
 }
 
 impl Bell {
-    /// One more waits; before looking whether there is a need to.
+    /// Registers a task; to be called before it checks whether it has to wait.
     pub fn wait(&self, cx: &Context<'_>) {
         let mut wakers = lock(&self.waiting);
         if !wakers.iter().any(|waker| waker.will_wake(cx.waker())) {
@@ -42,7 +42,7 @@ impl Bell {
         }
     }
 
-    /// Wakes them.
+    /// Wakes the registered tasks.
     pub fn ring(&self) {
         for waker in std::mem::take(&mut *lock(&self.waiting)) {
             waker.wake();
@@ -50,12 +50,12 @@ impl Bell {
     }
 }
 
-/// What was answered.
+/// The answer to a request.
 #[derive(Debug)]
 pub enum Reading {
-    /// This.
+    /// A reply.
     Reply(Reply),
-    /// Entries that were read from the disk, and the last line.
+    /// Entries that were read from the disk, and the last line of their reply.
     Rows(Rows, Line),
 }
 
@@ -66,7 +66,7 @@ impl From<Line> for Reading {
 }
 
 impl Reading {
-    /// The view of the roster that it tells of, if it does.
+    /// The view of the roster in the answer, if there is one.
     pub fn view(&self) -> Option<u64> {
         match self {
             Reading::Reply(Reply::Line(last)) => last.number("view"),
@@ -78,7 +78,7 @@ impl Reading {
         }
     }
 
-    /// As a JSON object.
+    /// The answer as a JSON object.
     pub fn object(&self) -> Vec<u8> {
         let mut out = Vec::new();
         match self {
@@ -90,31 +90,32 @@ impl Reading {
 }
 
 impl Speaker {
-    /// For a client whose mail is read by the task that asks for it.
+    /// A speaker for a client whose mail is read by the task that asks.
     pub fn new(broker: Arc<Broker>, client: Arc<Client>) -> Speaker {
         let session = Mutex::new(Session::new(broker.clone(), client));
         Speaker { broker, session, bell: None }
     }
 
-    /// For a client whose mail is read by a task of its own, which rings the
-    /// bell.
+    /// A speaker for a client whose mail is read by a task of its own, which rings
+    /// the bell.
     pub fn with_bell(broker: Arc<Broker>, client: Arc<Client>) -> Speaker {
         Speaker { bell: Some(Bell::default()), ..Speaker::new(broker, client) }
     }
 
-    /// The session, when nobody speaks any more.
+    /// The session, once nobody asks any more.
     pub fn into_session(self) -> Session {
         self.session.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Wakes those who wait on its behalf.
+    /// Wakes the tasks that wait on its behalf.
     pub fn ring(&self) {
         if let Some(bell) = &self.bell {
             bell.ring();
         }
     }
 
-    /// The client has gone: the task that reads its mail wakes nobody any more.
+    /// Rings for the last time, as the client has gone: the task that reads its
+    /// mail wakes nobody any more.
     pub fn ring_out(&self) {
         if let Some(bell) = &self.bell {
             bell.is_silent.store(true, Ordering::SeqCst);
@@ -122,12 +123,12 @@ impl Speaker {
         }
     }
 
-    /// Whether nobody wakes those who wait on its behalf.
+    /// Whether nobody wakes the tasks that wait on its behalf any more.
     fn is_silent(&self) -> bool {
         self.bell.as_ref().is_some_and(|bell| bell.is_silent.load(Ordering::SeqCst))
     }
 
-    /// Waits until there is something to be had of the session.
+    /// Waits until `look` finds in the session what it looks for.
     pub async fn until<T>(&self, mut look: impl FnMut(&mut Session) -> Poll<T>) -> T {
         poll_fn(|cx| {
             if let Some(bell) = &self.bell {
@@ -141,12 +142,12 @@ impl Speaker {
         .await
     }
 
-    /// The session, for as long as nothing is waited for.
+    /// Locks the session. Not to be held across an await.
     pub fn session(&self) -> MutexGuard<'_, Session> {
         lock(&self.session)
     }
 
-    /// Asks, and waits until what the answer tells of is on disk.
+    /// Asks, and waits until the changes that the answer reports are on disk.
     ///
     /// # Errors
     /// As for the request; [`Code::Unavailable`] if the disk fails.
@@ -154,19 +155,20 @@ impl Speaker {
         self.ask_in(None, request).await
     }
 
-    /// The same, but a roster is changed, or a channel dropped, only if its view
-    /// is still this one, if there is one.
+    /// Like [`Speaker::ask`], but changes a roster, or drops a channel, only if the
+    /// roster's view is still this one, if one is given.
     ///
     /// # Errors
-    /// The same, and [`Code::Fenced`].
+    /// As for [`Speaker::ask`], and [`Code::Fenced`].
     pub async fn ask_in(&self, view: Option<u64>, request: Request<'_>) -> Result<Reading, Fault> {
         self.ask_by(|session, now_ms| session.handle_in(view, request, now_ms)).await
     }
 
-    /// The same for what the session is asked in this way, at this time.
+    /// Like [`Speaker::ask`], for a request made by a call of the session, with the
+    /// time.
     ///
     /// # Errors
-    /// The same.
+    /// As for [`Speaker::ask`].
     pub async fn ask_by(
         &self,
         ask: impl FnOnce(&mut Session, u64) -> Result<Option<Reply>, Fault>,
@@ -179,38 +181,38 @@ impl Speaker {
         };
         match reply {
             Ok(Some(Reply::Scroll)) => {
-                // It tells of nothing but what is on disk.
+                // What a scroll reads is on disk already.
                 let _ = on_disk(ticket).await;
                 self.scroll().await
             }
             reply => {
                 let reply = self.told(reply, ticket).await?;
                 self.room().await;
-                // Only who asks for it gets none.
+                // Only `quit` gets no reply.
                 reply.map(Reading::Reply).ok_or_else(no_reply)
             }
         }
     }
 
-    /// Waits until what an answer tells of is on disk, be it that something
-    /// failed.
+    /// Waits until the changes that an answer reports are on disk, even if the
+    /// answer is a fault.
     ///
     /// # Errors
-    /// The answer's, or [`Code::Unavailable`] if it is not known to be.
+    /// The answer's, or [`Code::Unavailable`] if they are not known to be.
     pub async fn told<T>(
         &self,
         answer: Result<T, Fault>,
         ticket: Option<Ticket>,
     ) -> Result<T, Fault> {
         if answer.as_ref().is_err_and(|fault| fault.code == Code::Unavailable) {
-            // It says nothing of the channel.
+            // This fault says nothing about the channel.
             return answer;
         }
         on_disk(ticket).await?;
         answer
     }
 
-    /// Waits as one has to who is about to publish to a channel.
+    /// Waits as a publisher has to before it publishes to a channel.
     pub async fn room_in(&self, channel: &str) {
         let Ok(channel) = self.broker.channel(channel) else { return };
         let has_to_wait = self.session().has_to_wait(&channel);
@@ -219,8 +221,8 @@ impl Speaker {
         }
     }
 
-    /// Waits as a publisher has to, while a live member is a whole log behind. Who
-    /// has gone publishes no more, and need not.
+    /// Waits as a publisher has to, while a live member is a whole log behind. A
+    /// client that has gone publishes no more, and need not wait.
     pub async fn room(&self) {
         self.until(|session| {
             let goes_on = session.may_read() || self.is_silent();
@@ -229,7 +231,7 @@ impl Speaker {
         .await;
     }
 
-    /// Reads entries from the disk, as many as one answer has.
+    /// Reads entries from the disk, as many as fit into one answer.
     async fn scroll(&self) -> Result<Reading, Fault> {
         let mut rows = Rows::default();
         let step = || {
@@ -255,11 +257,11 @@ impl Speaker {
     }
 }
 
-/// Waits until something is on disk: whoever has asked may have gone meanwhile,
-/// with those who read its mail.
+/// Waits until a ticket's changes are on disk, even if the client has gone
+/// meanwhile, with the task that reads its mail.
 ///
 /// # Errors
-/// [`Code::Unavailable`] if it is not known to be.
+/// [`Code::Unavailable`] if they are not known to be.
 pub async fn on_disk(ticket: Option<Ticket>) -> Result<(), Fault> {
     let Some(ticket) = ticket else { return Ok(()) };
     ticket.on_disk().await.map_err(|reason| {
@@ -268,7 +270,7 @@ pub async fn on_disk(ticket: Option<Ticket>) -> Result<(), Fault> {
     })
 }
 
-/// That a request had no reply, or none that could be understood.
+/// The fault for a request that had no reply, or none that could be understood.
 pub fn no_reply() -> Fault {
     Fault::new(Code::Internal, "there is no reply")
 }

@@ -102,7 +102,7 @@ fn time(text: &str) -> std::result::Result<f64, String> {
     }
 }
 
-/// In which something can be measured.
+/// A time in which something can be measured.
 fn some_time(text: &str) -> std::result::Result<f64, String> {
     time(text)
         .ok()
@@ -110,8 +110,8 @@ fn some_time(text: &str) -> std::result::Result<f64, String> {
         .ok_or("seconds, above 0 and up to 86400".into())
 }
 
-/// Does what the arguments say; the exit code: 0 all arrived, 1 something did
-/// not, or the broker refused, 2 wrong usage, 3 nobody there.
+/// Does what the arguments say; returns the exit code: 0 all arrived, 1 something did
+/// not, or the broker refused, 2 wrong usage, 3 no broker there.
 pub fn run(arguments: Arguments) -> ExitCode {
     match carry_out(arguments) {
         Ok(true) => ExitCode::SUCCESS,
@@ -123,7 +123,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
     }
 }
 
-/// Whether everything was as it must be.
+/// Carries them out; returns whether everything was as it must be.
 fn carry_out(arguments: Arguments) -> Result<bool> {
     let Arguments { host, port, common, task } = arguments;
     let bench = |label: &str| common.bench(&host, port, label);
@@ -146,7 +146,7 @@ fn carry_out(arguments: Arguments) -> Result<bool> {
     }
 }
 
-/// A measurement of each kind that is over soon.
+/// Runs one measurement of each kind that is over soon.
 fn tour(common: &Common, bench: impl Fn(&str) -> Result<Bench>) -> Result<bool> {
     let fanout = publish::Publish { members: 100, ..publish::Publish::default() };
     let workloads = [
@@ -165,13 +165,13 @@ fn tour(common: &Common, bench: impl Fn(&str) -> Result<Bench>) -> Result<bool> 
     Ok(tell(&report, common.json) && is_clean)
 }
 
-/// Prints, without colour where it is not wanted. Whoever reads it may stop early,
-/// as `head` does.
+/// Prints, without colour where it is not wanted. An error is ignored: a reader may
+/// stop early, as `head` does.
 pub fn out(text: &str) {
     let _ = anstream::stdout().write_all(text.as_bytes());
 }
 
-/// Prints a report; whether it is a clean one.
+/// Prints a report; returns whether it is clean.
 fn tell(report: &Report, json: bool) -> bool {
     if json {
         out(&format!("{}\n", report.figures()));
@@ -189,7 +189,7 @@ fn tell(report: &Report, json: bool) -> bool {
     report.is_clean()
 }
 
-/// Of several addresses, as `localhost` has, the first one where somebody listens.
+/// Returns the first address, of several as `localhost` has, where somebody listens.
 fn reached(addresses: &[SocketAddr]) -> io::Result<SocketAddr> {
     let listens = |to: &&SocketAddr| TcpStream::connect_timeout(to, CONNECT_TIMEOUT).is_ok();
     let several = addresses.len() > 1;
@@ -212,7 +212,7 @@ impl Common {
 
     /// Measurements of this broker.
     pub fn against(&self, to: SocketAddr, process: Process, label: &str) -> Bench {
-        // A name is in every message: a short one, but no other run's.
+        // Every message carries the name: it is short, but no other run has it.
         let own = || format!("b{:x}-", std::process::id());
         Bench {
             to,

@@ -19,21 +19,21 @@ const LATENCY_DIGITS: u8 = 3;
 /// When the messages of an open loop are due.
 #[derive(Clone, Copy, Debug)]
 pub struct Schedule {
-    /// When the first one is.
+    /// When the first message is due.
     pub start: u64,
-    /// How many a second.
+    /// Messages a second.
     pub rate: u64,
 }
 
 impl Schedule {
-    /// When this one is due.
+    /// When the message of this number is due.
     #[inline]
     pub fn due(self, number: u64) -> u64 {
         self.start + number * SECOND / self.rate
     }
 }
 
-/// What is wrong with what was delivered. All zero is what everybody wants.
+/// What is wrong with what was delivered. All zero if nothing is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Faults {
     /// Never came.
@@ -62,7 +62,7 @@ pub struct Book {
     /// The number that must come next, for each place.
     next: Vec<u64>,
     expected: Vec<u8>,
-    /// How far all members of all streams of each publisher have come.
+    /// For each publisher, how far all members of its streams have come, summed up.
     progress: Vec<u64>,
     read_at: u64,
     schedule: Option<Schedule>,
@@ -82,7 +82,7 @@ impl Book {
         let place = |(index, &(publisher, channel)): (usize, &(usize, usize))| {
             (channel, publisher, index * plan.members)
         };
-        // These are bounds and digits that there can be.
+        // Cannot fail: these bounds and digits are valid.
         let latency = Histogram::new_with_bounds(1, LATENCY_MAX_NS, LATENCY_DIGITS)
             .unwrap_or_else(|_| unreachable!("{LATENCY_MAX_NS} ns, {LATENCY_DIGITS} digits"));
         Book {
@@ -102,12 +102,12 @@ impl Book {
         }
     }
 
-    /// From here on latency is told, of what is due at `from` or later.
+    /// From here on, records the latency of what is due at `from` or later.
     pub fn expect(&mut self, schedule: Schedule, from: u64) {
         (self.schedule, self.counts_from) = (Some(schedule), from);
     }
 
-    /// How far all members of all streams of a publisher have come, together.
+    /// Returns how far all members of a publisher's streams have come, summed up.
     pub fn progress(&self, publisher: usize) -> u64 {
         self.progress[publisher]
     }

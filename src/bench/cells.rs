@@ -4,13 +4,13 @@
 use super::units::figure;
 use std::fmt::Write;
 
-/// A spread that is worth telling.
+/// The least spread that is worth telling.
 const SPREAD_MIN: f64 = 0.1;
 /// What was not measured.
 pub const NOTHING: &str = "–";
 
-/// The median, and the spread: half of what lies between the least and the most,
-/// by the median. `None` if there are no values.
+/// Returns the median, and the spread: half the distance from the least to the most,
+/// divided by the median. `None` if there are no values.
 pub fn median(values: &[f64]) -> Option<(f64, f64)> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -32,7 +32,7 @@ pub fn cell(values: &[f64]) -> String {
     if spread < SPREAD_MIN { shown } else { format!("{shown} ±{:.0} %", spread * 100.0) }
 }
 
-/// All cells of a column as wide as its widest, text to the left and figures to
+/// Makes all cells of a column as wide as its widest, text to the left and figures to
 /// the right.
 pub fn aligned(rows: &[Vec<String>]) -> String {
     let columns = rows.first().map_or(0, Vec::len);

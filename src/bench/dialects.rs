@@ -54,14 +54,14 @@ const DIALECTS: [Dialect; 6] = [
     Dialect { name: "resp3", title: "RESP3", run: one_run::<Resp3> },
 ];
 
-/// What is told of each, with its title; the first two also by text's.
+/// The columns: title and key in the report; the first two also as multiples of text's.
 const COLUMNS: [(&str, &str); 4] = [
     ("ns of CPU a message", "broker_ns_per_message"),
     ("messages/s", "delivered_per_s"),
     ("generator, ns", "generator_ns_per_message"),
     ("lost", "lost"),
 ];
-/// So many of them are compared.
+/// How many of the columns are compared with text's.
 const COMPARED: usize = 2;
 
 /// One run.
@@ -71,10 +71,10 @@ struct Run {
     report: Report,
 }
 
-/// Runs all of it and prints the table; whether all messages arrived.
+/// Runs all of it and prints the table; returns whether all messages arrived.
 ///
 /// # Errors
-/// Whatever stands against it.
+/// Whatever prevents it.
 pub fn run(bench: &mut Bench, options: &Dialects, json: bool) -> Result<bool> {
     let Dialects { members, rounds, window } = *options;
     let work = Publish { members, window, ..Publish::default() };

@@ -26,7 +26,7 @@ pub enum Error {
         /// How long.
         seconds: u64,
     },
-    /// What was asked for cannot be.
+    /// What was asked for is impossible.
     #[error("{0}")]
     Usage(String),
     /// A program that was to be measured does not run.

@@ -1,4 +1,4 @@
-//! Clients of one protocol: greeted, subscribed, and what they get handed on.
+//! Clients of one protocol: greets the broker, subscribes, hands on what they get.
 
 use super::error::{Error, Result};
 use super::pool::{Pool, Reader};
@@ -8,16 +8,16 @@ use std::net::SocketAddr;
 use std::ops::Range;
 use std::time::Duration;
 
-/// Connections in the making at one time: fewer than any backlog.
+/// Connections being opened at the same time: fewer than any listen backlog.
 const TOGETHER: usize = 64;
-/// Subscriptions asked for and not confirmed, at one time.
+/// Subscriptions asked for and not confirmed yet, at most.
 const UNCONFIRMED_MAX: u32 = 256;
 /// How long a broker may take to let another group in.
 const SETUP_SECONDS: u64 = 60;
-/// How long it may take to see the last of us.
+/// How long a broker may take to close the last connections.
 const FAREWELL: Duration = Duration::from_secs(5);
 
-/// Gets what the members get.
+/// Receives what the members get.
 pub trait Receiver {
     /// A read of this connection begins.
     fn begin(&mut self, _id: usize) {}
@@ -32,7 +32,7 @@ impl Receiver for () {
     fn message(&mut self, _: usize, _: &[u8]) {}
 }
 
-/// One connection's part in it.
+/// A client: the state of one connection.
 pub struct Client<P> {
     protocol: P,
     role: Role,
@@ -51,7 +51,7 @@ impl<P: Protocol> Client<P> {
     }
 }
 
-/// What has happened to all of them.
+/// What has happened to all clients.
 #[derive(Debug, Default)]
 pub struct Tally {
     /// How many the broker has greeted.
@@ -60,11 +60,11 @@ pub struct Tally {
     pub unconfirmed: u32,
     /// Connections that the broker has ended.
     pub ended: usize,
-    /// What it refused.
+    /// How many requests it refused.
     pub complaints: u64,
-    /// The first of that.
+    /// The text of the first refusal or of the first ended connection.
     pub complaint: Option<String>,
-    /// Those that were settled or ended by the last look.
+    /// Clients that were settled or ended by the last [`Fleet::poll`].
     pub changed: Vec<usize>,
 }
 
@@ -84,7 +84,7 @@ pub struct Fleet<P> {
 }
 
 impl<P: Protocol> Fleet<P> {
-    /// None yet.
+    /// A fleet of no clients yet.
     ///
     /// # Errors
     /// The system's.
@@ -92,7 +92,7 @@ impl<P: Protocol> Fleet<P> {
         Ok(Fleet { pool: Pool::new(to)?, tally: Tally::default() })
     }
 
-    /// Begins one more; its number.
+    /// Begins to connect one more client; returns its number.
     ///
     /// # Errors
     /// The system's.
@@ -100,7 +100,7 @@ impl<P: Protocol> Fleet<P> {
         self.pool.open(Client::new(role), receive_bytes)
     }
 
-    /// Closes one in order and begins it anew.
+    /// Closes a client's connection in order, and connects it anew.
     ///
     /// # Errors
     /// The system's.
@@ -176,7 +176,7 @@ impl<P: Protocol> Fleet<P> {
         self.send(id)
     }
 
-    /// Sends what is to be sent by one of them.
+    /// Sends what one of them has to send.
     ///
     /// # Errors
     /// The system's.
@@ -203,7 +203,7 @@ impl<P: Protocol> Fleet<P> {
         Ok(())
     }
 
-    /// Does nothing for so long but answer what the broker wants answered.
+    /// Waits for so long, and only answers what the broker wants answered.
     ///
     /// # Errors
     /// The system's.
@@ -218,7 +218,7 @@ impl<P: Protocol> Fleet<P> {
         }
     }
 
-    /// Waits for at most this long and handles what came; whether anything did.
+    /// Waits for at most this long and handles what came; returns whether anything did.
     ///
     /// # Errors
     /// The system's.
@@ -229,8 +229,8 @@ impl<P: Protocol> Fleet<P> {
         Ok(happenings > 0)
     }
 
-    /// All take leave, with nothing left behind of these channels: `channels_of`
-    /// gives those that a connection is in.
+    /// Has all clients leave, after dropping channels that outlive their members:
+    /// `channels_of` gives those that a connection is in.
     ///
     /// # Errors
     /// The system's.
@@ -241,7 +241,7 @@ impl<P: Protocol> Fleet<P> {
         for id in 0..self.pool.len() {
             let connection = self.pool.get(id);
             let many = if connection.is_open() { usize::MAX } else { 0 };
-            // Only one of a channel's members may do that, and it knows best.
+            // All members ask for it; the broker knows which one of them may.
             for channel in channels_of(id).take(many) {
                 P::discard(channel, &mut connection.out);
             }
@@ -249,7 +249,7 @@ impl<P: Protocol> Fleet<P> {
         self.dismiss(0..self.pool.len())
     }
 
-    /// These take leave, and the broker has seen the last of them.
+    /// Has these clients leave, and waits for the broker to close their connections.
     ///
     /// # Errors
     /// The system's.

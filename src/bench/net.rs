@@ -10,10 +10,10 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
-/// Addresses of this machine that connections to it come from, in turn: each
-/// has ports of its own, and so they do not run out.
+/// Addresses of this machine that connections to it come from, in turn: each has its
+/// own ports, so that they do not run out.
 const SOURCES: u32 = 64;
-/// Events of one look.
+/// Events taken by one wait.
 const EVENTS_MAX: usize = 1024;
 
 /// What a socket is waited for.
@@ -52,7 +52,7 @@ pub struct Poller {
 }
 
 impl Poller {
-    /// One that waits for nothing yet.
+    /// Creates one that waits for nothing yet.
     ///
     /// # Errors
     /// The system's.
@@ -70,7 +70,7 @@ impl Poller {
         epoll::add(&self.epoll, socket, data, interest.flags()).map_err(|e| system("epoll", e))
     }
 
-    /// Waits for something else of this socket.
+    /// Changes what this socket is waited for.
     ///
     /// # Errors
     /// The system's.
@@ -79,7 +79,7 @@ impl Poller {
         epoll::modify(&self.epoll, socket, data, interest.flags()).map_err(|e| system("epoll", e))
     }
 
-    /// Waits for no more of this socket, not even for its end.
+    /// Stops waiting for this socket, even for its end.
     ///
     /// # Errors
     /// The system's.
@@ -87,7 +87,7 @@ impl Poller {
         epoll::delete(&self.epoll, socket).map_err(|e| system("epoll", e))
     }
 
-    /// Waits for at most this long; how many happenings there are.
+    /// Waits for at most this long; returns how many happenings there are.
     ///
     /// # Errors
     /// The system's.
@@ -125,7 +125,7 @@ fn system(what: &'static str, errno: Errno) -> Error {
 /// size of the receive buffer, if it is not to be the system's choice.
 ///
 /// # Errors
-/// The system's; that nobody listens there may also come later.
+/// The system's. That nobody listens there may also show later.
 pub fn dial(to: SocketAddr, number: u32, receive_bytes: Option<usize>) -> Result<TcpStream> {
     let failed = |e| Error::Connect(to, e);
     let socket = Socket::new(Domain::for_address(to), Type::STREAM, Some(Protocol::TCP));

@@ -33,7 +33,7 @@ impl Plan {
     /// Whether it can be carried out over a protocol.
     ///
     /// # Errors
-    /// What stands against it.
+    /// Whatever prevents it.
     pub fn check<P: Protocol>(&self) -> Result<()> {
         let streams = self.publishers.max(self.channels);
         let complaint = if self.bytes < STAMP_BYTES {

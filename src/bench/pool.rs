@@ -8,15 +8,15 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
-/// Bytes of one read, at most: enough that a read is not worth counting.
+/// Bytes of one read, at most: enough that the cost of a read does not matter.
 const READ_MAX: usize = 256 * 1024;
-/// Bytes of an unfinished unit that are kept: more than any line or message of
-/// any broker here, so that whoever sends more is not understood.
+/// Bytes of an unfinished unit that are kept: more than any line or message of any
+/// broker here, so that a peer that sends more is not understood.
 const UNIT_MAX: usize = 64 * 1024 * 1024;
 
-/// What is done with what comes in. `C` is what belongs to one connection.
+/// Handles what comes in. `C` is the state of one connection.
 pub trait Reader<C> {
-    /// A connection stands; what is put into `out` is sent.
+    /// A connection is established; what is put into `out` is sent.
     fn connected(&mut self, id: usize, client: &mut C, out: &mut Vec<u8>);
 
     /// Bytes came. Takes whole units from their front and says how many bytes
@@ -56,7 +56,7 @@ impl<C> Connection<C> {
         self.out.is_empty()
     }
 
-    /// Whether it stands.
+    /// Whether it is established.
     pub fn is_open(&self) -> bool {
         self.state == State::Open
     }
@@ -77,7 +77,7 @@ pub struct Pool<C> {
 }
 
 impl<C> Pool<C> {
-    /// None yet.
+    /// A pool of no connections yet.
     ///
     /// # Errors
     /// The system's.
@@ -101,12 +101,12 @@ impl<C> Pool<C> {
         &mut self.connections[id]
     }
 
-    /// Whether a connection stands.
+    /// Whether a connection is established.
     pub fn is_open(&self, id: usize) -> bool {
         self.connections[id].is_open()
     }
 
-    /// Begins one more; its number. `receive_bytes` as in [`dial`].
+    /// Begins one more connection; returns its number. `receive_bytes` as in [`dial`].
     ///
     /// # Errors
     /// The system's.
@@ -127,7 +127,7 @@ impl<C> Pool<C> {
         Ok(id)
     }
 
-    /// Begins anew one that is closed, under its number.
+    /// Connects a closed one anew, under its number.
     ///
     /// # Errors
     /// The system's.
@@ -148,7 +148,7 @@ impl<C> Pool<C> {
         Ok(socket)
     }
 
-    /// Closes one, with what was to be sent, if it can be sent at once.
+    /// Closes one, after sending what can be sent at once.
     ///
     /// # Errors
     /// The system's.
@@ -161,7 +161,7 @@ impl<C> Pool<C> {
     /// Says that nothing more will be sent, and goes on reading.
     pub fn half_close(&mut self, id: usize) {
         if let Some(socket) = &self.connections[id].socket {
-            // One that has ended is found out by reading it.
+            // If it has ended, reading it will tell.
             let _ = socket.shutdown(Shutdown::Write);
         }
     }
@@ -175,7 +175,7 @@ impl<C> Pool<C> {
         connection.sent = 0;
     }
 
-    /// Reads no more from a connection, or again.
+    /// Stops reading from a connection, or begins again.
     ///
     /// # Errors
     /// The system's.
@@ -187,12 +187,12 @@ impl<C> Pool<C> {
             connection.waited_for = connection.interest();
             self.poller.add(socket, id, connection.waited_for)
         } else {
-            // Its end would be told over and over, if it were only not read.
+            // If it were only not read, epoll would tell its end over and over.
             self.poller.remove(socket)
         }
     }
 
-    /// Sends what is to be sent; what finds no room goes when there is some.
+    /// Sends what is to be sent; what finds no room yet is sent later.
     ///
     /// # Errors
     /// The system's.
@@ -238,7 +238,7 @@ impl<C> Pool<C> {
         reader.ended(id, &mut self.connections[id].client, why);
     }
 
-    /// Waits for at most this long and handles what has happened; how much.
+    /// Waits for at most this long and handles what happened; returns how much did.
     ///
     /// # Errors
     /// The system's.

@@ -17,7 +17,7 @@ const LISTENS: &str = "0A";
 /// What has been used up to a moment.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Usage {
-    /// When.
+    /// The moment.
     pub at: u64,
     /// CPU time of the broker, if its process is known.
     pub broker: Option<u64>,
@@ -30,7 +30,7 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// What was used since then.
+    /// What was used since `then`.
     #[must_use]
     pub fn since(self, then: Usage) -> Usage {
         let broker = self.broker.zip(then.broker);
@@ -50,7 +50,7 @@ impl Usage {
 pub struct Process(Option<u32>);
 
 impl Process {
-    /// The one with this number.
+    /// The process with this number.
     ///
     /// # Errors
     /// If there is none.
@@ -62,8 +62,8 @@ impl Process {
         }
     }
 
-    /// The one that listens at this address, if it is on this machine and may
-    /// be looked at.
+    /// The process that listens at this address, if it is on this machine and may be
+    /// looked at.
     pub fn listening(address: SocketAddr) -> Self {
         let socket = listening_socket(address);
         Process(socket.and_then(|inode| owner(&format!("socket:[{inode}]"))))
@@ -105,7 +105,8 @@ impl Process {
     /// Its memory now, in bytes: what is resident.
     pub fn memory(self) -> Option<u64> {
         let resident = |pid| {
-            // Adds up the pages; `statm` lags behind by some on each thread.
+            // `smaps_rollup` adds up the pages; `statm` lags behind by some on each
+            // thread.
             let exact = kib(pid, "smaps_rollup", "Rss:");
             exact.map_or_else(|| resident_pages(pid) * PAGE, |kib| kib * 1024)
         };
@@ -118,7 +119,7 @@ impl Process {
         self.is_known().then(|| self.all().into_iter().map(peak).sum())
     }
 
-    /// Lets the peak begin anew, where this user may do that.
+    /// Resets the peak, where this user may do that.
     pub fn forget_peak(self) {
         for pid in self.all() {
             let _ = fs::write(format!("/proc/{pid}/clear_refs"), "5");
@@ -135,9 +136,9 @@ fn threads(pid: u32) -> Vec<String> {
     entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
 }
 
-/// How long all threads of a process ran and waited for a core. Those that have
-/// ended are not in it, but no broker here ends threads under load; where the
-/// kernel does not tell, it is what `ps` shows, to the hundredth of a second.
+/// How long all threads of a process ran and waited for a core. Threads that have ended
+/// are not included, but no broker here ends threads under load. Where the kernel does
+/// not tell, this is what `ps` shows, to the hundredth of a second.
 fn cpu(pid: u32) -> (u64, u64) {
     let (mut ran, mut waited, mut is_told) = (0, 0, false);
     for thread in threads(pid) {
@@ -220,7 +221,7 @@ fn owner(link: &str) -> Option<u32> {
     let entries = fs::read_dir("/proc").ok()?;
     let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     let mut owners: Vec<u32> = pids.filter(|pid| has_open(*pid, link).unwrap_or(false)).collect();
-    // A socket that was handed down: the eldest has the others for children.
+    // Of several that inherited a socket, the eldest is the parent of the others.
     owners.sort_unstable();
     owners.first().copied()
 }

@@ -18,11 +18,11 @@ use std::time::Duration;
 const CHUNK: usize = 256 * 1024;
 /// Bytes of the line that says what a connection is for.
 const LINE_MAX: usize = 256;
-/// The listener's place among what is waited for.
+/// The listener's number in the poller.
 const DOOR: usize = usize::MAX;
 
 enum Part {
-    /// It has said this so far.
+    /// It has sent this so far.
     New(Vec<u8>),
     /// Of this channel.
     Publisher(usize),
@@ -73,7 +73,7 @@ pub fn serve(address: SocketAddr) -> Result<()> {
 
 impl Fan {
     fn accept(&mut self, listener: &TcpListener) -> Result<()> {
-        // One that has gone again in the meantime is no loss.
+        // A connection that has gone again in the meantime is no loss.
         let Ok((socket, _)) = listener.accept() else { return Ok(()) };
         let _ = socket.set_nodelay(true);
         let connection = Connection { socket, part: Part::New(Vec::new()) };
@@ -93,7 +93,7 @@ impl Fan {
             Part::Publisher(channel) => {
                 for &subscriber in &self.subscribers[*channel] {
                     if let Some(to) = self.connections.get(subscriber) {
-                        // One that is gone is found out when it is read.
+                        // If it is gone, reading it will tell.
                         let _ = (&to.socket).write_all(&self.chunk[..bytes]);
                     }
                 }
@@ -112,7 +112,7 @@ impl Fan {
         }
     }
 
-    /// It is what this line says.
+    /// Gives a connection the part that this line names.
     fn assign(&mut self, id: usize, line: &[u8]) {
         let Some((&part, name)) = line.split_first() else { return self.forget(id) };
         let fresh = self.channels.len();

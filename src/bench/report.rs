@@ -7,8 +7,8 @@ use hdrhistogram::Histogram;
 use serde_json::{Map, Number, Value};
 use std::fmt::Write;
 
-/// The share of the time that a process must have run, or waited for a core, to
-/// be what kept things from going faster.
+/// The share of the time that a process must have run, or waited for a core, to count
+/// as what kept things from going faster.
 const SATURATED: f64 = 0.93;
 
 /// What one measurement found. Keys end with their unit: `_ns`, `_us`, `_s`,
@@ -20,7 +20,7 @@ pub struct Report {
     lines: Vec<String>,
     /// Whether everything was as it must be.
     is_clean: bool,
-    /// Whether the generator looks without end for what comes.
+    /// Whether the generator spins while it waits for what comes.
     spins: bool,
 }
 
@@ -32,7 +32,7 @@ impl Report {
         Report { figures, lines: vec![format!("{workload}: {what}")], is_clean: true, spins: false }
     }
 
-    /// The generator takes a core, whatever it has to do.
+    /// Says whether the generator spins, and so takes a core whatever it has to do.
     pub fn generator_spins(&mut self, spins: bool) -> &mut Self {
         self.spins = spins;
         self
@@ -89,7 +89,7 @@ impl Report {
         self.text("limited_by", limited_by(used, self.spins))
     }
 
-    /// What people want to know of it.
+    /// Says for people what CPU time was used.
     pub fn say_usage(&mut self, used: Usage, units: u64, unit: &str) -> &mut Self {
         let share = |time: u64| figure(float(time) / float(used.at.max(1)));
         let Some(broker) = used.broker else {
@@ -119,7 +119,7 @@ impl Report {
         ))
     }
 
-    /// Latencies, under names that begin so.
+    /// Latencies, under keys that begin with `prefix`.
     pub fn latency(&mut self, prefix: &str, latency: &Histogram<u64>) -> &mut Self {
         if latency.is_empty() {
             return self;
@@ -166,7 +166,7 @@ impl Report {
         self.is_clean
     }
 
-    /// What to say first of what is not as it must be.
+    /// Returns the first line about what is not as it must be.
     pub fn wrong(&self) -> Option<&str> {
         self.lines.iter().find(|line| line.starts_with("WRONG")).map(String::as_str)
     }
@@ -201,7 +201,7 @@ pub fn micros(latency: &Histogram<u64>, quantile: f64) -> f64 {
     float(latency.value_at_quantile(quantile)) / 1e3
 }
 
-/// Six digits are more than anything here is good for.
+/// Rounds to six digits: more than anything here is good for.
 fn rounded(figure: f64) -> f64 {
     if figure == 0.0 || !figure.is_finite() {
         return figure;
@@ -210,8 +210,8 @@ fn rounded(figure: f64) -> f64 {
     (figure * scale).round() / scale
 }
 
-/// Who ran, or waited for a core, practically all the time: of a generator that
-/// always does, nothing follows from that.
+/// Returns who ran, or waited for a core, practically all the time. A generator that
+/// spins always does, so it does not count.
 fn limited_by(used: Usage, spins: bool) -> &'static str {
     let is_saturated = |time: u64| float(time) / float(used.at.max(1)) > SATURATED;
     let broker = is_saturated(used.broker.unwrap_or(0) + used.broker_waited);

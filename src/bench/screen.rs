@@ -1,10 +1,10 @@
-//! How far it is, on a terminal; nothing anywhere else.
+//! Shows the progress on a terminal; nothing anywhere else.
 
 use super::units::{SECOND, float, now, whole};
 use std::cell::Cell;
 use std::io::{IsTerminal, Write, stderr};
 
-/// Between two pictures: more often is only work.
+/// The time between two drawings: more often is only work.
 const PAUSE_NS: u64 = SECOND / 10;
 const BAR: usize = 30;
 
@@ -19,7 +19,7 @@ pub struct Screen {
 impl Screen {
     /// On the standard error, if that is a terminal.
     pub fn of(label: &str) -> Self {
-        // One that cannot move its cursor gets no line that is drawn again.
+        // A terminal that cannot move its cursor gets no line that is drawn again.
         let is_dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
         let is_on = stderr().is_terminal() && !is_dumb;
         let (next, is_drawn) = (Cell::new(0), Cell::new(false));

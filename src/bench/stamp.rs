@@ -1,9 +1,9 @@
 //! What a message carries: which stream it is of and its number there, then
 //! filler that is known.
 //!
-//! The stamp is one number of 64 bits, written as sixteen letters, one for each
-//! four bits, `a` to `p`: no protocol and no shell word minds them. Eight
-//! letters are handled at once, because this runs for each delivered message.
+//! The stamp is one number of 64 bits, written as sixteen letters, one for each four
+//! bits, `a` to `p`: they mean nothing special to any protocol or shell. Eight letters
+//! are handled at once, because this runs for each delivered message.
 
 /// Bytes of a stamp: what a message carries at least.
 pub const STAMP_BYTES: usize = 16;

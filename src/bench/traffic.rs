@@ -45,8 +45,8 @@ pub struct Traffic<P> {
     dice: Option<u64>,
     /// Messages sent.
     pub published: u64,
-    /// The most that a message of an open loop was handed over too late, in
-    /// nanoseconds: our own fault, and part of the latency.
+    /// The longest that a message of an open loop was sent too late, in nanoseconds:
+    /// the generator's own fault, and part of the latency.
     pub worst_lag: u64,
 }
 
@@ -120,7 +120,7 @@ impl<P: Protocol> Traffic<P> {
         publisher.streams[publisher.turn]
     }
 
-    /// Writes one message to what is to be sent.
+    /// Appends one message to what a publisher has to send.
     fn put(&mut self, publisher: usize) {
         let index = self.next_stream(publisher);
         let stream = &mut self.streams[index];
@@ -146,8 +146,8 @@ impl<P: Protocol> Traffic<P> {
         streams.iter().map(lacks).sum()
     }
 
-    /// Has each publisher send until this many of its messages are on their way
-    /// to the slowest member: so no broker has to drop any.
+    /// Has each publisher send until this many of its messages are on their way to the
+    /// slowest member, so that no broker has to drop any.
     ///
     /// # Errors
     /// The system's.
@@ -166,7 +166,7 @@ impl<P: Protocol> Traffic<P> {
         Ok(())
     }
 
-    /// Has the one publisher send whatever is due; when the next one is.
+    /// Has the one publisher send whatever is due; returns when the next message is.
     ///
     /// # Errors
     /// The system's.
@@ -194,8 +194,8 @@ impl<P: Protocol> Traffic<P> {
         self.fleet.poll(timeout, &mut self.book)
     }
 
-    /// Waits for what is on its way, until nothing has come for a while.
-    /// Whether all of it came.
+    /// Waits for what is on its way, until nothing has come for a while; returns
+    /// whether all of it came.
     ///
     /// # Errors
     /// The system's.
@@ -231,8 +231,8 @@ impl<P: Protocol> Traffic<P> {
         })
     }
 
-    /// The same where a publisher drops the channels, which it may when nobody
-    /// ranks above it any more: so the members leave first.
+    /// As [`Traffic::finish`], where a publisher drops the channels, which it may once
+    /// nobody ranks above it: so the members leave first.
     ///
     /// # Errors
     /// The system's.

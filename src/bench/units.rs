@@ -1,4 +1,4 @@
-//! Time in nanoseconds since this program began, and numbers that change kind.
+//! Time in nanoseconds since this program began, and conversions of numbers.
 
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
@@ -32,7 +32,7 @@ pub fn whole(number: f64) -> u64 {
     number as u64
 }
 
-/// The same for what is counted in memory.
+/// A number of things in memory, as 64 bits.
 pub fn count(number: usize) -> u64 {
     number as u64
 }

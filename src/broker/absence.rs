@@ -14,13 +14,13 @@ use crate::sync::lock;
 use std::sync::Arc;
 use uuid::Uuid;
 
-/// How often a client is looked at whose lease is over.
+/// How often a client whose lease has run out is looked at again.
 const LEASE_LOOK_MS: u64 = 1_000;
 
 impl Broker {
-    /// A client introduces itself: begins the session that it names, or one that
-    /// is made up for it, instead of its own, if it has one. Whether the name was
-    /// free.
+    /// Begins the session that a client names when it introduces itself, or one
+    /// that is made up for it, in place of its own if it has one. Returns whether
+    /// the name was free.
     pub fn begin_session(&self, client: &Arc<Client>, session: Option<Uuid>) -> bool {
         let old = client.identity();
         let is_begun = self.sessions.begin(client, Identity::new(session));
@@ -30,7 +30,7 @@ impl Broker {
         is_begun
     }
 
-    /// A client wants a session that was begun on another connection.
+    /// Claims for a client a session that was begun on another connection.
     ///
     /// # Errors
     /// [`crate::error::Code::Gone`], [`crate::error::Code::Denied`], or
@@ -51,30 +51,31 @@ impl Broker {
         })
     }
 
-    /// Whether a session waits for a client without a connection, which has one seat
-    /// to come back to.
+    /// Whether this session is parked, and is that of a member without a
+    /// connection, with exactly one seat to come back to.
     pub fn is_parked_in_one(&self, session: Uuid) -> bool {
         self.sessions.is_parked_in_one(session)
     }
 
-    /// How many sessions wait for their clients.
+    /// How many sessions are parked.
     pub fn parked_sessions(&self) -> usize {
         self.sessions.parked()
     }
 
-    /// A client's connection is lost: the seats that its channels hold for it
-    /// are away, the others it leaves. What it has been sent is still due to it.
+    /// Handles the loss of a client's connection: it is away in the seats that its
+    /// channels hold for it, and leaves the others. What it has been sent is still
+    /// due to it.
     pub fn lose(&self, client: &Arc<Client>, reason: Close, now_ms: u64) {
         if self.is_stopping() {
             return;
         }
         let why = departure(reason);
-        // Who has no connection goes on reading, and loses nothing with it.
+        // A member without a connection goes on reading, and loses nothing.
         let reads_on = client.is_unwaited();
         let may_return =
             client.identity().is_some() && !self.current().session_grace.is_zero() && !reads_on;
-        // Who is sent away will be sent back, here or to a successor; who has no
-        // connection, and is turned away, will ask again.
+        // A client that is sent away will be sent back, here or to a successor; a
+        // member without a connection that is turned away will ask again.
         let is_held =
             if reads_on { self.is_draining() } else { reason == Close::Drain && may_return };
         let hold = Hold {
@@ -96,20 +97,20 @@ impl Broker {
         }
     }
 
-    /// A client that has lost its connection and its channels goes: its session
-    /// is kept for the grace, or until the last seat that is held for it. If
-    /// there is neither, it leaves.
+    /// Parks the session of a client whose connection is lost ([`Broker::lose`]):
+    /// for the grace, or until the last seat held for it is given up, whichever is
+    /// later. If there is neither, the client leaves.
     pub fn park(&self, parked: Parked, reason: Close, now_ms: u64) {
         let client = parked.client.clone();
         let held_ms = parked.seats.iter().filter_map(|seat| seat.member.away_until_ms()).max();
         let grace_ms = now_ms + millis(self.current().session_grace);
-        // Who has not introduced itself cannot come back.
+        // A client that has not introduced itself cannot come back.
         let grace_ms = client.identity().filter(|_| grace_ms > now_ms).map(|_| grace_ms);
         let Some(until_ms) = grace_ms.max(held_ms).filter(|_| !self.is_stopping()) else {
             return self.leave(&client, parked.keys.as_deref(), reason, now_ms);
         };
         let identity = client.identity().unwrap_or_else(|| {
-            // A name for the seats that are held; nobody knows it.
+            // A session to hold the seats under; nobody knows its name.
             let identity = Identity::new(None);
             client.identify(identity);
             identity
@@ -120,7 +121,7 @@ impl Broker {
         }
         self.note_closed(&client, reason);
         client.go_away();
-        // Those, too, that it has yet to find.
+        // Also those subscriptions that its session has yet to find.
         let members = lock(&client.subscriptions).all();
         for (channel, member) in members {
             channel.stop_reading(&member, may_return);
@@ -138,18 +139,19 @@ impl Broker {
         }
     }
 
-    /// A parked session's client is back, on another connection, whose own client
-    /// is nobody any more.
+    /// Moves a parked session's client to another connection, whose own client,
+    /// `guest`, goes for good.
     pub fn resume(&self, parked: &Parked, guest: &Arc<Client>, now_ms: u64) {
         self.dismiss(guest, None, Departure::Quit, now_ms);
         parked.client.heard(now_ms);
         parked.client.arrive(guest.origin());
-        // Nobody does if it was closed for its silence, or is from before a restart.
+        // Its silence is not watched if it was closed for that, or is from before a
+        // restart.
         self.watch_out(&parked.client, now_ms);
     }
 
-    /// Nothing is left of a client that goes for good: no session, no channels and
-    /// patterns, no mail and no jobs.
+    /// Removes all that is left of a client that goes for good: its session,
+    /// channels and patterns, mail and jobs.
     pub(super) fn dismiss(
         &self,
         client: &Arc<Client>,
@@ -161,7 +163,7 @@ impl Broker {
             self.sessions.end(identity.session);
         }
         // A broker that stops takes its channels with it: nobody is promoted for
-        // the moment that is left, and nobody told of each that goes.
+        // the moment that is left, nor told of each member that goes.
         if self.is_stopping() {
             self.forget_client(client);
         } else {
@@ -169,7 +171,7 @@ impl Broker {
         }
     }
 
-    /// A client without a session any more leaves every channel, and is forgotten.
+    /// Takes a client whose session is over out of every channel, and forgets it.
     fn part_with(&self, client: &Arc<Client>, keys: Option<&Keys>, why: Departure, now_ms: u64) {
         self.forget_session(client, keys);
         self.leave_channels(client, why, now_ms);
@@ -182,15 +184,15 @@ impl Broker {
         self.directory.forget(client);
     }
 
-    /// A client that nobody knows, for a connection whose own has gone on from
-    /// another one.
+    /// Returns an unlisted client, for a connection whose own client has gone on
+    /// from another one.
     pub fn stranger(&self, origin: Origin) -> Arc<Client> {
         self.directory.stranger(origin)
     }
 
-    /// Takes up a place of a parked session again, behind the seq that its
-    /// client has: in the seat that was held, or at the bottom if it was not. If
-    /// nobody can join there, only what was there before is still due to it.
+    /// Takes up a place of a parked session again, after the seq that its client
+    /// has: in the seat that was held, or at the bottom if none was. If the client
+    /// cannot join there, only what was there before is still due to it.
     pub fn return_to(
         &self,
         client: &Arc<Client>,
@@ -221,7 +223,7 @@ impl Broker {
             }
         };
         member.keep_from(None);
-        // It may be an observer of another channel that has got this one's name.
+        // By now it may observe another channel that has got this one's name.
         let is_last = subscriptions.forget(channel, member);
         if is_last || !back.adopted.member.has_left() {
             subscriptions.add(channel.clone(), back.adopted.member.clone());
@@ -229,8 +231,8 @@ impl Broker {
         back
     }
 
-    /// A client whose seats are away is heard of again, on the session that it
-    /// had all along: it keeps those that were not given up.
+    /// Keeps the seats of a client that was away and is heard of again, on the
+    /// session that it had all along, unless they were given up.
     pub fn keep_seats(&self, client: &Client, now_ms: u64) {
         let members = lock(&client.subscriptions).all();
         for (channel, member) in members {
@@ -240,12 +242,13 @@ impl Broker {
         }
     }
 
-    /// Somebody wants a name that a client without a connection bears: it may
-    /// have it, unless a seat is held under it by the rules of its channel. (Who
-    /// was sent away and comes back without its session is not kept waiting.) One
-    /// that has let its lease run out without a word is closed, so that the name is
-    /// free a moment later: it may be who asks, whose machine was started anew.
-    /// Whether it is free now.
+    /// Frees a name that somebody wants, if it can be; returns whether it is free
+    /// now. A client that is away loses it, and its session, unless a seat is held
+    /// under it by the rules of a channel. (A seat that is held only because the
+    /// client was sent away does not count: if it comes back without its session,
+    /// it is not kept waiting.) A connected client that has let its lease run out
+    /// without a word is closed, so that the name is free a moment later: it may be
+    /// the very client that asks, whose machine was started anew.
     pub(super) fn free_name(&self, name: &str, now_ms: u64) -> bool {
         let Ok(client) = self.directory.find(name) else { return true };
         let holds_a_seat = |client: &Client| {
@@ -270,7 +273,7 @@ impl Broker {
         true
     }
 
-    /// The time of a held seat is up.
+    /// Gives up a held seat whose time is up.
     pub(super) fn end_hold(seat: &Seat, now_ms: u64) {
         let (why, at_ms) = (seat.why, seat.at_ms);
         let (Some(channel), Some(member)) = (seat.channel.upgrade(), seat.member.upgrade()) else {
@@ -283,7 +286,7 @@ impl Broker {
         }
     }
 
-    /// Lets go of the parked sessions whose time is up.
+    /// Ends the parked sessions whose time is up.
     pub(super) fn end_graces(&self, now_ms: u64) {
         while let Some((session, parked)) = self.sessions.next_expired(now_ms) {
             let who = parked.client.name();
@@ -294,27 +297,29 @@ impl Broker {
         }
     }
 
-    /// What was kept for a client is let go of.
+    /// Lets go of what was kept for the client of a parked session, which is
+    /// forgotten.
     pub(super) fn dissolve(&self, parked: &Parked, now_ms: u64) {
         for seat in &parked.seats {
             seat.member.keep_from(None);
         }
-        // Those, too, that it was to find when it came back.
+        // Also those subscriptions that it was to find when it came back.
         for (_, member) in lock(&parked.client.subscriptions).iter() {
             member.keep_from(None);
         }
         self.part_with(&parked.client, parked.keys.as_deref(), Departure::Lost, now_ms);
     }
 
-    /// A client has begun to keep a lease, by sending a `ping`.
+    /// Begins to watch the lease of a client, which keeps one from its first `ping`
+    /// on.
     pub fn keep_lease(&self, client: &Arc<Client>, now_ms: u64) {
         if client.start_lease_watch() {
             self.watch_lease(client, now_ms);
         }
     }
 
-    /// Gives up a client whose lease has run out without a word, guard and all,
-    /// if somebody waits for its seat in a channel that promises not to wait any
+    /// Closes a client whose lease, guard included, has run out without a word, if
+    /// somebody waits for its seat in a channel that promises not to wait any
     /// longer.
     pub(super) fn watch_lease(&self, client: &Arc<Client>, now_ms: u64) {
         let over_ms = self.lease_over_ms(client);
@@ -329,8 +334,8 @@ impl Broker {
         self.clock.set(next_ms, Timer::Lease(Arc::downgrade(client)));
     }
 
-    /// Whether nothing has come over a client's connection for lease and guard,
-    /// though the broker would have read it.
+    /// Whether nothing has come over a client's connection for its lease and the
+    /// guard, though the broker would have read it.
     fn is_silent(&self, client: &Client, now_ms: u64) -> bool {
         now_ms >= self.lease_over_ms(client) && !client.is_away() && !client.is_throttled()
     }

@@ -39,7 +39,7 @@ impl Ord for ByName {
 
 impl Hash for ByName {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        // As the `str` that it is found by.
+        // Hashed as the `str` that it is found by.
         self.0.name().as_str().hash(state);
     }
 }

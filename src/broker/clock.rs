@@ -21,26 +21,27 @@ pub enum Timer {
     Silence(Weak<Client>),
     /// Let this client look whether what it waits for is late.
     Wake(Weak<Client>),
-    /// Give up on a command's missing results. Boxed, like what else has more to
-    /// it, because most timers are for somebody's silence: with 24 bytes for each,
-    /// and not 40.
+    /// Give up on a command's missing results. Boxed, like the other large
+    /// variants, because most timers are for somebody's silence: each takes 24
+    /// bytes then, and not 40.
     Deadline(Box<Deadline>),
     /// See whether the members that hold publishers up have stalled.
     Stall(Weak<Channel>),
     /// See whether this client's lease has run out.
     Lease(Weak<Client>),
-    /// See what channels hold that nobody needs any more.
+    /// Drop what channels hold that nobody needs any more.
     Sweep,
     /// Purge the number sequence of this client id.
     Sequence(Box<Uuid>),
     /// Give up the seat of a lost member, unless it came back.
     Seat(Box<Seat>),
-    /// Nobody believes any more in what a broker before a restart has promised.
+    /// Note the broker's own lease: nobody believes any more in a longer one from
+    /// before a restart.
     Promise,
 }
 
 impl Timer {
-    /// What it is about is gone: there will be nothing to do.
+    /// Whether what it is about is gone, so that there will be nothing to do.
     fn is_void(&self) -> bool {
         match self {
             Timer::Silence(client) | Timer::Wake(client) | Timer::Lease(client) => is_gone(client),
@@ -59,11 +60,11 @@ fn is_gone<T>(what: &Weak<T>) -> bool {
 /// The end of a command's time.
 #[derive(Debug)]
 pub struct Deadline {
-    /// The channel that it was given in.
+    /// The channel that the command was given in.
     pub channel: Weak<Channel>,
     /// Its seq.
     pub seq: u64,
-    /// Gone when it is over.
+    /// Gone when the command is over.
     pub command: Weak<()>,
 }
 
@@ -76,13 +77,13 @@ pub struct Seat {
     pub member: Weak<Member>,
     /// Why it was lost.
     pub why: Departure,
-    /// Until when it was held.
+    /// Until when it is held.
     pub at_ms: u64,
 }
 
 impl Seat {
-    /// Whether it is still held until then. If it is lost again after its member
-    /// was back, there is another timer for that.
+    /// Whether it is still held until that time. If it is lost again after its
+    /// member was back, there is another timer for that.
     fn is_held(&self) -> bool {
         self.member.upgrade().is_some_and(|member| member.away_until_ms() == Some(self.at_ms))
     }
@@ -124,11 +125,11 @@ pub struct Clock {
 #[derive(Debug)]
 struct Timers {
     heap: BinaryHeap<Reverse<Due>>,
-    /// How many there are when it is looked next which of them are void.
+    /// How many timers there are when void ones are next looked for.
     look_len: usize,
 }
 
-/// So few timers are not looked through.
+/// Among fewer timers than this, void ones are not looked for.
 const LOOK_MIN: usize = 1_024;
 
 impl Timers {
@@ -139,10 +140,10 @@ impl Timers {
         self.heap.push(Reverse(due));
     }
 
-    /// Lets go of timers that are void. They hold the memory of what they are
-    /// about: of every client, until it might have been silent for too long, and
-    /// twenty thousand may come and go in a second. As it is done when they have
-    /// doubled, each timer is looked at once or twice in all.
+    /// Drops timers that are void. They hold the memory of what they are about:
+    /// that of every client, until it might have been silent for too long, and
+    /// twenty thousand clients may come and go in a second. As this is done when
+    /// the timers have doubled, each is looked at once or twice in all.
     fn drop_void(&mut self) {
         self.heap.retain(|Reverse(due)| !due.timer.is_void());
         self.look_len = LOOK_MIN.max(2 * self.heap.len());
@@ -152,7 +153,8 @@ impl Timers {
     fn pop_due(&mut self, now_ms: u64) -> Option<Timer> {
         let next = self.heap.peek_mut().filter(|next| next.0.at_ms <= now_ms)?;
         let timer = PeekMut::pop(next).0.timer;
-        // After many have gone at once, the next few are to hold little.
+        // After many timers have gone at once, void ones are looked for sooner
+        // again, before they hold much.
         self.look_len = LOOK_MIN.max(2 * self.heap.len()).min(self.look_len);
         if self.heap.capacity() > 4 * self.look_len {
             self.heap.shrink_to(self.look_len);
@@ -174,7 +176,7 @@ impl Clock {
         millis(Moment::now().since(self.began))
     }
 
-    /// Does this when its time has come.
+    /// Sets a timer for this time.
     pub fn set(&self, at_ms: u64, timer: Timer) {
         let mut timers = lock(&self.timers);
         let is_next = timers.heap.peek().is_none_or(|Reverse(next)| at_ms < next.at_ms);
@@ -185,12 +187,13 @@ impl Clock {
         }
     }
 
-    /// The next timer whose time has come.
+    /// Takes the next timer whose time has come.
     pub fn next_due(&self, now_ms: u64) -> Option<Timer> {
         lock(&self.timers).pop_due(now_ms)
     }
 
-    /// Sleeps until the next deadline, or an earlier one, or for this long.
+    /// Sleeps until the next deadline, until an earlier one is set, or for
+    /// `at_most`.
     pub fn sleep(&self, at_most: Duration) {
         let timers = lock(&self.timers);
         let now_ms = self.now_ms();

@@ -18,9 +18,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// Past connections that are remembered.
+/// How many past connections are remembered.
 pub const PAST_MAX: usize = 1_000;
-/// Patterns that one client may observe at once: each new channel is held
+/// How many patterns one client may observe at once: each new channel is matched
 /// against all of them.
 pub const PATTERNS_MAX: usize = 64;
 
@@ -29,7 +29,7 @@ pub const PATTERNS_MAX: usize = 64;
 pub struct Origin {
     /// Where it comes from.
     pub addr: SocketAddr,
-    /// How it speaks.
+    /// Its dialect.
     pub dialect: &'static str,
     /// Since when it is here, in milliseconds of the Unix epoch.
     pub since_unix_ms: i64,
@@ -55,22 +55,22 @@ pub struct Client {
     pub subscriptions: Mutex<Subscriptions>,
     known: Mutex<Known>,
     heard_ms: AtomicU64,
-    /// It has no connection: its session, or a seat, is kept for it.
+    /// Whether it has no connection: its session, or a seat, is kept for it.
     away: AtomicBool,
-    /// Somebody looks whether it is silent.
+    /// Whether there is a timer that looks whether it is silent.
     silence_watched: AtomicBool,
-    /// Somebody looks whether its lease has run out.
+    /// Whether there is a timer that looks whether its lease has run out.
     lease_watched: AtomicBool,
-    /// It hears none of this broker's frames.
+    /// Whether it hears none of this broker's frames.
     plain: AtomicBool,
-    /// Publishers never wait for it.
+    /// Whether publishers never wait for it.
     unwaited: AtomicBool,
-    /// It publishes to a channel whose members, or whose disk, are to catch up
-    /// first: until then nothing is read of it.
+    /// Whether it publishes to a channel whose members or disk have to catch up
+    /// first; nothing is read from it until then.
     throttled: AtomicBool,
 }
 
-/// As what a client is known.
+/// What a client is known by.
 #[derive(Debug)]
 struct Known {
     name: EcoString,
@@ -105,19 +105,19 @@ impl Client {
         lock(&self.known).origin
     }
 
-    /// It speaks another dialect from now on.
+    /// Notes that it speaks another dialect from now on.
     pub fn speaks(&self, dialect: &'static str) {
         lock(&self.known).origin.dialect = dialect;
     }
 
-    /// It goes on from another connection.
+    /// Moves it to another connection.
     pub(super) fn arrive(&self, origin: Origin) {
         lock(&self.known).origin = origin;
         self.away.store(false, Ordering::SeqCst);
     }
 
-    /// It has no connection any more, and may come back: to one that nothing
-    /// holds up.
+    /// Marks it as away: it has no connection any more, but may come back, to one
+    /// that is not throttled.
     pub(super) fn go_away(&self) {
         self.set_throttled(false);
         self.away.store(true, Ordering::SeqCst);
@@ -133,22 +133,24 @@ impl Client {
         lock(&self.known).identity.as_deref().copied()
     }
 
-    /// From now on it is known by this across connections.
+    /// Sets what it is known by across connections from now on.
     pub(super) fn identify(&self, identity: Identity) {
         lock(&self.known).identity = Some(Box::new(identity));
     }
 
-    /// Somebody is to look whether it is silent; whether nobody did.
+    /// Notes that a timer looks whether it is silent; returns whether none did
+    /// before.
     pub(super) fn start_silence_watch(&self) -> bool {
         !self.silence_watched.swap(true, Ordering::SeqCst)
     }
 
-    /// Nobody looks any more whether it is silent.
+    /// Notes that no timer looks any more whether it is silent.
     pub(super) fn end_silence_watch(&self) {
         self.silence_watched.store(false, Ordering::SeqCst);
     }
 
-    /// Somebody is to look whether its lease has run out; whether nobody did.
+    /// Notes that a timer looks whether its lease has run out; returns whether none
+    /// did before.
     pub(super) fn start_lease_watch(&self) -> bool {
         !self.lease_watched.swap(true, Ordering::Relaxed)
     }
@@ -165,13 +167,13 @@ impl Client {
         self.plain.load(Ordering::Relaxed)
     }
 
-    /// It hears no frames, or hears them from now on.
+    /// Sets whether it hears no frames.
     pub fn be_plain(&self, plain: bool) {
         self.plain.store(plain, Ordering::Relaxed);
     }
 
-    /// It has no connection, so that publishers never wait for it: it counts as
-    /// stalled, however much it reads. Or it has one from now on.
+    /// Sets whether publishers never wait for it, because it has no connection:
+    /// then it counts as stalled, however much it reads.
     pub fn be_unwaited(&self, unwaited: bool) {
         self.unwaited.store(unwaited, Ordering::Relaxed);
     }
@@ -181,7 +183,7 @@ impl Client {
         self.unwaited.load(Ordering::Relaxed)
     }
 
-    /// Nothing is read of it for a while, or it is again.
+    /// Sets whether nothing is read from it for a while.
     pub fn set_throttled(&self, throttled: bool) {
         self.throttled.store(throttled, Ordering::Relaxed);
     }
@@ -191,7 +193,7 @@ impl Client {
         self.throttled.load(Ordering::Relaxed)
     }
 
-    /// Something has come from it.
+    /// Notes that something has come from it.
     pub fn heard(&self, now_ms: u64) {
         self.heard_ms.store(now_ms, Ordering::Relaxed);
     }
@@ -221,7 +223,7 @@ pub struct Past {
     pub until: Timestamp,
     /// How long it was here.
     pub here: Duration,
-    /// Why.
+    /// Why it ended.
     pub reason: Close,
 }
 
@@ -235,12 +237,12 @@ pub struct Directory {
 }
 
 impl Directory {
-    /// Nobody is here yet; clients had numbers up to this one.
+    /// An empty directory, whose clients get numbers above this one.
     pub fn after(last_id: ClientId) -> Self {
         Directory { last_id: AtomicU64::new(last_id), ..Directory::default() }
     }
 
-    /// Someone new, who gets a guest's name.
+    /// Adds a new client, which gets a guest's name.
     pub fn enter(&self, addr: SocketAddr, dialect: &'static str, now_ms: u64) -> Arc<Client> {
         let id = self.last_id.fetch_add(1, Ordering::Relaxed) + 1;
         loop {
@@ -256,8 +258,8 @@ impl Directory {
         }
     }
 
-    /// A client from before a restart. Should somebody else have its name, which
-    /// cannot be on one broker, it has another.
+    /// Adds a client from before a restart. Should another client have its name,
+    /// which cannot happen on one broker, it gets another one.
     pub fn restore(&self, id: ClientId, name: &str, now_ms: u64) -> Arc<Client> {
         let addr = SocketAddr::from(([0, 0, 0, 0], 0));
         let since_unix_ms = Timestamp::now().as_millisecond();
@@ -275,8 +277,8 @@ impl Directory {
         }
     }
 
-    /// A client that nobody knows, for a connection whose own has gone on from
-    /// another one.
+    /// Returns an unlisted client, for a connection whose own client has gone on
+    /// from another one.
     pub fn stranger(&self, origin: Origin) -> Arc<Client> {
         let id = self.last_id.fetch_add(1, Ordering::Relaxed) + 1;
         Arc::new(Client::new(id, "stranger".into(), origin))
@@ -307,7 +309,8 @@ impl Directory {
         };
         let old = std::mem::replace(&mut lock(&client.known).name, new);
         self.clients.remove(&old);
-        // The guest who was to have the last number may have been this one.
+        // If this was the guest with the last number, the next guest may have it
+        // again.
         if let Some(number) = old.strip_prefix("guest-").and_then(|number| number.parse().ok()) {
             let (before, order) = (u64::saturating_sub(number, 1), Ordering::Relaxed);
             let _ = self.last_guest.compare_exchange(number, before, order, order);
@@ -315,12 +318,12 @@ impl Directory {
         Ok(())
     }
 
-    /// Nobody of this name is here any more.
+    /// Removes a client, unless its name is another client's by now.
     pub fn forget(&self, client: &Client) {
         self.clients.remove_if(&client.name(), |_, present| present.id == client.id);
     }
 
-    /// A client's connection has ended.
+    /// Notes a client's connection that has ended.
     pub fn note_past(&self, client: &Client, here: Duration, reason: Close) {
         let (name, origin) = (client.name(), client.origin());
         let (addr, since) = (origin.addr, origin.since());

@@ -12,8 +12,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
 
-/// Bytes that may wait for a client before its jobs have to wait with telling
-/// how far they are: more than a minute's worth for one that is away.
+/// How many bytes may wait for a client before its jobs hold back reports of their
+/// progress: more than a minute's worth for a client that is away.
 const PROGRESS_BYTES_MAX: usize = 1024 * 1024;
 
 /// Who is told of a job.
@@ -84,8 +84,8 @@ impl Broker {
         &self.jobs
     }
 
-    /// A client asks for a job, whose result may go to another one. With a key
-    /// the job is there for whoever has that, whether or not the client stays.
+    /// Submits a client's job, whose result may go to another client. With a key,
+    /// the job is there for whoever has the key, whether or not the client stays.
     ///
     /// # Errors
     /// [`Code::NoMember`], [`Code::Denied`] for a member that hears of no jobs,

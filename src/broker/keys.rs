@@ -14,7 +14,7 @@ pub struct Answer {
     pub to: Option<u32>,
 }
 
-/// Keys of one session that are remembered.
+/// How many keys of one session are remembered.
 const KEYS_MAX: usize = 4_096;
 
 /// The answers to the last keys of a session, so that a request that is
@@ -25,22 +25,23 @@ pub struct Keys {
     order: VecDeque<Key>,
 }
 
-/// An answer, and the channel that gave it: one that was dropped and made again
-/// is another one.
+/// An answer, and the channel that gave it: a channel that was dropped and made
+/// again is another one.
 #[derive(Debug)]
 struct Given {
     answer: Answer,
     by: Weak<Channel>,
 }
 
-/// A message and a command with the same key are two.
+/// What a request's key is remembered under: a message and a command with the same
+/// key are two.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Key {
-    /// Where it was used.
+    /// The channel that it was used on.
     pub channel: EcoString,
     /// The key itself.
     pub word: Box<str>,
-    /// For a command, and not for a message.
+    /// Whether it is for a command, and not for a message.
     pub is_command: bool,
 }
 
@@ -51,11 +52,12 @@ impl Keys {
         std::ptr::eq(given.by.as_ptr(), Arc::as_ptr(channel)).then_some(given.answer)
     }
 
-    /// Remembers an answer of this channel. Gives the key that is forgotten for
+    /// Remembers an answer of this channel. Returns the key that is forgotten for
     /// it, if there are too many.
     pub fn put(&mut self, key: Key, channel: &Arc<Channel>, answer: Answer) -> Option<Key> {
-        // Of a channel that was dropped, it is there already. That goes first, or it
-        // might be the oldest: then this answer would be what is forgotten.
+        // The key may have an answer of a channel that was dropped. That goes
+        // first: if it were the oldest, this answer would be the one that is
+        // forgotten.
         if self.answers.remove(&key).is_some() {
             self.order.retain(|known| *known != key);
         }

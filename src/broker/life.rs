@@ -50,18 +50,19 @@ impl Broker {
         sync::read(&self.life.current).clone()
     }
 
-    /// Other settings come into force, where [`Broker::current`] is asked.
+    /// Puts other settings into force, wherever [`Broker::current`] is asked.
     pub fn reconfigure(&self, config: Config) {
         *sync::write(&self.life.current) = Arc::new(config);
     }
 
-    /// Begins to send everybody away, with their seats held: whoever is connected is
-    /// told when to come back, and so is whoever comes. Who has no connection cannot
-    /// go, and is away until it is heard of again.
+    /// Begins to send everybody away, with their seats held: connected clients, and
+    /// those that still come, are told when to come back. A member without a
+    /// connection cannot go, and is away until it is heard of again.
     pub fn begin_drain(&self) {
         self.life.draining.store(true, Ordering::SeqCst);
         let now_ms = self.now_ms();
-        // Who is away has been told, or cannot be.
+        // Clients that are away are not among these: they have been told, or cannot
+        // be.
         for client in &self.directory.everyone() {
             if client.is_unwaited() {
                 self.lose(client, Close::Drain, now_ms);
@@ -71,12 +72,12 @@ impl Broker {
         }
     }
 
-    /// Nobody is sent away any more.
+    /// Stops sending clients away.
     pub fn end_drain(&self) {
         self.life.draining.store(false, Ordering::SeqCst);
     }
 
-    /// Whether everybody is sent away.
+    /// Whether the broker is sending everybody away.
     pub fn is_draining(&self) -> bool {
         self.life.draining.load(Ordering::SeqCst)
     }
@@ -91,13 +92,13 @@ impl Broker {
         }
     }
 
-    /// Whether it is.
+    /// Whether the broker is stopping.
     pub fn is_stopping(&self) -> bool {
         self.life.stopping.load(Ordering::SeqCst)
     }
 
-    /// A connection has yet to say something, for as long as it has this: nothing
-    /// is due to it.
+    /// Counts a connection that has yet to say something, for as long as it holds
+    /// the returned value: nothing is due to it.
     pub fn await_first_bytes(&self) -> Silence<'_> {
         self.life.silent.fetch_add(1, Ordering::SeqCst);
         Silence(&self.life.silent)
@@ -108,28 +109,30 @@ impl Broker {
         self.life.silent.load(Ordering::SeqCst)
     }
 
-    /// A connection ends before all that was due to it is out.
+    /// Counts a connection that ends before all that was due to it is out, if the
+    /// broker is stopping.
     pub fn note_cut_off(&self) {
         if self.is_stopping() {
             self.life.cut_off.fetch_add(1, Ordering::SeqCst);
         }
     }
 
-    /// How many connections have ended so since the broker stops.
+    /// How many connections were cut off since the broker began to stop.
     pub fn cut_off(&self) -> usize {
         self.life.cut_off.load(Ordering::SeqCst)
     }
 
-    /// A client's connection has ended.
+    /// Notes that a client's connection has ended.
     pub(super) fn note_closed(&self, client: &Client, reason: Close) {
         let Origin { addr, dialect, since_ms, .. } = client.origin();
-        // Not by the time of day, which may be set meanwhile.
+        // By the broker's clock: the time of day may have been set meanwhile.
         let here = Duration::from_millis(self.now_ms().saturating_sub(since_ms));
-        // Who never had one tells its own story.
+        // A member without a connection never had one to count; what becomes of it
+        // is logged elsewhere.
         if !client.is_unwaited() {
             self.stats.closed.add(reason.as_str(), 1);
             let (name, secs) = (client.name(), here.as_secs_f64());
-            // For scripts that is one a request.
+            // Scripts open a connection for each request.
             let is_usual =
                 dialect == "http" && matches!(reason, Close::Quit | Close::Lost | Close::Timeout);
             let level = if is_usual { log::Level::Debug } else { log::Level::Info };
@@ -141,7 +144,7 @@ impl Broker {
         self.directory.note_past(client, here, reason);
     }
 
-    /// Why whoever comes now has to go again.
+    /// Why a client that comes now has to go again, if it has to.
     pub fn farewell(&self) -> Option<Close> {
         if self.is_stopping() {
             return Some(Close::Shutdown);

@@ -22,19 +22,19 @@ use std::task::Waker;
 /// Frames that wait in one control lane at most: room for the results of a
 /// command to the largest channel.
 pub const LANE_FRAMES_MAX: usize = 1 << 18;
-/// Bytes that they take at most.
+/// Bytes that the frames of one control lane take at most.
 pub const LANE_BYTES_MAX: usize = 32 * 1024 * 1024;
-/// Above this, what another client could do without (`tell`, `broadcast`) is
-/// refused rather than let one client run another's lane over.
+/// Above this, frames that their recipient could do without (`tell`, `broadcast`)
+/// are refused, so that no client can overflow another's lane.
 pub const LANE_BYTES_OPTIONAL: usize = 64 * 1024;
 
-/// What a channel and a subscription take beside the log, about.
+/// About how many bytes a channel and a subscription take besides the log.
 pub const CHANNEL_BYTES: usize = 1_024;
 
 /// Numbers of subscriptions. Most clients have one, which needs no allocation.
 pub type Slots = SmallVec<[u32; 2]>;
 
-/// What waits for a connection, its news aside.
+/// What waits for a connection, apart from its news.
 #[derive(Debug, Default)]
 pub struct Mail {
     /// Frames, in order.
@@ -42,14 +42,14 @@ pub struct Mail {
     /// Subscriptions that the broker made for this client, by their numbers, each
     /// with its place in the order in which they came.
     adopted: BTreeMap<u32, (u64, Adoption)>,
-    /// The place of the last one.
+    /// The place of the last such subscription.
     last_adopted: u64,
-    /// Bytes that are kept for those of them whose channel has ended, and has got a
-    /// successor.
+    /// Bytes kept for those of them whose channel has ended, and has a successor of
+    /// the same name.
     ended_bytes: usize,
-    /// What was read from the disk for it, by the number it gave.
+    /// What was read from the disk for the client, by the number of the read.
     pub fetched: Vec<(u64, Fetched)>,
-    /// That the connection is to be closed, and why.
+    /// Why the connection is to be closed, if it is.
     pub close: Option<Close>,
     lane_bytes: usize,
 }
@@ -70,14 +70,15 @@ impl Mail {
 pub struct Adoption {
     /// The subscription.
     pub adopted: Adopted,
-    /// The client's earlier one to a channel of that name, to be read first.
+    /// The client's earlier subscription to a channel of that name, to be read
+    /// first.
     pub after: Option<Arc<Member>>,
-    /// What it never gets of such a channel.
+    /// What the client never gets of an earlier channel of that name.
     pub forgone: Option<Forgone>,
 }
 
 impl Adoption {
-    /// How many entries are gone that it would have got.
+    /// How many entries that the client would have got are gone.
     pub fn missed(&self) -> u64 {
         let Adopted { channel, member, next_seq, .. } = &self.adopted;
         let forgone = self.forgone.and_then(|forgone| forgone.entries);
@@ -90,8 +91,8 @@ impl Adoption {
 pub struct Forgone {
     /// Entries: the first and the last seq.
     pub entries: Option<(u64, u64)>,
-    /// The seq at which the channel was dropped, if that is how it left: so that
-    /// whoever counts knows that the seqs begin anew.
+    /// The seq at which the channel was dropped, if that is how the client left it:
+    /// then a client that counts knows that the seqs begin anew.
     pub dropped: Option<u64>,
     /// The rank that it had there, as far as it knows.
     pub rank: Option<u32>,
@@ -103,7 +104,7 @@ struct Inner {
     news: Slots,
     /// Boxed, because most connections never get any.
     mail: Option<Box<Mail>>,
-    /// Nobody will look any more.
+    /// The owner is gone for good, and nobody will look any more.
     abandoned: bool,
 }
 
@@ -125,8 +126,8 @@ pub struct Mailbox {
 }
 
 impl Mailbox {
-    /// Who is to be woken. Call it before [`Mailbox::take`], so that no mail
-    /// falls between the two.
+    /// Registers the task to be woken. Call it before [`Mailbox::take`], so that no
+    /// mail falls between the two.
     pub fn register(&self, waker: &Waker) {
         self.waker.register(waker);
     }
@@ -157,50 +158,54 @@ impl Mailbox {
 
     /// Makes the owner look again.
     pub fn wake(&self) {
-        // Who finds it dirty knows that the owner was woken and has yet to look.
+        // If it is dirty already, the owner was woken and has yet to look.
         if !self.dirty.swap(true, Ordering::AcqRel) {
             self.waker.wake();
         }
     }
 
-    /// That this subscription's channel has something new.
+    /// Notes that this subscription's channel has something new, and wakes the
+    /// owner.
     pub fn news(&self, slot: u32) {
         lock(&self.inner).news.push(slot);
         self.wake();
     }
 
-    /// An order to close that was given for such a reason holds no longer: its
-    /// owner has another connection, or need not make room any more.
+    /// Withdraws an order to close that was given for such a reason: the owner has
+    /// another connection, or need not make room any more.
     pub fn withdraw_close(&self, is_void: impl Fn(Close) -> bool) {
         if let Some(mail) = &mut lock(&self.inner).mail {
             mail.close.take_if(|reason| is_void(*reason));
         }
     }
 
-    /// A frame that must reach the client. If its lane is full, the connection
-    /// is closed instead.
+    /// Leaves a frame that must reach the client. If its lane is full, the
+    /// connection is closed instead.
     pub fn post(&self, frame: Frame) {
         self.put(frame, LANE_BYTES_MAX);
     }
 
-    /// A frame that the client could do without; whether there was room.
+    /// Leaves a frame that the client could do without; returns whether there was
+    /// room.
     pub fn offer(&self, frame: Frame) -> bool {
         self.put(frame, LANE_BYTES_OPTIONAL)
     }
 
-    /// A frame, long or not, that its sender can keep for later: whether there
-    /// was room, which there is where fewer bytes than these wait.
+    /// Leaves a frame, however long, that its sender can keep for later, if fewer
+    /// than `bytes` wait; returns whether it did.
     pub fn offer_behind(&self, frame: Frame, bytes: usize) -> bool {
         let is_busy = {
             let inner = lock(&self.inner);
             let lane_bytes = inner.mail.as_ref().map_or(0, |mail| mail.lane_bytes);
             lane_bytes >= bytes && !inner.abandoned
         };
-        // One byte less than what closes the connection if it does not fit.
+        // One byte less than the limit at which a frame that does not fit closes
+        // the connection.
         !is_busy && self.put(frame, LANE_BYTES_MAX - 1)
     }
 
-    /// Frames that the owner took and could not pass on are the next again.
+    /// Puts back frames that the owner took and could not pass on: they are the
+    /// next again.
     pub fn put_back(&self, frames: Vec<Frame>) {
         if frames.is_empty() {
             return;
@@ -246,19 +251,19 @@ impl Mailbox {
         true
     }
 
-    /// A subscription that the broker made for this client, and the client's
-    /// earlier one to a channel of that name. Channels may be dropped and made anew
-    /// while the client is away (`bytes_max`): of those that still lie here, so many
-    /// bytes are kept, besides the last of each name. Where there is no more room the
-    /// new one takes the place of the one before it. Gives the number that is free
-    /// then.
+    /// Leaves a subscription that the broker made for this client, with the
+    /// client's earlier one to a channel of that name. Channels may be dropped and
+    /// made anew while the client is away: of the subscriptions that still lie
+    /// here, at most `bytes_max` bytes are kept then, besides the last one to each
+    /// name. Without room for more, the new subscription takes the place of the one
+    /// before it, whose number is free then and is returned.
     pub fn adopt(
         &self,
         adopted: Adopted,
         earlier: Option<Arc<Member>>,
         bytes_max: Option<usize>,
     ) -> Option<u32> {
-        // Asked first: no channel is to be locked within this.
+        // Asked first: no channel may be locked under the mailbox's lock.
         let unread = earlier.as_ref().and_then(|earlier| self.unread(earlier));
         let ended = unread.zip(bytes_max).map(|(unread, bytes_max)| {
             let Adopted { channel, member, next_seq, .. } = unread;
@@ -292,21 +297,22 @@ impl Mailbox {
         replaced.map(|replaced| replaced.adopted.member.slot)
     }
 
-    /// This subscription, if the broker has made it and it still lies here.
+    /// This subscription, if the broker made it and it still lies here.
     fn unread(&self, member: &Arc<Member>) -> Option<Adopted> {
         let inner = lock(&self.inner);
         let (_, adoption) = inner.mail.as_ref()?.adopted.get(&member.slot)?;
         Some(&adoption.adopted).filter(|found| Arc::ptr_eq(&found.member, member)).cloned()
     }
 
-    /// Takes what the broker has made for this client and its session has not seen
-    /// yet. Under the lock of the client's subscriptions, that is what came before
-    /// whatever is done to them there.
+    /// Takes the subscriptions that the broker made for this client and its session
+    /// has not seen yet. Called under the lock of the client's subscriptions, it
+    /// returns all that came before whatever is done to them there.
     pub fn take_adopted(&self) -> Vec<Adoption> {
         lock(&self.inner).mail.as_mut().map_or_else(Vec::new, |mail| mail.take_adopted())
     }
 
-    /// What was read from the disk for this client, by the number that it gave.
+    /// Leaves what was read from the disk for this client, with the number of the
+    /// read.
     pub fn fetched(&self, number: u64, fetched: Fetched) {
         {
             let mut inner = lock(&self.inner);
@@ -318,20 +324,20 @@ impl Mailbox {
         self.wake();
     }
 
-    /// That the connection is to be closed. The first reason counts.
+    /// Orders the connection to be closed. The first reason counts.
     pub fn close(&self, reason: Close) {
         lock(&self.inner).mail().close.get_or_insert(reason);
         self.wake();
     }
 
-    /// That nobody will look any more: what comes is thrown away.
+    /// Notes that nobody will look any more: what comes is thrown away.
     pub fn abandon(&self) {
         let mut inner = lock(&self.inner);
         inner.abandoned = true;
         let Some(mail) = &mut inner.mail else { return };
         mail.lane = VecDeque::new();
-        // A subscription holds its client, which holds this: they would last for
-        // ever.
+        // A subscription holds its client, which holds this mailbox: they would
+        // last for ever.
         let (adopted, fetched) = (take(&mut mail.adopted), take(&mut mail.fetched));
         drop(inner);
         drop((adopted, fetched));

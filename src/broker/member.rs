@@ -9,16 +9,17 @@ use once_cell::race::OnceBox;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-/// Where a member that has not left stops reading: nowhere.
+/// The end of a member that has not left: it does not stop reading anywhere.
 const OPEN_END: u64 = u64::MAX;
-/// The place of an absent member: nothing that comes is waited with for it.
+/// The position of an absent member: nobody waits for it to read what comes.
 const BEYOND: u64 = u64::MAX;
 /// Nothing is kept for this member beyond what it has yet to read.
 const NOTHING: u64 = u64::MAX;
-/// Nobody is away for good, so this is no time.
+/// In place of the end of an absence, for a member that is not away: no absence
+/// lasts that long.
 const PRESENT: u64 = u64::MAX;
 
-/// As what someone is in a channel.
+/// What a client is in a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// With a rank.
@@ -31,7 +32,7 @@ pub enum Role {
 }
 
 impl Role {
-    /// Whether that is without a rank.
+    /// Whether it is without a rank.
     pub fn is_observer(self) -> bool {
         self != Role::Member
     }
@@ -46,31 +47,33 @@ pub struct Member {
     pub slot: u32,
     /// Its handle in the channel, and in the roster if it has a rank.
     pub key: Key,
-    /// As what it is there.
+    /// Its role there.
     pub role: Role,
     /// Whether it gets what it publishes itself.
     pub echo: bool,
     /// The seq at which it came: of its `join` entry, or of the last entry
     /// before it.
     pub joined: u64,
-    /// When that was.
+    /// When it came.
     pub since: Second,
-    /// The session knows that there is news, and has yet to look.
+    /// Whether the session knows that there is news, and has yet to look.
     queued: AtomicBool,
     /// The first chunk that it has not got.
     position: AtomicU64,
     /// When it last got something, in milliseconds of the broker's clock.
     progressed_ms: AtomicU64,
     fate: OnceBox<Fate>,
-    /// Publishers wait for it to catch up. Only changed under the channel's lock.
+    /// Whether publishers wait for it to catch up. Only changed under the channel's
+    /// lock.
     throttles: AtomicBool,
 }
 
-/// What becomes of a member that has left, is away, or may be, or that is too
-/// slow. Boxed, because most are just here.
+/// State that is needed only for a member that has left, is away, may go away, or
+/// is too slow. Boxed, because most are just here.
 #[derive(Debug)]
 struct Fate {
-    /// The log has gone past it, and it has got nothing since.
+    /// Whether the log dropped entries that it had yet to read, and it has got
+    /// nothing since.
     left_behind: AtomicBool,
     /// The seq of the last entry that it gets.
     end: AtomicU64,
@@ -80,16 +83,16 @@ struct Fate {
     kept: AtomicU64,
     /// When its seat is given up, for one whose connection is lost.
     away_until_ms: AtomicU64,
-    /// Its seat is held because its client was sent away, and for no other
-    /// reason.
+    /// Whether its seat is held only because its client was sent away.
     lent: AtomicBool,
-    /// It was removed because its connection was lost: its session may bring it
-    /// back.
+    /// Whether it was removed because its connection was lost: its session may
+    /// bring it back.
     lost: AtomicBool,
 }
 
 impl Member {
-    /// A member with a rank that reads from this place on.
+    /// A member with a rank, which came at the seq `joined` and has got nothing
+    /// yet.
     pub(super) fn new(client: Arc<Client>, slot: u32, key: Key, joined: u64) -> Self {
         Member {
             client,
@@ -117,18 +120,19 @@ impl Member {
         self.role == Role::PatternObserver
     }
 
-    /// Publishers wait for it from now on, or do not; whether they did. To be
-    /// called under the channel's lock.
+    /// Sets whether publishers wait for it; returns whether they did. To be called
+    /// under the channel's lock.
     pub(super) fn set_throttles(&self, throttles: bool) -> bool {
         self.throttles.swap(throttles, Ordering::SeqCst)
     }
 
-    /// Whether they do; without the channel's lock it may just have changed.
+    /// Whether publishers wait for it; without the channel's lock, that may just
+    /// have changed.
     pub(super) fn throttles(&self) -> bool {
         self.throttles.load(Ordering::SeqCst)
     }
 
-    /// What has to be noted of it that need not be of most.
+    /// Its fate, which is made when there is something to note in it.
     fn fate(&self) -> &Fate {
         self.fate.get_or_init(|| {
             Box::new(Fate {
@@ -148,7 +152,7 @@ impl Member {
         self.fate.get().map_or(self.joined, |fate| fate.seen.load(Ordering::SeqCst))
     }
 
-    /// It has everything up to this seq.
+    /// Notes that it has everything up to this seq.
     pub(super) fn has_seen(&self, seq: u64) {
         if seq != self.seen() {
             self.fate().seen.store(seq, Ordering::SeqCst);
@@ -161,15 +165,16 @@ impl Member {
         kept.filter(|chunk| *chunk != NOTHING)
     }
 
-    /// What comes from this chunk on is kept in case its session is resumed.
+    /// Keeps what comes from this chunk on, in case its session is resumed; nothing
+    /// for `None`.
     pub(super) fn keep_from(&self, chunk: Option<u64>) {
         if chunk != self.kept() {
             self.fate().kept.store(chunk.unwrap_or(NOTHING), Ordering::SeqCst);
         }
     }
 
-    /// Its connection is lost, and its seat is held until then: `lent` to it, if
-    /// the channel's rules do not hold it.
+    /// Marks it as away: its connection is lost, and its seat is held until this
+    /// time. The seat is `lent` if the channel's rules would not hold it.
     pub(super) fn go_away(&self, until_ms: u64, lent: bool) {
         let fate = self.fate();
         fate.lent.store(lent, Ordering::SeqCst);
@@ -181,7 +186,7 @@ impl Member {
         self.fate.get().is_some_and(|fate| fate.lent.load(Ordering::SeqCst))
     }
 
-    /// It is back in its seat.
+    /// Marks it as back in its seat.
     pub(super) fn come_back(&self) {
         if let Some(fate) = self.fate.get() {
             fate.away_until_ms.store(PRESENT, Ordering::SeqCst);
@@ -194,7 +199,7 @@ impl Member {
         until_ms.filter(|until_ms| *until_ms != PRESENT)
     }
 
-    /// It leaves because its connection was lost.
+    /// Notes that it leaves because its connection was lost.
     pub(super) fn lose(&self) {
         self.fate().lost.store(true, Ordering::SeqCst);
     }
@@ -204,19 +209,19 @@ impl Member {
         self.fate.get().is_some_and(|fate| fate.lost.load(Ordering::SeqCst))
     }
 
-    /// Nobody reads for it until its session is resumed.
+    /// Notes that nobody reads for it until its session is resumed.
     pub(super) fn stop_reading(&self) {
         self.position.store(BEYOND, Ordering::SeqCst);
     }
 
-    /// Notes that there is news; whether the session must be told.
+    /// Notes that there is news; returns whether the session must be told.
     pub fn queue(&self) -> bool {
         // Most members are awake already: look before writing, so that their
         // cache line stays where it is.
         !self.queued.load(Ordering::SeqCst) && !self.queued.swap(true, Ordering::SeqCst)
     }
 
-    /// The session looks now: what comes from here on is news again.
+    /// Notes that the session looks now: what comes from here on is news again.
     pub fn dequeue(&self) {
         self.queued.store(false, Ordering::SeqCst);
     }
@@ -226,12 +231,12 @@ impl Member {
         self.position.load(Ordering::SeqCst)
     }
 
-    /// It has got everything before this chunk, and something just now if
-    /// `wrote` says so, be it a part of the chunk only.
+    /// Notes that it has got everything before this chunk, and, if `wrote`,
+    /// something just now, even if that was only a part of the chunk.
     pub fn advance(&self, chunk: u64, wrote: bool, now_ms: u64) {
         let before = self.position.swap(chunk, Ordering::SeqCst);
-        // To be looked at is no progress, nor is a gap: one that talks and does
-        // not read is looked at often.
+        // Being looked at is no progress, nor is a gap: a client that talks but
+        // does not read is looked at often.
         if wrote || before != chunk && !self.is_left_behind() {
             self.progressed_ms.store(now_ms, Ordering::Relaxed);
         }
@@ -240,12 +245,14 @@ impl Member {
         }
     }
 
-    /// The log has gone past its place, which is now further on.
+    /// Notes that the log dropped what it was to read next: its place is now
+    /// further on.
     pub(super) fn leave_behind(&self) {
         self.fate().left_behind.store(true, Ordering::Relaxed);
     }
 
-    /// Whether the log has gone past it, and it has got nothing since.
+    /// Whether the log dropped entries that it had yet to read, and it has got
+    /// nothing since.
     pub fn is_left_behind(&self) -> bool {
         self.fate.get().is_some_and(|fate| fate.left_behind.load(Ordering::Relaxed))
     }
@@ -260,7 +267,7 @@ impl Member {
         self.fate.get().map_or(OPEN_END, |fate| fate.end.load(Ordering::SeqCst))
     }
 
-    /// It gets nothing after this seq.
+    /// Notes that it gets nothing after this seq.
     pub fn end_at(&self, seq: u64) {
         self.fate().end.fetch_min(seq, Ordering::SeqCst);
     }
@@ -270,7 +277,7 @@ impl Member {
         self.end() != OPEN_END
     }
 
-    /// Whether this chunk, before which it had `rank`, is for it: a command is
+    /// Whether a chunk is for it, given its `rank` before that chunk: a command is
     /// for those who were below its sender, and for observers.
     pub fn may_see(&self, chunk: &Chunk, rank: u32) -> bool {
         match chunk.body {
@@ -299,11 +306,11 @@ pub struct Adopted {
     pub member: Arc<Member>,
     /// The first place to read.
     pub cursor: Cursor,
-    /// The first seq that is due; what is gone of it will be a gap.
+    /// The first seq that is due; what is gone from there on will be a gap.
     pub next_seq: u64,
     /// The rank at which it came in; 0 for an observer.
     pub rank: u32,
-    /// What it has asked for before that, and never gets: the first and the last
-    /// seq.
+    /// The first and the last seq of what it has asked for before that and never
+    /// gets.
     pub lost: Option<(u64, u64)>,
 }

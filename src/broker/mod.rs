@@ -9,9 +9,9 @@
 //! - the table of sessions, or that of jobs → mailbox;
 //! - the table of number sequences → the store's queue.
 //!
-//! What a client is known as (its name, its session) is looked up under any of them, and
-//! nothing is locked under that. By HTTP, a session comes before all of these, then what
-//! was answered to the keys of guests, then a channel.
+//! A client's name and session have a lock that may be taken under any of these;
+//! nothing is locked under it. Over HTTP, the lock of a session comes before all of
+//! these, then that of the answers to guests' keys, then that of a channel.
 
 mod absence;
 mod by_name;
@@ -79,15 +79,15 @@ pub struct Broker {
     jobs: Pool,
     clock: Clock,
     life: Life,
-    /// What outlives this broker, if anything does.
+    /// The store, if anything outlives this broker.
     store: Option<Store>,
-    /// What there was when it began.
+    /// What it had recovered when it began.
     before: Before,
 }
 
 impl Broker {
-    /// A broker whose entries look like this on the wire. With a data directory,
-    /// it goes on where the last one ended.
+    /// Opens a broker whose entries look on the wire as `encode` writes them. With
+    /// a data directory, it goes on where the last one ended.
     ///
     /// # Errors
     /// [`OpenError`] for a data directory that cannot be used.
@@ -144,8 +144,8 @@ impl Broker {
         self.clock.now_ms()
     }
 
-    /// A number for a read from the disk, which no other one has: what is read for
-    /// a client may come when it is on another connection.
+    /// Returns a unique number for a read from the disk: what is read may arrive
+    /// when its client is already on another connection.
     pub fn number_read(&self) -> u64 {
         self.last_read.fetch_add(1, Ordering::Relaxed) + 1
     }
@@ -156,14 +156,14 @@ impl Broker {
         millis(self.config.lease_in_force())
     }
 
-    /// How long after its last word a client certainly believes in its seats no
-    /// more, in milliseconds: its lease, and the guard.
+    /// How long after a client was last heard of it certainly no longer believes in
+    /// its seats, in milliseconds: its lease, and the guard.
     fn guarded_lease_ms(&self) -> u64 {
         self.lease_ms() + millis(self.config.guard)
     }
 
-    /// When a client certainly believes in its seats no more, unless it is heard of
-    /// before.
+    /// When a client certainly no longer believes in its seats, unless it is heard
+    /// of before.
     pub fn lease_over_ms(&self, client: &Client) -> u64 {
         client.heard_ms() + self.guarded_lease_ms()
     }
@@ -186,7 +186,8 @@ impl Broker {
         self.registry.len()
     }
 
-    /// Someone new, who gets a guest's name, and is closed after a long silence.
+    /// Adds a new client, which gets a guest's name, and is closed after a long
+    /// silence.
     pub fn enter(&self, addr: SocketAddr, dialect: &'static str) -> Arc<Client> {
         let client = self.enter_unwatched(addr, dialect);
         self.welcome(&client, dialect);
@@ -194,28 +195,32 @@ impl Broker {
         client
     }
 
-    /// Someone new, who may be silent, and may ask while the broker drains.
+    /// Adds a new client that may be silent, and may send requests while the broker
+    /// drains.
     pub fn enter_unwatched(&self, addr: SocketAddr, dialect: &'static str) -> Arc<Client> {
         let client = self.directory.enter(addr, dialect, self.now_ms());
-        // Who comes while the broker says good-bye to everybody is told as well.
+        // A client that comes while the broker says good-bye to everybody is told
+        // as well.
         if self.is_stopping() {
             client.mailbox.close(Close::Shutdown);
         }
         client
     }
 
-    /// A client that was not watched goes on in a dialect in which it is.
+    /// Begins to watch for the silence of a client that entered unwatched and goes
+    /// on in this dialect.
     pub fn watch(&self, client: &Arc<Client>, dialect: &'static str) {
         let now_ms = self.now_ms();
         client.speaks(dialect);
         client.heard(now_ms);
         self.watch_out(client, now_ms);
-        // Its mail may have been taken out by whoever served it before.
+        // An order to close may have been taken out of its mailbox by whoever
+        // served it before.
         self.see_off(client);
     }
 
-    /// A connection is counted among those of its dialect, and told so if it has
-    /// to go again.
+    /// Counts a connection among those of its dialect, and tells it if it has to go
+    /// again.
     pub fn welcome(&self, client: &Client, dialect: &'static str) {
         self.stats.opened.add(dialect, 1);
         self.see_off(client);
@@ -227,11 +232,13 @@ impl Broker {
         }
     }
 
-    /// Gives a client another name, which may be that of one who is away: its session
-    /// ends then.
+    /// Gives a client another name. It may be that of a client that is away, whose
+    /// session ends then.
     ///
     /// # Errors
-    /// As [`crate::error::Code`] has them for names.
+    /// [`Code::BadRequest`] or [`Code::TooLong`] for what is no name,
+    /// [`Code::NameTaken`], [`Code::AlreadyMember`] for a client with
+    /// subscriptions.
     pub fn rename(&self, client: &Arc<Client>, name: &str, now_ms: u64) -> Result<(), Fault> {
         match self.directory.rename(client, name) {
             Err(fault) if fault.code == Code::NameTaken && self.free_name(name, now_ms) => {
@@ -241,22 +248,23 @@ impl Broker {
         }
     }
 
-    /// Gives a client another name, which nobody has, here or away.
+    /// Gives a client another name that no client has, connected or away.
     ///
     /// # Errors
-    /// The same.
+    /// The same as for [`Broker::rename`].
     pub fn rename_if_free(&self, client: &Arc<Client>, name: &str) -> Result<(), Fault> {
         self.directory.rename(client, name)
     }
 
-    /// Somebody's connection has ended, and nothing is kept for it: it leaves
-    /// every channel at once.
+    /// Removes a client whose connection has ended and for which nothing is kept:
+    /// it leaves every channel at once.
     pub fn leave(&self, client: &Arc<Client>, keys: Option<&Keys>, reason: Close, now_ms: u64) {
         self.dismiss(client, keys, departure(reason), now_ms);
         self.note_closed(client, reason);
     }
 
-    /// A client leaves every channel, and stays connected.
+    /// Takes a client out of every channel, and its patterns away; the client
+    /// itself stays.
     pub fn leave_channels(&self, client: &Arc<Client>, why: Departure, now_ms: u64) {
         self.registry.remove_observer(client);
         let members = {
@@ -300,7 +308,7 @@ impl Broker {
         Ok(client)
     }
 
-    /// Everyone who is here, in the order of arrival.
+    /// All connected clients, in the order of arrival.
     pub fn everyone(&self) -> Vec<Arc<Client>> {
         self.directory.everyone()
     }
@@ -316,7 +324,7 @@ impl Broker {
     }
 }
 
-/// Why members leave when their connection ends.
+/// The departure of members whose connection was closed for this reason.
 pub fn departure(reason: Close) -> Departure {
     match reason {
         Close::Quit => Departure::Quit,

@@ -7,11 +7,11 @@ use crate::store::{Recovered, Store, Table, decode, encode};
 use ecow::EcoString;
 use std::time::Duration;
 
-/// Under which it is noted for how long somebody may believe in a seat.
+/// The key under which it is noted for how long somebody may believe in a seat.
 const PROMISE_KEY: &[u8] = b"promise";
 
-/// What there was when a broker began, as far as it is asked for that later. All
-/// else, such as who had which seat, has become part of the broker by then.
+/// What a broker had recovered when it began, as far as that is asked for later.
+/// All else, such as who had which seat, has become part of the broker by then.
 #[derive(Debug, Default)]
 pub struct Before {
     /// How many channels.
@@ -20,9 +20,9 @@ pub struct Before {
     pub entries: u64,
     /// How many sessions.
     pub sessions: u64,
-    /// What all took on disk, in bytes.
+    /// What all of it took on disk, in bytes.
     pub bytes: u64,
-    /// How long it took to find that out.
+    /// How long it took to recover it.
     pub took: Duration,
     /// The last seq of each channel, by name.
     last_seqs: Vec<(EcoString, u64)>,
@@ -47,7 +47,8 @@ impl Before {
         }
     }
 
-    /// The last entry that a channel of this name had; 0 if there was none.
+    /// The seq of the last entry that a channel of this name had; 0 if there was
+    /// none.
     fn last_seq(&self, channel: &str) -> u64 {
         let place = self.last_seqs.binary_search_by(|(name, _)| name.as_str().cmp(channel));
         place.ok().and_then(|at| self.last_seqs.get(at)).map_or(0, |(_, last_seq)| *last_seq)
@@ -56,7 +57,7 @@ impl Before {
 
 impl Broker {
     /// For how long somebody may believe in a seat that was promised before the
-    /// restart, guard time and all. A broker with a shorter lease remembers the
+    /// restart, guard time included. A broker with a shorter lease remembers the
     /// longer one until nobody can believe in it any more.
     ///
     /// # Errors
@@ -91,24 +92,25 @@ impl Broker {
         }
     }
 
-    /// What there was when this broker began.
+    /// What this broker had recovered when it began.
     pub fn before(&self) -> &Before {
         &self.before
     }
 
-    /// The last entry that a channel of this name had from before the restart; 0
-    /// if there was none. One that was made again since goes on above it.
+    /// The seq of the last entry that a channel of this name had before the
+    /// restart; 0 if there was none. A channel that was made again since goes on
+    /// above it.
     pub fn last_of_before(&self, channel: &str) -> u64 {
         self.before.last_seq(channel)
     }
 
-    /// What outlives this broker, if anything does.
+    /// The store, if anything outlives this broker.
     pub fn store(&self) -> Option<&Store> {
         self.store.as_ref()
     }
 
-    /// Writes what is yet to be written, and lets go of the data directory. Then
-    /// channels can be made and changed no more.
+    /// Writes what is yet to be written, and lets go of the data directory. After
+    /// that, channels can no longer be made or changed.
     pub fn close_store(&self) {
         let Some(store) = &self.store else { return };
         let ends = self.registry.all().into_iter().filter(|channel| !channel.is_durable());

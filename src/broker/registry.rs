@@ -19,7 +19,7 @@ pub struct Registry {
     channels: DashSet<ByName>,
     count: AtomicUsize,
     channels_max: usize,
-    /// Of channels without settings of their own.
+    /// The charter of channels without settings of their own.
     plain: Arc<Charter>,
     /// Clients that observe patterns. Whoever makes a channel holds this lock, so
     /// that no two make the same one, and no observer comes in between.
@@ -76,7 +76,7 @@ impl Registry {
         Ok(channel)
     }
 
-    /// That there may be so many more channels.
+    /// Checks that there may be so many more channels.
     ///
     /// # Errors
     /// [`Code::Full`].
@@ -88,11 +88,11 @@ impl Registry {
         Err(Fault::new(Code::Full, text))
     }
 
-    /// Whether such a channel can be kept as it is to be.
+    /// Checks that a channel can be kept as these settings demand.
     fn can_keep(&self, settings: &Settings) -> Result<(), Fault> {
         let kept = match &self.plain.rules().store {
             Some(store) if settings.durable => store.check(),
-            // Where its seqs begin has to be noted all the same.
+            // Even if it is not durable, where its seqs begin has to be noted.
             Some(store) => store.can_write(),
             None if settings.durable => {
                 Err("this broker keeps nothing on disk: start it with --data DIR".into())
@@ -102,7 +102,8 @@ impl Registry {
         kept.map_err(|reason| Fault::new(Code::Unavailable, &*reason))
     }
 
-    /// Takes in a channel from before a restart. The limit is for new ones.
+    /// Takes in a channel from before a restart. The limit holds for new channels
+    /// only.
     pub fn recover(&self, found: &RecoveredChannel, store: &Store) -> Arc<Channel> {
         let channel = Channel::recover(found, store, self.plain.rules().clone());
         self.count.fetch_add(1, Ordering::SeqCst);
@@ -135,14 +136,14 @@ impl Registry {
         self.count.load(Ordering::SeqCst)
     }
 
-    /// From now on this client sees each new channel.
+    /// Adds a client that sees each new channel from now on.
     pub fn add_observer(&self, client: &Arc<Client>) {
         let mut observers = lock(&self.observers);
         observers.retain(|known| known.upgrade().is_some_and(|known| known.id != client.id));
         observers.push(Arc::downgrade(client));
     }
 
-    /// From now on it sees no new channel any more.
+    /// Removes a client, which sees no new channel from now on.
     pub fn remove_observer(&self, client: &Client) {
         let mut observers = lock(&self.observers);
         observers.retain(|known| known.upgrade().is_some_and(|known| known.id != client.id));

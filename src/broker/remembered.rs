@@ -1,7 +1,7 @@
 //! What of a session outlives the broker: records in the store, one for the
-//! session, one for each channel it is subscribed to, one for each key that it
-//! was answered. They are put there as things happen, without anybody waiting;
-//! who must know waits for the store.
+//! session, one for each channel it is subscribed to, one for each key with an
+//! answer. They are put there as things happen, without anybody waiting; whoever
+//! must be sure that they are on disk waits for the store.
 
 use super::channel::Channel;
 use super::directory::Client;
@@ -35,7 +35,7 @@ pub struct SessionRecord {
     /// The patterns that it observes.
     pub patterns: Vec<String>,
     /// Whether it is that of a member without a connection, whose token it is then;
-    /// `None` from before that was noted.
+    /// `None` in a record from before that was noted.
     pub resident: Option<bool>,
 }
 
@@ -56,8 +56,8 @@ pub struct PlaceRecord {
     pub of: ChannelId,
 }
 
-/// How a member without a connection is told things. The session's secret is
-/// what it is told them under.
+/// The callback of a member without a connection. Calls are signed with its token,
+/// which the session's secret is part of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallbackRecord {
     /// The URL to call.
@@ -66,7 +66,7 @@ pub struct CallbackRecord {
     pub messages: bool,
     /// Whether it is told who comes, goes and moves.
     pub roster: bool,
-    /// From where it came.
+    /// The address it came from.
     pub addr: SocketAddr,
 }
 
@@ -79,7 +79,8 @@ struct AnswerRecord {
     of: ChannelId,
 }
 
-/// What a record of a session is about; with the session it is the key.
+/// What a record of a session is about; together with the session it is the
+/// record's key.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 enum About {
     Session,
@@ -116,7 +117,7 @@ pub fn put_session(store: &Store, client: &Client, current: Option<&EcoString>) 
     put_session_with(store, client, &patterns, current);
 }
 
-/// The same, for whoever knows its patterns, as under their lock.
+/// The same, for a caller that has its patterns, as it does under their lock.
 pub fn put_session_with(
     store: &Store,
     client: &Client,
@@ -152,18 +153,18 @@ pub fn put_place(store: &Store, channel: &Channel, member: &Member) {
     store.put(Table::Sessions, &key(session, &about), encode(&record));
 }
 
-/// A session is subscribed to this channel no more.
+/// Forgets a session's place in a channel that it is no longer subscribed to.
 pub fn remove_place(store: &Store, session: Uuid, channel: &str) {
     let about = About::Place { channel: channel.to_owned() };
     store.remove(Table::Sessions, &key(session, &about));
 }
 
-/// Notes how a session is told things.
+/// Notes the callback of a session.
 pub fn put_callback(store: &Store, session: Uuid, record: &CallbackRecord) {
     store.put(Table::Sessions, &key(session, &About::Callback), encode(record));
 }
 
-/// A session is not called any more.
+/// Forgets the callback of a session.
 pub fn remove_callback(store: &Store, session: Uuid) {
     store.remove(Table::Sessions, &key(session, &About::Callback));
 }
@@ -174,15 +175,16 @@ pub fn put_answer(store: &Store, session: Uuid, key: &Key, by: &Channel, answer:
     store.put(Table::Sessions, &self::key(session, &about_answer(key)), encode(&record));
 }
 
-/// The number of no channel: of which one a record is that has none.
+/// The number of no channel: that of records from before channels were numbered.
 pub const UNKNOWN: ChannelId = 0;
 
-/// A record, or one from before its last field was noted: that is nothing then.
+/// Decodes a record, or one from before its last field was noted, which is 0 or
+/// `None` then.
 fn decode_grown<T: DeserializeOwned>(row: &[u8]) -> Result<T, Unreadable> {
     decode(row).or_else(|e| decode(&[row, &[0]].concat()).map_err(|_| e))
 }
 
-/// Where there is a store, it knows every channel.
+/// The number of a channel in the store, which knows every channel.
 fn number(channel: &Channel) -> ChannelId {
     channel.id().unwrap_or(UNKNOWN)
 }
@@ -198,7 +200,7 @@ fn about_answer(of: &Key) -> About {
     About::Answer { channel, word, is_command: *is_command }
 }
 
-/// A session is over, and has left its channels.
+/// Forgets a session that is over and has left its channels.
 pub fn remove_session(store: &Store, session: Uuid, keys: Option<&Keys>) {
     store.remove(Table::Sessions, &key(session, &About::Session));
     for of in keys.into_iter().flat_map(Keys::iter) {
@@ -225,7 +227,8 @@ fn split(key: &[u8]) -> Option<(Uuid, About)> {
     Some((Uuid::from_bytes(*session), decode(about).ok()?))
 }
 
-/// A session from its rows; `None` for rows that an ended one has left.
+/// Puts a session together from its rows. If an ended session has left them, they
+/// are removed, and it is `None`.
 fn one(
     store: &Store,
     session: Uuid,
@@ -288,7 +291,7 @@ mod tests {
             SessionRecord { client, name, secret, asked, current, patterns, resident: Some(true) };
         let row = encode(&session);
         assert_eq!(decode_grown::<SessionRecord>(&row).unwrap(), session);
-        // What is there takes a byte, and what it is another one.
+        // The `Some` takes a byte, and its value another one.
         let before = &row[..row.len() - 2];
         let session = SessionRecord { resident: None, ..session };
         assert_eq!(decode_grown::<SessionRecord>(before).unwrap(), session);

@@ -1,5 +1,5 @@
-//! Clients across a restart of the broker: what is noted of them while it runs,
-//! and how they are there again afterwards, away, with their seats held.
+//! Clients across a restart of the broker: what is noted of them while it runs, and
+//! how they are restored afterwards: away, with their seats held.
 
 use super::Broker;
 use super::channel::{Channel, RestoredSeat};
@@ -19,11 +19,12 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use uuid::Uuid;
 
-/// A client from before the restart, in the making.
+/// A client from before the restart that is being restored.
 struct Returning {
     parked: Parked,
     identity: Identity,
-    /// Its places, by the channel's name, as they were noted.
+    /// Its places as they were noted, by the channel's name; those with a seat are
+    /// taken out as they are restored.
     noted: BTreeMap<String, PlaceRecord>,
     /// Until when a seat is held for it.
     held_ms: Option<u64>,
@@ -44,14 +45,14 @@ impl Broker {
         }
     }
 
-    /// A session is subscribed to this channel no more.
+    /// Forgets a session's place in a channel that it is no longer subscribed to.
     pub fn forget_place(&self, client: &Client, channel: &str) {
         if let (Some(store), Some(identity)) = (self.store(), client.identity()) {
             remembered::remove_place(store, identity.session, channel);
         }
     }
 
-    /// Notes what was answered to a key by its channel.
+    /// Notes what a channel answered to a key.
     pub fn remember_answer(&self, client: &Client, key: &Key, by: &Channel, answer: Answer) {
         if let (Some(store), Some(identity)) = (self.store(), client.identity()) {
             remembered::put_answer(store, identity.session, key, by, answer);
@@ -65,22 +66,22 @@ impl Broker {
         }
     }
 
-    /// Notes how a member without a connection is told things.
+    /// Notes the callback of a member without a connection.
     pub fn remember_callback(&self, client: &Client, record: &CallbackRecord) {
         if let (Some(store), Some(identity)) = (self.store(), client.identity()) {
             remembered::put_callback(store, identity.session, record);
         }
     }
 
-    /// The member with this session is not called any more.
+    /// Forgets the callback of the member with this session.
     pub fn forget_callback(&self, session: Uuid) {
         if let Some(store) = self.store() {
             remembered::remove_callback(store, session);
         }
     }
 
-    /// Members without a connection from before the restart that were called:
-    /// who each is, and how.
+    /// The members without a connection from before the restart that had a
+    /// callback: the identity of each, and the callback.
     ///
     /// # Errors
     /// What cannot be read, in words.
@@ -94,13 +95,13 @@ impl Broker {
         Ok(called.collect())
     }
 
-    /// A client's session is over.
+    /// Forgets a client's session, which is over.
     pub(super) fn forget_session(&self, client: &Client, keys: Option<&Keys>) {
         let (Some(store), Some(identity)) = (self.store(), client.identity()) else { return };
         remembered::remove_session(store, identity.session, keys);
     }
 
-    /// That the store holds something that cannot be read.
+    /// The error for a store that holds something unreadable.
     pub(super) fn damaged(&self, reason: String) -> OpenError {
         let dir = self.config.data.clone().unwrap_or_default();
         OpenError::Damaged { dir, reason }
@@ -114,8 +115,8 @@ impl Broker {
         }
     }
 
-    /// Has the clients from before a restart here again: away, their seats held
-    /// for a while, their sessions to be resumed.
+    /// Restores the clients from before a restart: away, with their seats held for
+    /// a while and their sessions ready to be resumed.
     ///
     /// # Errors
     /// What cannot be read, in words.
@@ -148,7 +149,7 @@ impl Broker {
         self.channel(name).ok().filter(|channel| number == remembered::UNKNOWN || is_it(channel))
     }
 
-    /// A client with the session that is remembered of it.
+    /// Restores a client with what is remembered of its session.
     fn returning(&self, remembered: Remembered, now_ms: u64) -> Returning {
         let Remembered { session, record, mut places, answers, callback: _ } = remembered;
         places.retain(|name, place| {
@@ -171,7 +172,7 @@ impl Broker {
         for ((channel, of), word, answer) in answers {
             let found = self.channel_of_before(&channel, of);
             let key = Key { channel: channel.into(), word, is_command: answer.to.is_some() };
-            // One whose entry did not get to the disk was not answered.
+            // An answer whose entry did not get to the disk was never given.
             if let Some(by) = found.filter(|by| by.last_seq() >= answer.seq) {
                 keys.put(key, &by, answer);
             } else if let Some(store) = self.store() {
@@ -184,14 +185,15 @@ impl Broker {
         Returning { parked, identity, noted: places, held_ms: None }
     }
 
-    /// A client of which only the seat is known.
+    /// Restores a client of which only a seat is known, and no session.
     fn stranger_of_before(&self, id: ClientId, name: &str, now_ms: u64) -> Returning {
         let parked = Parked::of(self.directory.restore(id, name, now_ms));
         let (identity, noted) = (Identity::new(None), BTreeMap::new());
         Returning { parked, identity, noted, held_ms: None }
     }
 
-    /// Has a channel's members in their seats again, away, for this lease at least.
+    /// Restores a channel's members to their seats: away, with the seats held for
+    /// `lease_ms` at least.
     fn recover_seats(
         &self,
         channel: &Arc<Channel>,
@@ -212,7 +214,7 @@ impl Broker {
                 client: client.parked.client.clone(),
                 slot: lock(&client.parked.client.subscriptions).take_slot(),
                 record: seat.clone(),
-                // Further back than its `join`, if that is where it began to read.
+                // May be before its `join`, if it began to read there.
                 seen: noted.map_or(seat.joined, |place| place.seen),
                 echo: noted.is_none_or(|place| place.echo),
             }
@@ -235,7 +237,7 @@ impl Broker {
     fn recover_session(&self, returning: Returning, now_ms: u64) {
         let Returning { mut parked, identity, noted, held_ms } = returning;
         for (name, place) in noted {
-            // A channel that is no more needs no place.
+            // A place in a channel that is gone is not needed.
             let Ok(channel) = self.channel(&name) else { continue };
             let member = Self::recover_place(&channel, &parked.client, &place, now_ms);
             parked.seats.push(ParkedSeat { channel, member });
@@ -261,8 +263,8 @@ impl Broker {
         }
     }
 
-    /// A place without a seat: an observer's, or that of a member which was not
-    /// in the roster any more.
+    /// Restores a place without a seat: an observer's, or that of a member that was
+    /// no longer in the roster.
     fn recover_place(
         channel: &Arc<Channel>,
         client: &Arc<Client>,

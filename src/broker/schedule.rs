@@ -13,12 +13,12 @@ use std::time::Duration;
 /// How long the clock's thread sleeps at most: how late it notices that the
 /// broker is gone.
 const CLOCK_SLEEP_MAX: Duration = Duration::from_secs(1);
-/// How often it is seen what channels hold that nobody needs.
+/// How often channels drop what nobody needs, even if nothing is appended.
 const SWEEP_MS: u64 = 30_000;
 
 impl Broker {
-    /// A publisher has to wait: see to it that it does not wait for the dead. One
-    /// timer serves all who wait.
+    /// Sees to it that the publishers that wait for a channel's members do not wait
+    /// for stalled ones. One timer serves all of them.
     pub fn watch_stall(&self, channel: &Arc<Channel>, now_ms: u64) {
         if channel.watch_stall() {
             self.look_for_stalled(channel, now_ms + millis(self.config.stall) + 1);
@@ -29,12 +29,12 @@ impl Broker {
         self.clock.set(at_ms, Timer::Stall(Arc::downgrade(channel)));
     }
 
-    /// A client waits for something, until then: see to it that it looks.
+    /// Wakes a client at this time, to look whether what it waits for is late.
     pub fn wake_at(&self, client: &Arc<Client>, at_ms: u64) {
         self.clock.set(at_ms, Timer::Wake(Arc::downgrade(client)));
     }
 
-    /// A command has been given: see to it that it ends.
+    /// Sees to it that a command ends when its time is up.
     pub fn watch_command(&self, channel: &Arc<Channel>, seq: u64, timeout: Duration, now_ms: u64) {
         let command = channel.command_alive(seq);
         let deadline = Deadline { channel: Arc::downgrade(channel), seq, command };
@@ -55,8 +55,8 @@ impl Broker {
                     if let Some(channel) = channel.upgrade()
                         && channel.pass_stalled(now_ms)
                     {
-                        // Some have begun to lag meanwhile: nobody waits for one of
-                        // them for more than half as long again.
+                        // Some members have begun to lag meanwhile: nobody waits
+                        // for one of them for more than half as long again.
                         let half_ms = millis(self.config.stall) / 2;
                         self.look_for_stalled(&channel, now_ms + half_ms + 1);
                     }
@@ -84,15 +84,15 @@ impl Broker {
         }
     }
 
-    /// What channels hold that nobody needs any more is let go of after each
-    /// append. Where nothing is appended, it is here.
+    /// Drops what channels hold that nobody needs any more. That happens after each
+    /// append, too; this is for channels to which nothing is appended.
     fn sweep(&self, now_ms: u64) {
         self.registry.snapshot().iter().for_each(|channel| channel.sweep(now_ms));
         self.sweep_later(now_ms);
     }
 
     pub(super) fn sweep_later(&self, now_ms: u64) {
-        // None at the end of all time, which tests go to.
+        // There is no next sweep at the end of all time, which tests go to.
         if let Some(at_ms) = now_ms.checked_add(SWEEP_MS) {
             self.clock.set(at_ms, Timer::Sweep);
         }
@@ -109,7 +109,7 @@ impl Broker {
         }
     }
 
-    /// From now on somebody looks whether a client is silent.
+    /// Begins to look whether a client is silent, unless that is done already.
     pub(super) fn watch_out(&self, client: &Arc<Client>, now_ms: u64) {
         if client.start_silence_watch() {
             self.watch_silence(client, now_ms);
@@ -124,15 +124,16 @@ impl Broker {
             return;
         }
         if client.is_away() || client.is_throttled() || client.is_unwaited() {
-            // Nobody answers, or nobody reads the answer, or it has but a lease to
-            // renew. When that is over, it is asked again.
+            // It cannot answer, its answer is not read, or it has nothing but a
+            // lease to renew. When that is over, it is asked again.
             self.clock.set(now_ms + idle_ms.div_ceil(2), Timer::Silence(Arc::downgrade(client)));
             return;
         }
         let heard_ms = client.heard_ms();
         let silent_ms = now_ms.saturating_sub(heard_ms);
         if silent_ms >= idle_ms {
-            // Before it can be back.
+            // Before the client can be back on another connection, which is to be
+            // watched again.
             client.end_silence_watch();
             client.mailbox.close(Close::Timeout);
             return;
@@ -156,7 +157,7 @@ mod tests {
     use crate::session::Session;
     use crate::wire::text::TextEncoder;
 
-    /// However many wait, and however often.
+    /// However many publishers wait, and however often.
     #[test]
     fn one_timer_looks_for_members_that_have_stalled() {
         let config = Config { log_bytes: 10_000, ..Config::default() };

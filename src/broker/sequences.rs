@@ -14,9 +14,9 @@ use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, OnceLock};
 use uuid::Uuid;
 
-/// Numbers that all kept sequences have together at most, a byte each: two
-/// thousand of the longest. One limit on the ids alone would have to be too low
-/// for many short sequences, or too high for many long ones.
+/// How many numbers all kept sequences may have together, a byte each: two thousand
+/// of the longest. One limit on the ids alone would have to be too low for many
+/// short sequences, or too high for many long ones.
 const NUMBERS_MAX: usize = 128 * 1024 * 1024;
 
 /// The environment variable that makes sequences a function of the client id.
@@ -31,9 +31,9 @@ pub struct Kept {
     seed: Seed,
     /// Until when it is kept, on the broker's clock.
     until_ms: u64,
-    /// The commit that has it.
+    /// The ticket of the commit that writes it.
     ticket: Option<Ticket>,
-    /// Made when somebody first wants them.
+    /// Its numbers, made when somebody first wants them.
     numbers: OnceLock<Vec<u8>>,
 }
 
@@ -48,10 +48,10 @@ impl Kept {
         self.seed
     }
 
-    /// Waits until it will survive the broker, if anything does.
+    /// Waits until it is on disk, if there is a store.
     ///
     /// # Errors
-    /// Why it will not.
+    /// Why it is not.
     pub async fn on_disk(&self) -> Outcome {
         match &self.ticket {
             Some(ticket) => ticket.on_disk().await,
@@ -96,12 +96,12 @@ struct All {
 #[derive(Debug, Default)]
 pub struct Sequences {
     all: Mutex<All>,
-    /// Their numbers are functions of their client ids.
+    /// Whether their numbers are functions of their client ids.
     test_mode: bool,
 }
 
 impl Sequences {
-    /// None yet. Whether the broker is under test stands in its environment.
+    /// No sequences yet. The environment says whether the broker is under test.
     pub fn from_environment() -> Self {
         let test_mode = std::env::var_os(TEST_MODE).is_some_and(|value| !value.is_empty());
         if test_mode {
@@ -112,8 +112,8 @@ impl Sequences {
         Sequences { test_mode, ..Sequences::default() }
     }
 
-    /// Keeps what `make` gives, which is called under the lock, so that what it
-    /// puts into the store is what is kept.
+    /// Keeps the sequence that `make` returns. It is called under the lock, so that
+    /// what it puts into the store is what is kept.
     fn insert(
         &self,
         id: Uuid,
@@ -139,8 +139,8 @@ impl Sequences {
         lock(&self.all).kept.get(&id).cloned()
     }
 
-    /// Takes a sequence out if this is true of it, and calls `then` under the
-    /// lock; whether it was.
+    /// Takes out a sequence if `is_it` holds for it, and calls `then` under the
+    /// lock; returns whether it did.
     fn take(&self, id: Uuid, is_it: impl Fn(&Kept) -> bool, then: impl FnOnce()) -> bool {
         let mut all = lock(&self.all);
         let Entry::Occupied(place) = all.kept.entry(id) else { return false };

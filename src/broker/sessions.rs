@@ -17,8 +17,8 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use uuid::Uuid;
 
-/// Ended sessions that are remembered, so that whoever comes late is told that
-/// it is too late.
+/// How many ended sessions are remembered, so that a client that comes too late is
+/// told so.
 const GONE_MAX: usize = 10_000;
 
 /// What a client is known by across connections.
@@ -28,13 +28,13 @@ pub struct Identity {
     pub session: Uuid,
     /// What lets its owner take it from another connection.
     pub secret: Uuid,
-    /// The client named the session itself, and so means to resume it: what it
-    /// is not known to have is kept for it from the first entry on.
+    /// Whether the client named the session itself, and so means to resume it: then
+    /// what it is not known to have is kept for it from the first entry on.
     pub asked: bool,
 }
 
 impl Identity {
-    /// Of a client that has named its session, or else is given one.
+    /// The identity of a client that has named its session, or else is given one.
     pub fn new(session: Option<Uuid>) -> Self {
         Identity {
             session: session.unwrap_or_else(Uuid::new_v4),
@@ -69,28 +69,29 @@ pub struct Parked {
 }
 
 impl Parked {
-    /// Of a client with nothing to come back to.
+    /// The session of a client with nothing to come back to.
     pub fn of(client: Arc<Client>) -> Parked {
         Parked { client, seats: Vec::new(), current: None, commands: 0, keys: None }
     }
 }
 
-/// What speaks for keeping a session.
+/// Why a session is kept; each reason has its own limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeptAs {
-    /// It was made up for a client that may not care: only the last
+    /// The broker made it up for a client that may not care: only the last
     /// [`MADE_UP_MAX`] are kept, or clients that come and go would pile up.
     MadeUp,
     /// Its client has named it.
     Named,
-    /// A seat is held for it. There are as many as there are seats, and none is
-    /// given up before its time, or a flood of others could have it given away.
+    /// A seat is held for it. There are no more of these than seats, and none is
+    /// given up before its time, or a flood of other sessions could have its seat
+    /// given away.
     Seated,
 }
 
-/// Sessions with a name made up for them that are kept at most.
+/// How many sessions with a made-up name are kept at most.
 const MADE_UP_MAX: usize = 1_000;
-/// Sessions named by their clients that are kept at most.
+/// How many sessions named by their clients are kept at most.
 const NAMED_MAX: usize = 100_000;
 
 impl KeptAs {
@@ -103,7 +104,8 @@ impl KeptAs {
     }
 }
 
-/// A session that is parked, until then: in milliseconds of the broker's clock.
+/// A parked session, and until when it is kept, in milliseconds of the broker's
+/// clock.
 #[derive(Debug)]
 struct Kept {
     parked: Parked,
@@ -118,12 +120,13 @@ enum State {
     Gone,
 }
 
-/// What became of the wish to resume a session.
+/// What came of a claim to a session.
 #[derive(Debug)]
 pub enum Claim {
-    /// Here it is.
+    /// It was parked, and is the claimant's now.
     Resumed(Parked),
-    /// Its connection is told to give it up; the mailbox will be woken.
+    /// It is in use: its connection is told to give it up, and the claimant's
+    /// mailbox will be woken when it has.
     Awaited,
     /// There is no such session, and none has ended lately.
     Unknown,
@@ -132,10 +135,11 @@ pub enum Claim {
 #[derive(Debug, Default)]
 struct Table {
     sessions: HashMap<Uuid, State>,
-    /// Who is to be told when a session that is in use is parked. Each of them
-    /// then claims it again, and so takes it from the one before.
+    /// The claimants to be woken when a session that is in use is parked. Each of
+    /// them then claims it again, and so takes it from the one before.
     next: HashMap<Uuid, Vec<Arc<Client>>>,
-    /// Those that are parked, and no others, by the times at which they end.
+    /// This and the next two hold the parked sessions, and no others, by the times
+    /// at which they end.
     made_up: BTreeSet<(u64, Uuid)>,
     named: BTreeSet<(u64, Uuid)>,
     seated: BTreeSet<(u64, Uuid)>,
@@ -150,8 +154,8 @@ pub struct Sessions {
 }
 
 impl Sessions {
-    /// A client begins a session, instead of its own if it has one; whether the
-    /// name was free.
+    /// Begins a session for a client, in place of its own if it has one; returns
+    /// whether the name was free.
     pub fn begin(&self, client: &Arc<Client>, identity: Identity) -> bool {
         let mut table = lock(&self.table);
         if table.sessions.contains_key(&identity.session) {
@@ -162,7 +166,7 @@ impl Sessions {
         client.identify(identity);
         let next = old.and_then(|old| {
             table.sessions.remove(&old.session);
-            // What it was told to give up is no more.
+            // The session that it was told to give up is gone.
             client.mailbox.withdraw_close(|reason| reason == Close::TakenOver);
             table.next.remove(&old.session)
         });
@@ -171,8 +175,8 @@ impl Sessions {
         true
     }
 
-    /// Somebody wants a session: takes it out if it is parked, and has its
-    /// connection give it up if it is in use and the secret is right.
+    /// Claims a session: takes it out if it is parked, and has its connection give
+    /// it up if it is in use and the secret is right.
     ///
     /// # Errors
     /// [`Code::Gone`] for one that has ended, [`Code::Denied`] for one that is
@@ -208,8 +212,8 @@ impl Sessions {
                 let Kept { parked, until_ms } = *kept;
                 table.unqueue(session, until_ms);
                 let client = parked.client.clone();
-                // Orders to close were for the connection that it had; but what
-                // it has missed it has yet to be told.
+                // Drops close orders meant for the old connection, except Overflow,
+                // which the client must still be told.
                 client.mailbox.withdraw_close(|reason| reason != Close::Overflow);
                 table.sessions.insert(session, State::InUse(client));
                 Ok(Claim::Resumed(parked))
@@ -219,7 +223,8 @@ impl Sessions {
                 if !next.iter().any(|waiting| Arc::ptr_eq(waiting, claimant)) {
                     next.push(claimant.clone());
                 }
-                // Under the lock: whoever has it next clears it away.
+                // Ordered under the lock, so that whoever has the session next
+                // withdraws it.
                 client.mailbox.close(Close::TakenOver);
                 table.sessions.insert(session, State::InUse(client));
                 Ok(Claim::Awaited)
@@ -233,8 +238,8 @@ impl Sessions {
         }
     }
 
-    /// A session has lost its connection, and is kept until then. Gives one that
-    /// has to go in its place, because there are too many of its kind.
+    /// Parks a session that has lost its connection until this time. Returns the
+    /// one that has to go instead, if there are too many of its kind.
     pub fn park(
         &self,
         session: Uuid,
@@ -255,7 +260,7 @@ impl Sessions {
         oldest
     }
 
-    /// A session whose time is up, if there is one.
+    /// Ends and returns a parked session whose time is up, if there is one.
     pub fn next_expired(&self, now_ms: u64) -> Option<(Uuid, Parked)> {
         let mut table = lock(&self.table);
         let next = [&table.made_up, &table.named, &table.seated].map(BTreeSet::first);
@@ -264,12 +269,12 @@ impl Sessions {
         Some((session, table.evict(session)?))
     }
 
-    /// Ends a session that is parked.
+    /// Ends a session if it is parked, and returns it.
     pub fn evict(&self, session: Uuid) -> Option<Parked> {
         lock(&self.table).evict(session)
     }
 
-    /// A session has ended for good.
+    /// Ends a session for good.
     pub fn end(&self, session: Uuid) {
         let mut table = lock(&self.table);
         let ended = table.bury(session);
@@ -279,8 +284,8 @@ impl Sessions {
         wake(next);
     }
 
-    /// Whether this one waits for a client without a connection, which has one seat to
-    /// come back to.
+    /// Whether this session is parked, and is that of a member without a
+    /// connection, with exactly one seat to come back to.
     pub fn is_parked_in_one(&self, session: Uuid) -> bool {
         let table = lock(&self.table);
         let Some(State::Parked(kept)) = table.sessions.get(&session) else { return false };
@@ -293,7 +298,7 @@ impl Sessions {
         seats.count() == 1
     }
 
-    /// How many sessions wait for their clients.
+    /// How many sessions are parked.
     pub fn parked(&self) -> usize {
         let table = lock(&self.table);
         table.made_up.len() + table.named.len() + table.seated.len()
@@ -309,7 +314,7 @@ impl Table {
         }
     }
 
-    /// One that was parked until then is so no more.
+    /// Takes a session that was parked until this time out of its queue.
     fn unqueue(&mut self, session: Uuid, until_ms: u64) {
         for kind in [KeptAs::MadeUp, KeptAs::Named, KeptAs::Seated] {
             self.queue(kind).remove(&(until_ms, session));
@@ -339,12 +344,13 @@ impl Table {
     }
 }
 
-/// Those who waited for a session look again what has become of it.
+/// Wakes the clients that waited for a session, to look again what has become of
+/// it.
 fn wake(waiting: Option<Vec<Arc<Client>>>) {
     waiting.into_iter().flatten().for_each(|client| client.mailbox.wake());
 }
 
-/// That a session is no longer kept.
+/// The fault for a session that is no longer kept.
 pub fn gone(session: Uuid) -> Fault {
     Fault::new(Code::Gone, format!("session {session} is no longer kept; begin a new one"))
 }

@@ -19,7 +19,7 @@ pub struct Stats {
     pub published: Sharded,
     /// Entries written to members.
     pub delivered: Sharded,
-    /// Those of them that are messages.
+    /// Messages among the entries written to members.
     pub delivered_messages: Sharded,
     /// Bytes of connections.
     pub traffic: Arc<Traffic>,
@@ -33,22 +33,21 @@ pub struct Stats {
     pub refused: Counter,
     /// Requests answered `err`.
     pub faults: Counter,
-    /// Connections whose dialect is known, by that.
+    /// Connections by dialect, once that is known.
     pub opened: Labelled,
     /// Connections that have ended, by [`Close`], or because they said nothing.
     pub closed: Labelled,
-    /// What became of those who wanted a session back.
+    /// Attempts to resume a session, by what came of them.
     pub resumes: Labelled,
     /// Attempts to deliver something by a call-back, by what came of them.
     pub deliveries: Labelled,
-    /// By how many entries members were behind, whenever somebody asked.
+    /// How many entries members were behind, measured whenever somebody asked.
     pub lag: Spread,
     /// What has happened in channels.
     pub channels: Arc<ChannelStats>,
 }
 
-/// How connections speak, as `who` shows it; whatever is new there and not here
-/// counts as `other`.
+/// The dialects as `who` shows them; one that is missing here counts as `other`.
 const DIALECTS: [&str; 8] = ["text", "json", "http", "websocket", "resp", "numseq", "tls", "other"];
 
 /// The reason of a connection that never said anything.
@@ -94,7 +93,7 @@ pub struct ChannelStats {
     pub changes: Labelled,
     /// How often rank 0 went from one member to another.
     pub promotions: Counter,
-    /// How long rank 0 had no member that was here.
+    /// How long rank 0 was vacant: its member was away.
     pub vacancy: Durations,
     /// Commands that are over, by whether every result was code 0.
     pub ended: Labelled,
@@ -102,8 +101,8 @@ pub struct ChannelStats {
     pub results: Labelled,
     /// How long commands took, from their seq to their last result.
     pub command_time: Durations,
-    /// Channels whose rank 0 is not here, by name: since when, in milliseconds of
-    /// the broker's clock.
+    /// Channels whose rank 0 is vacant, by name: since when, in milliseconds of the
+    /// broker's clock.
     vacant: Mutex<HashMap<EcoString, u64>>,
 }
 
@@ -132,7 +131,7 @@ impl Default for ChannelStats {
 }
 
 impl ChannelStats {
-    /// A roster has changed.
+    /// Counts a change of a roster.
     pub fn changed(&self, change: Change, why: Option<Departure>) {
         let cause = match change {
             Change::Join { .. } => "join",
@@ -142,29 +141,32 @@ impl ChannelStats {
         self.changes.add(cause, 1);
     }
 
-    /// Rank 0 of a channel has its member here again, or another one.
+    /// Ends the vacancy of a channel: the member with rank 0 is back, or another
+    /// one has the rank.
     pub fn filled(&self, channel: &str, now_ms: u64) {
         let since_ms = lock(&self.vacant).remove(channel);
         let vacant_ms = since_ms.map_or(0, |since_ms| now_ms.saturating_sub(since_ms));
         self.vacancy.note(Duration::from_millis(vacant_ms));
     }
 
-    /// Rank 0 of a channel has no member that is here.
+    /// Begins the vacancy of a channel, unless it has begun: the member with rank 0
+    /// is away.
     pub fn vacant(&self, channel: &EcoString, now_ms: u64) {
         lock(&self.vacant).entry(channel.clone()).or_insert(now_ms);
     }
 
-    /// A channel has no members any more, so that nobody misses rank 0.
+    /// Forgets the vacancy of a channel that has no members any more, so that
+    /// nobody misses rank 0.
     pub fn deserted(&self, channel: &str) {
         lock(&self.vacant).remove(channel);
     }
 
-    /// How many channels have a rank 0 that is not here.
+    /// How many channels have a vacant rank 0.
     pub fn vacancies(&self) -> usize {
         lock(&self.vacant).len()
     }
 
-    /// A recipient's result of a command is in.
+    /// Counts one recipient's result of a command.
     pub fn result(&self, outcome: Outcome) {
         let word = match outcome {
             Outcome::Code(0) => "ok",
@@ -175,7 +177,7 @@ impl ChannelStats {
         self.results.add(word, 1);
     }
 
-    /// All of them are.
+    /// Counts a command whose results are all in.
     pub fn ended(&self, all_ok: bool, took: Duration) {
         self.ended.add(if all_ok { "ok" } else { "failed" }, 1);
         self.command_time.note(took);

@@ -16,10 +16,11 @@ use std::sync::Arc;
 /// Memberships that a client has ended.
 #[derive(Debug)]
 pub struct Ended {
-    /// What it observes by pattern since before that, and its session has yet to take
-    /// up.
+    /// The subscriptions that patterns made for it before that, and that its
+    /// session has yet to take up.
     pub before: Vec<Adoption>,
-    /// Each with its channel. They may still have something to read.
+    /// The memberships, each with its channel. They may still have something to
+    /// read.
     pub leavers: Vec<(Arc<Channel>, Arc<Member>)>,
 }
 
@@ -33,8 +34,8 @@ pub struct Subscribed {
     pub standing: Standing,
     /// The seq of the channel's last entry.
     pub seq: u64,
-    /// What it observes by pattern since before that, and its session has yet to take
-    /// up.
+    /// The subscriptions that patterns made for it before that, and that its
+    /// session has yet to take up.
     pub before: Vec<Adoption>,
     /// The client's earlier membership of this channel, if that still has
     /// something to read.
@@ -70,11 +71,11 @@ impl Broker {
         }
     }
 
-    /// Makes those of these channels that are missing, or, if one of them cannot be,
-    /// none.
+    /// Makes those of these channels that are missing, or none if one of them
+    /// cannot be made.
     ///
     /// # Errors
-    /// The same.
+    /// The same as for [`Broker::create_if_missing`].
     pub fn create_all_missing<'n>(
         &self,
         names: impl Iterator<Item = &'n str>,
@@ -87,8 +88,9 @@ impl Broker {
         missing.into_iter().try_for_each(|name| self.create_if_missing(name, settings, now_ms))
     }
 
-    /// Makes a channel if a client observes a pattern that matches its name: a
-    /// message to it has somebody who gets it then. Whether there is one now.
+    /// Makes a channel, unless it exists, if a client observes a pattern that
+    /// matches its name: then a message to it has a receiver. Returns whether there
+    /// is such a client.
     ///
     /// # Errors
     /// As [`Broker::create`].
@@ -112,7 +114,7 @@ impl Broker {
     }
 
     /// Removes a channel, by order of its rank 0; with a view, only if that is
-    /// still the roster's. Gives what is left of it.
+    /// still the roster's. Returns what is left of it.
     ///
     /// # Errors
     /// [`Code::NoChannel`], [`Code::NotMember`], [`Code::Rank`],
@@ -130,8 +132,8 @@ impl Broker {
         Ok(channel)
     }
 
-    /// A client joins a channel or observes it: that is its current one from now on,
-    /// and so it is noted for a restart.
+    /// Has a client join or observe a channel. It is the client's current channel
+    /// from now on, and noted as such for a restart.
     ///
     /// # Errors
     /// [`Code::NoChannel`], [`Code::AlreadyMember`], [`Code::Full`],
@@ -169,8 +171,8 @@ impl Broker {
         }
     }
 
-    /// Whether a client may subscribe to a channel, as far as that is up to what it
-    /// has: to be asked before the channel is made for it.
+    /// Checks that a client's other subscriptions allow it one to this channel. To
+    /// be asked before the channel is made for it.
     ///
     /// # Errors
     /// [`Code::AlreadyMember`], [`Code::TooMany`].
@@ -178,8 +180,8 @@ impl Broker {
         self.room_for(&lock(&client.subscriptions), name).map(drop)
     }
 
-    /// That a client has room for a subscription to a channel; the observer by
-    /// pattern that it is there, whose place that takes.
+    /// Checks that a client has room for a subscription to a channel. Returns its
+    /// subscription by pattern there, if it has one, whose place the new one takes.
     fn room_for<'s>(
         &self,
         subscriptions: &'s Subscriptions,
@@ -198,7 +200,7 @@ impl Broker {
         Ok(present)
     }
 
-    /// A client leaves a channel on purpose, which it has subscribed to by name.
+    /// Has a client leave, on purpose, a channel that it has subscribed to by name.
     ///
     /// # Errors
     /// [`Code::NoChannel`], [`Code::NotMember`].
@@ -222,8 +224,8 @@ impl Broker {
         Ok(Ended { before, leavers: vec![(channel, member)] })
     }
 
-    /// A client observes every channel, present or to come, whose name matches;
-    /// how many there are now.
+    /// Has a client observe every channel, present or to come, whose name matches;
+    /// returns how many there are now.
     ///
     /// # Errors
     /// [`Code::BadRequest`] for what is no pattern, [`Code::AlreadyMember`],
@@ -258,8 +260,8 @@ impl Broker {
         Ok(matching().filter(|channel| self.observe_if_matching(client, channel, now_ms)).count())
     }
 
-    /// A client observes a pattern no more. Gives the memberships that have ended
-    /// with that, or before.
+    /// Takes a pattern away from a client that observes it. Returns the memberships
+    /// that have ended with that, or before.
     ///
     /// # Errors
     /// [`Code::NotMember`] if it did not.
@@ -279,7 +281,7 @@ impl Broker {
         };
         // The registry comes before a client's subscriptions in the lock order.
         for (channel, member) in &leavers {
-            // One that was dropped meanwhile is read to its end all the same.
+            // A channel that was dropped meanwhile is read to its end all the same.
             if channel.leave(member, Departure::Unsub, now_ms).is_err() {
                 self.forget_place(client, channel.name());
             }
@@ -288,8 +290,8 @@ impl Broker {
         Ok(Ended { before, leavers })
     }
 
-    /// Makes a client an observer of a channel if one of its patterns matches
-    /// and it is not there in its own right. Whether it is there now.
+    /// Makes a client an observer of a channel if one of its patterns matches and
+    /// it is not there in its own right. Returns whether it is there now.
     fn observe_if_matching(
         &self,
         client: &Arc<Client>,
@@ -310,9 +312,10 @@ impl Broker {
             Ok((adopted, ..)) => {
                 let member = adopted.member.clone();
                 let earlier = subscriptions.add(channel.clone(), member.clone());
-                // Asked once, and stopped before its session can see it, so that
-                // whoever is back is not. Who goes away after this stops it later,
-                // when it gets this lock.
+                // Asked once, and reading is stopped before the session can see the
+                // subscription, so that it is never stopped for a client that is
+                // back. A client that goes away after this stops it later, when it
+                // gets this lock.
                 let is_away = client.is_away();
                 let bytes_max = is_away.then_some(self.config.log_bytes);
                 if is_away {
@@ -337,7 +340,7 @@ impl Broker {
     }
 }
 
-/// A pattern of channel names, as a shell has them.
+/// Compiles a pattern of channel names, as a shell has them.
 fn compile(glob: &str) -> Result<Arc<glob::Pattern>, Fault> {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b"._-*?[]!".contains(&b);
     if glob.len() > crate::request::NAME_BYTES_MAX || !glob.bytes().all(allowed) || glob.is_empty()

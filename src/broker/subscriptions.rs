@@ -14,8 +14,8 @@ pub struct Subscriptions {
     extra: Option<Box<Extra>>,
 }
 
-/// What most clients do without. Boxed in one, so that it takes no more than a
-/// pointer there.
+/// What most clients do without, boxed together, so that it costs them no more than
+/// a pointer.
 #[derive(Debug, Default)]
 struct Extra {
     /// The patterns that it observes.
@@ -25,7 +25,8 @@ struct Extra {
 }
 
 impl Subscriptions {
-    /// A new subscription. Gives an earlier one to the same channel.
+    /// Adds a new subscription. Returns an earlier one to a channel of the same
+    /// name.
     pub fn add(&mut self, channel: Arc<Channel>, member: Arc<Member>) -> Option<Arc<Member>> {
         if self.by_channel.is_empty() {
             // Most clients have one; the vector would begin with room for four.
@@ -48,12 +49,12 @@ impl Subscriptions {
         self.by_channel.iter().map(|(channel, member)| (&channel.0, member))
     }
 
-    /// The same to keep, for what must not be done under the lock.
+    /// Copies of all of them, for what must not be done under the lock.
     pub fn all(&self) -> Vec<(Arc<Channel>, Arc<Member>)> {
         self.iter().map(|(channel, member)| (channel.clone(), member.clone())).collect()
     }
 
-    /// All of them, which are no more.
+    /// Takes out all of them.
     pub(super) fn take(&mut self) -> Vec<(Arc<Channel>, Arc<Member>)> {
         let all = std::mem::take(&mut self.by_channel);
         all.into_iter().map(|(channel, member)| (channel.0, member)).collect()
@@ -69,9 +70,9 @@ impl Subscriptions {
         self.by_channel.is_empty() && self.patterns().is_empty()
     }
 
-    /// This subscription is no more, unless a later one has taken its place;
-    /// whether it was the last one to this channel's name. Its number may still be
-    /// needed, to read it to its end.
+    /// Removes this subscription, unless a later one has taken its place; returns
+    /// whether it was the last one to this channel's name. Its number is not freed:
+    /// it may still be needed to read to the end.
     pub(super) fn remove(&mut self, channel: &Channel, member: &Arc<Member>) -> bool {
         let name = channel.name().as_str();
         let is_last = self.by_channel.get(name).is_some_and(|last| Arc::ptr_eq(last, member));
@@ -106,13 +107,14 @@ impl Subscriptions {
         })
     }
 
-    /// The number of a subscription that has ended.
+    /// Frees the number of a subscription that has ended.
     pub(super) fn free_slot(&mut self, slot: u32) {
         self.extra.get_or_insert_default().free_slots.push(slot);
     }
 
-    /// A subscription has come to its end: its number is free, and so is the
-    /// channel, unless a later one has taken its place.
+    /// Removes a subscription that has come to its end, unless a later one has
+    /// taken its place, and frees its number; returns whether it was the last one
+    /// to this channel's name.
     pub fn forget(&mut self, channel: &Channel, member: &Arc<Member>) -> bool {
         self.free_slot(member.slot);
         self.remove(channel, member)
@@ -123,7 +125,7 @@ impl Subscriptions {
         self.extra.as_ref().map_or(&[], |extra| &extra.patterns)
     }
 
-    /// The same, to be changed.
+    /// The same, mutably.
     pub(super) fn patterns_mut(&mut self) -> &mut Vec<Arc<glob::Pattern>> {
         &mut self.extra.get_or_insert_default().patterns
     }

@@ -1,17 +1,16 @@
-//! How long the results of a command may be waited for. They come with `done`, at
-//! the latest when the command's time is over. But what the broker had written to a
-//! connection that was lost is not told again, and a broker that was started anew
-//! knows nothing of the commands of the one before: once a session has gone on,
-//! `done` may be one that never comes.
+//! How long to wait for the results of a command. They end with `done`, at the latest
+//! when the command times out. But the broker does not repeat what it had written to a
+//! connection that was lost, and a restarted broker knows nothing of earlier commands:
+//! after a session was resumed, `done` may never come.
 
 use crate::request::{COMMAND_TIMEOUT, Request};
 use crate::wire::text;
 use std::time::{Duration, Instant};
 
-/// How much later than the command's time is over its results may come.
+/// How much later than the command's timeout its results may arrive.
 const LATE: Duration = Duration::from_secs(5);
 
-/// When the broker ends the command of this line, which it has just taken.
+/// Returns when the broker ends the command of this line, which it has just taken.
 pub fn ends(line: &str) -> Instant {
     let timeout = match text::decode(line.as_bytes()) {
         Ok(Some(Request::Cmd { timeout, .. })) => timeout,
@@ -21,8 +20,8 @@ pub fn ends(line: &str) -> Instant {
     now.checked_add(timeout.unwrap_or(COMMAND_TIMEOUT)).unwrap_or(now + COMMAND_TIMEOUT)
 }
 
-/// When to give up the results of a command that ends then, now that the session
-/// goes on.
+/// Returns when to give up the results of a command that ends at `ends`, now that the
+/// session was resumed.
 pub fn given_up(ends: Instant) -> Instant {
     ends.max(Instant::now()) + LATE
 }

@@ -20,14 +20,14 @@ use std::time::Duration;
 /// system calls.
 const READ_BYTES: usize = 64 * 1024;
 
-/// How long nothing comes from the broker's machine before the kernel looks whether
-/// it is there still, how often it looks, and how many looks in vain end the
-/// connection. Who only listens would wait for ever for one that lost its power.
+/// TCP keepalive: the idle time before the kernel probes the broker's machine, the
+/// interval, and how many unanswered probes end the connection. Without it, a client
+/// that only listens would wait for ever for a broker that lost its power.
 const LOOK_AFTER: Duration = Duration::from_secs(15);
 const LOOK_EACH: Duration = Duration::from_secs(5);
 const LOOKS: u32 = 3;
-/// How long what was sent goes unacknowledged before the connection has ended: else
-/// the kernel tries for a quarter of an hour, less and less often.
+/// How long sent data may stay unacknowledged before the connection ends: otherwise the
+/// kernel retransmits for a quarter of an hour, less and less often.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const UNHEARD_LONGEST: Duration = Duration::from_secs(30);
 
@@ -38,9 +38,9 @@ pub struct Received<'a, T> {
     pub line: &'a [u8],
     /// The same as text.
     pub text: Cow<'a, str>,
-    /// The how many-th line of this connection it is.
+    /// Its number among the lines of this connection, from 1; a `ping` does not count.
     pub number: u64,
-    /// The reply it is, and the request that it answers; `None` for a row or a
+    /// The line read as a reply, and the request that it answers; `None` for a row or a
     /// frame.
     pub reply: Option<(Reply, Option<Asked<T>>)>,
 }
@@ -57,7 +57,7 @@ pub struct Connection<T> {
     lines: u64,
 }
 
-/// Has the kernel end a connection to a machine that has gone without a word.
+/// Has the kernel end the connection when the peer's machine disappears silently.
 fn notice_silence(socket: &SockRef<'_>) -> io::Result<()> {
     let looks = TcpKeepalive::new().with_time(LOOK_AFTER).with_interval(LOOK_EACH);
     socket.set_tcp_keepalive(&looks.with_retries(LOOKS))?;
@@ -82,7 +82,7 @@ pub(super) async fn dial(host: &str, port: u16, tls: Option<&Connector>) -> io::
 }
 
 impl<T: Default + Send + 'static> Connection<T> {
-    /// Connects, and begins to write what the outbox gets.
+    /// Connects, and starts the task that writes what the outbox gets.
     ///
     /// # Errors
     /// Those of connecting.
@@ -103,14 +103,14 @@ impl<T: Default + Send + 'static> Connection<T> {
             if let Err(e) = writer.drain(generation, &mut sink).await {
                 log::debug!("cannot write any more: {e}");
             }
-            // So the reader hears of it, after what is still to be read.
+            // So that the reader sees the end, too, after what is still to be read.
             let _ = sink.close().await;
         });
         let chunk = vec![0; READ_BYTES].into_boxed_slice();
         Ok(Connection { outbox, stream, socket, splitter: Splitter::default(), chunk, lines: 0 })
     }
 
-    /// The same where there was a connection before.
+    /// Connects again after a connection was lost, with a time limit.
     ///
     /// # Errors
     /// Those of connecting; and `TimedOut` when nobody answers for a while.
@@ -127,7 +127,7 @@ impl<T: Default + Send + 'static> Connection<T> {
         opened.await.unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into()))
     }
 
-    /// The next of the lines that have come already. Answers `ping` by itself.
+    /// Returns the next line that has already come. Answers `ping` by itself.
     pub fn buffered(&mut self) -> Option<Received<'_, T>> {
         let line = loop {
             let line = self.splitter.advance()?;

@@ -1,10 +1,10 @@
-//! The way into the stream of frames.
+//! The sending side of the stream of frames.
 
 use super::event::Frame;
 use futures::channel::mpsc;
 use futures::future::{Either, poll_fn, select};
 
-/// The way into the stream of frames.
+/// The sending side of the stream of frames.
 pub(super) struct Delivery {
     tx: mpsc::Sender<Frame>,
     missed: u64,
@@ -15,8 +15,8 @@ impl Delivery {
         Delivery { tx, missed: 0 }
     }
 
-    /// Waits for room, but not while somebody waits for what comes behind this
-    /// frame: then a frame without room is dropped, and counted.
+    /// Waits for room, but only until `awaited` says that a caller waits for something
+    /// behind this frame: then a frame without room is dropped, and counted.
     pub(super) async fn deliver(&mut self, frame: Frame, awaited: impl Future<Output = ()>) {
         let mut awaited = std::pin::pin!(awaited);
         loop {

@@ -1,5 +1,5 @@
-//! The task behind a [`Client`](super::Client): takes what comes, hands replies
-//! to those who wait and frames to the stream, connects again.
+//! The task behind a [`Client`](super::Client): reads what comes, hands replies to the
+//! callers that wait for them and frames to the stream, and reconnects.
 
 use super::awaited;
 use super::connection::{Connection, Received};
@@ -23,10 +23,10 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Who waits for a reply; nobody for what the client says by itself.
+/// The caller that waits for a reply; `None` for what the client says by itself.
 pub(super) type Tag = Option<Ask>;
 
-/// Somebody who waits for a reply.
+/// A caller that waits for a reply.
 #[derive(Debug)]
 pub(super) struct Ask {
     answer: oneshot::Sender<Result<Answer, Error>>,
@@ -35,7 +35,7 @@ pub(super) struct Ask {
 }
 
 impl Ask {
-    /// With where the results of a command are to go.
+    /// Creates one; the results of a command go to `results`.
     pub(super) fn new(
         results: Option<mpsc::UnboundedSender<Frame>>,
     ) -> (Self, oneshot::Receiver<Result<Answer, Error>>) {
@@ -44,12 +44,12 @@ impl Ask {
     }
 }
 
-/// Who waits for the results of a command.
+/// A caller that waits for the results of a command.
 struct Awaiting {
     tx: mpsc::UnboundedSender<Frame>,
     /// When the broker ends the command.
     ends: Instant,
-    /// Since the session has gone on: when nobody waits for them any more.
+    /// When to stop waiting for them; set once the session was resumed.
     given_up: Option<Instant>,
 }
 
@@ -118,8 +118,8 @@ impl Driver {
                 if !again || !self.memory.has_session() {
                     self.results.clear();
                 }
-                // Whoever waits for a reply hears that none will come, unless it
-                // is no harm to ask again.
+                // Callers learn that no reply will come, unless their request may
+                // safely be sent again.
                 let mut unanswered = self.outbox.down();
                 if again && self.memory.has_session() {
                     self.unanswered.keep(&mut unanswered, Option::is_some);
@@ -143,8 +143,8 @@ impl Driver {
             let (trying, over) = (pin!(self.open_again()), pin!(shared.over()));
             select(trying, over).await;
         }
-        // A goodbye for which there was no connection has been heard by nobody: who said
-        // hello after it would be a member that no program has.
+        // A `quit` without a connection has reached nobody: a `hello` after it would
+        // make a member that no program owns.
         if shared.is_over() {
             return false;
         }
@@ -165,8 +165,8 @@ impl Driver {
         }
     }
 
-    /// The broker accepted the introduction. That there is a connection again, and what
-    /// became of the session, is told before anything that it brings.
+    /// Handles an accepted introduction. That there is a connection again, and what
+    /// became of the session, is told before anything that comes on it.
     async fn welcomed(&mut self, frames: &mut Delivery) {
         let again = std::mem::replace(&mut self.accepted, true);
         self.backoff.reset();
@@ -189,7 +189,7 @@ impl Driver {
         };
         self.shared.keep(self.memory.ticket());
         self.shared.named(self.memory.name());
-        // Not before: who is refused its name would join as somebody else.
+        // Not before: a client that is refused its name would join under another.
         self.subscribe_again();
         self.outbox.open();
         if let Some(frame) = frame {
@@ -197,14 +197,14 @@ impl Driver {
         }
     }
 
-    /// Asks for every subscription that is wanted and not had.
+    /// Asks for every subscription that is wanted but not in force.
     fn subscribe_again(&mut self) {
         self.again_at = None;
         let lines = self.memory.subscriptions();
         self.outbox.say_all(lines.iter().map(|line| (line.as_str(), None)));
     }
 
-    /// Takes notice of a reply, and asks again later for what is wanted still.
+    /// Records a reply, and plans to ask again for a refused subscription still wanted.
     fn remember(&mut self, asked: &Asked<Tag>, reply: &Reply) {
         self.memory.replied(&asked.line, reply);
         match reply {
@@ -221,7 +221,7 @@ impl Driver {
         }
     }
 
-    /// Says how far this client has come, if that is due.
+    /// Tells the broker how far this client has read, if that is due.
     fn tell_progress(&mut self, now: Instant) {
         let lines = self.memory.seen(now);
         if !lines.is_empty() {
@@ -277,7 +277,7 @@ impl Driver {
                 }
                 self.remember(&asked, &reply);
                 if hello && accepted && self.outbox.is_open() {
-                    // The program has said it.
+                    // A `hello` of the program's own.
                     self.shared.named(self.memory.name());
                 } else if hello && accepted {
                     self.welcomed(frames).await;
@@ -306,14 +306,14 @@ impl Driver {
         })
     }
 
-    /// Hands a reply to who waits for it. Gives what was taken for rows and was
-    /// none.
+    /// Hands a reply to the caller that waits for it. Returns the frames that had been
+    /// taken for its rows.
     fn answer(&mut self, asked: Asked<Tag>, reply: Reply) -> Vec<Frame> {
         let Some(mut ask) = asked.tag else { return Vec::new() };
         let others = match (&reply, asked.verb.as_str()) {
             (Reply::Err { .. }, _) => std::mem::take(&mut ask.rows),
-            // Rows that look like frames: the reply says how many they are, and
-            // they came last.
+            // These rows look like frames: the reply says how many there are, and they
+            // came last.
             (Reply::Ok { words, .. }, "history" | "jobs") => {
                 let rows = words.last().and_then(|n| n.parse().ok()).unwrap_or(usize::MAX);
                 let others = ask.rows.len().saturating_sub(rows);

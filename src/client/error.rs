@@ -75,7 +75,7 @@ fn advice(host: &str, port: u16, error: &io::Error) -> String {
     if let Some((host, port)) = written_as_one(host) {
         return format!("write host and port apart: broker-client {host} {port}");
     }
-    // It is an address, too, but not one that anybody means.
+    // A bare number is a valid IPv4 address, too, but not one that anybody means.
     if let Ok(port @ 1..) = host.parse::<u16>() {
         return format!("a port comes second: broker-client 127.0.0.1 {port}");
     }

@@ -1,4 +1,4 @@
-//! A line of the text dialect to a typed frame. Pure.
+//! Parses a line of the text dialect into a typed frame. Pure.
 
 use crate::wire::escape::unescape;
 
@@ -28,7 +28,7 @@ pub struct Command {
     pub from_term: u64,
     /// What to do.
     pub name: String,
-    /// With what.
+    /// Its arguments.
     pub args: Vec<String>,
 }
 
@@ -89,7 +89,7 @@ pub enum Frame {
         channel: String,
         /// The new view.
         seq: u64,
-        /// Who.
+        /// The member.
         member: String,
         /// Its rank.
         rank: u64,
@@ -100,7 +100,7 @@ pub enum Frame {
         channel: String,
         /// The new view.
         seq: u64,
-        /// Who.
+        /// The member.
         member: String,
         /// The rank it had; observers had none.
         rank: Option<u64>,
@@ -113,22 +113,22 @@ pub enum Frame {
         channel: String,
         /// The new view.
         seq: u64,
-        /// Who.
+        /// The member.
         member: String,
         /// Its rank before.
         old: u64,
         /// Its rank now.
         new: u64,
     },
-    /// This client's rank is now this one.
+    /// This client's rank in a channel is now `rank`.
     Rank {
         /// The channel.
         channel: String,
         /// The rank; 0 is highest.
         rank: u64,
-        /// Since which seq. The term of rank 0 is the fencing token.
+        /// The seq at which it got this rank. The term of rank 0 is the fencing token.
         term: u64,
-        /// The roster that says so.
+        /// The view of the roster that says so.
         view: u64,
     },
     /// This client was too slow, and these entries are gone.
@@ -142,14 +142,14 @@ pub enum Frame {
     },
     /// A private message.
     Tell {
-        /// From whom.
+        /// Who sent it.
         from: String,
         /// What it says.
         text: String,
     },
     /// A message to everyone.
     Broadcast {
-        /// From whom.
+        /// Who sent it.
         from: String,
         /// What it says.
         text: String,
@@ -226,7 +226,7 @@ impl Frame {
         }
     }
 
-    /// The kind of frame a line is, without reading all of it.
+    /// Returns the kind of frame that a line is: its first word.
     pub fn kind(line: &str) -> &str {
         line.split(' ').next().unwrap_or_default()
     }
@@ -294,7 +294,7 @@ fn parse(line: &str) -> Option<Frame> {
     })
 }
 
-/// The frames about who has which rank.
+/// Parses the frames about the roster, and `gap`.
 fn roster(kind: &str, mut fields: Fields<'_>) -> Option<Frame> {
     let channel = fields.text()?;
     let first = fields.number()?;

@@ -17,7 +17,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-/// Leaves when the last who holds the client lets go of it.
+/// Leaves the broker when the last handle of the client is dropped.
 #[derive(Debug)]
 pub(super) struct LeaveOnDrop(pub(super) Arc<Shared>);
 
@@ -56,7 +56,7 @@ impl Stream for Frames {
     }
 }
 
-/// What a request was answered, with the rows of a list.
+/// The answer to a request, with the rows of a list.
 #[derive(Clone, Debug)]
 pub struct Answer {
     /// The final line.
@@ -70,7 +70,7 @@ pub struct Answer {
 pub struct Seat {
     /// 0 is highest; `None` for an observer.
     pub rank: Option<u64>,
-    /// Since which seq; rank 0's is the fencing token.
+    /// The seq at which it got this rank; rank 0's is the fencing token.
     pub term: u64,
     /// The channel's last seq at that time.
     pub seq: u64,
@@ -78,7 +78,7 @@ pub struct Seat {
     pub members: u64,
 }
 
-/// A command on its way, and where its results come in.
+/// A command that was sent, and the receiver of its results.
 #[derive(Debug)]
 pub struct Issued {
     /// Its seq.
@@ -92,8 +92,8 @@ impl Issued {
     /// Waits until every recipient's result is in.
     ///
     /// # Errors
-    /// [`Error::Lost`] if the connection ends before, or was lost meanwhile and the
-    /// results with it: that is certain when the command's time is over.
+    /// [`Error::Lost`] if the connection ends first, or if the results were lost with
+    /// an earlier connection: that is certain only when the command's time is over.
     pub async fn results(mut self) -> Result<Vec<MemberResult>, Error> {
         let mut results = Vec::new();
         while let Some(frame) = self.rx.next().await {
@@ -107,7 +107,7 @@ impl Issued {
 }
 
 impl Client {
-    /// Connects under this name; [`Options`] has more to say.
+    /// Connects under this name; for all other settings see [`Options`].
     ///
     /// # Errors
     /// Those of [`Options::connect`].
@@ -171,8 +171,8 @@ impl Client {
         self.outbox().hang_up();
     }
 
-    /// Ends the connection without taking leave, and makes no other one: the broker
-    /// takes this client for lost, and holds its seats as for any such client.
+    /// Ends the connection without `quit`, and does not reconnect: the broker takes
+    /// this client for lost, and holds its seats as for any such client.
     pub(super) fn vanish(&self) {
         self.guard.0.vanish();
     }
@@ -231,9 +231,9 @@ impl Client {
         self.publish_with(&format!(" --term {term}"), channel, payload).await
     }
 
-    /// Publishes a message once, even if this is called again because the reply
-    /// was lost: the same session with the same key gets the same seq. For a
-    /// client with a [session](Options::session), which does so by itself.
+    /// Publishes a message once, even if this is called again because the reply was
+    /// lost: the same session with the same key gets the same seq. Needs a client with
+    /// a [session](Options::session), which repeats the request by itself.
     ///
     /// # Errors
     /// As [`Client::request`].
@@ -290,9 +290,9 @@ impl Client {
     }
 }
 
-/// The request that reports a command's result. Line ends at the end of the text are
-/// left out. A line cannot hold others, nor NUL: a text with such is escaped, and the
-/// broker told so.
+/// Returns the request that reports a command's result. Line ends at the end of the
+/// text are left out. A line cannot hold others, nor NUL: a text with such is escaped,
+/// and the broker told so.
 pub fn acknowledgement(command: &Command, code: i32, text: &str) -> String {
     let mut line = format!("ack {} {} --code {code}", command.channel, command.seq);
     let text = text.trim_end_matches(['\n', '\r']);

@@ -11,8 +11,8 @@ use std::ops::Range;
 /// whatever is at the other end is no broker.
 pub const LINE_BYTES_MAX: usize = 1024 * 1024;
 
-/// Requests that may go unanswered before one is sent that has a reply, which says
-/// that they have been done.
+/// Requests that may go unanswered before a `ping` is sent, whose reply says that they
+/// have been done.
 const UNANSWERED_MAX: usize = 10_000;
 
 /// Cuts a stream of bytes into lines.
@@ -107,7 +107,7 @@ pub fn is_keyed(line: &str) -> bool {
     false
 }
 
-/// The verb that the `ok` to a request of this verb names.
+/// Returns the verb that the `ok` to a request of this verb names.
 pub fn reply_verb(verb: &str) -> &str {
     match verb {
         "w" => "who",
@@ -210,7 +210,7 @@ pub struct Asked<T> {
 pub struct Waiting<T> {
     requests: VecDeque<Asked<T>>,
     quiet: bool,
-    /// How many of the latest may go unanswered.
+    /// How many of the latest requests may go unanswered.
     unanswered: usize,
 }
 
@@ -235,13 +235,13 @@ impl<T> Waiting<T> {
         self.requests.push_back(Asked { verb, line, tag, quiet: self.quiet });
     }
 
-    /// Whether a request is due that has a reply in any case: what went unanswered
-    /// is forgotten by the next `ok` only, and there may be none.
+    /// Whether a request that is always answered must be sent now: only an `ok` removes
+    /// the requests that went unanswered, and there may never be one.
     pub fn is_out_of_step(&self) -> bool {
         self.unanswered >= UNANSWERED_MAX
     }
 
-    /// Whether only the `ok` of a `ping` behind them all tells when they are done: one
+    /// Whether only the `ok` to a `ping` sent after them tells that all are done: one
     /// that succeeds may have no reply, and then an `err` counts for the oldest.
     pub fn wants_ping(&self) -> bool {
         self.quiet && self.requests.back().is_some_and(|asked| asked.verb != "ping")

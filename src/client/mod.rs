@@ -10,7 +10,7 @@
 //! let server = Server::start(Config { port: 0, ..Config::default() })?;
 //! let port = server.addr.port();
 //! runtime::block_on(async {
-//!     // Who comes first has rank 0, and commands all below.
+//!     // The first to subscribe gets rank 0, and commands all below.
 //!     let (alice, _frames) = Client::connect("127.0.0.1", port, "alice").await?;
 //!     alice.create("ops").await?;
 //!     assert_eq!(alice.subscribe("ops").await?.rank, Some(0));
@@ -25,7 +25,7 @@
 //!                     bob.acknowledge(&command, 0, "restarted").await.unwrap();
 //!                     return;
 //!                 }
-//!                 // A new rank, who came and went, …
+//!                 // A new rank, members that came and went, …
 //!                 _ => {}
 //!             }
 //!         }
@@ -43,13 +43,12 @@
 //! ```
 //!
 //! How bytes travel: [`mod@line`] cuts them into lines and finds the request that a
-//! reply answers; [`event`] reads frames; [`connection`] owns the socket, whose
-//! one writing task empties the [`outbox`]; [`memory`] knows name, channels and
-//! ranks, and so how to take up one's place again after [`reconnect`]; with a
-//! session, whose [`ticket`] may be kept in a [`store`], nothing is missed
-//! meanwhile. Above them stand the [`Client`] for programs, [`cli`] for people
-//! and scripts, [`hold`], which runs a program while one holds a rank, and
-//! [`demo`], members to look at.
+//! reply answers; [`event`] reads frames; [`connection`] owns the socket, whose one
+//! writing task empties the [`outbox`]; [`memory`] knows name, channels and ranks, and
+//! so how to restore the client's place after [`reconnect`]; with a session, whose
+//! [`ticket`] may be kept in a [`store`], nothing is missed meanwhile. Above them stand
+//! the [`Client`] for programs, [`cli`] for people and scripts, [`hold`], which runs a
+//! program while its member holds a rank, and [`demo`], members to look at.
 
 mod awaited;
 pub mod cli;

@@ -34,7 +34,7 @@ impl Options {
         Options::default()
     }
 
-    /// Wants this name.
+    /// Asks for this name.
     #[must_use]
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());

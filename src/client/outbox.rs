@@ -1,10 +1,10 @@
-//! What is to be sent: one buffer, filled from anywhere, emptied by the one
-//! task that writes the socket.
+//! What is to be sent: one buffer, filled by any task, emptied by the one task that
+//! writes the socket.
 //!
-//! A request joins the queue of those that wait for replies in the same step in
-//! which its bytes join the buffer, so the two can never be in different order.
-//! Who sends much awaits [`Outbox::room`]; what the client says by itself
-//! (`pong`, `ack`) never waits, or two full pipes could wait for each other.
+//! A request joins the queue of those that wait for replies in the same step in which
+//! its bytes join the buffer, so the two can never be in different order. A caller that
+//! sends much awaits [`Outbox::room`]; what the client says by itself (`pong`, `ack`)
+//! never waits, or two full pipes could wait for each other.
 
 use super::line::{Asked, Waiting, is_request, verb_of};
 use crate::sync;
@@ -65,9 +65,9 @@ impl<T> Inner<T> {
 pub struct Outbox<T> {
     inner: Mutex<Inner<T>>,
     writer: AtomicWaker,
-    /// Who wants to know when a request waits for its reply.
+    /// Woken when a request waits for its reply.
     asked: AtomicWaker,
-    /// Who wants to know when the connection is given up.
+    /// Woken when the connection is given up.
     hung_up: AtomicWaker,
 }
 
@@ -97,8 +97,8 @@ impl<T: Default> Outbox<T> {
         sync::lock(&self.inner)
     }
 
-    /// Begins a new connection: only [`Outbox::say`] is heard until
-    /// [`Outbox::open`]. Gives the number its writer needs.
+    /// Begins a new connection: only [`Outbox::say`] is heard until [`Outbox::open`].
+    /// Returns the generation that its writer needs.
     pub fn begin(&self) -> u64 {
         let mut inner = self.lock();
         inner.bytes.clear();
@@ -129,7 +129,7 @@ impl<T: Default> Outbox<T> {
         self.end(Gate::Down)
     }
 
-    /// There will be no connection any more. Who waits for a reply gets none.
+    /// There will be no connection any more. Callers that wait for a reply get none.
     pub fn close(&self) {
         drop(self.end(Gate::Closed));
     }
@@ -196,13 +196,13 @@ impl<T: Default> Outbox<T> {
     }
 
     fn append(&self, inner: &mut Inner<T>, line: &[u8], tag: T) {
-        // Its rows are known as such while it is the oldest request.
+        // The rows of `history` are recognized only while it is the oldest request.
         if inner.waiting.wants_ping() && verb_of(&String::from_utf8_lossy(line)) == "history" {
             inner.append(b"ping", T::default());
         }
         inner.append(line, tag);
-        // With `hello --quiet` who sends much is never answered, and would be held
-        // up for ever by what waits for a reply.
+        // After `hello --quiet`, a sender of nothing but `pub` gets no reply, and its
+        // own waiting requests would hold it up for ever.
         if inner.waiting.is_out_of_step() {
             inner.append(b"ping", T::default());
         }
@@ -253,8 +253,8 @@ impl<T: Default> Outbox<T> {
         result
     }
 
-    /// Writes what is to be sent until the connection of this generation ends,
-    /// or nothing more will be.
+    /// Writes what is to be sent until the connection of this generation ends, or until
+    /// it is finished and all is written.
     ///
     /// # Errors
     /// Those of the writer.
@@ -267,7 +267,7 @@ impl<T: Default> Outbox<T> {
         loop {
             let go_on = poll_fn(|cx| {
                 let mut inner = self.lock();
-                // The writer of a former connection must not take the place of this one's.
+                // The writer of a former connection must not take this one's waker.
                 if inner.generation != generation {
                     return Poll::Ready(false);
                 }
@@ -289,7 +289,7 @@ impl<T: Default> Outbox<T> {
     }
 }
 
-/// Lets those look again who wait for room, outside the lock.
+/// Wakes the senders that wait for room, outside the lock.
 fn wake<T>(mut inner: MutexGuard<'_, Inner<T>>) {
     let senders = std::mem::take(&mut inner.senders);
     drop(inner);
@@ -334,7 +334,7 @@ mod tests {
         outbox.waiting(|waiting| waiting.answer(&ok)).unwrap();
         let mut pings = 0;
         for _ in 0..3 * WAITING_HIGH {
-            // What was written is none of this test.
+            // What was written does not matter here.
             outbox.lock().bytes.clear();
             while outbox.room().now_or_never().is_none() {
                 let ok = Reply::parse("ok ping lease=1").unwrap();
@@ -381,7 +381,7 @@ mod tests {
         }
     }
 
-    /// Takes what is written when it is let to.
+    /// A socket that takes bytes only once its flag is set.
     struct Slow(Arc<AtomicBool>);
 
     impl AsyncWrite for Slow {

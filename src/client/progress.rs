@@ -1,22 +1,22 @@
-//! How far a client has come in each channel, what of that the broker has been
-//! told, and what it must not hand over again. Pure: time is an argument.
+//! Tracks how far a client has read in each channel, how much of that the broker was
+//! told, and which entries must not be handed over again. Pure: time is an argument.
 
 use super::event::Frame;
 use super::ticket::Mark;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// How long the broker may not know how far this client has come. It is what a
-/// resume without positions of one's own would bring again.
+/// How long after an entry the broker is told of it. A resume without positions of the
+/// client's own brings again what the broker was not told.
 const SAY_AFTER: Duration = Duration::from_secs(1);
 
-/// Entries after which the broker is told before that time: of a fast stream it
-/// should not have to keep a whole second.
+/// Entries after which the broker is told before that time, so that it does not have to
+/// keep a whole second of a fast stream.
 const SAY_AFTER_ENTRIES: usize = 1000;
 
-/// Bytes of positions that one introduction carries: with the rest of it, they
-/// must fit into a line of 64 KiB. What does not fit the broker knows from the
-/// `seen` that went before, and what comes twice is left out here.
+/// Bytes of positions that one introduction carries: with the rest of it, they must fit
+/// into a line of 64 KiB. The broker knows the omitted ones from earlier `seen`
+/// requests, and entries that come twice are left out here.
 const OPTIONS_BYTES_MAX: usize = 32 * 1024;
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -50,8 +50,8 @@ impl Progress {
         marks.map(|(channel, position)| (channel.clone(), position.mark)).collect()
     }
 
-    /// Subscribed to a channel; everything up to `seen` is none of this
-    /// client's business. `None` if it asked for some of that.
+    /// Starts the position in a new subscription: entries up to `seen` are not for this
+    /// client. `None` if it asked for earlier entries.
     pub(super) fn began(&mut self, channel: &str, seen: Option<u64>, observer: bool) {
         let said = seen.unwrap_or(0);
         let position = Position { mark: Mark { seen, observer }, said, floor: 0 };
@@ -76,10 +76,10 @@ impl Progress {
         }
     }
 
-    /// Takes notice of an entry; whether it is a new one.
+    /// Records an entry; returns whether it is new.
     pub(super) fn admits(&mut self, channel: &str, seq: u64) -> bool {
         let Some(position) = self.positions.get_mut(channel) else {
-            // A pattern brought it.
+            // It came by a pattern.
             self.began(channel, None, true);
             return self.admits(channel, seq);
         };
@@ -91,8 +91,8 @@ impl Progress {
         true
     }
 
-    /// Takes notice of a frame. Gives it back, without what was handed over
-    /// before.
+    /// Records a frame. Returns it without what was handed over before; `None` if
+    /// nothing is left.
     pub(super) fn pass(&mut self, frame: Frame) -> Option<Frame> {
         let entry = match &frame {
             Frame::Message { channel, seq, .. }
@@ -148,8 +148,8 @@ impl Progress {
         lines
     }
 
-    /// The positions as options of an introduction: first those of which the
-    /// broker knows least.
+    /// Returns the positions as options of an introduction; those furthest ahead of
+    /// what the broker was told come first.
     pub(super) fn options(&self) -> String {
         let with_seq = |(channel, position): (_, &Position)| {
             let seq = position.mark.seen?;

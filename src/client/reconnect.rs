@@ -3,8 +3,8 @@
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
 
-/// The first pause before a subscription that was refused after reconnecting is
-/// asked for again, about.
+/// About how long the first pause is before asking again for a subscription that was
+/// refused after reconnecting.
 pub const AGAIN_FIRST: Duration = Duration::from_millis(250);
 
 /// The longest such pause. It is short: asking costs one line, and until it
@@ -26,8 +26,8 @@ pub struct Backoff {
     told: Option<Duration>,
 }
 
-/// A number below `below`, which is not 0, for what must not be the same for all
-/// clients; nothing that anybody must not guess.
+/// Returns a number below `below`, which must not be 0, to make clients differ. It may
+/// be guessable: nothing for secrets.
 pub(super) fn random(below: u64) -> u64 {
     // A fresh RandomState hashes with fresh random keys.
     RandomState::new().build_hasher().finish() % below
@@ -46,14 +46,14 @@ impl Backoff {
         Backoff { first, max, next: first.min(max), told: None }
     }
 
-    /// Pauses up to `max`, but for that the usual ones.
+    /// The usual pauses, but up to `max`.
     #[must_use]
     pub fn up_to(max: Duration) -> Self {
         Backoff::new(Duration::from_millis(250), max)
     }
 
-    /// The broker's last words, which may say when to come back: `drain retry=5`. Who
-    /// can wait no longer than for a shorter pause looks earlier.
+    /// Takes the reason of the broker's `bye`, which may say when to come back, as in
+    /// `drain retry=5`. A time beyond `max` counts as `max`.
     pub fn told(&mut self, reason: &str) {
         let secs = reason.split(' ').find_map(|field| field.strip_prefix("retry="));
         let time = secs.and_then(|secs| secs.parse().ok()).map(Duration::from_secs);
@@ -63,7 +63,7 @@ impl Backoff {
     /// The next pause.
     pub fn pause(&mut self) -> Duration {
         if let Some(time) = self.told.take() {
-            // Not all at once.
+            // Up to a quarter more, so that clients do not all come back at once.
             return time + time * u32::try_from(random(251)).unwrap_or(0) / 1000;
         }
         let full = self.next;

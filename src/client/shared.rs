@@ -1,4 +1,4 @@
-//! What the task behind a client shares with those who hold it.
+//! What the task behind a client shares with the client's handles.
 
 use super::driver::Tag;
 use super::outbox::Outbox;
@@ -10,12 +10,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
 
-/// What the task behind a client shares with those who hold it.
+/// What the task behind a client shares with the client's handles.
 #[derive(Debug, Default)]
 pub(super) struct Shared {
     pub(super) outbox: Arc<Outbox<Tag>>,
     leaving: AtomicBool,
-    /// Who wants to know of that while there is no connection.
+    /// Woken when `leaving` is set, for a task that has no connection.
     left: AtomicWaker,
     taken_over: AtomicBool,
     name: Mutex<Option<String>>,
@@ -30,7 +30,7 @@ impl Shared {
         self.left.wake();
     }
 
-    /// Is gone for the broker, without having left it.
+    /// Ends the connection without leaving the broker.
     pub(super) fn vanish(&self) {
         self.leaving.store(true, Ordering::Release);
         self.outbox.hang_up();
@@ -47,12 +47,12 @@ impl Shared {
         self.taken_over.load(Ordering::Acquire)
     }
 
-    /// Whether there is to be no other connection.
+    /// Whether the client must not reconnect.
     pub(super) fn is_over(&self) -> bool {
         self.leaving.load(Ordering::Acquire) || self.is_taken_over()
     }
 
-    /// Waits until there is to be no other connection. For one task only.
+    /// Waits until the client must not reconnect. For one task only.
     pub(super) async fn over(&self) {
         poll_fn(|cx| {
             self.left.register(cx.waker());
@@ -61,12 +61,12 @@ impl Shared {
         .await;
     }
 
-    /// The broker calls this client so.
+    /// Sets the name that the broker knows this client by.
     pub(super) fn named(&self, name: Option<&str>) {
         *sync::lock(&self.name) = name.map(str::to_owned);
     }
 
-    /// What the broker calls this client.
+    /// Returns the name that the broker knows this client by.
     pub(super) fn name(&self) -> Option<String> {
         sync::lock(&self.name).clone()
     }

@@ -1,10 +1,10 @@
-//! The signals that this program hears.
+//! The signals that this program handles.
 
 use async_signal::{Signal, Signals};
 use std::io;
 
-/// Listens to these, but for those that it was started to ignore: `nohup` means
-/// what it says.
+/// Listens to these signals, except those that the process was started to ignore, as
+/// `nohup` does with `SIGHUP`.
 ///
 /// # Errors
 /// Those of the system.
@@ -14,8 +14,8 @@ pub(super) fn listen(wanted: impl IntoIterator<Item = Signal>) -> io::Result<Sig
     Signals::new(wanted.into_iter().filter(|signal| (mask >> (*signal as i32 - 1)) & 1 == 0))
 }
 
-/// Which signals a process ignores, by what Linux says of it: the bits, from
-/// that of signal 1 on.
+/// Returns the mask of ignored signals in a `/proc/PID/status` of Linux; its lowest bit
+/// is signal 1.
 fn ignored(status: &str) -> u64 {
     let line = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     line.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)

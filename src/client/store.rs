@@ -114,7 +114,7 @@ impl Store {
 
     /// Forgets the session: it was left on purpose.
     pub fn forget(&self) {
-        // If there is nothing, or it stays, the broker will say that it is gone.
+        // If this fails, the broker will say later that the session is gone.
         let _ = fs::remove_file(&self.path);
     }
 }

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use uuid::Uuid;
 
-/// A session: which one it is, the secret that proves it is one's own, and how
-/// far one has come in each channel.
+/// A session: its id, the secret that proves whose it is, and how far its client has
+/// read in each channel.
 ///
 /// It can be stored (it is `Serialize`) and given to
 /// [`Options::session`](super::Options::session) by a later process; whoever
@@ -22,12 +22,12 @@ pub struct Ticket {
     pub(super) current: Option<String>,
 }
 
-/// How far one has come in a channel.
+/// How far a client has read in a channel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Mark {
     /// The last seq that was handed over; `None` if none was.
     pub(super) seen: Option<u64>,
-    /// Whether one is an observer there.
+    /// Whether the client is an observer there.
     pub(super) observer: bool,
 }
 
@@ -47,8 +47,8 @@ impl Ticket {
         self.id
     }
 
-    /// What proves that the session is one's own; `None` until the broker has
-    /// made it.
+    /// The secret that proves whose the session is; `None` until the broker has made
+    /// it.
     pub fn secret(&self) -> Option<&str> {
         self.secret.as_deref()
     }

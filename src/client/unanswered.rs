@@ -11,7 +11,7 @@ use super::outbox::Outbox;
 pub(super) struct Unanswered<T>(Vec<Asked<T>>);
 
 impl<T: Default> Unanswered<T> {
-    /// Takes them out of all that the connection has left without a reply.
+    /// Takes such requests out of `left`, all that the connection left without a reply.
     pub(super) fn keep(&mut self, left: &mut Vec<Asked<T>>, is_awaited: impl Fn(&T) -> bool) {
         let may_go_twice = |asked: &mut Asked<T>| is_keyed(&asked.line) && is_awaited(&asked.tag);
         self.0.extend(left.extract_if(.., may_go_twice));
@@ -22,8 +22,8 @@ impl<T: Default> Unanswered<T> {
         self.0.is_empty()
     }
 
-    /// The broker has accepted the introduction: sends them again if the session
-    /// goes on. Gives those of which nobody will hear any more.
+    /// Once the broker has accepted the introduction: sends them again if the session
+    /// was resumed, else returns them, as they will get no reply.
     pub(super) fn settle(
         &mut self,
         became: Option<Resumption>,

@@ -1,4 +1,5 @@
-//! `--check-config`: everything that is wrong with a file, not only the first.
+//! `--check-config`: reports everything that is wrong with a file, not only the
+//! first error.
 
 use std::fs;
 use std::path::Path;
@@ -6,11 +7,11 @@ use std::path::Path;
 use super::layers::{Loaded, printable};
 use super::{ConfigError, file};
 
-/// Looks at a file by itself, whatever the environment and the flags say.
-/// Gives how many settings are in it, and what [`Loaded::cut_lease`] says of them.
+/// Checks a file by itself, whatever the environment and the flags say. Returns how
+/// many settings are in it, and what [`Loaded::cut_lease`] says of them.
 ///
 /// # Errors
-/// All that is wrong, each with its line, in the order of the file.
+/// Every error with its line, in the order of the file.
 pub(super) fn check(path: &Path) -> Result<(usize, Option<String>), Vec<ConfigError>> {
     let text = fs::read_to_string(path).map_err(|error| {
         vec![ConfigError::plain(format!("cannot read {}: {error}", printable(path)))]

@@ -29,7 +29,7 @@ pub(super) const CONFIG: &str = "config";
 /// The name of the flag that prints the settings.
 pub(super) const SHOW_CONFIG: &str = "show-config";
 
-/// The name of the flag that looks at a file.
+/// The name of the flag that checks a file.
 pub(super) const CHECK_CONFIG: &str = "check-config";
 /// The name of the flag that prints the man page.
 pub(super) const MAN: &str = "man";

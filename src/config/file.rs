@@ -20,13 +20,12 @@ pub(super) struct Found {
     pub(super) origin: Origin,
 }
 
-/// The settings in `text`, in the order in which they stand there. `path` is
-/// what the file is called in errors.
+/// The settings in `text`, in their order there. `path` names the file in errors.
 pub(super) fn parse(path: &Path, text: &str) -> Result<Vec<Found>, ConfigError> {
     entries(path, text)?.into_iter().collect()
 }
 
-/// The same, with what is wrong at its place.
+/// The same, with the errors among the settings, in their places.
 pub(super) fn entries(
     path: &Path,
     text: &str,
@@ -63,8 +62,8 @@ fn plain(setting: &Setting, value: &DeValue<'_>) -> Result<String, String> {
     match value {
         DeValue::String(text) => Ok(text.to_string()),
         DeValue::Integer(number) if setting.is_numeric() => {
-            // In decimal, whatever it was written in; a negative one stays as
-            // it is and is refused where every other value is.
+            // In decimal, whatever base it was written in; a negative one stays as
+            // it is, and is refused where every other value is.
             let decimal = u64::from_str_radix(number.as_str(), number.radix());
             Ok(decimal.map_or_else(|_| number.to_string(), |decimal| decimal.to_string()))
         }

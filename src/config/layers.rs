@@ -1,4 +1,5 @@
-//! Flags over the environment over the file over the defaults.
+//! Layers of settings: flags override the environment, which overrides the file,
+//! which overrides the defaults.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -21,7 +22,7 @@ const PREFIX: &str = "BROKER_";
 /// Where a value came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// Nobody said anything.
+    /// No layer has set it.
     Default,
     /// A line of the file.
     File {
@@ -32,7 +33,7 @@ pub enum Origin {
     },
     /// An environment variable.
     Environment(String),
-    /// A flag, or an argument with a place of its own.
+    /// A flag or a positional argument.
     Flag(String),
 }
 
@@ -54,12 +55,12 @@ impl fmt::Display for Origin {
 pub struct ConfigError(String);
 
 impl ConfigError {
-    /// An error that no value gave.
+    /// An error that no value caused.
     pub(super) fn plain(message: String) -> Self {
         ConfigError(message)
     }
 
-    /// An error in the value that `origin` gave.
+    /// An error in the value that came from `origin`.
     pub(super) fn new(origin: &Origin, message: impl fmt::Display) -> Self {
         ConfigError(match origin {
             Origin::Default => format!("{message}"),
@@ -69,7 +70,7 @@ impl ConfigError {
     }
 }
 
-/// Why there is nothing to run.
+/// Why the program ends instead of running the broker.
 #[derive(Debug, thiserror::Error)]
 pub enum Halt {
     /// The command line asked for help or the version, or was wrong.
@@ -78,10 +79,10 @@ pub enum Halt {
     /// A value was wrong.
     #[error("broker: {0}")]
     Config(#[from] ConfigError),
-    /// So much is wrong with the file that was to be looked at.
+    /// The file that was to be checked has these errors.
     #[error("{}", lines(.0))]
     Wrong(Vec<ConfigError>),
-    /// All that was wanted is this text.
+    /// The program was only to print this text.
     #[error("{0}")]
     Said(String),
 }
@@ -91,8 +92,9 @@ fn lines(errors: &[ConfigError]) -> String {
 }
 
 impl Halt {
-    /// Prints it where it belongs and returns the exit code of the process: 0
-    /// for help and version (1 if they cannot be written), otherwise 2.
+    /// Prints it to standard output or standard error, and returns the exit code of
+    /// the process: 0 for help and version (1 if they cannot be written), otherwise
+    /// 2.
     pub fn report(&self) -> u8 {
         match self {
             Halt::CommandLine(error) => printed::usage("broker", error),
@@ -113,10 +115,10 @@ pub struct Loaded {
     pub config: Config,
     /// Whether the command line asks for them to be shown rather than used.
     pub show: bool,
-    /// By name; those that nobody set are not in it.
+    /// The origins by name; settings at their defaults are missing.
     origins: BTreeMap<&'static str, Origin>,
     pub(super) file: Option<PathBuf>,
-    /// Variables that begin like ours and are none.
+    /// Variables that begin like ours but are no settings.
     pub(super) ignored: Vec<String>,
 }
 
@@ -124,8 +126,8 @@ pub struct Loaded {
 /// the environment, the file that one of them names, and the defaults.
 ///
 /// # Errors
-/// [`Halt`] if there is nothing to run: help was asked for, or something is
-/// wrong. A value that a higher layer overrides must be right as well.
+/// [`Halt`] if there is no broker to run: help was asked for, or something is
+/// wrong. A value that a higher layer overrides must be valid as well.
 pub fn load(
     arguments: impl IntoIterator<Item = OsString>,
     environment: impl IntoIterator<Item = (OsString, OsString)>,
@@ -173,7 +175,8 @@ pub fn load(
     Ok(loaded)
 }
 
-/// What is done instead of running, and needs no settings.
+/// What the arguments ask for instead of a broker, if they do; it needs no
+/// settings.
 fn instead(matches: &ArgMatches) -> Option<Halt> {
     if let Some(path) = matches.get_one::<PathBuf>(command::CHECK_CONFIG) {
         return Some(match check::check(path) {
@@ -206,7 +209,7 @@ impl Loaded {
         }
     }
 
-    /// Whether somebody set this, rather than leave it at its default.
+    /// Whether any layer has set this, rather than left it at its default.
     pub fn is_chosen(&self, name: &str) -> bool {
         self.origins.contains_key(name)
     }
@@ -218,7 +221,7 @@ impl Loaded {
         origin: Origin,
     ) -> Result<(), ConfigError> {
         setting.apply(text, &mut self.config).map_err(|message| {
-            // In a file the line alone does not say which key is meant.
+            // The line alone does not say which key of the file is meant.
             if matches!(origin, Origin::File { .. }) {
                 ConfigError::new(&origin, format!("{}: {message}", setting.name))
             } else {
@@ -229,13 +232,13 @@ impl Loaded {
         Ok(())
     }
 
-    /// Where the value of the setting of this name came from.
+    /// The origin of this setting's value.
     pub(super) fn origin(&self, name: &str) -> &Origin {
         self.origins.get(name).unwrap_or(&Origin::Default)
     }
 
-    /// The fields of an event that says what to do, if somebody has set a lease that is
-    /// not in force as a whole.
+    /// The fields of a log event that says what to do, if a lease was set that is
+    /// not in force in full.
     pub fn cut_lease(&self) -> Option<String> {
         let (lease, in_force) = (self.config.lease, self.config.lease_in_force());
         (self.is_chosen("lease") && in_force < lease).then(|| {
@@ -248,7 +251,7 @@ impl Loaded {
         })
     }
 
-    /// What must hold between settings.
+    /// Checks what must hold between settings.
     pub(super) fn check(&self) -> Result<(), ConfigError> {
         self.check_tls()?;
         let (log, line) = (self.config.log_bytes, self.config.max_line);
@@ -256,7 +259,7 @@ impl Loaded {
             return Ok(());
         }
         let origins = [self.origin("log-bytes"), self.origin("max-line")];
-        // The one that somebody set is the one to name first.
+        // The one that was set is named first.
         let blamed = if *origins[0] == Origin::Default { origins[1] } else { origins[0] };
         Err(ConfigError::new(
             blamed,
@@ -312,9 +315,9 @@ fn ours(
     Ok(variables)
 }
 
-/// The variables that are no setting. One that looks like a slip of the pen is
-/// an error; others are let be, because the client has variables too and
-/// Kubernetes sets `BROKER_SERVICE_HOST` and more for a service called `broker`.
+/// The variables that are no settings. One that looks like a typo is an error;
+/// others are ignored, because the client has variables too and Kubernetes sets
+/// `BROKER_SERVICE_HOST` and more for a service called `broker`.
 fn strangers(variables: &[(String, String)]) -> Result<Vec<String>, ConfigError> {
     let mut known: Vec<String> = SETTINGS.iter().map(Setting::variable).collect();
     known.push(CONFIG_VARIABLE.into());
@@ -333,7 +336,7 @@ fn strangers(variables: &[(String, String)]) -> Result<Vec<String>, ConfigError>
     Ok(ignored)
 }
 
-/// A path as it may stand in one line.
+/// A path in a form that fits into one line.
 pub(super) fn printable(path: &Path) -> String {
     path.display().to_string().replace(char::is_control, "\u{fffd}")
 }
@@ -344,7 +347,7 @@ mod tests {
 
     use super::*;
 
-    /// `load`, from words and pairs.
+    /// `load`, for words and pairs.
     fn loaded(arguments: &[&str], environment: &[(&str, &str)]) -> Result<Loaded, Halt> {
         let arguments = ["broker"].iter().chain(arguments).map(OsString::from);
         let environment = environment.iter().map(|(name, value)| (name.into(), value.into()));

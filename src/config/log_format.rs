@@ -1,4 +1,4 @@
-//! In which form events are logged.
+//! The forms in which events are logged.
 
 /// The form of a line in the log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -13,7 +13,7 @@ pub enum LogFormat {
 }
 
 impl LogFormat {
-    /// What there is.
+    /// Every form.
     pub const ALL: [LogFormat; 3] = [LogFormat::Text, LogFormat::Logfmt, LogFormat::Json];
 
     /// Its name.
@@ -25,7 +25,7 @@ impl LogFormat {
         }
     }
 
-    /// The one of this name.
+    /// The form of this name.
     pub fn parse(name: &str) -> Option<LogFormat> {
         LogFormat::ALL.into_iter().find(|format| format.as_str() == name)
     }

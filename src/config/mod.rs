@@ -3,8 +3,8 @@
 //! [`SETTINGS`] is the only place where a setting is described: its name (the
 //! flag without `--`, the key in the file, and in upper snake case after
 //! `BROKER_` the environment variable), its default with the reason, and its
-//! bounds. Flags stand over the environment, the environment over the file,
-//! the file over the default; [`load`] puts the layers together and remembers
+//! bounds. Flags override the environment, the environment overrides the file, and
+//! the file overrides the default; [`load`] puts the layers together and remembers
 //! where each value came from.
 
 mod check;
@@ -29,91 +29,91 @@ pub use table::SETTINGS;
 pub use update::Update;
 pub use value::{TIME, time};
 
-/// What a broker is started with.
+/// The configuration that a broker is started with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// Address or name to listen on, and nothing else is.
+    /// The one address or name to listen on.
     pub host: String,
     /// TCP port; 0 lets the system choose.
     pub port: u16,
-    /// Connections at once; one more is answered `err full` and closed.
+    /// The most connections at once; one more is answered `err full` and closed.
     pub max_clients: usize,
-    /// Bytes of a request line, without its end.
+    /// The most bytes of a request line, without its end.
     pub max_line: usize,
-    /// Channels at once.
+    /// The most channels at once.
     pub max_channels: usize,
-    /// Members (and observers) of one channel, where `create --max` says nothing.
+    /// The most members (and observers) of one channel, unless `create --max` says
+    /// otherwise.
     pub max_members: usize,
-    /// Channels that one client may be subscribed to.
+    /// The most channels that one client may be subscribed to.
     pub max_subscriptions: usize,
     /// A connection that is silent for half of this is sent a `ping`, and closed
     /// when it stays silent for all of it. Zero: never.
     pub idle_timeout: Duration,
-    /// A member that makes no progress for this long slows nobody any more.
+    /// After this long without progress a member no longer slows anybody.
     pub stall: Duration,
-    /// Bytes of entries that a channel keeps in memory at most, for members
-    /// that lag and for its history.
+    /// The most bytes of entries that a channel keeps in memory, for members that
+    /// lag and for its history.
     pub log_bytes: usize,
-    /// How long connections may go on reading what is due to them when the
-    /// broker stops.
+    /// How long connections may still read what is due to them when the broker
+    /// stops.
     pub drain: Duration,
     /// How long the session of a lost connection can be resumed.
     pub session_grace: Duration,
-    /// How long a client may believe in its seats, from when it sent the `ping`
-    /// that was answered.
+    /// How long a client may believe in its seats, counted from when it sent the
+    /// last `ping` that was answered.
     pub lease: Duration,
-    /// How long after a lost member's lease its seat on a `safe` channel is
+    /// How long after a lost member's lease its seat on a `safe` channel becomes
     /// free.
     pub guard: Duration,
     /// Where entries, rosters and sessions are kept on disk, if anywhere.
     pub data: Option<PathBuf>,
-    /// Bytes that are to stay free on the disk of `data`.
+    /// Bytes that must stay free on the disk of `data`.
     pub data_free: usize,
-    /// How long the members from before a restart keep their seats after it.
-    /// Zero: lease and guard.
+    /// How long members keep their seats after a restart of the broker. Zero: lease
+    /// and guard.
     pub restart_grace: Duration,
-    /// Bytes of an HTTP request's body.
+    /// The most bytes of an HTTP request's body.
     pub max_body: usize,
     /// How long an HTTP client may take to send a request: its head, and then
     /// its body.
     pub request_timeout: Duration,
-    /// Members without a connection.
+    /// The most members without a connection.
     pub max_residents: usize,
-    /// Web pages of these origins may do what others may not.
+    /// The origins whose web pages may change something.
     pub allow_origin: Vec<String>,
-    /// How long one connection of the number-sequence dialect lasts at most.
+    /// How long a connection of the number-sequence dialect may last.
     pub numseq_timeout: Duration,
     /// How long a number sequence is kept after its INIT.
     pub numseq_retention: Duration,
-    /// PEM file of the certificate by which the broker is known, if it has one: then
-    /// connections are encrypted.
+    /// PEM file of the broker's certificate. With one, connections are encrypted.
     pub tls_cert: Option<PathBuf>,
-    /// PEM file of its key; none: it is in the same file.
+    /// PEM file of the certificate's key. Without one, the key is in the same file.
     pub tls_key: Option<PathBuf>,
-    /// PEM file of the authorities that clients need a certificate from; none: they
-    /// need no certificate.
+    /// PEM file of the authorities that a client's certificate must be from. Without
+    /// one, clients need no certificate.
     pub tls_clients: Option<PathBuf>,
-    /// Networks that need not encrypt though the broker has a certificate.
+    /// Networks whose connections may be unencrypted although there is a certificate.
     pub allow_plain: Vec<IpNet>,
-    /// Number sequences that are kept at once.
+    /// The most number sequences that are kept at once.
     pub numseq_clients: usize,
     /// Threads that serve connections. Zero: one fewer than processors.
     pub threads: usize,
-    /// Worker processes at once. Zero: one for each processor.
+    /// The most worker processes at once. Zero: one for each processor.
     pub workers: usize,
-    /// Jobs that wait for a worker at once.
+    /// The most jobs that wait for a worker at once.
     pub job_queue: usize,
     /// How long a job may run.
     pub job_timeout: Duration,
-    /// Bytes of memory that a worker process may have.
+    /// The most bytes of memory of a worker process.
     pub job_memory: usize,
-    /// Networks that the job `url` may call though they are not public.
+    /// Networks that the job `url` may call although they are not public.
     pub allow_url: Vec<IpNet>,
-    /// Networks that call-backs may go to though they are not public.
+    /// Networks that callbacks may go to although they are not public.
     pub allow_callback: Vec<IpNet>,
-    /// Members with a call-back at once.
+    /// The most members with a callback at once.
     pub max_callbacks: usize,
-    /// In which form events are logged.
+    /// The form in which events are logged.
     pub log_format: LogFormat,
 }
 

@@ -1,8 +1,8 @@
 //! Which known word a mistyped one was probably meant to be.
 
-/// The candidate nearest to `word`, if one is near enough to be worth naming:
-/// at most a third of the word's letters differ, and one may always.
-/// Upper case and `_` count as lower case and `-`.
+/// The candidate nearest to `word`, if one is near enough to be worth naming: at
+/// most a third of the word's letters differ, but one letter always may. Upper case
+/// and `_` count as lower case and `-`.
 pub(super) fn nearest<'a>(
     word: &str,
     candidates: impl IntoIterator<Item = &'a str>,
@@ -21,7 +21,7 @@ fn normal(word: &str) -> Vec<char> {
     word.chars().map(|c| if c == '_' { '-' } else { c.to_ascii_lowercase() }).collect()
 }
 
-/// How many letters must be put in, taken out or changed to make `a` into `b`.
+/// How many letters must be inserted, removed or changed to turn `a` into `b`.
 fn distance(a: &[char], b: &[char]) -> usize {
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, x) in a.iter().enumerate() {

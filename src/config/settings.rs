@@ -1,4 +1,4 @@
-//! What a setting is, and how a value gets into it.
+//! The description of a setting, and how a value gets into it.
 
 use ipnet::IpNet;
 use std::net::Ipv6Addr;
@@ -12,16 +12,17 @@ use super::{Config, LogFormat, value};
 pub struct Setting {
     /// The key in the file, and the flag without its `--`.
     pub name: &'static str,
-    /// What stands for the value in the help text.
+    /// The placeholder for the value in the help text.
     pub value_name: &'static str,
-    /// What it is, in one line.
+    /// A summary, in one line.
     pub help: &'static str,
     /// Why the default is what it is, and what else is worth knowing.
     pub why: &'static str,
     pub(super) kind: Kind,
 }
 
-/// What a value is, what it is by default, what it may be, and where it goes.
+/// The kind of a setting's value, with its default, its bounds, and the field that
+/// it goes to.
 pub(super) enum Kind {
     Host {
         field: Field<String>,
@@ -39,10 +40,10 @@ pub(super) enum Kind {
     File {
         field: Field<Option<PathBuf>>,
     },
-    /// Words with commas between; none by default.
+    /// Words separated by commas; none by default.
     Words {
         field: Field<Vec<String>>,
-        /// What one is, for error messages.
+        /// What a word must be, for error messages.
         accepts: &'static str,
         check: fn(&str) -> bool,
     },
@@ -72,14 +73,14 @@ pub(super) enum Kind {
     },
 }
 
-/// Whether a time may be zero though that is out of its bounds.
+/// Whether a time may be zero although that is out of its bounds.
 pub(super) enum Zero {
     Refused,
     Means(&'static str),
 }
 
-/// A field of [`Config`]. Two functions, because one that takes `&mut` could
-/// not read a configuration that is only borrowed.
+/// A field of [`Config`]. Two functions, because one that takes `&mut` could not
+/// read a configuration that is only borrowed.
 pub(super) struct Field<T: 'static> {
     pub(super) get: fn(&Config) -> &T,
     pub(super) put: fn(&mut Config, T),
@@ -91,13 +92,13 @@ impl Setting {
         format!("BROKER_{}", self.name.to_ascii_uppercase().replace('-', "_"))
     }
 
-    /// Whether it stands on the command line by its place, not as a flag.
+    /// Whether it is a positional argument, not a flag.
     pub fn is_positional(&self) -> bool {
         matches!(self.kind, Kind::Host { .. } | Kind::Port { .. })
     }
 
-    /// Whether it takes several values: its flag may be repeated, and one value
-    /// may be several with commas between them.
+    /// Whether it takes several values: its flag may be repeated, and a value may
+    /// be several, separated by commas.
     pub fn is_list(&self) -> bool {
         matches!(self.kind, Kind::Words { .. } | Kind::Networks { .. })
     }
@@ -134,7 +135,7 @@ impl Setting {
         }
     }
 
-    /// The value that the configuration has for it, as it would be written.
+    /// Its value in the configuration, in the form in which it is written.
     pub fn show(&self, config: &Config) -> String {
         match &self.kind {
             Kind::Host { field, .. } => (field.get)(config).clone(),
@@ -154,7 +155,7 @@ impl Setting {
         }
     }
 
-    /// What a time of zero means, if that is what it is set to.
+    /// What zero means, if it is a time and set to zero.
     pub(super) fn zero_means(&self, config: &Config) -> Option<&'static str> {
         match &self.kind {
             Kind::Time { field, zero: Zero::Means(what), .. } if (field.get)(config).is_zero() => {
@@ -164,7 +165,7 @@ impl Setting {
         }
     }
 
-    /// Whether a bare number is a value for it in a TOML file.
+    /// Whether its value in a TOML file may be a bare number.
     pub(super) fn is_numeric(&self) -> bool {
         matches!(
             self.kind,
@@ -172,7 +173,7 @@ impl Setting {
         )
     }
 
-    /// Puts its default into the configuration.
+    /// Sets it to its default.
     pub(super) fn reset(&self, config: &mut Config) {
         match &self.kind {
             Kind::Host { field, default } => (field.put)(config, (*default).into()),
@@ -188,11 +189,11 @@ impl Setting {
         }
     }
 
-    /// Reads a value and puts it into the configuration.
+    /// Parses a value and puts it into the configuration.
     ///
     /// # Errors
-    /// One sentence that says what is wrong with the text and what is accepted;
-    /// the configuration is as it was.
+    /// One sentence that says what is wrong with the text and what is accepted; the
+    /// configuration is left as it was.
     pub(super) fn apply(&self, text: &str, config: &mut Config) -> Result<(), String> {
         match &self.kind {
             Kind::Host { field, .. } => (field.put)(config, host(text)?),
@@ -252,7 +253,7 @@ impl Setting {
     }
 }
 
-/// A network, or an address alone.
+/// A network, or a single address.
 fn network(word: &str) -> Option<IpNet> {
     word.parse().ok().or_else(|| Some(IpNet::from(word.parse::<std::net::IpAddr>().ok()?)))
 }

@@ -1,5 +1,5 @@
-//! `--show-config`: what is in force and where it comes from, as a TOML file
-//! that gives the same settings when it is read.
+//! `--show-config`: the settings in force and their origins, as a TOML file that
+//! gives the same settings when it is read.
 
 use std::fmt::Write as _;
 
@@ -14,7 +14,7 @@ impl Loaded {
             .iter()
             .map(|setting| {
                 let value = setting.show(&self.config);
-                // A number stands bare; everything with a unit is a string.
+                // A number stands bare; a value with a unit is a string.
                 let bare = setting.is_numeric() && value.bytes().all(|b| b.is_ascii_digit());
                 let value = if bare { value } else { toml::Value::String(value).to_string() };
                 format!("{} = {value}", setting.name)
@@ -98,7 +98,7 @@ mod tests {
         let (shown, cut) = told(&["--lease", "9m"]);
         assert_eq!(shown, "flag --lease; in force: 2m, the idle-timeout");
         assert!(cut.unwrap().starts_with("lease=9m in-force=2m advice="));
-        // Nobody asked for so long a one.
+        // Not reported, because no layer has set the lease that is cut.
         let (shown, cut) = told(&["--idle-timeout", "5s"]);
         assert_eq!((shown.as_str(), cut), ("default; in force: 5s, the idle-timeout", None));
     }

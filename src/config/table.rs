@@ -10,7 +10,7 @@ const GIB: usize = 1024 * MIB;
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// What a value of `allow-origin` is, for error messages.
+/// What `allow-origin` accepts, for error messages.
 const ORIGIN: &str = "origins such as https://app.example or http://localhost:3000, with commas \
                       between, or nothing for none";
 
@@ -382,8 +382,7 @@ pub static SETTINGS: &[Setting] = &[
     },
 ];
 
-/// Whether this is the origin of web pages: a scheme, a host, and perhaps a
-/// port.
+/// Whether this is the origin of web pages: a scheme, a host, and perhaps a port.
 fn origin(word: &str) -> bool {
     let Ok(url) = url::Url::parse(word) else { return false };
     matches!(url.scheme(), "http" | "https")

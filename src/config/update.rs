@@ -1,11 +1,11 @@
-//! Other settings for a broker that runs.
+//! New settings for a running broker.
 
 use super::{Config, SETTINGS};
 
-/// The settings that a running broker takes: limits that are asked about each
-/// time, and times that count from then on. The others are built into what there
-/// is (`log-bytes`), have been promised to somebody (`lease`), or are where the
-/// broker stands (`port`, `data`).
+/// The settings that a running broker accepts: limits that are looked up each time,
+/// and times that count from then on. The others are built into existing state
+/// (`log-bytes`), have been promised to clients (`lease`), or say where the broker
+/// is (`port`, `data`).
 const AT_RUN_TIME: [&str; 7] = [
     "max-clients",
     "max-subscriptions",
@@ -16,19 +16,19 @@ const AT_RUN_TIME: [&str; 7] = [
     "drain",
 ];
 
-/// What becomes of other settings.
+/// What a change of the settings comes to.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Update {
-    /// What is in force from now on.
+    /// The configuration in force from now on.
     pub config: Config,
-    /// What has changed with that.
+    /// The settings that change with it.
     pub changed: Vec<&'static str>,
-    /// What was to change and takes a restart.
+    /// The settings that were to change and need a restart.
     pub waiting: Vec<&'static str>,
 }
 
 impl Update {
-    /// From the settings that are in force to those that are wanted.
+    /// The update from the settings in force to the wanted ones.
     pub fn of(current: &Config, wanted: &Config) -> Update {
         let mut update =
             Update { config: current.clone(), changed: Vec::new(), waiting: Vec::new() };
@@ -37,7 +37,7 @@ impl Update {
             if text == setting.show(current) {
                 continue;
             }
-            // What is shown is taken back.
+            // The text that `show` gives is one that `apply` takes.
             let taken = AT_RUN_TIME.contains(&setting.name)
                 && setting.apply(&text, &mut update.config).is_ok();
             if taken { &mut update.changed } else { &mut update.waiting }.push(setting.name);

@@ -56,7 +56,7 @@ pub fn time(text: &str) -> Option<Duration> {
     Duration::try_from_secs_f64(seconds).ok()
 }
 
-/// A size with the greatest unit that says it exactly.
+/// A size in the largest unit that divides it.
 pub(super) fn show_size(bytes: usize) -> String {
     for (unit, factor) in [("GiB", KIB * KIB * KIB), ("MiB", KIB * KIB), ("KiB", KIB)] {
         if bytes > 0 && bytes.is_multiple_of(factor) {
@@ -66,7 +66,7 @@ pub(super) fn show_size(bytes: usize) -> String {
     bytes.to_string()
 }
 
-/// A time with the greatest unit that says it exactly.
+/// A time in the largest unit that says it exactly.
 pub(super) fn show_time(time: Duration) -> String {
     let (seconds, nanos) = (time.as_secs(), time.subsec_nanos());
     if nanos.is_multiple_of(1_000_000) && nanos > 0 {

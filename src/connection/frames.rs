@@ -1,22 +1,22 @@
-//! Lines that stand in the frames of a WebSocket.
+//! Lines that come in the frames of a WebSocket.
 
 use super::Connection;
 use crate::error::Close;
 use crate::request::Format;
 use crate::wire::websocket::{Decoder, End};
 
-/// What finds the lines in what comes. Boxed, because most connections send
-/// lines as such.
+/// Finds the lines in what comes. Boxed, because most connections send lines
+/// without frames.
 pub(super) struct Frames(Option<Box<Decoder>>);
 
 impl Frames {
-    /// For what comes in this format, with messages of at most so many bytes.
+    /// For a connection of this format, with messages of at most so many bytes.
     pub(super) fn new(format: Format, message_max: usize) -> Self {
         let is_framed = format == Format::WebSocket;
         Frames(is_framed.then(|| Box::new(Decoder::new(message_max))))
     }
 
-    /// Whether nothing more is read.
+    /// Whether the frames have ended, so that nothing more is read.
     pub(super) fn have_ended(&self) -> bool {
         self.end().is_some()
     }
@@ -33,8 +33,8 @@ impl Frames {
         lines
     }
 
-    /// The lines in these bytes, for which `room` is lent. What has to be
-    /// answered at once is answered to `answers`.
+    /// The lines in these bytes, for which `room` is lent as a buffer. What has
+    /// to be answered at once goes to `answers`.
     pub(super) fn open<'a>(
         &mut self,
         bytes: &'a [u8],
@@ -46,7 +46,7 @@ impl Frames {
         room
     }
 
-    /// Answers the client's close, if it has closed, behind all other answers.
+    /// Answers the client's close frame, if it has come, behind all other answers.
     pub(super) fn answer_close(&mut self, answers: &mut Vec<u8>) {
         if let Some(decoder) = &mut self.0 {
             decoder.answer_close(answers);
@@ -55,8 +55,8 @@ impl Frames {
 }
 
 impl Connection {
-    /// If the frames have ended, and all before that is answered, the
-    /// connection does; unless it does already, for a reason that came before.
+    /// Closes the connection if the frames have ended, and all before that is
+    /// answered, unless it is being closed already for another reason.
     pub(super) fn end_with_frames(&mut self, now_ms: u64) {
         if self.closing.is_some() {
             return;
@@ -66,7 +66,7 @@ impl Connection {
             Some(End::Refused(reason)) => self.close(reason, now_ms),
             Some(End::Closed) => {
                 self.close(Close::Lost, now_ms);
-                // It listens for nothing but its answers, and the last of them.
+                // The client listens only for its answers, up to the last of them.
                 self.outgoing.seal();
                 self.input_ended = true;
             }

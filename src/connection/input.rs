@@ -8,11 +8,11 @@ use crate::reply::Reply;
 use crate::request::Format;
 use crate::session::Session;
 
-/// Bytes that are read of a client which waits at most: it is listened to only
-/// to notice when it is gone.
+/// The most bytes that are read from a client while it waits: it is listened to
+/// only to notice when it is gone.
 const UNHEARD_MAX: usize = 16 * 1024;
 
-/// How a client is understood.
+/// How a client's requests are read.
 pub(super) enum Input {
     /// It sends lines.
     Lines(Voice),
@@ -20,9 +20,9 @@ pub(super) enum Input {
     Resp(Box<resp::Voice>),
 }
 
-/// Why requests are not served to their end.
+/// Why not all requests are served.
 pub(super) enum Stop<'a> {
-    /// The client has to wait before this: it is to be read again.
+    /// The client has to wait before these bytes, which are to be served again.
     Wait(&'a [u8]),
     /// The connection is to be closed.
     Close(Close),
@@ -35,7 +35,7 @@ impl From<Close> for Stop<'_> {
 }
 
 impl Input {
-    /// Of a client that speaks so from the first byte on.
+    /// For a client that uses this format from the first byte on.
     pub(super) fn new(format: Format) -> Self {
         match format {
             Format::Resp { .. } => Input::Resp(Box::default()),
@@ -43,7 +43,7 @@ impl Input {
         }
     }
 
-    /// Bytes that an unfinished request has at most where a line has `line_max`.
+    /// The most bytes of an unfinished request, where a line has `line_max`.
     pub(super) fn unfinished_max(&self, line_max: usize) -> usize {
         match self {
             Input::Lines(_) => line_max,
@@ -51,7 +51,7 @@ impl Input {
         }
     }
 
-    /// Whether these bytes, which have come, hold something to answer.
+    /// Whether these bytes hold something to answer.
     pub(super) fn has_whole(&mut self, bytes: &[u8], line_max: usize) -> bool {
         match self {
             Input::Lines(_) => memchr::memchr(b'\n', bytes).is_some(),
@@ -65,26 +65,26 @@ impl Input {
         matches!(self, Input::Resp(voice) if voice.is_waiting())
     }
 
-    /// Whether more is to be read where so much of it is kept.
+    /// Whether more is to be read where so many bytes are kept already.
     pub(super) fn listens(&self, kept: usize) -> bool {
         !self.is_waiting() || kept < UNHEARD_MAX
     }
 
-    /// Whether the client waits for what may never come, and, where so much of
-    /// what it has said is kept, nothing is read that would tell that it is gone.
+    /// Whether the client waits for what may never come while, with so many bytes
+    /// kept already, nothing is read that would tell that it is gone.
     pub(super) fn is_deaf(&self, kept: usize) -> bool {
         let is_asleep = || matches!(self, Input::Resp(voice) if voice.is_asleep());
         !self.listens(kept) && is_asleep()
     }
 
-    /// The client waits for nothing any more: it is gone.
+    /// Ends what the client waits for, because it is gone.
     pub(super) fn stop(&mut self, session: &Session) {
         if let Input::Resp(voice) = self {
             voice.stop(session);
         }
     }
 
-    /// Goes on with what the client waits for; whether anything has changed.
+    /// Goes on with what the client waits for. Returns whether anything has changed.
     pub(super) fn go_on(
         &mut self,
         session: &mut Session,

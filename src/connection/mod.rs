@@ -40,8 +40,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-/// Reads and writes in a row before another connection gets its turn, and for how long,
-/// in milliseconds: short requests may be thousands in one read.
+/// The most turns in a row before another connection gets its own, and the most
+/// milliseconds: one read may hold thousands of short requests.
 const TURNS: usize = 16;
 const TURNS_MS: u64 = 2;
 
@@ -53,8 +53,8 @@ pub fn serve(
     stream: TcpStream,
     addr: SocketAddr,
 ) -> impl Future<Output = ()> + Send {
-    // Boxed, and no `async fn`, which would keep room for its arguments: what the
-    // beginning needs is no burden to connections that live.
+    // Boxed, and no `async fn`, which would keep room for its arguments, so that
+    // connections that live do not carry what only the beginning needs.
     let beginning = Box::pin(begin(broker, http, tls, stream, addr));
     async move {
         let Some(connection) = beginning.await else { return };
@@ -66,7 +66,7 @@ async fn run(mut connection: Box<Connection>) {
     let reason = poll_fn(|cx| connection.poll(cx, Connection::turn)).await;
     if reason != Close::Lost || connection.input_ended {
         let drain = connection.session.broker().current().drain;
-        // Boxed, so that its timer is no burden to connections that live.
+        // Boxed, so that connections that live do not carry its timer.
         if !Box::pin(connection.part(drain)).await {
             connection.session.broker().note_cut_off();
         }
@@ -79,7 +79,7 @@ struct Connection {
     stream: Stream,
     /// The beginning of a line whose end has yet to come.
     unfinished: Vec<u8>,
-    /// The frames that the lines stand in, in a dialect that has such.
+    /// The frames that the lines come in, in a dialect that has them.
     frames: Frames,
     outgoing: Outgoing,
     input: Input,
@@ -87,7 +87,7 @@ struct Connection {
     input_ended: bool,
     /// There was nothing to read; the reactor will wake us.
     input_awaited: bool,
-    /// That the connection is to be closed, once it is.
+    /// How the connection is being closed, once it is.
     closing: Option<Closing>,
     /// The client is in no channel any more, and its name is free.
     has_ended: bool,
@@ -97,7 +97,7 @@ struct Connection {
 type Moved = bool;
 
 impl Connection {
-    /// Of this client, in this format. `first` has been read already.
+    /// A connection of this client, in this format. `first` has been read already.
     fn new(session: Session, stream: Stream, format: Format, first: Vec<u8>) -> Self {
         let (mut frames, mut outgoing) =
             (Frames::new(format, session.broker().config.max_line), Outgoing::new(format));
@@ -122,7 +122,7 @@ impl Connection {
         cx: &mut Context<'_>,
         turn: fn(&mut Self, &mut Context<'_>, &mut Scratch) -> Poll<Moved>,
     ) -> Poll<Close> {
-        // Before looking at the mail, so that none falls between the two.
+        // Before looking at the mail, so that none is missed in between.
         self.session.register(cx.waker());
         // Most are woken by their mail: where there was nothing to read, asking the
         // socket again would be one system call for nothing.
@@ -131,7 +131,7 @@ impl Connection {
             let mut until_ms = None;
             for _ in 0..TURNS {
                 match turn(self, cx, scratch) {
-                    // Somebody else's turn, before more of so many replies.
+                    // There was no room for so many replies: another connection's turn.
                     Poll::Ready(true) if self.has_more() => break,
                     Poll::Ready(true) => {
                         let now_ms = self.session.broker().now_ms();
@@ -174,7 +174,7 @@ impl Connection {
             && self.input.listens(self.unfinished.len())
             && self.outgoing.has_room()
             && self.session.may_read()
-            // What was published from here on, others might be gone who should get it.
+            // During a stop, members might be gone that should get what is published now.
             && !self.session.broker().is_stopping()
         {
             match self.read(cx, scratch, now_ms) {
@@ -200,7 +200,7 @@ impl Connection {
         if with_lane && self.is_done() {
             moved = false;
         }
-        // Somebody may wait for that.
+        // A request may wait for the client to have left.
         moved |= was_leaving && !self.session.is_leaving();
         if self.outgoing.has_missed() {
             self.close(Close::Overflow, now_ms);
@@ -222,8 +222,8 @@ impl Connection {
             && !self.outgoing.withholds()
     }
 
-    /// Whether whole requests are left over of what has been read: there was no
-    /// more room for replies, or one of them waits, be it for its turn to publish.
+    /// Whether whole requests are left over of what has been read, because there was
+    /// no room for replies, or one of them waits, such as for its turn to publish.
     fn has_more(&mut self) -> bool {
         let line_max = self.session.broker().config.max_line;
         !self.unfinished.is_empty() && self.input.has_whole(&self.unfinished, line_max)
@@ -289,12 +289,12 @@ impl Connection {
         true
     }
 
-    /// After a session was resumed: its mail is in another box.
+    /// Watches the mailbox of a resumed session's client instead, if there is one.
     fn follow_client(&mut self, cx: &mut Context<'_>) {
         if self.session.has_changed_client() {
             self.session.register(cx.waker());
             self.outgoing.watch_anew();
-            // Some may have come before.
+            // Mail may have come before that.
             cx.waker().wake_by_ref();
         }
     }

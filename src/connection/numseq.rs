@@ -1,5 +1,5 @@
-//! A connection of the number-sequence dialect: its client knows that it is cut
-//! off soon, and goes on from another one.
+//! A connection of the number-sequence dialect: its client expects to be cut off
+//! soon, and to go on with another connection.
 
 use crate::broker::{Broker, Kept, Refused};
 use crate::error::Close;
@@ -20,8 +20,8 @@ const READ_BYTES: usize = 1024;
 /// looked at: one batch may be a whole sequence.
 const ANSWERS_BYTES: usize = 16 * 1024;
 
-/// Serves a connection that has begun with these bytes, for the time that one
-/// has.
+/// Serves a connection that has begun with these bytes, for as long as the
+/// configuration lets it live.
 pub(super) async fn serve(
     broker: Arc<Broker>,
     mut stream: Stream,
@@ -48,11 +48,11 @@ pub(super) async fn serve(
         stream.write_all(last.as_bytes()).await?;
         linger(&mut stream).await
     };
-    // Who is gone need not hear it.
+    // A client that is gone need not hear it.
     let _ = Box::pin(runtime::timeout(LINGER, parting)).await;
 }
 
-/// What is said to a client that comes while everybody has to go.
+/// The answer to a client that comes while the broker sends everybody away.
 pub(super) fn farewell(reason: Close) -> String {
     let text = match reason.retry_secs() {
         Some(secs) => format!("{reason} the broker sends everybody away: come back in {secs} s"),
@@ -66,11 +66,11 @@ pub(super) fn farewell(reason: Close) -> String {
 struct Talk<'b> {
     broker: &'b Broker,
     messages: Messages,
-    /// What the client has made or gone on with.
+    /// The sequence that the client has begun or resumed.
     sequence: Option<Arc<Kept>>,
     /// What is to be written.
     answers: String,
-    /// It is being written: some of it may be out.
+    /// Whether that is being written: some of it may be out.
     is_writing: bool,
 }
 
@@ -137,7 +137,7 @@ impl Talk<'_> {
         }
     }
 
-    /// The client is told of a sequence only when it survives a restart.
+    /// Takes up a sequence, of which the client is told only once it is on disk.
     async fn take_up(&mut self, id: Uuid, kept: Arc<Kept>) {
         match kept.on_disk().await {
             Ok(()) => {

@@ -15,24 +15,24 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Bytes that are read at once until the dialect is known: what a client says
-/// first, so that it is answered at once, and in one write.
+/// The most bytes that are read until the dialect is known: enough for what a
+/// client says first, so that it is answered at once, and in one write.
 const FIRST_BYTES: usize = 512;
 /// How long a connection may stay silent before its dialect is known.
 const FIRST_BYTES_TIMEOUT: Duration = Duration::from_secs(60);
 /// The same for one that will be refused.
 const REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A connection, what it speaks, and the bytes that told.
+/// A connection, its dialect, and the bytes that were read to know it.
 type Met = (Stream, Dialect, Vec<u8>);
 
-/// Why a connection comes no further.
+/// Why a connection is not served.
 enum Unserved {
-    /// It has not said anything.
+    /// The client has sent nothing.
     Silent,
-    /// It could not be encrypted.
+    /// The TLS handshake has failed.
     Handshake(io::Error),
-    /// It is told why.
+    /// The client is told why.
     Refused(Stream, Dialect, Refusal),
 }
 
@@ -81,7 +81,8 @@ pub(super) async fn begin(
     Some(Box::new(Connection::new(session, stream, format, first)))
 }
 
-/// Hears the first bytes of a connection; behind a handshake, if they are one's.
+/// Reads the first bytes of a connection; if they begin a TLS handshake, completes
+/// it and reads those inside.
 async fn meet(
     mut stream: TcpStream,
     tls: Option<&Acceptor>,
@@ -111,7 +112,8 @@ async fn meet(
     }
 }
 
-/// Ends a connection that is not served, and says so where it is of use.
+/// Counts and logs a connection that is not served, and tells the client why if it
+/// can be told.
 async fn turn_away(broker: &Broker, why: Unserved, addr: SocketAddr) {
     match why {
         Unserved::Silent => {
@@ -144,7 +146,7 @@ async fn sniff(
     stream: &mut (impl AsyncRead + Unpin),
     timeout: Duration,
 ) -> Option<(Dialect, Vec<u8>)> {
-    // Not an array: in a future, each place it moves to would have room for it.
+    // Not an array: the future would hold room for each place that it moves to.
     let (mut first, mut len) = (vec![0; FIRST_BYTES], 0);
     let sniffing = async {
         while len < first.len() {

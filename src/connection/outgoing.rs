@@ -13,13 +13,13 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-/// Replies and frames of one connection that wait to be written at most, in
-/// bytes. Until they are, no more requests are read, and what others leave for
-/// it stays in its mailbox, which is bounded.
+/// Bytes of replies and frames of one connection that may wait to be written. At
+/// this many, no more requests are read, and what others leave for it stays in
+/// its mailbox, which is bounded.
 const UNSENT_MAX: usize = 256 * 1024;
 
-/// Pieces that are written from where they are. The kernel looks at each of them,
-/// which for more of them takes longer than to copy them together.
+/// The most pieces that are written from where they are. The kernel looks at each
+/// of them, which for more takes longer than to copy them together.
 const SLICES_MAX: usize = 64;
 
 /// Bytes that have yet to be written. The log's are not among them: they are
@@ -41,45 +41,44 @@ pub(super) struct Outgoing {
     pub(super) muted: bool,
     /// A gap was due to a client that cannot be told of one.
     missed: bool,
-    /// Nothing comes after the answers.
+    /// Nothing but answers goes out.
     is_sealed: bool,
 }
 
 impl Outgoing {
-    /// To a client that speaks so from the first byte on.
+    /// For a client that uses this format from the first byte on.
     pub(super) fn new(format: Format) -> Self {
         Outgoing { format, ..Outgoing::default() }
     }
 
-    /// A frame that comes after everything else.
+    /// Adds a frame after everything else.
     pub(super) fn frame(&mut self, frame: &Frame) {
         spoken::frame(self.format, frame, &mut self.control);
     }
 
-    /// Where to put what is to be answered at once, written already.
+    /// The buffer for what is encoded already and is to be answered at once.
     pub(super) fn answers(&mut self) -> &mut Vec<u8> {
         &mut self.control
     }
 
-    /// The client does not hear the replies that wait. Gives the frames that wait
-    /// behind them.
+    /// Drops the replies that wait. Returns the frames that wait behind them.
     pub(super) fn forget_withheld(&mut self) -> Vec<Frame> {
         self.withheld.take().map(|withheld| withheld.into_frames()).unwrap_or_default()
     }
 
-    /// The client hears its answers, and nothing else any more.
+    /// Lets nothing but answers go out from now on.
     pub(super) fn seal(&mut self) {
         self.is_sealed = true;
     }
 
-    /// Whether it does.
+    /// Whether nothing but answers goes out.
     pub(super) fn is_sealed(&self) -> bool {
         self.is_sealed
     }
 
-    /// The reply to a request, or to several, each with its tag. It waits if
-    /// what it tells of is not on disk yet, or if one before it waits. From when
-    /// it is out, everything has its format.
+    /// Adds the reply to a request, or to several, each with its tag. It waits if
+    /// what it tells of is not on disk yet, or if a reply before it waits. Once it
+    /// is out, everything has its format.
     pub(super) fn answer(
         &mut self,
         reply: Result<Option<Reply>, Fault>,
@@ -98,9 +97,9 @@ impl Outgoing {
             return;
         }
         match (&mut awaited, &reply) {
-            // It says nothing of the channel.
+            // Such a fault says nothing about what is in the channel.
             (awaited, Err(fault)) if fault.code == Code::Unavailable => *awaited = None,
-            // Of several that fail, each gets its own.
+            // If several requests fail, each gets a fault of its own.
             (Some(awaited), Err(_)) => awaited.requests = 1,
             _ => {}
         }
@@ -122,7 +121,7 @@ impl Outgoing {
         }
     }
 
-    /// A reply that is written already and waits for nothing but those before
+    /// Adds a reply that is encoded already and waits for nothing but those before
     /// it.
     pub(super) fn ready(&mut self, bytes: &[u8], format: Format) {
         match &mut self.withheld {
@@ -135,7 +134,7 @@ impl Outgoing {
         }
     }
 
-    /// Whether the client has missed something and does not know: it only knows
+    /// Whether there was a gap of which the client cannot be told: it only knows
     /// what Redis would tell it, and Redis would have closed the connection.
     pub(super) fn has_missed(&self) -> bool {
         self.missed
@@ -146,7 +145,7 @@ impl Outgoing {
         self.withheld.is_some()
     }
 
-    /// The client's mail is in another box.
+    /// Has what the replies wait for wake the client that the session has now.
     pub(super) fn watch_anew(&mut self) {
         if let Some(withheld) = &mut self.withheld {
             withheld.watch_anew();
@@ -175,8 +174,8 @@ impl Outgoing {
         }
     }
 
-    /// Writes once, as much as the socket takes; whether there was anything, or
-    /// may be at a second look.
+    /// Writes once, as much as the socket takes. Returns whether there was anything,
+    /// or may be at a second look.
     pub(super) fn write(
         &mut self,
         cx: &mut Context<'_>,
@@ -190,7 +189,7 @@ impl Outgoing {
         if session.has_news() && self.unsent_replies() < UNSENT_MAX && !self.is_sealed {
             session.gather(batch);
         }
-        // After that: whatever can be read now, its own reply can be written.
+        // After reading the log: for whatever was read, its own reply can be written.
         let more_replies = self.release_replies(session);
         for frame in batch.frames.drain(..) {
             match (&mut self.withheld, &frame) {
@@ -254,7 +253,8 @@ impl Outgoing {
         [&self.rest[self.rest_sent..], &self.control[self.control_sent..]]
     }
 
-    /// Writes this, and pieces of the log behind it; `None` if it is all empty.
+    /// Writes what goes ahead of the log, and pieces of the log behind it; `None` if
+    /// all of that is empty.
     fn transmit(
         &self,
         cx: &mut Context<'_>,
@@ -291,8 +291,8 @@ impl Outgoing {
         (used > 0).then(|| stream.poll_write_vectored(cx, &slices[..used]))
     }
 
-    /// Writes the replies that need not wait any more; whether there were any, or
-    /// more may follow.
+    /// Encodes the replies that need not wait any more. Returns whether there were
+    /// any, or more may follow.
     fn release_replies(&mut self, session: &mut Session) -> bool {
         let Some(withheld) = &mut self.withheld else { return false };
         let most = self.control_sent + UNSENT_MAX;
@@ -314,8 +314,9 @@ impl Outgoing {
             self.rest = Box::default();
             self.rest_sent = 0;
         }
-        // A client that always leaves some unread must not make it grow. What waits is
-        // moved when at least as much is out: no byte sent costs more than one moved.
+        // A client that always leaves some unread must not make the buffer grow. What
+        // waits is moved to its front when at least as much is out, so that no byte sent
+        // costs more than one moved.
         let waits = self.unsent_replies();
         if waits == 0 || self.control_sent >= waits.max(UNSENT_MAX) {
             self.control.drain(..self.control_sent);

@@ -22,33 +22,33 @@ pub(super) struct Closing {
 impl Connection {
     /// Begins to close: from here on nothing is read, and what is due goes out.
     pub(super) fn close(&mut self, reason: Close, now_ms: u64) {
-        // Who takes its leave, or says no more but listens, is due the results
-        // of its commands.
+        // A client that quits, or sends no more but listens, is due the results of
+        // its commands.
         let waits_for_results = reason == Close::Quit || self.input_ended;
         self.closing.get_or_insert(Closing { reason, waits_for_results });
         match reason {
             Close::Shutdown => {}
             Close::Quit => self.session.leave_channels(Departure::Quit, now_ms),
-            // Its replies first, which wait for the disk: they are for this client.
+            // First the replies that wait for the disk: they are for this connection.
             Close::TakenOver if self.outgoing.withholds() => self.outgoing.seal(),
             Close::TakenOver => self.hand_over(),
             _ => self.session.lose(reason, now_ms),
         }
     }
 
-    /// Another connection waits for the session: whatever is due goes there, also
-    /// what waits behind a reply. A reply that waits still is not told: what it would
-    /// say is not known yet, and nothing comes after the good-bye.
+    /// Leaves whatever is due, also what waits behind a reply, to the connection that
+    /// waits for the session. A reply that still waits is dropped: what it would say
+    /// is not known yet, and nothing comes after the good-bye.
     fn hand_over(&mut self) {
         self.session.give_back(self.outgoing.forget_withheld());
         self.say_good_bye(Close::TakenOver);
         self.outgoing.seal();
     }
 
-    /// The last word to the client, if it has not said that itself.
+    /// Says good-bye to the client, or answers its own close.
     fn say_good_bye(&mut self, reason: Close) {
-        // First this: who hears the good-bye may come back at once, and wants the
-        // same name.
+        // Ends it first: a client that hears the good-bye may come back at once, and
+        // wants the same name.
         self.end(reason);
         if self.input_ended {
             self.frames.answer_close(self.outgoing.answers());
@@ -57,15 +57,15 @@ impl Connection {
         }
     }
 
-    /// Writes what is still due, says good-bye, and closes, within this time;
-    /// whether all of it is out, or has nobody to go to.
+    /// Writes what is still due, says good-bye, and closes, within this time.
+    /// Returns whether all of it is out, or has nobody to go to.
     pub(super) async fn part(&mut self, time: Duration) -> bool {
         let mut all_out =
             runtime::timeout(time, poll_fn(|cx| self.poll(cx, Self::last_turn))).await;
         if let (None, Some(closing)) = (all_out, &mut self.closing)
             && std::mem::take(&mut closing.waits_for_results)
         {
-            // They have not come: then the good-bye without them.
+            // The results have not come: the good-bye goes out without them.
             all_out = runtime::timeout(LINGER, poll_fn(|cx| self.poll(cx, Self::last_turn))).await;
         }
         if all_out.is_none() && self.reason() == Close::TakenOver && !self.has_ended {
@@ -82,17 +82,17 @@ impl Connection {
     /// out, or cannot go out.
     fn last_turn(&mut self, cx: &mut Context<'_>, scratch: &mut Scratch) -> Poll<Moved> {
         let now_ms = self.session.broker().now_ms();
-        // Who hears nothing more is told of it when it comes back.
+        // What a client does not hear any more is kept for when it comes back.
         let with_lane = self.outgoing.has_room() && !self.outgoing.is_sealed();
         let order = self.session.take_mail(&mut scratch.batch.frames, with_lane);
         let is_kept = !matches!(self.reason(), Close::Quit | Close::Shutdown);
-        // Whoever waits for it waits for the disk at most, not for this client.
+        // Whoever waits for the session waits for the disk at most, not for this client.
         let is_stuck = self.reason() == Close::TakenOver && !self.outgoing.has_room();
         if order == Some(Close::TakenOver) && is_kept || is_stuck && !self.has_ended {
             self.hand_over();
         }
         self.session.flush();
-        // To whom nothing gets through no log need be offered.
+        // A client to which nothing gets through need not be offered the log.
         let gets_log = !self.outgoing.is_sealed()
             && !matches!(self.reason(), Close::Overflow | Close::Timeout);
         let waits = self.closing.is_some_and(|closing| closing.waits_for_results)
@@ -113,12 +113,12 @@ impl Connection {
         }
     }
 
-    /// Why it is closed; the network's fault if nobody gave a reason.
+    /// Why the connection is closed; `Lost` if nobody gave a reason.
     pub(super) fn reason(&self) -> Close {
         self.closing.map_or(Close::Lost, |closing| closing.reason)
     }
 
-    /// The client is gone, as far as others are concerned. Once is enough.
+    /// Ends the session: for others, the client is gone. Only the first call counts.
     pub(super) fn end(&mut self, reason: Close) {
         if std::mem::replace(&mut self.has_ended, true) {
             return;

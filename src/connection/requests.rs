@@ -19,10 +19,10 @@ use std::task::Poll;
 pub(super) struct Voice {
     /// The format of what it says, and of the replies to it.
     pub(super) format: Format,
-    /// Its `hello` has to wait for another connection.
+    /// Set while its `hello` has to wait for another connection.
     awaited: Option<Box<Awaited>>,
-    /// It has said a line that is none of HTTP: what looks like HTTP from then on
-    /// is a line like any other.
+    /// Whether a line has come that is not HTTP: what looks like HTTP from then on is
+    /// a line like any other.
     has_begun: bool,
 }
 
@@ -34,7 +34,7 @@ struct Awaited {
 }
 
 impl Voice {
-    /// Of a client that speaks so from the first byte on.
+    /// For a client that uses this format from the first byte on.
     pub(super) fn new(format: Format) -> Self {
         Voice { format, ..Voice::default() }
     }
@@ -52,7 +52,7 @@ impl Voice {
         self.answer_hello(reply, format, tag, outgoing, session);
     }
 
-    /// From the reply on, the client speaks as it has asked to.
+    /// Answers a `hello`. From the reply on, the format is the one it asked for.
     fn answer_hello(
         &mut self,
         reply: Result<Option<Reply>, Fault>,
@@ -66,7 +66,7 @@ impl Voice {
         {
             self.format = format;
         }
-        // A session that is resumed may have been spoken to otherwise.
+        // A session that is resumed may have had another dialect before.
         session.client().speaks(self.format.as_str());
         outgoing.answer(reply, self.format, &[tag], session);
     }
@@ -86,14 +86,14 @@ impl Voice {
     ) -> Result<&'a [u8], Stop<'a>> {
         let mut batch = PublishRun::new(self.format);
         let mut lines = Lines::new(bytes, line_max);
-        // A short request may have a long reply: each is looked at by itself.
+        // A short request may have a long reply: look for room before each.
         while outgoing.has_room() {
             let from = lines.rest();
             let Some(line) = lines.next() else { break };
             if line.is_ok_and(|line| batch.goes_on(line)) {
                 continue;
             }
-            // There is no message before it: that would have been a beginning.
+            // No message is pending: that would have been a beginning.
             if line.is_ok_and(|line| self.hears_http(line)) {
                 outgoing.answer(Err(not_http()), self.format, &[], session);
                 return Err(Close::Malformed.into());
@@ -118,7 +118,7 @@ impl Voice {
                     }
                     self.answer(request, tag, outgoing, session, now_ms)?;
                     if session.is_awaiting() {
-                        // The rest has to wait with it.
+                        // The requests behind it have to wait with it.
                         return Err(Stop::Wait(lines.rest()));
                     }
                     batch.format = self.format;
@@ -158,7 +158,7 @@ impl Voice {
             return if is_quit { Err(Close::Quit) } else { Ok(()) };
         };
         let reply = if self.format == Format::WebSocket && format == Some(Format::Text) {
-            // Its lines stand in frames, and stay there.
+            // Its lines come in frames, and will go on doing so.
             Err(Fault::new(Code::BadRequest, "a WebSocket speaks JSON only"))
         } else {
             session.handle(request, now_ms)
@@ -186,15 +186,15 @@ impl Voice {
 /// Messages that follow each other to the same channel: one append.
 struct PublishRun<'a> {
     format: Format,
-    /// The bytes from the line of the first one on.
+    /// The bytes from the line of the first message on.
     from: &'a [u8],
     channel: Cow<'a, str>,
     /// How the line of the last message begins, up to its text, if that is plain
     /// text.
     opening: &'a [u8],
     payloads: Vec<Payload<'a>>,
-    /// Of each of them; none in the text dialect, whose replies have no use for
-    /// them.
+    /// The tag of each message; none in the text dialect, whose replies have no use
+    /// for them.
     tags: Vec<Tag<'a>>,
 }
 
@@ -210,8 +210,8 @@ impl<'a> PublishRun<'a> {
         publish.channel == self.channel && publish.payload.is_json() == first.is_json()
     }
 
-    /// Takes a line that begins as the one before, and is a plain message as well:
-    /// all else has been looked at then.
+    /// Takes a line that begins as the one before, and is a plain message as well: all
+    /// but its text was checked with that one. Returns whether it did.
     fn goes_on(&mut self, line: &'a [u8]) -> bool {
         let text = text::plain_text(self.opening, line);
         self.payloads.extend(text.map(Payload::Plain));
@@ -263,7 +263,7 @@ impl<'a> PublishRun<'a> {
     }
 }
 
-/// Whether a message can be published together with others, be they like it.
+/// Whether a message can be published together with others like it.
 fn is_plain(publish: &Publish<'_>) -> bool {
     publish.term.is_none() && publish.key.is_none()
 }

@@ -12,17 +12,16 @@ const READ_BYTES: usize = 32 * 1024;
 pub(super) struct Scratch {
     /// What goes out.
     pub(super) batch: Batch,
-    /// Many small pieces of it, one after the other.
+    /// Many small pieces of it, copied together.
     pub(super) joined: Vec<u8>,
     read: Vec<u8>,
-    /// The lines in it, where they stand in frames there.
+    /// The lines in what was read, where they come in frames.
     lines: Vec<u8>,
 }
 
 impl Scratch {
-    /// Room for an unfinished line of up to `line_max` bytes, and for what
-    /// comes after it.
-    /// Beside it an empty one, for lines that are to be found in it.
+    /// A buffer for an unfinished line of up to `line_max` bytes and for what comes
+    /// after it, and an empty one, for the lines that are found in it.
     pub(super) fn read_buffers(&mut self, line_max: usize) -> (&mut [u8], &mut Vec<u8>) {
         // Two more: a line's end may be CR LF.
         let len = line_max + 2 + READ_BYTES;

@@ -1,8 +1,8 @@
 //! Replies that wait: for what they tell of to be on disk, or for what they are
 //! made of to be read from it. What comes after them waits behind them.
 //!
-//! They are kept as what they say, not as bytes, because a commit that fails
-//! turns an `ok` into an `err`.
+//! They are kept as values, not as bytes, because a commit that fails turns an
+//! `ok` into an `err`.
 
 use crate::error::{Code, Fault};
 use crate::frame::Frame;
@@ -13,7 +13,7 @@ use crate::wire::json;
 use crate::wire::spoken::{self, OwnedTag, Rows, Tag};
 use std::collections::VecDeque;
 
-/// What a reply that waits takes besides what it says, in bytes, about.
+/// About how many bytes a reply that waits takes besides its content.
 const ITEM_BYTES: usize = 128;
 /// The same for each message that it answers.
 const REQUEST_BYTES: usize = 32;
@@ -23,7 +23,7 @@ const ROW_BYTES: usize = 512;
 enum Due {
     Reply(Result<Option<Reply>, Fault>),
     Frame(Frame),
-    /// It is written already.
+    /// It is encoded already.
     Ready(Box<[u8]>),
 }
 
@@ -34,9 +34,9 @@ struct Item {
     due: Due,
     /// What its request has caused, and comes after it.
     caused: Option<Caused>,
-    /// How it is to be written; a frame is as what came before it.
+    /// Its format; `None` for a frame, which has that of what came before it.
     format: Option<Format>,
-    /// Of the requests that it answers.
+    /// The tags of the requests that it answers.
     tags: Box<[OwnedTag]>,
     weight: usize,
 }
@@ -73,8 +73,8 @@ impl Withheld {
         self.weight + self.rows.weight()
     }
 
-    /// A reply, what it waits for besides those before it, what comes after it,
-    /// and how it is to be written.
+    /// Adds a reply, with what it waits for besides those before it, what comes
+    /// after it, and its format.
     pub(super) fn reply(
         &mut self,
         awaited: Option<AwaitsDisk>,
@@ -106,8 +106,8 @@ impl Withheld {
         self.push(Item { awaited, answers: 1, due, caused, format, tags, weight });
     }
 
-    /// A frame that must not overtake the replies before it: a result of a
-    /// command whose own reply waits.
+    /// Adds a frame that must not overtake the replies before it, such as a result
+    /// of a command whose own reply waits.
     pub(super) fn frame(&mut self, frame: Frame) {
         let (weight, due) = (ITEM_BYTES + frame.weight(), Due::Frame(frame));
         let tags = Box::default();
@@ -122,7 +122,7 @@ impl Withheld {
         });
     }
 
-    /// What is written already, and must not overtake the replies before it.
+    /// Adds what is encoded already, and must not overtake the replies before it.
     pub(super) fn ready(&mut self, bytes: &[u8], format: Format) {
         let (due, format) = (Due::Ready(bytes.into()), Some(format));
         let (tags, weight) = (Box::default(), ITEM_BYTES + bytes.len());
@@ -134,13 +134,13 @@ impl Withheld {
         self.items.push_back(item);
     }
 
-    /// The client's mail is in another box.
+    /// Has the next ticket wake the client that the session has now.
     pub(super) fn watch_anew(&mut self) {
         self.watched = None;
     }
 
-    /// Writes what need not wait any more, until there are `most` bytes; whether
-    /// more may follow at once. `format` becomes that of the last reply.
+    /// Encodes what need not wait any more, until there are `most` bytes. Returns
+    /// whether more may follow at once. `format` becomes that of the last reply.
     pub(super) fn release(
         &mut self,
         session: &mut Session,
@@ -161,7 +161,7 @@ impl Withheld {
                         }
                         return false;
                     }
-                    // It tells of nothing but what is on disk.
+                    // Such an answer tells of nothing but what is on disk.
                     Some(Err(_)) if matches!(front.due, Due::Reply(Ok(Some(Reply::Scroll)))) => {}
                     // Its session is resumed, whatever becomes of the disk.
                     Some(Err(_)) if front.caused == Some(Caused::All) => {}
@@ -219,7 +219,7 @@ impl Withheld {
 
 /// How much of an answer was read.
 enum Read {
-    /// It has to be waited for.
+    /// Nothing: a read is under way.
     Nothing,
     /// There is more.
     Some,

@@ -1,6 +1,7 @@
-//! `event=name key=value key="a value"`, taken apart.
+//! Parses log lines: `event=name key=value key="a value"`.
 
-/// The fields of a line, in their order. What is no field is one called `text`.
+/// The fields of a line, in their order. The rest that is no field becomes a field
+/// `text`.
 pub(super) fn fields(line: &str) -> Vec<(&str, String)> {
     let mut fields = Vec::new();
     let mut rest = line.trim();
@@ -30,8 +31,7 @@ fn field(rest: &str) -> Option<(&str, String, &str)> {
     (after.is_empty() || after.starts_with(' ')).then_some((key, value, after))
 }
 
-/// A value up to its closing quote, as `{:?}` has written it, and what comes
-/// after it.
+/// A value up to its closing quote, as `{:?}` wrote it, and what comes after it.
 fn unquoted(text: &str) -> Option<(String, &str)> {
     let mut value = String::new();
     let mut chars = text.chars();

@@ -1,4 +1,4 @@
-//! How a line is written: for people, as logfmt, or as JSON.
+//! The forms of a log line: for people, as logfmt, or as JSON.
 
 use super::Line;
 use super::fields::fields;
@@ -10,7 +10,7 @@ use rustix::fs::fstat;
 use std::fmt::Write as _;
 use std::io;
 
-/// The form of the lines, and for whom they are.
+/// The form of the lines, and what reads them.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Form {
     pub(super) format: LogFormat,
@@ -21,7 +21,7 @@ pub(super) struct Form {
 }
 
 impl Form {
-    /// As it suits the standard error.
+    /// The form that suits standard error.
     pub(super) fn of_stderr(format: LogFormat) -> Form {
         let choice = anstream::AutoStream::choice(&io::stderr());
         Form { format, journal: is_journal(), colour: choice != anstream::ColorChoice::Never }
@@ -89,7 +89,7 @@ const fn level(level: Level) -> &'static str {
     }
 }
 
-/// As syslog counts.
+/// The number of a level in syslog.
 const fn priority(level: Level) -> u8 {
     match level {
         Level::Error => 3,
@@ -109,27 +109,28 @@ const fn colour(level: Level) -> Style {
     }
 }
 
-/// Whether a character is written out, so that what a stranger sends can neither
-/// begin a second event, nor move a terminal's cursor, nor turn the text round.
+/// Whether a character is escaped, so that what a stranger sends can neither begin
+/// a second event, nor move a terminal's cursor, nor turn the text round.
 fn is_written_out(c: char) -> bool {
     c.is_control() || steers(c)
 }
 
-/// The text in one line.
+/// Appends the text as one line.
 fn one_line(text: &str, out: &mut String) {
     for c in text.chars() {
         if is_written_out(c) { out.extend(c.escape_default()) } else { out.push(c) }
     }
 }
 
-/// A value as readers of JSON take it.
+/// Appends a value as a JSON string.
 fn json_value(value: String, out: &mut String) {
     for c in serde_json::Value::String(value).to_string().chars() {
         if is_written_out(c) { by_number(c, out) } else { out.push(c) }
     }
 }
 
-/// A character as JSON has it by its number: by two, beyond the first 65,536.
+/// Appends a character as a JSON escape, or as two (a surrogate pair) beyond the
+/// first 65,536.
 fn by_number(c: char, out: &mut String) {
     for unit in c.encode_utf16(&mut [0; 2]) {
         // Writing to a string cannot fail.
@@ -137,7 +138,7 @@ fn by_number(c: char, out: &mut String) {
     }
 }
 
-/// A value as readers of logfmt take it: quoted, if need be, as in JSON.
+/// Appends a value as logfmt: quoted, if need be, as in JSON.
 fn logfmt_value(value: &str, out: &mut String) {
     let plain =
         |c: char| !c.is_whitespace() && !is_written_out(c) && !['"', '=', '\\'].contains(&c);
@@ -200,8 +201,8 @@ mod tests {
         assert_eq!(text.lines().count(), 1);
     }
 
-    /// U+009B begins an order to a terminal, U+202E turns text round, U+E0041 is
-    /// not to be seen.
+    /// U+009B begins an escape sequence of a terminal, U+202E turns text round,
+    /// U+E0041 is invisible.
     #[test]
     fn nothing_hides_or_turns_the_text_round() {
         let (raw, value) = ("\u{9b}a\u{202e}b\u{200b}c\u{e0041}", "größer");

@@ -1,10 +1,11 @@
-//! What happens, one line each: `event=closed addr=127.0.0.1:40312 … reason=quit`.
+//! The broker's log, one line for each event:
+//! `event=closed addr=127.0.0.1:40312 … reason=quit`.
 //!
-//! Whoever has something to say uses the macros of the `log` crate and goes on.
-//! A thread of its own (`writer`) puts the lines into the form that was asked
-//! for (`form`), counts those that come again (`repeats`) and writes them, so
-//! that nobody waits for whoever reads them; what waits for it (`queue`) has a
-//! limit. `docs/operations.md` lists every event.
+//! Code that has something to log uses the macros of the `log` crate and goes on. A
+//! thread of its own (`writer`) puts the lines into the form that was asked for
+//! (`form`), counts repeated ones (`repeats`) and writes them, so that nobody waits
+//! for a slow reader; the lines that wait for it (`queue`) have a limit.
+//! `docs/operations.md` lists every event.
 
 mod fields;
 mod form;
@@ -26,7 +27,7 @@ use std::time::Duration;
 /// How long the end of the process waits for its last lines to be written.
 const FLUSH: Duration = Duration::from_secs(2);
 
-/// The crates whose lines are events of ours.
+/// The crates whose lines are the broker's own events.
 const OWN: [&str; 2] = ["broker", "ranked_broker"];
 
 /// A line that waits to be written.
@@ -34,17 +35,17 @@ const OWN: [&str; 2] = ["broker", "ranked_broker"];
 struct Line {
     at: Timestamp,
     level: Level,
-    /// `event=name` and fields as `key=value`; a value with blanks is quoted, as
-    /// `{:?}` does it.
+    /// `event=name` and fields as `key=value`; a value with blanks is quoted, as by
+    /// `{:?}`.
     text: String,
 }
 
-/// Writes events to the standard error from now on, in this format. `RUST_LOG`
-/// says which (default: info and above; the storage engine's own only if they
-/// are warnings, or if it is named: `RUST_LOG=info,fjall=info`).
+/// Writes events to standard error from now on, in this format. `RUST_LOG` filters
+/// them (default: info and above; the storage engine's own only if they are
+/// warnings, or if it is named: `RUST_LOG=info,fjall=info`).
 ///
 /// # Errors
-/// When there is no thread to be had, or somebody else has taken the log.
+/// If no thread can start, or a logger has been set already.
 pub fn start(format: LogFormat) -> io::Result<()> {
     let chosen = std::env::var("RUST_LOG").ok().filter(|chosen| !chosen.is_empty());
     let filter = env_filter::Builder::new()
@@ -61,13 +62,13 @@ pub fn start(format: LogFormat) -> io::Result<()> {
     Ok(())
 }
 
-/// Waits until what has been said is written, but not for ever. The process may
-/// end then.
+/// Waits until all lines so far are written, but not for ever. The process may end
+/// then.
 pub fn flush() {
     log::logger().flush();
 }
 
-/// A panic ends the process, and what was said before it tells why.
+/// Flushes before a panic ends the process, because the lines before it tell why.
 fn flush_before_panics() {
     let before = panic::take_hook();
     panic::set_hook(Box::new(move |info| {

@@ -1,20 +1,20 @@
-//! What waits to be written.
+//! The lines that wait to be written.
 
 use super::Line;
 use crate::sync::lock;
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Bytes that wait at most. A line that says how a connection ended takes some
-/// 200, and all connections of a broker may end at once; whoever reads the lines
+/// The most bytes that wait. A line that says how a connection ended takes some
+/// 200, and all connections of a broker may end at once. The reader of the lines
 /// may be slow, but nobody waits for it.
 const BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// How long the writer waits for more when a line has come. Being woken for each
-/// would cost more than all the rest, while connections come and go.
+/// How long the writer waits for more after a line has come. To wake it for each
+/// line would cost more than all the rest, while connections come and go.
 const GATHER: Duration = Duration::from_millis(20);
 
-/// What a line takes besides its text, about.
+/// About how many bytes a line takes besides its text.
 const LINE_BYTES: usize = 64;
 
 /// Lines on their way to the writer.
@@ -29,28 +29,29 @@ pub(super) struct Queue {
 struct State {
     lines: Vec<Line>,
     bytes: usize,
-    /// Lines for which there was no room, since the last batch.
+    /// How many lines there was no room for, since the last batch.
     lost: u64,
-    /// The writer waits for lines.
+    /// Whether the writer waits for lines.
     idle: bool,
-    /// The number of the last flush that was asked for, and that of the last
-    /// that is done.
+    /// The number of the last flush that was asked for, and of the last that is
+    /// done.
     asked: u64,
     done: u64,
 }
 
-/// What the writer is given at once.
+/// A batch for the writer.
 #[derive(Debug, Default)]
 pub(super) struct Lines {
     pub(super) lines: Vec<Line>,
-    /// How many there was no room for, behind these.
+    /// How many lines after these there was no room for.
     pub(super) lost: u64,
-    /// Somebody waits until all is written; to be told by [`Queue::done`].
+    /// The flush that somebody waits for, if any; to be reported to
+    /// [`Queue::done`].
     pub(super) flush: Option<u64>,
 }
 
 impl Queue {
-    /// Leaves a line; never waits.
+    /// Adds a line; never waits.
     pub(super) fn put(&self, line: Line) {
         let mut state = lock(&self.state);
         let bytes = line.text.len() + LINE_BYTES;
@@ -67,8 +68,8 @@ impl Queue {
         }
     }
 
-    /// What has come, and comes right behind it; or what has come until then:
-    /// perhaps nothing.
+    /// Waits for lines until this moment, and a little longer for those right
+    /// behind them. There may be none.
     pub(super) fn take(&self, until: Option<Instant>) -> Lines {
         let mut state = lock(&self.state);
         while state.lines.is_empty() && state.asked == state.done {
@@ -96,13 +97,13 @@ impl Queue {
         }
     }
 
-    /// All that was there when this flush was asked for is written.
+    /// Reports that all lines from before this flush are written.
     pub(super) fn done(&self, flush: u64) {
         lock(&self.state).done = flush;
         self.written.notify_all();
     }
 
-    /// Waits until what is there is written, but no longer than this.
+    /// Waits until all lines so far are written, but no longer than this.
     pub(super) fn flush(&self, longest: Duration) {
         let mut state = lock(&self.state);
         state.asked += 1;

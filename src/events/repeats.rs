@@ -1,4 +1,4 @@
-//! Lines that come again are counted instead.
+//! Counts repeated lines instead of writing them.
 
 use super::Line;
 use std::collections::VecDeque;
@@ -7,16 +7,16 @@ use std::time::{Duration, Instant};
 /// For how long the same line is held back and counted.
 pub(super) const WINDOW: Duration = Duration::from_secs(10);
 
-/// Different lines that are remembered at once.
+/// How many different lines are remembered at once.
 const KINDS_MAX: usize = 64;
 
-/// Events that an operator has asked for: the log says every time what came of it.
+/// Events that an operator has asked for: the log reports the outcome every time.
 const ASKED_FOR: [&str; 4] = ["reloaded", "reload-failed", "draining", "drain-ended"];
 
-/// A line that has been written, and what has come of it since.
+/// A line that has been written, and its repetitions since.
 #[derive(Debug)]
 struct Seen {
-    /// The last of them.
+    /// The last of them, with its time.
     line: Line,
     /// How many have been held back.
     held: u64,
@@ -26,15 +26,15 @@ struct Seen {
 /// The lines of the last moments.
 #[derive(Debug, Default)]
 pub(super) struct Repeats {
-    /// In the order in which their time is over.
+    /// In the order in which their windows end.
     seen: VecDeque<Seen>,
 }
 
 impl Repeats {
-    /// Gives what is to be written at once: a line that has not come lately, and
+    /// Returns the lines to write at once: this one, unless it is a repetition, and
     /// the count of another that it displaces.
     pub(super) fn see(&mut self, line: Line, now: Instant) -> [Option<Line>; 2] {
-        // It is about one connection, so no other line says the same.
+        // A line about one connection is never repeated.
         let is_one_of_a_kind = line.text.contains(" addr=");
         let event = line.text.split(['=', ' ']).nth(1);
         if is_one_of_a_kind || event.is_some_and(|event| ASKED_FOR.contains(&event)) {
@@ -51,12 +51,13 @@ impl Repeats {
         [displaced.and_then(Seen::counted), Some(line)]
     }
 
-    /// When the next of them is over.
+    /// When the next window ends.
     pub(super) fn next(&self) -> Option<Instant> {
         self.seen.front().map(|seen| seen.until)
     }
 
-    /// Gives the next count that is due. What still comes is counted on.
+    /// Returns the next count that is due. Its line gets a new window, in which
+    /// it is counted on.
     pub(super) fn due(&mut self, now: Instant) -> Option<Line> {
         while self.seen.front().is_some_and(|seen| seen.until <= now) {
             let seen = self.seen.pop_front()?;
@@ -69,14 +70,14 @@ impl Repeats {
         None
     }
 
-    /// Gives all counts: there will be no more.
+    /// Returns all counts: there will be no more.
     pub(super) fn all(&mut self) -> impl Iterator<Item = Line> {
         self.seen.drain(..).filter_map(Seen::counted)
     }
 }
 
 impl Seen {
-    /// The line that says how many there were.
+    /// The line with the count, if there were repetitions.
     fn counted(mut self) -> Option<Line> {
         self.line.text = format!("{} repeated={}", self.line.text, self.held);
         (self.held > 0).then_some(self.line)
@@ -111,10 +112,10 @@ mod tests {
         let end = start + WINDOW;
         assert_eq!(texts([repeats.due(end)]), ["event=a repeated=3"]);
         assert_eq!(repeats.due(end), None);
-        // It goes on, and is counted on.
+        // While it is repeated, it is counted on.
         assert!(texts(repeats.see(line("event=a"), end)).is_empty());
         assert_eq!(texts([repeats.due(end + WINDOW)]), ["event=a repeated=1"]);
-        // It has come to its end, and is new again.
+        // When it has not been repeated, it counts as new.
         assert_eq!(repeats.due(end + 2 * WINDOW), None);
         assert_eq!(texts(repeats.see(line("event=a"), end + 2 * WINDOW)), ["event=a"]);
     }

@@ -11,10 +11,10 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
-/// Bytes that one write takes, about: what is said first is to be read soon.
+/// About how many bytes one write takes: the first lines should be readable soon.
 const WRITE_BYTES: usize = 64 * 1024;
 
-/// Starts the thread. It goes on until the process ends.
+/// Starts the thread. It runs until the process ends.
 pub(super) fn start(queue: Arc<Queue>, form: Form) -> io::Result<()> {
     thread::Builder::new().name("events".into()).spawn(move || run(&queue, form))?;
     Ok(())
@@ -51,7 +51,7 @@ fn run(queue: &Queue, form: Form) {
 }
 
 fn write_out(out: &mut String) {
-    // If nobody can read it there is nobody to tell.
+    // If nobody can read it, nobody can be told.
     let _ = io::stderr().write_all(out.as_bytes());
     out.clear();
     out.shrink_to(WRITE_BYTES);

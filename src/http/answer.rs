@@ -12,7 +12,7 @@ pub type Body = UnsyncBoxBody<Part, Infallible>;
 /// The answer to a request.
 pub type Answer = Response<Body>;
 
-/// An answer whose body is there.
+/// An answer whose body is complete.
 pub fn whole(status: StatusCode, kind: &'static str, body: impl Into<Part>) -> Answer {
     let mut answer = Response::new(Full::new(body.into()).boxed_unsync());
     *answer.status_mut() = status;
@@ -33,7 +33,7 @@ pub fn empty(status: StatusCode) -> Answer {
     answer
 }
 
-/// With one more header, of characters that a header may hold.
+/// The answer with one more header, of characters that a header may hold.
 pub fn with(mut answer: Answer, name: HeaderName, value: &str) -> Answer {
     if let Ok(value) = HeaderValue::from_str(value) {
         answer.headers_mut().insert(name, value);

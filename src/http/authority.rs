@@ -1,4 +1,4 @@
-//! Who speaks for a resident: whoever has its token.
+//! Authentication: the token of a resident lets its holder act for it.
 
 use super::exchange::Exchange;
 use super::problem::Problem;
@@ -9,15 +9,16 @@ use hyper::header::{AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};
 use std::sync::Arc;
 
 impl Exchange {
-    /// Whoever asks with a resident's token renews its lease, whatever it asks.
+    /// Renews the lease of the resident whose token the request has, if it has one,
+    /// whatever it asks.
     pub fn renew(&self) {
         if self.head.headers.contains_key(AUTHORIZATION) {
-            // Whether it is one says who has need of a token.
+            // A wrong token is reported by those requests that need one.
             let _ = self.resident();
         }
     }
 
-    /// What the request has behind `Authorization: Bearer`.
+    /// The token after `Authorization: Bearer`, if the request has one.
     ///
     /// # Errors
     /// 401 for another kind of authorization.
@@ -27,10 +28,11 @@ impl Exchange {
         token.map(|(_, token)| Some(token.trim())).ok_or_else(no_token)
     }
 
-    /// The resident whose token the request has; its lease begins anew.
+    /// The resident whose token the request has, if it has one; renews the
+    /// resident's lease.
     ///
     /// # Errors
-    /// 401 for a token that is none, 410 for a resident that has gone.
+    /// 401 for what is no token, 410 for a resident that has gone.
     pub fn resident(&self) -> Result<Option<Arc<Resident>>, Problem> {
         let Some(token) = self.bearer()? else { return Ok(None) };
         let token = token.parse().map_err(|()| no_token())?;
@@ -38,10 +40,11 @@ impl Exchange {
         Ok(Some(self.http.residents.find(&token, addr)?))
     }
 
-    /// The same, for what only a member of this channel may do.
+    /// The resident whose token the request has, for what only a member of this
+    /// channel may do.
     ///
     /// # Errors
-    /// The same; 401 without a token, 403 for one of another channel.
+    /// As for `resident`; 401 without a token, 403 for a member of another channel.
     pub fn member(&self) -> Result<Arc<Resident>, Problem> {
         let text = "this needs the token of a member without a connection, as Authorization: \
                     Bearer TOKEN; POST to …/members gives one";
@@ -50,17 +53,18 @@ impl Exchange {
         if *resident.channel == *channel {
             return Ok(resident);
         }
-        // That the channel is not there says more.
+        // If the channel does not exist, that says more.
         self.http.broker.channel(channel)?;
         let text =
             format!("{} is a member of {}, not of {channel}", resident.name, resident.channel);
         Err(Fault::new(Code::NotMember, text).into())
     }
 
-    /// The same, for what a member may do for itself alone.
+    /// The resident whose token the request has, for what a member may do only for
+    /// itself.
     ///
     /// # Errors
-    /// The same; 403 for the token of somebody else.
+    /// As for `member`; 403 for the token of somebody else.
     pub fn own(&self) -> Result<Arc<Resident>, Problem> {
         let resident = self.member()?;
         let wanted = self.part("member");
@@ -73,7 +77,7 @@ impl Exchange {
     }
 }
 
-/// 401, and how to do better.
+/// 401, and what to do about it.
 pub(super) fn unknown(text: &str) -> Problem {
     Problem::new(StatusCode::UNAUTHORIZED, Code::Denied, text)
         .with(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
@@ -90,7 +94,7 @@ impl From<Absent> for Problem {
             Absent::Gone { reason, .. } if reason == Close::Shutdown.as_str() => {
                 Fault::new(Code::Unavailable, "this broker is stopping").into()
             }
-            // It has its seat as before.
+            // It still has its seat.
             Absent::Gone { name, reason, .. } if reason == Close::TakenOver.as_str() => {
                 let text = format!("{name} went on from a connection, with this token's session");
                 Problem::from(Fault::new(Code::Gone, text)).saying("reason", reason)

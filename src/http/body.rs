@@ -13,23 +13,23 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Bytes of bodies that all connections together have under way at most: what
-/// one of them sends is bounded by a setting, and so is their number, but not
-/// the product of the two.
+/// The most bytes of bodies that all connections together may have in memory: what
+/// one of them sends is bounded by a setting, and so is their number, but not the
+/// product of the two.
 const ALL_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// How many bytes of bodies are under way.
+/// How many bytes of bodies are in memory.
 #[derive(Debug, Default)]
 pub struct Share(Arc<AtomicUsize>);
 
-/// A body, for as long as somebody needs it.
+/// A body, which holds its share of memory until it is dropped.
 #[derive(Debug)]
 pub struct Body {
     bytes: Bytes,
     _taken: Taken,
 }
 
-/// Bytes of the share that are given back in the end.
+/// Bytes of the share, given back on drop.
 #[derive(Debug, Default)]
 struct Taken {
     all: Arc<AtomicUsize>,
@@ -37,7 +37,7 @@ struct Taken {
 }
 
 impl Taken {
-    /// Takes more; whether there was that much.
+    /// Takes more; returns whether there was room for it.
     fn take(&mut self, bytes: usize) -> bool {
         self.bytes += bytes;
         self.all.fetch_add(bytes, Ordering::SeqCst) + bytes <= ALL_BYTES_MAX
@@ -51,7 +51,7 @@ impl Drop for Taken {
 }
 
 impl Body {
-    /// One that nobody has sent.
+    /// A body that no client has sent.
     pub fn of(bytes: Bytes) -> Body {
         Body { bytes, _taken: Taken::default() }
     }
@@ -65,7 +65,7 @@ impl Deref for Body {
     }
 }
 
-/// That a body is sent as it is, whole or in chunks.
+/// Checks that a body is sent as it is, whole or in chunks.
 ///
 /// # Errors
 /// 501 for another transfer coding, 415 for another content coding.
@@ -87,18 +87,18 @@ pub fn check_codings(headers: &HeaderMap) -> Result<(), Problem> {
     Ok(())
 }
 
-/// What a body is, and so how long it may be.
+/// What a body holds, and so how long it may be.
 #[derive(Clone, Copy, Debug)]
 pub enum Expected {
-    /// One request, as a line of the other dialects is: what others are told of it
-    /// is as long.
+    /// One request, like a line of the other dialects and as long as one: what
+    /// others are told of it is as long.
     Request,
-    /// Whatever else: each message in it has a limit of its own.
+    /// Anything else: each message in it has a limit of its own.
     Any,
 }
 
 impl Expected {
-    /// Bytes that it has at most, and what sets that.
+    /// The most bytes that it may have, and the setting that says so.
     fn most(self, http: &Http) -> (usize, &'static str) {
         let (body, line) = (http.broker.current().max_body, http.broker.config.max_line);
         match self {
@@ -127,7 +127,7 @@ pub async fn read(http: &Http, body: &mut Incoming, expected: Expected) -> Resul
     let reading = async {
         while let Some(frame) = body.frame().await {
             let broken = |e| Fault::new(Code::BadRequest, format!("the body cannot be read: {e}"));
-            // What is not data are trailers, which say nothing to us.
+            // Frames without data are trailers, which we ignore.
             let Ok(data) = frame.map_err(broken)?.into_data() else { continue };
             if bytes.len() + data.len() > most {
                 return Err(too_long());

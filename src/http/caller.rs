@@ -1,8 +1,8 @@
 //! The client at the other end of one connection.
 //!
-//! Requests of one connection come one after the other, and the task that
-//! serves the connection asks them, reads its mail, and waits: the lock around
-//! the session is for the compiler, nobody ever waits for it.
+//! The requests of a connection come one after the other, and only the task that
+//! serves the connection asks, reads the mail and waits. So the lock around the
+//! session is there for the compiler; nobody ever waits for it.
 
 use crate::broker::Broker;
 use crate::error::Close;
@@ -21,13 +21,13 @@ pub struct Caller {
     speaker: Speaker,
     /// Why the connection is to be closed, once it is.
     closing: OnceLock<Close>,
-    /// The connection goes on as a WebSocket.
+    /// Whether the connection goes on as a WebSocket.
     is_upgraded: AtomicBool,
-    /// The body of the request under way has yet to be read.
+    /// Whether the body of the request under way has yet to be read.
     has_unread_body: AtomicBool,
 }
 
-/// It speaks for itself.
+/// A caller acts as its own client.
 impl Deref for Caller {
     type Target = Speaker;
 
@@ -37,7 +37,7 @@ impl Deref for Caller {
 }
 
 impl Caller {
-    /// Somebody new.
+    /// Enters a new client.
     pub fn enter(broker: &Arc<Broker>, addr: SocketAddr) -> Caller {
         // Nobody pings an HTTP client: its silence has limits of its own.
         let client = broker.enter_unwatched(addr, "http");
@@ -51,7 +51,8 @@ impl Caller {
         }
     }
 
-    /// The connection goes on as a WebSocket as soon as that is answered.
+    /// Notes that the connection goes on as a WebSocket once the request is
+    /// answered.
     pub fn upgrade(&self) {
         self.is_upgraded.store(true, Ordering::Relaxed);
     }
@@ -61,24 +62,24 @@ impl Caller {
         self.is_upgraded.into_inner().then_some(self.speaker.into_session())
     }
 
-    /// Whether it does.
+    /// Whether the connection goes on as a WebSocket.
     pub fn is_upgraded(&self) -> bool {
         self.is_upgraded.load(Ordering::Relaxed)
     }
 
-    /// The request under way has a body.
+    /// Notes that the request under way has a body.
     pub fn expect_body(&self) {
         self.has_unread_body.store(true, Ordering::Relaxed);
     }
 
-    /// Its body has been read.
+    /// Notes that its body has been read.
     pub fn body_was_read(&self) {
         self.has_unread_body.store(false, Ordering::Relaxed);
     }
 
-    /// Whether the request under way has a body that has yet to be read. Then the
-    /// answer is the connection's last: where the next request would begin nobody
-    /// knows.
+    /// Whether the request under way has a body that has yet to be read. Then its
+    /// answer is the connection's last, because nobody knows where the next request
+    /// would begin.
     pub fn has_unread_body(&self) -> bool {
         self.has_unread_body.load(Ordering::Relaxed)
     }
@@ -88,8 +89,8 @@ impl Caller {
         self.closing.get().copied()
     }
 
-    /// Takes what others have left for this client. It is told nothing unasked,
-    /// but for the reason if the connection is to be closed.
+    /// Takes this client's mail and drops the frames in it: HTTP tells a client
+    /// nothing unasked. Returns the reason if the connection is to be closed.
     pub fn take_mail(&self, cx: &Context<'_>) -> Option<Close> {
         let mut frames = Vec::new();
         let mut session = self.session();
@@ -99,7 +100,7 @@ impl Caller {
         Some(reason)
     }
 
-    /// The connection has ended.
+    /// Ends the session with the connection.
     pub fn end(&self, reason: Close) {
         let mut session = self.session();
         session.end(reason, self.broker.now_ms());

@@ -1,5 +1,5 @@
-//! Making channels. What else can be asked of them are requests of the protocol
-//! as they are.
+//! Creating channels. Everything else that can be asked about them are plain
+//! requests of the protocol.
 
 use super::answer::{self, Answer};
 use super::exchange::Exchange;
@@ -9,7 +9,7 @@ use crate::wire::json;
 use hyper::StatusCode;
 use hyper::header::LOCATION;
 
-/// Makes a channel.
+/// Creates a channel.
 ///
 /// # Errors
 /// As for `create`.
@@ -22,6 +22,6 @@ pub async fn create(mut exchange: Exchange) -> Result<Answer, Problem> {
     };
     let reading = exchange.caller.ask(request).await?;
     let answer = answer::json(StatusCode::CREATED, reading.object());
-    // A name that was accepted holds nothing that is special in a header.
+    // A name that was accepted holds no characters that are special in a header.
     Ok(answer::with(answer, LOCATION, &location))
 }

@@ -1,4 +1,4 @@
-//! Commands of residents and for residents.
+//! Commands: a resident gives them, and answers those it gets.
 
 use super::answer::{self, Answer};
 use super::exchange::Exchange;
@@ -14,18 +14,18 @@ use hyper::header::{HeaderName, LOCATION};
 use std::task::Poll;
 use std::time::Duration;
 
-/// The header by which a client says that it will not wait (RFC 7240).
+/// The header by which a client asks not to wait (RFC 7240).
 const PREFER: HeaderName = HeaderName::from_static("prefer");
 const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
-/// The wish itself.
+/// The preference in it.
 const RESPOND_ASYNC: &str = "respond-async";
 
-/// The longest that somebody may wait for commands, in seconds: below the times
-/// after which things between here and there give a silent connection up.
+/// The longest wait for commands that a client may ask for, in seconds: less than
+/// the time after which proxies on the way give up a silent connection.
 const WAIT_SECONDS_MAX: f64 = 60.0;
 
-/// A resident gives a command, and waits for all results unless it would rather
-/// not.
+/// Gives a command as a resident, and waits for all results unless the client
+/// prefers not to.
 ///
 /// # Errors
 /// As for `cmd`; 401 without a token.
@@ -45,7 +45,7 @@ pub async fn give(mut exchange: Exchange) -> Result<Answer, Problem> {
         let look = |_: &mut _| if is_settled() { Poll::Ready(()) } else { Poll::Pending };
         resident.speaker.until(look).await;
         if !resident.is_over(seq) {
-            // It has gone, and nobody collects the results any more.
+            // The resident has gone, and nobody collects the results any more.
             exchange.http.residents.renew(&resident)?;
         }
         return Ok(answer::json(StatusCode::OK, results(&resident, seq)?));
@@ -56,16 +56,16 @@ pub async fn give(mut exchange: Exchange) -> Result<Answer, Problem> {
     Ok(answer::with(answer, LOCATION, &location))
 }
 
-/// What has come of a command, for whoever gave it.
+/// The results of a command, for the resident that gave it.
 ///
 /// # Errors
-/// 410 for a command that is not remembered, 401 without a token.
+/// 410 for a command whose results are not remembered, 401 without a token.
 pub fn look_up(exchange: &Exchange) -> Result<Answer, Problem> {
     let resident = exchange.member()?;
     views::json(exchange, None, results(&resident, exchange.number("seq")?)?)
 }
 
-/// The commands that wait for a resident's answer; at once, or when there is
+/// The commands that wait for a resident's answer, at once or as soon as there is
 /// one.
 ///
 /// # Errors
@@ -82,7 +82,8 @@ pub async fn due(exchange: Exchange) -> Result<Answer, Problem> {
             if rows().is_some() || resident.has_gone() { Poll::Ready(()) } else { Poll::Pending }
         });
         runtime::timeout(wait, waiting).await;
-        // It may have gone meanwhile; if not, it has been here all the time.
+        // Fails if the resident has gone meanwhile; if not, it has been here all
+        // the time.
         exchange.http.residents.renew(&resident)?;
     }
     let (count, rows) = rows().unwrap_or_default();
@@ -94,7 +95,7 @@ pub async fn due(exchange: Exchange) -> Result<Answer, Problem> {
     views::json(&exchange, None, out)
 }
 
-/// How long somebody would wait.
+/// How long the client wants to wait.
 fn wait(exchange: &Exchange) -> Result<Duration, Fault> {
     let query = exchange.query();
     let mut fields = json::Fields::of("the address", &[&query])?;
@@ -102,7 +103,7 @@ fn wait(exchange: &Exchange) -> Result<Duration, Fault> {
     fields.done_here().map(|()| wait)
 }
 
-/// The commands that wait for an answer, if there are any, and how many.
+/// The number of commands that wait for an answer and their rows, if there are any.
 fn rows(resident: &Resident) -> Option<(u64, Vec<u8>)> {
     let (mut count, mut rows) = (0, Vec::new());
     for chunk in resident.state().inbox.commands() {
@@ -115,7 +116,7 @@ fn rows(resident: &Resident) -> Option<(u64, Vec<u8>)> {
     (count > 0).then_some((count, rows))
 }
 
-/// A resident answers a command.
+/// Answers a command as a resident.
 ///
 /// # Errors
 /// As for `ack`; 401 without its token.
@@ -127,7 +128,7 @@ pub async fn answer(mut exchange: Exchange) -> Result<Answer, Problem> {
     Ok(answer::json(StatusCode::OK, reading.object()))
 }
 
-/// What has come of a command so far.
+/// The results of a command so far.
 fn results(resident: &Resident, seq: u64) -> Result<Vec<u8>, Fault> {
     let Some(given) = resident.given(seq) else {
         let text = format!(

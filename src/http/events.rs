@@ -1,7 +1,7 @@
 //! Server-Sent Events: a channel as an answer that does not end.
 //!
-//! The client of the connection observes the channel, and the body of the
-//! answer is read from the log as hyper asks for it: who does not read holds a
+//! The client of the connection observes the channel, and the body of the answer is
+//! read from the log as hyper asks for it: a client that does not read costs a
 //! cursor, and the little that hyper has taken.
 
 use super::answer::{self, Answer};
@@ -28,22 +28,22 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-/// The last event that a client has, when it comes back.
+/// The last event that a reconnecting client has.
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
-/// What every stream begins with: how soon a browser is to come back when it has
-/// lost the connection, in milliseconds.
+/// The beginning of every stream: how long a browser waits before it reconnects, in
+/// milliseconds.
 const OPENING: &[u8] = b"retry: 2000\n\n";
-/// After so long a silence a comment is sent, so that whoever is between here
-/// and the client keeps the connection, and one that is dead is noticed.
+/// How long a stream may be silent before a comment is sent, so that proxies on the
+/// way keep the connection and a dead one is noticed.
 const SILENCE_MAX: Duration = Duration::from_secs(15);
 const COMMENT: &[u8] = b": still here\n\n";
-/// Bytes that hyper is given at once, up to the end of the chunk of the log that
-/// they are in: so much is kept for a client that does not read.
+/// How many bytes hyper is given at once, up to the end of the chunk of the log
+/// that they are in: that much is kept for a client that does not read.
 const PART_BYTES: usize = 64 * 1024;
-/// Looks at the log in a row before another connection gets its turn.
+/// How often a stream looks at the log before another connection gets its turn.
 const TURNS: usize = 16;
 
-/// Observes a channel, from now on or from where the client says.
+/// Observes a channel, from now on or from where the client asks.
 ///
 /// # Errors
 /// As for `sub`.
@@ -69,12 +69,12 @@ pub async fn observe(exchange: Exchange) -> Result<Answer, Problem> {
     let kind = HeaderValue::from_static("text/event-stream");
     answer.headers_mut().insert(CONTENT_TYPE, kind);
     *answer.status_mut() = StatusCode::OK;
-    // Some proxies collect an answer before they pass it on.
+    // Some proxies buffer an answer before they pass it on.
     Ok(answer::with(answer, HeaderName::from_static("x-accel-buffering"), "no"))
 }
 
-/// Where a client goes on that has lost its connection. One that has more than
-/// there is has seen an earlier channel of this name, and nothing of this one.
+/// Where a client goes on that has lost its connection. One that names a seq beyond
+/// the log has seen an earlier channel of this name, and nothing of this one.
 fn resumed(exchange: &Exchange, last_seq: u64) -> Result<Option<Start>, Fault> {
     let Some(id) = exchange.header(&LAST_EVENT_ID)?.filter(|id| !id.is_empty()) else {
         return Ok(None);
@@ -86,7 +86,7 @@ fn resumed(exchange: &Exchange, last_seq: u64) -> Result<Option<Start>, Fault> {
     }
 }
 
-/// The body: what the client has to read.
+/// The body of the answer.
 struct Events {
     broker: Arc<Broker>,
     caller: Arc<Caller>,
@@ -95,26 +95,26 @@ struct Events {
     silence: Silence,
 }
 
-/// How long nothing has been sent.
+/// Measures how long nothing has been sent.
 struct Silence {
     most: Duration,
     since: Instant,
-    /// When it may have lasted too long.
+    /// Wakes the stream when the silence may have lasted too long.
     end: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 
 impl Silence {
-    /// One that begins now, and is to last so long.
+    /// A silence that begins now and may last so long.
     fn new(most: Duration) -> Self {
         Silence { most, since: Instant::now(), end: Box::pin(runtime::sleep(most)) }
     }
 
-    /// Something is sent: it begins anew.
+    /// Begins anew, because something is sent.
     fn begin(&mut self) {
         self.since = Instant::now();
     }
 
-    /// Whether it has lasted too long; whoever asks is woken when it has.
+    /// Whether it has lasted too long; wakes the task when it has.
     fn is_over(&mut self, cx: &mut Context<'_>) -> bool {
         let mut is_over = false;
         while self.end.as_mut().poll(cx).is_ready() {
@@ -132,7 +132,8 @@ impl Events {
         Events { broker, caller, is_open: false, has_ended: false, silence }
     }
 
-    /// Reads on, and puts what is to be sent behind `own`.
+    /// Reads on, and returns what is to be sent: `own` first, then pieces of the
+    /// log.
     fn read(&mut self, cx: &Context<'_>, mut own: Vec<u8>) -> Part {
         let mut session = self.caller.session();
         session.register(cx.waker());
@@ -203,8 +204,8 @@ mod tests {
     use super::*;
     use std::future::poll_fn;
 
-    /// Measured from what was sent last, not from when it was measured last: that
-    /// may be twice as long.
+    /// Measured from what was sent last, not from the last measurement: that could
+    /// take twice as long.
     #[test]
     fn a_silence_begins_with_what_was_sent_last() {
         let most = Duration::from_secs(1);

@@ -14,20 +14,19 @@ use hyper::header::{CONTENT_TYPE, EXPECT, HeaderName};
 use hyper::http::request::Parts;
 use std::sync::Arc;
 
-/// The key of a message or a command, as a header: what the field `key` is in a
-/// body.
+/// The key of a message or a command, as a header: the field `key` of a body.
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// What a body is that has fields.
+/// The kind of a body that has fields.
 const JSON: &str = "application/json";
-/// What a text may be called that is UTF-8.
+/// The names of charsets whose texts are UTF-8.
 const CHARSETS: [&str; 3] = ["utf-8", "utf8", "us-ascii"];
 
 /// One request.
 pub struct Exchange {
     /// What all connections share.
     pub http: Arc<Http>,
-    /// Who asks.
+    /// The client that asks.
     pub caller: Arc<Caller>,
     /// The request line and the headers.
     pub head: Parts,
@@ -38,13 +37,13 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    /// A named part of the path. Every route has those that it asks for.
+    /// A named part of the path; the route must have it.
     pub fn part(&self, name: &str) -> &str {
         let part = self.parts.iter().find(|(known, _)| *known == name);
         part.map_or("", |(_, part)| part)
     }
 
-    /// A header that is text, and there once.
+    /// A header that must be text and come only once.
     ///
     /// # Errors
     /// [`Code::BadRequest`] otherwise.
@@ -56,10 +55,10 @@ impl Exchange {
         once.map(Some).ok_or_else(wrong)
     }
 
-    /// The kind of the body, without its parameters, in lower case.
+    /// The media type of the body, without its parameters, in lower case.
     ///
     /// # Errors
-    /// 400 for a header that is none; 415 for a charset that is not UTF-8.
+    /// 400 for a header that is no text; 415 for a charset that is not UTF-8.
     pub fn kind(&self) -> Result<Option<String>, Problem> {
         let Some(kind) = self.header(&CONTENT_TYPE)? else { return Ok(None) };
         let mut words = kind.split(';').map(str::trim);
@@ -74,7 +73,7 @@ impl Exchange {
         Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::BadRequest, text))
     }
 
-    /// What the address says, as a JSON object: the named parts of the path and
+    /// The fields of the address, as a JSON object: the named parts of the path and
     /// the query.
     pub fn address(&self) -> Vec<u8> {
         let mut fields = Fields::default();
@@ -84,7 +83,7 @@ impl Exchange {
         self.add_query(fields)
     }
 
-    /// What the query says, as a JSON object.
+    /// The fields of the query, as a JSON object.
     pub fn query(&self) -> Vec<u8> {
         self.add_query(Fields::default())
     }
@@ -100,14 +99,14 @@ impl Exchange {
     /// A named part of the path that is a whole number.
     ///
     /// # Errors
-    /// [`Code::BadRequest`] if it is none.
+    /// [`Code::BadRequest`] if it is no whole number.
     pub fn number(&self, name: &str) -> Result<u64, Fault> {
         let mut part = Fields::default();
         part.add(name, self.part(name));
         json::Fields::of("the address", &[&part.end()])?.need_number(name)
     }
 
-    /// That the query has no fields.
+    /// Checks that the query has no fields.
     ///
     /// # Errors
     /// [`Code::BadRequest`] if it has.
@@ -115,21 +114,21 @@ impl Exchange {
         json::Fields::of("the address", &[&self.query()])?.done_here()
     }
 
-    /// That neither query nor body has fields.
+    /// Checks that neither query nor body has fields.
     ///
     /// # Errors
-    /// The same, and as [`Exchange::read_object`] has them.
+    /// As for [`Exchange::has_no_query`] and [`Exchange::read_object`].
     pub async fn says_nothing(&mut self) -> Result<(), Problem> {
         self.has_no_query()?;
         let body = self.read_object().await?;
         Ok(json::Fields::of("the body", &[&body])?.done_here()?)
     }
 
-    /// The key by which a repetition is known, if the header has one, as a JSON
-    /// object.
+    /// The key by which a repetition is recognized, if the header has one, as a
+    /// JSON object.
     ///
     /// # Errors
-    /// [`Code::BadRequest`] for a header that is none.
+    /// [`Code::BadRequest`] for a header that is no text.
     pub fn key(&self) -> Result<Vec<u8>, Fault> {
         let mut fields = Fields::default();
         if let Some(key) = self.header(&IDEMPOTENCY_KEY)? {
@@ -138,7 +137,7 @@ impl Exchange {
         Ok(fields.end())
     }
 
-    /// Reads the body, which is the exchange's last part.
+    /// Reads the body; to be called last.
     ///
     /// # Errors
     /// As [`body::read`] has them.
@@ -148,14 +147,15 @@ impl Exchange {
         Ok(body)
     }
 
-    /// Reads the body, if there is one: a JSON object, which is the request.
+    /// Reads the body, if there is one: a JSON object with the request's fields.
     ///
     /// # Errors
-    /// The same, and 415 for a body of another kind.
+    /// As for [`Exchange::read_body`], and 415 for a body of another kind.
     pub async fn read_object(&mut self) -> Result<body::Body, Problem> {
         let is_awaited = self.head.headers.contains_key(EXPECT);
         let is_there = !self.body.is_end_stream();
-        // Who waits to be told to go on is not told so for nothing.
+        // A client that waits for `100 Continue` is refused before it has sent the
+        // body.
         if is_there && is_awaited {
             self.must_be_json()?;
         }
@@ -171,7 +171,7 @@ impl Exchange {
         if self.kind()?.as_deref() == Some(JSON) { Ok(()) } else { Err(unread(JSON)) }
     }
 
-    /// Asks what the address and the body say.
+    /// Asks the request whose fields are in the address and the body.
     ///
     /// # Errors
     /// As for the verb.
@@ -183,7 +183,7 @@ impl Exchange {
     }
 }
 
-/// The body is of a kind that this route does not read.
+/// The problem of a body of a kind that this route does not read.
 pub fn unread(kinds: &str) -> Problem {
     let text = format!("send it as {kinds}, and say so in Content-Type");
     Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::BadRequest, text)

@@ -1,9 +1,10 @@
-//! What an address says, as a JSON object.
+//! The fields of an address, as a JSON object.
 
 use crate::wire::json::string;
 use serde::de::IgnoredAny;
 
-/// Fields that are texts, even if they look like something else: names are.
+/// Fields that are always strings, even if they look like something else, as names
+/// may.
 const TEXTS: [&str; 7] = ["callback", "channel", "key", "member", "name", "reason", "text"];
 
 /// An object that is written field by field.
@@ -11,12 +12,12 @@ const TEXTS: [&str; 7] = ["callback", "channel", "key", "member", "name", "reaso
 pub struct Fields(Vec<u8>);
 
 impl Fields {
-    /// One more field: a number, `true` or `false` if it can be one.
+    /// Adds a field: a number, `true` or `false` if it can be one.
     pub fn add(&mut self, key: &str, value: &str) {
         if TEXTS.contains(&key) {
             return self.text(key, value);
         }
-        // JSON has no noughts before a number, but people do.
+        // JSON has no zeros before a number, but people write them.
         let number = value.parse::<u64>().map(|number| number.to_string());
         let value = number.as_deref().unwrap_or(value);
         if matches!(value, "true" | "false") || is_number(value) {
@@ -27,7 +28,7 @@ impl Fields {
         }
     }
 
-    /// One more field: a text.
+    /// Adds a field: a string.
     pub fn text(&mut self, key: &str, value: &str) {
         self.key(key);
         string(value, &mut self.0);
@@ -49,7 +50,7 @@ impl Fields {
     }
 }
 
-/// Whether this is a number of JSON, and nothing around it.
+/// Whether this is a JSON number, and nothing around it.
 fn is_number(word: &str) -> bool {
     let is_begun = word.starts_with(|c: char| c == '-' || c.is_ascii_digit());
     let is_ended = word.ends_with(|c: char| c.is_ascii_digit());

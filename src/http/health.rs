@@ -1,5 +1,4 @@
-//! `/livez` and `/readyz`, for whoever decides whether this broker is to be
-//! asked, or started again; and `/metrics`.
+//! `/livez` and `/readyz`, for supervisors and load balancers; and `/metrics`.
 
 use super::Http;
 use super::answer::{self, Answer};
@@ -11,13 +10,13 @@ use hyper::StatusCode;
 use hyper::header::{HeaderValue, RETRY_AFTER};
 use std::sync::Arc;
 
-/// It answers: so the executor turns.
+/// The answer of `/livez`. That there is one shows that the executor runs.
 pub fn live() -> Answer {
     said(StatusCode::OK, "alive\n")
 }
 
-/// Whether it takes connections. It does as soon as it listens, until it is sent
-/// SIGUSR2 or stops.
+/// The answer of `/readyz`: whether the broker takes connections. It does as soon
+/// as it listens, until it is sent SIGUSR2 or stops.
 pub fn ready(broker: &Broker) -> Answer {
     if broker.is_stopping() {
         said(StatusCode::SERVICE_UNAVAILABLE, "stopping\n")
@@ -28,14 +27,15 @@ pub fn ready(broker: &Broker) -> Answer {
     }
 }
 
-/// The broker's figures. Made aside: it looks at everything.
+/// The broker's metrics. They are collected on another thread, because that looks
+/// at everything.
 pub async fn metrics(http: Arc<Http>) -> Result<Answer, Problem> {
     let text = runtime::unblock(move || http.metrics.text()).await;
     let text = text.map_err(|_| Fault::new(Code::Internal, "the figures cannot be written"))?;
     Ok(answer::whole(StatusCode::OK, metrics::CONTENT_TYPE, text.into_bytes()))
 }
 
-/// What anything else is answered while the broker drains.
+/// The answer to any other request while the broker drains.
 pub fn draining() -> Problem {
     let text = "this broker is draining; come back later, or ask another one";
     let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable, text);

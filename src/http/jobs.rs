@@ -1,5 +1,5 @@
-//! Jobs. One that a resident asks for is the resident's; any other one is given a
-//! token of its own, because the client that asks may be gone the next moment.
+//! Jobs. A job that a resident asks for belongs to the resident; any other one gets
+//! a token of its own, because the client that asks may be gone the next moment.
 
 use super::answer::{self, Answer};
 use super::authority::unknown;
@@ -17,7 +17,7 @@ use hyper::StatusCode;
 use hyper::header::{CACHE_CONTROL, LOCATION};
 use uuid::Uuid;
 
-/// Asks for a job: 202, because it has yet to be done.
+/// Submits a job: 202, because it has yet to run.
 ///
 /// # Errors
 /// As for the job's verb.
@@ -41,15 +41,15 @@ pub async fn begin(mut exchange: Exchange) -> Result<Answer, Problem> {
     }
     let answer = answer::json(StatusCode::ACCEPTED, Reading::from(line).object());
     let answer = answer::with(answer, LOCATION, &format!("/v1/jobs/{job}"));
-    // What has a secret in it is nothing to keep.
+    // An answer with a secret in it is not to be cached.
     Ok(answer::with(answer, CACHE_CONTROL, "no-store"))
 }
 
-/// What has become of a job; of the last ones also when they have ended.
+/// The state of a job; of the last ones also after they have ended.
 ///
 /// # Errors
-/// 401 without its token, 403 with that of a member who did not ask for it, 410
-/// for one that is not remembered.
+/// 401 without its token, 403 with that of a member who did not ask for it, 410 for
+/// a job that is not remembered.
 pub fn look(exchange: &Exchange) -> Result<Answer, Problem> {
     let (owner, job) = owner(exchange)?;
     let shown = exchange.http.broker.jobs().find(owner, job)?;
@@ -60,18 +60,18 @@ pub fn look(exchange: &Exchange) -> Result<Answer, Problem> {
     Ok(answer::with(answer, CACHE_CONTROL, if is_over { "private" } else { "no-store" }))
 }
 
-/// Ends a job.
+/// Cancels a job.
 ///
 /// # Errors
-/// The same; 410 also for one that has ended.
+/// As for [`look`]; 410 also for a job that has ended.
 pub fn end(exchange: &Exchange) -> Result<Answer, Problem> {
     let (owner, job) = owner(exchange)?;
     exchange.http.broker.jobs().cancel(owner, job)?;
     Ok(answer::empty(StatusCode::NO_CONTENT))
 }
 
-/// The job that the path names, and who asks: a resident, or whoever has the
-/// job's own token.
+/// The job that the path names, and its owner, who asks: a resident, or whoever has
+/// the job's own token.
 fn owner(exchange: &Exchange) -> Result<(Owner, u64), Problem> {
     let job = exchange.number("job")?;
     let key = exchange.bearer()?.and_then(|token| token.parse().ok());
@@ -79,7 +79,7 @@ fn owner(exchange: &Exchange) -> Result<(Owner, u64), Problem> {
     let (owner, stranger) = match (key, resident) {
         (Some(key), _) => (Owner::Key(key), Some("this is not the token of this job")),
         (_, Some(resident)) => (Owner::Client(resident.speaker.session().client().id), None),
-        // Its own connection, as long as it lasts.
+        // The connection that asked for it, while that lasts.
         _ => {
             let text = "this needs the token of the job, as Authorization: Bearer TOKEN; the \
                         answer to the POST had it, or it is that of the member who asked";

@@ -15,21 +15,21 @@ use crate::wire::rules::bad;
 use hyper::StatusCode;
 use hyper::header::{CACHE_CONTROL, LOCATION};
 
-/// What somebody says who comes in.
+/// The request to join.
 #[derive(Debug)]
 struct Joining {
-    /// Its name; a guest's if there is none.
+    /// The name to take; a guest's if there is none.
     name: Option<String>,
     /// Whether to make the channel if it is missing.
     create: bool,
-    /// The URL to call with what it is to be told.
+    /// The URL that its notices are to be sent to.
     callback: Option<String>,
-    /// What it is to be told besides.
+    /// The events that it is to be told of besides.
     events: Vec<String>,
 }
 
 impl Joining {
-    /// What these objects say together.
+    /// Reads the fields of these objects together.
     fn read(objects: &[&[u8]]) -> Result<Joining, Fault> {
         let mut fields = json::Fields::of("the body", objects)?;
         let (name, create) = (fields.string("name")?, fields.flag("create")?);
@@ -37,7 +37,7 @@ impl Joining {
         fields.done_here().map(|()| Joining { name, create, callback, events })
     }
 
-    /// Its call-back, if it wants one.
+    /// The callback, if it wants one.
     fn callback(&self) -> Result<Option<Callback>, Fault> {
         match &self.callback {
             Some(url) => Callback::new(url, self.events.iter().map(String::as_str)).map(Some),
@@ -47,7 +47,7 @@ impl Joining {
     }
 }
 
-/// Somebody comes in.
+/// Joins a channel as a resident.
 ///
 /// # Errors
 /// As for `hello` and `sub`.
@@ -80,20 +80,20 @@ pub async fn join(mut exchange: Exchange) -> Result<Answer, Problem> {
         .with("token", resident.token.to_string());
     let answer = answer::json(StatusCode::CREATED, Reading::from(line).object());
     let location = format!("/v1/channels/{}/members/{}", resident.channel, resident.name);
-    // What has a secret in it is nothing to keep.
+    // An answer with a secret in it is not to be cached.
     Ok(answer::with(answer::with(answer, LOCATION, &location), CACHE_CONTROL, "no-store"))
 }
 
-/// A member, and where it stands.
+/// Shows a member, and its rank.
 ///
 /// # Errors
-/// 404 for one that is none, 410 for a resident that has gone.
+/// 404 for a name that is no member's, 410 for a resident that has gone.
 pub async fn show(exchange: Exchange) -> Result<Answer, Problem> {
     let line = standing(&exchange).await?;
     views::answer(&exchange, &Reading::from(line))
 }
 
-/// A resident stays.
+/// Renews a resident's lease.
 ///
 /// # Errors
 /// 401 without its token, 410 if it has gone.
@@ -103,7 +103,7 @@ pub async fn renew(exchange: Exchange) -> Result<Answer, Problem> {
     Ok(answer::json(StatusCode::OK, Reading::from(line).object()))
 }
 
-/// A resident goes.
+/// Ends a resident's membership.
 ///
 /// # Errors
 /// 401 without its token, 410 if it has gone.
@@ -111,13 +111,13 @@ pub async fn leave(exchange: Exchange) -> Result<Answer, Problem> {
     let resident = exchange.own()?;
     exchange.http.residents.end(&resident, Close::Quit, Close::Quit.as_str());
     let channel = exchange.http.broker.channel(&resident.channel);
-    // Where it is on disk that it came, it has to be there that it went.
+    // If its joining is on disk, its leaving has to be, too.
     let ticket = channel.ok().and_then(|channel| channel.pending());
     speaker::on_disk(ticket).await?;
     Ok(answer::empty(StatusCode::NO_CONTENT))
 }
 
-/// Where the member stands that the path names.
+/// The rank of the member that the path names, with the term and the view.
 async fn standing(exchange: &Exchange) -> Result<Line, Problem> {
     let (name, called) = (exchange.part("channel"), exchange.part("member"));
     let broker = &exchange.http.broker;
@@ -137,7 +137,7 @@ async fn standing(exchange: &Exchange) -> Result<Line, Problem> {
     Ok(line.with("away", member.away_until_ms().is_some()))
 }
 
-/// A request that a resident makes as itself.
+/// Asks a request of the protocol as a resident.
 ///
 /// # Errors
 /// As for the verb; 401 without a token.
@@ -149,7 +149,7 @@ pub async fn speak(mut exchange: Exchange, verb: &'static str) -> Result<Answer,
     Ok(answer::json(StatusCode::OK, reading.object()))
 }
 
-/// A resident goes to the bottom of the roster.
+/// Moves a resident to the bottom of the roster.
 ///
 /// # Errors
 /// As for `yield`; 401 without its token.

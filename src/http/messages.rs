@@ -1,4 +1,4 @@
-//! Publishing: one message, or many as lines, each of them a message of its own.
+//! Publishing: one message, or many, one a line.
 
 use super::Http;
 use super::answer::{self, Answer};
@@ -21,16 +21,17 @@ use crate::wire::rules::bad;
 use hyper::StatusCode;
 use std::sync::Arc;
 
-/// Messages that one body holds at most: as many as the shortest lines of a
-/// mebibyte make, so that it matters only where `--max-body` is raised, and what
-/// is kept for their answers has a limit of its own.
+/// The most messages that one body may hold: as many as the shortest lines of a
+/// mebibyte make, so that it matters only where `--max-body` is raised, and what is
+/// kept for their answers has a limit of its own.
 const MESSAGES_MAX: usize = 100_000;
 
-/// What is read: an object, a text, and objects on lines of their own.
+/// The kinds of body that are read: an object, a text, and objects on lines of
+/// their own.
 const KINDS: [&str; 3] = ["application/json", "text/plain", "application/x-ndjson"];
 
-/// Publishes what the body says: as the resident whose token the request has,
-/// or as the guest that the connection is.
+/// Publishes what the body holds: as the resident whose token the request has, or
+/// as the guest that the connection is.
 ///
 /// # Errors
 /// As for `pub`; 415 for a body of a kind that is not read.
@@ -64,11 +65,11 @@ pub async fn publish(mut exchange: Exchange) -> Result<Answer, Problem> {
     }
 }
 
-/// What a channel's log still holds: to a member of it, by its token, without the
-/// commands that were not for it.
+/// What a channel's log still holds. A member of the channel, known by its token,
+/// is not shown the commands that were not for it.
 ///
 /// # Errors
-/// As for `history`; 401 for a token that is none, 410 for a resident that has gone.
+/// As for `history`; 401 for what is no token, 410 for a resident that has gone.
 pub async fn history(mut exchange: Exchange) -> Result<Answer, Problem> {
     let (resident, channel) = (exchange.resident()?, exchange.part("channel"));
     let member = |resident: Arc<Resident>| resident.speaker.session().client().member(channel);
@@ -83,24 +84,25 @@ pub async fn history(mut exchange: Exchange) -> Result<Answer, Problem> {
     views::answer(&exchange, &reading)
 }
 
-/// What a request was answered.
+/// The reply to a request.
 type Replied = Result<Option<Reply>, Fault>;
 
 /// Who publishes, and where.
 struct Publisher<'e> {
     http: &'e Http,
     speaker: &'e Speaker,
-    /// It is known by nothing that the next request would have, too.
+    /// Whether the publisher is known by nothing that the next request would have,
+    /// too.
     is_guest: bool,
     channel: &'e str,
 }
 
-/// What became of some lines.
+/// The outcome of some consecutive lines.
 struct Outcome {
     lines: u64,
     /// The seq of the first of them.
     first_seq: Result<u64, Fault>,
-    /// Until this is on disk nobody is told.
+    /// What must be on disk before the client is told.
     ticket: Option<Ticket>,
 }
 
@@ -120,9 +122,9 @@ impl Publisher<'_> {
         Ok(answer::json(StatusCode::CREATED, Reading::Reply(reply).object()))
     }
 
-    /// Publishes a message by itself; the reply, and what that waits for. A
-    /// guest's key is looked up among those of all guests: its session ends with
-    /// the connection, and a repetition often comes on another one.
+    /// Publishes a message by itself; returns the reply, and what that has to wait
+    /// for. A guest's key is looked up among those of all guests: its session ends
+    /// with the connection, and a repetition often comes on another one.
     fn put(&self, session: &mut Session, mut publish: Publish<'_>) -> (Replied, Option<Ticket>) {
         let now_ms = self.http.broker.now_ms();
         let Some(word) = publish.key.take_if(|_| self.is_guest) else {
@@ -134,7 +136,7 @@ impl Publisher<'_> {
             Err(fault) => return (Err(fault), None),
         };
         let key = Key { channel: channel.name().clone(), word, is_command: false };
-        // To the end, so that of two at once one is the repetition.
+        // Locked to the end, so that of two at once one is the repetition.
         let mut keys = lock(&self.http.guest_keys);
         if let Some(Known { seq: first_seq, .. }) = keys.get(&key, &channel) {
             let ticket = channel.pending();
@@ -150,9 +152,8 @@ impl Publisher<'_> {
         (reply.map(Some), session.take_ticket())
     }
 
-    /// Publishes many messages. Those that follow each other and are of one kind
-    /// are one append; each is answered by itself, and one that fails leaves the
-    /// others alone.
+    /// Publishes many messages. Consecutive ones of one kind become one append;
+    /// each is answered by itself, and one that fails leaves the others alone.
     async fn many(&self, address: &[u8], body: &[u8]) -> Result<Answer, Problem> {
         let lines = body.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
         let lines: Vec<&[u8]> =
@@ -190,7 +191,7 @@ impl Publisher<'_> {
         Ok(answer::json(StatusCode::OK, rows))
     }
 
-    /// The message that these objects say; `what` names the last of them.
+    /// The message in these objects; `what` names the last of them in faults.
     fn message<'a>(&self, what: &str, objects: &[&'a [u8]]) -> Result<Publish<'a>, Fault> {
         let Request::Pub(publish) = json::ask("pub", what, objects)? else {
             return Err(Fault::new(Code::Internal, "it is no message"));
@@ -205,7 +206,7 @@ impl Publisher<'_> {
         Ok(publish)
     }
 
-    /// Publishes messages that follow each other.
+    /// Publishes consecutive messages as one append.
     fn append(&self, run: &mut Vec<Payload<'_>>, outcomes: &mut Vec<Outcome>) {
         if run.is_empty() {
             return;
@@ -216,8 +217,8 @@ impl Publisher<'_> {
         run.clear();
     }
 
-    /// The answer to many lines: a row for each, when all are on disk that have
-    /// to be.
+    /// The answer to many lines: a row for each, once all are on disk that have to
+    /// be.
     async fn rows(&self, outcomes: Vec<Outcome>) -> Vec<u8> {
         let (mut rows, mut count, mut failed) = (Vec::new(), 0_u64, 0_u64);
         for Outcome { lines, first_seq, ticket } in outcomes {
@@ -238,7 +239,7 @@ impl Publisher<'_> {
     }
 }
 
-/// What became of a line: the `at`th of those that were one append.
+/// Appends the row of a line: the `at`th of those that were one append.
 fn row(first_seq: &Result<u64, Fault>, at: u64, out: &mut Vec<u8>) {
     match first_seq {
         Ok(seq) => {

@@ -6,9 +6,9 @@
 //! 201 Created                       {"channel":"news","seq":7}
 //! ```
 //!
-//! Whatever the address and the body say are the fields that the same request
-//! has in the JSON dialect, and so are those of the answer. What fails is
-//! answered as `application/problem+json` with the protocol's code.
+//! The fields in the address and the body are those of the same request in the JSON
+//! dialect, and so are those of the answer. A failure is answered as
+//! `application/problem+json` with the protocol's code.
 //!
 //! One connection is one client with a session of its own, and one task serves
 //! it: hyper reads and writes, `routes` says what an address means, and
@@ -64,9 +64,9 @@ use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
 
-/// Headers that a request has at most.
+/// The most headers that a request may have.
 const HEADERS_MAX: usize = 64;
-/// Bytes of a request's line and headers at most, about: what hyper buffers.
+/// About how many bytes a request's line and headers may have: what hyper buffers.
 const HEAD_BYTES_MAX: usize = 32 * 1024;
 
 /// What all HTTP connections of a broker share.
@@ -77,13 +77,13 @@ pub struct Http {
     share: body::Share,
     residents: Arc<Residents>,
     couriers: Couriers,
-    /// What was answered to the keys of guests.
+    /// The seqs that were answered to the keys of guests.
     guest_keys: Mutex<Keys>,
     metrics: Metrics,
 }
 
 impl Http {
-    /// For this broker.
+    /// The shared state of this broker's HTTP connections.
     pub fn new(broker: Arc<Broker>) -> Arc<Http> {
         let config = &broker.config;
         let origins = Origins::new(&config.allow_origin, &config.host);
@@ -107,8 +107,8 @@ pub struct Upgraded<S> {
     pub session: Session,
 }
 
-/// Serves a connection, of which these first bytes have been read, until it
-/// ends or goes on as a WebSocket.
+/// Serves a connection, of which `first` has been read, until it ends or goes on as
+/// a WebSocket.
 pub async fn serve<S>(
     http: Arc<Http>,
     stream: S,
@@ -132,7 +132,7 @@ where
             Stream::new(stream, first).counted(http.broker.stats.traffic.clone()),
             service,
         );
-    // What is under way may end when the broker stops, within this time.
+    // When the broker stops, requests under way may end within this time.
     let mut drain = None;
     let served = poll_fn(|cx| {
         if let Some(reason @ (Close::Shutdown | Close::Drain)) = caller.take_mail(cx) {
@@ -159,13 +159,13 @@ where
     let http1::Parts { io, read_buf, .. } = connection.into_parts();
     let (mut stream, unread) = io.into_parts();
     if served.is_ok() && caller.is_upgraded() {
-        // Nobody else has it: all requests have been answered.
+        // Nobody else holds the caller: all requests have been answered.
         let session = Arc::into_inner(caller)?.into_upgraded()?;
         let first = [&read_buf[..], &unread].concat();
         return Some(Upgraded { stream, first, session });
     }
     caller.end(reason);
-    // Whether the client stays to the end is its own affair.
+    // It does not matter whether the client stays to the end.
     let _ = runtime::timeout(LINGER, linger(&mut stream)).await;
     None
 }
@@ -225,7 +225,7 @@ async fn route(
     if http.broker.is_draining() && !act.is_for_operators() {
         return Err(health::draining());
     }
-    // Figures are for whoever watches over the broker, by whatever name.
+    // Operators may ask for metrics under any host name.
     if !act.is_for_operators() {
         http.origins.check_host(&head.uri, &head.headers)?;
     }
@@ -269,8 +269,8 @@ async fn route(
     }
 }
 
-/// An answer that is waited for only until everybody is sent away: this is looked
-/// at whenever the connection is.
+/// Waits for an answer, unless the broker drains meanwhile. That is looked at
+/// whenever the connection is polled.
 async fn unless_sent_away(
     caller: &Caller,
     answering: impl Future<Output = Result<Answer, Problem>>,
@@ -285,7 +285,7 @@ async fn unless_sent_away(
     .await
 }
 
-/// A request of HTTP/1.1 says for whom it is, once.
+/// Checks that a request of HTTP/1.1 has a `Host` header, and only one.
 fn has_one_host(version: Version, headers: &HeaderMap) -> Result<(), Problem> {
     match headers.get_all(header::HOST).iter().count() {
         1 => Ok(()),
@@ -297,7 +297,8 @@ fn has_one_host(version: Version, headers: &HeaderMap) -> Result<(), Problem> {
     }
 }
 
-/// The path is there, but not for this method; or somebody asks for which.
+/// The answer where the path exists, but not for this method; to `OPTIONS` it says
+/// for which.
 fn other_method(
     method: &Method,
     methods: &[Method],
@@ -307,8 +308,8 @@ fn other_method(
     let allow = names.join(", ");
     if method == Method::OPTIONS {
         let mut answer = answer::with(answer::empty(StatusCode::NO_CONTENT), header::ALLOW, &allow);
-        // A browser asks before it sends for a page. Whose page it is, and so
-        // whether it may, the answer says by another header.
+        // A browser's preflight. Whether the page that it asks for may go on is
+        // said by another header, which depends on its origin.
         if headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD) {
             answer = answer::with(answer, header::ACCESS_CONTROL_ALLOW_METHODS, &allow);
             let wanted =
@@ -319,7 +320,7 @@ fn other_method(
     }
     let text = format!("{method} does nothing here; what does: {allow}");
     let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, Code::UnknownCommand, text);
-    // Names of methods are fit for a header.
+    // Names of methods are valid in a header.
     Err(match HeaderValue::from_str(&allow) {
         Ok(allow) => problem.with(header::ALLOW, allow),
         Err(_) => problem,

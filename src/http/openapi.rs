@@ -1,4 +1,4 @@
-//! The description of all this for programs: OpenAPI 3.1, written by hand, held
+//! The description of these routes for programs: OpenAPI 3.1, written by hand, held
 //! against the routes by a test.
 
 /// The document.

@@ -1,13 +1,13 @@
-//! Whose web pages may do what.
+//! Which web pages may do what.
 //!
-//! A browser sends requests for any page that it shows, also to this machine,
-//! and says in `Origin` for which. A program that is no browser says nothing
-//! there, and has no need to be asked.
+//! A browser sends requests for any page that it shows, also to this machine, and
+//! names the page's origin in `Origin`. A program that is no browser sends no such
+//! header, and need not be checked.
 //!
-//! It says nothing there for a page that reads from where it came. So a page
-//! whose name leads to its own server first, and to this machine after that, is
-//! told apart by that name: it stands in `Host`, or in the address that is asked
-//! for, if that is a whole one.
+//! A browser sends none either when a page reads from where it came from. So a page
+//! whose name resolved to its own server first, and to this machine after that (DNS
+//! rebinding), is recognized by that name: it stands in `Host`, or in the request's
+//! target if that is an absolute URL.
 
 use super::problem::Problem;
 use crate::error::Code;
@@ -17,34 +17,35 @@ use hyper::header::{HOST, HeaderMap, ORIGIN};
 use std::borrow::Cow;
 use std::net::IpAddr;
 
-/// Ends of names that nobody can have on the internet, besides those of one word.
+/// Suffixes of the names that nobody can own on the internet, besides those of one
+/// word.
 const PRIVATE: [&str; 4] = [".localhost", ".local", ".internal", ".home.arpa"];
 
-/// Whose pages may change something, or talk by WebSocket.
+/// The origins whose pages may change something, or open a WebSocket.
 #[derive(Debug)]
 pub struct Origins {
-    /// Those that are allowed by name, in lower case.
+    /// The origins that are allowed by name, in lower case.
     allowed: Vec<String>,
     /// The name under which the broker was asked to listen.
     host: String,
 }
 
 impl Origins {
-    /// These, and the broker's own pages.
+    /// These origins, and the broker's own pages.
     pub fn new(allowed: &[String], host: &str) -> Origins {
         let allowed = allowed.iter().map(|origin| origin.to_ascii_lowercase()).collect();
         Origins { allowed, host: host.to_ascii_lowercase() }
     }
 
-    /// The origin of a request, if it is one that is allowed by name: its pages
-    /// may read the answers, too.
+    /// The origin of a request, if it is allowed by name: its pages may read the
+    /// answers, too.
     pub fn named<'h>(&self, headers: &'h HeaderMap) -> Option<&'h str> {
         let origin = headers.get(ORIGIN)?.to_str().ok()?;
         self.allowed.contains(&origin.to_ascii_lowercase()).then_some(origin)
     }
 
-    /// That a request may change something: it comes from no page, from one of
-    /// the broker's own, or from one that is allowed.
+    /// Checks that a request may change something: it comes from no page, from one
+    /// of the broker's own, or from one that is allowed.
     ///
     /// # Errors
     /// 403 otherwise.
@@ -59,8 +60,8 @@ impl Origins {
         Err(Problem::new(StatusCode::FORBIDDEN, Code::Denied, text))
     }
 
-    /// That a request goes to a name that is the broker's: one that nobody else
-    /// could have pointed here, or that of an origin that is allowed.
+    /// Checks that a request goes to a name of the broker: one that nobody else
+    /// could have pointed here, or the host of an origin that is allowed.
     ///
     /// # Errors
     /// 403 otherwise.
@@ -83,8 +84,7 @@ impl Origins {
             .is_some_and(|(name, _)| self.is_ours(name) || self.is_host_of_allowed(name))
     }
 
-    /// Whether a page that is allowed comes from there, which the broker is then
-    /// behind.
+    /// Whether this is the host of an allowed origin: then the broker is behind it.
     fn is_host_of_allowed(&self, name: &str) -> bool {
         let hosts = self.allowed.iter().filter_map(|origin| origin.split_once("://"));
         hosts
@@ -92,8 +92,8 @@ impl Origins {
             .any(|(host, _)| host.eq_ignore_ascii_case(name))
     }
 
-    /// Whether nobody else could have pointed this name here: an address, the
-    /// name that the broker listens on, or one that is none on the internet.
+    /// Whether nobody else could have pointed this name here: an address, the name
+    /// that the broker listens on, or one that does not exist on the internet.
     fn is_ours(&self, name: &str) -> bool {
         let name = name.trim_end_matches('.').to_ascii_lowercase();
         let is_address = name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
@@ -103,8 +103,8 @@ impl Origins {
             || PRIVATE.iter().any(|end| name.ends_with(end))
     }
 
-    /// Whether the page comes from where the request goes, and that is a name of
-    /// ours.
+    /// Whether the page comes from the host that the request goes to, and that is a
+    /// name of ours.
     fn is_own(&self, headers: &HeaderMap) -> bool {
         let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
         let (Some(origin), Some(host)) = (text(ORIGIN), text(HOST)) else { return false };
@@ -119,10 +119,10 @@ impl Origins {
     }
 }
 
-/// A host and its port.
+/// Splits a host and its port.
 fn port_apart(place: &str, default: u16) -> Option<(&str, u16)> {
     match place.rsplit_once(':') {
-        // The colons of an address are within brackets.
+        // The colons of an IPv6 address are within brackets.
         Some((host, port)) if !port.ends_with(']') => Some((host, port.parse().ok()?)),
         _ => Some((place, default)),
     }
@@ -162,7 +162,7 @@ mod tests {
             ("", "127.0.0.1:7700"),
             ("http://127.0.0.1:80", "127.0.0.1:7700"),
             ("http://127.0.0.1:7700", "localhost:7700"),
-            // A name of theirs that leads here: the page is from where it asks.
+            // A foreign name that leads here: the page comes from where it asks.
             ("http://evil.example:7700", "evil.example:7700"),
             ("http://localhost.evil.example", "localhost.evil.example"),
             ("http://evil.example.:7700", "evil.example.:7700"),

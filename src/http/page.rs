@@ -9,14 +9,14 @@ use crate::page::{self, File};
 use hyper::StatusCode;
 use hyper::header::{CONTENT_SECURITY_POLICY, HeaderName, REFERRER_POLICY};
 
-/// No other page may have a hand in this one, or look at what it loads.
+/// No other page may get a handle on this one, or embed what it loads.
 const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
 const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
 /// The page.
 ///
 /// # Errors
-/// As for a file of it.
+/// As for [`asset`].
 pub fn index(exchange: &Exchange) -> Result<Answer, Problem> {
     file(exchange, &page::INDEX)
 }
@@ -24,7 +24,7 @@ pub fn index(exchange: &Exchange) -> Result<Answer, Problem> {
 /// A file of the page, by its name below `/page/`.
 ///
 /// # Errors
-/// 404 if there is none of this name, 400 for a header that is none.
+/// 404 if there is no file of this name, 400 for a header that is no text.
 pub fn asset(exchange: &Exchange, folder: Option<&str>) -> Result<Answer, Problem> {
     let name = exchange.part("file");
     let name = folder.map_or(name.to_owned(), |folder| format!("{folder}/{name}"));

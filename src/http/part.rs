@@ -13,7 +13,7 @@ pub struct Part {
     pieces: VecDeque<Piece>,
     /// How many bytes of the first piece are written.
     written: usize,
-    /// How many bytes of all pieces are not.
+    /// How many bytes of all pieces are not written.
     left: usize,
 }
 
@@ -37,7 +37,7 @@ impl From<Vec<u8>> for Part {
     }
 }
 
-/// What is in the program already.
+/// Bytes that are part of the program.
 impl From<&'static [u8]> for Part {
     fn from(own: &'static [u8]) -> Part {
         Part { own: Bytes::from_static(own), ..Part::default() }

@@ -1,5 +1,4 @@
-//! What went wrong, as `application/problem+json` (RFC 9457) with the protocol's
-//! own code.
+//! Failures as `application/problem+json` (RFC 9457) with the protocol's own code.
 
 use super::answer::{self, Answer};
 use crate::error::{Code, Fault};
@@ -18,7 +17,7 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// A problem of HTTP's own, with the nearest code of the protocol.
+    /// A problem that only HTTP has, with the nearest code of the protocol.
     pub fn new(status: StatusCode, code: Code, detail: impl Into<String>) -> Self {
         let (headers, fields) = (Vec::new(), Vec::new());
         Problem { status, code, detail: detail.into(), headers, fields }
@@ -31,14 +30,14 @@ impl Problem {
         self
     }
 
-    /// With one more field, a text.
+    /// With one more field, a string.
     #[must_use]
     pub fn saying(mut self, key: &'static str, text: impl Into<String>) -> Self {
         self.fields.push((key, text.into()));
         self
     }
 
-    /// The answer that tells of it.
+    /// The answer that reports it.
     pub fn answer(self) -> Answer {
         let mut body = Vec::new();
         let title = self.status.canonical_reason().unwrap_or("Unknown");
@@ -72,7 +71,7 @@ pub const fn status(code: Code) -> StatusCode {
     match code {
         Code::BadRequest => StatusCode::BAD_REQUEST,
         Code::UnknownCommand | Code::NoChannel | Code::NoMember => StatusCode::NOT_FOUND,
-        // It is nobody's fault, and may be otherwise tomorrow.
+        // Nobody made a mistake, and it may succeed later.
         Code::Exists | Code::AlreadyMember | Code::NameTaken | Code::Full => StatusCode::CONFLICT,
         Code::NotMember | Code::Rank | Code::Denied => StatusCode::FORBIDDEN,
         Code::Fenced => StatusCode::PRECONDITION_FAILED,

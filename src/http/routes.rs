@@ -16,67 +16,67 @@ pub struct Route {
 /// What a route does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Act {
-    /// A question of the protocol, by its verb: the parts of the path, the query
-    /// and the body are its fields.
+    /// A request of the protocol, by its verb: the parts of the path, the query and
+    /// the body hold its fields.
     Ask(&'static str),
-    /// The same, asked by a resident.
+    /// The same, as a resident.
     Speak(&'static str),
     /// Describes all routes.
     Describe,
-    /// Makes a channel.
+    /// Creates a channel.
     Create,
     /// Shows what a channel's log still holds.
     History,
     /// Publishes.
     Publish,
-    /// Somebody comes in without a connection.
+    /// Joins a channel without a connection.
     Join,
     /// Shows a member.
     Show,
-    /// A resident stays.
+    /// Renews a resident's lease.
     Renew,
-    /// It goes.
+    /// Ends a resident's membership.
     Leave,
-    /// It goes to the bottom of the roster.
+    /// Moves a resident to the bottom of the roster.
     Yield,
-    /// It gives a command.
+    /// Gives a command, as a resident.
     Command,
-    /// It looks what has come of one.
+    /// Shows the results of a command.
     Results,
-    /// It looks which wait for its answer.
+    /// Shows the commands that wait for a resident's answer.
     Due,
-    /// It answers one.
+    /// Answers a command, as a resident.
     Acknowledge,
-    /// Asks for a job.
+    /// Submits a job.
     Job,
-    /// Looks what has become of one.
+    /// Shows the state of a job.
     LookAtJob,
-    /// Ends one.
+    /// Cancels a job.
     EndJob,
     /// Observes a channel.
     Events,
-    /// Goes on as a WebSocket.
+    /// Upgrades to a WebSocket.
     WebSocket,
     /// Whether the broker is alive.
     Live,
     /// Whether it takes connections.
     Ready,
-    /// The broker's figures.
+    /// The broker's metrics.
     Metrics,
     /// The page for people.
     Index,
-    /// A file that it is made of, in this folder of them.
+    /// A file of the page, in this folder of them.
     Asset(Option<&'static str>),
 }
 
 impl Act {
-    /// Whether it is about the broker and not about channels, and so is done
-    /// even while everybody is sent away.
+    /// Whether it concerns the broker and not channels, and so is done even while
+    /// the broker drains.
     pub const fn is_for_operators(self) -> bool {
         matches!(self, Act::Live | Act::Ready | Act::Metrics)
     }
 
-    /// Whether all is said by its path, and whoever says more is mistaken.
+    /// Whether its path says everything, so that a query or a body is a mistake.
     pub const fn has_no_fields(self) -> bool {
         matches!(
             self,
@@ -176,7 +176,7 @@ pub fn find(method: &Method, path: &str) -> Found {
     Found::OtherMethods(others)
 }
 
-/// The named parts of a path, if it is as the pattern says.
+/// The named parts of a path, if it matches the pattern.
 fn parts(pattern: &'static str, path: &str) -> Option<Vec<(&'static str, String)>> {
     let mut parts = Vec::new();
     let (mut patterns, mut pieces) = (pattern.split('/'), path.split('/'));
@@ -195,7 +195,7 @@ fn parts(pattern: &'static str, path: &str) -> Option<Vec<(&'static str, String)
     }
 }
 
-/// A part of a path without its percent signs; `None` if it is no text.
+/// A part of a path, percent-decoded; `None` if it is no text.
 fn decoded(piece: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(piece.len());
     let mut rest = piece.as_bytes();

@@ -1,5 +1,5 @@
-//! Answers that may be asked for again: with a tag by which a client knows
-//! whether there is anything new.
+//! Answers with an `ETag`, by which a client that asks again learns whether there is
+//! anything new.
 
 use super::answer::{self, Answer};
 use super::exchange::Exchange;
@@ -11,18 +11,18 @@ use hyper::StatusCode;
 use hyper::header::{ETAG, IF_MATCH, IF_NONE_MATCH};
 use xxhash_rust::xxh3::xxh3_64;
 
-/// The answer, or that it is what the client has.
+/// The answer, or 304 if the client has it already.
 ///
 /// # Errors
-/// 400 for a header that is none.
+/// 400 for a header that is no text.
 pub fn answer(exchange: &Exchange, reading: &Reading) -> Result<Answer, Problem> {
     json(exchange, reading.view(), reading.object())
 }
 
-/// The same for a JSON object, which may tell of this view of a roster.
+/// The same for a JSON object, with the view of the roster that it shows, if any.
 ///
 /// # Errors
-/// The same.
+/// As for `answer`.
 pub fn json(exchange: &Exchange, view: Option<u64>, object: Vec<u8>) -> Result<Answer, Problem> {
     let tag = tag(view, &object);
     tagged(exchange, &tag, || answer::json(StatusCode::OK, object))
@@ -31,7 +31,7 @@ pub fn json(exchange: &Exchange, view: Option<u64>, object: Vec<u8>) -> Result<A
 /// The same for anything that has a tag.
 ///
 /// # Errors
-/// The same.
+/// As for `answer`.
 pub fn tagged(
     exchange: &Exchange,
     tag: &str,
@@ -46,8 +46,8 @@ pub fn tagged(
     Ok(answer::with(answer, ETAG, tag))
 }
 
-/// The tag of an answer: the view of the roster, if it tells of one, and what
-/// else there is in it.
+/// The tag of an answer: the view of the roster, if it shows one, and a hash of the
+/// content.
 pub fn tag(view: Option<u64>, object: &[u8]) -> String {
     let content = xxh3_64(object);
     match view {
@@ -56,12 +56,12 @@ pub fn tag(view: Option<u64>, object: &[u8]) -> String {
     }
 }
 
-/// The view in which alone a request is to be done: that of the tag of a roster,
-/// a channel or a member. What else was in the answer with that tag does not
-/// count. Of several it is the one that the channel has, if it has one of them.
+/// The view that `If-Match` makes a condition of the request: the view in the tag
+/// of a roster, a channel or a member. The rest of the tag does not count. Of
+/// several views it is the channel's current one, if that is among them.
 ///
 /// # Errors
-/// 400 for what is no such tag; 412 for weak ones only, which say too little.
+/// 400 for what is no such tag; 412 for weak tags only, which say too little.
 pub fn expected(exchange: &Exchange) -> Result<Option<u64>, Problem> {
     let Some(tags) = exchange.header(&IF_MATCH)?.filter(|tags| *tags != "*") else {
         return Ok(None);
@@ -81,12 +81,12 @@ pub fn expected(exchange: &Exchange) -> Result<Option<u64>, Problem> {
     }
 }
 
-/// The view that a tag tells of, if it does.
+/// The view in a tag, if there is one.
 fn view(tag: &str) -> Option<u64> {
     tag.strip_prefix('"')?.strip_suffix('"')?.split('-').next()?.parse().ok()
 }
 
-/// Whether a list of tags has this one. A weak one is as good here.
+/// Whether a list of tags has this one. A weak tag counts as well.
 fn names(list: &str, tag: &str) -> bool {
     let tags = list.split(',').map(str::trim);
     list.trim() == "*"

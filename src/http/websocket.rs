@@ -1,4 +1,4 @@
-//! The way from HTTP to a WebSocket (RFC 6455, section 4.2).
+//! The upgrade from HTTP to a WebSocket (RFC 6455, section 4.2).
 
 use super::answer::{self, Answer};
 use super::exchange::Exchange;
@@ -14,17 +14,17 @@ use tungstenite::handshake::derive_accept_key;
 
 /// The only version that there is.
 const VERSION: &str = "13";
-/// Characters of the 16 bytes of a key, in base64.
+/// Length of a key of 16 bytes, in base64.
 const KEY_CHARS: usize = 24;
 
-/// Agrees to go on as a WebSocket. None of the extensions and subprotocols that
-/// a client may offer is taken up.
+/// Accepts the upgrade to a WebSocket. Extensions and subprotocols that a client
+/// offers are ignored.
 ///
 /// # Errors
-/// 426 for a request that wants something else, or another version; 403 for one
-/// of a page that may not; 400 for one that is not in order.
+/// 426 for a request for something else, or for another version; 403 for one from a
+/// page that is not allowed; 400 for a malformed one.
 pub fn upgrade(exchange: &Exchange) -> Result<Answer, Problem> {
-    // A page may not listen in on what it must not change.
+    // A page that must not change a channel may not listen to it either.
     exchange.http.origins.check(&exchange.head.headers)?;
     exchange.has_no_query()?;
     let is_asked_for = exchange.head.method == Method::GET
@@ -49,7 +49,7 @@ pub fn upgrade(exchange: &Exchange) -> Result<Answer, Problem> {
     Ok(answer::with(answer, SEC_WEBSOCKET_ACCEPT, &derive_accept_key(key.as_bytes())))
 }
 
-/// Whether one of the words of a header is this one.
+/// Whether a header has this word.
 fn names(exchange: &Exchange, header: &HeaderName, word: &str) -> bool {
     let values = exchange.head.headers.get_all(header).iter();
     let mut words = values.filter_map(|value| value.to_str().ok()).flat_map(|v| v.split(','));

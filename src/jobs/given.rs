@@ -1,4 +1,4 @@
-//! What a client gives a job: texts by name, whatever the dialect.
+//! The arguments of a job: texts by name, whatever the dialect.
 
 use crate::error::{Code, Fault, quoted};
 use std::ops::RangeInclusive;
@@ -8,26 +8,26 @@ use std::ops::RangeInclusive;
 pub struct Given<'g>(pub &'g [(&'static str, String)]);
 
 impl<'g> Given<'g> {
-    /// A text that must be there.
+    /// An argument that must be there.
     ///
     /// # Errors
-    /// [`Code::BadRequest`] if it is not.
+    /// [`Code::BadRequest`] if it is missing.
     pub fn text(&self, name: &str) -> Result<&'g str, Fault> {
         self.find(name).ok_or_else(|| bad(format!("{name} is missing")))
     }
 
-    /// A whole number that must be there.
+    /// An argument that must be there, as a whole number.
     ///
     /// # Errors
-    /// [`Code::BadRequest`] if it is not, or out of range.
+    /// [`Code::BadRequest`] if it is missing, no number, or out of range.
     pub fn number(&self, name: &str, range: RangeInclusive<u64>) -> Result<u64, Fault> {
         read(name, self.text(name)?, &range)
     }
 
-    /// A whole number that may be missing.
+    /// An argument that may be missing, as a whole number.
     ///
     /// # Errors
-    /// [`Code::BadRequest`] if it is out of range.
+    /// [`Code::BadRequest`] if it is no number, or out of range.
     pub fn optional_number(
         &self,
         name: &str,
@@ -62,7 +62,7 @@ mod tests {
     fn numbers_at_the_limits_and_one_past_them() {
         let read = |text: &str| Given(&[("n", text.to_owned())]).number("n", 1..=65_535);
         assert_eq!((read("1"), read("65535"), read("007")), (Ok(1), Ok(65_535), Ok(7)));
-        // As numbers are read everywhere.
+        // As everywhere else numbers are read.
         assert_eq!(read("+5"), Ok(5));
         for text in ["0", "65536", "", "-1", "+", "++1", "1.0", " 1", "99999999999999999999"] {
             let fault = read(text).unwrap_err();

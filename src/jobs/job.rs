@@ -10,23 +10,23 @@ use serde::de::DeserializeOwned;
 use std::time::Duration;
 use uuid::Uuid;
 
-/// Bytes of a task at most: a worker takes it in one piece, and it waits in
-/// the queue.
+/// The most bytes of a task: a worker takes it in one piece, and it waits in the
+/// queue.
 pub const TASK_BYTES_MAX: usize = 16 * 1024;
 
-/// A word or an option that a job is given.
+/// A parameter of a job: a word or an option.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Parameter {
-    /// Its name in the dialects that have names; in text the option's, if it is
-    /// one.
+    /// Its name in the dialects that name their fields; in text that of the option,
+    /// if it is one.
     pub name: &'static str,
-    /// Whether it is a word that stands by its place, and must be there. It is
-    /// an option that may be missing otherwise.
+    /// Whether it is a positional word, which must be there. Otherwise it is an
+    /// option, which may be missing.
     pub is_word: bool,
 }
 
 impl Parameter {
-    /// A word that stands by its place.
+    /// A positional word.
     pub const fn word(name: &'static str) -> Self {
         Parameter { name, is_word: true }
     }
@@ -36,57 +36,57 @@ impl Parameter {
         Parameter { name, is_word: false }
     }
 
-    /// As `help` shows it.
+    /// The form in which `help` shows it.
     pub fn shown(&self) -> String {
         if self.is_word { self.name.to_uppercase() } else { format!("--{}", self.name) }
     }
 }
 
-/// What the broker has for jobs that are being prepared.
+/// What the broker offers to jobs that are being prepared.
 pub trait Desk {
-    /// Makes a number sequence for a client id of its own, as INIT does.
+    /// Creates a number sequence for a client id of its own, as INIT does.
     ///
     /// # Errors
-    /// [`Code::Busy`] if too many are kept.
+    /// [`Code::Busy`] if too many sequences are kept.
     fn begin_sequence(&self, count: u16, batch: u64) -> Result<(Uuid, Seed), Fault>;
-    /// Networks that may be called though they are not public.
+    /// The networks that may be called although they are not public.
     fn allowed_networks(&self) -> &[IpNet];
     /// How long a job may run.
     fn job_time(&self) -> Duration;
 }
 
-/// Says how far a job is: a `running` frame for its client. It may take a while
-/// if that one does not read.
+/// Reports how far a job is: a `running` frame for its client. It may block for a
+/// while if the client does not read.
 pub type Say<'s> = &'s mut dyn FnMut(String);
 
 /// One kind of job.
 pub trait Job: Sync {
-    /// What the worker is given.
+    /// The input for the worker.
     type Task: Serialize + DeserializeOwned;
 
     /// Its verb, the words that go with it, and what it does. The words begin
     /// with `[--to MEMBER]` if its result may go to another member.
     fn usage(&self) -> Usage;
 
-    /// What it is given.
+    /// Its parameters.
     fn parameters(&self) -> &'static [Parameter];
 
-    /// In the broker: checks what a client gave and makes a task of it. To be
-    /// quick, and to wait for nothing.
+    /// Runs in the broker: checks the arguments and makes a task of them. It must
+    /// be quick, and not block.
     ///
     /// # Errors
-    /// Why there is no such job; nothing has begun then.
+    /// Why the arguments make no job; nothing has begun then.
     fn prepare(&self, given: Given<'_>, desk: &dyn Desk) -> Result<Self::Task, Fault>;
 
-    /// In a worker process: does it. It may take its time, all the memory there
-    /// is, and the process with it: that costs this job alone.
+    /// Runs in a worker process: does the job. It may take its time, all the
+    /// memory, and the process with it: that harms this job alone.
     ///
     /// # Errors
-    /// Why it came to nothing, in words.
+    /// Why it failed, in words.
     fn run(&self, task: Self::Task, say: Say<'_>) -> Result<String, String>;
 }
 
-/// A job of whatever kind, as the list of all has it.
+/// A job of any kind, as it stands in the list of all.
 pub trait Registered: Sync {
     /// As [`Job::usage`].
     fn usage(&self) -> Usage;
@@ -94,15 +94,15 @@ pub trait Registered: Sync {
     fn parameters(&self) -> &'static [Parameter];
     /// Whether its result may go to another member.
     fn goes_to_others(&self) -> bool;
-    /// As [`Job::prepare`]; the task as the worker takes it.
+    /// As [`Job::prepare`], with the task encoded for the worker.
     ///
     /// # Errors
-    /// The same.
+    /// As [`Job::prepare`].
     fn task(&self, given: Given<'_>, desk: &dyn Desk) -> Result<Vec<u8>, Fault>;
     /// As [`Job::run`].
     ///
     /// # Errors
-    /// The same.
+    /// As [`Job::run`].
     fn carry_out(&self, task: &[u8], say: Say<'_>) -> Result<String, String>;
 }
 

@@ -1,8 +1,7 @@
 //! The jobs that there are. Each is one file that implements [`Job`], and one
 //! line in [`JOBS`]; every dialect then takes it, and `help` tells of it.
 //!
-//! Who runs them is [`crate::workers`]: a job itself knows neither queues nor
-//! processes.
+//! [`crate::workers`] runs them: a job itself knows neither queues nor processes.
 
 mod fib;
 mod given;
@@ -20,7 +19,7 @@ pub static JOBS: &[&dyn Registered] = &[&fib::Fib, &size::Size, &numbers::Number
 
 /// Every verb that the broker answers, jobs included, in the order of `help`.
 pub fn verbs() -> impl Iterator<Item = Usage> {
-    // They come before the verbs about jobs.
+    // Jobs come before the verbs about jobs.
     let at = VERBS.iter().position(|usage| usage.verb == "jobs").unwrap_or(VERBS.len());
     let (before, after) = VERBS.split_at(at);
     let jobs = JOBS.iter().map(|job| job.usage());

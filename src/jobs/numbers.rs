@@ -1,6 +1,6 @@
-//! The job `numbers COUNT`: a number sequence as the dialect of that name has
-//! it, batch by batch, and kept under a client id of its own: whoever has lost a
-//! batch can fetch it there with CONT.
+//! The job `numbers COUNT`: a number sequence like that of the `numseq` dialect,
+//! batch by batch. It is kept under a client id of its own, so that a client that
+//! has lost a batch can fetch it there with CONT.
 
 use super::{Desk, Given, Job, Parameter, Say};
 use crate::error::Fault;
@@ -17,7 +17,7 @@ const PARAMETERS: &[Parameter] = &[Parameter::word("count"), Parameter::option("
 /// The job.
 pub struct Numbers;
 
-/// What its worker is given.
+/// The input for its worker.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Task {
     id: Uuid,
@@ -42,7 +42,7 @@ impl Job for Numbers {
     }
 
     fn prepare(&self, given: Given<'_>, desk: &dyn Desk) -> Result<Task, Fault> {
-        // The range is that of the type.
+        // The range is that of `u16`.
         let count = given.number("count", 0..=u16::MAX.into())?.try_into().unwrap_or(u16::MAX);
         let batch = given.optional_number("batch", 1..=u64::MAX)?.unwrap_or(BATCH);
         let (id, seed) = desk.begin_sequence(count, batch)?;

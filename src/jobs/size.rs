@@ -10,9 +10,9 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// Bytes that are counted at most, where the server does not tell the size.
+/// The most bytes that are counted, if the server does not tell the size.
 const COUNTED_MAX: u64 = 256 * 1024 * 1024;
-/// How long it may take, if a job may run that long.
+/// The longest that it may take, if jobs may run that long.
 const TIME_MAX: Duration = Duration::from_secs(30);
 
 const PARAMETERS: &[Parameter] = &[Parameter::word("url")];
@@ -20,11 +20,11 @@ const PARAMETERS: &[Parameter] = &[Parameter::word("url")];
 /// The job.
 pub struct Size;
 
-/// What its worker is given.
+/// The input for its worker.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Task {
     url: String,
-    /// Networks that may be called though they are not public.
+    /// The networks that may be called although they are not public.
     allow: Vec<String>,
     time: Duration,
 }
@@ -44,7 +44,8 @@ impl Job for Size {
         let url = target::parse(given.text("url")?)
             .map_err(|e| Fault::new(Code::BadRequest, e.message))?;
         let allow = desk.allowed_networks().iter().map(IpNet::to_string).collect();
-        // So that what is too slow is told as such, and not killed.
+        // Shorter than the job may run, so that a slow server is reported as such,
+        // and the job not killed.
         let time = (desk.job_time() * 9 / 10).min(TIME_MAX);
         Ok(Task { url: url.into(), allow, time })
     }
@@ -58,7 +59,7 @@ impl Job for Size {
     }
 }
 
-/// Asks for the size, and counts if there is no answer to that.
+/// Asks for the size, and counts the bytes if the server does not tell it.
 async fn measure(outbound: &Outbound, task: &Task) -> Result<String, String> {
     match ask(outbound, task, Method::HEAD).await {
         Ok(head) if head.status.is_success() => {
@@ -66,7 +67,7 @@ async fn measure(outbound: &Outbound, task: &Task) -> Result<String, String> {
                 return Ok(result(size, "head", &head));
             }
         }
-        // A server that does not know the method may say so or just hang up.
+        // A server that does not know HEAD may say so or just hang up.
         Ok(_) => {}
         Err(e) if e.kind == ErrorKind::Broken => {}
         Err(e) => return Err(in_words(&e)),

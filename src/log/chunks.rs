@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// Consecutive chunks, oldest first. Most logs keep none or one, which need no
-/// queue: they take 16 bytes and no allocation then, and not 40 and one. A queue
-/// that was made stays until it is empty: it will be needed again.
+/// queue: they take 16 bytes and no allocation then, instead of 40 bytes and one
+/// allocation. Once made, a queue stays until it is empty: it will be needed again.
 #[derive(Debug, Default)]
 pub(super) enum Chunks {
     #[default]
@@ -18,9 +18,9 @@ pub(super) enum Chunks {
 #[derive(Debug)]
 pub(super) struct Queue {
     chunks: VecDeque<Arc<Chunk>>,
-    /// What they weigh together, in bytes.
+    /// The total weight of the chunks, in bytes.
     weight: usize,
-    /// What their entries take together.
+    /// The total size of their entries, in bytes on the wire.
     bytes: u64,
 }
 
@@ -34,7 +34,7 @@ impl Chunks {
         }
     }
 
-    /// The one at this place, counted from the oldest.
+    /// The chunk at this place, counted from the oldest.
     pub(super) fn get(&self, at: usize) -> Option<&Arc<Chunk>> {
         match self {
             Chunks::One(chunk) if at == 0 => Some(chunk),
@@ -43,7 +43,7 @@ impl Chunks {
         }
     }
 
-    /// What they weigh together, in bytes.
+    /// The total weight of the chunks, in bytes.
     pub(super) fn weight(&self) -> usize {
         match self {
             Chunks::None => 0,
@@ -52,7 +52,7 @@ impl Chunks {
         }
     }
 
-    /// What their entries take together, in bytes on the wire.
+    /// The total size of their entries, in bytes on the wire.
     pub(super) fn bytes(&self) -> u64 {
         match self {
             Chunks::None => 0,
@@ -61,14 +61,15 @@ impl Chunks {
         }
     }
 
-    /// One that is here weighs so much more from now on.
+    /// Notes that one of the chunks weighs so much more from now on.
     pub(super) fn gain(&mut self, weight: usize) {
         if let Chunks::Many(queue) = self {
             queue.weight += weight;
         }
     }
 
-    /// How many of them this is true for: it is for the oldest, up to some place.
+    /// How many chunks `is_before` holds for; it must hold for the oldest ones, up
+    /// to some place.
     pub(super) fn count_while(&self, is_before: impl Fn(&Chunk) -> bool) -> usize {
         match self {
             Chunks::None => 0,
@@ -77,7 +78,7 @@ impl Chunks {
         }
     }
 
-    /// The newest one.
+    /// Appends the newest chunk.
     pub(super) fn push(&mut self, chunk: Chunk) {
         let chunk = Arc::new(chunk);
         *self = match std::mem::take(self) {
@@ -97,7 +98,7 @@ impl Chunks {
         };
     }
 
-    /// Takes the oldest one.
+    /// Takes the oldest chunk.
     pub(super) fn pop(&mut self) -> Option<Arc<Chunk>> {
         let Chunks::Many(queue) = self else {
             return match std::mem::take(self) {

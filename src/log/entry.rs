@@ -11,7 +11,7 @@ pub type ClientId = u64;
 /// Why a member is no longer in the roster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Departure {
-    /// It took its leave.
+    /// Its client quit.
     Quit,
     /// Its connection closed.
     Lost,
@@ -42,9 +42,9 @@ impl Departure {
 /// A command, as its recipients get it.
 #[derive(Clone, Copy, Debug)]
 pub struct Command<'a> {
-    /// What to do.
+    /// Its name.
     pub name: &'a str,
-    /// With what.
+    /// Its arguments.
     pub args: &'a [String],
 }
 
@@ -81,7 +81,7 @@ pub trait Encode: Send + Sync {
         bytes: &mut Vec<u8>,
     );
 
-    /// What a message carries, as it was published.
+    /// The payload of a message entry, as it was published.
     fn payload(&self, entry: &[u8]) -> Vec<u8>;
 
     /// Appends a change of the roster; `reason` goes with [`Change::Left`].
@@ -95,12 +95,12 @@ pub trait Encode: Send + Sync {
     );
 }
 
-/// What the entries of a chunk are.
+/// What kind of entries a chunk holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Body {
     /// Messages, one or many.
     Messages {
-        /// JSON values rather than text.
+        /// Whether they are JSON values rather than text.
         json: bool,
     },
     /// One command.
@@ -115,7 +115,7 @@ pub enum Body {
 }
 
 impl Body {
-    /// What each of the entries is called, in every dialect.
+    /// The name of such an entry, the same in every dialect.
     pub const fn kind(self) -> &'static str {
         match self {
             Body::Messages { .. } => "msg",
@@ -132,11 +132,11 @@ impl Body {
 pub struct Chunk {
     /// The seq of its first entry.
     pub first_seq: u64,
-    /// Who made it.
+    /// The client that appended it.
     pub author: ClientId,
-    /// What it is.
+    /// What kind of entries it holds.
     pub body: Body,
-    /// When, in milliseconds of the broker's clock.
+    /// When it was appended, in milliseconds of the broker's clock.
     pub at_ms: u64,
     /// All its entries on the wire, one after the other.
     pub bytes: Vec<u8>,
@@ -157,8 +157,8 @@ impl Chunk {
         self.first_seq + self.entries() - 1
     }
 
-    /// Where the entry with this seq begins; the end of the chunk for one after
-    /// it, the beginning for one before.
+    /// Where the entry with this seq begins: the chunk's end for a seq after its
+    /// last one, its beginning for a seq before its first one.
     pub fn offset_of(&self, seq: u64) -> usize {
         match seq.saturating_sub(self.first_seq) {
             0 => 0,
@@ -204,8 +204,8 @@ impl Chunk {
         number(range.start)..number(range.end)
     }
 
-    /// What it takes of the log's bounded memory, in bytes; its other forms
-    /// from when the log has counted them.
+    /// What it takes of the log's bounded memory, in bytes, including those of its
+    /// other forms that the log has counted.
     pub fn weight(&self) -> usize {
         size_of::<Self>()
             + self.bytes.capacity()

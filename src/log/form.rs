@@ -1,16 +1,16 @@
 //! Entries in other forms than the log's own.
 //!
-//! A chunk's bytes are the text dialect's. Members who speak otherwise get the
-//! same entries in their own dialect's form, which is made once for all of
-//! them, when the first one needs it, and kept beside the chunk. Who makes it
-//! says how; the log only keeps it.
+//! A chunk's bytes are the text dialect's. Members who speak otherwise get the same
+//! entries in their own dialect's form, which is made once for all of them, when
+//! the first one needs it, and kept beside the chunk. Whoever needs a form says how
+//! it is made ([`Maker`]); the log only keeps it.
 
 use super::entry::Chunk;
 use std::ops::Range;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Which other form; each has its place beside a chunk.
+/// The forms other than the log's own; each has its place beside a chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
     /// JSON objects, a line each.
@@ -21,11 +21,11 @@ pub enum Shape {
     Events,
     /// Pushes of the Redis protocol, version 2.
     Resp2,
-    /// Version 3.
+    /// Pushes of the Redis protocol, version 3.
     Resp3,
 }
 
-/// How many there are.
+/// How many shapes there are.
 const SHAPES: usize = Shape::Resp3 as usize + 1;
 
 /// How a form is made.
@@ -37,8 +37,8 @@ pub struct Maker {
     pub make: fn(&Chunk) -> Form,
 }
 
-/// The other forms of one chunk: none, as a rule, so that they take no more
-/// than a pointer then.
+/// The other forms of one chunk. As a rule there are none, and then this takes no
+/// more than a pointer.
 #[derive(Debug, Default)]
 pub struct Forms(OnceLock<Box<Table>>);
 
@@ -50,7 +50,7 @@ impl Forms {
         self.0.get()?.get(shape as usize)?.get().map(|form| &**form)
     }
 
-    /// Makes a form unless it was made; whether it was not.
+    /// Makes a form unless it exists already; returns whether it was made now.
     pub fn make(&self, maker: Maker, chunk: &Chunk) -> bool {
         let mut is_new = false;
         self.0.get_or_init(Box::default)[maker.shape as usize].get_or_init(|| {
@@ -60,7 +60,7 @@ impl Forms {
         is_new
     }
 
-    /// What those take that a log has counted, in bytes.
+    /// The weight of those forms that a log has counted, in bytes.
     pub(super) fn counted_weight(&self) -> usize {
         let made = self.0.get().into_iter().flat_map(|forms| forms.iter());
         let made = made.filter_map(OnceLock::get);
@@ -72,15 +72,15 @@ impl Forms {
 #[derive(Debug)]
 pub struct Form {
     bytes: Box<[u8]>,
-    /// Where in `bytes` each entry ends but for the last one.
+    /// Where in `bytes` each entry but the last one ends.
     ends: Box<[u32]>,
-    /// The log that the chunk is in has counted what this takes.
+    /// Whether the chunk's log has counted the weight of this form.
     counted: AtomicBool,
 }
 
 impl Form {
-    /// A chunk's entries, as `write` appends each of them: it gets the seq and the
-    /// line. They take about `extra` bytes more than the line.
+    /// Builds the form of a chunk. `write` is given each entry's seq and line, and
+    /// appends its form, which takes about `extra` bytes more than the line.
     pub fn of(
         chunk: &Chunk,
         extra: usize,
@@ -90,7 +90,8 @@ impl Form {
         let mut ends = Vec::with_capacity(chunk.ends.len().saturating_sub(1));
         for seq in chunk.first_seq..=chunk.last_seq() {
             if seq > chunk.first_seq {
-                // A few times what a text chunk has, which is far below 4 GiB.
+                // A form is a few times as long as its text chunk, which is far
+                // below 4 GiB.
                 ends.push(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
             }
             write(seq, chunk.line(seq), &mut bytes);
@@ -98,7 +99,8 @@ impl Form {
         Form::new(bytes, ends)
     }
 
-    /// These bytes, in which entries end at these places but for the last one.
+    /// A form with these bytes, in which each entry but the last one ends at one of
+    /// `ends`.
     pub(super) fn new(bytes: Vec<u8>, ends: Vec<u32>) -> Self {
         Form {
             bytes: bytes.into_boxed_slice(),
@@ -107,7 +109,7 @@ impl Form {
         }
     }
 
-    /// These of the chunk's entries, counted from 0.
+    /// The bytes of these entries of the chunk, counted from 0.
     pub fn bytes(&self, entries: Range<usize>) -> &[u8] {
         self.bytes.get(self.start_of(entries.start)..self.start_of(entries.end)).unwrap_or_default()
     }
@@ -125,7 +127,7 @@ impl Form {
         self.ends.partition_point(|end| *end as usize <= offset)
     }
 
-    /// What it takes, in bytes, with the table that it is in.
+    /// What it takes, in bytes, including the table that it is in.
     pub fn weight(&self) -> usize {
         size_of::<Table>() + size_of::<Self>() + self.bytes.len() + size_of_val(&*self.ends)
     }
@@ -135,8 +137,8 @@ impl Form {
         self.counted.load(Ordering::Relaxed)
     }
 
-    /// It is counted now; whether it was not before. To be called under the
-    /// lock of the log that counts, which orders it.
+    /// Marks it as counted; returns whether it was not before. To be called under
+    /// the lock of the log that counts, which orders the calls.
     pub(super) fn count(&self) -> bool {
         !self.counted.swap(true, Ordering::Relaxed)
     }

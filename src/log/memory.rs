@@ -12,7 +12,7 @@ use std::sync::Arc;
 pub struct Cursor {
     /// The number of the chunk, counted from the first one ever appended.
     pub chunk: u64,
-    /// Where in that chunk; always where an entry begins.
+    /// The offset in that chunk; always where an entry begins.
     pub offset: u32,
 }
 
@@ -23,10 +23,10 @@ impl Cursor {
     }
 }
 
-/// A place between two chunks: where a log ends, or what of it may be seen.
+/// A place between two chunks: the end of a log, or of what may be seen of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Edge {
-    /// The number of the first chunk behind it.
+    /// The number of the first chunk after it.
     pub end_chunk: u64,
     /// The seq of the last entry before it.
     pub last_seq: u64,
@@ -37,15 +37,15 @@ pub struct Edge {
 #[derive(Debug, Default)]
 pub struct MemoryLog {
     chunks: Chunks,
-    /// The number of the first of them, or of the one that comes next.
+    /// The number of the first chunk that is kept or, if none is, of the next one.
     first_chunk: u64,
     /// The seq of the last entry ever appended; 0 if there was none.
     head: u64,
 }
 
 impl MemoryLog {
-    /// The log of a channel that had entries before which are not here: it goes
-    /// on after this seq, with the chunk of this number.
+    /// An empty log that continues an earlier one: it goes on after this seq, with
+    /// the chunk of this number.
     pub fn after(head: u64, next_chunk: u64) -> Self {
         MemoryLog { head, first_chunk: next_chunk, ..MemoryLog::default() }
     }
@@ -55,7 +55,8 @@ impl MemoryLog {
         self.head
     }
 
-    /// The seq of the first entry that is still here, or that comes next.
+    /// The seq of the first entry that is still here or, if none is, of the next
+    /// one.
     pub fn first_seq(&self) -> u64 {
         self.chunks.get(0).map_or(self.head + 1, |chunk| chunk.first_seq)
     }
@@ -70,7 +71,8 @@ impl MemoryLog {
         self.chunks.bytes()
     }
 
-    /// The number of the first chunk that is still here, or that comes next.
+    /// The number of the first chunk that is still here or, if none is, of the next
+    /// one.
     pub fn first_chunk(&self) -> u64 {
         self.first_chunk
     }
@@ -80,7 +82,7 @@ impl MemoryLog {
         self.first_chunk + self.chunks.len() as u64
     }
 
-    /// Behind the last entry ever appended.
+    /// The edge after the last entry ever appended.
     pub fn end(&self) -> Edge {
         Edge { end_chunk: self.next_chunk(), last_seq: self.head }
     }
@@ -102,7 +104,7 @@ impl MemoryLog {
     pub fn seek(&self, seq: u64) -> Cursor {
         let at = self.chunks.count_while(|chunk| chunk.last_seq() < seq);
         let offset = self.chunks.get(at).map_or(0, |chunk| chunk.offset_of(seq));
-        // A chunk's entries end at u32 offsets, so its length is one.
+        // A chunk's entries end at u32 offsets, so its length fits into one.
         Cursor { chunk: self.first_chunk + at as u64, offset: u32::try_from(offset).unwrap_or(0) }
     }
 
@@ -116,8 +118,8 @@ impl MemoryLog {
         }
     }
 
-    /// Counts a form of the chunk of this number, if that is this chunk and it
-    /// was not counted yet.
+    /// Adds the weight of a chunk's form, if the log has this very chunk under this
+    /// number and has not counted the form yet.
     pub fn count_form(&mut self, number: u64, chunk: &Arc<Chunk>, shape: Shape) {
         let Some(form) = chunk.forms.get(shape) else { return };
         let is_here = self.chunk(number).is_some_and(|kept| Arc::ptr_eq(kept, chunk));
@@ -126,15 +128,15 @@ impl MemoryLog {
         }
     }
 
-    /// Whether the first chunk that is kept could go with `entries` of history
-    /// left.
+    /// Whether `entries` of history would be left if the first chunk that is kept
+    /// were dropped.
     pub fn outlives_first(&self, entries: u64) -> bool {
         self.chunks.get(0).is_some_and(|chunk| self.head - chunk.last_seq() >= entries)
     }
 
-    /// The first seq of those that are here from which on all entries take at most
-    /// so many bytes. It goes through what is kept beyond that: as a rule that is a
-    /// part of one chunk.
+    /// The first kept seq from which on all entries take at most so many bytes in
+    /// total. Walks through what is kept beyond that: as a rule a part of one
+    /// chunk.
     pub fn first_within(&self, bytes: u64) -> u64 {
         let mut beyond = self.bytes().saturating_sub(bytes);
         for chunk in (0..).map_while(|at| self.chunks.get(at)) {
@@ -147,15 +149,15 @@ impl MemoryLog {
         self.head + 1
     }
 
-    /// The first seq of those that are here that came then or later.
+    /// The first kept seq that was appended at this time or later.
     pub fn first_since(&self, at_ms: u64) -> u64 {
         let before = self.chunks.count_while(|chunk| chunk.at_ms < at_ms);
         self.chunks.get(before).map_or(self.head + 1, |chunk| chunk.first_seq)
     }
 
-    /// The rank that a member had before the first of these chunks, who had
-    /// `rank` after the last of them and was there all the time: the fold,
-    /// backwards.
+    /// The rank that a member had before the first of these chunks, given its
+    /// `rank` after the last of them: the fold, backwards. The member was there all
+    /// the time.
     pub fn rank_before(&self, chunks: Range<u64>, rank: u32) -> u32 {
         chunks.rev().filter_map(|number| self.chunk(number)).fold(rank, |rank, chunk| {
             match chunk.body {
@@ -241,7 +243,8 @@ mod tests {
         let make = |_: &Chunk| Form::new(b"longer\n".to_vec(), Vec::new());
         first.forms.make(Maker { shape: Shape::Json, make }, &first);
         let form = first.forms.get(Shape::Json).unwrap();
-        // Of another chunk with the same number, as one read from the disk is.
+        // A form of another chunk with the same number, such as one read from the
+        // disk, is not counted.
         log.count_form(1, &first, Shape::Json);
         assert_eq!(log.weight(), before);
         for _ in 0..2 {

@@ -5,7 +5,7 @@
 //! holds one reads straight from the chunks, without a copy and without a queue
 //! of its own.
 //!
-//! What other dialects make of a chunk is kept beside it ([`Form`]).
+//! A chunk's form in another dialect is kept beside it ([`Form`]).
 //!
 //! The log knows neither dialects nor members: how an entry looks on the wire
 //! is [`Encode`]'s business, which the wire implements.

@@ -1,18 +1,19 @@
-//! Memory of chunks that are gone, for those that come.
+//! Memory of chunks that are gone, reused for new ones.
 //!
 //! A busy channel appends a chunk of some ten KiB for each read of its publisher,
 //! and drops it a moment later. Left to the allocator, such memory goes back to
 //! the system each time, to be asked for and filled with zeros again page by page:
 //! a tenth of the CPU time of a message from one to one.
 //!
-//! It belongs to the thread, as the other buffers do (`connection/scratch.rs`).
+//! Spare memory belongs to the thread, as the other buffers do
+//! (`connection/scratch.rs`).
 
 use std::cell::RefCell;
 
-/// Smaller ones the allocator keeps at hand by itself.
+/// Smaller buffers are not kept: the allocator has such memory at hand by itself.
 const SPARE_MIN: usize = 4 * 1024;
-/// What a thread keeps at most, in bytes: what one publisher may have on its way
-/// to members that read.
+/// How many bytes a thread keeps at most: as many as one publisher may have on
+/// their way to members that read.
 const SPARES_BYTES_MAX: usize = 1024 * 1024;
 
 /// Unused memory of one thread.
@@ -26,15 +27,15 @@ thread_local! {
     static SPARES: RefCell<Spares> = RefCell::default();
 }
 
-/// An empty buffer with room for so many bytes, and not much more than that: what
-/// is kept in it may be kept for long.
+/// Returns an empty buffer with room for `len` bytes, and not much more than that:
+/// what is put into it may be kept for long.
 pub fn with_room(len: usize) -> Vec<u8> {
     let spare =
         if len < SPARE_MIN { None } else { SPARES.with_borrow_mut(|spares| spares.take(len)) };
     spare.unwrap_or_else(|| Vec::with_capacity(len))
 }
 
-/// Takes a buffer that nobody needs any more.
+/// Keeps a buffer that nobody needs any more, for reuse.
 pub(super) fn give(buffer: Vec<u8>) {
     if buffer.capacity() >= SPARE_MIN {
         SPARES.with_borrow_mut(|spares| spares.put(buffer));
@@ -52,7 +53,7 @@ impl Spares {
 
     fn put(&mut self, mut buffer: Vec<u8>) {
         if self.bytes + buffer.capacity() > SPARES_BYTES_MAX {
-            // Perhaps none of them has the size that is in use now.
+            // Begin anew: perhaps none of the spares has a size that is in use now.
             *self = Spares::default();
         }
         if buffer.capacity() <= SPARES_BYTES_MAX {

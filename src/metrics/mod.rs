@@ -1,8 +1,8 @@
 //! `/metrics`: the broker's figures as `OpenMetrics` text.
 //!
-//! Nothing is counted for this alone that is not cheap to count: the rest is
-//! looked up when somebody asks (`scrape`). No label holds a name that a
-//! client can choose, so that the number of series has a limit.
+//! Only what is cheap to count is counted for this alone; the rest is looked up for
+//! each scrape (`scrape`). No label holds a name that a client can choose, so the
+//! number of series has a limit.
 
 mod page;
 mod process;
@@ -14,7 +14,7 @@ use prometheus_client::registry::Registry;
 use std::fmt;
 use std::sync::Arc;
 
-/// What the text is, for the header of the answer.
+/// The content type of the text.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// The registry of a broker's figures.
@@ -22,7 +22,7 @@ pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; cha
 pub struct Metrics(Registry);
 
 impl Metrics {
-    /// Of this broker.
+    /// The figures of this broker.
     pub fn new(broker: Arc<Broker>) -> Metrics {
         let mut registry = Registry::default();
         registry.register_collector(Box::new(scrape::Scrape(broker)));
@@ -30,11 +30,11 @@ impl Metrics {
         Metrics(registry)
     }
 
-    /// All figures as they are now, with `# EOF` at the end. Looks at every
+    /// All figures as they are now, with `# EOF` at the end. It looks at every
     /// channel and client, so it may take a while.
     ///
     /// # Errors
-    /// Never, as far as is known: the text is made in memory.
+    /// None are known: the text is made in memory.
     pub fn text(&self) -> Result<String, fmt::Error> {
         let mut text = String::new();
         encode(&mut text, &self.0)?;

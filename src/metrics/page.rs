@@ -8,13 +8,13 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Unit;
 use std::fmt::Error;
 
-/// Microseconds of a second: what durations are counted in.
+/// Microseconds in a second: the unit in which durations are counted.
 const US: f64 = 1e6;
 
-/// What a family is called, and what it is.
+/// The name of a family, and its help text.
 #[derive(Clone, Copy)]
 pub(super) struct Name<'a> {
-    /// Without its unit, and without `_total`.
+    /// The name without its unit, and without `_total`.
     stem: &'a str,
     help: &'a str,
     unit: Option<&'a Unit>,
@@ -26,22 +26,22 @@ pub(super) fn named<'a>(name: &'a str, help: &'a str) -> Name<'a> {
 }
 
 impl<'a> Name<'a> {
-    /// With this unit, which becomes the end of its name.
+    /// The name with this unit, which becomes its suffix.
     pub(super) fn of(self, unit: &'a Unit) -> Self {
         Name { unit: Some(unit), ..self }
     }
 }
 
-/// The text in the making.
+/// The text that is being written.
 pub(super) struct Page<'a>(pub(super) DescriptorEncoder<'a>);
 
 impl Page<'_> {
-    /// A figure that only grows.
+    /// Writes a counter.
     pub(super) fn counter(&mut self, name: Name<'_>, value: u64) -> Result<(), Error> {
         self.counter_of(name, &value)
     }
 
-    /// The same, with a fraction.
+    /// Writes a counter with a fraction.
     pub(super) fn counter_secs(&mut self, name: Name<'_>, value: f64) -> Result<(), Error> {
         self.counter_of(name, &value)
     }
@@ -52,7 +52,7 @@ impl Page<'_> {
         metric.encode_counter::<NoLabelSet, _, u64>(value, None)
     }
 
-    /// Several that only grow and differ by one word.
+    /// Writes a family of counters that differ by one label.
     pub(super) fn counters(
         &mut self,
         name: Name<'_>,
@@ -69,7 +69,7 @@ impl Page<'_> {
         Ok(())
     }
 
-    /// A figure that grows and shrinks.
+    /// Writes a gauge.
     pub(super) fn gauge(
         &mut self,
         name: Name<'_>,
@@ -80,7 +80,7 @@ impl Page<'_> {
         metric.encode_gauge(&value)
     }
 
-    /// Several that grow and shrink and differ by one word.
+    /// Writes a family of gauges that differ by one label.
     pub(super) fn gauges(
         &mut self,
         name: Name<'_>,
@@ -96,12 +96,12 @@ impl Page<'_> {
         Ok(())
     }
 
-    /// How often a figure was how large.
+    /// Writes a histogram of sizes.
     pub(super) fn spread(&mut self, name: Name<'_>, spread: &Spread) -> Result<(), Error> {
         self.histogram(name, spread, 1.0)
     }
 
-    /// How often something took how many seconds.
+    /// Writes a histogram of durations, in seconds.
     pub(super) fn durations(&mut self, name: Name<'_>, spread: &Spread) -> Result<(), Error> {
         self.histogram(name.of(&Unit::Seconds), spread, US)
     }
@@ -117,7 +117,7 @@ impl Page<'_> {
     }
 }
 
-/// As close as can be: what is lost is one in nine thousand million million.
+/// Converts with a relative error of at most one in nine thousand million million.
 #[allow(clippy::cast_precision_loss)]
 pub(super) fn float(number: u64) -> f64 {
     number as f64

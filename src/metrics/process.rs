@@ -1,5 +1,5 @@
-//! What the process takes, as Linux tells it; elsewhere only what every system
-//! knows.
+//! The resources of the process, as far as Linux reports them; elsewhere only those
+//! that every system knows.
 
 use super::page::{Page, float, named};
 use crate::process;

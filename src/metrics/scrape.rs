@@ -1,4 +1,4 @@
-//! The broker's figures: what has been counted, and what there is now.
+//! The broker's figures: what has been counted, and the current state.
 
 use super::page::{Page, float, named};
 use crate::broker::Broker;

@@ -1,10 +1,9 @@
-//! The addresses that a server must not call for a stranger.
+//! The addresses that a server must not call on behalf of a stranger.
 //!
-//! Whoever may name a URL that the broker calls could otherwise reach, through
-//! it, what only the broker's machine can reach: services on loopback, hosts of
-//! the private network, the metadata service of a cloud (169.254.169.254).
-//! These rules are pure; `dial` connects to nothing else than
-//! what they let through.
+//! A stranger who names a URL that the broker calls could otherwise reach, through
+//! it, what only the broker's machine can reach: services on loopback, hosts of the
+//! private network, the metadata service of a cloud (169.254.169.254). These rules
+//! are pure; `dial` connects only to addresses that they allow.
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -13,13 +12,14 @@ const fn v4(a: u8, b: u8, c: u8, d: u8, bits: u8) -> Ipv4Net {
     Ipv4Net::new_assert(Ipv4Addr::new(a, b, c, d), bits)
 }
 
-/// The first 64 bits of a network in four groups; none below needs more.
+/// A network given by the first four groups of its address; none below needs more.
 const fn v6(a: u16, b: u16, c: u16, d: u16, bits: u8) -> Ipv6Net {
     Ipv6Net::new_assert(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0), bits)
 }
 
-/// Of IPv4, what is not the public internet: the registry of special-purpose
-/// addresses (RFC 6890 and its updates), multicast, and the reserved rest.
+/// The IPv4 networks that are not the public internet: the registry of
+/// special-purpose addresses (RFC 6890 and its updates), multicast, and the
+/// reserved rest.
 const REFUSED_V4: &[(Ipv4Net, &str)] = &[
     (v4(0, 0, 0, 0, 8), "an address of \"this\" network"),
     (v4(10, 0, 0, 0, 8), "a private address"),
@@ -38,10 +38,10 @@ const REFUSED_V4: &[(Ipv4Net, &str)] = &[
     (v4(240, 0, 0, 0, 4), "a reserved or broadcast address"),
 ];
 
-/// Of IPv6, likewise. Only `2000::/3` has ever been given out as global unicast,
-/// so the last three rows refuse everything else; those before them are there
-/// for their reasons, or lie within it. An IPv4-mapped address is judged as
-/// what it maps, and never gets here.
+/// The same for IPv6. Only `2000::/3` has ever been given out as global unicast, so
+/// the last three rows refuse everything else; those before them are there for
+/// their reasons, or lie within it. An IPv4-mapped address is judged as the address
+/// that it maps, and never gets here.
 const REFUSED_V6: &[(Ipv6Net, &str)] = &[
     (Ipv6Net::new_assert(Ipv6Addr::UNSPECIFIED, 128), "the unspecified address"),
     (Ipv6Net::new_assert(Ipv6Addr::LOCALHOST, 128), "a loopback address"),
@@ -70,7 +70,7 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// The address to connect to, for this one: itself, or the IPv4 address
+    /// The address to connect to in place of this one: itself, or the IPv4 address
     /// that it maps.
     ///
     /// # Errors
@@ -83,8 +83,8 @@ impl Policy {
         }
         match refused(addr) {
             None => Ok(addr),
-            // Not the address itself: whoever names a host is not to learn where
-            // it is in this network.
+            // The text does not name the address: whoever names a host must not
+            // learn where it is in this network.
             Some((what, net)) => Err(format!(
                 "it is at {what}, where this broker calls nobody ({} {net} would allow it)",
                 self.setting
@@ -93,7 +93,7 @@ impl Policy {
     }
 }
 
-/// Why this address is not called, and the network that it is refused with.
+/// Why this address is not called, and the network in the table that says so.
 fn refused(addr: IpAddr) -> Option<(&'static str, IpNet)> {
     match addr {
         IpAddr::V4(addr) => {
@@ -142,7 +142,7 @@ mod tests {
             for refused in [first, last] {
                 let why = judged(refused).unwrap_err();
                 assert!(why.contains(&format!("(--allow {net} would")), "{refused}: {why}");
-                // The same, however it is dressed up.
+                // The same address, in other forms.
                 judged(&format!("::ffff:{refused}")).unwrap_err();
                 judged(&format!("64:ff9b::{refused}")).unwrap_err();
                 judged(&format!("::{refused}")).unwrap_err();

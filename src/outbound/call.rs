@@ -1,4 +1,4 @@
-//! What is asked of the other end, what it may cost, and what it answered.
+//! An outgoing request, what it may cost, and the answer.
 
 use super::error::OutboundError;
 use super::target;
@@ -7,12 +7,12 @@ use hyper::{HeaderMap, Method, StatusCode};
 use std::time::Duration;
 use url::Url;
 
-/// One request outwards.
+/// An outgoing request.
 #[derive(Clone, Debug)]
 pub struct Call {
     /// The method; redirects keep it, or are not followed.
     pub method: Method,
-    /// Whom to call.
+    /// The URL to call.
     pub url: Url,
     /// Headers besides those that every call has (`host`, `user-agent`,
     /// `accept-encoding: identity`, `connection: close`, `content-length`). One
@@ -24,17 +24,17 @@ pub struct Call {
 }
 
 impl Call {
-    /// A call of this URL, without headers of its own and without a body.
+    /// A call of this URL, without further headers and without a body.
     ///
     /// # Errors
-    /// If the URL is none that is called; see [`target::parse`].
+    /// If the URL is not one that may be called; see [`target::parse`].
     pub fn new(method: Method, url: &str) -> Result<Call, OutboundError> {
         let url = target::parse(url)?;
         Ok(Call { method, url, headers: HeaderMap::new(), body: Bytes::new() })
     }
 
-    /// The same call of another URL, without what was for the first one's
-    /// origin only; once gone, that does not come back.
+    /// Changes the URL. Headers that were for the first URL's origin only are
+    /// removed when the origin changes, and do not come back.
     pub(super) fn go_to(&mut self, url: Url) {
         if url.origin() != self.url.origin() {
             let headers = self.headers.iter();
@@ -51,18 +51,19 @@ impl Call {
 /// What a call may cost.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// The whole of it: names, connections, redirects, and the answer.
+    /// The time for all of it: look-ups, connections, redirects, and the answer.
     pub time: Duration,
-    /// Each attempt to connect to one address.
+    /// The time for each attempt to connect to an address.
     pub connect_time: Duration,
-    /// Redirects that are followed.
+    /// How many redirects are followed.
     pub redirects_max: usize,
-    /// Bytes of the answer's head.
+    /// The most bytes of the answer's head.
     pub head_bytes_max: usize,
-    /// Bytes of the answer's body that are read; after them the connection is
-    /// closed and the answer is not `whole`.
+    /// The most bytes of the answer's body that are read; after them the connection
+    /// is closed and the answer is not `whole`.
     pub body_bytes_max: u64,
-    /// Bytes of it that are kept, from its beginning; the others are counted.
+    /// The most bytes of the body that are kept, from its beginning; the others are
+    /// only counted.
     pub kept_bytes_max: usize,
 }
 
@@ -80,16 +81,16 @@ impl Default for Limits {
     }
 }
 
-/// What the other end answered.
+/// The answer to a call.
 #[derive(Clone, Debug)]
 pub struct Answer {
-    /// Who answered in the end.
+    /// The URL that answered in the end.
     pub url: Url,
-    /// The status; whether it is one to be glad of is for the caller to say.
+    /// The status; the caller decides whether it is a success.
     pub status: StatusCode,
     /// Its headers, at most 100 of them.
     pub headers: HeaderMap,
-    /// The beginning of its body. That of a redirect is not read.
+    /// The beginning of the body. That of a redirect is not read.
     pub body: Vec<u8>,
     /// How many bytes of the body came.
     pub body_bytes: u64,

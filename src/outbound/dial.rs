@@ -1,4 +1,4 @@
-//! Connects to addresses that were judged, and to no other.
+//! Connects to addresses that `address` allows, and to no other.
 
 use super::error::{ErrorKind, OutboundError};
 use crate::runtime::{self, TcpStream};
@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use url::{Host, Url};
 
-/// What can be read and written, encrypted or not.
+/// A stream, encrypted or not.
 pub(super) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Duplex for S {}
 
@@ -22,12 +22,13 @@ pub(super) struct Dialler {
 }
 
 impl Dialler {
-    /// One that trusts these authorities.
+    /// A dialler that trusts these certificate authorities.
     pub(super) fn new(roots: RootCertStore) -> Self {
         let provider = Arc::new(ring::default_provider());
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
-            // It fails for a provider without a cipher for them; ring has all.
+            // It fails only for a provider that lacks their ciphers; ring has them
+            // all.
             .map(|builder| builder.with_root_certificates(roots).with_no_client_auth());
         #[allow(clippy::expect_used)]
         let mut config = config.expect("ring has the ciphers of TLS 1.2 and 1.3");
@@ -35,11 +36,12 @@ impl Dialler {
         Dialler { tls: TlsConnector::from(Arc::new(config)) }
     }
 
-    /// Connects to the first of the addresses that takes it, each of which has
-    /// this long for it; for `https`, as the URL's host.
+    /// Connects to the first of the addresses that accepts, each of which has
+    /// `time` for that; for `https`, the other end must prove to be the URL's host.
     ///
     /// # Errors
-    /// [`ErrorKind::Unreachable`] with what the last address said, [`ErrorKind::Tls`].
+    /// [`ErrorKind::Unreachable`] with the last address's error,
+    /// [`ErrorKind::Tls`].
     pub(super) async fn connect(
         &self,
         url: &Url,
@@ -47,7 +49,7 @@ impl Dialler {
         time: Duration,
     ) -> Result<Box<dyn Duplex>, OutboundError> {
         let stream = first_of(addresses, time).await?;
-        // A request is written at once and waited for: nothing to gather.
+        // A request is written at once and waited for: there is nothing to gather.
         let _ = stream.set_nodelay(true);
         if url.scheme() != "https" {
             return Ok(Box::new(stream));

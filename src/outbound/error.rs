@@ -1,25 +1,25 @@
-//! Why a call outwards came to nothing.
+//! Why an outgoing call failed.
 
-/// What went wrong, for whoever has to decide what to do about it.
+/// The kind of an error, for callers that have to act on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
-    /// The URL is none that can be called.
+    /// The URL cannot be called.
     BadUrl,
-    /// Every address behind it is one that may not be called.
+    /// Every address of the host is one that may not be called.
     Refused,
-    /// Its name has no address, or nobody could say which.
+    /// The host's name has no address, or cannot be looked up.
     Unresolved,
-    /// Nobody takes connections there.
+    /// No address accepts a connection.
     Unreachable,
     /// The other end is not who it should be, or does not speak TLS.
     Tls,
-    /// It took longer than it may.
+    /// It took longer than it might.
     Timeout,
-    /// It leads elsewhere, in a way that is not followed.
+    /// It redirects in a way that is not followed.
     Redirect,
-    /// What came back is no answer, or not a whole one.
+    /// What came back is no answer, or an incomplete one.
     Broken,
-    /// Too many calls are at the same point already.
+    /// Too many calls are at the same stage already.
     Busy,
 }
 
@@ -40,14 +40,14 @@ impl ErrorKind {
     }
 }
 
-/// A call outwards that came to nothing.
+/// An outgoing call that failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct OutboundError {
     /// What went wrong.
     pub kind: ErrorKind,
-    /// What happened and what can be done, for people. It may hold words of
-    /// the other end: whoever shows it escapes it.
+    /// What happened and what can be done, for people. It may contain text from the
+    /// other end, so whoever shows it must escape it.
     pub message: String,
 }
 

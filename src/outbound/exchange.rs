@@ -1,4 +1,4 @@
-//! One request and its answer on a connection of their own.
+//! One request and its answer, on a connection of its own.
 
 use super::call::{Answer, Call, Limits};
 use super::dial::Duplex;
@@ -16,16 +16,16 @@ use url::{Position, Url};
 
 const AGENT: &str = concat!("ranked-broker/", env!("CARGO_PKG_VERSION"));
 
-/// The least that hyper's buffer may have.
+/// The smallest buffer that hyper accepts.
 const BUFFER_BYTES: usize = 8 * 1024;
-/// Headers of an answer at most.
+/// The most headers that an answer may have.
 const HEADERS_MAX: usize = 100;
 
 /// Sends the call over this connection, and reads the answer.
 ///
 /// # Errors
-/// [`ErrorKind::Broken`] if it is none; [`ErrorKind::BadUrl`] if the URL cannot be put
-/// into a request.
+/// [`ErrorKind::Broken`] if there is no answer; [`ErrorKind::BadUrl`] if the URL
+/// cannot be put into a request.
 pub(super) async fn exchange(
     stream: Box<dyn Duplex>,
     call: &Call,
@@ -38,12 +38,12 @@ pub(super) async fn exchange(
         .max_headers(HEADERS_MAX)
         .handshake(Stream::new(stream, Vec::new()));
     let (sender, connection) = shaken.await.map_err(|e| broken(&e))?;
-    // The connection moves the bytes, the asking says which. Both are polled
-    // here, so that whoever drops this call has ended all of it.
+    // `connection` moves the bytes, `asking` the request and the answer. Both are
+    // polled here, so that dropping this call ends all of it.
     let asking = pin!(ask(sender, request, &call.url, limits));
     match select(asking, connection).await {
         Either::Left((answer, _)) => answer,
-        // What has been read of the answer is still to be had.
+        // What has been read of the answer can still be used.
         Either::Right((_, asking)) => asking.await,
     }
 }
@@ -91,7 +91,7 @@ async fn ask(
     Ok(answer)
 }
 
-/// Reads the body to its end, or until it is too much.
+/// Reads the body to its end, or until it is too long.
 async fn read(
     mut body: Incoming,
     answer: &mut Answer,

@@ -1,5 +1,5 @@
 //! The broker's own HTTP client, for URLs that somebody else has named: the
-//! call-backs of members and the job `url`.
+//! callbacks of members and the job `url`.
 //!
 //! Whoever names a URL decides whom the broker talks to. So a call
 //! 1. takes `http` and `https` URLs only ([`target`]),
@@ -35,8 +35,8 @@ use futures_rustls::rustls::RootCertStore;
 use resolve::Resolver;
 use url::Url;
 
-/// Makes calls under one policy. Cheap to share, dear to make (it holds the
-/// certificate authorities): one for each policy.
+/// Makes calls under one policy. Cheap to share, but expensive to make (it holds
+/// the certificate authorities): one for each policy.
 pub struct Outbound {
     resolver: Resolver,
     dialler: Dialler,
@@ -54,13 +54,13 @@ impl Outbound {
         Outbound { resolver, dialler: Dialler::new(roots) }
     }
 
-    /// Whether this URL could be called at this moment, as far as can be told
-    /// without connecting: its name has an address that may be called. To be
-    /// asked when somebody names the URL, so that they hear of it; it promises
+    /// Checks that this URL could be called at this moment, as far as can be told
+    /// without connecting: its name has an address that may be called. To be called
+    /// when somebody names the URL, so that they hear of a problem; it promises
     /// nothing for later, and [`Outbound::send`] judges again.
     ///
     /// # Errors
-    /// As [`Outbound::send`], for what comes before the connection.
+    /// As [`Outbound::send`], for everything before the connection.
     pub async fn check(&self, url: &Url, limits: &Limits) -> Result<(), OutboundError> {
         let looking = self.resolver.addresses(url);
         let found = runtime::timeout(limits.time, looking).await;
@@ -68,14 +68,14 @@ impl Outbound {
         Ok(())
     }
 
-    /// Makes one call and gives the answer, whatever its status. Dropping the
+    /// Makes one call and returns the answer, whatever its status. Dropping the
     /// future ends the call.
     ///
     /// # Errors
     /// [`OutboundError`] says why there is no answer.
     pub async fn send(&self, call: &Call, limits: &Limits) -> Result<Answer, OutboundError> {
-        // Boxed, because it is large, and whoever calls now and then would hold
-        // its memory all the time.
+        // Boxed, because it is large, and a caller that calls only now and then
+        // would hold its memory all the time.
         let following = Box::pin(self.follow(call, limits));
         let answer = runtime::timeout(limits.time, following).await;
         answer.unwrap_or_else(|| Err(too_slow(&call.url, limits)))

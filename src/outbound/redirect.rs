@@ -1,4 +1,4 @@
-//! Where an answer leads, and whether to go there.
+//! Where a redirect leads, and whether to follow it.
 
 use super::error::{ErrorKind, OutboundError};
 use super::target;
@@ -7,15 +7,15 @@ use hyper::header::LOCATION;
 use hyper::{HeaderMap, Method, StatusCode};
 use url::Url;
 
-/// Where to go on from `at`; `None` if the answer is the last one.
+/// The URL to go on to from `at`; `None` if the answer is the last one.
 ///
-/// A method never changes on the way. So a `POST` is sent on by 307 and 308,
-/// which say that it shall be; 301, 302 and 303 would make a `GET` of it, which
-/// delivers nothing, so they are answers like any other.
+/// A method never changes on the way. So a `POST` is sent on by 307 and 308, which
+/// demand that; 301, 302 and 303 would make a `GET` of it, which delivers nothing,
+/// so they are answers like any other.
 ///
 /// # Errors
-/// [`ErrorKind::Redirect`] if it leads to what is not called, or from `https` to
-/// `http`, where whoever sits between could read and change it.
+/// [`ErrorKind::Redirect`] if it leads to a URL that is not called, or from `https`
+/// to `http`, where anybody on the way could read and change it.
 pub(super) fn target(
     method: &Method,
     at: &Url,

@@ -10,17 +10,17 @@ use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use url::{Host, Url};
 
-/// Look-ups under way at once. The system's resolver may keep a thread for
-/// half a minute, whatever the call's own time limit is, and the threads that
-/// there are at most (256) are shared with everything else that blocks.
+/// The most look-ups at once. The system's resolver may keep a thread for half a
+/// minute, whatever the call's own time limit is, and the blocking threads (at most
+/// 256) are shared with everything else that blocks.
 const LOOKUPS_MAX: usize = 128;
-/// Addresses of one name that are tried at most.
+/// How many addresses of one name are tried.
 const ADDRESSES_MAX: usize = 8;
 
-/// What turns a name into addresses; blocking.
+/// Turns a name into addresses; blocking.
 type Lookup = dyn Fn(&str) -> io::Result<Vec<IpAddr>> + Send + Sync;
 
-/// Looks names up, and lets only those addresses through that may be called.
+/// Looks up names, and lets through only those addresses that may be called.
 pub(super) struct Resolver {
     policy: Policy,
     lookup: Arc<Lookup>,
@@ -28,14 +28,14 @@ pub(super) struct Resolver {
 }
 
 impl Resolver {
-    /// One that asks the system.
+    /// A resolver that asks the system.
     pub(super) fn new(policy: Policy) -> Self {
         Resolver::with(policy, |name| {
             Ok((name, 0).to_socket_addrs()?.map(|addr| addr.ip()).collect())
         })
     }
 
-    /// One that asks this.
+    /// A resolver that asks `lookup`.
     pub(super) fn with(
         policy: Policy,
         lookup: impl Fn(&str) -> io::Result<Vec<IpAddr>> + Send + Sync + 'static,
@@ -43,9 +43,9 @@ impl Resolver {
         Resolver { policy, lookup: Arc::new(lookup), under_way: Permits::default() }
     }
 
-    /// Where to connect to for this URL: at least one address, each of which
-    /// may be called. The name is looked up here, once, and never again: what
-    /// it leads to a moment later does not matter.
+    /// The addresses to connect to for this URL: at least one, each of which may be
+    /// called. The name is looked up here, once, and never again, so it does not
+    /// matter what it resolves to a moment later.
     ///
     /// # Errors
     /// [`ErrorKind::Refused`] if none may be called, [`ErrorKind::Unresolved`],
@@ -88,7 +88,8 @@ impl Resolver {
         };
         let (lookup, asked) = (self.lookup.clone(), name.to_string());
         let found = runtime::unblock(move || {
-            // Held until the thread is free again, even if nobody waits for it.
+            // Held until the thread is free again, even if nobody waits for the
+            // result.
             let _permit = permit;
             lookup(&asked)
         });

@@ -1,22 +1,22 @@
-//! What is called: a URL, and which ones may be.
+//! The URL of a call, and which URLs may be called.
 
 use super::error::{ErrorKind, OutboundError};
 use crate::error::quoted;
 use url::Url;
 
-/// Bytes of a URL at most: more than any browser's address bar shows, and few
+/// The most bytes of a URL: more than any browser's address bar shows, and few
 /// enough to keep one for each member.
 pub const URL_BYTES_MAX: usize = 2_048;
 
-/// Reads a URL that is to be called. What it returns has the host in the form
-/// in which it will be used (`0x7f.1` is `127.0.0.1` by then) and no fragment.
+/// Parses a URL that is to be called. The result has the host in the form in which
+/// it will be used (`0x7f.1` becomes `127.0.0.1`) and no fragment.
 ///
 /// # Errors
 /// [`ErrorKind::BadUrl`] if it is not a URL, not `http` or `https`, names a user or
 /// a password, or is too long.
 pub fn parse(text: &str) -> Result<Url, OutboundError> {
-    // The parser drops tabs and line ends silently; who sends them is up to
-    // something, or has a fault to hear of.
+    // The parser drops tabs and line ends silently; a text with them is an attack
+    // or a mistake, and its sender is to hear of it.
     if text.contains(|c: char| c.is_control() || c.is_whitespace()) {
         return Err(bad(format!("{} has blanks or control characters in it", quoted(text))));
     }
@@ -29,7 +29,7 @@ pub fn parse(text: &str) -> Result<Url, OutboundError> {
     checked(url)
 }
 
-/// The same rules for a URL that is there already, such as the target of a
+/// Applies the same rules to a URL that is parsed already, such as the target of a
 /// redirect.
 pub(super) fn checked(mut url: Url) -> Result<Url, OutboundError> {
     if url.as_str().len() > URL_BYTES_MAX {
@@ -45,14 +45,14 @@ pub(super) fn checked(mut url: Url) -> Result<Url, OutboundError> {
     if url.host().is_none() || url.port() == Some(0) {
         return Err(bad(format!("{} names no host and port to call", quoted(url.as_str()))));
     }
-    // It is for the one who reads the answer, and never sent.
+    // The fragment is for the reader of the answer, and is never sent.
     url.set_fragment(None);
     Ok(url)
 }
 
 /// The port to call.
 pub(super) fn port(url: &Url) -> u16 {
-    // `checked` lets no scheme through that has no port of its own.
+    // `checked` accepts only schemes that have a default port.
     url.port_or_known_default().unwrap_or(443)
 }
 
@@ -119,7 +119,7 @@ mod tests {
         ] {
             assert_eq!(parse(text).unwrap_err().kind, ErrorKind::BadUrl, "{text}");
         }
-        // A few bytes that become many.
+        // A few characters that become many.
         let text = format!("http://a/{}", "ü".repeat(1000));
         assert!(text.len() <= URL_BYTES_MAX);
         assert_eq!(parse(&text).unwrap_err().kind, ErrorKind::BadUrl);

@@ -13,10 +13,10 @@ use crate::payload::Payload;
 use std::time::Duration;
 use uuid::Uuid;
 
-/// Bytes that the name of a channel or a member has at most.
+/// The most bytes of a channel's or a member's name.
 pub const NAME_BYTES_MAX: usize = 128;
 
-/// How long the results of a command are waited for, unless it says otherwise.
+/// How long a command's results are waited for, unless it says otherwise.
 pub const COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// One request.
@@ -24,33 +24,33 @@ pub const COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
 pub enum Request<'a> {
     /// Introduces the client.
     Hello {
-        /// The name it wants to bear.
+        /// The name that it wants.
         name: Option<String>,
-        /// Whether the `ok` of `pub` and `ack` is to be left out.
+        /// Whether to leave out the `ok` of `pub` and `ack`.
         quiet: bool,
-        /// How it wants to speak from the reply on.
+        /// The format that it wants from the reply on.
         format: Option<Format>,
         /// The session to resume, or to begin.
         session: Option<Uuid>,
-        /// What proves that it is one's own.
+        /// Proves that the session is its own.
         secret: Option<String>,
-        /// The last entries that the client has: channels with their seqs.
+        /// The last entry of each channel that the client has: channels with seqs.
         seen: Vec<(String, u64)>,
     },
-    /// The client has everything of a channel up to this seq.
+    /// Reports that the client has everything of a channel up to this seq.
     Seen {
         /// The channel.
         channel: String,
         /// The seq.
         seq: u64,
     },
-    /// Makes a channel.
+    /// Creates a channel.
     Create {
         /// Its name.
         channel: String,
-        /// How it is to be.
+        /// Its settings.
         settings: Settings,
-        /// Whether it may be there already.
+        /// Whether it may exist already.
         if_missing: bool,
     },
     /// Removes a channel.
@@ -62,10 +62,11 @@ pub enum Request<'a> {
     Sub(Subscribe),
     /// Observes every channel whose name matches.
     SubPattern {
-        /// `*`, `?` and `[…]` as a shell has them.
+        /// The pattern, with `*`, `?` and `[…]` as in a shell.
         glob: String,
     },
-    /// Leaves a channel, or, if it is in none of this name, stops observing a pattern.
+    /// Leaves a channel, or, if the client is in none of this name, stops observing
+    /// a pattern.
     Unsub {
         /// The channel's name or the pattern.
         channel: String,
@@ -86,15 +87,15 @@ pub enum Request<'a> {
     Cmd {
         /// The channel; the current one if `None`.
         channel: Option<String>,
-        /// The only recipient, if not all below.
+        /// The only recipient, if not all members ranked below.
         to: Option<String>,
         /// How long to wait for results.
         timeout: Option<Duration>,
-        /// By which a repetition is known.
+        /// The key by which a repetition is recognized.
         key: Option<Box<str>>,
-        /// What to do.
+        /// The command's name.
         name: String,
-        /// With what.
+        /// Its arguments.
         args: Vec<String>,
     },
     /// Reports that a command was executed, or failed.
@@ -105,7 +106,7 @@ pub enum Request<'a> {
         seq: u64,
         /// 0 for success.
         code: i32,
-        /// More about it.
+        /// More about the result.
         text: String,
     },
     /// Asks for one's own rank.
@@ -129,7 +130,7 @@ pub enum Request<'a> {
         channel: String,
         /// The member.
         member: String,
-        /// The rank it shall have.
+        /// The rank that it gets.
         rank: u32,
     },
     /// Asks whether a term is still rank 0's.
@@ -145,7 +146,7 @@ pub enum Request<'a> {
         channel: String,
         /// The member.
         member: String,
-        /// Why, for the log.
+        /// The reason, for the log.
         reason: String,
     },
     /// Lists the channels.
@@ -178,67 +179,67 @@ pub enum Request<'a> {
     },
     /// Lists past connections.
     Clients {
-        /// How many of them at most.
+        /// How many at most.
         last: Option<u64>,
     },
-    /// A private message.
+    /// Sends a private message.
     Tell {
-        /// Who gets it.
+        /// The recipient.
         member: String,
-        /// What it says.
+        /// The message.
         text: String,
     },
-    /// A message to every connected client.
+    /// Sends a message to every connected client but the sender.
     Broadcast {
-        /// What it says.
+        /// The message.
         text: String,
     },
-    /// Asks for a job.
+    /// Submits a job.
     Job {
-        /// Which one.
+        /// The job's verb.
         verb: &'static str,
-        /// The member that is to get the result, if not the asker.
+        /// The member that gets the result, if not the client that asks.
         to: Option<String>,
-        /// What the job is given, by name.
+        /// The arguments, by name.
         arguments: Vec<(&'static str, String)>,
     },
-    /// Lists one's jobs.
+    /// Lists the client's own jobs.
     Jobs,
-    /// Ends a job.
+    /// Cancels a job.
     Cancel {
         /// Its number.
         job: u64,
     },
     /// Asks for the broker's figures.
     Stats,
-    /// Asks for its version.
+    /// Asks for the versions of broker and protocol.
     Version,
-    /// Asks what can be asked.
+    /// Asks for the list of verbs.
     Help {
-        /// Only about this.
+        /// Only about this verb.
         verb: Option<String>,
     },
     /// Asks for a sign of life.
     Ping,
-    /// Leaves.
+    /// Ends the connection.
     Quit,
 }
 
-/// How the lines of a connection look.
+/// The format of a connection's replies and frames.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Format {
-    /// Words, for people.
+    /// Lines of words, for people.
     #[default]
     Text,
-    /// One JSON object each.
+    /// Lines of one JSON object each.
     Json,
-    /// The same, each in a WebSocket message.
+    /// JSON objects, each in a WebSocket message.
     WebSocket,
     /// Not lines, but values of the Redis protocol.
     Resp {
         /// Its version.
         version: Resp,
-        /// The client knows only what Redis itself would tell it.
+        /// Whether the client knows only what Redis itself would tell it.
         plain: bool,
     },
 }
@@ -253,7 +254,7 @@ pub enum Resp {
 }
 
 impl Format {
-    /// As `who` shows it.
+    /// The name that `who` shows.
     pub const fn as_str(self) -> &'static str {
         match self {
             Format::Text => "text",
@@ -268,11 +269,11 @@ impl Format {
         matches!(self, Format::Resp { plain: true, .. })
     }
 
-    /// The format that a client asks for by this name; `what` names it in the
-    /// error. A WebSocket is asked for by a request of HTTP instead.
+    /// Parses the name of a format; `what` names the option in the fault. A
+    /// WebSocket is asked for by an HTTP request instead.
     ///
     /// # Errors
-    /// [`Code::BadRequest`] if there is none.
+    /// [`Code::BadRequest`] for an unknown format.
     pub fn parse(what: &str, word: &str) -> Result<Self, Fault> {
         match word {
             "text" => Ok(Format::Text),
@@ -290,57 +291,57 @@ impl Format {
 pub struct Publish<'a> {
     /// The channel.
     pub channel: std::borrow::Cow<'a, str>,
-    /// Only if this is still rank 0's term.
+    /// The term that must still be rank 0's, if any.
     pub term: Option<u64>,
-    /// By which a repetition is known.
+    /// The key by which a repetition is recognized.
     pub key: Option<Box<str>>,
-    /// What it carries.
+    /// The payload.
     pub payload: Payload<'a>,
 }
 
 /// Where reading a log begins.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Start {
-    /// With what comes next.
+    /// With the next entry.
     #[default]
     Now,
-    /// With the first entry that is kept.
+    /// With the first entry that the log still holds.
     First,
     /// With the entry of this seq.
     Seq(u64),
-    /// With the last so many entries.
+    /// This many entries before the end.
     Last(u64),
 }
 
-/// How a channel is to be.
+/// The settings of a channel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
-    /// Members and observers at most; the broker's limit if `None`.
+    /// The most members and observers; the broker's limit if `None`.
     pub members_max: Option<u32>,
-    /// Entries to keep for those who come later. `None`: none, or all of them
-    /// if the channel is durable or keeps them by age or by bytes.
+    /// How many entries are kept for later subscribers. `None`: none, or all of
+    /// them if the channel is durable or keeps them by age or by bytes.
     pub history: Option<u64>,
-    /// Keep them for this long at most.
+    /// How long they are kept at most.
     pub history_age: Option<Duration>,
-    /// Keep so many bytes of them at most.
+    /// How many bytes of them are kept at most.
     pub history_bytes: Option<u64>,
     /// Whether entries are on disk before anybody sees them.
     pub durable: bool,
     /// How long the seat of a lost member still counts.
     pub hold: Duration,
-    /// When the seat of a member whose connection closes is free.
+    /// When the seat of a member whose connection closes becomes free.
     pub on_close: OnClose,
 }
 
 impl Settings {
-    /// Entries to keep for those who come later.
+    /// How many entries are kept for later subscribers.
     pub fn entries_kept(&self) -> u64 {
         let is_bounded = self.history_age.is_some() || self.history_bytes.is_some();
         self.history.unwrap_or(if self.durable || is_bounded { u64::MAX } else { 0 })
     }
 }
 
-/// When the seat of a member whose connection closes is free.
+/// When the seat of a member whose connection closes becomes free.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnClose {
     /// At that moment.
@@ -351,7 +352,7 @@ pub enum OnClose {
 }
 
 impl OnClose {
-    /// As the wire says it.
+    /// The word for it on the wire.
     pub const fn as_str(self) -> &'static str {
         match self {
             OnClose::Fast => "fast",
@@ -360,10 +361,10 @@ impl OnClose {
     }
 }
 
-/// Bytes that the key of a message or a command has at most.
+/// The most bytes of a message's or a command's key.
 pub const KEY_BYTES_MAX: usize = 128;
 
-/// Whether this may be the name of a channel or a member.
+/// Checks that this may be the name of a channel or a member.
 ///
 /// # Errors
 /// [`Code::TooLong`] or [`Code::BadRequest`], with the rule.

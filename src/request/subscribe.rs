@@ -1,4 +1,4 @@
-//! What a client that joins or observes a channel asks for.
+//! The options of a client that joins or observes a channel.
 
 use super::Start;
 
@@ -11,14 +11,14 @@ pub struct Subscribe {
     pub start: Start,
     /// Whether to make the channel if it is missing.
     pub create: bool,
-    /// Whether to get what one publishes oneself.
+    /// Whether the client gets its own messages.
     pub echo: bool,
     /// Whether to be an observer, without a rank.
     pub observe: bool,
 }
 
 impl Subscribe {
-    /// What `sub` asks for without options: a rank, and all that comes from now on.
+    /// What `sub` means without options: a rank, and all entries from now on.
     pub fn to(channel: impl Into<String>) -> Self {
         let (channel, start) = (channel.into(), Start::Now);
         Subscribe { channel, start, create: false, echo: true, observe: false }

@@ -1,4 +1,4 @@
-//! What can be asked, as `help` tells it.
+//! The verbs, as `help` lists them.
 
 /// A verb with the words that go with it and what it does: one line of `help`.
 #[derive(Clone, Copy, Debug)]
@@ -15,7 +15,7 @@ const fn usage(verb: &'static str, words: &'static str, does: &'static str) -> U
     Usage { verb, words, does }
 }
 
-/// Every verb that this broker answers but for the jobs, in the order of `help`.
+/// Every verb that this broker answers except the jobs, in the order of `help`.
 pub const VERBS: &[Usage] = &[
     usage(
         "hello",

@@ -1,4 +1,4 @@
-//! A resident's task: reads what it is sent, and looks whether its lease has run
+//! A resident's task: reads what it is sent, and ends it when its lease has run
 //! out.
 
 use super::{Resident, Residents};
@@ -15,12 +15,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-/// Times that are read in a row before another task gets its turn.
+/// How often it reads in a row before another task gets its turn.
 const TURNS: usize = 16;
-/// How long after the end of a hold to look whether the seat was given up.
+/// How long after the end of a hold to look whether the seat has been given up.
 const HOLD_LOOK_MS: u64 = 20;
 
-/// How a resident ends: its connection, if it had one, and as others are told.
+/// How a resident ends: the close of its session, and the reason that others are
+/// told.
 pub(super) type End = (Close, &'static str);
 
 /// Drives a resident until it has gone.
@@ -40,7 +41,7 @@ pub(super) async fn run(residents: Arc<Residents>, resident: Arc<Resident>) {
 }
 
 impl Resident {
-    /// Reads what there is.
+    /// Reads what there is, until the resident ends.
     fn drive(&self, cx: &mut Context<'_>) -> Poll<End> {
         let mut session = self.speaker.session();
         session.register(cx.waker());
@@ -69,17 +70,18 @@ impl Resident {
         Poll::Pending
     }
 
-    /// Its seat is gone: reads what is still due to it, and says why it left.
+    /// Reads what is still due to a resident whose seat is gone, and returns why it
+    /// left.
     pub(super) fn read_end(&self, session: &mut Session) -> End {
         let mut batch = Batch::default();
-        // It is over, whatever else it is told.
+        // It is over, whatever close the mail asks for.
         let _ = session.take_mail(&mut batch.frames, true);
         while self.read(session, &mut batch) {}
         if let Some(reason) = self.state().left {
             return (Close::Quit, reason);
         }
-        // What says so has yet to be on disk, and another channel may have the name of
-        // its own by now.
+        // The entry that says why has yet to reach the disk. The member's own channel
+        // is asked, because another one may have its name by now.
         let subscriptions = lock(&self.client.subscriptions);
         let mut places = subscriptions.iter();
         match places.find(|(channel, _)| *channel.name() == self.channel) {
@@ -91,12 +93,12 @@ impl Resident {
         }
     }
 
-    /// Reads once; whether there was anything.
+    /// Reads once; returns whether there was anything to read.
     fn read(&self, session: &mut Session, batch: &mut Batch) -> bool {
         if !self.state().inbox.has_room() {
             self.drop_answered();
         }
-        // Who has left is told so, however much it has let lie.
+        // A member that has left is told so, however full its inbox is.
         let has_left = self.client.member(&self.channel).is_none();
         let reads = session.has_news() && (has_left || self.state().inbox.has_room());
         if reads {
@@ -114,7 +116,8 @@ impl Resident {
             }
         }
         let (mut bytes, has_read) = (0, !batch.pieces.is_empty());
-        // What it does not want is read as well, but does not count as delivered.
+        // Entries that it does not want are read as well, but do not count as
+        // delivered.
         batch.pieces.retain(|piece| {
             let chunk = piece.chunk();
             if let Some(reason) = self.own_end(chunk) {
@@ -132,20 +135,20 @@ impl Resident {
         reads
     }
 
-    /// Why this resident has left, if that is what the entry says.
+    /// Why this resident has left, if this entry says that it has.
     fn own_end(&self, chunk: &Chunk) -> Option<&'static str> {
         let is_own = chunk.author == self.client.id;
-        // Whoever leaves of its own accord does not get to see it.
+        // A member that leaves of its own accord does not get to see the entry.
         matches!(chunk.body, Body::Change(Change::Left { .. }) if is_own)
             .then_some(Departure::Kicked.as_str())
     }
 
-    /// In how many milliseconds its lease is to be looked at.
+    /// In how many milliseconds to look at its lease again.
     fn next_look_ms(&self) -> u64 {
         let now_ms = self.broker.now_ms();
         let member = self.client.member(&self.channel);
         let at_ms = match member.and_then(|member| member.away_until_ms()) {
-            // It may be back meanwhile, and then lose its seat again.
+            // It may come back meanwhile, and then lose its seat again.
             Some(held_ms) => {
                 (held_ms.max(now_ms) + HOLD_LOOK_MS).min(now_ms + self.broker.lease_ms())
             }
@@ -154,8 +157,8 @@ impl Resident {
         at_ms.saturating_sub(now_ms).max(1)
     }
 
-    /// Gives the seat up if the lease has run out; the end, unless the seat is
-    /// held.
+    /// Gives the seat up if the lease has run out; returns how the resident ends,
+    /// unless the seat is held.
     fn look_at_lease(&self) -> Option<End> {
         let mut session = self.speaker.session();
         let now_ms = self.broker.now_ms();

@@ -1,30 +1,31 @@
-//! The commands that a resident has given, and their results, until somebody
-//! has asked for them often enough, or too many others have come.
+//! The commands that a resident has given, with their results. They are remembered
+//! until too many newer ones have come.
 
 use crate::error::{Code, Fault};
 use crate::frame::{Frame, Outcome};
 use ecow::EcoString;
 use std::collections::BTreeMap;
 
-/// Commands of one resident that are remembered, over or not.
+/// How many commands of one resident are remembered, over or not.
 const GIVEN_MAX: usize = 256;
-/// Results that are remembered for one resident: of all its commands together
-/// as many as a full channel gives to one. Commands that are over make room for
-/// new ones; where none is, those beyond are counted.
+/// How many results are remembered for one resident: for all its commands together,
+/// as many as a full channel gives to one. Commands that are over make room for new
+/// ones; if none is over, further results are counted but not kept.
 const RESULTS_MAX: usize = 1 << 17;
-/// Bytes of the texts in them, likewise; beyond, a result comes without its text.
+/// How many bytes of their texts are remembered, likewise; beyond, a result is kept
+/// without its text.
 const TEXT_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// One recipient's result.
 #[derive(Clone, Debug)]
 pub struct Answered {
-    /// Whose it is.
+    /// The recipient.
     pub member: EcoString,
     /// Its rank when the command was given.
     pub rank: u32,
     /// The result.
     pub outcome: Outcome,
-    /// More about it.
+    /// Its text.
     pub text: String,
 }
 
@@ -38,13 +39,13 @@ pub struct Given {
     /// The results that are in.
     pub results: Vec<Answered>,
     text_bytes: usize,
-    /// How many are about to read the results.
+    /// How many tasks are about to read the results.
     readers: u32,
 }
 
 impl Given {
-    /// Whether it may be forgotten: it is over, and nobody is about to read what
-    /// came of it.
+    /// Whether it may be forgotten: it is over, and nobody is about to read its
+    /// results.
     fn may_go(&self) -> bool {
         self.ok.is_some() && self.readers == 0
     }
@@ -59,8 +60,8 @@ pub struct AllGiven {
 }
 
 impl AllGiven {
-    /// Whether one more can be remembered. Nothing is forgotten for it yet: what is
-    /// asked may be refused, or be the repetition of what is remembered.
+    /// Checks that one more command can be remembered. Nothing is forgotten for it
+    /// yet: the request may be refused, or repeat a command that is remembered.
     ///
     /// # Errors
     /// [`Code::Busy`] while too many are not over.
@@ -72,7 +73,7 @@ impl AllGiven {
         Err(Fault::new(Code::Busy, text))
     }
 
-    /// A command was given.
+    /// Remembers a command that was given.
     pub fn add(&mut self, seq: u64, to: u64) {
         if self.by_seq.len() >= GIVEN_MAX {
             self.forget_first(|_| true);
@@ -80,26 +81,26 @@ impl AllGiven {
         self.by_seq.insert(seq, Given { to, ..Given::default() });
     }
 
-    /// Somebody is about to read what came of a command.
+    /// Notes that somebody is about to read the results of a command.
     pub fn begin_reading(&mut self, seq: u64) {
         if let Some(given) = self.by_seq.get_mut(&seq) {
             given.readers += 1;
         }
     }
 
-    /// Somebody who was about to is no more.
+    /// Takes `begin_reading` back.
     pub fn end_reading(&mut self, seq: u64) {
         if let Some(given) = self.by_seq.get_mut(&seq) {
             given.readers = given.readers.saturating_sub(1);
         }
     }
 
-    /// A command that is remembered.
+    /// A command, if it is remembered.
     pub fn get(&self, seq: u64) -> Option<&Given> {
         self.by_seq.get(&seq)
     }
 
-    /// A result, or that all are in.
+    /// Notes a result, or that all are in.
     pub fn note(&mut self, frame: Frame) {
         match frame {
             Frame::Ack { seq, member, rank, outcome, mut text, .. } => {
@@ -124,7 +125,8 @@ impl AllGiven {
         }
     }
 
-    /// Whether there is room for one more result, if need be by forgetting.
+    /// Makes room for one more result, if need be by forgetting; returns whether
+    /// there is any.
     fn make_room(&mut self) -> bool {
         while self.results >= RESULTS_MAX {
             if !self.forget_first(|given| !given.results.is_empty()) {
@@ -134,10 +136,10 @@ impl AllGiven {
         true
     }
 
-    /// The same for so many bytes of text.
+    /// The same for this many bytes of text.
     fn make_room_for(&mut self, bytes: usize) -> bool {
         while self.text_bytes + bytes > TEXT_BYTES_MAX {
-            // What would not fit anyway costs nobody anything.
+            // A text that can never fit must not make others go.
             if bytes > TEXT_BYTES_MAX || !self.forget_first(|given| given.text_bytes > 0) {
                 return false;
             }
@@ -145,8 +147,8 @@ impl AllGiven {
         true
     }
 
-    /// Forgets the first that may go, of those that this is said of; whether there
-    /// was one.
+    /// Forgets the first command that may go and for which `is_meant` holds;
+    /// returns whether there was one.
     fn forget_first(&mut self, is_meant: impl Fn(&Given) -> bool) -> bool {
         let mut may_go = self.by_seq.iter().filter(|(_, given)| given.may_go() && is_meant(given));
         let Some(seq) = may_go.next().map(|(seq, _)| *seq) else { return false };
@@ -172,8 +174,8 @@ mod tests {
         all.note(Frame::Done { channel: "ops".into(), seq, ok: 1, sent: 1 });
     }
 
-    /// Old ones were kept whole, and new ones lost their texts, and then their
-    /// results.
+    /// Old commands were kept whole, while new ones lost their texts, and then
+    /// their results.
     #[test]
     fn what_is_over_goes_before_what_comes() {
         let mut all = AllGiven::default();
@@ -190,7 +192,7 @@ mod tests {
             answer(&mut all, 7, "");
         }
         assert_eq!(all.get(7).unwrap().results.len(), RESULTS_MAX);
-        // Where nothing is over, there is an end.
+        // If no command is over, the limit holds.
         answer(&mut all, 7, "");
         assert_eq!((all.get(7).unwrap().results.len(), all.results), (RESULTS_MAX, RESULTS_MAX));
         end(&mut all, 7);
@@ -199,7 +201,7 @@ mod tests {
         assert_eq!((all.results, all.text_bytes), (1, 1));
     }
 
-    /// Whoever waits for the results is about to read them, when they are in.
+    /// A client that waits for the results will read them once they are in.
     #[test]
     fn what_somebody_waits_for_stays() {
         let mut all = AllGiven::default();

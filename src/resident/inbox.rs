@@ -1,39 +1,37 @@
-//! What a resident has been sent and has yet to take.
+//! The events that a resident has been sent and has yet to take.
 
 use crate::frame::Frame;
 use crate::log::{Body, Chunk};
 use crate::reply::Excerpt;
 use std::collections::VecDeque;
 
-/// Events that wait in one inbox at most. Beyond them the resident does not
-/// read on: it holds up nobody, and finds a gap if it lets them lie for too
-/// long.
+/// The most events in one inbox. When it is full the resident stops reading: it
+/// holds up nobody, and finds a gap if it lets them lie for too long.
 const EVENTS_MAX: usize = 1_000;
-/// Bytes of entries and frames that they hold on to at most, or one if that is
-/// more.
+/// The most bytes of the entries and frames in it, or one event if that is larger.
 const BYTES_MAX: usize = 256 * 1024;
 
-/// What a resident takes, besides commands.
+/// The events that a resident wants, besides commands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Wants {
     /// Messages.
     pub messages: bool,
-    /// Who comes, goes and moves.
+    /// Members that join, leave and move.
     pub roster: bool,
-    /// What is said to it alone: its rank, gaps, and that it has left.
+    /// Frames for it alone: its rank, gaps, and that it has left.
     pub frames: bool,
 }
 
-/// Something that a resident has been sent.
+/// An event for a resident.
 #[derive(Clone, Debug)]
 pub enum Event {
     /// Entries of its channel.
     Entries(Excerpt),
-    /// What is said to it alone.
+    /// A frame for it alone.
     Frame(Frame),
 }
 
-/// What waits, in order.
+/// The events that wait, in order.
 #[derive(Debug, Default)]
 pub struct Inbox {
     wants: Wants,
@@ -42,7 +40,7 @@ pub struct Inbox {
 }
 
 impl Inbox {
-    /// Empty, for somebody who wants this.
+    /// An empty inbox for these wants.
     pub fn new(wants: Wants) -> Inbox {
         Inbox { wants, ..Inbox::default() }
     }
@@ -52,7 +50,7 @@ impl Inbox {
         self.events.len() < EVENTS_MAX && self.bytes < BYTES_MAX
     }
 
-    /// Entries have come; whether they are wanted.
+    /// Adds entries, if they are wanted; returns whether they are.
     pub fn entries(&mut self, excerpt: Excerpt) -> bool {
         let is_wanted = match excerpt.chunk.body {
             Body::Command { .. } => true,
@@ -66,12 +64,12 @@ impl Inbox {
         is_wanted
     }
 
-    /// Whether what others say to it alone may be taken from where it waits.
+    /// Whether frames for it alone may be taken from its mailbox.
     pub fn takes_frames(&self) -> bool {
         self.has_room() || !self.wants.frames
     }
 
-    /// A frame has come.
+    /// Adds a frame, if it is wanted.
     pub fn frame(&mut self, frame: Frame) {
         let is_wanted = matches!(
             frame,
@@ -89,7 +87,7 @@ impl Inbox {
         }
     }
 
-    /// Takes what comes next.
+    /// Takes the next event.
     pub fn take(&mut self) -> Option<Event> {
         let event = self.events.pop_front()?;
         self.bytes -= weight(&event);
@@ -101,7 +99,7 @@ impl Inbox {
         self.events.iter().filter_map(command)
     }
 
-    /// Keeps of the commands those only of which this says so, by their seqs.
+    /// Keeps only those commands for whose seq `is_kept` holds.
     pub fn keep(&mut self, is_kept: impl Fn(u64) -> bool) {
         self.events.retain(|event| command(event).is_none_or(|chunk| is_kept(chunk.first_seq)));
         self.bytes = self.events.iter().map(weight).sum();
@@ -115,7 +113,7 @@ fn weight(event: &Event) -> usize {
     }
 }
 
-/// The command that an event is. Each of them has a chunk of its own.
+/// The command of an event, if it is one. Each command has a chunk of its own.
 fn command(event: &Event) -> Option<&Chunk> {
     match event {
         Event::Entries(Excerpt { chunk, .. }) => {

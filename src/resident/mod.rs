@@ -1,10 +1,10 @@
-//! Members without a connection: an ordinary client with an ordinary session
-//! that no socket drives. Whoever has its token speaks for it.
+//! Members without a connection: an ordinary client with an ordinary session that
+//! no socket drives. Whoever has its token acts for it.
 //!
-//! A resident holds its seat for as long as its lease is renewed. It slows
-//! nobody: publishers never wait for it, and what it does not take it finds a
-//! gap for. A task of its own reads what it is sent, and ends it when its time
-//! is up.
+//! A resident holds its seat for as long as its lease is renewed. It slows nobody:
+//! publishers never wait for it, and it finds a gap for whatever it does not take
+//! in time. A task of its own reads what it is sent, and ends it when its lease has
+//! run out.
 
 mod drive;
 mod given;
@@ -38,19 +38,19 @@ pub struct Resident {
     pub channel: EcoString,
     /// Its name.
     pub name: EcoString,
-    /// What proves that somebody speaks for it.
+    /// Proves that a request may act for it.
     pub token: Token,
-    /// Asks on its behalf.
+    /// Asks requests on its behalf.
     pub speaker: Speaker,
     client: Arc<Client>,
     broker: Arc<Broker>,
-    /// The last entry from before a restart of the broker, for one that is called.
-    /// Nobody waits for the answers to the commands up to it, but they are told.
+    /// The last entry from before a restart of the broker, if it has a callback.
+    /// Commands up to it are still delivered, but nobody waits for their answers.
     last_of_before: u64,
     state: Mutex<State>,
 }
 
-/// What changes about a resident. Locked within its session, or alone.
+/// The state of a resident. Locked within its session, or alone.
 #[derive(Debug, Default)]
 pub struct State {
     /// What it has been sent.
@@ -59,12 +59,12 @@ pub struct State {
     given: AllGiven,
     /// Why it has gone, if it has.
     gone: Option<&'static str>,
-    /// How it left its channel, as its channel says.
+    /// Why it left its channel, as the channel's entry says.
     left: Option<&'static str>,
 }
 
-/// A command that was given, by somebody who is about to read what comes of it: it
-/// is not forgotten meanwhile.
+/// A command that was given by somebody who is about to read its results: it is not
+/// forgotten meanwhile.
 #[derive(Debug)]
 pub struct Asked<'a> {
     resident: &'a Resident,
@@ -79,18 +79,18 @@ impl Drop for Asked<'_> {
 }
 
 impl Resident {
-    /// What changes about it.
+    /// Locks its state.
     pub fn state(&self) -> MutexGuard<'_, State> {
         lock(&self.state)
     }
 
-    /// Somebody has asked on its behalf: its lease begins anew, and it keeps its
+    /// Renews its lease, because somebody has asked on its behalf; it keeps its
     /// seat, if that was held.
     ///
     /// # Errors
-    /// Its end, if it has no seat any more.
+    /// How it ends, if it has no seat any more.
     pub fn renew(&self) -> Result<(), End> {
-        // Within the session, so that it is not given up at the same time.
+        // Within the session, so that the seat is not given up at the same time.
         let mut session = self.speaker.session();
         if let Some(reason) = self.state().gone {
             return Err((Close::Quit, reason));
@@ -104,8 +104,8 @@ impl Resident {
         }
     }
 
-    /// Gives a command, and waits as its reply has to. What came of one whose key
-    /// is repeated may be forgotten by now.
+    /// Gives a command, and waits until its reply may be sent. If the command's key
+    /// is a repeated one, the results may be forgotten by now.
     ///
     /// # Errors
     /// As for `cmd`; `Code::Busy` while too many of its commands are open.
@@ -127,8 +127,8 @@ impl Resident {
         self.speaker.told(reply, ticket).await
     }
 
-    /// Remembers a command if it is a new one. Results cannot have come: the mail is
-    /// taken within the session.
+    /// Remembers a command if it is a new one. Its results cannot have come yet:
+    /// mail is taken within the session.
     fn asked(&self, seq: u64, to: u64, is_new: bool) -> Asked<'_> {
         let mut state = self.state();
         if is_new {
@@ -138,12 +138,12 @@ impl Resident {
         Asked { resident: self, seq }
     }
 
-    /// A command that it has given, if that is still remembered.
+    /// A command that it has given, if it is still remembered.
     pub fn given(&self, seq: u64) -> Option<Given> {
         self.state().given.get(seq).cloned()
     }
 
-    /// Whether all results of a command are in; so it is of one that is
+    /// Whether all results of a command are in; true as well of one that is
     /// forgotten.
     pub fn is_over(&self, seq: u64) -> bool {
         self.state().given.get(seq).is_none_or(|given| given.ok.is_some())
@@ -159,21 +159,21 @@ impl Resident {
         self.state().gone
     }
 
-    /// Whether this is that it has left for good, which its call-back is told
-    /// however it left.
+    /// Whether this event says that it has left for good. Its callback is told that
+    /// in another way, however it left.
     pub fn is_own_end(&self, event: &Event) -> bool {
         match event {
             Event::Frame(frame) => matches!(frame, Frame::Left { .. }),
             Event::Entries(Excerpt { chunk, .. }) => {
                 let is_left = matches!(chunk.body, Body::Change(Change::Left { .. }));
                 let is_own = is_left && chunk.author == self.client.id;
-                // It may have come back from an earlier one.
+                // It may have come back since.
                 is_own && self.client.member(&self.channel).is_none()
             }
         }
     }
 
-    /// Takes what it has been sent next.
+    /// Takes the next event.
     pub fn take_event(&self) -> Option<Event> {
         self.make_room(Inbox::take)
     }
@@ -185,14 +185,14 @@ impl Resident {
         channel.awaits(&member, seq)
     }
 
-    /// Whether an entry is from before a restart of the broker, which this member
-    /// has outlived: no command among them has a deadline any more.
+    /// Whether an entry is from before a restart of the broker that this member has
+    /// outlived: no command among those has a deadline any more.
     pub fn is_of_before(&self, seq: u64) -> bool {
         seq <= self.last_of_before
     }
 
-    /// Lets go of the commands that wait for its answer no more, but for those
-    /// from before a restart.
+    /// Drops the commands from its inbox that no longer wait for its answer, except
+    /// those from before a restart.
     pub fn drop_answered(&self) {
         let Ok(channel) = self.broker.channel(&self.channel) else { return };
         let Some(member) = self.client.member(&self.channel) else { return };
@@ -202,7 +202,8 @@ impl Resident {
         });
     }
 
-    /// Takes something out of its inbox. If that was full, its task reads on.
+    /// Takes something out of its inbox. If that was full, its task is woken to
+    /// read on.
     fn make_room<T>(&self, take: impl FnOnce(&mut Inbox) -> T) -> T {
         let mut state = self.state();
         let had_room = state.inbox.has_room();

@@ -17,11 +17,11 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use uuid::Uuid;
 
-/// Residents that are remembered after they have gone, so that whoever comes
-/// late is told why.
+/// How many residents are remembered after they have gone, so that a late request
+/// is told why.
 const GONE_MAX: usize = 1_000;
 
-/// How somebody comes in.
+/// What it takes to become a resident.
 #[derive(Clone, Debug)]
 pub struct Entry {
     /// The channel.
@@ -30,16 +30,16 @@ pub struct Entry {
     pub name: Option<String>,
     /// Whether to make the channel if it is missing.
     pub create: bool,
-    /// What it takes, besides commands.
+    /// The events that it wants, besides commands.
     pub wants: Wants,
-    /// How it is told things, if it does not ask for them.
+    /// Where to call it, if it does not ask for its events.
     pub callback: Option<CallbackRecord>,
 }
 
 /// A resident that is not here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Absent {
-    /// There is none with this token.
+    /// No resident has this token.
     Unknown,
     /// It has gone, for this reason.
     Gone {
@@ -62,18 +62,18 @@ pub struct Residents {
 #[derive(Debug, Default)]
 struct Table {
     here: HashMap<Uuid, Arc<Resident>>,
-    /// How many are about to be.
+    /// How many are about to enter.
     entering: usize,
     /// Those that have gone, oldest first, with their tokens.
     gone: VecDeque<(Token, Absent)>,
 }
 
-/// A place among the residents for somebody who has not come in yet.
+/// A place in the table for a resident that has not entered yet.
 #[derive(Debug)]
 struct Reserved<'r>(&'r Residents);
 
 impl Reserved<'_> {
-    /// Somebody takes it.
+    /// Puts the resident into the place.
     fn take(self, resident: &Arc<Resident>) {
         let mut table = lock(&self.0.table);
         table.here.insert(resident.token.session, resident.clone());
@@ -89,12 +89,12 @@ impl Drop for Reserved<'_> {
 }
 
 impl Residents {
-    /// None yet.
+    /// The residents of this broker, none yet.
     pub fn new(broker: Arc<Broker>) -> Arc<Residents> {
         Arc::new(Residents { broker, table: Mutex::default() })
     }
 
-    /// Somebody comes in; gives the resident and the reply to its `sub`.
+    /// Enters a resident; returns it and the reply to its `sub`.
     ///
     /// # Errors
     /// As for `hello` and `sub`; [`Code::Full`] if there are too many.
@@ -104,7 +104,7 @@ impl Residents {
         addr: SocketAddr,
     ) -> Result<(Arc<Resident>, Line), Fault> {
         let place = self.place()?;
-        // Its lease is looked at, not its silence.
+        // The lease is checked by its own task, not by the broker's idle check.
         let client = self.broker.enter_unwatched(addr, "http");
         let speaker = Speaker::with_bell(self.broker.clone(), client);
         let seated = {
@@ -132,7 +132,7 @@ impl Residents {
         Ok((resident, reply))
     }
 
-    /// A place for one more.
+    /// Reserves a place for one more.
     fn place(&self) -> Result<Reserved<'_>, Fault> {
         let most = self.broker.current().max_residents;
         let mut table = lock(&self.table);
@@ -144,13 +144,13 @@ impl Residents {
         Ok(Reserved(self))
     }
 
-    /// A place beyond the limit, if it has to be.
+    /// Reserves a place even beyond the limit.
     fn one_more(&self) -> Reserved<'_> {
         lock(&self.table).entering += 1;
         Reserved(self)
     }
 
-    /// Somebody has come in, and is driven from now on.
+    /// Makes a resident of a client that has its seat, and starts its task.
     fn settle(
         self: &Arc<Self>,
         speaker: Speaker,
@@ -161,7 +161,7 @@ impl Residents {
     ) -> Arc<Resident> {
         let client = speaker.session().client().clone();
         client.be_plain(!wants.frames);
-        // It has said hello.
+        // It has said hello, so it has an identity.
         let identity = client.identity().unwrap_or_else(|| Identity::new(None));
         let state = State { inbox: Inbox::new(wants), ..State::default() };
         let resident = Arc::new(Resident {
@@ -179,8 +179,7 @@ impl Residents {
         resident
     }
 
-    /// The resident with this token, for somebody who asks from there. Its lease
-    /// begins anew.
+    /// The resident with this token, for a request from `addr`. Renews its lease.
     ///
     /// # Errors
     /// [`Absent`].
@@ -212,7 +211,8 @@ impl Residents {
         wants: Wants,
         addr: SocketAddr,
     ) -> Option<Arc<Resident>> {
-        // Another one is not begun with: to come back and go again is seen by others.
+        // Sessions that are no resident's are not even resumed: others would see
+        // them come and go.
         if !self.broker.is_parked_in_one(token.session) {
             return None;
         }
@@ -227,22 +227,23 @@ impl Residents {
             }
             channel?
         };
-        // One that has a seat is not turned away, however many there are by now.
+        // A resident with a seat is not turned away, however many there are by now.
         let place = self.one_more();
-        // Who asks for commands asks for those that wait for an answer.
+        // A resident without a callback asks for commands, and gets only those that
+        // still wait for an answer.
         let before = if wants.frames { self.broker.last_of_before(&channel) } else { 0 };
         let resident = self.settle(speaker, channel, wants, before, place);
         log::info!("event=resident-back channel={} member={}", resident.channel, resident.name);
         Some(resident)
     }
 
-    /// A resident's lease begins anew.
+    /// Renews a resident's lease.
     ///
     /// # Errors
     /// [`Absent`] if it has gone.
     pub fn renew(&self, resident: &Arc<Resident>) -> Result<(), Absent> {
         resident.renew().map_err(|(close, reason)| {
-            // Whoever hears of it may come in anew at once.
+            // The caller may enter anew at once, so it ends here.
             self.end(resident, close, reason);
             resident.absent(reason)
         })
@@ -258,7 +259,7 @@ impl Residents {
         gone.next().cloned()
     }
 
-    /// A resident goes. Once is enough.
+    /// Ends a resident. Only the first call has an effect.
     pub fn end(&self, resident: &Arc<Resident>, close: Close, reason: &'static str) {
         {
             let mut session = resident.speaker.session();
@@ -267,12 +268,12 @@ impl Residents {
             }
             let now_ms = self.broker.now_ms();
             match close {
-                // Somebody else has its session now.
+                // Another connection has its session now.
                 Close::TakenOver => session.end(close, now_ms),
                 _ => session.leave(close, now_ms),
             }
         }
-        // Whoever is sent away because the broker stops is called by the next one.
+        // A callback outlives a stop of the broker: the next one calls it.
         if !matches!(close, Close::Shutdown | Close::Drain) {
             self.broker.forget_callback(resident.token.session);
         }
@@ -288,20 +289,20 @@ impl Residents {
         }
         table.gone.push_back((resident.token, resident.absent(reason)));
         drop(table);
-        // Its task, and those who wait on its behalf.
+        // Wakes its task, and those that wait on its behalf.
         resident.client.mailbox.wake();
         resident.speaker.ring_out();
     }
 }
 
-/// Introduces a client, and has it join.
+/// Introduces a client, and joins its channel.
 fn seat(
     session: &mut Session,
     entry: &Entry,
     now_ms: u64,
 ) -> Result<(Line, Option<Ticket>), Fault> {
     session.handle(hello(entry.name.clone(), None), now_ms)?;
-    // Before its seat, which is never on disk without it.
+    // Recorded before the seat, which so is never on disk without it.
     if let Some(callback) = &entry.callback {
         session.broker().remember_callback(session.client(), callback);
     }
@@ -314,8 +315,8 @@ fn seat(
     }
 }
 
-/// Goes on with a session that was parked; the channel that it is a member of,
-/// if that is one.
+/// Resumes a session that was parked; returns the channel that it is a member of,
+/// if that is exactly one.
 fn resume(session: &mut Session, token: &Token, now_ms: u64) -> Option<EcoString> {
     session.handle(hello(None, Some(token)), now_ms).ok().flatten()?;
     session.flush();
@@ -372,7 +373,7 @@ mod tests {
                     .collect();
                 all.into_iter().filter_map(|one| one.join().unwrap().ok()).collect::<Vec<_>>()
             });
-            // Whoever held a place for a moment may have kept somebody out.
+            // A place reserved for a moment may have kept another one out.
             assert!(entered.len() <= MOST, "{} in round {round}", entered.len());
             for resident in entered {
                 residents.end(&resident, Close::Quit, "quit");
@@ -381,7 +382,7 @@ mod tests {
         assert_eq!(lock(&residents.table).entering, 0);
     }
 
-    /// Long enough for whatever is not to wait for ever.
+    /// Long enough for whatever must not wait for ever.
     const SOON: Duration = Duration::from_secs(10);
 
     /// A broker, and a resident in a channel of it.
@@ -399,7 +400,8 @@ mod tests {
         (broker, residents, resident)
     }
 
-    /// Publishes so much on behalf of a resident; what the reply waits for.
+    /// Publishes this many bytes on behalf of a resident; returns what the reply
+    /// waits for.
     fn publish(resident: &Resident, bytes: usize) -> Option<Ticket> {
         let text = vec![b'x'; bytes];
         let mut session = resident.speaker.session();
@@ -420,7 +422,7 @@ mod tests {
         assert!(room.as_mut().now_or_never().is_none(), "nothing is read");
         residents.end(&resident, Close::Quit, "quit");
         assert!(runtime::block_on(runtime::timeout(SOON, room)).is_some());
-        // So it is with what was asked just before.
+        // As after any request that was asked just before.
         let room = resident.speaker.room();
         assert!(runtime::block_on(runtime::timeout(SOON, room)).is_some());
     }
@@ -440,7 +442,7 @@ mod tests {
         assert_eq!(residents.renew(&resident), Err(resident.absent("dropped")));
     }
 
-    /// A broker that is killed after that knows how it is called.
+    /// A broker that is killed after that knows where to call it.
     #[test]
     fn a_call_back_is_noted_before_the_seat() {
         let dir = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! What proves that somebody speaks for a resident.
+//! Proof that a request may act for a resident.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,15 +8,15 @@ use uuid::Uuid;
 /// bits are random.
 #[derive(Clone, Copy)]
 pub struct Token {
-    /// The session: by this it is found.
+    /// The session, which finds the resident.
     pub session: Uuid,
-    /// The secret: by this it is proved.
+    /// The secret, which proves the token.
     pub secret: Uuid,
 }
 
 impl PartialEq for Token {
-    /// As long, whichever digit differs: two numbers of 128 bits are compared as
-    /// a whole.
+    /// Takes the same time whichever digit differs: two numbers of 128 bits are
+    /// compared as a whole.
     fn eq(&self, other: &Self) -> bool {
         let session = self.session.as_u128() ^ other.session.as_u128();
         let secret = self.secret.as_u128() ^ other.secret.as_u128();
@@ -32,7 +32,7 @@ impl fmt::Display for Token {
     }
 }
 
-/// Without the secret, which has no place in a log.
+/// Without the secret, which must not get into a log.
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Token({}…)", self.session.simple())

@@ -1,13 +1,13 @@
 //! The ordered members of a channel: who holds which rank, and since when.
 //!
-//! A plain struct with no lock, clock or I/O, and nothing of the crate but
-//! itself. It is what you get by folding a channel's log: [`Roster::join`],
-//! [`Roster::leave`] and [`Roster::place`] are the fold's steps, each with the
-//! seq of the entry that causes it. Whoever folds the same log has the same
-//! ranks, view and terms.
+//! A plain struct with no lock, clock or I/O, which depends on nothing else of the
+//! crate. It is what you get by folding a channel's log: [`Roster::join`],
+//! [`Roster::leave`] and [`Roster::place`] are the fold's steps, each with the seq
+//! of the entry that causes it. Whoever folds the same log has the same ranks, view
+//! and terms.
 //!
-//! Joining, leaving, yielding and every look-up are O(log n); a promotion into
-//! the middle is O(n). How: `tree.rs`.
+//! Joining, leaving, yielding and every look-up are O(log n); a promotion into the
+//! middle is O(n log n). How: `tree.rs`.
 
 mod change;
 mod tree;
@@ -40,7 +40,7 @@ enum Members {
 }
 
 impl Members {
-    /// These, highest rank first, each with its term.
+    /// Holds these members, highest rank first, each with its term.
     fn new(order: &[(Key, u64)]) -> Self {
         match *order {
             [] => Members::None,
@@ -49,7 +49,7 @@ impl Members {
         }
     }
 
-    /// The only one there is, with its term.
+    /// The only member, with its term, if there is exactly one.
     fn only(&self) -> Option<(Key, u64)> {
         match *self {
             Members::One { key, term } => Some((key, term)),
@@ -66,8 +66,8 @@ impl Members {
 }
 
 impl Roster {
-    /// The roster that had these members, highest rank first, each with its
-    /// term, as of this view.
+    /// Rebuilds a roster of these members, highest rank first, each with its term,
+    /// as of this view.
     pub fn restore(members: &[(Key, u64)], view: u64) -> Self {
         Roster { view, members: Members::new(members) }
     }
@@ -81,7 +81,7 @@ impl Roster {
         }
     }
 
-    /// Whether there is none.
+    /// Whether there are no members.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -120,21 +120,21 @@ impl Roster {
         }
     }
 
-    /// The members with their terms, highest rank first. The terms of all of
-    /// them together are O(n).
+    /// The members with their terms, highest rank first. Going through all of them
+    /// is O(n log n).
     pub fn iter(&self) -> impl Iterator<Item = (Key, u64)> + '_ {
         let many = self.members.tree().into_iter().flat_map(Tree::iter);
         self.members.only().into_iter().chain(many)
     }
 
-    /// Who holds this rank and every lower one, in rank order.
+    /// The holders of this rank and of every lower one, in rank order.
     pub fn keys_from(&self, rank: u32) -> impl Iterator<Item = Key> + '_ {
         let only = self.members.only().filter(|_| rank == 0).map(|(key, _)| key);
         let many = self.members.tree().into_iter().flat_map(move |tree| tree.keys_from(rank));
         only.into_iter().chain(many)
     }
 
-    /// Someone comes in at the bottom; the rank. The key must be free.
+    /// Adds a member at the bottom, and returns its rank. The key must be free.
     pub fn join(&mut self, key: Key, seq: u64) -> Change {
         debug_assert!(self.rank(key).is_none() && seq > self.view);
         match &mut self.members {
@@ -149,7 +149,7 @@ impl Roster {
         Change::Join { rank: self.len() - 1 }
     }
 
-    /// A member leaves. `None`, and nothing has changed, for a stranger.
+    /// Removes a member. Returns `None`, and changes nothing, for a stranger.
     pub fn leave(&mut self, key: Key, seq: u64) -> Option<Change> {
         let rank = self.rank(key)?;
         match &mut self.members {
@@ -167,7 +167,7 @@ impl Roster {
         Some(Change::Left { rank })
     }
 
-    /// Moves a member to another rank. `None`, and nothing has changed, for a
+    /// Moves a member to another rank. Returns `None`, and changes nothing, for a
     /// stranger, a rank that nobody has, or the rank that it has already.
     pub fn place(&mut self, key: Key, new: u32, seq: u64) -> Option<Change> {
         let old = self.rank(key)?;
@@ -185,8 +185,8 @@ impl Roster {
         Some(Change::Move { old, new })
     }
 
-    /// Holds after each step. Large rosters are left to the tests, which call
-    /// [`Roster::verify`] themselves.
+    /// Verifies the roster after each step in debug builds. Large rosters are left
+    /// to the tests, which call [`Roster::verify`] themselves.
     fn check(&self) {
         if cfg!(debug_assertions) && self.len() < 64 {
             self.verify();
@@ -209,7 +209,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// The roster as one would explain it: a list, and each one's term.
+    /// The simplest roster there is: a list of members with their terms.
     #[derive(Default)]
     struct Model(Vec<(Key, u64)>);
 
@@ -274,7 +274,8 @@ mod tests {
                 agree(&roster, &model);
                 agree(&Roster::restore(&model.0, seq), &model);
                 prop_assert_eq!(roster.view(), seq);
-                // Everyone who was there before and after can follow it alone.
+                // A member that was there before and after can follow its rank from
+                // the change alone.
                 for (rank, key) in (0..).zip(ranks) {
                     if let Some(now) = roster.rank(key) {
                         prop_assert_eq!(change.after(rank), now);

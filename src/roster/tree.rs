@@ -10,27 +10,27 @@
 //!   behind it moved up then, so a member's term is the later of its own
 //!   arrival and the last time a slot before its own was vacated.
 //!
-//! Joining, leaving, yielding and every look-up are O(log n); a promotion into
-//! the middle is O(n). Vacant slots are swept out when they outnumber the rest.
+//! Joining, leaving, yielding and every look-up are O(log n); a promotion into the
+//! middle is O(n log n). Vacant slots are swept out when they outnumber the rest.
 
 use super::Key;
 
 #[derive(Clone, Debug)]
 struct Slot {
-    /// Whose it is, or [`VACANT`].
+    /// The key of its member, or [`VACANT`].
     key: Key,
     /// Fenwick node: how many slots of its range are occupied.
     occupied: u32,
     /// The seq at which its member got it.
     since: u64,
-    /// Fenwick node: when last a slot of its range was vacated.
+    /// Fenwick node: the seq at which a slot of its range was last vacated.
     vacated: u64,
 }
 
 const VACANT: Key = Key::MAX;
-/// No slot: the member of this key is not here.
+/// No slot: there is no member with this key.
 const NOWHERE: u32 = u32::MAX;
-/// Vacant slots that are not worth sweeping.
+/// How many vacant slots are not worth sweeping.
 const SLACK: usize = 16;
 
 /// Members in rank order.
@@ -43,7 +43,7 @@ pub(super) struct Tree {
 }
 
 impl Tree {
-    /// These members, highest rank first, each with its term.
+    /// A tree of these members, highest rank first, each with its term.
     pub(super) fn new(order: &[(Key, u64)]) -> Self {
         let mut tree = Tree { slots: Vec::with_capacity(order.len()), ..Tree::default() };
         for (key, term) in order {
@@ -90,8 +90,8 @@ impl Tree {
         Some(slot)
     }
 
-    /// The members with their terms, highest rank first. The terms of all of
-    /// them together are O(n).
+    /// The members with their terms, highest rank first. Going through all of them
+    /// is O(n log n).
     pub(super) fn iter(&self) -> impl Iterator<Item = (Key, u64)> + '_ {
         self.slots
             .iter()
@@ -100,7 +100,7 @@ impl Tree {
             .map(|(at, slot)| (slot.key, self.term_of_slot(at)))
     }
 
-    /// Who holds this rank and every lower one, in rank order.
+    /// The holders of this rank and of every lower one, in rank order.
     pub(super) fn keys_from(&self, rank: u32) -> impl Iterator<Item = Key> + '_ {
         let first = self.slot_at(rank).unwrap_or(self.slots.len());
         self.slots[first..].iter().map(|slot| slot.key).filter(|key| *key != VACANT)
@@ -119,7 +119,7 @@ impl Tree {
         self.sweep();
     }
 
-    /// The member of one rank gets another one; those between move by one.
+    /// Moves the member at rank `old` to rank `new`; those between move by one.
     pub(super) fn reorder(&mut self, old: u32, new: u32, seq: u64) {
         let mut order: Vec<(Key, u64)> = self.iter().collect();
         let (old, new) = (old as usize, new as usize);
@@ -148,7 +148,7 @@ impl Tree {
         nodes_before(slot).map(|node| self.slots[node].vacated).max().unwrap_or(0)
     }
 
-    /// Someone comes in at the bottom. The key must be free.
+    /// Adds a member at the bottom. The key must be free.
     pub(super) fn push(&mut self, key: Key, since: u64) {
         let at = self.slots.len();
         let mut slot = Slot { key, occupied: 1, since, vacated: 0 };
@@ -183,7 +183,8 @@ impl Tree {
         }
     }
 
-    /// Drops the vacant slots when they are most of them: O(1) for each leave.
+    /// Drops the vacant slots when they are most of them: amortized O(log n) for
+    /// each leave.
     fn sweep(&mut self) {
         if self.slots.len() > 2 * self.len as usize + SLACK {
             let order: Vec<_> = self.iter().collect();

@@ -1,8 +1,8 @@
-//! Runs what blocks, on threads that do nothing else.
+//! Runs blocking work, on threads that do nothing else.
 //!
-//! Some threads are made at the start and stay. So when the system gives no more of
-//! them, as under a limit of threads, work waits in the queue for those that there
-//! are, and whoever asked for it is late, and not lost.
+//! Some threads are started at the beginning and stay. So when the system gives no
+//! more of them, as under a limit of threads, work waits in the queue for those
+//! that there are: it is late, but not lost.
 
 use super::executor::demand;
 use crate::sync::lock;
@@ -13,10 +13,11 @@ use std::io;
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::thread;
 
-/// Threads made at the start: the client's input keeps one of them for as long as
-/// nothing comes, and a slow look-up of a name keeps one for half a minute.
+/// How many threads are started at the beginning: the client's input occupies one
+/// of them for as long as nothing comes, and a slow look-up of a name occupies one
+/// for half a minute.
 const THREADS_KEPT: usize = 2;
-/// Threads at most: all look-ups that are allowed at once, and as many others.
+/// The most threads: all look-ups that are allowed at once, and as many others.
 const THREADS_MAX: usize = 256;
 
 struct Pool {
@@ -26,7 +27,7 @@ struct Pool {
 
 struct Queue {
     works: VecDeque<BoxFuture<'static, ()>>,
-    /// Threads that have nothing to do, or have only just been made.
+    /// Threads that have nothing to do, or have only just been started.
     idle: usize,
     threads: usize,
 }
@@ -36,10 +37,10 @@ static POOL: Pool = Pool {
     news: Condvar::new(),
 };
 
-/// Makes the threads that stay.
+/// Starts the threads that stay.
 ///
 /// # Errors
-/// The system's, if it gives none.
+/// The system's, if it gives no threads.
 pub(super) fn start() -> io::Result<()> {
     let mut queue = lock(&POOL.queue);
     while queue.threads < THREADS_KEPT {
@@ -48,9 +49,9 @@ pub(super) fn start() -> io::Result<()> {
     Ok(())
 }
 
-/// Runs blocking work (files, names, processes) on a thread of its own, if one is to
-/// be had, and otherwise when one is free. Work that nobody waits for any more when
-/// its turn comes is not begun.
+/// Runs blocking work (files, names, processes) on a thread of its own, if one can
+/// start, and otherwise when one is free. Work is not begun if nobody waits for it
+/// any more when its turn comes.
 ///
 /// # Panics
 /// If the work does; or if the system gives no threads at all, as
@@ -67,7 +68,7 @@ impl Pool {
         let mut queue = lock(&self.queue);
         queue.works.push_back(work);
         if queue.works.len() > queue.idle && queue.threads < THREADS_MAX {
-            // If there is none to be had, those that there are do it.
+            // If none can start, the existing ones do it.
             let _ = queue.one_more();
         }
         drop(queue);
@@ -80,7 +81,7 @@ impl Pool {
             queue.idle -= 1;
             while let Some(work) = queue.works.pop_front() {
                 drop(queue);
-                // It waits for nothing but what it blocks in.
+                // The future never waits: the work blocks inside its first poll.
                 let _ = work.now_or_never();
                 queue = lock(&self.queue);
             }

@@ -13,22 +13,22 @@ use std::task::{Context, Poll};
 use std::thread;
 use std::time::Duration;
 
-/// Tasks that are run in a row before the sockets are looked at again. With 32 and
-/// more, some runs of ten publishers to ten members each cost twice as much as
-/// others: the sockets of some were looked at too seldom.
+/// How many tasks are run in a row before the sockets are looked at again. With 32
+/// and more, some runs of ten publishers to ten members each cost twice as much as
+/// others: some sockets were looked at too seldom.
 const TASKS: usize = 16;
 
 static EXECUTOR: StaticExecutor = StaticExecutor::new();
 static THREADS: OnceLock<usize> = OnceLock::new();
 
-/// Settles how many threads run tasks; 0 is one fewer than there are processors,
-/// and at least one: what the system does for the sockets needs room too. To be
-/// called before anything is spawned; later it changes nothing.
+/// Sets how many threads run tasks; 0 is one fewer than there are processors, and
+/// at least one, because the system's own work on the sockets needs room too. To be
+/// called before anything is spawned; later calls have no effect.
 ///
-/// A task is woken through a queue that all threads share, so that the one that
-/// wakes and the one that is woken are often on two threads, of which one has to
-/// be roused for it. With two threads on two processors a message from one to one
-/// costs 84 ns, with one thread 71 ns.
+/// A task is woken through a queue that all threads share, so the waking and the
+/// woken task are often on two threads, one of which has to be roused for it. With
+/// two threads on two processors a message from one to one costs 84 ns, with one
+/// thread 71 ns.
 pub fn use_threads(count: usize) {
     THREADS.get_or_init(|| threads(count));
 }
@@ -40,8 +40,8 @@ fn threads(count: usize) -> usize {
     }
 }
 
-/// Starts the threads, the first time: all that there have to be, so that a shortage
-/// shows here and not later. Whoever does not call this is panicked at.
+/// Starts all the threads that there have to be, the first time, so that a shortage
+/// shows here and not later. Without this call a shortage ends in a panic.
 ///
 /// # Errors
 /// The system's, if it gives no descriptors or threads.
@@ -59,22 +59,23 @@ pub fn start() -> io::Result<()> {
     started.as_ref().copied().map_err(|e| io::Error::new(e.kind(), e.to_string()))
 }
 
-/// Has async-std start its thread, which it does when the first timer is waited for,
-/// and panics if it gets none. So this tries before whether there is one to be had;
-/// with two, because one that has just ended may still be counted.
+/// Makes async-std start its timer thread, which it otherwise does at the first
+/// timer, panicking if it gets none. So this first tests whether a thread can
+/// start; it tests with two, because a thread that has just ended may still be
+/// counted.
 fn start_timers() -> io::Result<()> {
     let thread = || thread::Builder::new().spawn(thread::park);
     let spare = [thread()?, thread()?];
     for thread in spare {
         thread.thread().unpark();
-        // It does nothing that could fail.
+        // The thread does nothing that could fail.
         let _ = thread.join();
     }
     let _ = wait(Duration::from_secs(1)).now_or_never();
     Ok(())
 }
 
-/// Starts the threads where nobody can be told that there are none.
+/// Starts the threads where a shortage cannot be reported.
 pub(super) fn demand() {
     if let Err(e) = start() {
         panic!("cannot run tasks: {e}");
@@ -90,8 +91,8 @@ async fn run_tasks() -> Infallible {
     }
 }
 
-/// Lets others go first: what this task does next is done when they have had
-/// their turn, and when the sockets have been looked at.
+/// Yields: the task goes on after the other tasks have had their turn and the
+/// sockets have been looked at.
 pub async fn yield_now() {
     let mut has_yielded = false;
     poll_fn(|cx| {
@@ -122,7 +123,7 @@ impl<T> Future for JoinHandle<T> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
         match &mut self.0 {
             Some(task) => Pin::new(task).poll(cx),
-            // Only a handle that is gone has no task.
+            // Only a handle that was dropped or cancelled has no task.
             None => Poll::Pending,
         }
     }
@@ -140,7 +141,7 @@ pub fn spawn<T: Send + 'static>(future: impl Future<Output = T> + Send + 'static
     JoinHandle(Some(EXECUTOR.spawn(future)))
 }
 
-/// Ends a task where it waits, and waits until it has ended.
+/// Cancels a task where it waits, and waits until it has ended.
 pub async fn cancel<T>(mut task: JoinHandle<T>) {
     if let Some(task) = task.0.take() {
         task.cancel().await;

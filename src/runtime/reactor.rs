@@ -1,10 +1,10 @@
-//! Waits for sockets, and polls what they are waited for by.
+//! Waits for sockets, and wakes the tasks that wait for them.
 //!
-//! mio has the kernel tell of a socket once, when something has come, and not
-//! again until more has. So what is known of it is kept (`Source`) until an attempt
-//! finds nothing. Then a socket costs the kernel one call in its life, and a wait
-//! one call, where async-io, which async-std's sockets stand on, makes one for each
-//! time that a socket is waited for and five for a wait: `docs/decisions/runtime.md`.
+//! mio has the kernel report a socket once, when something has come, and not again
+//! until more has. So its readiness is remembered (`Source`) until an attempt finds
+//! nothing. Then a socket costs one system call in its life, and a wait one call.
+//! async-io, on which async-std's sockets stand, makes one for each time that a
+//! socket is waited for and five for a wait: `docs/decisions/runtime.md`.
 
 use super::watched::Source;
 use crate::sync::{lock, try_lock};
@@ -22,30 +22,31 @@ use std::task::{self, Context, Wake};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
-/// What is told of a socket from the beginning: also that there is urgent data,
-/// at which a read stops.
+/// What the kernel reports of a socket from the beginning. This includes urgent
+/// data, at which a read stops.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const TO_READ: Interest = Interest::READABLE.add(Interest::PRIORITY);
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 const TO_READ: Interest = Interest::READABLE;
-/// Events that are fetched at once.
+/// How many events are fetched at once.
 const EVENTS: usize = 256;
-/// How long a wait for sockets is at most: whoever could not be roused is late,
-/// and not lost.
+/// The longest wait for sockets: a thread that could not be roused is late, but not
+/// lost.
 const WAIT_MAX: Duration = Duration::from_secs(5);
-/// How long nobody waits after that has failed.
+/// How long to pause after a wait has failed.
 const FAILED_PAUSE: Duration = Duration::from_millis(100);
-/// The token of what ends a wait.
+/// The token of the waker that ends a wait.
 const ROUSED: Token = Token(usize::MAX);
-/// Of a socket's token the lower half says which of the sources it is.
+/// The lower half of a socket's token is its key among the sources.
 const KEY_BITS: u32 = usize::BITS / 2;
 
-/// All sockets, and who waits for them.
+/// All sockets, and the tasks that wait for them.
 #[derive(Debug)]
 pub(super) struct Reactor {
     registry: Registry,
     sources: Mutex<Slab<Arc<Source>>>,
-    /// Tells a socket from those that had its place among the sources before.
+    /// Makes a socket's token differ from those of earlier sockets with the same
+    /// key.
     serial: AtomicUsize,
     /// Of several threads one waits for the sockets, and the others for work.
     polling: Mutex<Polling>,
@@ -60,7 +61,7 @@ struct Polling {
 }
 
 impl Reactor {
-    /// The one that the process has.
+    /// The reactor of this process.
     ///
     /// # Errors
     /// The system's, if it gives no more descriptors.
@@ -79,7 +80,7 @@ impl Reactor {
         Ok(Reactor { registry, sources, serial, polling, waker })
     }
 
-    /// Takes in a socket that the kernel is told of by this number.
+    /// Registers a socket, by its file descriptor.
     ///
     /// # Errors
     /// The system's.
@@ -91,8 +92,8 @@ impl Reactor {
             let token = Token(serial << KEY_BITS | entry.key());
             entry.insert(Arc::new(Source::new(token))).clone()
         };
-        // Not for room: there is some, and the kernel would tell of it with
-        // everything else.
+        // Not for room to write: there is some at first, and the kernel would
+        // report it together with everything else.
         let registered = self.registry.register(&mut SourceFd(&socket), source.token, TO_READ);
         if registered.is_err() {
             self.leave(&source);
@@ -100,7 +101,7 @@ impl Reactor {
         registered.map(|()| source)
     }
 
-    /// From here on the kernel tells, too, when there is room to write.
+    /// Has the kernel report room to write, too, from now on.
     ///
     /// # Errors
     /// The system's.
@@ -109,13 +110,14 @@ impl Reactor {
         self.registry.reregister(&mut SourceFd(&socket), source.token, both)
     }
 
-    /// A socket is closed next, upon which the kernel forgets it.
+    /// Forgets a socket that is about to be closed; the kernel forgets it then.
     pub(super) fn leave(&self, source: &Source) {
         lock(&self.sources).try_remove(key(source.token));
     }
 
-    /// Polls a future on this thread, and waits for sockets whenever it has nothing
-    /// to do. It must not end: another thread may count on it to wait for sockets.
+    /// Polls a future on this thread, and waits for sockets whenever it is pending.
+    /// The future must not end: another thread may rely on this one to wait for
+    /// sockets.
     pub(super) fn drive(&'static self, future: impl Future<Output = Infallible>) -> Infallible {
         let driver = Arc::new(Driver::new(self));
         let waker = task::Waker::from(driver.clone());
@@ -129,14 +131,15 @@ impl Reactor {
             }
             match try_lock(&self.polling) {
                 Some(mut polling) => self.wait(&mut polling, &driver, &mut woken),
-                // Another thread does, and rouses this one if there is enough to do.
+                // Another thread waits for them, and rouses this one if there is
+                // enough to do.
                 None => driver.park(),
             }
             woken.drain(..).for_each(task::Waker::wake);
         }
     }
 
-    /// Waits until there is something to do for a socket, or for the driver.
+    /// Waits until a socket is ready, or the driver is roused.
     fn wait(&self, polling: &mut Polling, driver: &Driver, woken: &mut Vec<task::Waker>) {
         let result = driver.at_sockets(|time| polling.poll.poll(&mut polling.events, Some(time)));
         if let Err(e) = result
@@ -149,7 +152,7 @@ impl Reactor {
         for event in &polling.events {
             match sources.get(key(event.token())) {
                 Some(source) if source.token == event.token() => source.note(event, woken),
-                // It is closed by now.
+                // That socket is closed by now.
                 _ => {}
             }
         }
@@ -164,9 +167,9 @@ fn key(token: Token) -> usize {
 struct Driver {
     reactor: &'static Reactor,
     thread: Thread,
-    /// There is something to do for it.
+    /// Whether its future has been woken.
     is_roused: AtomicBool,
-    /// It waits for sockets, or is about to.
+    /// Whether it waits for sockets, or is about to.
     at_sockets: AtomicBool,
 }
 
@@ -176,9 +179,9 @@ impl Driver {
         Driver { reactor, thread: thread::current(), is_roused, at_sockets }
     }
 
-    /// Waits by this, which takes for how long at most.
+    /// Waits for sockets by `wait`, which is given the longest time.
     fn at_sockets<T>(&self, wait: impl FnOnce(Duration) -> T) -> T {
-        // First this, so that whoever rouses it from here on ends the wait.
+        // Set first, so that whoever rouses it from here on ends the wait.
         self.at_sockets.store(true, Ordering::SeqCst);
         let is_roused = self.is_roused.load(Ordering::SeqCst);
         let result = wait(if is_roused { Duration::ZERO } else { WAIT_MAX });

@@ -1,4 +1,4 @@
-//! Connections, and where they come from.
+//! TCP connections, and the listeners that accept them.
 
 use super::executor::start;
 use super::unblock;
@@ -13,38 +13,39 @@ use std::ops::Deref;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-/// A closed connection is an error, and no signal that ends the program.
+/// Writing to a closed connection must be an error, not a signal that ends the
+/// program.
 #[cfg(not(target_vendor = "apple"))]
 const SEND: SendFlags = SendFlags::NOSIGNAL;
-/// There it is an option of the socket, which whoever makes it sets.
+/// On Apple it is an option of the socket, set by whoever creates it.
 #[cfg(target_vendor = "apple")]
 const SEND: SendFlags = SendFlags::empty();
 
-/// How many bytes that have yet to be sent a socket takes. Without this it takes
-/// up to 4 MB, and says that there is room again when a third of that is out: with
-/// somebody who reads 3 MB in a second, steadily, that is after 0.4 s, in which it
-/// looks as if it did not read at all.
+/// How many unsent bytes a socket takes. Without this it takes up to 4 MB, and
+/// reports room again when a third of that is sent: for a client that reads 3 MB a
+/// second, steadily, that is after 0.4 s, in which it looks as if it did not read
+/// at all.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const UNSENT_MAX: u32 = 256 * 1024;
 
-/// A socket that connections come to.
+/// A listening socket.
 #[derive(Debug)]
 pub struct TcpListener(Watched<mio::net::TcpListener>);
 
-/// A connection. Closing it ends its output and leaves its input open, which is
-/// what whoever speaks HTTP or TLS over it counts on; the runtime's own only
-/// flushes, and the other end would wait.
+/// A connection. Closing it ends its output and leaves its input open, as HTTP and
+/// TLS need it; the stream of async-std only flushes on close, and the other end
+/// would wait.
 #[derive(Debug)]
 pub struct TcpStream(Watched<net::TcpStream>);
 
 impl TcpListener {
-    /// Of a socket that listens already and does not block.
+    /// A listener for a socket that listens already and does not block.
     ///
     /// # Errors
     /// The system's.
     pub fn new(socket: net::TcpListener) -> io::Result<Self> {
-        // What is written is whole: to wait for more would only make it late. The
-        // connections inherit that.
+        // Writes are complete: to hold them back for more would only make them
+        // late. The accepted connections inherit the option.
         set_tcp_nodelay(&socket, true)?;
         #[cfg(any(target_os = "linux", target_os = "android"))]
         socket2::SockRef::from(&socket).set_tcp_notsent_lowat(UNSENT_MAX)?;
@@ -52,7 +53,7 @@ impl TcpListener {
         Watched::new(mio::net::TcpListener::from_std(socket)).map(TcpListener)
     }
 
-    /// The next connection, and where it comes from.
+    /// Accepts the next connection; returns it with its peer's address.
     ///
     /// # Errors
     /// The system's.
@@ -62,7 +63,7 @@ impl TcpListener {
         Ok((TcpStream(Watched::new(socket.into())?), addr))
     }
 
-    /// Where it listens.
+    /// The address on which it listens.
     ///
     /// # Errors
     /// The system's.
@@ -72,15 +73,15 @@ impl TcpListener {
 }
 
 impl TcpStream {
-    /// Connects to the first address of this host that takes it.
+    /// Connects to the first address of this host that accepts.
     ///
     /// # Errors
-    /// The system's; and `NotFound` if no address is known of that host.
+    /// The system's; and `NotFound` if the host has no known address.
     pub async fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
         let host = host.to_owned();
         let mut failure = io::ErrorKind::NotFound.into();
         let found = unblock(move || (host, port).to_socket_addrs()).await;
-        // The standard library has no kind for it that can be told from others.
+        // The standard library has no error kind of its own for a failed look-up.
         for addr in found.map_err(|e| io::Error::new(io::ErrorKind::NotFound, e))? {
             match TcpStream::connect_to(addr).await {
                 Ok(stream) => return Ok(stream),
@@ -97,7 +98,8 @@ impl TcpStream {
     pub async fn connect_to(addr: SocketAddr) -> io::Result<TcpStream> {
         start()?;
         let stream = Watched::new(mio::net::TcpStream::connect(addr)?.into())?;
-        // It is when there is room to write; so it is, too, when that has failed.
+        // A socket is writable once it is connected, and also once connecting has
+        // failed.
         let is_connected = |socket: &net::TcpStream| match socket.take_error()? {
             Some(e) => Err(e),
             None => match socket.peer_addr() {
@@ -111,14 +113,14 @@ impl TcpStream {
         Ok(TcpStream(stream))
     }
 
-    /// Whether there may be something to read. If not, the task is woken when
+    /// Ready if there may be something to read. Otherwise the task is woken when
     /// there is, without another attempt to read, which would find nothing.
     pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.0.poll_ready(To::Read, cx).map(|_| ())
     }
 
-    /// Whether the other end sends no more, or is gone, also where what it has sent
-    /// is not read. If not, the task is woken when there is more to know.
+    /// Ready if the other end sends no more, or is gone, even if what it has sent
+    /// is not read. Otherwise the task is woken when more is known.
     pub fn poll_end(&self, cx: &Context<'_>) -> Poll<()> {
         self.0.poll_end(cx)
     }
@@ -148,8 +150,8 @@ impl AsyncWrite for TcpStream {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        // Not the standard library's, which goes through a point of libc's where a
-        // thread may be cancelled.
+        // Not the standard library's `write`, which passes a cancellation point of
+        // libc.
         let write = |socket: &net::TcpStream| Ok(send(socket, bytes, SEND)?);
         self.0.poll_with(To::Write, cx, write).map_ok(|(written, _)| written)
     }
@@ -169,7 +171,7 @@ impl AsyncWrite for TcpStream {
 
     fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.shutdown(Shutdown::Write) {
-            // The other end was faster.
+            // The other end has closed already.
             Err(e) if e.kind() == io::ErrorKind::NotConnected => Poll::Ready(Ok(())),
             done => Poll::Ready(done),
         }

@@ -11,7 +11,7 @@ use std::net;
 use std::thread;
 use std::time::Duration;
 
-/// Longer than the kernel keeps for a reader that does not read.
+/// More than the kernel buffers for a reader that does not read.
 const MUCH: usize = 16 * 1024 * 1024;
 
 /// A connection, and its other end.
@@ -47,14 +47,14 @@ fn an_end_that_comes_with_the_last_bytes_is_found_behind_them() {
     let (mut stream, mut other) = pair();
     other.write_all(b"the last").unwrap();
     drop(other);
-    // Both are there before anybody looks, and the kernel tells of them once.
+    // Both have come before anybody looks, and the kernel reports them once.
     thread::sleep(Duration::from_millis(20));
     let mut bytes = [0; 64];
     assert_eq!(block_on(stream.read(&mut bytes)).unwrap(), 8);
     assert_eq!(block_on(stream.read(&mut bytes)).unwrap(), 0);
 }
 
-/// Also by one who does not read what has come before.
+/// Even to a reader that has not read what came before.
 #[test]
 fn an_end_is_known_before_what_was_sent_is_read() {
     let (mut stream, mut other) = pair();
@@ -78,7 +78,8 @@ fn an_end_is_known_before_what_was_sent_is_read() {
     assert_eq!(block_on(waiting), 11);
 }
 
-/// As telnet sends on Ctrl-C. A read stops where it is, and leaves what is behind.
+/// Urgent data, as telnet sends it on Ctrl-C. A read stops there, and leaves what
+/// is behind.
 #[cfg(target_os = "linux")]
 #[test]
 fn what_is_behind_urgent_data_is_read_as_well() {
@@ -86,7 +87,7 @@ fn what_is_behind_urgent_data_is_read_as_well() {
     other.write_all(b"one").unwrap();
     rustix::net::send(&other, b"!", rustix::net::SendFlags::OOB).unwrap();
     other.write_all(b"two").unwrap();
-    // All of it is there before anybody looks.
+    // All of it has come before anybody looks.
     thread::sleep(Duration::from_millis(20));
     let mut bytes = [0; 64];
     assert_eq!(block_on(stream.read(&mut bytes)).unwrap(), 3);
@@ -118,15 +119,15 @@ fn what_comes_while_an_attempt_is_made_is_not_forgotten() {
         (listener.accept().unwrap().0, other)
     };
     here.set_nonblocking(true).unwrap();
-    // For whoever waits for sockets to be there.
+    // So that a thread waits for sockets.
     block_on(spawn(async {}));
     let watched = Watched::new(here).unwrap();
     let mut attempts = 0;
     let mut attempt = |mut socket: &net::TcpStream| {
         attempts += 1;
         if attempts == 1 {
-            // It comes behind the attempt, which has found nothing, and the kernel
-            // tells of it before that is known.
+            // The data comes after the attempt, which has found nothing, and is
+            // reported before the attempt's result is noted.
             other.write_all(b"x").unwrap();
             thread::sleep(Duration::from_millis(50));
             return Err(io::ErrorKind::WouldBlock.into());
@@ -147,7 +148,7 @@ fn a_socket_that_takes_the_place_of_another_is_not_taken_for_it() {
     assert_ne!(Watched::new(socket()).unwrap().token(), token);
 }
 
-/// One of them waits for the sockets of both.
+/// One of the threads waits for the sockets of both.
 #[test]
 fn of_two_threads_each_hears_of_its_own_sockets() {
     let reactor = Reactor::get().unwrap();

@@ -1,10 +1,10 @@
-//! Waiting for a time to come.
+//! Timers.
 //!
-//! async-std rouses a thread of its own for each timer that is set, which takes
-//! longer than much of what is then done in that time; and most are set for what
-//! does not happen, such as a client that is silent for too long. So all stand in
-//! one table here, and only the soonest of them is async-std's as well, with what was
-//! the soonest until an earlier one came.
+//! async-std rouses a thread of its own for each timer that is set, which often
+//! takes longer than the work that is timed; and most timers are set for what does
+//! not happen, such as a client that is silent for too long. So all timers stand in
+//! one table here, and only the soonest is also set in async-std, besides those
+//! that were the soonest until an earlier one came.
 
 use super::{spawn, wait};
 use crate::sync::lock;
@@ -15,13 +15,13 @@ use std::sync::Mutex;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-/// When, and a number that tells those of one instant apart.
+/// The time of a timer, and a number that tells those of the same instant apart.
 type Key = (Instant, u64);
 
 struct Timers {
     wakers: BTreeMap<Key, Waker>,
     last_number: u64,
-    /// When the sleeping tasks wake that wake them, the latest first.
+    /// Wake-up times of the tasks that sleep until timers are due, latest first.
     asleep_until: Vec<Instant>,
 }
 
@@ -29,23 +29,24 @@ static TIMERS: Mutex<Timers> =
     Mutex::new(Timers { wakers: BTreeMap::new(), last_number: 0, asleep_until: Vec::new() });
 
 impl Timers {
-    /// Whether somebody is to sleep until then: whether all sleep for longer.
+    /// Whether a new task has to sleep until then, because all others sleep for
+    /// longer.
     fn is_soonest(&self, at: Instant) -> bool {
         self.asleep_until.last().is_none_or(|until| at < *until)
     }
 }
 
-/// Ready once its time has come.
+/// A future that is ready once its time has come.
 #[derive(Debug)]
 pub(super) struct Timer {
-    /// `None` for what is beyond all time.
+    /// `None` for a time that is too far away to be represented.
     at: Option<Instant>,
-    /// Its number in the table, once it is there.
+    /// Its number in the table, once it is in it.
     number: Option<u64>,
 }
 
 impl Timer {
-    /// Ready after so long.
+    /// A timer that is ready after this long.
     pub(super) fn after(duration: Duration) -> Self {
         Timer { at: Instant::now().checked_add(duration), number: None }
     }
@@ -65,7 +66,8 @@ impl Future for Timer {
             timers.last_number
         });
         timers.wakers.insert((at, number), cx.waker().clone());
-        // Most are set for as long as those before them, and so are not the soonest.
+        // Most timers last as long as those before them, and so are not the
+        // soonest.
         if timers.is_soonest(at) {
             timers.asleep_until.push(at);
             drop(timers);
@@ -83,9 +85,10 @@ impl Drop for Timer {
     }
 }
 
-/// Wakes whoever waits for this instant, and then for the next one, until nobody
-/// waits or another task sleeps that wakes no later. So there are never more tasks
-/// than were set each for an earlier instant than those before.
+/// Wakes the tasks that wait for this instant, and then for the next one, until
+/// none waits or another sleeping task wakes no later. A task is started only for a
+/// timer that is earlier than all before it, so there are never more tasks than
+/// such timers.
 async fn wake_at(mut at: Instant) {
     loop {
         wait(at.saturating_duration_since(Instant::now())).await;
@@ -122,7 +125,7 @@ mod tests {
         let began = Instant::now();
         block_on(sleep(2 * MOMENT));
         assert!(began.elapsed() >= 2 * MOMENT);
-        // One after the other, by the task that has woken the first.
+        // Both one after the other, by the task that has woken for the first.
         let two = async { futures::join!(sleep(MOMENT), sleep(2 * MOMENT)) };
         assert_eq!(block_on(timeout(LONG, two)), Some(((), ())));
         assert_eq!(long.as_mut().now_or_never(), None);
@@ -135,8 +138,8 @@ mod tests {
         assert_eq!(block_on(timeout(MOMENT, pending::<()>())), None);
     }
 
-    /// Each of many that are set one after the other comes before the one that was
-    /// there first.
+    /// Each of many timers, set one after the other, is earlier than the one that
+    /// was there first.
     #[test]
     fn no_tasks_pile_up_behind_one_that_sleeps_for_long() {
         let mut long = Box::pin(sleep(LONG));

@@ -1,4 +1,4 @@
-//! An end of a pair of sockets of this process.
+//! One end of a socket pair within this process.
 
 use super::executor::start;
 use super::watched::Watched;
@@ -8,12 +8,12 @@ use std::os::unix::net;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-/// The end that is read from, in the way that connections are.
+/// The end that is read from, in the same way as connections.
 #[derive(Debug)]
 pub struct UnixStream(Watched<net::UnixStream>);
 
 impl UnixStream {
-    /// Of a socket.
+    /// A stream for this socket.
     ///
     /// # Errors
     /// The system's.

@@ -1,4 +1,4 @@
-//! A socket that is waited for, and what is known of it.
+//! A socket, and what the kernel has reported of it.
 
 use super::reactor::Reactor;
 use crate::sync::lock;
@@ -9,10 +9,10 @@ use std::os::fd::AsRawFd;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker, ready};
 
-/// What is known of a socket.
+/// What the kernel has reported of a socket.
 #[derive(Debug)]
 pub(super) struct Source {
-    /// What the kernel calls it.
+    /// Its token in the kernel's events.
     pub(super) token: Token,
     state: Mutex<State>,
 }
@@ -21,30 +21,31 @@ pub(super) struct Source {
 struct State {
     read: Direction,
     write: Direction,
-    /// A read may stop short of what there is: of the other end's end, or of what
-    /// is behind urgent data.
+    /// Whether a read may stop before the end of what has come: at the other end's
+    /// close, or at urgent data.
     stops_short: bool,
-    /// The other end sends no more, or the connection has failed.
+    /// Whether the other end sends no more, or the connection has failed.
     has_ended: bool,
-    /// The kernel is to tell when there is room to write.
+    /// Whether the kernel reports room to write.
     tells_room: bool,
-    /// What comes while an attempt is made must not be taken for what it has found.
+    /// Tells whether more was reported during an attempt, whose result must then
+    /// not be taken for the latest state.
     told: Told,
 }
 
-/// Counts what the kernel has told of a socket.
+/// Counts the kernel's reports of a socket.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Told(u32);
 
 #[derive(Debug)]
 struct Direction {
-    /// An attempt may succeed.
+    /// Whether an attempt may succeed.
     is_ready: bool,
-    /// Who waits.
+    /// The task that waits.
     waiting: Option<Waker>,
 }
 
-/// What may be waited for.
+/// The directions that may be waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum To {
     Read,
@@ -56,7 +57,7 @@ impl Source {
         Source { token, state: Mutex::new(State::new()) }
     }
 
-    /// Notes what the kernel tells, and who waits for it.
+    /// Notes a report of the kernel, and collects the tasks that wait for it.
     pub(super) fn note(&self, event: &Event, woken: &mut Vec<Waker>) {
         let state = &mut *lock(&self.state);
         state.told = Told(state.told.0.wrapping_add(1));
@@ -104,7 +105,7 @@ impl Direction {
     }
 }
 
-/// A socket that does not block, and what is known of it.
+/// A socket that does not block, and what the kernel has reported of it.
 #[derive(Debug)]
 pub(super) struct Watched<S> {
     socket: S,
@@ -132,8 +133,8 @@ impl<S: AsRawFd> Watched<S> {
         Ok(Watched { socket, source })
     }
 
-    /// Whether an attempt may succeed, and how much the kernel had told by then.
-    /// If not, the task is woken when one may.
+    /// Ready if an attempt may succeed, with the count of reports so far. Otherwise
+    /// the task is woken when one may.
     pub(super) fn poll_ready(&self, to: To, cx: &mut Context<'_>) -> Poll<Told> {
         let mut state = lock(&self.source.state);
         let told = state.told;
@@ -145,9 +146,9 @@ impl<S: AsRawFd> Watched<S> {
         Poll::Pending
     }
 
-    /// Whether the other end sends no more, or is gone, however much of what it has
-    /// sent has yet to be read. If not, the task is woken when the kernel tells
-    /// more: for one that does not read, and has room for nothing.
+    /// Ready if the other end sends no more, or is gone, however much of what it
+    /// has sent is still unread. Otherwise the task is woken by the next report:
+    /// for a task that does not read, as it has no room.
     pub(super) fn poll_end(&self, cx: &Context<'_>) -> Poll<()> {
         let mut state = lock(&self.source.state);
         if state.has_ended {
@@ -157,7 +158,7 @@ impl<S: AsRawFd> Watched<S> {
         Poll::Pending
     }
 
-    /// That an attempt found nothing to read, or no room to write.
+    /// Notes that an attempt found nothing to read, or no room to write.
     fn found_nothing(&self, to: To, told: Told) -> io::Result<()> {
         let mut state = lock(&self.source.state);
         state.direction(to).is_ready &= state.told != told;
@@ -167,8 +168,8 @@ impl<S: AsRawFd> Watched<S> {
         Ok(())
     }
 
-    /// Makes attempts until one succeeds, fails, or finds nothing. With what came
-    /// of it, how much the kernel had told before.
+    /// Makes attempts until one succeeds, fails, or finds nothing. Returns its
+    /// result with the count of reports before it.
     pub(super) fn poll_with<T>(
         &self,
         to: To,
@@ -190,7 +191,7 @@ impl<S: AsRawFd> Watched<S>
 where
     for<'a> &'a S: Read,
 {
-    /// Reads once, into no more than all of this.
+    /// Reads once, at most until the buffer is full.
     pub(super) fn poll_read(
         &self,
         cx: &mut Context<'_>,
@@ -198,8 +199,8 @@ where
     ) -> Poll<io::Result<usize>> {
         let read = |mut socket: &S| socket.read(buffer);
         let (read, told) = ready!(self.poll_with(To::Read, cx, read))?;
-        // Else a read that is short has found all there was, says epoll(7): no need
-        // for another one that finds nothing.
+        // Unless reads stop short, one that did not fill the buffer has found all
+        // there was, says epoll(7): another one would find nothing.
         if read < buffer.len() {
             let mut state = lock(&self.source.state);
             state.read.is_ready &= state.told != told || state.stops_short;

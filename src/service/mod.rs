@@ -1,4 +1,4 @@
-//! The broker as a service: signals, and what the service manager is told.
+//! The broker as a service: signals, and notifications to the service manager.
 //!
 //! | signal | what it does |
 //! | --- | --- |
@@ -6,8 +6,8 @@
 //! | HUP | reads the configuration again (`reload`) |
 //! | USR2 | sends everybody away with their seats held, and goes on; the second one ends that |
 //!
-//! `manager` speaks to systemd: ready, reloading, stopping, and, fed by
-//! `pulse`, alive.
+//! `manager` notifies systemd: ready, reloading, stopping, and, fed by `pulse`,
+//! alive.
 
 mod manager;
 mod pulse;
@@ -31,17 +31,16 @@ use std::time::{Duration, Instant};
 
 pub use manager::given_sockets;
 
-/// Signals to stop that come this soon after the first are the same wish: Ctrl-C
-/// reaches the whole group of processes, and whoever started the broker hands its
-/// own on.
+/// Signals to stop that come this soon after the first count as the same one:
+/// Ctrl-C reaches the whole process group, and whoever started the broker passes
+/// its own on.
 const SAME_STOP: Duration = Duration::from_millis(200);
 
 /// Runs a broker until a signal stops it. For a program that hands
 /// [`ARGUMENT`](crate::workers::worker::ARGUMENT) on to
-/// [`worker::run`](crate::workers::worker::run): it starts itself for its jobs.
-/// It listens on these sockets, or where
-/// the configuration says if there are none; `read_again` gives the
-/// configuration as it is by then.
+/// [`worker::run`](crate::workers::worker::run): the broker starts this program for
+/// its jobs. It listens on `sockets`, or, if there are none, where the
+/// configuration says; `read_again` loads the configuration anew.
 ///
 /// # Errors
 /// [`StartError`] if it cannot start.
@@ -85,7 +84,7 @@ pub fn run(
     })
 }
 
-/// Waits for the signal that stops at once.
+/// Waits for the second signal, which stops at once.
 async fn stop_signal(signals: &mut Signals) {
     let first = Instant::now();
     loop {
@@ -97,7 +96,7 @@ async fn stop_signal(signals: &mut Signals) {
     }
 }
 
-/// Sends everybody away, or ends that.
+/// Starts or ends a drain.
 fn drain(broker: &Broker) {
     let status = if broker.is_draining() {
         log::info!("event=drain-ended");
@@ -112,11 +111,11 @@ fn drain(broker: &Broker) {
     manager::tell(&[NotifyState::Status(status)]);
 }
 
-/// Says where the broker listens, and what it promises.
+/// Prints where the broker listens, and what it promises.
 fn announce(addr: SocketAddr, broker: &Broker) {
     let mut out = io::stdout().lock();
     let version = env!("CARGO_PKG_VERSION");
-    // Nobody has to listen to it.
+    // It is no error if nobody reads it.
     let _ = writeln!(out, "broker {version} listening on {addr}");
     let _ = writeln!(
         out,
@@ -126,7 +125,7 @@ fn announce(addr: SocketAddr, broker: &Broker) {
     let _ = out.flush();
 }
 
-/// What of all this a restart leaves, and what the last one left.
+/// What survives a restart, and what the last one left.
 fn what_survives(broker: &Broker) -> String {
     let Some(store) = broker.store() else {
         return "in memory only: nothing survives a restart without --data DIR".into();

@@ -1,11 +1,10 @@
 //! The sign of life that the service manager's watchdog waits for.
 //!
-//! It has no timer of its own: it is a beat that goes round where messages go.
-//! The broker's clock, which ends what is due, sends a byte through a socket; a
-//! task of the executor is woken by the reactor and reads it; the thread that
-//! commits, if there is a data directory, settles a ticket. Only then is
-//! something said. When any of them stands still, nothing is, and the service is
-//! started again.
+//! It has no timer of its own: a beat takes the way that messages take. The
+//! broker's clock, which ends what is due, sends a byte through a socket; a task of
+//! the executor is woken by the reactor and reads it; the thread that commits, if
+//! there is a data directory, settles a ticket. Only then is the watchdog fed. If
+//! any of them stands still, it is not, and the service is restarted.
 
 use super::manager;
 use crate::broker::Broker;
@@ -21,11 +20,10 @@ use std::os::unix::net;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// Beats within the time after which the service is taken for dead: one may be
-/// late.
+/// How many beats go into the watchdog's time: one may be late.
 const BEATS: u32 = 3;
 
-/// Where the beat begins: the broker's clock.
+/// The beginning of a beat, at the broker's clock.
 #[derive(Debug)]
 pub(super) struct Pulse {
     every_ms: u64,
@@ -33,26 +31,27 @@ pub(super) struct Pulse {
     link: Option<net::UnixStream>,
 }
 
-/// Where it arrives.
+/// The end of a beat.
 #[derive(Debug)]
 pub(super) struct Beats(Option<UnixStream>);
 
 impl Pulse {
-    /// For a watchdog that barks after this time; for none, it stands still.
+    /// A pulse for a watchdog of this time; without one it stands still.
     pub(super) fn new(within: Option<Duration>) -> io::Result<(Pulse, Beats)> {
         let every_ms = millis(within.unwrap_or_default() / BEATS);
         let mut pulse = Pulse { every_ms, next_ms: 0, link: None };
         let mut beats = Beats(None);
         if within.is_some() {
             let (link, end) = net::UnixStream::pair()?;
-            // The clock waits for nobody: a byte that does not fit is one of many.
+            // The clock must not block: a byte that does not fit is one of many.
             link.set_nonblocking(true)?;
             (pulse.link, beats.0) = (Some(link), Some(UnixStream::new(end)?));
         }
         Ok((pulse, beats))
     }
 
-    /// The clock has looked what is due.
+    /// Sends a beat if one is due; to be called when the clock has ended what is
+    /// due.
     pub(super) fn tick(&mut self, now_ms: u64) {
         if let Some(link) = &mut self.link
             && now_ms >= self.next_ms
@@ -64,7 +63,7 @@ impl Pulse {
 }
 
 impl Beats {
-    /// Feeds the watchdog for as long as the broker is there.
+    /// Feeds the watchdog for as long as the broker exists.
     pub(super) fn start(self, broker: &Arc<Broker>) {
         let weak = Arc::downgrade(broker);
         self.follow(
@@ -73,7 +72,7 @@ impl Beats {
         );
     }
 
-    /// Tells of each beat when what it has set off is settled.
+    /// Calls `tell` for each beat once the commit that it started is settled.
     fn follow(
         self,
         mut commit: impl FnMut() -> Option<Ticket> + Send + 'static,
@@ -92,7 +91,7 @@ impl Beats {
     }
 }
 
-/// Waits until a ticket is settled, whatever became of it.
+/// Waits until a ticket is settled, whatever its outcome.
 async fn settled(ticket: &Ticket) {
     struct Told(Mutex<Option<oneshot::Sender<()>>>);
     impl Waiter for Told {
@@ -125,7 +124,7 @@ mod tests {
         // A commit that fails is a sign of life as well.
         pulse.tick(0);
         heard.recv_timeout(Duration::from_secs(20)).unwrap();
-        // One that never ends is none.
+        // A commit that never ends is none.
         pulse.tick(99);
         pulse.tick(100);
         assert!(heard.recv_timeout(within).is_err());

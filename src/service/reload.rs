@@ -1,4 +1,4 @@
-//! SIGHUP: the configuration is read again.
+//! SIGHUP: reads the configuration again.
 
 use super::manager;
 use crate::config::{Config, Halt, Update};
@@ -6,8 +6,8 @@ use crate::open_files;
 use crate::server::Server;
 use sd_notify::NotifyState;
 
-/// Puts into force what can change at run time, if all of it is right; otherwise
-/// everything stays as it is.
+/// Puts into force what can change at run time, if the whole configuration is
+/// valid; otherwise everything stays as it is. So it goes for the certificate.
 pub(super) fn reload(server: &Server, read: Result<Config, Halt>) {
     let broker = server.broker();
     let now = NotifyState::monotonic_usec_now().ok();

@@ -17,8 +17,8 @@ impl Session {
         }
     }
 
-    /// The client has ended subscriptions, which it reads to their ends all the same.
-    /// Those that the broker made for it before that come first.
+    /// Notes subscriptions that the client has ended, but still reads to their ends.
+    /// Those that the broker made for it before that are taken up first.
     pub(super) fn leave_behind(&mut self, ended: Ended) {
         self.adopt_all(ended.before);
         for (channel, member) in ended.leavers {
@@ -39,8 +39,8 @@ impl Session {
         self.install(subscription);
     }
 
-    /// A subscription comes after an earlier one to its name, which has ended and has
-    /// not been read to its end.
+    /// Makes a subscription wait for an earlier one to its name, which has ended and
+    /// is not read to its end yet; without room for that one, it is given up.
     pub(super) fn follow(&mut self, subscription: &mut Subscription, earlier: &Member) {
         if self.has_room_for(earlier) {
             let succession = &mut self.extra.parts().succession;
@@ -50,8 +50,9 @@ impl Session {
         }
     }
 
-    /// Channels may come and go while a client does not read: of those that wait
-    /// behind the first of a name, together as much is kept as of one channel.
+    /// Whether there is room to keep an ended subscription. Channels may come and go
+    /// while a client does not read: all that wait behind the first of a name may
+    /// together keep as much as one channel's log.
     fn has_room_for(&mut self, ended: &Member) -> bool {
         let place = self.subscriptions.get(ended.slot as usize).and_then(Option::as_ref);
         let bytes = place.map_or(0, |subscription| subscription.channel.bytes());
@@ -66,7 +67,7 @@ impl Session {
         place.is_some_and(|subscription| Arc::ptr_eq(&subscription.member, member))
     }
 
-    /// A subscription that waits is not read at all; what is lost with it.
+    /// Drops a subscription that waits, unread. Returns what is lost with it.
     fn give_up(&mut self, slot: u32) -> Option<Forgone> {
         let subscription = self.subscriptions.get_mut(slot as usize).and_then(Option::take)?;
         let rank = subscription.rank_at_end();
@@ -80,7 +81,7 @@ impl Session {
 }
 
 impl Extra {
-    /// Tells what the client never gets of what was here before.
+    /// Tells the client which earlier entries it will never get.
     pub(super) fn tell_what_is_lost(
         &mut self,
         channel: &Channel,

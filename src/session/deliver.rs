@@ -1,9 +1,9 @@
 //! What a client's subscriptions have to read, piece by piece.
 //!
-//! Gathering moves the cursors on; settling (`pieces.rs`), when it is known how
-//! much the socket took, moves those back that got ahead of it, to the beginning
-//! of an entry. So a member that does not read costs nothing but its cursor, and
-//! what is on the control lane can go ahead between any two entries.
+//! Gathering moves the cursors on. Settling (`pieces.rs`), once it is known how
+//! much the socket took, moves the cursors that got ahead of it back to the
+//! beginning of an entry. So a member that does not read costs nothing but its
+//! cursor, and the control lane can go ahead between any two entries.
 
 use super::Session;
 use super::disk::Part;
@@ -16,23 +16,23 @@ use crate::request::Heard;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// What one write takes: pieces, of which each entry is one when thousands come or
-/// leave at once, and bytes, about: as many as a socket takes at once.
+/// The most that one write takes. In pieces: each entry is one when thousands of
+/// members join or leave at once. In bytes, about: as many as a socket takes at once.
 const WRITE: Room = Room { chunks: 1_024, bytes: 256 * 1024 };
-/// Subscriptions that are looked at for one write: others want their turn.
+/// The most subscriptions looked at for one write: other connections want their turn.
 const LOOKS_MAX: usize = 4_096;
 /// The view of a subscription that has yet to be told its rank.
 const NEVER: u64 = u64::MAX;
 
-/// How it is with a subscription that was read on.
+/// The state of a subscription after it was read.
 enum After {
     /// There is more.
     More,
-    /// It has all that there is by now.
+    /// Everything that there is so far has been read.
     Caught,
-    /// This is to be fetched.
+    /// These entries have to be fetched from the disk.
     Behind(Behind),
-    /// It has ended; the seq that ended its channel, if one did.
+    /// It has ended; with the seq at which its channel was dropped, if it was.
     Over(Option<u64>),
 }
 
@@ -41,44 +41,44 @@ enum After {
 pub(super) struct Subscription {
     pub(super) channel: Arc<Channel>,
     pub(super) member: Arc<Member>,
-    /// Its cursor's chunk, and where in it. Apart, because the rank fills the room
-    /// that a [`Cursor`] leaves empty: there may be very many of these.
+    /// The chunk and the offset of its cursor. Two fields, so that the rank fills
+    /// what would be padding of a [`Cursor`]: there may be very many of these.
     chunk: u64,
     offset: u32,
     /// The next seq that is due.
     pub(super) next_seq: u64,
-    /// Its rank at the cursor: the fold of what it has read.
+    /// The member's rank at the cursor: the fold of what it has read.
     pub(super) rank: u32,
-    /// The roster's view when the client was told its rank, or there was nothing
-    /// to tell.
+    /// The roster's view when the client was last told its rank, or when there was
+    /// last nothing to tell.
     view: u64,
     extra: Option<Box<Extra>>,
 }
 
-/// What most subscriptions do without. Boxed in one, so that it takes no more
-/// than a pointer there.
+/// State that most subscriptions do without, boxed together so that they spend
+/// no more than a pointer on it.
 #[derive(Debug, Default)]
 pub(super) struct Extra {
-    /// Its rank was found on the disk: from there on it is a fold.
+    /// Whether its rank was found on the disk, so that from there on it is a fold.
     pub(super) is_ranked: bool,
-    /// What was read.
+    /// What was read from the disk for it.
     pub(super) part: Option<Box<Part>>,
-    /// As what the client gets messages, if it has several names for a channel;
-    /// such an observer gets nothing else.
+    /// The names under which the client hears the channel, if channels have several
+    /// names for it; as an observer it then gets nothing but messages.
     pub(super) heard: Option<Heard>,
-    /// It came with a resumed session: no reply has told it that it joined.
+    /// Whether it came with a resumed session: no reply has told it that it joined.
     returns: bool,
-    /// Replies that have yet to go out, and come first: each before the entries from
-    /// a seq on, or, with 0, before whatever there is.
+    /// The replies that have yet to go out: for each the first seq that has to wait
+    /// for it, or 0 if everything has to.
     untold: VecDeque<u64>,
-    /// What it never gets of what was here before: the first and the last seq.
+    /// The first and the last seq of earlier entries that it will never get.
     pub(super) lost: Option<(u64, u64)>,
-    /// The same of an earlier channel of this name.
+    /// What it will never get of an earlier channel of this name.
     pub(super) forgone: Option<Forgone>,
 }
 
 impl Extra {
-    /// There is nothing in it.
+    /// Whether there is nothing in it.
     fn is_empty(&self) -> bool {
         let Extra { is_ranked, part, heard, returns, untold, lost, forgone } = self;
         !(*is_ranked || *returns || part.is_some() || heard.is_some() || lost.is_some())
@@ -107,12 +107,12 @@ impl Subscription {
         Cursor { chunk: self.chunk, offset: self.offset }
     }
 
-    /// Reading goes on there.
+    /// Moves the cursor.
     pub(super) fn go_to(&mut self, cursor: Cursor) {
         (self.chunk, self.offset) = (cursor.chunk, cursor.offset);
     }
 
-    /// What most subscriptions do without.
+    /// The state that most subscriptions do without, made if it is missing.
     pub(super) fn extra(&mut self) -> &mut Extra {
         self.extra.get_or_insert_default()
     }
@@ -127,14 +127,14 @@ impl Subscription {
         self.extra.as_mut()?.part.as_deref_mut()
     }
 
-    /// What was read from the disk for it is of no more use.
+    /// Drops what was read from the disk for it.
     pub(super) fn drop_part(&mut self) {
         if let Some(extra) = &mut self.extra {
             extra.part = None;
         }
     }
 
-    /// As what it gets messages, if its client has several names for a channel.
+    /// The names under which its client hears the channel, if there are several.
     pub(super) fn heard(&self) -> Option<&Heard> {
         self.extra.as_ref()?.heard.as_ref()
     }
@@ -144,7 +144,7 @@ impl Subscription {
         self.extra.as_mut()?.heard.as_mut()
     }
 
-    /// It came with a resumed session.
+    /// Notes that it came with a resumed session.
     pub(super) fn returns(&mut self) {
         self.extra().returns = true;
     }
@@ -153,12 +153,12 @@ impl Subscription {
         self.extra.as_ref().is_some_and(|extra| extra.returns)
     }
 
-    /// A reply has yet to go out that comes before the entries from this seq on.
+    /// Makes the entries from this seq on wait for a reply that has yet to go out.
     pub(super) fn wait_for_reply(&mut self, from: u64) {
         self.extra().untold.push_back(from);
     }
 
-    /// It is on its way.
+    /// Notes that the reply which the entries from this seq on wait for is on its way.
     pub(super) fn replied(&mut self, from: u64) {
         if self.untold() == Some(from) {
             self.extra().untold.pop_front();
@@ -166,17 +166,17 @@ impl Subscription {
         }
     }
 
-    /// The first seq that is not to be read yet, for a reply comes first.
+    /// The first seq that is not to be read yet, because a reply comes first.
     fn untold(&self) -> Option<u64> {
         self.extra.as_ref()?.untold.front().copied()
     }
 
-    /// The client has been told this in a reply.
+    /// Notes that a reply has told the client its standing.
     pub(super) fn knows(&mut self, standing: Standing) {
         self.view = standing.view;
     }
 
-    /// Reads on; what is to be written goes to the batch.
+    /// Reads on, adding what is to be written to the batch.
     fn read(&mut self, slot: u32, batch: &mut Batch, gaps: &mut u64) -> After {
         if let Some(extra) = &mut self.extra {
             extra.tell_what_is_lost(&self.channel, &self.member, &mut batch.frames, gaps);
@@ -215,7 +215,7 @@ impl Subscription {
             None => self.drop_part(),
             Some(behind) => {
                 more = self.read_part(slot, WRITE, batch, gaps);
-                // What is beyond its end it does not need.
+                // Entries beyond its end are not needed.
                 if !more && self.next_seq <= self.member.end() {
                     let is_ranked = self.extra.as_ref().is_some_and(|extra| extra.is_ranked);
                     let is_fold = is_ranked && behind.from == self.next_seq;
@@ -225,18 +225,18 @@ impl Subscription {
             }
         }
         let is_over = self.is_over(reading.dropped);
-        // It may have been queued twice: pieces of the first time are not out.
+        // It may have been queued twice: pieces of the first time are not out yet.
         if is_over && batch.pieces.iter().all(|piece| piece.slot != slot) {
             self.drop_part();
             return After::Over(reading.dropped);
         }
-        // Who has left what is not to be seen yet is told when it is.
+        // A member that has left is woken later for what is not visible yet.
         let is_told = || self.untold().is_none() && (is_over || !reading.waits);
         if more || self.member.has_left() && is_told() { After::More } else { After::Caught }
     }
 
     fn notice(&mut self, standing: Standing, frames: &mut Vec<Frame>) {
-        // It has had this rank since its term began.
+        // The term began before the last view that the client knows: no news.
         if self.view != NEVER && standing.term <= self.view {
             return;
         }
@@ -245,14 +245,14 @@ impl Subscription {
         frames.push(Frame::Rank { channel, rank, term, view });
     }
 
-    /// Takes the chunk at the cursor, or skips it, and goes on behind it.
+    /// Adds the chunk at the cursor to the batch, or skips it, and moves on behind it.
     pub(super) fn pass(&mut self, slot: u32, chunk: Arc<Chunk>, batch: &mut Batch) {
         let rank = self.rank;
         let is_own = chunk.author == self.member.client.id;
         let is_wanted = match chunk.body {
             Body::Messages { .. } => self.member.echo || !is_own,
             _ if self.heard().is_some() && self.member.is_observer() => false,
-            // The reply to `sub` has told it.
+            // Its own join, of which the reply to `sub` has told it.
             Body::Change(_)
                 if is_own
                     && chunk.first_seq == self.member.joined
@@ -278,7 +278,7 @@ impl Subscription {
         }
     }
 
-    /// The rank with which it left a channel that was dropped, as far as it knows.
+    /// The member's rank when its channel was dropped, as far as it has read.
     pub(super) fn rank_at_end(&self) -> Option<u32> {
         let had_rank = !self.member.is_observer() && self.member.joined < self.member.end();
         had_rank.then_some(self.rank)
@@ -293,7 +293,7 @@ impl Subscription {
 }
 
 impl Session {
-    /// Makes a subscription known, and looks at it soon.
+    /// Adds a subscription, and queues it to be read.
     pub(super) fn install(&mut self, mut subscription: Subscription) {
         let slot = subscription.member.slot;
         if let Some(parts) = self.extra.get_mut() {
@@ -307,8 +307,8 @@ impl Session {
         if self.subscriptions.len() <= slot as usize {
             self.subscriptions.resize_with(slot as usize + 1, || None);
         }
-        // Also if it was queued already: what news of it there was may have come
-        // before it was here.
+        // Even if the member was queued already: that news may have come before its
+        // subscription was here.
         subscription.member.queue();
         self.queue.push(slot);
         self.subscriptions[slot as usize] = Some(subscription);
@@ -323,8 +323,8 @@ impl Session {
     pub fn gather(&mut self, batch: &mut Batch) {
         batch.bytes = 0;
         let mut gaps = 0;
-        // Each slot at most once, so that one that waits for another does not
-        // keep this going: what is queued meanwhile comes after these.
+        // Each slot at most once, so that one that waits for another does not keep
+        // the loop going: slots that are queued meanwhile come after these.
         let mut due = std::mem::take(&mut self.queue);
         let mut looked_at = 0;
         for &slot in &due {
@@ -353,7 +353,7 @@ impl Session {
             match after {
                 After::More if subscription.member.queue() => self.queue.push(slot),
                 After::Behind(behind) => self.want(slot, behind),
-                // A session that is resumed goes on from here.
+                // A lost member's place is kept: a resumed session goes on from here.
                 After::Over(dropped) if !subscription.member.is_lost() => {
                     self.finish(slot, dropped, batch);
                 }
@@ -369,11 +369,12 @@ impl Session {
         self.broker.stats.gaps.add(gaps);
     }
 
-    /// A subscription has come to its end, or its channel has, with this seq.
+    /// Removes a subscription that has come to its end. `dropped` is the seq at which
+    /// its channel was dropped, if it was.
     fn finish(&mut self, slot: u32, dropped: Option<u64>, batch: &mut Batch) {
         let Some(place) = self.subscriptions.get_mut(slot as usize) else { return };
         let Some(subscription) = place.take() else { return };
-        // Who had left before that has been told so.
+        // A member that had left before that has been told so.
         let dropped = dropped.filter(|seq| *seq == subscription.member.end());
         self.unlisten(&subscription, dropped.is_some());
         let (rank, reason) = (subscription.rank_at_end(), Departure::Dropped);
@@ -388,7 +389,7 @@ impl Session {
             let mut subscriptions = crate::sync::lock(&self.client.subscriptions);
             let was_last = subscriptions.forget(&channel, &member);
             if was_last {
-                // Before the next one of its name is noted.
+                // Before the next subscription to this name is noted.
                 self.broker.forget_place(&self.client, channel.name());
             }
             was_last

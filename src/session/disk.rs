@@ -1,9 +1,9 @@
 //! What has to be read from the disk: entries for subscriptions that are behind
-//! what is in memory, and answers about long ago.
+//! what is in memory, and answers about older entries.
 //!
-//! A session has one read for its subscriptions and one for its answers under
-//! way at most, and what was read is let go of when it has been written: so
-//! much memory, and no more, whoever is behind on whatever.
+//! A session has at most one read for its subscriptions and one for its answers
+//! under way, and drops what was read once it is written. That bounds its memory,
+//! however many subscriptions are behind, and however far.
 
 use super::Session;
 use super::deliver::Subscription;
@@ -23,44 +23,44 @@ const READ_BYTES: usize = 256 * 1024;
 #[derive(Debug)]
 pub(super) struct Part {
     chunks: VecDeque<(u64, Arc<Chunk>)>,
-    /// Up to this seq, what is not among them is gone.
+    /// Entries up to this seq that are not among the chunks are gone.
     to: u64,
-    /// The rank before the first of them.
+    /// The member's rank before the first of them.
     rank: Option<u32>,
 }
 
 /// The reads of a session.
 #[derive(Debug, Default)]
 pub(super) struct Disk {
-    /// The number of the one under way for a subscription.
+    /// The number of the read under way for a subscription, and that one's slot.
     asked: Option<(u64, u32)>,
-    /// The subscription that has something that was read.
+    /// The slot of the subscription that still has what was read for it.
     holder: Option<u32>,
     /// Subscriptions that wait for their turn.
     waiting: VecDeque<u32>,
     /// Answers, in order; the first is being read.
     pub(super) scrolls: VecDeque<Scroll>,
-    /// The number of the one under way for a look-up.
+    /// The number of the read under way for a look-up.
     pub(super) lookup: Option<u64>,
     /// What was read for it.
     pub(super) looked_up: Option<Fetched>,
 }
 
 impl Disk {
-    /// Whether answers are read, which the replies behind them wait for.
+    /// Whether answers are being read, which the replies behind them wait for.
     pub(super) fn is_asked(&self) -> bool {
         !self.scrolls.is_empty()
     }
 
-    /// Whether what is read for a subscription is under way, or still needed.
+    /// Whether a read for a subscription is under way, or its result still needed.
     fn is_busy(&self) -> bool {
         self.asked.is_some() || self.holder.is_some()
     }
 }
 
 impl Subscription {
-    /// Takes from what was read from the disk; not if something has to be read
-    /// first.
+    /// Adds what was read from the disk to the batch. Returns `false` if something
+    /// has to be read first.
     pub(super) fn read_part(
         &mut self,
         slot: u32,
@@ -77,7 +77,7 @@ impl Subscription {
             self.drop_part();
             return false;
         }
-        // Not taken out of the part yet: the socket may take less.
+        // The chunks stay in the part for now: the socket may take less.
         for at in 0.. {
             if batch.pieces.len() >= room.chunks || batch.bytes >= room.bytes {
                 break;
@@ -98,7 +98,7 @@ impl Subscription {
             }
             if chunk.first_seq > self.next_seq {
                 if at > 0 {
-                    // What is told goes before what is written with it.
+                    // A batch's frames go out before its pieces: the gap has to wait.
                     break;
                 }
                 self.skip_to(chunk.first_seq, batch, gaps);
@@ -122,7 +122,7 @@ impl Subscription {
         }
     }
 
-    /// What comes before this seq, and was not had, is gone.
+    /// Skips to this seq, and tells the client of the gap before it, if there is one.
     pub(super) fn skip_to(&mut self, seq: u64, batch: &mut Batch, gaps: &mut u64) {
         let (from, to) = (self.next_seq, (seq - 1).min(self.member.end()));
         if from <= to {
@@ -135,7 +135,7 @@ impl Subscription {
 }
 
 impl Session {
-    /// A subscription needs entries from the disk.
+    /// Fetches entries for a subscription from the disk, or has it wait for its turn.
     pub(super) fn want(&mut self, slot: u32, behind: Behind) {
         let disk = self.extra.parts().disk.get_or_insert_default();
         if disk.holder == Some(slot) {
@@ -154,7 +154,7 @@ impl Session {
         self.extra.parts().disk.get_or_insert_default().asked = Some((number, slot));
     }
 
-    /// Lets the subscription whose turn it is look again.
+    /// Queues the subscription whose turn it is to be read again.
     fn wake_waiting(&mut self) {
         let Some(disk) = self.extra.disk_mut().filter(|disk| !disk.is_busy()) else { return };
         while let Some(slot) = disk.waiting.front().copied() {
@@ -168,7 +168,7 @@ impl Session {
         }
     }
 
-    /// A subscription needs nothing from the disk any more.
+    /// Notes that a subscription needs nothing from the disk any more.
     pub(super) fn release_disk(&mut self, slot: u32) {
         let Some(disk) = self.extra.disk_mut() else { return };
         if !disk.is_busy() && disk.waiting.is_empty() {
@@ -187,7 +187,7 @@ impl Session {
     pub(super) fn fetch(&mut self, behind: Behind) -> u64 {
         let (number, client) = (self.broker.number_read(), Arc::downgrade(&self.client));
         let Behind { channel, from, to, rank } = behind;
-        // Whoever comes back reads it anew.
+        // A client that comes back has it read anew.
         let reader = move || client.upgrade().filter(|client| !client.is_away());
         let is_there = reader.clone();
         let wanted = Box::new(move || is_there().is_some());
@@ -202,8 +202,8 @@ impl Session {
         number
     }
 
-    /// Something has been read; for a connection that this client had before, if
-    /// nothing here has that number.
+    /// Takes what has been read. It was for a connection that this client had before
+    /// if nothing here has that number.
     pub(super) fn take_fetched(&mut self, number: u64, fetched: Fetched) {
         let Some(disk) = self.extra.disk_mut() else { return };
         if let Some(scroll) = disk.scrolls.front_mut().filter(|s| s.asked == Some(number)) {
@@ -234,8 +234,8 @@ impl Session {
         let is_stopping = self.broker.is_stopping();
         let awaits = |subscription: &Subscription| {
             let Subscription { channel, member, .. } = subscription;
-            // Whom a stop sends away has not left, and gets what was appended before:
-            // all of it, for what is on disk may be visible before it has been woken.
+            // A client that a stop sends away has not left, and gets what was appended
+            // before. Visible entries count too: it may not have been woken for them yet.
             let goes_on = || channel.goes_on_at(subscription.cursor().chunk);
             let is_due = member.has_left() || is_stopping && goes_on();
             channel.is_kept() && is_due && !member.is_lost()
@@ -244,8 +244,8 @@ impl Session {
         is_read || self.subscriptions.iter().flatten().any(awaits)
     }
 
-    /// The client has become another one: what is being read for an answer goes
-    /// to where nobody looks any more.
+    /// Has answers read anew, as the client has become another one: what is being
+    /// read for them goes to a mailbox at which nobody looks any more.
     pub(super) fn read_anew(&mut self) {
         let Some(disk) = self.extra.disk_mut() else { return };
         if let Some(scroll) = disk.scrolls.front_mut() {
@@ -312,7 +312,7 @@ mod tests {
         let channel = broker.channel("c").unwrap();
         channel.pending().unwrap().wait().unwrap();
         let store = broker.store().unwrap();
-        // The reader is told when to go on.
+        // Through `then`, the reading thread is held up until it is told to go on.
         let read = |then| {
             let (channel, wanted) = (channel.id().unwrap(), Box::new(|| true));
             store.fetch(Fetch { channel, from: 1, to: 1, bytes_max: 1, rank: None, wanted, then });
@@ -339,8 +339,8 @@ mod tests {
         broker.close_store();
     }
 
-    /// It would take them for those of another channel, which it reads as the first
-    /// thing, too.
+    /// Otherwise the next connection could take the entries for those of another channel,
+    /// which its own first read is for.
     #[test]
     fn what_a_lost_connection_has_begun_to_read_is_not_taken_by_the_next_one() {
         let dir = tempfile::tempdir().unwrap();

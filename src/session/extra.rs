@@ -7,38 +7,38 @@ use super::succession::Succession;
 use crate::broker::Keys;
 use ecow::EcoString;
 
-/// What most sessions do without. Boxed in one, so that it takes no more than a
-/// pointer there.
+/// State that most sessions do without, boxed together so that they spend no more
+/// than a pointer on it.
 #[derive(Debug, Default)]
 pub(super) struct Extra(Option<Box<Parts>>);
 
-/// What there may be.
+/// The parts of that state.
 #[derive(Debug, Default)]
 pub(super) struct Parts {
     /// Which subscriptions wait for others.
     pub(super) succession: Succession,
-    /// What was answered to the keys of its requests.
+    /// The answers to the client's requests that had a key.
     pub(super) keys: Option<Box<Keys>>,
-    /// It has introduced itself with a session that another connection has yet
+    /// The `hello` of a client that wants a session which another connection has yet
     /// to give up.
     pub(super) awaited: Option<Introduction>,
-    /// The reply to its `hello` waits, and comes before all else.
+    /// Whether the reply to its `hello` waits: that comes before all else.
     pub(super) is_ungreeted: bool,
     /// What is read from the disk for it.
     pub(super) disk: Option<Disk>,
-    /// As what it gets messages, if it has several names for a channel.
+    /// Its subscriptions by kind of name, if channels have several names for it.
     pub(super) hearing: Option<Hearing>,
-    /// What it heard so and was dropped.
+    /// Dropped channels of which it has yet to be told, and the names it had for them.
     pub(super) dropped: Vec<(EcoString, Under)>,
 }
 
 impl Extra {
-    /// What there is, of which something is to be noted.
+    /// The parts, made if they are missing.
     pub(super) fn parts(&mut self) -> &mut Parts {
         self.0.get_or_insert_default()
     }
 
-    /// What there is, if anything.
+    /// The parts, if there are any.
     pub(super) fn get_mut(&mut self) -> Option<&mut Parts> {
         self.0.as_deref_mut()
     }

@@ -1,5 +1,5 @@
-//! As what a client gets the messages of its channels, if it has several names
-//! for them, as clients of the Redis protocol do.
+//! The names under which a client gets the messages of its channels, if these have
+//! several names for it, as for clients of the Redis protocol.
 
 use super::Session;
 use super::deliver::Subscription;
@@ -13,12 +13,12 @@ use crate::sync::lock;
 use ecow::EcoString;
 use std::sync::Arc;
 
-/// By which of its names a client has subscribed to a channel.
+/// The kind of name by which a client has subscribed to a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Under {
-    /// As a channel.
+    /// The channel's own, as with `SUBSCRIBE`.
     Name,
-    /// As the channel of a shard.
+    /// That of a shard's channel, as with `SSUBSCRIBE`.
     Shard,
 }
 
@@ -32,7 +32,7 @@ impl Under {
     }
 }
 
-/// How often a client hears what.
+/// How many subscriptions a client has, by kind of name.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Hearing {
     by_name: u64,
@@ -46,12 +46,12 @@ impl Hearing {
         self.by_name + self.patterns
     }
 
-    /// How many channels of shards.
+    /// How many channels of shards the client has subscribed to.
     pub fn shards(&self) -> u64 {
         self.by_shard
     }
 
-    /// How many there are, as Redis counts them: those of shards apart.
+    /// How many subscriptions there are, as Redis counts them: those of shards apart.
     pub fn count(&self, under: Under) -> u64 {
         match under {
             Under::Name => self.subscriptions(),
@@ -71,19 +71,19 @@ impl Hearing {
 }
 
 impl Session {
-    /// From now on the client's channels have several names, and as an observer
-    /// it gets messages and nothing else. To be said before it subscribes.
+    /// Gives channels several names for the client, which as an observer then gets
+    /// messages and nothing else. To be called before it subscribes.
     pub fn name_channels(&mut self) {
         self.extra.parts().hearing.get_or_insert_default();
     }
 
-    /// How often the client hears what, if its channels have several names.
+    /// The client's subscriptions, counted, if channels have several names for it.
     pub fn hearing(&self) -> Hearing {
         self.extra.hearing().copied().unwrap_or_default()
     }
 
-    /// A new subscription is heard under the channel's own name, unless patterns
-    /// made it, and those of the patterns that match.
+    /// Notes the names under which a new subscription is heard: the channel's own,
+    /// unless patterns made it, and those of the patterns that match.
     pub(super) fn listen(&mut self, subscription: &mut Subscription) {
         let Some(hearing) = self.extra.hearing_mut() else { return };
         let by_name = !subscription.member.by_pattern();
@@ -93,7 +93,7 @@ impl Session {
         subscription.extra().heard = Some(heard);
     }
 
-    /// A subscription has ended, or its channel has.
+    /// Notes that a subscription has ended, by a drop of its channel or otherwise.
     pub(super) fn unlisten(&mut self, subscription: &Subscription, is_dropped: bool) {
         let Some(heard) = subscription.heard() else { return };
         let Some(hearing) = self.extra.hearing_mut() else { return };
@@ -107,21 +107,21 @@ impl Session {
         }
     }
 
-    /// The channels that were dropped, and under which names a client that hears no
-    /// frames heard them: it is told so.
+    /// Takes the dropped channels of which a client that hears no frames has to be
+    /// told otherwise, with the names under which it heard them.
     pub fn take_dropped(&mut self) -> Vec<(EcoString, Under)> {
         self.extra.get_mut().map(|parts| std::mem::take(&mut parts.dropped)).unwrap_or_default()
     }
 
-    /// Under which names the client hears a channel to which it has subscribed
-    /// by name; `None` if it has not.
+    /// The names under which the client hears a channel; `None` if it has not
+    /// subscribed to that by name.
     pub fn heard(&self, channel: &str) -> Option<&Heard> {
         let member = self.client.member(channel)?;
         let subscription = self.subscriptions.get(member.slot as usize)?.as_ref()?;
         subscription.heard().filter(|heard| heard.by_name || heard.by_shard)
     }
 
-    /// The channels that it hears so.
+    /// The channels that the client hears under this kind of name.
     pub fn all_heard(&self, under: Under) -> Vec<EcoString> {
         let is_heard = |subscription: &Subscription| {
             let is_under = subscription.heard().is_some_and(|heard| match under {
@@ -134,8 +134,8 @@ impl Session {
         here.map(|subscription| subscription.channel.name().clone()).collect()
     }
 
-    /// From now on the client hears a channel, to which it has subscribed by
-    /// name, under this name as well, or under this one no more.
+    /// Starts or stops hearing a channel, to which the client is subscribed, under
+    /// this kind of name.
     pub fn hear(&mut self, channel: &str, under: Under, is_heard: bool) {
         let Some(member) = self.client.member(channel) else { return };
         let Some(hearing) = self.extra.hearing_mut() else { return };
@@ -165,10 +165,10 @@ impl Session {
         Ok(Line::new("sub").at("pattern", glob).with("matched", matched).into())
     }
 
-    /// Observes a pattern no more. What was there before is still due.
+    /// Stops observing a pattern. Earlier entries are still due.
     ///
     /// # Errors
-    /// [`crate::error::Code::NotMember`] if it did not.
+    /// [`crate::error::Code::NotMember`] if the client did not observe it.
     pub fn unobserve(&mut self, glob: &str, now_ms: u64) -> Result<(), Fault> {
         let ended = self.broker.unobserve(&self.client, glob, now_ms)?;
         self.leave_behind(ended);
@@ -178,7 +178,8 @@ impl Session {
         Ok(())
     }
 
-    /// Who has left still hears what was there under the names that it had.
+    /// Updates the patterns under which each channel is heard. A subscription that has
+    /// ended keeps its names for what it still has to read.
     pub(super) fn renew_patterns(&mut self) {
         let Some(hearing) = self.extra.hearing_mut() else { return };
         hearing.patterns = lock(&self.client.subscriptions).patterns().len() as u64;
@@ -191,14 +192,13 @@ impl Session {
         }
     }
 
-    /// Whether something that was there before the client left a channel is
-    /// still due to it.
+    /// Whether entries from before the client left a channel are still due to it.
     pub fn is_leaving(&self) -> bool {
         self.extra.succession().is_some_and(|succession| !succession.is_empty())
     }
 
-    /// The pieces are to be written as this client alone hears them, where it
-    /// does not hear them as most do.
+    /// Gives pieces a form for this client alone, where it hears their channel under
+    /// other names than most do.
     pub fn transform_heard(&self, batch: &mut Batch, make: fn(&Chunk, &Heard) -> Form) {
         for piece in &mut batch.pieces {
             let place = self.subscriptions.get(piece.slot as usize).and_then(Option::as_ref);
@@ -210,7 +210,7 @@ impl Session {
     }
 }
 
-/// The client's patterns that match.
+/// The client's patterns that match this channel.
 fn matching(client: &Client, channel: &str) -> Box<[EcoString]> {
     let subscriptions = lock(&client.subscriptions);
     let patterns = subscriptions.patterns().iter().filter(|pattern| pattern.matches(channel));

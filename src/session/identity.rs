@@ -22,7 +22,7 @@ pub struct Introduction {
     pub quiet: bool,
     /// The session to resume, or to begin.
     pub session: Option<Uuid>,
-    /// What proves that it is its own.
+    /// What proves that the session is its own.
     pub secret: Option<String>,
     /// The last entries that it has: channels with their seqs.
     pub seen: Vec<(String, u64)>,
@@ -79,9 +79,9 @@ impl Session {
         }
     }
 
-    /// Whether something is due to the client, or may be at any time, that it would
-    /// not get if it became another one, or something was answered that it would be
-    /// answered otherwise.
+    /// Whether the client must not become another one: something is due to it, or may
+    /// be at any time, that it would not get then; or a key has been answered, which
+    /// would be answered otherwise then.
     fn is_engaged(&self) -> bool {
         self.is_subscribed()
             || self.is_leaving()
@@ -91,14 +91,14 @@ impl Session {
             || self.extra.keys().is_some()
     }
 
-    /// Whether a session is being given up for this client: until then it is
-    /// asked nothing more.
+    /// Whether this client waits for another connection to give its session up. Until
+    /// then no more requests are put to it.
     pub fn is_awaiting(&self) -> bool {
         self.extra.is_awaiting()
     }
 
-    /// Looks whether the session that this client waits for has been given up;
-    /// then here is the reply to its `hello`.
+    /// Returns the reply to the client's `hello`, once the session that it waits for
+    /// has been given up.
     pub fn awaited(&mut self, now_ms: u64) -> Option<Result<Reply, Fault>> {
         let hello = self.extra.get_mut()?.awaited.take()?;
         match self.hello(hello, now_ms) {
@@ -108,17 +108,16 @@ impl Session {
         }
     }
 
-    /// Whether the client has become another one since the last call: then its
-    /// mail is in another box.
+    /// Whether the client has become another one, with another mailbox, since the
+    /// last call.
     pub fn has_changed_client(&mut self) -> bool {
         std::mem::take(&mut self.changed_client)
     }
 
-    /// The client bears this name if it can, and nobody has it, be it one who is
-    /// away: it is called so, and does not ask for what is kept under the name.
+    /// Gives the client this name, if it is allowed and nobody has it, here or away.
+    /// The client is only called so: it gets nothing that is kept under the name.
     pub fn bear_name(&mut self, name: &str) {
-        // What it is called is of no weight to one that has other means to know
-        // itself by.
+        // A refusal does not matter: such a client has other means to know itself by.
         if self.broker.rename_if_free(&self.client, name).is_ok() {
             self.name = self.client.name();
             self.note_session();
@@ -137,7 +136,7 @@ impl Session {
         self.introduction(false).into()
     }
 
-    /// Notes the session for a restart, if the client means to come back, be it with
+    /// Notes the session for a restart, if the client has asked for one, even with
     /// nothing but its name, or has something to come back to.
     fn note_session(&self) {
         let is_asked = self.client.identity().is_some_and(|identity| identity.asked);
@@ -148,8 +147,8 @@ impl Session {
         }
     }
 
-    /// Notes for a restart what the client is subscribed to, and what its keys were
-    /// answered, from before it had a session.
+    /// Notes for a restart the subscriptions, and the answers to keys, that the client
+    /// had before it had a session.
     fn note_what_was(&self) {
         let members = lock(&self.client.subscriptions).all();
         for (channel, member) in members.iter().filter(|(_, member)| !member.has_left()) {
@@ -175,7 +174,8 @@ impl Session {
         self.broker.resume(&parked, &self.client, now_ms);
         self.broker.stats.resumes.add("resumed", 1);
         let Parked { client, seats, current, commands, keys } = parked;
-        // What it hears, and who waits for it, is as it comes now.
+        // Whether it hears frames, and publishers wait for it, depends on how it comes
+        // now.
         client.be_plain(self.client.is_plain());
         let goes_over = client.is_unwaited() != self.client.is_unwaited();
         client.be_unwaited(self.client.is_unwaited());
@@ -183,14 +183,14 @@ impl Session {
         self.changed_client = true;
         self.caused = Some(Caused::All);
         if let Some(throttled) = &mut self.throttled {
-            // It was the other one who was to be woken.
+            // The former client was enlisted to be woken, not this one.
             throttled.wait_anew();
         }
         self.read_anew();
         self.name = self.client.name();
         (self.current, self.quiet, self.commands) = (current, hello.quiet, commands);
         if goes_over {
-            // Its token is none any more, also if the broker is killed right now.
+            // Its token is void from now on, even if the broker is killed right now.
             self.broker.remember_session(&self.client, self.current.as_ref());
             self.await_notes();
         }
@@ -201,7 +201,7 @@ impl Session {
         let (mut missed, mut rank) = (0, None);
         for seat in &seats {
             let name = seat.channel.name();
-            // Who counts wrong does not have what is to come.
+            // A seq beyond the last is a miscount: later entries are still due.
             let given = seen.get(&**name).filter(|seq| **seq <= seat.channel.last_seq());
             let seen = given.copied().unwrap_or_else(|| seat.member.seen());
             let back = self.broker.return_to(&self.client, seat, seen, now_ms);
@@ -211,7 +211,7 @@ impl Session {
             }
             self.take_seat(seat, back);
         }
-        // What has come meanwhile, by its patterns.
+        // Subscriptions that its patterns have made meanwhile.
         let adopted = self.client.mailbox.take_adopted();
         missed += adopted.iter().map(Adoption::missed).sum::<u64>();
         self.adopt_all(adopted);
@@ -240,14 +240,14 @@ impl Session {
         self.install(subscription);
     }
 
-    /// The client goes for good: nothing is kept for it to come back to.
+    /// Makes the client leave for good: nothing is kept for it to come back to.
     pub fn leave(&mut self, reason: Close, now_ms: u64) {
         self.flush();
         self.broker.leave(&self.client, self.extra.keys(), reason, now_ms);
     }
 
-    /// The connection is lost, or given up: what can be kept is kept for the
-    /// client to come back to.
+    /// Parks the session of a connection that is lost or given up: what can be kept
+    /// is kept for the client to come back to.
     pub(super) fn park(&mut self, reason: Close, now_ms: u64) {
         let mut seats = Vec::new();
         for subscription in std::mem::take(&mut self.subscriptions).into_iter().flatten() {
@@ -255,8 +255,8 @@ impl Session {
             let mut subscriptions = lock(&self.client.subscriptions);
             let latest = subscriptions.get(channel.name());
             let is_over = member.has_left() && !member.is_lost();
-            // Who has not read why it is over, is told later; who said so itself, or has
-            // something newer of that name, is not.
+            // A client that has not read why its membership is over is told later, unless
+            // it has ended that itself, or has a newer one of that name.
             if is_over && !latest.is_some_and(|latest| Arc::ptr_eq(latest, &member)) {
                 subscriptions.forget(&channel, &member);
             } else {
@@ -272,8 +272,8 @@ impl Session {
         let (identity, has_jobs) = (self.client.identity(), self.has_jobs());
         let origin = self.client.origin();
         let client = std::mem::replace(&mut self.client, self.broker.stranger(origin));
-        // What was made up for a client that has nothing to come back to is not
-        // worth keeping.
+        // A session that the broker made up for a client that has nothing to come
+        // back to is not worth keeping.
         let has_nothing = seats.is_empty() && self.commands == 0 && keys.is_none() && !has_jobs;
         // A pattern is something to come back to, though nothing matches it yet.
         let has_nothing = has_nothing && lock(&client.subscriptions).is_empty();

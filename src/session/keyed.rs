@@ -1,5 +1,5 @@
-//! Requests with a key: repeated after their reply was lost, they are answered
-//! the same and done once.
+//! Requests with a key: one that is repeated, because its reply was lost, gets the
+//! same answer and is not done again.
 
 use super::Session;
 use crate::broker::channel::Channel;
@@ -70,7 +70,8 @@ impl Session {
         Ok(line.with("to", answer.to.unwrap_or(0)).into())
     }
 
-    /// A key on a channel. The first one makes the session worth keeping.
+    /// The key of a request to a channel. A client's first one makes its session worth
+    /// keeping.
     fn key(&self, of: &Channel, word: Box<str>, is_command: bool) -> Key {
         if self.extra.keys().is_none() {
             self.broker.remember_session(&self.client, self.current.as_ref());
@@ -99,8 +100,8 @@ mod tests {
     use crate::request::Subscribe;
     use crate::wire::text::TextEncoder;
 
-    /// The answer would be noted for the channel that is no more, and what is
-    /// repeated done twice.
+    /// Otherwise the answer would be noted for the dropped channel, and a repeated
+    /// request would be done twice.
     #[test]
     fn what_is_for_a_channel_does_not_go_to_another_one_of_its_name() {
         let broker = Broker::open(Config::default(), Box::new(TextEncoder)).unwrap();

@@ -10,8 +10,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::Poll;
 
-/// Bytes that the messages of one look-up take at most. What is in memory of a
-/// channel is about as much by default.
+/// The most bytes that the messages of one look-up may take: by default, about as
+/// many as a channel has in memory.
 pub const LOOKUP_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Entries that are read from the disk at once when the newest ones are wanted:
 /// enough for most, and not the whole channel for one.
@@ -20,25 +20,25 @@ const WINDOW: u64 = 256;
 /// Which messages are wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wanted {
-    /// So many of the first ones.
+    /// At most this many of the first ones.
     Oldest(usize),
     /// The same, or fewer if they would take too much.
     First(usize),
-    /// So many of the last ones; these come first.
+    /// At most this many of the last ones, newest first.
     Newest(usize),
     /// Only how many there are.
     Count,
 }
 
-/// A look-up that was begun.
+/// A look-up under way.
 #[derive(Debug)]
 pub struct Lookup {
     channel: Arc<Channel>,
     wanted: Wanted,
-    /// What is left to look at.
+    /// The seqs left to look at.
     from: u64,
     to: u64,
-    /// What is being read from the disk, and where that began.
+    /// What is being read from the disk, and the seq at which that began.
     window: Option<Behind>,
     first: u64,
     /// What has been found in it, oldest first.
@@ -60,7 +60,7 @@ pub struct Found {
 }
 
 impl Lookup {
-    /// Of a channel's messages from one seq to another.
+    /// A look-up of a channel's messages from one seq to another.
     pub fn new(channel: Arc<Channel>, from: u64, to: u64, wanted: Wanted) -> Self {
         let (window, read, found) = (None, VecDeque::new(), Found::default());
         Lookup {
@@ -92,7 +92,7 @@ impl Lookup {
         self.window.is_none() && (self.left() == 0 || self.from > self.to)
     }
 
-    /// Looks at what comes next, as far as it is in memory.
+    /// Takes what comes next if it is in memory, or else notes what to read.
     fn look(&mut self, now_ms: u64) -> Result<(), Fault> {
         self.to = self.to.min(self.channel.last_visible());
         let first = match self.wanted {
@@ -145,7 +145,8 @@ impl Lookup {
         Ok(())
     }
 
-    /// All that is wanted of what was read, up to this seq, has been taken.
+    /// Adds what was taken, up to this seq, to what was found, and narrows what is
+    /// left to look at.
     fn keep(&mut self, to: u64) {
         if let Wanted::Newest(_) = self.wanted {
             self.found.messages.extend(self.read.drain(..).rev());
@@ -164,7 +165,7 @@ impl Lookup {
         for (_, chunk) in &fetched.chunks {
             self.take(&Excerpt::cut(chunk, window.from, window.to))?;
         }
-        // It reads something, or says that nothing is there.
+        // A fetch reads something, or says that nothing is there: it goes on.
         let from = fetched.to.max(window.from).saturating_add(1);
         self.window = (from <= window.to).then_some(Behind { from, ..window });
         if self.window.is_none() || !matches!(self.wanted, Wanted::Newest(_)) {
@@ -178,9 +179,8 @@ impl Lookup {
 }
 
 impl Session {
-    /// Goes on with a look-up, which is to be brought to its end before another
-    /// one begins. It finds what can be seen: of a durable channel, what is on
-    /// disk.
+    /// Goes on with a look-up, which has to be finished before another one begins.
+    /// It finds what is visible: of a durable channel, what is on disk.
     ///
     /// # Errors
     /// [`Code::TooLong`] for more than `LOOKUP_BYTES_MAX`,
@@ -204,13 +204,13 @@ impl Session {
         Poll::Ready(Ok(std::mem::take(&mut lookup.found)))
     }
 
-    /// The client is woken once when there is news in a channel, member or not, or
-    /// when it ends. Whether it has not ended yet.
+    /// Has the client, member or not, woken once when there is news in a channel, or
+    /// when that ends. Returns `false` if it has ended already.
     pub fn wait_for(&self, channel: &Channel) -> bool {
         channel.wait(&self.client)
     }
 
-    /// It does not wait for that any more.
+    /// Stops waiting for news in a channel.
     pub fn wait_no_more(&self, channel: &Channel) {
         channel.wait_no_more(&self.client);
     }

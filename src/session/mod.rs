@@ -3,8 +3,8 @@
 //!
 //! The connection that owns a session calls it in turns: [`Session::handle`]
 //! and [`Session::publish`] for all requests of one read, [`Session::flush`] to
-//! wake whom they concern, then [`Session::gather`] and [`Session::settle`] for
-//! each write.
+//! wake the members concerned, then [`Session::gather`] and [`Session::settle`]
+//! for each write.
 
 mod adoption;
 mod deliver;
@@ -55,25 +55,25 @@ pub const PROTOCOL_VERSION: u64 = 1;
 pub struct Session {
     broker: Arc<Broker>,
     client: Arc<Client>,
-    /// The client's name, at hand.
+    /// The client's name, cached.
     name: EcoString,
-    /// What it reads, by slot.
+    /// The client's subscriptions, by slot.
     subscriptions: Vec<Option<Subscription>>,
-    /// Slots that have news.
+    /// Slots of the subscriptions that have news.
     queue: Slots,
-    /// The channel that `/…` goes to.
+    /// The current channel, to which `/…` lines go.
     current: Option<EcoString>,
     /// Whether the `ok` of `pub` and `ack` is left out.
     quiet: bool,
-    /// Commands of this client whose results are not all in.
+    /// The number of this client's commands whose results are not all in.
     commands: usize,
     /// Channels with something new, whose members are yet to be woken.
     touched: Vec<Arc<Channel>>,
     /// The channels for which this client has to wait as a publisher.
     throttled: Option<Box<Throttled>>,
-    /// Its mail is in another box than before.
+    /// Whether the session has another client, and so another mailbox, than before.
     changed_client: bool,
-    /// What the last request has caused here.
+    /// What the last request has caused on this connection.
     caused: Option<Caused>,
     extra: Extra,
     /// What the reply to the last request has to wait for. Boxed, because
@@ -102,7 +102,7 @@ impl Session {
         }
     }
 
-    /// What all sessions share.
+    /// The broker, which all sessions share.
     pub fn broker(&self) -> &Arc<Broker> {
         &self.broker
     }
@@ -112,11 +112,11 @@ impl Session {
         &self.client
     }
 
-    /// Answers a request, as [`Session::handle`] does. With a view, a roster is
-    /// changed, and a channel dropped, only if that is still its view.
+    /// Answers a request, as [`Session::handle`] does. If a view is given, a roster
+    /// is changed, or a channel dropped, only if that is still the roster's view.
     ///
     /// # Errors
-    /// The same, and [`Code::Fenced`] for another view.
+    /// As for [`Session::handle`], and [`Code::Fenced`] if the view is another one.
     pub fn handle_in(
         &mut self,
         view: Option<u64>,
@@ -132,7 +132,7 @@ impl Session {
             Target::Named(name) => Some(EcoString::from(name)),
         };
         let reply = self.answer(view, request, now_ms);
-        // Whatever it tells of that channel has to be on disk.
+        // Whatever the reply says about that channel has to be on disk first.
         if let Some(Ok(channel)) = name.map(|name| self.broker.channel(&name)) {
             self.await_disk(&channel, 1);
         }
@@ -197,7 +197,7 @@ impl Session {
                 self.broker.keep_lease(&self.client, now_ms);
                 Line::new("ping").with("lease", self.broker.lease_ms()).into()
             }
-            // The connection sees to it: it has everything due to go out first.
+            // Left to the connection: everything that is due has to go out first.
             Request::Quit => Reply::Quit,
             Request::Rank { channel } => self.rank(channel)?,
             Request::Ranks { channel } => self.ranks(channel)?,
@@ -214,27 +214,27 @@ impl Session {
         Ok(Some(reply))
     }
 
-    /// Wakes everyone whom the requests since the last call concern.
+    /// Wakes the members of all channels that were touched since the last call.
     pub fn flush(&mut self) {
-        // Taken as a whole: most who touch a channel once never do again.
+        // Takes the buffer along: most clients that touch a channel never do again.
         for channel in std::mem::take(&mut self.touched) {
             channel.wake_touched();
         }
     }
 
-    /// Who is to be woken when there is something for this client.
+    /// Registers the waker to be woken when there is something for this client.
     pub fn register(&self, waker: &Waker) {
         self.client.mailbox.register(waker);
     }
 
-    /// Who is to be told when a ticket is settled.
+    /// The client, as the one to tell when a ticket is settled.
     pub fn waiter(&self) -> Arc<dyn Waiter> {
         self.client.clone()
     }
 
-    /// Takes what others have left for this client: the frames go to `frames`;
-    /// gives the reason if the connection is to be closed. Without `with_lane`
-    /// the frames stay where they are, for a later call.
+    /// Takes what others have left for this client, adding its frames to `frames`.
+    /// Returns the reason if the connection is to be closed. Without `with_lane`
+    /// the frames stay in the mailbox, for a later call.
     pub fn take_mail(&mut self, frames: &mut Vec<Frame>, with_lane: bool) -> Option<Close> {
         let mut mail = self.client.mailbox.take(&mut self.queue, with_lane)?;
         self.adopt_all(mail.take_adopted());
@@ -246,13 +246,13 @@ impl Session {
         mail.close
     }
 
-    /// Frames that were taken, and go to whatever connection the session goes on with.
+    /// Puts taken frames back, for the connection with which the session goes on.
     pub fn give_back(&mut self, frames: Vec<Frame>) {
         self.commands += frames.iter().filter(|frame| is_done(frame)).count();
         self.client.mailbox.put_back(frames);
     }
 
-    /// A request was answered `err`.
+    /// Counts a request that was answered `err`.
     pub fn note_fault(&self) {
         self.broker.stats.faults.add(1);
     }
@@ -262,8 +262,8 @@ impl Session {
         self.commands > 0
     }
 
-    /// The client leaves all its channels. What was there before is still due
-    /// to it.
+    /// Makes the client leave all its channels. Earlier entries are still due to
+    /// it.
     pub fn leave_channels(&mut self, why: Departure, now_ms: u64) {
         self.broker.leave_channels(&self.client, why, now_ms);
         self.current = None;
@@ -273,21 +273,21 @@ impl Session {
         self.queue.extend(slots);
     }
 
-    /// The connection is lost, as far as others are concerned: seats that are
-    /// not awaited are given up. What was there before is still due to the client.
+    /// Tells others that the connection is lost: seats that are not held for it
+    /// are given up. Earlier entries are still due to the client.
     pub fn lose(&mut self, reason: Close, now_ms: u64) {
         self.broker.lose(&self.client, reason, now_ms);
         let here = (0..).zip(&self.subscriptions);
         self.queue.extend(here.filter(|(_, place)| place.is_some()).map(|(slot, _)| slot));
     }
 
-    /// Whether it has a subscription, be it one that has ended and still has
-    /// something to read.
+    /// Whether the client has a subscription, if only one that has ended and still
+    /// has something to read.
     pub fn is_subscribed(&self) -> bool {
         self.subscriptions.iter().any(Option::is_some)
     }
 
-    /// The connection has ended.
+    /// Ends the session's connection: the client leaves, or can come back later.
     pub fn end(&mut self, reason: Close, now_ms: u64) {
         self.flush();
         match reason {
@@ -308,7 +308,7 @@ impl Session {
         })
     }
 
-    /// A channel, and this client's place on it.
+    /// A channel, and this client's membership of it.
     fn membership(&self, name: &str) -> Result<(Arc<Channel>, Arc<Member>), Fault> {
         let channel = self.broker.channel(name)?;
         let member = self.client.member(name).ok_or_else(|| not_member(name))?;
@@ -328,7 +328,7 @@ impl Session {
     }
 }
 
-/// Whether a command of this client has got its last result by that.
+/// Whether this frame says that a command has got its last result.
 fn is_done(frame: &Frame) -> bool {
     matches!(frame, Frame::Done { .. })
 }

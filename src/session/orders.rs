@@ -1,4 +1,5 @@
-//! Requests that change something: coming and going, ranks, commands, words.
+//! Requests that change something: joining and leaving, ranks, commands, private
+//! messages and broadcasts.
 
 use super::deliver::Subscription;
 use super::{Caused, Session};
@@ -13,8 +14,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 impl Session {
-    /// Answers a request. `None` if its reply is to be left out. Messages go to
-    /// [`Session::publish`].
+    /// Answers a request. `None` if its reply is to be left out. Plain messages are
+    /// for [`Session::publish`].
     ///
     /// # Errors
     /// A fault with its code; then nothing has changed.
@@ -30,7 +31,7 @@ impl Session {
 
     pub(super) fn sub(&mut self, request: &Subscribe, now_ms: u64) -> Result<Reply, Fault> {
         if request.create {
-            // A request that fails makes none.
+            // Checked first: a request that fails must not make a channel.
             self.broker.may_subscribe(&self.client, &request.channel)?;
             self.broker.create_if_missing(&request.channel, Settings::default(), now_ms)?;
         }
@@ -57,8 +58,8 @@ impl Session {
         Ok(line.with("members", standing.members).into())
     }
 
-    /// Leaves a channel. What is none, or none that the client has subscribed to by
-    /// name, may be a pattern, which need not have a special character in it.
+    /// Leaves a channel. A name to which the client has not subscribed may be one of
+    /// its patterns, which need not have a special character in it.
     pub(super) fn unsub(&mut self, name: &str, now_ms: u64) -> Result<Reply, Fault> {
         let ended = match self.broker.unsubscribe(&self.client, name, now_ms) {
             Ok(ended) => ended,
@@ -80,7 +81,7 @@ impl Session {
         Ok(Line::new("unsub").at("pattern", glob).into())
     }
 
-    /// The client has everything of a channel up to this seq.
+    /// Notes that the client has everything of a channel up to this seq.
     pub(super) fn seen(&self, name: &str, seq: u64) -> Result<Reply, Fault> {
         let (channel, member) = self.membership(name)?;
         channel.note_seen(&member, seq)?;
@@ -203,8 +204,8 @@ mod tests {
     use std::sync::atomic::Ordering;
     use uuid::Uuid;
 
-    /// Else one client that says it again and again keeps the store busy, and those
-    /// waiting whose messages are to be on disk.
+    /// Otherwise a client that repeats it again and again would keep the store busy,
+    /// and those waiting whose messages have to be on disk.
     #[test]
     fn what_was_seen_is_written_when_it_is_news() {
         let dir = tempfile::tempdir().unwrap();

@@ -2,8 +2,8 @@
 //!
 //! A piece is a part of a chunk, straight out of the log: its own bytes, or
 //! those of another form for a client that speaks another dialect. A cursor is
-//! a place in the chunk's own bytes whatever the client gets of it; entries are
-//! as many, and in the same order, in both.
+//! a place in the chunk's own bytes, whatever form the client gets; all forms have
+//! the same entries in the same order.
 
 use super::Session;
 use crate::frame::Frame;
@@ -15,7 +15,7 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub struct Piece {
     pub(super) chunk: Arc<Chunk>,
-    /// Which of the chunk's own bytes; from entry to entry.
+    /// The range of the chunk's own bytes; it begins and ends between entries.
     pub(super) range: Range<usize>,
     pub(super) number: u64,
     pub(super) slot: u32,
@@ -46,7 +46,7 @@ impl Piece {
         &self.chunk
     }
 
-    /// Which of the chunk's own bytes.
+    /// The range of the chunk's own bytes.
     pub fn range(&self) -> Range<usize> {
         self.range.clone()
     }
@@ -55,8 +55,8 @@ impl Piece {
         self.own.as_deref().or_else(|| self.chunk.forms.get(self.shape?))
     }
 
-    /// The rest of the entry of which this many bytes are written, and where in
-    /// the chunk's own bytes that entry ends.
+    /// The rest of the entry that was cut after this many bytes of the piece, and
+    /// where in the chunk's own bytes that entry ends.
     fn cut(&self, written: usize) -> (&[u8], usize) {
         let Some(form) = self.form() else {
             let at = self.range.start + written;
@@ -81,13 +81,13 @@ pub struct Batch {
     /// How many bytes they have, in the log's own form.
     pub(super) bytes: usize,
     pub(super) slots: Vec<u32>,
-    /// Room for the chunks that one subscription reads.
+    /// A buffer for the chunks that one subscription reads, for reuse.
     pub(super) chunks: Vec<Arc<Chunk>>,
 }
 
 impl Batch {
-    /// Throws away what was not written, for a connection that is over. One
-    /// that lives has nothing left in here: its cursors would not know.
+    /// Throws away what was not written, for a connection that is over. A live one
+    /// leaves nothing in here: its cursors would not know of the loss.
     pub fn discard(&mut self) {
         self.frames.clear();
         self.pieces.clear();
@@ -96,8 +96,8 @@ impl Batch {
 }
 
 impl Session {
-    /// The pieces are to be written in another form. What is not in it yet is
-    /// brought into it, once for everybody, and counts for its log from now on.
+    /// Has the pieces written in another form. Where a chunk lacks that form, it is
+    /// made once for everybody, and counts towards the log's size from now on.
     pub fn transform(&self, batch: &mut Batch, maker: Maker) {
         for piece in batch.pieces.iter_mut().filter(|piece| piece.own.is_none()) {
             piece.shape = Some(maker.shape);
@@ -109,14 +109,14 @@ impl Session {
         }
     }
 
-    /// So many bytes went out to its client.
+    /// Counts bytes that went out to the client.
     pub fn note_written(&self, bytes: usize) {
         self.broker.stats.traffic.written.add(bytes as u64);
     }
 
-    /// The socket has taken so many bytes of the pieces, and `wrote` says
-    /// whether it took any byte at all. Gives the rest of the entry that was
-    /// cut in two, to be written before anything else.
+    /// Moves cursors back to what the socket has taken: `written` bytes of the
+    /// pieces; `wrote` says whether it took any byte at all. Returns the rest of
+    /// the entry that was cut in two, to be written before anything else.
     pub fn settle(
         &mut self,
         batch: &mut Batch,

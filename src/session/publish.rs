@@ -1,4 +1,4 @@
-//! Publishing, and waiting for those who read.
+//! Publishing, and waiting for slow members.
 
 use super::Session;
 use crate::broker::channel::{Appended, Channel, Round};
@@ -17,7 +17,7 @@ pub(super) struct Throttled(Vec<Wait>);
 #[derive(Debug)]
 struct Wait {
     channel: Arc<Channel>,
-    /// Since when it is among those who are woken.
+    /// The round in which it enlisted to be woken, if it has.
     since: Option<Round>,
 }
 
@@ -28,7 +28,7 @@ impl Throttled {
         }
     }
 
-    /// The publisher is another one, who has yet to say that it waits.
+    /// Enlists anew at the next look, because the publisher is another client now.
     pub(super) fn wait_anew(&mut self) {
         self.0.iter_mut().for_each(|wait| wait.since = None);
     }
@@ -47,9 +47,9 @@ impl Wait {
 }
 
 impl Session {
-    /// Publishes messages that follow each other, all text or all JSON; with a
-    /// term only if that is still rank 0's. Each of them is a request of its
-    /// own, the reply answers them all.
+    /// Publishes consecutive messages, all text or all JSON; with a term only if
+    /// that is still rank 0's. Each of them is a request of its own; the one reply
+    /// answers them all.
     ///
     /// # Errors
     /// [`Code::NoChannel`](crate::error::Code::NoChannel),
@@ -66,8 +66,8 @@ impl Session {
         Ok((!self.quiet).then_some(published))
     }
 
-    /// Publishes messages in the same way, unless this client has to wait before:
-    /// then nothing is done. It is to be tried again when it may be read.
+    /// Publishes messages as [`Session::publish`] does, unless this client has to
+    /// wait: then nothing is done, and it tries again when it may be read.
     pub fn try_publish(
         &mut self,
         channel: &str,
@@ -85,11 +85,11 @@ impl Session {
         Poll::Ready(published.map(|published| (!self.quiet).then_some(published)))
     }
 
-    /// The same, to the very channel that was found before: one that was made
-    /// anew meanwhile is another one. `note` as for [`Channel::publish`].
+    /// Publishes messages to this very channel: one that was made anew under its
+    /// name is another one. `note` is as for [`Channel::publish`].
     ///
     /// # Errors
-    /// The same.
+    /// As for [`Session::publish`].
     pub fn append(
         &mut self,
         channel: Arc<Channel>,
@@ -117,7 +117,7 @@ impl Session {
         let (broker, client) = (&self.broker, &self.client);
         throttled.0.retain_mut(|wait| wait.goes_on(broker, client));
         let is_throttled = !throttled.0.is_empty();
-        // What it says meanwhile is heard later: nobody is to call it silent.
+        // What it sends meanwhile is read later: it must not count as silent.
         client.set_throttled(is_throttled);
         if !is_throttled {
             self.throttled = None;
@@ -125,9 +125,9 @@ impl Session {
         !is_throttled
     }
 
-    /// Whether this client has to wait before it appends anything to a channel;
-    /// then it may not be read until it is its turn. Others may be quicker by then:
-    /// it is to ask again.
+    /// Whether this client has to wait before it appends anything to a channel. If
+    /// so, it may not be read until its turn comes, and has to ask again then:
+    /// others may have been quicker.
     pub fn has_to_wait(&mut self, channel: &Arc<Channel>) -> bool {
         let is_throttled = channel.is_throttled();
         if is_throttled {
@@ -136,7 +136,8 @@ impl Session {
         is_throttled
     }
 
-    /// The same before a request, if that is one that appends what the client says.
+    /// Whether this client has to wait before a request that appends a message or a
+    /// command of its own.
     pub fn has_to_wait_with(&mut self, request: &Request<'_>) -> bool {
         let name = match request {
             Request::Pub(publish) => Some(&*publish.channel),
@@ -167,7 +168,7 @@ mod tests {
     use std::sync::Mutex;
     use std::task::Wake;
 
-    /// Who is the `number`th in a row, and puts that down when it is woken.
+    /// A waker that adds its number to a list when it is woken.
     struct Woken(usize, Arc<Mutex<Vec<usize>>>);
 
     impl Wake for Woken {
@@ -176,8 +177,8 @@ mod tests {
         }
     }
 
-    /// One that fills the log whenever it is open does not keep others from ever
-    /// getting their turn.
+    /// A publisher that fills the log whenever it is open does not keep others from
+    /// ever getting their turn.
     #[test]
     fn who_has_waited_in_vain_is_woken_first() {
         let config = Config { log_bytes: 10_000, ..Config::default() };

@@ -14,7 +14,7 @@ use ecow::EcoString;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Channels that a row of `who` names; of the others it gives the number.
+/// The most channels that a row of `who` names; the others are only counted.
 const CHANNELS_SHOWN_MAX: usize = 20;
 
 impl Session {
@@ -57,7 +57,7 @@ impl Session {
 
     pub(super) fn info(&self, channel: &str, now_ms: u64) -> Result<Reply, Fault> {
         let channel = self.broker.channel(channel)?;
-        // The reply waits until all of it can be seen.
+        // The last seq, visible or not: the reply waits until it is visible.
         let figures = Summary { seq: channel.last_seq(), ..channel.summary() };
         let max =
             figures.settings.members_max.map_or(self.broker.config.max_members, |m| m as usize);

@@ -12,48 +12,48 @@ use crate::store::{Store, Ticket};
 /// What a reply has to wait for.
 #[derive(Clone, Debug)]
 pub struct AwaitsDisk {
-    /// Until this is on disk.
+    /// The commit that has to be on disk.
     pub ticket: Ticket,
     /// How many requests it answers.
     pub requests: u64,
 }
 
-/// What a request has caused on its own connection. Its reply comes before that.
+/// What a request has caused on its own connection. Its reply comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Caused {
-    /// Whatever is due to the client: it has just become that one.
+    /// Whatever is due to the client: its session has just been resumed here.
     All,
-    /// What there is to read for a subscription.
+    /// Entries to read for a subscription.
     Entries {
-        /// Which one.
+        /// The subscription's slot.
         slot: u32,
-        /// The first seq that is meant.
+        /// The first seq that was caused; 0 for everything.
         from: u64,
     },
 }
 
 impl Session {
-    /// A request of this member is about to change the roster.
+    /// Notes that a request of this member is about to change the roster.
     pub(super) fn will_change(&mut self, channel: &Channel, member: &Member) {
         self.caused = Some(Caused::Entries { slot: member.slot, from: channel.top().1 + 1 });
     }
 
-    /// What the last request has caused here, unless that was to publish something.
-    /// Not everybody who asks has use for it.
+    /// Takes what the last request has caused here, published messages aside. Not
+    /// every caller has use for it.
     pub fn take_caused(&mut self) -> Option<Caused> {
         self.caused.take()
     }
 
-    /// The reply to the last request has to wait: until it is out, nothing is read
-    /// of what the request has caused here, be it that something was published.
+    /// Notes that the reply to the last request has to wait: until it is out, nothing
+    /// that the request has caused here is read, not even what it published.
     pub fn wait_for_reply(
         &mut self,
         reply: &Result<Option<Reply>, Fault>,
         awaited: Option<&AwaitsDisk>,
         caused: &mut Option<Caused>,
     ) {
-        // What waits for the disk itself is seen no sooner than its reply is free to
-        // go, if nothing before that waits for anything else.
+        // An entry that itself waits for the disk is visible no sooner than its reply
+        // may go, unless a reply before that waits for something else.
         let is_seen_first = awaited.is_none() || self.extra.disk().is_some_and(Disk::is_asked);
         if let Ok(Some(Reply::Published { channel, first_seq, .. })) = reply
             && is_seen_first
@@ -72,7 +72,7 @@ impl Session {
         }
     }
 
-    /// The reply that comes before this is on its way.
+    /// Lets what a request has caused be read: the reply to it is on its way.
     pub fn replied(&mut self, caused: Caused) {
         match caused {
             Caused::All => {
@@ -109,19 +109,21 @@ impl Session {
         self.awaited.take().map(|awaited| *awaited)
     }
 
-    /// The same, where nothing else is asked meanwhile: until when it waits.
+    /// Takes the commit that the reply to the last request has to wait for, where no
+    /// other request comes meanwhile.
     pub fn take_ticket(&mut self) -> Option<Ticket> {
         self.take_awaited().map(|awaited| awaited.ticket)
     }
 
-    /// The reply tells of what has been noted for a restart.
+    /// Makes the reply wait for what has been noted for a restart, of which it tells.
     pub(super) fn await_notes(&mut self) {
         if let Some(ticket) = self.broker.store().map(Store::sync) {
             self.awaited = Some(Box::new(AwaitsDisk { ticket, requests: 1 }));
         }
     }
 
-    /// The reply tells of this channel, and of all that is in it.
+    /// Makes the reply wait until all that is in this channel is on disk, because it
+    /// tells of that.
     pub(super) fn await_disk(&mut self, channel: &Channel, requests: u64) {
         let Some(ticket) = channel.pending() else { return };
         let number = self.awaited.as_ref().map_or(0, |awaited| awaited.ticket.number());

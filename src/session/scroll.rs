@@ -1,6 +1,6 @@
-//! Answers about long ago: entries, or what they add up to, read from the disk
-//! piece by piece. However long a channel's history is, one piece of it is in
-//! memory at a time, and one piece of what is there anyway is written at a time.
+//! Answers about older entries: the entries, or a digest of them, read from the disk
+//! piece by piece. However long a channel's history is, only one piece of it is in
+//! memory at a time. Entries that are in memory anyway are written piece by piece.
 
 use super::Session;
 use crate::broker::Member;
@@ -15,22 +15,23 @@ use sha2::{Digest, Sha256};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// Bytes of entries that are in memory which are given at a time, or one chunk.
+/// About how many bytes of entries in memory are passed on at a time; at least one
+/// chunk is.
 const PIECE_BYTES: usize = 64 * 1024;
 
 /// An answer that is read piece by piece.
 #[derive(Debug)]
 pub(super) struct Scroll {
     channel: Arc<Channel>,
-    /// What was asked for, and the last entry that there was then. It is looked up
-    /// when the answer is due, so that what the client has published before is among
-    /// it, and nothing that came later.
+    /// What was asked for, and the last seq at that time. It is looked up when the
+    /// answer is due, so that it has what the client published before, and nothing
+    /// that came later.
     ask: Option<(Ask, u64)>,
     /// What is left of what was found in memory.
     here: VecDeque<Excerpt>,
-    /// What is left to read.
+    /// What is left to read from the disk.
     behind: Option<Behind>,
-    /// The read under way.
+    /// The number of the read under way.
     pub(super) asked: Option<u64>,
     pub(super) read: Option<Fetched>,
     sum: Sum,
@@ -46,9 +47,9 @@ enum Ask {
 /// What becomes of the entries that are read.
 #[derive(Debug)]
 enum Sum {
-    /// They are shown, but for commands that were not for this member.
+    /// They are shown, except commands that were not for this member.
     Shown { viewer: Option<Arc<Member>>, rank: u32, count: u64 },
-    /// Their messages are summed up.
+    /// Their messages go into a digest.
     Digest { from: u64, to: u64, next: u64, sha256: Box<Sha256>, count: u64 },
 }
 
@@ -57,15 +58,15 @@ enum Sum {
 pub enum Step {
     /// Rows, and perhaps more later.
     Rows(Vec<Excerpt>),
-    /// It has to be waited for.
+    /// Nothing yet: a read is under way.
     Pending,
     /// The last line.
     Done(Result<Line, Fault>),
 }
 
 impl Session {
-    /// Shows what a channel's log still holds; to this member, who may be another
-    /// client, without the commands that were not for it.
+    /// Shows what a channel's log still holds. With a viewer, who may be another
+    /// client, commands that were not for that member are left out.
     ///
     /// # Errors
     /// [`Code::NoChannel`].
@@ -136,15 +137,15 @@ impl Session {
         step
     }
 
-    /// Lets go of the first answer that is read from the disk: enough of it has
-    /// been read. Gives the name of its channel.
+    /// Drops the first answer that is read from the disk, because enough of it has
+    /// been read. Returns the name of its channel.
     pub fn cut_scroll(&mut self) -> Option<EcoString> {
         let scroll = self.extra.disk_mut()?.scrolls.pop_front()?;
         Some(scroll.channel.name().clone())
     }
 
-    /// The answer that was begun last, which is to be read from the disk, is not
-    /// wanted.
+    /// Drops the answer that was begun last, to be read from the disk, because nobody
+    /// wants it.
     pub fn drop_last_scroll(&mut self) {
         if let Some(disk) = self.extra.disk_mut() {
             disk.scrolls.pop_back();
@@ -185,7 +186,7 @@ impl Session {
     }
 }
 
-/// The first of these, a piece of them.
+/// Takes the first piece of these.
 fn piece(here: &mut VecDeque<Excerpt>) -> Vec<Excerpt> {
     let mut bytes = 0;
     let is_full = |excerpt: &Excerpt| {
@@ -197,13 +198,13 @@ fn piece(here: &mut VecDeque<Excerpt>) -> Vec<Excerpt> {
     here.drain(..end).collect()
 }
 
-/// Whether not all that a channel has is in memory, and can be seen, by now.
+/// Whether some entries of a channel may not be in memory, or not be visible, yet.
 fn is_to_come(channel: &Channel) -> bool {
     channel.is_durable() || channel.pending().is_some()
 }
 
-/// Looks what was asked for up, as far as this seq: what of it is here, and what has
-/// to be read.
+/// Looks up what was asked for, as far as this seq. Returns what of it is in
+/// memory, and what has to be read from the disk.
 fn look_up(
     channel: &Channel,
     ask: Ask,
@@ -240,7 +241,7 @@ fn look_up(
 }
 
 impl Sum {
-    /// Adds entries; gives back what is to be shown.
+    /// Adds entries. Returns those that are to be shown.
     fn take(&mut self, channel: &Channel, excerpt: Excerpt) -> Result<Option<Excerpt>, Fault> {
         let first_seq = excerpt.chunk.seq_at(excerpt.range.start);
         match self {

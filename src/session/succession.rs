@@ -1,35 +1,35 @@
-//! In which order a client reads its subscriptions to channels of one name: an
+//! The order in which a client reads its subscriptions to channels of one name: an
 //! earlier one is read to its end before the next one begins.
 
 use ecow::EcoString;
 use std::collections::{HashMap, VecDeque};
 
-/// Who comes after whom. Subscriptions are known by their slots, which are free
-/// for others only when [`Succession::ended`] was called.
+/// Which subscription waits for which. They are known by their slots, which are
+/// free for others only after a call of [`Succession::ended`].
 #[derive(Debug, Default)]
 pub(super) struct Succession {
-    /// The names that have a subscription which has ended and still has something to
-    /// read.
+    /// The lines of those names that have a subscription which has ended and still has
+    /// something to read.
     lines: HashMap<EcoString, Line>,
-    /// All who wait for another one, with the bytes that are kept for those of them
-    /// that have ended, too.
+    /// All subscriptions that wait for another one, each with the bytes that are kept
+    /// for it, which are 0 until it has ended.
     waiting: HashMap<u32, usize>,
-    /// How many bytes that is.
+    /// The sum of these bytes.
     kept: usize,
 }
 
-/// The subscriptions to one name, in the order in which they are read: nobody can
-/// wait for one that waits for it.
+/// The subscriptions to one name, in the order in which they are read, so that no
+/// two can wait for each other.
 #[derive(Debug, Default)]
 struct Line {
     /// Those that have ended. The first of them is read, the others wait.
     ended: VecDeque<u32>,
-    /// The one that has not, and waits for all of them.
+    /// The one that has not ended; it waits for all of those.
     last: Option<u32>,
 }
 
 impl Succession {
-    /// A subscription has ended: whatever else comes to this name waits for it.
+    /// Notes that a subscription has ended: later ones to this name wait for it.
     pub(super) fn leaves(&mut self, name: &EcoString, slot: u32) {
         self.comes(name, slot);
         let Some(line) = self.lines.get_mut(name) else {
@@ -41,7 +41,8 @@ impl Succession {
         line.ended.extend(line.last.take_if(|last| *last == slot));
     }
 
-    /// A subscription has begun. If there is a line, it goes to its end.
+    /// Notes that a subscription has begun. If its name has a line, it goes to the end
+    /// of that.
     pub(super) fn comes(&mut self, name: &EcoString, slot: u32) {
         let Some(line) = self.lines.get_mut(name) else { return };
         // It may be there already: some have ended before they were seen to begin.
@@ -58,8 +59,8 @@ impl Succession {
         self.waiting.contains_key(&slot)
     }
 
-    /// A subscription has been read to its end, or is not read any more; who may
-    /// begin now.
+    /// Notes that a subscription has been read to its end, or is not read any more.
+    /// Returns the one that may be read now.
     pub(super) fn ended(&mut self, name: &EcoString, slot: u32) -> Option<u32> {
         self.goes(slot);
         let line = self.lines.get_mut(name)?;
@@ -77,8 +78,8 @@ impl Succession {
         next
     }
 
-    /// So many bytes are kept for one that has ended and waits, if there is that
-    /// much room.
+    /// Notes that this many bytes are kept for one that has ended and waits. Returns
+    /// `false` if there is not that much room.
     pub(super) fn keeps(&mut self, slot: u32, bytes: usize, bytes_max: usize) -> bool {
         let has_room = self.kept + bytes <= bytes_max;
         if has_room && let Some(kept) = self.waiting.get_mut(&slot) {
@@ -88,7 +89,7 @@ impl Succession {
         has_room
     }
 
-    /// This one does not wait any more.
+    /// Notes that this one does not wait any more.
     fn goes(&mut self, slot: u32) {
         self.kept -= self.waiting.remove(&slot).unwrap_or(0);
     }
@@ -155,7 +156,7 @@ mod tests {
         succession.comes(&name, 1);
         succession.leaves(&name, 1);
         succession.comes(&name, 2);
-        // It is said of the first once more, and of one that has not begun.
+        // `leaves` comes once more for the first, and for one that has not begun.
         succession.leaves(&name, 0);
         succession.leaves(&name, 3);
         assert_eq!([0, 1, 2, 3].map(|slot| succession.waits(slot)), [false, true, true, true]);

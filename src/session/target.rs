@@ -9,7 +9,7 @@ pub enum Target<'a> {
     Nothing,
     /// The current one.
     Current,
-    /// The one of this name.
+    /// The channel of this name.
     Named(&'a str),
 }
 

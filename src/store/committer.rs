@@ -1,5 +1,5 @@
-//! The thread that writes: one batch after the other, each with all that has
-//! come by then.
+//! The committing thread: it writes one batch after the other, each with all that
+//! has come by then.
 
 use super::disk::{Disk, Failure, WriteBatch};
 use super::known::{Known, take};
@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-/// How often those channels are looked at that keep entries for a time only.
+/// How often channels that keep entries for a time only are looked at.
 const AGE_PAUSE: Duration = Duration::from_secs(15);
 
 pub struct Committer {
@@ -25,10 +25,10 @@ pub struct Committer {
     channels: HashMap<ChannelId, Known>,
     /// Removed channels whose entries can go.
     garbage: VecDeque<ChannelId>,
-    /// What could not be written, and is to be when that is over.
+    /// What could not be written, and is to be written once that is possible again.
     left: Work,
     aged: Instant,
-    /// When those were told last what of them is not too old.
+    /// When channels were last told what of them is within their bounds.
     told: Instant,
 }
 
@@ -37,8 +37,8 @@ pub struct Committer {
 struct Effects {
     extents: HashMap<ChannelId, Extent>,
     views: HashMap<ChannelId, u64>,
-    /// Channels that end with it: whoever still reads one needs its extent, the
-    /// disk does not.
+    /// Channels that end with this commit: whoever still reads one needs its extent
+    /// in memory, but the disk does not.
     dropped: HashSet<ChannelId>,
     entries: u64,
 }
@@ -85,10 +85,10 @@ impl Committer {
         match result {
             Ok(effects) => {
                 self.tell_offers(&effects);
-                // Before anybody can know of it, whose next one would be refused.
+                // Before anybody knows of the commit, or a next request might fail.
                 self.shared.health.writes();
-                // All that is on disk is to be seen at once: a reply that says
-                // so, and what it tells of.
+                // All that is on disk becomes visible at once: a reply that says so,
+                // and what it tells of.
                 ticket.decide(Ok(()));
                 self.succeed(&effects);
                 ticket.wake();
@@ -103,19 +103,19 @@ impl Committer {
         }
     }
 
-    /// Keeps what is not written for when it can be.
+    /// Keeps what is not written until it can be.
     fn put_off(&mut self, ticket: &Ticket, was_tried: bool) {
         self.give_back(None);
         ticket.wake();
         if self.shared.health.is_broken() {
-            // It never is.
+            // It never can be.
             self.left = Work::default();
         } else if was_tried {
             self.left.rows.tried();
         }
     }
 
-    /// Adds to what is left from before.
+    /// Adds work to what is left from before.
     fn absorb(&mut self, work: Work) {
         if self.shared.health.failure().is_none() {
             self.left.rows.extend(work.rows);
@@ -125,12 +125,12 @@ impl Committer {
         self.left.ops.extend(work.ops);
         self.left.sources.extend(work.sources);
         self.left.last = work.last;
-        // Each once is enough.
+        // Each source once is enough.
         let mut seen = HashSet::new();
         self.left.sources.retain(|source| seen.insert(source.id()));
     }
 
-    /// Whether there is a point in trying; opens the engine anew if need be.
+    /// Whether there is a point in writing; opens the engine anew if need be.
     fn is_writable(&mut self) -> bool {
         if self.shared.health.failure().is_none() {
             return true;
@@ -171,13 +171,14 @@ impl Committer {
         }
     }
 
-    /// The engine takes nothing after a write that failed, until it is opened
-    /// again. What it has then may be more than we know of.
+    /// Opens the engine anew: after a write that failed it takes nothing until then.
+    /// What it has on disk by then may be more than was confirmed.
     fn reopen(&mut self) -> Result<(), String> {
         let mut place = sync::write(&self.shared.disk);
-        // Where nothing can be written it would not open, and is still good to read.
+        // Where nothing can be written the engine would not open; as it is, it can
+        // still be read.
         place.as_ref().map_or(Ok(()), Disk::try_to_write)?;
-        // First close it, or it is in use.
+        // Close it first, or the directory is in use.
         drop(place.take());
         let disk = Disk::open(&self.shared.options.dir).map_err(|e| e.to_string())?;
         let mut extents = lock(&self.shared.extents);
@@ -197,7 +198,8 @@ impl Committer {
         let Some(disk) = place.as_ref() else { return Err(Failure::Write("it is closed".into())) };
         let mut batch = disk.batch();
         let mut effects = Effects::default();
-        // Rows that were put before an entry are written with it, or before it.
+        // The entries first, then the rows: rows that were put before an entry are
+        // written with it, or before it.
         let handed: Vec<_> =
             self.left.sources.iter().map(|source| source.hand_over(ticket)).collect();
         self.left.rows.extend(self.shared.queue.take_rows());
@@ -254,7 +256,7 @@ impl Committer {
         self.left = Work::default();
     }
 
-    /// Tells the sources what became of what they handed over. Those for whom
+    /// Tells the sources what became of what they handed over. Sources for which
     /// it failed are asked again.
     fn give_back(&self, done: Option<()>) {
         for source in &self.left.sources {
@@ -263,10 +265,10 @@ impl Committer {
         }
     }
 
-    /// Tells channels what of them is within their bounds now: those that have got
-    /// something, and now and then those that keep entries for a time only, or are
-    /// not done with looking. Then how far the commits have got is noted, too,
-    /// and what all takes.
+    /// Tells channels what of them is within their bounds now: those that this commit
+    /// wrote to, and now and then those that keep entries for a time only, or whose
+    /// bounds have not been looked at to the end. Now and then it also notes how far
+    /// the commits have got, and what everything takes on disk.
     fn tell_offers(&mut self, effects: &Effects) {
         let place = sync::read(&self.shared.disk);
         let Some(disk) = place.as_ref() else { return };
@@ -290,7 +292,8 @@ impl Committer {
         }
     }
 
-    /// Asks channels that keep entries for a time only, though they are quiet.
+    /// Asks channels that keep entries for a time only to hand over, even if they are
+    /// quiet.
     fn look_for_aged(&mut self) {
         if self.aged.elapsed() < AGE_PAUSE {
             return;
@@ -301,7 +304,7 @@ impl Committer {
         self.left.sources.extend(sources);
     }
 
-    /// Removes some of the entries of channels that are no more.
+    /// Removes some of the entries of removed channels.
     fn drop_garbage(&mut self) {
         if self.garbage.is_empty() || self.shared.health.failure().is_some() {
             return;
@@ -351,7 +354,7 @@ fn apply(
     }
 }
 
-/// Writes what a channel has handed over, and lets go of what it does not keep.
+/// Writes what a channel has handed over, and removes what it does not keep.
 fn write_channel(
     id: ChannelId,
     known: &mut Known,
@@ -377,7 +380,8 @@ fn write_channel(
     match trimmed {
         Ok(bytes) => known.trimmed(bytes, &extent),
         Err(error) => {
-            // No reason to take nothing more, for this or any other channel.
+            // Damage to its past is no reason to refuse writes, to this or any other
+            // channel.
             known.keep = None;
             log::error!(
                 "event=store-damaged channel-number={id} error={error:?} \

@@ -11,18 +11,18 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 const MIB: u64 = 1024 * 1024;
-/// Blocks of tables that are kept in memory: readers go forward, so what they
-/// have had is of little use to others.
+/// The cache for blocks of tables: readers go forward, so what they have read is
+/// of little use to others.
 const CACHE_BYTES: u64 = 4 * MIB;
-/// What the entries not yet in tables take in memory. Twice as much while they
-/// are being written.
+/// What the entries that are not yet in tables take in memory; twice as much while
+/// they are being written.
 const ENTRIES_MEMORY_BYTES: u64 = if cfg!(fuzzing) { FUZZED_BYTES } else { 8 * MIB };
 /// The same for every other table.
 const SMALL_MEMORY_BYTES: u64 = if cfg!(fuzzing) { FUZZED_BYTES } else { MIB };
-/// So little that a small directory has tables too.
+/// So small that even a small directory has tables.
 const FUZZED_BYTES: u64 = 8 * 1024;
-/// The least that the engine allows. What it has not put into tables when the
-/// broker is killed is read again at the next start.
+/// The size of the journals: the least that the engine allows. What it has not put
+/// into tables when the broker is killed is read from them at the next start.
 const JOURNAL_BYTES: u64 = 64 * MIB;
 /// One to write tables, one to merge them.
 const WORKERS: usize = 2;
@@ -34,12 +34,12 @@ pub enum Failure {
     /// It could not be written. The engine takes no more until it is opened
     /// anew.
     Write(String),
-    /// It was written, and the disk did not confirm it. What it holds from here
-    /// on only a look at it after a restart can tell.
+    /// It was written, but the disk did not confirm it. What the disk holds, only a
+    /// look at it after a restart can tell.
     Sync(String),
 }
 
-/// Rows of a table, in order; or what was in the way of reading them.
+/// A row of a table, key and value; or what was in the way of reading it.
 pub type Row = Result<(Vec<u8>, fjall::UserValue), String>;
 
 /// An open data directory.
@@ -49,7 +49,7 @@ pub struct Disk {
     /// The number of the last commit.
     commits: AtomicU64,
     dir: PathBuf,
-    /// The last one that was noted beside the journals.
+    /// The number of the last commit that was noted beside the journals.
     noted: AtomicU64,
 }
 
@@ -64,7 +64,7 @@ impl Disk {
             reason: source.to_string(),
         })?;
         if let Err(reason) = journals.check_order().and_then(|()| layout::check(dir, &journals)) {
-            // Files that another broker is just changing look like that too.
+            // Files that another broker is just changing may look damaged, too.
             let is_used = layout::is_in_use(dir);
             let dir = dir.to_owned();
             return Err(if is_used { OpenError::InUse { dir } } else { damaged(&dir, reason) });
@@ -114,7 +114,7 @@ impl Disk {
     pub fn batch(&self) -> WriteBatch<'_> {
         let number = self.commits.load(Ordering::Relaxed) + 1;
         let mut batch = WriteBatch { disk: self, rows: self.database.batch(), bytes: 0 };
-        // First, so that it is there also in a journal that was cut.
+        // First in the batch, so that even a journal that was cut has it.
         batch.put(Table::Meta, journal::KEY, Journals::mark(number));
         batch
     }
@@ -157,7 +157,7 @@ impl Disk {
     pub fn note_commits(&self) {
         let last = self.commits.load(Ordering::Relaxed);
         if self.noted.swap(last, Ordering::Relaxed) != last {
-            // If that cannot be, because the disk is full, the next one will do.
+            // If it fails, because the disk is full, the next note will do.
             let _ = journal::note(&self.dir, last);
         }
     }
@@ -170,13 +170,13 @@ impl Disk {
         journal::note(&self.dir, self.commits.load(Ordering::Relaxed)).map_err(|e| e.to_string())
     }
 
-    /// What all of it takes on disk, in bytes.
+    /// What the engine's files take on disk, in bytes.
     pub fn bytes(&self) -> u64 {
         layout::bytes(&self.dir)
     }
 
     fn table(&self, table: Table) -> &Keyspace {
-        // They are opened in this order.
+        // The tables are opened in the order of the enum.
         &self.tables[table as usize]
     }
 }
@@ -189,7 +189,7 @@ pub struct WriteBatch<'a> {
 }
 
 impl<'a> WriteBatch<'a> {
-    /// What it changes.
+    /// The data directory that it changes.
     pub fn disk(&self) -> &'a Disk {
         self.disk
     }
@@ -208,7 +208,7 @@ impl<'a> WriteBatch<'a> {
 
     /// Whether there is nothing in it.
     pub fn is_empty(&self) -> bool {
-        // The number of the commit does not count.
+        // The mark with the commit's number does not count.
         self.rows.len() <= 1
     }
 
@@ -225,8 +225,8 @@ impl<'a> WriteBatch<'a> {
         let database = &self.disk.database;
         self.rows.commit().map_err(|e| Failure::Write(e.to_string()))?;
         database.persist(PersistMode::SyncAll).map_err(|e| match e {
-            // The engine has stopped for another reason, say that it could open no
-            // file to compact into, and has not tried: all of it is written again.
+            // The engine had stopped for another reason, such as that it could open no
+            // file to compact into, and has not tried to sync: write all of it again.
             fjall::Error::Poisoned => Failure::Write(e.to_string()),
             _ => Failure::Sync(e.to_string()),
         })?;
@@ -254,7 +254,7 @@ fn explain(dir: &Path, error: fjall::Error) -> OpenError {
     match error {
         fjall::Error::Locked => OpenError::InUse { dir },
         fjall::Error::Io(e) | fjall::Error::Storage(fjall::LsmError::Io(e)) => match e.kind() {
-            // What the engine makes of a file that ends too early.
+            // How the engine reports a file that ends too early.
             ErrorKind::InvalidInput | ErrorKind::InvalidData | ErrorKind::UnexpectedEof => {
                 let table = layout::empty_table(&dir).map(|path| format!(": {}", path.display()));
                 let reason = format!("one of its tables is cut off{}", table.unwrap_or_default());

@@ -1,4 +1,4 @@
-//! Reads entries for those who are behind what is in memory.
+//! Reads entries for members that are behind what is in memory.
 
 use super::disk::Disk;
 use super::record::{self, ChangeRecord, ChannelId, StoredChunk};
@@ -12,33 +12,33 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
-/// A rank that somebody had as of a seq, from which the rank at the first entry
-/// read is to be found.
+/// The rank of a member as of a seq, from which its rank at the first entry read
+/// is to be found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RankAt {
     /// The rank.
     pub rank: u32,
-    /// After which entry.
+    /// The seq of the entry after which it had that rank.
     pub seq: u64,
-    /// When its holder came: before that there is nothing to find.
+    /// The seq at which the member joined: it had no rank before that.
     pub joined: u64,
 }
 
 /// What is to be read.
 pub struct Fetch {
-    /// Of which channel.
+    /// The channel's number.
     pub channel: ChannelId,
-    /// From which entry on.
+    /// The seq of the first entry.
     pub from: u64,
-    /// Up to which one.
+    /// The seq of the last entry.
     pub to: u64,
-    /// About how much at once.
+    /// About how many bytes to read at most.
     pub bytes_max: usize,
-    /// Whose rank to find.
+    /// The member's later rank, if its rank at the first entry is to be found.
     pub rank: Option<RankAt>,
     /// Whether somebody still waits for it, asked when its turn comes.
     pub wanted: Box<dyn Fn() -> bool + Send>,
-    /// Who gets it.
+    /// Called with what was read, on the reading thread.
     pub then: Box<dyn FnOnce(Fetched) + Send>,
 }
 
@@ -51,12 +51,12 @@ impl fmt::Debug for Fetch {
 /// What was read.
 #[derive(Clone, Debug, Default)]
 pub struct Fetched {
-    /// Chunks with their numbers, in order. What is missing between them is
-    /// gone.
+    /// Chunks with their numbers, in order. Entries that are missing between them
+    /// are gone.
     pub chunks: Vec<(u64, Arc<Chunk>)>,
-    /// The seq up to which this is all that there is.
+    /// The seq up to which these chunks are all that there is.
     pub to: u64,
-    /// The rank before the first of them, if that was asked for.
+    /// The member's rank before the first of them, if that was asked for.
     pub rank: Option<u32>,
     /// What was in the way.
     pub error: Option<String>,
@@ -91,7 +91,7 @@ impl Reader {
         }
     }
 
-    /// Ends when all that was asked for has been read.
+    /// Stops the thread, and waits until all that was asked for has been read.
     pub fn stop(&self) {
         drop(lock(&self.tx).take());
         if lock(&self.thread).take().is_some_and(|thread| thread.join().is_err()) {
@@ -112,7 +112,7 @@ fn read_all(shared: &Shared, rx: &Receiver<Fetch>) {
                 break read(shared, disk, &fetch);
             }
             drop(place);
-            // It could not be opened again yet. That is no reason to tell
+            // The engine could not be opened again yet. That is no reason to tell
             // anybody that entries are gone.
             if shared.closed.load(Ordering::SeqCst) {
                 return;
@@ -126,7 +126,7 @@ fn read_all(shared: &Shared, rx: &Receiver<Fetch>) {
                 fetch.channel,
                 fetch.from
             );
-            // Its reader is told that it is gone, and goes on.
+            // Whoever asked is told that the entries are gone, and goes on.
             Fetched { to: fetch.to, error: Some(error), ..Fetched::default() }
         });
         (fetch.then)(fetched);
@@ -188,8 +188,8 @@ fn read(shared: &Shared, disk: &Disk, fetch: &Fetch) -> Result<Fetched, String> 
     Ok(fetched)
 }
 
-/// The first seq after this one from which on something can be read: a block of
-/// a table that is damaged takes all that is in it.
+/// Finds the first seq after this one from which on something can be read, by
+/// bisection: a damaged block of a table takes all that is in it along.
 fn readable_after(at: u64, to: u64, is_readable: impl Fn(u64) -> bool) -> Option<u64> {
     let (mut bad, mut step) = (at, 1);
     let mut good = loop {
@@ -209,8 +209,8 @@ fn readable_after(at: u64, to: u64, is_readable: impl Fn(u64) -> bool) -> Option
     Some(good)
 }
 
-/// The rank before this entry of whom had one after a later entry: the fold,
-/// backwards.
+/// The rank that a member had before this entry, folded backwards from the rank
+/// that it had after a later one.
 fn rank_before(disk: &Disk, id: ChannelId, seq: u64, at: RankAt) -> Result<u32, String> {
     let mut rank = at.rank;
     if seq > at.seq {
@@ -224,7 +224,8 @@ fn rank_before(disk: &Disk, id: ChannelId, seq: u64, at: RankAt) -> Result<u32, 
     Ok(rank)
 }
 
-/// Entries are not there that should be. What retention has taken is no damage.
+/// Reports that entries are missing. Those that retention has removed are no
+/// damage.
 fn report(shared: &Shared, id: ChannelId, from: u64, to: u64, what: &str) {
     let is_kept = lock(&shared.extents).get(&id).is_some_and(|extent| to >= extent.first_seq);
     if is_kept {

@@ -11,7 +11,7 @@ const FULL: u8 = 1;
 const FAILED: u8 = 2;
 const BROKEN: u8 = 3;
 
-/// The state that all who write look at first.
+/// The state that everyone who writes looks at first.
 #[derive(Debug, Default)]
 pub struct Health {
     state: AtomicU8,
@@ -50,21 +50,21 @@ impl Health {
         self.state.load(Ordering::SeqCst) == BROKEN
     }
 
-    /// What was to be written has been.
+    /// Notes that a write succeeded: after a failed one, all is well again.
     pub fn writes(&self) {
         if self.state.load(Ordering::SeqCst) == FAILED {
             self.well();
         }
     }
 
-    /// There is room, and what was to be written has been.
+    /// Notes that there is room, and that writing works.
     pub fn well(&self) {
         if self.state.swap(WELL, Ordering::SeqCst) != WELL {
             log::info!("event=store-well");
         }
     }
 
-    /// There is too little room.
+    /// Notes that there is too little room.
     pub fn full(&self, room: Room) {
         let text = format!(
             "the data directory has too little room: {room}; make room, and it goes on by itself"
@@ -72,7 +72,7 @@ impl Health {
         self.enter(FULL, &text);
     }
 
-    /// A batch is not known to be on disk.
+    /// Notes that a batch is not known to be on disk.
     pub fn note(&self, failure: &Failure) {
         match failure {
             Failure::Write(error) => self.failed(error),
@@ -80,7 +80,7 @@ impl Health {
         }
     }
 
-    /// A write failed, and may be tried again.
+    /// Notes that a write failed, and may be tried again.
     pub fn failed(&self, error: &str) {
         let text = format!(
             "the data directory cannot be written: {error}; it goes on by itself when it can"
@@ -88,7 +88,7 @@ impl Health {
         self.enter(FAILED, &text);
     }
 
-    /// The disk did not confirm a write.
+    /// Notes that the disk did not confirm a write.
     pub fn broken(&self, error: &str) {
         let text = format!(
             "the disk did not confirm a write to the data directory: {error}; \
@@ -98,7 +98,7 @@ impl Health {
     }
 
     fn enter(&self, state: u8, text: &str) {
-        // The reason first: who sees the state asks for it.
+        // The reason first: whoever sees the state asks for it.
         *lock(&self.reason) = text.into();
         if self.state.swap(state, Ordering::SeqCst) != state {
             log::error!("event=store-unavailable reason={text:?}");

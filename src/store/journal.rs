@@ -6,17 +6,17 @@
 //! bit that has gone bad further up takes every later batch with it, and the
 //! engine says nothing.
 //!
-//! So every batch begins with a mark, its number, and a batch is written only
-//! when the one before is on disk. If what was cut off holds a number beyond
+//! So every batch begins with a mark, which has its number, and a batch is written
+//! only when the one before is on disk. If what was cut off holds a number beyond
 //! the one that comes next, then batches are gone that somebody was told of.
 //!
 //! A journal that is cut between two batches looks as if it had never been longer.
 //! So the number of the last commit is noted beside it, once a second and at the end.
 //!
 //! And the engine's checksum of a batch leaves out the batch's place in the
-//! engine's own order, by which it decides what is newer. So this looks whether
-//! that ascends with the marks, before the engine acts upon it. Of the engine's
-//! format it knows just where that number is.
+//! engine's own order, by which it decides what is newer. So this checks that
+//! the places ascend with the marks, before the engine acts upon them. All it
+//! knows of the engine's format is where that number is.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -29,42 +29,42 @@ pub const KEY: &[u8] = b"commit";
 const MAGIC: [u8; 16] = [
     0x9e, 0x1f, 0x7b, 0xc4, 0x52, 0xe8, 0x03, 0xad, 0x76, 0xd1, 0x2c, 0xf5, 0x88, 0x4a, 0xb0, 0x67,
 ];
-/// What a mark begins with in a journal. The random bytes alone a client could name
-/// its session by, whose id is a key of 16 bytes; the key of a mark it cannot put
-/// before them.
+/// What a mark begins with in a journal: its key and the random bytes. A client
+/// could use the random bytes alone, as the id of a session, which is a key of 16
+/// bytes; but it cannot put a mark's key before them.
 const MARK: &[u8] = b"commit\x9e\x1f\x7b\xc4\x52\xe8\x03\xad\x76\xd1\x2c\xf5\x88\x4a\xb0\x67";
 /// The head of a batch: a tag, how many rows there are, its place in order.
 const HEAD_BYTES: usize = 13;
 const HEAD_TAG: u8 = 1;
-/// What is between that and the mark: the head of the first row.
+/// The head of the first row, between the head of the batch and the mark.
 const ROW_BYTES: usize = 21;
 const ROW_TAG: u8 = 2;
-/// Places between two commits at most: the engine itself takes a few.
+/// The most places between two commits: the engine itself takes a few.
 const PLACES_MAX: u64 = 1 << 20;
 const PIECE_BYTES: usize = 256 * 1024;
-/// A file of this name says that the directory was damaged, and how.
+/// The file which says that the directory was damaged, and how.
 const NOTE: &str = "DAMAGED";
-/// Where what was cut off goes.
+/// The file that keeps what was cut off.
 const CUT: &str = "damaged-journal";
-/// A file of this name has the number of a commit that was on disk.
+/// The file with the number of a commit that was on disk.
 const COMMITS: &str = "commits";
 
 /// The journals of a data directory as they were before the engine saw them.
 #[derive(Debug)]
 pub struct Journals {
     dir: PathBuf,
-    /// The sealed ones, and how much was in each.
+    /// The sealed journals, and how many bytes were in each.
     sealed: Vec<(PathBuf, u64)>,
-    /// The one that was written last, and what was in it.
+    /// The journal that was written last, and what was in it.
     active: Option<(PathBuf, Vec<u8>)>,
     /// The number of each commit in them with its place in the engine's order.
     commits: Vec<(u64, Option<u64>)>,
-    /// A commit that was on disk, as was noted beside them.
+    /// The number of a commit that was on disk, as noted beside them.
     noted: u64,
 }
 
 impl Journals {
-    /// Looks at them.
+    /// Reads the journals of this directory.
     ///
     /// # Errors
     /// If they cannot be read.
@@ -102,13 +102,13 @@ impl Journals {
         self.active.is_none()
     }
 
-    /// The last commit that they tell of.
+    /// The number of the last commit in them.
     pub fn last_mark(&self) -> Option<u64> {
         self.commits.last().map(|(number, _)| *number)
     }
 
-    /// That the commits are all there and in order, but for the last, which may
-    /// have been half written.
+    /// Checks that the commits are all there and in order, except the last, which
+    /// may have been half written.
     ///
     /// # Errors
     /// What is wrong, in words.
@@ -129,11 +129,11 @@ impl Journals {
         Ok(())
     }
 
-    /// Tries again without the last commit, where the engine finds one that it
-    /// cannot read. When the power fails, the disk may have taken some of the
-    /// last commit's pages and not others; the engine knows only one that ends
-    /// too early. Nobody was told of that commit: its wait for the disk had not
-    /// ended. If it is another one that is bad, everything is left as it was.
+    /// Tries to open again without the last commit, after the engine has found one
+    /// that it cannot read. When the power fails, the disk may have taken some of
+    /// the last commit's pages and not others; the engine copes only with a commit
+    /// that ends too early. Nobody was told of that commit: its wait for the disk
+    /// had not ended. If another one is bad, everything is left as it was.
     ///
     /// `None` if there is nothing to try.
     pub fn without_last<T, E>(&self, open: impl FnOnce() -> Result<T, E>) -> Option<Result<T, E>> {
@@ -163,11 +163,12 @@ impl Journals {
         Some(opened)
     }
 
-    /// The engine has opened them, and gives this as the last commit.
+    /// Checks what the engine, which has opened them, has left: this is the last
+    /// commit that it knows.
     ///
     /// # Errors
     /// What is gone. That is also noted in the directory, because the engine
-    /// has forgotten it by the next time.
+    /// will have forgotten it by the next time.
     pub fn check(self, last_commit: u64) -> Result<(), String> {
         let note = self.dir.join(NOTE);
         if let Ok(text) = fs::read_to_string(&note) {
@@ -187,10 +188,10 @@ impl Journals {
         Ok(())
     }
 
-    /// That the engine has not cut off more than a last commit.
+    /// Checks that the engine has not cut off more than a last commit.
     fn check_cut(&self, last_commit: u64) -> Result<(), String> {
         for (path, before) in &self.sealed {
-            // One that is no longer needed may be gone by now.
+            // A journal that is no longer needed may be gone by now.
             let Ok(after) = fs::metadata(path) else { continue };
             if after.len() < *before {
                 let cut = before - after.len();
@@ -224,7 +225,7 @@ impl Journals {
             let mut file = File::create(self.dir.join(NOTE))?;
             writeln!(file, "{text}")?;
             file.sync_all()?;
-            // Whoever removes the one file goes on with what is left.
+            // So whoever removes that one file can go on with what is left.
             fs::remove_file(self.dir.join(COMMITS)).or_else(|e| match e.kind() {
                 io::ErrorKind::NotFound => Ok(()),
                 _ => Err(e),
@@ -236,7 +237,7 @@ impl Journals {
         }
     }
 
-    /// What marks a commit of this number.
+    /// The mark of the commit with this number.
     pub fn mark(number: u64) -> Vec<u8> {
         [&MAGIC[..], &number.to_be_bytes()].concat()
     }
@@ -248,8 +249,8 @@ impl Journals {
     }
 }
 
-/// Notes that this commit is on disk. Nobody waits for that to be there, too: what
-/// the note is for is a journal that lost its end, and not a power failure.
+/// Notes that this commit is on disk. Nobody waits for the note to be there, too:
+/// it is for a journal that lost its end, and not for a power failure.
 pub fn note(dir: &Path, commit: u64) -> io::Result<()> {
     let file = File::options().write(true).create(true).truncate(false).open(dir.join(COMMITS))?;
     file.write_all_at(format!("{commit:020}\n").as_bytes(), 0)
@@ -284,15 +285,15 @@ fn marks(bytes: &[u8]) -> impl Iterator<Item = (usize, u64)> + '_ {
     })
 }
 
-/// The commits in a journal, each with its place in the engine's order. Where
-/// the head of a batch is not one, the engine will see that by itself.
+/// The commits in a journal, each with its place in the engine's order; `None`
+/// where the head of a batch is bad, which the engine will see by itself.
 fn places(bytes: &[u8]) -> impl Iterator<Item = (u64, Option<u64>)> + '_ {
     let place = |mark: usize| {
         let row = mark.checked_sub(ROW_BYTES)?;
         let (head, row) = (bytes.get(row.checked_sub(HEAD_BYTES)?..row)?, bytes.get(row)?);
         let is_head = head.first() == Some(&HEAD_TAG) && *row == ROW_TAG;
         let place = u64::from_le_bytes(*head.last_chunk()?);
-        // Half of a head, if the power failed just there.
+        // 0 is half of a head, if the power failed just there.
         (is_head && place != 0).then_some(place)
     };
     marks(bytes).map(move |(at, number)| (number, place(at)))
@@ -307,7 +308,7 @@ mod tests {
         assert_eq!(MARK, [KEY, &MAGIC].concat());
         let mark = [KEY, &Journals::mark(7)].concat();
         assert_eq!(marks(&mark).collect::<Vec<_>>(), [(0, 7)]);
-        // As the key of a session that a client has named so.
+        // The key of a session to which a client has given that id is no mark.
         assert_eq!(marks(&Journals::mark(7)).count(), 0);
     }
 }

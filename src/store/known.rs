@@ -8,36 +8,35 @@ use std::sync::Weak;
 
 /// What the thread knows of a channel, besides its extent.
 pub struct Known {
-    /// `None` if that cannot be read of which something could go: then nothing
-    /// goes until a restart.
+    /// How much it keeps; `None` if entries that could go cannot be read: then
+    /// none go until a restart.
     pub keep: Option<Keep>,
-    /// As of which entry its roster is on disk in whole.
+    /// The seq of the entry as of which its roster is on disk in whole.
     pub view: u64,
     /// The channel itself.
     pub source: Option<Weak<dyn Source>>,
-    /// What of it is within its bounds, if it has some that tell more than how many
-    /// entries.
+    /// What of it is within its bounds, if it has any besides the number of entries.
     offer: Option<Box<Offer>>,
 }
 
 impl Known {
-    /// Of a channel that is made like this.
+    /// For a channel that is made like this.
     pub fn new(record: &ChannelRecord, view: u64, offer: Option<Offer>) -> Self {
         let (keep, offer) = (Some(Keep::of(record)), offer.map(Box::new));
         Known { keep, view, source: None, offer }
     }
 
-    /// Whether entries go although none come.
+    /// Whether entries go even if none come.
     pub fn ages(&self) -> bool {
         self.keep.is_some_and(Keep::ages)
     }
 
-    /// Whether what is within its bounds may change although none come.
+    /// Whether what is within its bounds may change even if no entries come.
     pub fn looks_again(&self) -> bool {
         self.ages() || self.offer.as_ref().is_some_and(|offer| offer.is_behind())
     }
 
-    /// So many bytes have gone.
+    /// Notes that so many bytes have been removed.
     pub fn trimmed(&mut self, bytes: u64, extent: &Extent) {
         if let Some(offer) = &mut self.offer {
             offer.trimmed(bytes, extent.first_seq);
@@ -48,7 +47,7 @@ impl Known {
     pub fn tell_offer(&mut self, disk: &Disk, id: ChannelId, extent: &Extent, unix_ms: i64) {
         let Some(offer) = &mut self.offer else { return };
         let before = offer.first();
-        // Whoever reads what is damaged will see it.
+        // Damage is reported to whoever reads the entries.
         let _ = offer.look(disk, id, extent, unix_ms);
         if offer.first() != before
             && let Some(source) = self.source.as_ref().and_then(Weak::upgrade)
@@ -58,7 +57,7 @@ impl Known {
     }
 }
 
-/// Writes what a channel has handed over; how many entries that is.
+/// Writes what a channel has handed over. Returns how many entries that is.
 pub fn take(
     id: ChannelId,
     handover: &Handover,

@@ -1,9 +1,9 @@
-//! Looks whether the engine's files are all there, before it opens them.
+//! Checks that the engine's files are all there, before the engine opens them.
 //!
-//! What the engine does not find it makes anew, and what it does not expect it
-//! removes: without the list of its tables it removes every table. And of the
-//! list of a table's files it keeps a checksum that it does not look at. So
-//! this looks first, and leaves everything as it is if something is wrong.
+//! The engine makes anew what it does not find, and removes what it does not
+//! expect: without the list of its tables it removes every table. And it keeps a
+//! checksum of the list of a table's files, but does not check it. So this looks
+//! first, and leaves everything as it is if something is wrong.
 
 use super::Table;
 use super::journal::Journals;
@@ -13,23 +13,24 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use xxhash_rust::xxh3::xxh3_128;
 
-/// Says that all the engine's files have been made once, and how many tables
-/// that were. Until then they may be half made, and nobody has been told of
-/// anything in them.
+/// The file which says that all the engine's files have been made once, and for
+/// how many tables. Until then they may be half made, and nobody has been told
+/// of anything in them.
 const MADE: &str = "made";
 const TABLES: &str = "keyspaces";
 const VERSION: &str = "version";
 const LOCK: &str = "lock";
 const CURRENT: &str = "current";
-/// In which the system counts what a file takes.
+/// The unit in which the system counts what a file takes.
 const BLOCK_BYTES: u64 = 512;
 
-/// Looks at the files of this directory.
+/// Checks the files of this directory.
 ///
 /// # Errors
 /// What is missing or bad, in words.
 pub fn check(dir: &Path, journals: &Journals) -> Result<(), String> {
-    // A later version of this program may have more tables.
+    // The version that made the directory may have had fewer tables than this one, or
+    // more.
     let made = fs::read_to_string(dir.join(MADE)).ok();
     let tables = made.as_ref().and_then(|text| text.trim().parse().ok());
     let is_made = made.is_some() || journals.last_mark().is_some();
@@ -41,7 +42,7 @@ pub fn check(dir: &Path, journals: &Journals) -> Result<(), String> {
             return Err("its journals are gone".into());
         }
     }
-    // One more than there are of ours: the engine's own.
+    // One more than there are tables of ours: the engine's own.
     for number in 0..=tables.unwrap_or(Table::ALL.len()).min(Table::ALL.len()) {
         let folder = dir.join(TABLES).join(number.to_string());
         match fs::read(folder.join(CURRENT)) {
@@ -56,15 +57,16 @@ pub fn check(dir: &Path, journals: &Journals) -> Result<(), String> {
     Ok(())
 }
 
-/// That the list of a table's files is the one whose checksum was noted, and the
-/// last one: a number, an XXH3 checksum of 128 bits and its kind.
+/// Checks that the list of a table's files is the one whose checksum was noted, and
+/// the last one. `current` has its number, an XXH3 checksum of 128 bits and that
+/// one's kind.
 fn check_list(folder: &Path, current: &[u8]) -> Option<()> {
     let (number, rest) = current.split_first_chunk::<8>()?;
     let (sum, kind) = rest.split_first_chunk::<16>()?;
     let number = u64::from_le_bytes(*number);
     let list = fs::read(folder.join(format!("v{number}"))).ok()?;
-    // The next one may be there, written and not yet noted. One after that was
-    // written only when the next had been: what was noted is of a time before.
+    // The next list may be there, written and not yet noted. A list after that was
+    // written only once the next had been noted: then what is noted is too old.
     let is_last = lists(folder).ok()?.all(|other| other <= number.saturating_add(1));
     let is_good = kind == [0] && u128::from_le_bytes(*sum) == xxh3_128(&list);
     (is_last && is_good).then_some(())
@@ -77,7 +79,7 @@ fn lists(folder: &Path) -> io::Result<impl Iterator<Item = u64>> {
     Ok(names.filter_map(move |name| number(name.to_str()?)))
 }
 
-/// A table with nothing in it: the engine writes none.
+/// Finds a table with nothing in it, which is damage: the engine writes none.
 pub fn empty_table(dir: &Path) -> Option<PathBuf> {
     let files = |folder: PathBuf| fs::read_dir(folder).into_iter().flatten().flatten();
     let tables = files(dir.join(TABLES)).flat_map(|folder| files(folder.path().join("tables")));
@@ -85,15 +87,15 @@ pub fn empty_table(dir: &Path) -> Option<PathBuf> {
     empty.map(|file| file.path()).next()
 }
 
-/// What its files take on disk, in bytes. The engine makes a journal longer than
-/// what is in it, and what has not been written takes nothing.
+/// What the engine's files take on disk, in bytes. The engine makes a journal longer
+/// than what is in it, and what has not been written takes nothing.
 pub fn bytes(dir: &Path) -> u64 {
     // Other folders in it are not the engine's.
     taken(dir, 0) + taken(&dir.join(TABLES), 2)
 }
 
-/// What the files of this folder take, and of those in it, so many deep. One that
-/// goes meanwhile takes nothing.
+/// What the files of this folder take, and those of folders in it, so many levels
+/// deep. A file that goes meanwhile takes nothing.
 fn taken(folder: &Path, depth: u32) -> u64 {
     let of = |file: fs::DirEntry| match file.metadata() {
         Ok(data) if !data.is_dir() => data.blocks() * BLOCK_BYTES,
@@ -109,7 +111,7 @@ pub fn is_in_use(dir: &Path) -> bool {
     matches!(lock, Ok(Err(fs::TryLockError::WouldBlock)))
 }
 
-/// The engine has made all of its files.
+/// Notes that the engine has made all of its files.
 ///
 /// # Errors
 /// What the system says.
@@ -139,7 +141,7 @@ mod tests {
         };
         let noted = [note(0), note(1), note(2)];
         let is_good = |noted: &[u8]| check_list(folder.path(), noted).is_some();
-        // It is older than what came after the one after it.
+        // The first is older than a list that came after the one after it.
         assert_eq!(noted.each_ref().map(|noted| is_good(noted)), [false, true, true]);
         fs::write(folder.path().join("v2"), "lost 2").unwrap();
         assert!(is_good(&noted[1]) && !is_good(&noted[2]));

@@ -1,8 +1,8 @@
 //! What outlives the broker: entries of durable channels, rosters, sessions.
 //!
-//! Synchronous, and a layer over the storage engine (`disk.rs`). It knows
-//! neither locks of channels nor wires: a [`Source`] is asked for what it has,
-//! and told what became of it.
+//! The store is a synchronous layer over the storage engine (`disk.rs`). It knows
+//! neither locks of channels nor wire formats: a [`Source`] is asked for what it
+//! has, and told what became of it.
 //!
 //! # How it works
 //! One thread commits (`committer.rs`). Whoever has something to write notes
@@ -10,9 +10,9 @@
 //! everything that has been noted, lets each source hand over what it has by
 //! then, writes it as one atomic batch, waits once until the disk has it, and
 //! settles the ticket. So all who publish at the same time share one wait for
-//! the disk, and nobody waits in line for his own.
+//! the disk, and nobody waits in line for their own.
 //!
-//! Another thread reads (`fetch.rs`), for those who are behind what is in
+//! Another thread reads (`fetch.rs`), for members that are behind what is in
 //! memory.
 //!
 //! # When something goes wrong
@@ -20,8 +20,8 @@
 //!   more is accepted for durable channels ([`Store::check`]) until there is
 //!   room.
 //! - *A failed write*: the tickets fail, the engine is opened anew when there is
-//!   room, and what was handed over is handed over again. Until then of rows
-//!   that come and go nothing waits (`rows.rs`).
+//!   room, and what was handed over is handed over again. Until then nothing is
+//!   kept of rows that come and go (`rows.rs`).
 //! - *A write that the disk did not confirm*: what is on disk is unknown, and a
 //!   second try would confirm what may be lost. Nothing is written any more
 //!   until the broker is started again.
@@ -68,7 +68,7 @@ use std::sync::{Arc, Mutex, RwLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// What rows are about. The order is part of nothing; the names are.
+/// What rows are about. The names are part of the format on disk; the order is not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Table {
     /// Channels by number: how they were made.
@@ -87,7 +87,7 @@ pub enum Table {
     Sequences,
     /// Channels that were dropped, by name: their last seq.
     Dropped,
-    /// What there is only one of.
+    /// Records of which there is only one.
     Meta,
 }
 
@@ -151,7 +151,7 @@ pub enum OpenError {
         /// What is wrong.
         reason: String,
     },
-    /// No thread is to be had.
+    /// No thread could be started.
     #[error("cannot start the store: {0}")]
     System(#[from] std::io::Error),
 }
@@ -159,14 +159,15 @@ pub enum OpenError {
 /// What a source has to write.
 #[derive(Debug, Default)]
 pub struct Handover {
-    /// Chunks with their numbers, in order, each once until it is settled.
+    /// Chunks with their numbers, in order. Each is handed over once, until it is
+    /// settled.
     pub chunks: Vec<(u64, Arc<Chunk>)>,
     /// Changes of the roster that are among them, with their seqs.
     pub changes: Vec<(u64, ChangeRecord)>,
     /// The roster, if it is worth writing in whole.
     pub roster: Option<RosterRecord>,
-    /// For a channel whose entries are not kept here: the seq up to which it
-    /// may go.
+    /// For a channel whose entries are not kept here: the last seq that it may
+    /// use.
     pub reserve: Option<u64>,
 }
 
@@ -174,20 +175,22 @@ pub struct Handover {
 pub trait Source: Send + Sync {
     /// Its number.
     fn id(&self) -> ChannelId;
-    /// What it has by now, for the commit that this ticket stands for. Memory
-    /// only; called by the committing thread.
+    /// Takes what it has by now, for the commit that this ticket stands for. Called
+    /// by the committing thread; it must not touch the disk.
     fn hand_over(&self, ticket: &Ticket) -> Handover;
-    /// The first seq that is within its bounds of bytes and age, as all on disk counts.
+    /// Tells it the first seq that is within its bounds of bytes and age, counting all
+    /// that is on disk.
     fn offers(&self, _first_seq: u64) {}
-    /// What was handed over is on disk, and this is what there is; or it is
-    /// not: then it is to be handed over again. The ticket has been decided.
+    /// Tells it that what was handed over is on disk, with all that is there now;
+    /// or with `None` that it is not, and is to be handed over again. The ticket
+    /// has been decided.
     fn settled(&self, extent: Option<Extent>);
 }
 
 /// How to open a store.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Where.
+    /// The data directory.
     pub dir: PathBuf,
     /// Bytes that are to stay free on its disk, or a tenth of it if that is
     /// less.
@@ -203,11 +206,11 @@ pub struct Figures {
     pub entries: AtomicU64,
     /// Bytes in them.
     pub bytes: AtomicU64,
-    /// Reads for those who are behind.
+    /// Reads for members that are behind.
     pub fetches: AtomicU64,
     /// How long commits took, the wait for the disk included.
     pub commit_time: Durations,
-    /// What all takes on disk, a moment ago.
+    /// What everything took on disk, in bytes, a moment ago.
     pub disk_bytes: AtomicU64,
 }
 
@@ -281,25 +284,25 @@ impl Store {
         self.shared.health.failure().map_or(Ok(()), Err)
     }
 
-    /// A source has something to write that somebody waits for: the ticket for
-    /// the commit that has it. It is to be called after the fact.
+    /// Notes that a source has something to write that somebody waits for. Returns
+    /// the ticket for the commit that has it. To be called once the source has it.
     pub fn dirty(&self, source: Arc<dyn Source>) -> Ticket {
         let ticket = self.shared.queue.add(true, |work| work.sources.push(source));
         match self.shared.health.failure() {
-            // It is kept for when the store works again; who asks need not
-            // wait for that.
+            // What it has is kept for when the store works again; the caller need
+            // not wait for that.
             Some(reason) => Ticket::settled(Err(reason)),
             None => ticket,
         }
     }
 
-    /// A source has something to write, soon. Nobody waits.
+    /// Notes that a source has something to write soon. Nobody waits for it.
     pub fn note(&self, source: Arc<dyn Source>) -> Ticket {
         self.shared.queue.add(false, |work| work.sources.push(source))
     }
 
-    /// A channel has been made. Gives its number, the seq after which it
-    /// begins, and the ticket for the commit that has it.
+    /// Notes that a channel has been made. Returns its number, the seq after which
+    /// it begins, and the ticket for the commit that has it.
     pub fn create(&self, record: ChannelRecord) -> (ChannelId, u64, Ticket) {
         let id = self.next_channel.fetch_add(1, Ordering::Relaxed);
         let after = lock(&self.dropped).after(&record.name);
@@ -310,8 +313,8 @@ impl Store {
         (id, after, ticket)
     }
 
-    /// A channel has been removed, whose last seq was this one. Should it be
-    /// made again, it goes on after that.
+    /// Notes that a channel has been removed, with its last seq: should one of its
+    /// name be made again, that begins after it.
     pub fn drop_channel(&self, source: Arc<dyn Source>, name: &str, last_seq: u64) -> Ticket {
         let marks = lock(&self.dropped).add(name, last_seq);
         self.shared.queue.add(true, |work| {
@@ -320,7 +323,7 @@ impl Store {
         })
     }
 
-    /// Nobody reads this removed channel's entries any more.
+    /// Notes that nobody reads this removed channel's entries any more.
     pub fn forget(&self, id: ChannelId) {
         self.shared.queue.add(false, |work| work.ops.push(Op::Forget { id }));
     }
@@ -340,12 +343,12 @@ impl Store {
         &self.shared.figures
     }
 
-    /// What it takes on disk, in bytes, a moment ago: who asks waits for nothing.
+    /// What it took on disk, in bytes, a moment ago: asking waits for nothing.
     pub fn bytes(&self) -> u64 {
         self.shared.figures.disk_bytes.load(Ordering::Relaxed)
     }
 
-    /// Where it is.
+    /// The data directory.
     pub fn dir(&self) -> &Path {
         &self.shared.options.dir
     }
@@ -355,9 +358,9 @@ impl Store {
         self.shared.health.as_str()
     }
 
-    /// Writes what there is to write, and ends, so that the directory is free
-    /// for another. With the seqs after which channels that are not durable
-    /// begin next time.
+    /// Writes what there is to write, and ends, so that the directory is free for
+    /// another broker. `last_seqs` are the seqs after which channels that are not
+    /// durable begin next time.
     pub fn close(&self, last_seqs: Vec<(ChannelId, u64)>) {
         self.shared.queue.stop(last_seqs);
         let thread = lock(&self.thread).take();

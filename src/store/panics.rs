@@ -1,7 +1,7 @@
-//! What is to be said when the engine panics.
+//! What is said when the engine panics.
 //!
-//! It does that on some kinds of damage which it did not foresee. The process
-//! ends then, as with every panic; but whoever runs it has to hear which
+//! It does that on some kinds of damage which it does not foresee. The process
+//! then ends, as with every panic; but whoever runs it has to hear which
 //! directory it was and what to do.
 
 use super::OpenError;
@@ -9,8 +9,7 @@ use std::backtrace::Backtrace;
 use std::panic::{self, PanicHookInfo};
 use std::path::{Path, PathBuf};
 
-/// The crates of the engine, as paths of their sources and of their functions
-/// have them.
+/// The crates of the engine, as they appear in paths of sources and of functions.
 const ENGINE: [&str; 6] = ["/fjall-", "/lsm-tree-", "/sfa-", "fjall::", "lsm_tree::", "sfa::"];
 
 /// What a panic means for this directory, if it is one of the engine's, or of
@@ -29,13 +28,13 @@ pub fn engine_panic(dir: &Path, info: &PanicHookInfo<'_>) -> Option<OpenError> {
     Some(OpenError::Damaged { dir: dir.to_owned(), reason })
 }
 
-/// Ends the process with that when the engine panics. Other panics end it as
-/// they always do.
+/// Installs a panic hook that says so and ends the process when the engine panics.
+/// Other panics end as they always do.
 pub fn explain_panics(dir: PathBuf) {
     let before = panic::take_hook();
     panic::set_hook(Box::new(move |info| match engine_panic(&dir, info) {
         Some(error) => {
-            // What was said before tells how it came to this.
+            // The log lines before it tell how it came to this.
             log::logger().flush();
             eprintln!("broker: {error}");
             std::process::exit(1);

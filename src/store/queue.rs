@@ -8,7 +8,7 @@ use crate::sync::lock;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How long what nobody waits for is put off, to share a commit.
+/// How long work for which nobody waits is put off, to share a commit.
 const LAZY: Duration = Duration::from_millis(100);
 
 /// A channel comes or goes.
@@ -18,16 +18,16 @@ pub enum Op {
     Create {
         /// Its number.
         id: ChannelId,
-        /// How.
+        /// How it was made.
         record: ChannelRecord,
         /// Where it begins.
         extent: Extent,
     },
-    /// A channel has been removed; rows that keep in mind where it ended.
+    /// A channel has been removed.
     Drop {
         /// Its number.
         id: ChannelId,
-        /// Rows to put, or to remove.
+        /// Rows to put, or to remove, that remember where it ended.
         marks: Vec<(Table, Vec<u8>, Option<Vec<u8>>)>,
     },
     /// The entries of a removed channel can go.
@@ -44,11 +44,11 @@ pub struct Work {
     pub rows: Rows,
     /// Channels that come and go, in order.
     pub ops: Vec<Op>,
-    /// Who has something to hand over, perhaps more than once.
+    /// Sources that have something to hand over; one may be there more than once.
     pub sources: Vec<Arc<dyn Source>>,
-    /// Who waits for it.
+    /// The ticket of those who wait for it.
     pub ticket: Ticket,
-    /// It is the last, with the seqs after which channels begin next time.
+    /// Set in the last work: the seqs after which channels begin next time.
     pub last: Option<Vec<(ChannelId, u64)>>,
 }
 
@@ -57,7 +57,7 @@ struct Inner {
     work: Work,
     /// Somebody waits.
     urgent: bool,
-    /// Nobody waits, but by then it is to be done.
+    /// When it is to be done even if nobody waits.
     due: Option<Instant>,
     stopped: bool,
 }
@@ -70,7 +70,7 @@ pub struct Queue {
 }
 
 impl Queue {
-    /// Adds to the commit in the making, which `fill` is given; its ticket.
+    /// Adds to the commit in the making, which `fill` is given. Returns its ticket.
     pub fn add(&self, urgent: bool, fill: impl FnOnce(&mut Work)) -> Ticket {
         let mut inner = lock(&self.inner);
         if inner.stopped {
@@ -90,9 +90,9 @@ impl Queue {
         ticket
     }
 
-    /// Rows that have come since the work was taken: they may belong to what its
-    /// sources have handed over meanwhile. Their own ticket is a later one, and
-    /// all the better for it.
+    /// Takes the rows that have come since the work was taken: they may belong to
+    /// what its sources have handed over meanwhile. Their own ticket is that of the
+    /// next commit, by which they are certainly on disk.
     pub fn take_rows(&self) -> Rows {
         std::mem::take(&mut lock(&self.inner).work.rows)
     }
@@ -103,7 +103,7 @@ impl Queue {
         lock(&self.inner).work.rows.len()
     }
 
-    /// The commit in the making is the last one.
+    /// Makes the commit in the making the last one.
     pub fn stop(&self, last_seqs: Vec<(ChannelId, u64)>) {
         let mut inner = lock(&self.inner);
         if !inner.stopped {
@@ -114,8 +114,9 @@ impl Queue {
         self.changed.notify_one();
     }
 
-    /// What is to be committed next; nothing, when it is time to look after
-    /// things. From here on its ticket takes no more.
+    /// Waits for work, and takes it: what is to be committed next, or nothing when
+    /// a tick is over and things are to be looked after. Nothing more goes into its
+    /// commit from here on.
     pub fn take(&self) -> Work {
         let tick = Instant::now() + TICK;
         let mut inner = lock(&self.inner);

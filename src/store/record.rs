@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize, Serializer};
 /// a restart either.
 pub type ChannelId = u64;
 
-/// Seqs that a channel whose entries are not kept may use before it has to ask
-/// for more: so many that it has asked for them long before it needs them.
+/// The seqs that a channel whose entries are not kept may use before it has to ask
+/// for more: so many that it can ask for the next long before it needs them.
 pub const SEQS_RESERVED: u64 = 1 << 24;
 
 /// The version of all formats below.
@@ -28,29 +28,29 @@ pub struct ChannelRecord {
     pub name: String,
     /// When it was made, in milliseconds since 1970.
     pub created_unix_ms: i64,
-    /// Members and observers at most.
+    /// The most members and observers that it may have.
     pub members_max: Option<u32>,
     /// Entries to keep.
     pub history: Option<u64>,
-    /// Keep them so long, in milliseconds.
+    /// How long to keep them, in milliseconds.
     pub history_age_ms: Option<u64>,
-    /// Keep so many bytes of them.
+    /// How many bytes of them to keep.
     pub history_bytes: Option<u64>,
-    /// Whether its entries are here.
+    /// Whether its entries are on disk.
     pub durable: bool,
     /// How long the seat of a lost member counts, in milliseconds.
     pub hold_ms: u64,
-    /// Whether such a seat is free only when the member's lease has run out.
+    /// Whether such a seat is free only once the member's lease has run out.
     pub safe: bool,
 }
 
-/// Which entries of a channel are on disk; for one that is not durable, up to
-/// which seq it may go without asking.
+/// Which entries of a channel are on disk. Of one that is not durable none are, and
+/// the last seq is the last that it may use without asking.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Extent {
-    /// The seq of the first one, or of the next if there is none.
+    /// The seq of the first entry, or of the next one if there is none.
     pub first_seq: u64,
-    /// The seq of the last one.
+    /// The seq of the last entry.
     pub last_seq: u64,
     /// The number of the chunk that comes next.
     pub next_chunk: u64,
@@ -62,7 +62,7 @@ pub struct Extent {
 }
 
 impl Extent {
-    /// Of a channel whose first seq will be the one after this.
+    /// The extent of a channel whose first seq will be the one after this.
     pub fn after(last_seq: u64) -> Self {
         Extent { first_seq: last_seq + 1, last_seq, next_chunk: 0, bytes: 0, first_unix_ms: 0 }
     }
@@ -93,7 +93,7 @@ fn ends<S: Serializer>(ends: &Ends<'_>, serializer: S) -> Result<S::Ok, S::Error
     ends.serialize(serializer)
 }
 
-/// In one piece rather than byte by byte.
+/// Writes the bytes in one piece rather than byte by byte.
 fn whole<S: Serializer>(bytes: &&[u8], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_bytes(bytes)
 }
@@ -111,7 +111,7 @@ pub struct ChangeRecord {
 /// A member or observer of a channel.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SeatRecord {
-    /// Whose it is.
+    /// The client's number.
     pub client: ClientId,
     /// The client's name.
     pub name: String,
@@ -131,9 +131,9 @@ pub struct SeatRecord {
 /// observers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RosterRecord {
-    /// As of which entry.
+    /// The seq of the entry as of which this holds.
     pub view: u64,
-    /// Who.
+    /// Its seats.
     pub seats: Vec<SeatRecord>,
 }
 
@@ -148,13 +148,13 @@ pub enum Unreadable {
     Damaged,
 }
 
-/// A record's bytes.
+/// Encodes a record.
 pub fn encode(record: &impl Serialize) -> Vec<u8> {
-    // Nothing that is written here can fail to be: no maps, no floats, no limit.
+    // Encoding the records of this file cannot fail: no maps, no floats, no limit.
     postcard::to_extend(record, vec![VERSION]).unwrap_or_default()
 }
 
-/// The record in these bytes.
+/// Decodes a record.
 ///
 /// # Errors
 /// [`Unreadable`].
@@ -170,7 +170,7 @@ fn body(bytes: &[u8]) -> Result<&[u8], Unreadable> {
     }
 }
 
-/// A chunk's bytes on disk.
+/// Encodes a chunk.
 pub fn encode_chunk(number: u64, unix_ms: i64, chunk: &Chunk) -> Vec<u8> {
     let Chunk { author, body, bytes, ends, .. } = chunk;
     encode(&ChunkRecord {
@@ -194,7 +194,7 @@ pub struct StoredChunk {
     pub chunk: Chunk,
 }
 
-/// Reads a chunk back.
+/// Decodes a chunk.
 ///
 /// # Errors
 /// [`Unreadable`], also for one whose entries cannot be told apart.
@@ -219,7 +219,7 @@ pub fn decode_chunk(first_seq: u64, bytes: &[u8]) -> Result<StoredChunk, Unreada
     Ok(StoredChunk { number: record.number, unix_ms: record.unix_ms, chunk })
 }
 
-/// The key of something of a channel that has a seq.
+/// The key of a channel's row that has a seq.
 pub fn key(channel: ChannelId, seq: u64) -> [u8; 16] {
     let mut key = [0; 16];
     key[..8].copy_from_slice(&channel.to_be_bytes());
@@ -227,7 +227,7 @@ pub fn key(channel: ChannelId, seq: u64) -> [u8; 16] {
     key
 }
 
-/// The channel and the seq of such a key; `None` for what is none.
+/// The channel and the seq of such a key; `None` if it is no such key.
 pub fn split_key(key: &[u8]) -> Option<(ChannelId, u64)> {
     let (channel, seq) = key.split_at_checked(8)?;
     Some((u64::from_be_bytes(channel.try_into().ok()?), u64::from_be_bytes(seq.try_into().ok()?)))

@@ -1,4 +1,4 @@
-//! Records that somebody puts and takes away by key.
+//! Records that are put and removed by key.
 
 use super::{Store, Table};
 use crate::sync;
@@ -6,7 +6,7 @@ use crate::sync;
 /// A key and its record.
 pub type KeyedRecord = (Vec<u8>, Vec<u8>);
 
-/// What is put is on disk soon; who must know for certain has [`Store::sync`].
+/// What is put is on disk soon; to know for certain, there is [`Store::sync`].
 impl Store {
     /// Puts a record in place of the one with this key, if there is one.
     pub fn put(&self, table: Table, key: &[u8], record: Vec<u8>) {

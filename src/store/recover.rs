@@ -14,18 +14,18 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// Numbers of clients, and as many of channels, of one life of the broker; the
-/// next one begins behind them.
+/// Numbers that one run of the broker may give to clients, and as many to channels;
+/// the next run begins behind them.
 const NUMBERS_EACH: u64 = 1 << 32;
 const CLIENTS_KEY: &[u8] = b"clients";
 const CHANNELS_KEY: &[u8] = b"channels";
 const FLOOR_KEY: &[u8] = b"dropped-floor";
-/// Dropped channels that are known by name. Of the others only the highest last
-/// seq is, and new channels begin after that.
+/// The most dropped channels that are known by name. Of the others only the highest
+/// last seq is kept, and new channels begin after that.
 const DROPPED_MAX: usize = 65_536;
-/// Rows of removed channels that are removed at once.
+/// The most rows of removed channels that are removed at once.
 const GARBAGE_ROWS: usize = 4_096;
-/// To look for a channel's rows takes as long as to remove so many.
+/// Looking for a channel's rows takes as long as removing so many.
 const GARBAGE_LOOK: usize = 16;
 
 /// A channel as it was.
@@ -35,13 +35,13 @@ pub struct RecoveredChannel {
     pub id: ChannelId,
     /// How it was made.
     pub record: ChannelRecord,
-    /// Which of its entries are here. One that is not durable begins after the
-    /// last seq of it.
+    /// Which of its entries are on disk. One that is not durable begins after the
+    /// last seq of this.
     pub extent: Extent,
     /// Who was on it, and as of which entry. For a durable channel that is
-    /// exact; for another one it is how it was a moment before the end.
+    /// exact; for another one it is as of a moment before the end.
     pub roster: RosterRecord,
-    /// As of which entry the roster is on disk in whole.
+    /// The seq of the entry as of which the roster is on disk in whole.
     pub(super) saved_view: u64,
     /// What of its entries is within its bounds.
     pub(super) offer: Option<Offer>,
@@ -54,7 +54,7 @@ impl RecoveredChannel {
     }
 }
 
-/// What there was.
+/// What was found in a data directory.
 #[derive(Clone, Debug, Default)]
 pub struct Recovered {
     /// The channels, by number.
@@ -63,14 +63,14 @@ pub struct Recovered {
     pub entries: u64,
     /// Sessions on disk.
     pub sessions: u64,
-    /// What all takes on disk, in bytes.
+    /// What everything takes on disk, in bytes.
     pub bytes: u64,
-    /// Clients had numbers up to this one.
+    /// The highest number that a client may have had.
     pub last_client: ClientId,
-    /// How long it took to find that out.
+    /// How long recovery took.
     pub took: Duration,
     pub(super) next_channel: ChannelId,
-    /// Channels that are no more, and have left something.
+    /// Removed channels that have left rows.
     pub(super) garbage: Vec<ChannelId>,
 }
 
@@ -78,7 +78,7 @@ pub struct Recovered {
 #[derive(Debug, Default)]
 pub struct Dropped {
     last_seqs: HashMap<String, u64>,
-    /// The highest of those that are not known by name any more.
+    /// The highest last seq of those that are not known by name any more.
     floor: u64,
 }
 
@@ -86,12 +86,12 @@ pub struct Dropped {
 type Marks = Vec<(Table, Vec<u8>, Option<Vec<u8>>)>;
 
 impl Dropped {
-    /// After which seq a new channel of this name begins.
+    /// Takes the seq after which a new channel of this name begins.
     pub fn after(&mut self, name: &str) -> u64 {
         self.last_seqs.remove(name).unwrap_or(self.floor)
     }
 
-    /// A channel of this name has ended.
+    /// Notes where a channel of this name has ended. Returns the rows for that.
     pub fn add(&mut self, name: &str, last_seq: u64) -> Marks {
         let mut marks = Marks::new();
         if self.last_seqs.len() >= DROPPED_MAX
@@ -126,7 +126,7 @@ pub fn recover(disk: &Disk, dir: &Path, began: Instant) -> Result<(Recovered, Dr
     found.garbage = leftovers(disk, &found.channels).map_err(damaged)?;
     let highest = found.channels.last().map_or(0, |channel| channel.id);
     let highest = highest.max(found.garbage.last().copied().unwrap_or(0));
-    // A directory from before this was noted has only the numbers that are in use.
+    // A directory from before that number was noted has only those in use.
     let noted: Option<ChannelId> = get(disk, CHANNELS_KEY).map_err(damaged)?;
     let last_channel = highest.max(noted.unwrap_or(0));
     found.next_channel = last_channel + 1;
@@ -163,14 +163,14 @@ fn channel(disk: &Disk, id: ChannelId, record: ChannelRecord) -> Result<Recovere
     let roster = fold(disk, id, saved)?;
     let mut offer = Offer::of(&record);
     if let Some(offer) = &mut offer {
-        // Whoever reads what is damaged will see it.
+        // Damage is reported to whoever reads the entries.
         let _ = offer.look(disk, id, &extent, Timestamp::now().as_millisecond());
     }
     Ok(RecoveredChannel { id, record, extent, roster, saved_view, offer })
 }
 
-/// That the first and the last entry are what they should be. What is between
-/// them whoever reads it will see.
+/// Checks that the first and the last entry are what they should be. Damage
+/// between them is reported to whoever reads it.
 fn check_ends(disk: &Disk, id: ChannelId, name: &str, extent: &Extent) -> Result<(), String> {
     let mut rows = disk.rows_of(Table::Entries, id, 0..=u64::MAX);
     let last = rows.next_back().transpose()?;
@@ -195,7 +195,7 @@ fn check_ends(disk: &Disk, id: ChannelId, name: &str, extent: &Extent) -> Result
     Ok(())
 }
 
-/// A roster with the changes that came after it was written.
+/// Applies to a roster the changes that came after it was written.
 fn fold(disk: &Disk, id: ChannelId, saved: RosterRecord) -> Result<RosterRecord, String> {
     let (ranked, mut observers): (Vec<SeatRecord>, Vec<SeatRecord>) =
         saved.seats.into_iter().partition(|seat| !seat.observer);
@@ -234,7 +234,7 @@ fn fold(disk: &Disk, id: ChannelId, saved: RosterRecord) -> Result<RosterRecord,
     Ok(RosterRecord { view: roster.view(), seats: all })
 }
 
-/// Channels that are no more, and have left something.
+/// The numbers of removed channels that have left rows.
 fn leftovers(disk: &Disk, channels: &[RecoveredChannel]) -> Result<Vec<ChannelId>, String> {
     let mut left = Vec::new();
     for table in [Table::Entries, Table::Changes] {
@@ -254,7 +254,7 @@ fn leftovers(disk: &Disk, channels: &[RecoveredChannel]) -> Result<Vec<ChannelId
 }
 
 /// Puts the removal of rows of removed channels into the batch, as many as are
-/// removed at once; how many of the channels have no more.
+/// removed at once. Returns how many of the channels have no more rows.
 pub fn clear(batch: &mut WriteBatch<'_>, ids: impl Iterator<Item = ChannelId>) -> usize {
     let (mut done, mut rows) = (0, GARBAGE_ROWS);
     for id in ids {
@@ -277,7 +277,7 @@ pub fn clear(batch: &mut WriteBatch<'_>, ids: impl Iterator<Item = ChannelId>) -
     done
 }
 
-/// So many of a removed channel's rows at most; how many that are.
+/// Removes at most so many of a removed channel's rows. Returns how many those are.
 fn garbage(batch: &mut WriteBatch<'_>, id: ChannelId, rows: usize) -> Result<usize, String> {
     let mut removed = 0;
     for table in [Table::Entries, Table::Changes] {

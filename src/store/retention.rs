@@ -1,4 +1,4 @@
-//! What a channel keeps, and how the rest goes.
+//! What a channel keeps, and how the rest is removed.
 
 use super::Table;
 use super::disk::{Disk, WriteBatch};
@@ -6,10 +6,10 @@ use super::record::{self, ChannelId, ChannelRecord, Extent};
 use crate::log::Chunk;
 use std::sync::Arc;
 
-/// Chunks that go with one commit at most, so that it stays short.
+/// The most chunks that one commit removes, so that it stays short.
 const CHUNKS_AT_ONCE: usize = 1_024;
-/// Entries beyond those to be kept that are not worth a look yet; and an
-/// eighth, so that looking is seldom.
+/// Entries beyond those to be kept that are not worth a look yet; besides an eighth
+/// of those, so that looking is seldom.
 const SLACK_ENTRIES: u64 = 256;
 /// The same in bytes.
 const SLACK_BYTES: u64 = 64 * 1024;
@@ -24,12 +24,12 @@ pub struct Keep {
 }
 
 impl Keep {
-    /// As the channel was made.
+    /// As the channel's settings say.
     pub fn of(record: &ChannelRecord) -> Self {
         Keep { entries: record.history, age_ms: record.history_age_ms, bytes: record.history_bytes }
     }
 
-    /// Whether entries go although none come.
+    /// Whether entries go even if none come.
     pub fn ages(self) -> bool {
         self.age_ms.is_some()
     }
@@ -46,13 +46,13 @@ impl Keep {
     }
 
     /// Whether the first chunk can go: what comes after it is enough by itself, or
-    /// it is too old.
+    /// the chunk is too old.
     fn can_go(self, extent: &Extent, chunk: &Oldest, unix_ms: i64) -> bool {
         self.entries.is_some_and(|kept| extent.last_seq - chunk.last_seq >= kept)
             || self.is_beyond(extent.bytes, chunk, unix_ms)
     }
 
-    /// The same but for the number of entries. From this chunk on they take so many
+    /// The same, the number of entries aside. From this chunk on, entries take `bytes`
     /// bytes.
     fn is_beyond(self, bytes: u64, chunk: &Oldest, unix_ms: i64) -> bool {
         self.bytes.is_some_and(|kept| bytes.saturating_sub(chunk.row_bytes) >= kept)
@@ -60,17 +60,17 @@ impl Keep {
     }
 }
 
-/// The first chunk of those that are looked at, without what is in it.
+/// The oldest chunk of those that are looked at, without its bytes.
 #[derive(Clone, Debug)]
 struct Oldest {
     first_seq: u64,
     last_seq: u64,
     unix_ms: i64,
-    /// What it takes on disk.
+    /// The bytes that it takes on disk.
     row_bytes: u64,
-    /// What its entries take.
+    /// The bytes that its entries take.
     length: u64,
-    /// Where they end, if it can be read and they are many.
+    /// The ends of its entries, if it can be read and has many.
     chunk: Option<Arc<Chunk>>,
 }
 
@@ -79,8 +79,8 @@ impl Oldest {
         let (_, first_seq) = record::split_key(key)?;
         let row_bytes = row.len() as u64;
         let Ok(read) = record::decode_chunk(first_seq, row) else {
-            // What cannot be read is not worth keeping either once its time has
-            // come; how long it was the next one will tell.
+            // A chunk that cannot be read is not worth keeping either once its time
+            // has come; where it ended, the next one will tell.
             let (last_seq, unix_ms) = (first_seq, extent.first_unix_ms);
             let length = row_bytes;
             return Some(Oldest { first_seq, last_seq, unix_ms, row_bytes, length, chunk: None });
@@ -90,7 +90,7 @@ impl Oldest {
         Some(Oldest { first_seq, last_seq, unix_ms: read.unix_ms, row_bytes, length, chunk })
     }
 
-    /// The first of its entries from which on they take at most so many bytes.
+    /// The seq of its first entry from which on they take at most so many bytes.
     fn first_within(&self, bytes: u64) -> u64 {
         let beyond = usize::try_from(self.length.saturating_sub(bytes)).unwrap_or(usize::MAX);
         let is_many = self.chunk.as_ref().filter(|chunk| !chunk.ends.is_empty());
@@ -99,25 +99,25 @@ impl Oldest {
 }
 
 /// What of a durable channel is within its bounds of bytes and age, to the entry:
-/// whoever asks is told no more. What is on disk beyond that goes later and at
-/// once, for that is cheaper; till then members who are behind may read it.
+/// history shows no more. Older entries are removed from the disk later, many at
+/// once, which is cheaper; until then members that are behind may read them.
 #[derive(Clone, Debug)]
 pub struct Offer {
     keep: Keep,
-    /// Where the channel began when this began to look.
+    /// The channel's first seq when this began to look.
     base: u64,
-    /// What there is between that and the chunk that is the oldest within the bounds.
+    /// The bytes from there to the oldest chunk within the bounds.
     skipped: u64,
     from: u64,
     oldest: Option<Oldest>,
-    /// The first seq of it.
+    /// The first seq within the bounds.
     first: u64,
-    /// There may be more to skip.
+    /// Whether there may be more to skip.
     is_behind: bool,
 }
 
 impl Offer {
-    /// Of a channel that is made like this; `None` if there are no such bounds.
+    /// For a channel that is made like this; `None` if it has no such bounds.
     pub fn of(record: &ChannelRecord) -> Option<Self> {
         let keep = Keep::of(record);
         let is_bounded = record.durable && (keep.age_ms.is_some() || keep.bytes.is_some());
@@ -128,16 +128,16 @@ impl Offer {
         Offer { keep, base, skipped: 0, from: base, oldest: None, first: base, is_behind: false }
     }
 
-    /// So many bytes before this seq are gone.
+    /// Notes that so many bytes before this seq have been removed.
     pub fn trimmed(&mut self, bytes: u64, first_seq: u64) {
-        // Else more than what was skipped: then it looks anew.
+        // Otherwise more is gone than was skipped: then it looks anew.
         if self.base < first_seq && first_seq <= self.from {
             self.base = first_seq;
             self.skipped = self.skipped.saturating_sub(bytes);
         }
     }
 
-    /// Whether it is to look again though nothing has come.
+    /// Whether it is to look again even if nothing has come.
     pub fn is_behind(&self) -> bool {
         self.is_behind
     }
@@ -147,8 +147,8 @@ impl Offer {
         self.first
     }
 
-    /// Looks again: all of this is on disk. Each chunk is read once, when it is the
-    /// oldest.
+    /// Looks again, with `extent` as what is on disk. Each chunk is read once, when
+    /// it is the oldest.
     ///
     /// # Errors
     /// What was in the way of reading, in words.
@@ -217,7 +217,7 @@ pub fn trim(
         let (key, value) = row?;
         let Some(oldest) = Oldest::of(&key, &value, extent) else { continue };
         (extent.first_seq, extent.first_unix_ms) = (oldest.first_seq, oldest.unix_ms);
-        // The last one stays: it tells where the channel is.
+        // The last chunk stays: it tells how far the channel has got.
         if oldest.last_seq >= extent.last_seq || !keep.can_go(extent, &oldest, unix_ms) {
             break;
         }

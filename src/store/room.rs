@@ -4,15 +4,16 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
-/// Of a small file system this part is kept free at most, whatever is asked for.
+/// At most one part in so many of a file system is kept free, whatever is asked
+/// for: it may be small.
 const PART_MAX: u64 = 10;
 
 /// Room on the file system of the data directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Room {
-    /// What is free, in bytes.
+    /// The bytes that are free.
     pub free: u64,
-    /// What is to stay free.
+    /// The bytes that are to stay free.
     pub margin: u64,
 }
 

@@ -1,16 +1,16 @@
 //! Rows that wait to be written.
 //!
-//! Of each row only the last state waits: one that is put again and again while the
-//! disk is slow is one row. While the store fails, sessions come and go all the same:
-//! then of a row that the disk has never had nothing waits, once it is removed, so
-//! that what waits is as large as what is alive, however long it takes.
+//! Only the last state of each row waits: one that is put again and again while the
+//! disk is slow is one row. While the store fails, sessions still come and go: then
+//! nothing waits for a removed row that the disk has never had, so that what waits is
+//! only as large as what is alive, however long it takes.
 
 use super::Table;
 use super::disk::{Disk, WriteBatch};
 use std::collections::HashMap;
 
-/// Rows by table and key. They are others than what else there is to write, so
-/// that only their own order matters: the last one wins.
+/// Rows by table and key. Nothing else that is written has these keys, so that only
+/// their own order matters: the last state wins.
 #[derive(Default)]
 pub struct Rows(HashMap<Key, Waiting>);
 
@@ -18,14 +18,14 @@ type Key = (Table, Vec<u8>);
 
 #[derive(Default)]
 struct Waiting {
-    /// What it is to be; `None` if it is to be removed.
+    /// The row's new value; `None` if it is to be removed.
     value: Option<Vec<u8>>,
-    /// It was in a batch that failed: what the disk has of it nobody knows.
+    /// Whether it was in a batch that failed: nobody knows what the disk has of it.
     tried: bool,
 }
 
 impl Rows {
-    /// A row is to be this, or to be removed, whatever it was to be before.
+    /// Sets a row's new value, or has it removed, whatever was set before.
     pub fn set(&mut self, table: Table, key: Vec<u8>, value: Option<Vec<u8>>) {
         self.0.entry((table, key)).or_default().value = value;
     }
@@ -41,8 +41,8 @@ impl Rows {
         }
     }
 
-    /// The same while nothing can be written: what the disk has never had need not
-    /// be removed from it.
+    /// Adds rows that have come later, while nothing can be written: a row that the
+    /// disk has never had need not be removed from it.
     pub fn put_off(&mut self, later: Rows, disk: Option<&Disk>) {
         for (place, Waiting { value, .. }) in later.0 {
             let tried = self.0.get(&place).is_some_and(|row| row.tried);
@@ -54,12 +54,13 @@ impl Rows {
         }
     }
 
-    /// All of them were in a batch that failed.
+    /// Notes that all of them were in a batch that failed.
     pub fn tried(&mut self) {
         self.0.values_mut().for_each(|row| row.tried = true);
     }
 
-    /// The engine has been opened anew: what it has now is certain.
+    /// Drops removals that are not needed, now that the engine has been opened anew
+    /// and what it has is certain.
     pub fn settle(&mut self, disk: &Disk) {
         self.0.retain(|place, row| {
             row.tried = false;
@@ -84,7 +85,7 @@ impl Rows {
     }
 }
 
-/// Whether there may be such a row on disk: where nobody can look, there may.
+/// Whether there may be such a row on disk; if it cannot be read, there may.
 fn may_have(disk: Option<&Disk>, (table, key): &Key) -> bool {
     disk.is_none_or(|disk| !matches!(disk.get(*table, key), Ok(None)))
 }
@@ -106,7 +107,7 @@ mod tests {
         disk.all(Table::Sessions).map(|row| row.map(|(k, v)| (k, v.to_vec())).unwrap()).collect()
     }
 
-    /// All that has come and gone since it failed left a row to write.
+    /// Every row that came and went while the store failed left one to write.
     #[test]
     fn of_what_comes_and_goes_nothing_waits() {
         let dir = tempfile::tempdir().unwrap();
@@ -140,7 +141,7 @@ mod tests {
         rows.extend(rows_of(&[("b", None)]));
         rows.put_off(rows_of(&[("d", None)]), None);
         assert_eq!(rows.len(), 4);
-        // That is what it finds then.
+        // The failed batch turns out to have written this row.
         let mut batch = disk.batch();
         batch.put(Table::Sessions, b"a", vec![1]);
         batch.commit().unwrap();

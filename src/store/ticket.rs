@@ -1,4 +1,4 @@
-//! How others wait for a commit: a ticket for all that goes into it.
+//! Tickets, by which others wait for a commit: one for all that goes into it.
 
 use crate::sync::lock;
 use futures::task::AtomicWaker;
@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 use std::task::Poll;
 
-/// Somebody who is told when a ticket is settled.
+/// Something that is told when a ticket is settled.
 pub trait Waiter: Send + Sync {
-    /// It is.
+    /// Tells it that the ticket is settled.
     fn wake(&self);
 }
 
@@ -66,7 +66,7 @@ impl Ticket {
         !self.0.closed.load(Ordering::SeqCst)
     }
 
-    /// Tells this waiter when it is settled: at once if it is.
+    /// Tells this waiter when it is settled: at once if it is already.
     pub fn wake_when_settled(&self, waiter: &Arc<dyn Waiter>) {
         let mut waiters = lock(&self.0.waiters);
         if self.outcome().is_none() {
@@ -77,7 +77,7 @@ impl Ticket {
         }
     }
 
-    /// Waits until it is settled. For threads that may.
+    /// Waits until it is settled, blocking the thread.
     ///
     /// # Errors
     /// Why it failed.
@@ -101,7 +101,7 @@ impl Ticket {
         self.outcome().cloned().unwrap_or(Ok(()))
     }
 
-    /// The same, for tasks.
+    /// Waits until it is settled, in a task.
     ///
     /// # Errors
     /// Why it failed.
@@ -123,16 +123,14 @@ impl Ticket {
         .await
     }
 
-    /// Nothing more goes into it.
+    /// Notes that nothing more goes into it.
     pub(super) fn close(&self) {
         self.0.closed.store(true, Ordering::SeqCst);
     }
 
-    /// It is on disk, or it is not: from here on all know. The first outcome
-    /// counts.
+    /// Makes the outcome known to everybody who asks. Only the first one counts.
     pub(super) fn decide(&self, outcome: Outcome) {
         let _waiters = lock(&self.0.waiters);
-        // Twice is once: the first outcome stays.
         let _ = self.0.outcome.set(outcome);
     }
 

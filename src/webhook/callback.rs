@@ -1,4 +1,4 @@
-//! Where a member wants its deliveries, and which.
+//! Where a member wants its deliveries sent, and which.
 
 use crate::broker::CallbackRecord;
 use crate::error::{Code, Fault, quoted};
@@ -7,21 +7,21 @@ use crate::resident::Wants;
 use std::net::SocketAddr;
 use url::Url;
 
-/// Where a member wants its deliveries, and which, besides commands and what
-/// concerns the member itself.
+/// Where a member wants its deliveries sent, and which it wants besides commands
+/// and what concerns the member itself.
 #[derive(Clone, Debug)]
 pub struct Callback {
-    /// Whom to call.
+    /// The URL to call.
     pub url: Url,
-    /// What to call for.
+    /// The events to call it for.
     pub wants: Wants,
 }
 
 impl Callback {
-    /// Reads both; the events are `messages` and `roster`.
+    /// Reads both; the events may be `messages` and `roster`.
     ///
     /// # Errors
-    /// [`Code::BadRequest`] for a URL that nobody calls, or an unknown event.
+    /// [`Code::BadRequest`] for a URL that is not called, or an unknown event.
     pub fn new<'a>(
         url: &str,
         events: impl IntoIterator<Item = &'a str>,
@@ -42,13 +42,13 @@ impl Callback {
         Ok(Callback { url, wants })
     }
 
-    /// What a restart of the broker needs to know of it.
+    /// What the store keeps of it for a restart of the broker.
     pub fn record(&self, addr: SocketAddr) -> CallbackRecord {
         let Wants { messages, roster, .. } = self.wants;
         CallbackRecord { url: self.url.to_string(), messages, roster, addr }
     }
 
-    /// The call-back that was recorded, if this broker can read its URL.
+    /// The callback that was recorded, if this broker can read its URL.
     pub fn recorded(record: &CallbackRecord) -> Option<Callback> {
         let url = target::parse(&record.url).ok()?;
         let (messages, roster) = (record.messages, record.roster);

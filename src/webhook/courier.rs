@@ -1,25 +1,25 @@
-//! Carries one member's deliveries: one at a time, in order, again and again
-//! until they are taken.
+//! Makes one member's deliveries: one at a time, in order, each repeated until the
+//! receiver takes it.
 //!
 //! # The lease
-//! A call that is taken renews the member's lease, and whenever that was a third of
-//! a lease ago a `ping` is delivered, between two attempts at something else too.
-//! So a receiver need not renew anything; one that has died is noticed; and one
-//! that fails at a single message is still known to be there. While a call is
-//! under way the receiver has the benefit of the doubt, unless the call before
-//! it failed: the lease is renewed when the call begins, and a call is shorter
-//! than a lease.
+//! A call that is taken renews the member's lease. When the last renewal was a
+//! third of a lease ago, a `ping` is delivered, even between two attempts at
+//! something else. So a receiver need not renew anything; one that has died is
+//! noticed; and one that fails at a single message is still known to be there.
+//! While a call is under way the receiver has the benefit of the doubt, unless the
+//! call before it failed: the lease is renewed when the call begins, and a call is
+//! shorter than a lease.
 //!
-//! What the receiver may believe is another matter: it does not know whether its
-//! answer has come, nor we when a call has that was never answered, be it that the
-//! line was cut or that the receiver stood still. So every delivery says which one
-//! was answered last, and the receiver counts from when that had come to it, which
-//! was before we began to count. Three pings in a lease leave it time to hear of the
-//! first by the second, and to miss that.
+//! What the receiver may believe is another matter. It does not know whether its
+//! answer has arrived, nor do we know when a call arrived that was never answered,
+//! be it that the line was cut or that the receiver stood still. So every delivery
+//! names the one that was answered last, and the receiver counts its lease from
+//! when that one arrived, which was before we began to count. Three pings in a
+//! lease leave it time to hear of the first by the second, and to miss that.
 //!
 //! # What is kept
-//! One delivery, and what is on the control lane. Everything else is read from
-//! the log when its turn comes.
+//! One delivery, and what is on the control lane. Everything else is read from the
+//! log in its turn.
 
 use super::delivery::{Addressee, Delivery, Lease};
 use super::desk::Desk;
@@ -35,22 +35,22 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How long a delivery is tried that has no deadline of its own. After that the
-/// receiver is told of a gap, as others are who are too slow.
+/// How long a delivery without a deadline of its own is tried. After that the
+/// receiver is told of a gap, like any slow member.
 const TRY_TIME: Duration = Duration::from_secs(60);
-/// How long a member that has left is told so.
+/// How long to try to tell a member that it has left.
 const PARTING: Duration = Duration::from_secs(5);
 /// The longest call, however long the lease is.
 const CALL_TIME_MAX: Duration = Duration::from_secs(30);
-/// How long the log says no more of one member's failures.
+/// How long to wait before the next log line about the same member's failures.
 const COMPLAINT_PAUSE: Duration = Duration::from_secs(60);
-/// How long the call that tells of a command may go on when that is over: who has
-/// answered it by other means has yet to say that it took the call.
+/// How long a call with a command may go on after the command is over: a receiver
+/// that has answered the command by other means has yet to answer the call.
 const LAST_WORD: Duration = Duration::from_secs(1);
-/// Bytes of a result that are read.
+/// How many bytes of a result are read.
 const RESULT_BYTES_MAX: usize = 16 * 1024;
 
-/// Carries one member's deliveries.
+/// Makes one member's deliveries.
 pub(super) struct Courier {
     outbound: Arc<Outbound>,
     desk: Desk,
@@ -59,23 +59,22 @@ pub(super) struct Courier {
     lease: Lease,
     /// When the lease was renewed last.
     renewed: Instant,
-    /// The last call failed.
+    /// Whether the last call failed.
     in_doubt: bool,
-    /// What the log tells of calls that have failed, and of things that the
-    /// receiver does not want.
+    /// When to log failed calls, and deliveries that the receiver refused.
     failures: Complaint,
     refusals: Complaint,
-    /// The receiver has said that it wants no more.
+    /// Whether the receiver has said that it wants no more.
     is_unwanted: bool,
     /// The number of the last `ping`, and how many have failed in a row.
     pings: u64,
     pings_failed: u32,
-    /// Entries that never got an answer, from the first to the last.
+    /// The range of entries that were given up, from the first to the last.
     lost: Option<(u64, u64)>,
 }
 
 impl Courier {
-    /// For a member that joined just now.
+    /// The courier of a member that joined just now.
     pub(super) fn new(
         outbound: Arc<Outbound>,
         desk: Desk,
@@ -106,15 +105,15 @@ impl Courier {
         }
     }
 
-    /// Works until the member has left, and then tells it so.
+    /// Makes deliveries until the member has left, and then tells it so.
     pub(super) async fn run(mut self) {
         let desk = self.desk.clone();
-        // What is under way when the member leaves is of no use any more.
+        // A delivery under way when the member leaves is of no use any more.
         let left = match select(pin!(self.carry()), pin!(desk.gone())).await {
             Either::Left((never, _)) => match never {},
             Either::Right((reason, _)) => reason,
         };
-        // Who goes on from a connection has not left.
+        // A member that goes on from a connection has not left.
         let has_left = left != Close::TakenOver.as_str();
         if has_left && !self.is_unwanted && !desk.is_closing() {
             let farewell = desk.farewell(left);
@@ -129,14 +128,15 @@ impl Courier {
         }
     }
 
-    /// What is to be told next, once there is something.
+    /// Waits for the next delivery.
     async fn next(&mut self) -> Delivery {
         if let Some((from, to)) = self.lost {
             return self.desk.gap(from, to);
         }
         loop {
             let until_ping = self.until_ping();
-            // However much there is to tell: what is refused renews nothing.
+            // A ping goes first, however much is due: refused deliveries renew
+            // nothing.
             if !until_ping.is_zero()
                 && let Some(next) = runtime::timeout(until_ping, self.desk.next()).await
             {
@@ -146,7 +146,7 @@ impl Courier {
         }
     }
 
-    /// Tells one thing, as often as it takes.
+    /// Makes one delivery, in as many attempts as it takes.
     async fn deliver(&mut self, delivery: &Delivery) {
         let begun = Instant::now();
         for attempt in 1.. {
@@ -176,8 +176,8 @@ impl Courier {
         self.give_up(delivery);
     }
 
-    /// One attempt. It ends with the command that it tells of, if there is one: what
-    /// comes behind that has its own time.
+    /// Makes one attempt. It ends with the command that it delivers, if it is one,
+    /// because the deliveries behind it have deadlines of their own.
     async fn attempt(
         &mut self,
         delivery: &Delivery,
@@ -201,14 +201,15 @@ impl Courier {
         verdict
     }
 
-    /// The command that this is, if somebody waits for its answer until a
-    /// deadline.
+    /// The seq of the command that this is, if somebody waits for its answer until
+    /// a deadline.
     fn awaited(&self, delivery: &Delivery) -> Option<u64> {
         delivery.seq.filter(|seq| delivery.is_command() && !self.desk.is_of_before(*seq))
     }
 
-    /// Waits before the next attempt, and meanwhile sees to the lease. When the
-    /// command is over, so is the wait: what comes behind it has its own time.
+    /// Waits before the next attempt, and meanwhile keeps up the lease. The wait
+    /// ends with the command, because the deliveries behind it have deadlines of
+    /// their own.
     async fn pause(&mut self, time: Duration, command: Option<u64>) {
         let desk = self.desk.clone();
         let mut over = pin!(async move {
@@ -271,8 +272,8 @@ impl Courier {
         self.desk.renew();
     }
 
-    /// The receiver has it, and has said what came of it unless it will do so
-    /// by itself.
+    /// Notes that the receiver has it, with its result, unless the receiver will
+    /// give that by itself.
     async fn taken(&mut self, delivery: &Delivery, outcome: Option<Outcome>) {
         self.pings_failed = 0;
         self.answered(delivery, outcome).await;
@@ -290,7 +291,8 @@ impl Courier {
         }
     }
 
-    /// The receiver wants no more, so the member leaves, and this is the end.
+    /// Ends the member, and this courier with it, because the receiver wants no
+    /// more.
     async fn unwanted(&mut self) {
         log::info!("event=callback-unwanted {}", self.to);
         self.is_unwanted = true;
@@ -298,16 +300,16 @@ impl Courier {
         std::future::pending::<()>().await;
     }
 
-    /// The receiver will not be told this; if it is an entry, it will be told
-    /// that it was not.
+    /// Gives a delivery up. If it is an entry, the receiver will be told of the
+    /// gap.
     fn give_up(&mut self, delivery: &Delivery) {
         let Some((from, to)) = delivery.covers else { return };
         let (first, last) = self.lost.unwrap_or((from, to));
         self.lost = Some((first.min(from), last.max(to)));
     }
 
-    /// A call failed, and there will be another. The log tells of the first, and
-    /// then now and then.
+    /// Logs that a call failed which will be repeated: the first time, and then now
+    /// and then.
     fn note_trouble(&mut self, event: &str, why: &str) {
         let Some(failures) = self.failures.once_more() else { return };
         log::warn!(
@@ -316,8 +318,7 @@ impl Courier {
         );
     }
 
-    /// The receiver does not want this, and is not asked again. The log tells of
-    /// it likewise.
+    /// Logs, likewise, that the receiver refused a delivery, which is not repeated.
     fn note_refusal(&mut self, event: &str, why: &str) {
         let Some(refusals) = self.refusals.once_more() else { return };
         log::info!(
@@ -327,7 +328,7 @@ impl Courier {
     }
 }
 
-/// What has happened since the log told of it, and when that was.
+/// How often something has happened since it was logged, and when that was.
 #[derive(Default)]
 struct Complaint {
     times: u64,
@@ -335,7 +336,8 @@ struct Complaint {
 }
 
 impl Complaint {
-    /// It happens; how often since the last line, if there is to be one.
+    /// Counts once more; returns how often it has happened since the last log line,
+    /// if a new one is due.
     fn once_more(&mut self) -> Option<u64> {
         self.times += 1;
         if self.told.is_some_and(|told| told.elapsed() < COMPLAINT_PAUSE) {

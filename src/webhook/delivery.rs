@@ -1,4 +1,4 @@
-//! One thing that a member is told by a call, and the call itself.
+//! One delivery to a member, and the call that makes it.
 
 use super::signature;
 use crate::outbound::Call;
@@ -24,19 +24,19 @@ const LEASE: HeaderName = HeaderName::from_static("broker-lease");
 const RENEWED: HeaderName = HeaderName::from_static("broker-renewed");
 const SIGNATURE: HeaderName = HeaderName::from_static("broker-signature");
 
-/// To whom deliveries go.
+/// The receiver of deliveries.
 #[derive(Clone)]
 pub(super) struct Addressee {
-    /// Whom to call.
+    /// The URL to call.
     pub(super) url: Url,
     /// The channel, and the member's name in it.
     pub(super) channel: EcoString,
     pub(super) member: EcoString,
-    /// What signs the deliveries.
+    /// The key that signs the deliveries.
     pub(super) secret: Arc<str>,
 }
 
-/// As log lines have it: without the URL's path and query, which may be secret.
+/// The form for log lines: without the URL's path and query, which may be secret.
 impl fmt::Display for Addressee {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let host = self.url.host_str().unwrap_or_default();
@@ -44,26 +44,27 @@ impl fmt::Display for Addressee {
     }
 }
 
-/// What a receiver is told of its lease with every delivery.
+/// What every delivery says about the receiver's lease.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Lease {
     /// How long it is.
     pub(super) time: Duration,
-    /// What the receiver took last, as far as its answer has come here.
+    /// The last delivery that the receiver took, as far as its answer has arrived
+    /// here.
     pub(super) renewed_by: Option<Uuid>,
 }
 
-/// One thing to be told.
+/// Something to deliver.
 #[derive(Clone, Debug)]
 pub(super) struct Delivery {
-    /// The same at every attempt, so that a receiver knows what it has.
+    /// The same for every attempt, so that a receiver can recognize a repetition.
     pub(super) id: Uuid,
     /// The kind of frame.
     pub(super) event: &'static str,
-    /// The entry's seq, if it is one.
+    /// The seq, if it is an entry.
     pub(super) seq: Option<u64>,
-    /// The entries, from the first to the last, of which it tells, or that they
-    /// are gone.
+    /// The range of entries, from the first to the last, that it delivers or
+    /// reports as gone.
     pub(super) covers: Option<(u64, u64)>,
     /// The frame of the JSON dialect, without a line's end.
     pub(super) body: Bytes,
@@ -74,12 +75,12 @@ impl Delivery {
         Delivery { id: Uuid::new_v4(), event, seq, covers: None, body: body.into() }
     }
 
-    /// The same, telling of these entries.
+    /// The same, covering these entries.
     pub(super) fn covering(self, covers: Option<(u64, u64)>) -> Self {
         Delivery { covers, ..self }
     }
 
-    /// Whether anybody is there.
+    /// A ping, which asks whether the receiver is there.
     pub(super) fn ping(number: u64) -> Self {
         Delivery::new("ping", None, format!(r#"{{"frame":"ping","n":{number}}}"#))
     }
@@ -88,7 +89,7 @@ impl Delivery {
         self.event == "cmd"
     }
 
-    /// The call for the attempt of this number, from 1 up.
+    /// The call for an attempt; attempts are numbered from 1 up.
     pub(super) fn call(&self, to: &Addressee, attempt: u32, lease: Lease, now: Timestamp) -> Call {
         let seconds = now.as_second();
         let mut headers = HeaderMap::new();
@@ -114,7 +115,7 @@ impl Delivery {
             put(RENEWED, renewed);
         }
         put(SIGNATURE, &signature::sign(to.secret.as_bytes(), seconds, &self.body));
-        // A redirect to somebody else is not told what our signature looks like.
+        // A redirect to another origin must not see our signature.
         if let Some(signature) = headers.get_mut(SIGNATURE) {
             signature.set_sensitive(true);
         }

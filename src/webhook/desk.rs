@@ -1,5 +1,5 @@
-//! Where a courier finds what its member is to be told, and brings what the
-//! receiver has said.
+//! Where a courier gets its member's next delivery, and hands in what the receiver
+//! has answered.
 
 use super::delivery::Delivery;
 use super::verdict::{Outcome, Verdict};
@@ -16,8 +16,8 @@ use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
 
-/// How often to look whether a command is over. Nobody is told: it is so for
-/// those members only that are being called in vain.
+/// How often to look whether a command is over. It is polled because nobody is
+/// notified, and only for members that are being called in vain.
 const LOOK: Duration = Duration::from_millis(50);
 
 /// One member's desk.
@@ -26,12 +26,12 @@ pub(super) struct Desk {
     broker: Arc<Broker>,
     residents: Arc<Residents>,
     resident: Arc<Resident>,
-    /// Entries of which some have been told.
+    /// Entries of which the first have been delivered.
     begun: Arc<Mutex<Option<Excerpt>>>,
 }
 
 impl Desk {
-    /// Counts what came of an attempt to tell something.
+    /// Counts the outcome of an attempt.
     pub(super) fn count(&self, verdict: &Verdict) {
         let word = match verdict {
             Verdict::Done(_) => "done",
@@ -51,8 +51,8 @@ impl Desk {
         Desk { broker, residents, resident, begun: Arc::default() }
     }
 
-    /// What is to be told next, once there is something. To be asked again only
-    /// when that is done with.
+    /// Waits for the next delivery. To be called again only when that one is done
+    /// with.
     pub(super) async fn next(&self) -> Delivery {
         let next = self.resident.speaker.until(|_| match self.take() {
             Some(delivery) => Poll::Ready(delivery),
@@ -72,7 +72,7 @@ impl Desk {
                 return Some(delivery);
             }
             match self.resident.take_event()? {
-                // It is told once, when it has gone.
+                // Its own end is delivered once, as the farewell.
                 event if self.resident.is_own_end(&event) => {}
                 Event::Entries(excerpt) => *begun = Some(excerpt).filter(|e| !e.range.is_empty()),
                 Event::Frame(frame) => return Some(alone(&frame)),
@@ -80,7 +80,7 @@ impl Desk {
         }
     }
 
-    /// Waits until the member has left; why it did.
+    /// Waits until the member has left; returns the reason.
     pub(super) async fn gone(&self) -> &'static str {
         let gone = self.resident.speaker.until(|_| match self.resident.gone_because() {
             Some(reason) => Poll::Ready(reason),
@@ -89,12 +89,12 @@ impl Desk {
         gone.await
     }
 
-    /// That these entries never got an answer.
+    /// The delivery that reports these entries as gone.
     pub(super) fn gap(&self, from: u64, to: u64) -> Delivery {
         alone(&Frame::Gap { channel: self.resident.channel.clone(), from, to })
     }
 
-    /// That the member has left.
+    /// The delivery that tells the member that it has left.
     pub(super) fn farewell(&self, reason: &str) -> Delivery {
         let mut body = Vec::new();
         Object::begin("frame", "left", &mut body)
@@ -110,8 +110,8 @@ impl Desk {
         self.resident.is_due(seq)
     }
 
-    /// Waits until it does so no more: its time is up, or it was answered by other
-    /// means.
+    /// Waits until the command no longer does: its time is up, or it was answered
+    /// by other means.
     pub(super) async fn over(&self, seq: u64) {
         while self.is_due(seq) {
             runtime::sleep(LOOK).await;
@@ -119,48 +119,48 @@ impl Desk {
     }
 
     /// Whether an entry is from before a restart of the broker: then nobody waits
-    /// for an answer.
+    /// for an answer to it.
     pub(super) fn is_of_before(&self, seq: u64) -> bool {
         self.resident.is_of_before(seq)
     }
 
-    /// The member's answer to a command.
+    /// Answers a command on the member's behalf.
     pub(super) async fn answer(&self, seq: u64, outcome: Outcome) {
         let Outcome { code, text } = outcome;
         let ack = Request::Ack { channel: self.resident.channel.to_string(), seq, code, text };
-        // It may be over by now, or answered by other means.
+        // The command may be over by now, or answered by other means.
         let _ = self.resident.speaker.ask(ack).await;
     }
 
-    /// The receiver has everything up to this entry: a broker that comes after
-    /// this one goes on behind it.
+    /// Records that the receiver has everything up to this entry, so that the
+    /// broker goes on behind it after a restart.
     pub(super) async fn has_seen(&self, seq: u64) {
         if self.broker.store().is_none() {
             return;
         }
         let seen = Request::Seen { channel: self.resident.channel.to_string(), seq };
-        // If it has left, nobody goes on with it.
+        // If the member has left, nobody will go on from there.
         let _ = self.resident.speaker.ask(seen).await;
     }
 
-    /// The receiver is there.
+    /// Renews the member's lease, because the receiver has answered.
     pub(super) fn renew(&self) {
-        // If the member has left, the courier learns it by other means.
+        // If the member has left, the courier learns of it from `gone`.
         let _ = self.residents.renew(&self.resident);
     }
 
-    /// The member wants no more.
+    /// Ends the member, because the receiver wants no more.
     pub(super) fn leave(&self) {
         self.residents.end(&self.resident, Close::Quit, Close::Quit.as_str());
     }
 
-    /// Whether the broker stops, so that there is no time for a farewell.
+    /// Whether the broker is stopping, so that there is no time for a farewell.
     pub(super) fn is_closing(&self) -> bool {
         self.broker.is_stopping()
     }
 }
 
-/// Takes the first of these entries.
+/// Takes the first of these entries off the excerpt.
 fn first_of(excerpt: &mut Excerpt) -> Delivery {
     let chunk = excerpt.chunk.clone();
     let start = excerpt.range.start;
@@ -172,7 +172,7 @@ fn first_of(excerpt: &mut Excerpt) -> Delivery {
     Delivery::new(chunk.body.kind(), Some(seq), body).covering(Some((seq, seq)))
 }
 
-/// A frame for this member alone.
+/// The delivery of a frame for this member alone.
 fn alone(frame: &Frame) -> Delivery {
     let covers = match frame {
         Frame::Gap { from, to, .. } => Some((*from, *to)),
@@ -180,7 +180,7 @@ fn alone(frame: &Frame) -> Delivery {
     };
     let mut body = Vec::new();
     json::frame(frame, &mut body);
-    // A line's end ends no delivery.
+    // A delivery has no line end.
     body.pop();
     Delivery::new(frame.kind(), None, body).covering(covers)
 }

@@ -1,12 +1,11 @@
-//! Call-backs: a member without a connection is told by HTTP requests what
-//! others are told on their connections.
+//! Callbacks: HTTP requests tell a member without a connection what other members
+//! hear on their connections.
 //!
-//! Each such member has a `courier` of its own, a task that takes one
-//! thing after the other from the member's `desk`, makes a
-//! `delivery` of it, calls, and brings the `verdict` back:
-//! for a command, what was answered is the member's result.
+//! Each such member has a `courier` of its own, a task that takes one thing after
+//! the other from the member's `desk`, makes a `delivery` of it, calls, and hands
+//! in the `verdict`: the answer to a command is the member's result.
 //!
-//! Whom it may call is [`crate::outbound`]'s affair.
+//! [`crate::outbound`] decides which addresses it may call.
 
 mod callback;
 mod courier;
@@ -45,7 +44,7 @@ impl fmt::Debug for Couriers {
     }
 }
 
-/// A call-back that may be served.
+/// A callback that may be served.
 #[derive(Debug)]
 pub struct Admitted {
     callback: Callback,
@@ -58,15 +57,15 @@ impl Admitted {
         self.callback.wants
     }
 
-    /// What a restart of the broker needs to know of it; its member comes from
-    /// there.
+    /// What the store keeps of it for a restart of the broker; `addr` is where its
+    /// member asked from.
     pub fn record(&self, addr: SocketAddr) -> CallbackRecord {
         self.callback.record(addr)
     }
 }
 
 impl Couriers {
-    /// None yet.
+    /// Couriers for this broker, none at work yet.
     pub fn new(broker: Arc<Broker>) -> Couriers {
         let allow = broker.config.allow_callback.clone();
         let policy = Policy { allow, setting: "--allow-callback" };
@@ -74,13 +73,13 @@ impl Couriers {
         Couriers { broker, outbound, working: Permits::default() }
     }
 
-    /// Looks whether a call-back may be served: whether there is room, and
-    /// whether its host may be called as things are now.
+    /// Checks that a callback may be served: that there is room, and that its host
+    /// may be called now.
     ///
     /// # Errors
     /// [`Code::Full`]; [`Code::Denied`] for an address that is not called,
-    /// [`Code::BadRequest`] for a name without an address, [`Code::Busy`] if
-    /// that cannot be found out now.
+    /// [`Code::BadRequest`] for a name without an address, [`Code::Busy`] if that
+    /// cannot be determined now.
     pub async fn admit(&self, callback: Callback) -> Result<Admitted, Fault> {
         let most = self.broker.config.max_callbacks;
         let Some(permit) = self.working.take(most) else {
@@ -99,7 +98,7 @@ impl Couriers {
         Ok(Admitted { callback, permit })
     }
 
-    /// Serves the call-backs from before a restart of the broker, of all members
+    /// Serves the callbacks from before a restart of the broker, for all members
     /// whose seats are still kept.
     pub fn resume(&self, residents: &Arc<Residents>) {
         let of_before = self.broker.callbacks_of_before().unwrap_or_else(|reason| {
@@ -112,15 +111,14 @@ impl Couriers {
             let resident =
                 callback.as_ref().and_then(|c| residents.revive(&token, c.wants, record.addr));
             if let (Some(callback), Some(resident)) = (callback, resident) {
-                // Who was admitted before the restart still is.
+                // Callbacks that were admitted before the restart still are.
                 let Some(permit) = self.working.take(usize::MAX) else { continue };
                 self.serve(Admitted { callback, permit }, residents.clone(), resident);
             }
         }
     }
 
-    /// Serves a call-back for a member that is there from now on, until it
-    /// leaves.
+    /// Serves a callback for a resident from now on, until it leaves.
     pub fn serve(&self, admitted: Admitted, residents: Arc<Residents>, resident: Arc<Resident>) {
         let Admitted { callback, permit } = admitted;
         let to = Addressee {

@@ -1,4 +1,4 @@
-//! How long to wait before a delivery is tried again.
+//! Backoff: how long to wait before a delivery is tried again.
 
 use std::time::Duration;
 use uuid::Uuid;
@@ -6,16 +6,16 @@ use uuid::Uuid;
 /// The pause after the first failure: a receiver that is being restarted is
 /// often back by then.
 const FIRST: Duration = Duration::from_millis(250);
-/// The longest pause: who has been away for minutes is found again within one
-/// of these.
+/// The longest pause: a receiver that was away for minutes is found again within
+/// one of these.
 const LONGEST: Duration = Duration::from_secs(30);
 
-/// The pause after so many failures in a row. Each is twice the one before, and
-/// shorter by up to half at random, so that many receivers that failed together
-/// are not called together again.
+/// The pause after this many failures in a row. Each is twice the one before, and
+/// shorter by up to half at random, so that many receivers that failed together are
+/// not called together again.
 pub(super) fn after(failures: u32) -> Duration {
     let full = FIRST.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(LONGEST);
-    // The system's random bits, which is all that a version 4 UUID is.
+    // A version 4 UUID is random bits of the system.
     let share = f64::from(Uuid::new_v4().as_fields().0) / f64::from(u32::MAX);
     full.mul_f64(1.0 - share / 2.0)
 }

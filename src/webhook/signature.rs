@@ -1,5 +1,5 @@
-//! What lets a receiver know that a delivery came from this broker, for this
-//! member, and not long ago.
+//! Proves to a receiver that a delivery came from this broker, for this member, and
+//! not long ago.
 
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
@@ -23,8 +23,8 @@ pub(super) fn sign(key: &[u8], timestamp: i64, body: &[u8]) -> String {
 mod tests {
     use super::*;
 
-    /// What `printf '1700000000.{"a":1}' | openssl dgst -sha256 -hmac secret`
-    /// says.
+    /// The output of
+    /// `printf '1700000000.{"a":1}' | openssl dgst -sha256 -hmac secret`.
     #[test]
     fn others_come_to_the_same() {
         let signature = sign(b"secret", 1_700_000_000, br#"{"a":1}"#);

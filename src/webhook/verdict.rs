@@ -4,8 +4,8 @@ use crate::outbound::{Answer, OutboundError};
 use hyper::StatusCode;
 use serde::{Deserialize, Deserializer};
 
-/// Characters of a result's text that are passed on; what is longer belongs
-/// into a message.
+/// How many characters of a result's text are passed on; a longer text should be
+/// published as a message.
 const TEXT_CHARS_MAX: usize = 4_096;
 /// The code of a result that cannot be read, which is not a success.
 const UNREADABLE: i32 = 1;
@@ -13,19 +13,19 @@ const UNREADABLE: i32 = 1;
 /// What a receiver's answer means.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// It has it; for a command, with this result.
+    /// It has taken the delivery; a command has this result.
     Done(Outcome),
-    /// It has it, and will give a command's result by itself (202).
+    /// It has taken the delivery, and will give a command's result by itself (202).
     Accepted,
-    /// It does not want this one, and asking again will not help.
+    /// It does not want this delivery, and asking again will not help.
     Refused(StatusCode),
-    /// It wants no more of anything (410).
+    /// It wants no more deliveries (410).
     Unwanted,
     /// It could not be reached, or not now.
     Failed(String),
 }
 
-/// A command's result as the receiver puts it.
+/// A command's result in the receiver's answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub(super) struct Outcome {
     /// 0 is success.
@@ -36,7 +36,7 @@ pub(super) struct Outcome {
     pub(super) text: String,
 }
 
-/// `null` is as good as nothing, as in a request.
+/// `null` counts as missing, as in a request.
 fn or_nothing<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
@@ -46,7 +46,7 @@ where
 }
 
 impl Verdict {
-    /// The meaning of what came back.
+    /// The meaning of an answer.
     pub(super) fn of(answer: Result<Answer, OutboundError>) -> Verdict {
         let answer = match answer {
             Ok(answer) => answer,
@@ -62,7 +62,7 @@ impl Verdict {
         let said = format!("it answered {status}");
         match status {
             StatusCode::GONE => Verdict::Unwanted,
-            // "Not now", which is no judgement of what was delivered.
+            // These mean "not now", which says nothing about what was delivered.
             StatusCode::REQUEST_TIMEOUT
             | StatusCode::CONFLICT
             | StatusCode::TOO_EARLY
@@ -74,8 +74,8 @@ impl Verdict {
 }
 
 impl Outcome {
-    /// A success without a word, unless the body begins as a JSON object: then
-    /// that is the result.
+    /// Reads the result in an answer: success without a text, unless the body
+    /// begins as a JSON object.
     fn read(answer: &Answer) -> Outcome {
         if answer.body.trim_ascii_start().first() != Some(&b'{') {
             return Outcome::default();

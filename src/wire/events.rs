@@ -6,17 +6,17 @@
 //! data: {"frame":"msg","channel":"news","seq":43,"from":"alice","data":{"a":1}}
 //! ```
 //!
-//! The id is the seq, which a client that comes back names as the last one that
-//! it has. No line of a frame holds a line's end, so each is one field.
+//! The id is the seq: a client that reconnects names it as the last one that it
+//! has. No frame contains a line end, so each is one `data` field.
 
 use super::json;
 use crate::frame::Frame;
 use crate::log::{Chunk, Form, Maker, Shape};
 
-/// What makes the entries of a chunk events.
+/// The maker of a chunk's entries as events.
 pub const MAKER: Maker = Maker { shape: Shape::Events, make: form };
 
-/// What an event has beside the text line of its entry, in bytes, about.
+/// About how many bytes an event adds to the text line of its entry.
 const EXTRA_BYTES: usize = 90;
 
 /// A chunk's entries as events.
@@ -31,11 +31,11 @@ fn form(chunk: &Chunk) -> Form {
 /// Appends a frame for this client alone.
 pub fn frame(frame: &Frame, out: &mut Vec<u8>) {
     let id = match frame {
-        // What is gone is past: a client that comes back need not be told twice.
+        // These entries are past: a client that reconnects need not be told again.
         Frame::Gap { to: seq, .. } | Frame::Left { seq, .. } => Some(*seq),
         Frame::Bye { reason } => {
             if let Some(secs) = reason.retry_secs() {
-                // What an EventSource waits before it connects again.
+                // How long an EventSource waits before it reconnects.
                 out.extend_from_slice(format!("retry: {}\n", secs * 1000).as_bytes());
             }
             None

@@ -4,8 +4,8 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooLong;
 
-/// The whole lines at the beginning of some bytes, without their ends (LF or
-/// CR LF). One that is too long is told as such, and the next one follows.
+/// The whole lines at the beginning of some bytes, without their ends (LF or CR
+/// LF). A line that is too long yields [`TooLong`], and the next one follows.
 #[derive(Debug)]
 pub struct Lines<'a> {
     rest: &'a [u8],
@@ -23,11 +23,11 @@ impl<'a> Lines<'a> {
         self.rest
     }
 
-    /// The beginning of the line whose end has yet to come: put what comes next
-    /// behind it. To be called when there is no whole line any more.
+    /// The beginning of a line whose end has yet to come: append the next bytes to
+    /// it. To be called once there are no whole lines left.
     ///
     /// # Errors
-    /// [`TooLong`] if it is that already, and no end will make it shorter.
+    /// [`TooLong`] if it is too long already, whatever comes next.
     pub fn unfinished(&self) -> Result<&'a [u8], TooLong> {
         // The last byte may be the CR of a line's end.
         if self.rest.len() > self.line_max + 1 { Err(TooLong) } else { Ok(self.rest) }
@@ -91,9 +91,9 @@ mod tests {
     }
 
     proptest! {
-        /// However the bytes are cut, the lines up to the first that is too
-        /// long are the same (that one may end the connection, or not, as its
-        /// end has come with it or not).
+        /// However the bytes are cut, the lines up to the first that is too long
+        /// are the same. (Whether that one ends the connection depends on whether
+        /// its end has come with it.)
         #[test]
         fn cuts_change_nothing(
             bytes in prop::collection::vec(prop::sample::select(b"ab\r\n\n ".to_vec()), 0..60),

@@ -3,9 +3,9 @@
 use crate::log::Chunk;
 use crate::reply::Excerpt;
 
-/// Bytes that they take at most, or one entry if that is longer: a reply is one
-/// line, or says first how many they are, so that it has to be there as a whole.
-/// What is left can be asked for.
+/// The most bytes of entries in one reply, or one entry if that is longer: a reply
+/// is one line, or begins with the number of its entries, so it must be in memory
+/// as a whole. The rest can be asked for.
 pub const ROWS_BYTES_MAX: usize = 1024 * 1024;
 
 /// The entries, as they will stand in the reply.
@@ -18,8 +18,8 @@ pub(super) struct Collected {
 }
 
 impl Collected {
-    /// Adds as many entries as there is room for; whether that was all. `write`
-    /// appends one, of which it gets the chunk and the line.
+    /// Adds as many entries as fit; returns whether all did. `write` appends one
+    /// entry, given its chunk and its line.
     pub(super) fn add(
         &mut self,
         excerpts: &[Excerpt],
@@ -43,7 +43,7 @@ impl Collected {
         self.next.is_none()
     }
 
-    /// What they take, in bytes.
+    /// The memory that they take, in bytes.
     pub(super) fn weight(&self) -> usize {
         self.bytes.capacity()
     }

@@ -20,12 +20,12 @@ pub fn bad(text: impl Into<String>) -> Fault {
     Fault::new(Code::BadRequest, text)
 }
 
-/// The answer to a verb that is none.
+/// The fault for an unknown verb.
 pub fn unknown(verb: &str) -> Fault {
     Fault::new(Code::UnknownCommand, format!("{} is no verb; see: help", quoted(verb)))
 }
 
-/// A time that `word` says, in seconds; `what` names it.
+/// Parses `word` as a time in seconds; `what` names it in the fault.
 ///
 /// # Errors
 /// [`Code::BadRequest`] for one that is not above 0, or above `most`.
@@ -39,10 +39,10 @@ pub fn seconds(what: &str, word: &str, most: f64) -> Result<Duration, Fault> {
     }
 }
 
-/// The key of a message or a command; `what` names it.
+/// Checks the key of a message or a command; `what` names it in the fault.
 ///
 /// # Errors
-/// [`Code::BadRequest`] for an empty one, [`Code::TooLong`].
+/// [`Code::BadRequest`] for an empty key, [`Code::TooLong`].
 pub fn key(what: &str, key: String) -> Result<Box<str>, Fault> {
     if key.is_empty() {
         return Err(bad(format!("{what} must not be empty")));
@@ -54,7 +54,7 @@ pub fn key(what: &str, key: String) -> Result<Box<str>, Fault> {
     Ok(key.into())
 }
 
-/// The name of a session; `what` names it.
+/// Parses the name of a session; `what` names it in the fault.
 ///
 /// # Errors
 /// [`Code::BadRequest`] for what is no UUID.
@@ -84,7 +84,7 @@ pub fn command(
     Ok(Request::Cmd { channel, to, timeout, key, name, args })
 }
 
-/// A JSON value that a message is to carry.
+/// Checks a JSON value that a message is to carry.
 ///
 /// # Errors
 /// [`Code::BadRequest`] for what is no JSON, or nested too deep.
@@ -95,8 +95,8 @@ pub fn json(text: &str) -> Result<&str, Fault> {
     }
 }
 
-/// That a JSON value, which this is known to be, is not nested too deep for
-/// those who will read it; `what` names it.
+/// Checks that a JSON value is not nested too deep for its readers; `what` names it
+/// in the fault. It must be known to be valid JSON.
 ///
 /// # Errors
 /// [`Code::BadRequest`] if it is.

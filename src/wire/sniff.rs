@@ -1,9 +1,8 @@
 //! Which dialect a connection speaks, from its first bytes.
 //!
-//! Chosen once, for the whole connection; but text and JSON change places when
-//! the client asks for it. Who is refused is told so in the manner of its own
-//! dialect, so that the program at the other end says something its user
-//! understands.
+//! Chosen once, for the whole connection; only between text and JSON a client may
+//! switch. A refused client is told so in its own dialect, so that the program at
+//! the other end says something its user understands.
 
 use crate::error::Code;
 use crate::request::{Format, Resp};
@@ -35,14 +34,14 @@ const TLS_HANDSHAKE: u8 = 0x16;
 pub enum Refusal {
     /// There is no room for it.
     Full,
-    /// It is not encrypted, and should be.
+    /// It is not encrypted, and has to be.
     Plain,
     /// It is encrypted, and the broker has no certificate; or twice.
     Encrypted,
 }
 
 impl Refusal {
-    /// Its word in the log.
+    /// The word for it in the log.
     pub const fn as_str(self) -> &'static str {
         match self {
             Refusal::Full => "full",
@@ -51,7 +50,7 @@ impl Refusal {
         }
     }
 
-    /// The code and the text for the client, and the same for one of HTTP.
+    /// The code and the text for the client; for HTTP also the status and its title.
     const fn told(self) -> (Code, &'static str, u16, &'static str) {
         match self {
             Refusal::Full => {
@@ -89,8 +88,8 @@ impl Dialect {
         }
     }
 
-    /// The one of these that begins so, or else text; `None` while more bytes are
-    /// needed.
+    /// The dialect with whose opening the bytes begin, or else text; `None` while
+    /// more bytes are needed.
     fn of(
         openings: impl Iterator<Item = (&'static [u8], Dialect)>,
         first: &[u8],
@@ -105,8 +104,8 @@ impl Dialect {
         (!undecided).then_some(Dialect::Text)
     }
 
-    /// How its lines look; `None` for a dialect that has none, or is not served
-    /// yet.
+    /// The format that it begins in; `None` for a dialect that has none, or is not
+    /// served yet.
     pub const fn format(self) -> Option<Format> {
         match self {
             Dialect::Text => Some(Format::Text),
@@ -128,7 +127,7 @@ impl Dialect {
         }
     }
 
-    /// What to answer before closing, in the dialect's manner.
+    /// The answer before closing, in the dialect's own form.
     pub fn refusal(self, why: Refusal) -> Vec<u8> {
         let (code, message, status, title) = why.told();
         let code = code.as_str();
@@ -150,7 +149,7 @@ impl Dialect {
                 .into_bytes()
             }
             Dialect::Resp => format!("-ERR {code} {message}\r\n").into_bytes(),
-            // Where a semicolon ends the message.
+            // A semicolon would end the message.
             Dialect::Numseq => format!("ERR,{code} {};", message.replace(';', ",")).into_bytes(),
             // A fatal alert (RFC 8446, section 6): record type 21, version 3.3,
             // two bytes: level fatal, description internal_error (there is
@@ -161,10 +160,9 @@ impl Dialect {
 }
 
 /// Whether a line of the text dialect is the first of an HTTP request (three words,
-/// of which the last is a version), or says for whom one is. Its method is then one
-/// that the first bytes of a connection do not tell, and whatever comes in its body
-/// is nothing that anybody here has asked for: a browser sends what a web page tells
-/// it to.
+/// the last of them a version) or its `Host` header. Such a request has a method
+/// that [`Dialect::sniff`] does not know, and no line of its body was meant for the
+/// broker: a browser sends what a web page tells it to.
 pub fn is_http(line: &[u8]) -> bool {
     let line = line.trim_ascii();
     let is_host = line.get(..5).is_some_and(|begin| begin.eq_ignore_ascii_case(b"host:"));

@@ -1,5 +1,5 @@
-//! What a connection says and hears, whichever format that has. It has one at a
-//! time, and may change it.
+//! Encoding and decoding, whichever format a connection has. It has one at a time,
+//! and may change it.
 
 use crate::error::Fault;
 use crate::frame::Frame;
@@ -8,12 +8,12 @@ use crate::reply::{Excerpt, Line, Reply};
 use crate::request::{Format, Heard, Request};
 use crate::wire::{json, resp, text, websocket};
 
-/// What a reply says of its request. The text dialect has no use for it.
+/// What a reply says about its request. The text dialect does not use it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tag<'a> {
-    /// What was asked; `error` if that could not be read.
+    /// The verb; `error` if that could not be read.
     pub verb: &'static str,
-    /// The JSON value that the client has given it.
+    /// The `id` that the client gave the request, a JSON value.
     pub id: Option<&'a str>,
 }
 
@@ -31,12 +31,12 @@ pub struct OwnedTag {
 }
 
 impl OwnedTag {
-    /// As it is written.
+    /// The borrowed form, which is what gets written.
     pub fn tag(&self) -> Tag<'_> {
         Tag { verb: self.verb, id: self.id.as_deref() }
     }
 
-    /// What it takes, in bytes.
+    /// The memory that it takes, in bytes.
     pub fn weight(&self) -> usize {
         size_of::<Self>() + self.id.as_ref().map_or(0, |id| id.len())
     }
@@ -51,7 +51,7 @@ impl From<Tag<'_>> for OwnedTag {
 /// A line that was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Asked<'a> {
-    /// What the reply is to say of it.
+    /// What the reply is to say about it.
     pub tag: Tag<'a>,
     /// What is asked, if anything is.
     pub request: Result<Option<Request<'a>>, Fault>,
@@ -100,8 +100,9 @@ pub fn frame(format: Format, frame: &Frame, out: &mut Vec<u8>) {
     }
 }
 
-/// Appends that a client which knows only what Redis would tell it is subscribed
-/// to a channel no more, in Redis' word for that, and to how many it still is.
+/// Appends Redis' own confirmation that a client is no longer subscribed to a
+/// channel, for one that knows only what Redis would tell it. `word` is Redis' word
+/// for that, `count` how many channels it is still subscribed to.
 pub fn unsubscribed(format: Format, word: &str, channel: &str, count: u64, out: &mut Vec<u8>) {
     if let Format::Resp { version, .. } = format {
         let to = &mut resp::Writer::new(version, out);
@@ -109,7 +110,8 @@ pub fn unsubscribed(format: Format, word: &str, channel: &str, count: u64, out: 
     }
 }
 
-/// What makes the entries of a chunk look like this format; `None` if they do.
+/// The maker of a chunk's entries in this format; `None` for the one in which they
+/// are kept.
 pub fn form(format: Format) -> Option<Maker> {
     match format {
         Format::Text => None,
@@ -119,8 +121,8 @@ pub fn form(format: Format) -> Option<Maker> {
     }
 }
 
-/// What does that for a client that hears messages under several names, if the
-/// format has such.
+/// The same for a client that hears messages under several names; `None` if the
+/// format has no such clients.
 pub fn heard_form(format: Format) -> Option<fn(&Chunk, &Heard) -> Form> {
     match format {
         Format::Text | Format::Json | Format::WebSocket => None,
@@ -141,7 +143,7 @@ pub enum Rows {
 }
 
 impl Rows {
-    /// Collects for this format from now on.
+    /// Begins to collect for this format, unless it has begun.
     fn begin(&mut self, format: Format) {
         if matches!(self, Rows::None) {
             *self = match format {
@@ -152,8 +154,8 @@ impl Rows {
         }
     }
 
-    /// Adds entries, or appends them to what goes out; whether there is room for
-    /// more.
+    /// Collects entries, or appends them to `out` where nothing need be collected;
+    /// returns whether there is room for more.
     pub fn add(&mut self, format: Format, excerpts: &[Excerpt], out: &mut Vec<u8>) -> bool {
         self.begin(format);
         match (self, format) {
@@ -166,7 +168,7 @@ impl Rows {
         }
     }
 
-    /// What they take, in bytes.
+    /// The memory that they take, in bytes.
     pub fn weight(&self) -> usize {
         match self {
             Rows::None => 0,
@@ -180,7 +182,7 @@ impl Rows {
         if line.kind != "history" {
             return reply(format, &line.into(), &[tag], out);
         }
-        // There may have been no piece: then it has rows as well, though none.
+        // If no piece has come, the reply still has rows, though none.
         self.begin(format);
         match (self, format) {
             (Rows::Json(rows), Format::WebSocket) => {

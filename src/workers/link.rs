@@ -1,5 +1,5 @@
-//! What broker and worker say to each other over the worker's standard input
-//! and output, and how it is written. Pure, but for the writing.
+//! The messages between broker and worker over the worker's standard input and
+//! output, and their encoding. Pure, but for the writing.
 //!
 //! # Format
 //! A message is its length in four bytes, the least significant first, and then
@@ -10,11 +10,11 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::io::{self, Write};
 
-/// Bytes of a message at most: a result has a little over a million.
+/// The most bytes of a message: a result has a little over a million.
 pub const MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
 const LENGTH_BYTES: usize = 4;
 
-/// What a worker is told to do.
+/// A job for a worker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Order {
     /// The job's number.
@@ -25,32 +25,32 @@ pub struct Order {
     pub task: Vec<u8>,
 }
 
-/// What a worker says of the job that it has.
+/// News of the job that a worker has.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
     /// The job's number.
     pub job: u64,
-    /// What of it.
+    /// The news.
     pub news: News,
 }
 
-/// What there is to say of a job.
+/// News of a job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum News {
     /// It has begun.
     Begun,
-    /// It is so far.
+    /// How far it is.
     Progress(String),
-    /// This came of it.
+    /// It is done, with this result.
     Done(String),
-    /// Nothing came of it, for this reason.
+    /// It failed, for this reason.
     Failed(String),
 }
 
 /// Writes a message.
 ///
 /// # Errors
-/// As the output has them; and for one that is too long, of which nothing is
+/// As the output has them; and for a message that is too long, of which nothing is
 /// written.
 pub fn write(message: &impl Serialize, out: &mut impl Write) -> io::Result<()> {
     let mut bytes =
@@ -66,7 +66,7 @@ pub fn write(message: &impl Serialize, out: &mut impl Write) -> io::Result<()> {
     out.flush()
 }
 
-/// What came is no message: whoever sent it is not to be listened to any more.
+/// The bytes are no message: their sender is not to be listened to any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("it does not speak as a worker does")]
 pub struct Nonsense;
@@ -79,7 +79,7 @@ pub struct Messages {
 }
 
 impl Messages {
-    /// These have come.
+    /// Appends bytes that have come.
     pub fn push(&mut self, bytes: &[u8]) {
         self.bytes.drain(..std::mem::take(&mut self.taken));
         self.bytes.extend_from_slice(bytes);
@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn the_longest_and_one_byte_more() {
-        // Of the number, the kind, and the length of the text.
+        // The bytes of the number, the kind, and the length of the text.
         let around = 1 + 1 + 4;
         let report = |length| {
             let news = News::Done("x".repeat(length));

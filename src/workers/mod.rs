@@ -1,5 +1,5 @@
 //! Runs jobs in processes of their own, so that one that crashes, hangs or takes
-//! all memory costs nobody but whoever asked for it.
+//! all memory harms only the client that asked for it.
 //!
 //! ```text
 //! submit ─► queue ─► supervisor (a thread for each worker) ◄─pipes─► worker (another process)
@@ -13,9 +13,9 @@
 //! - `process.rs`: a worker from the broker's side; [`worker`]: from its own;
 //!   [`link`]: what they say to each other.
 //!
-//! A job that its worker had begun with is never done twice; one that it had not
-//! is tried once more. No worker outlives the broker: its standard input ends,
-//! and on Linux the system kills it with the thread that started it.
+//! A job that its worker had begun is never run twice; one that it had not begun is
+//! tried once more. No worker outlives the broker: its standard input ends, and on
+//! Linux the system kills it with the thread that started it.
 
 pub mod link;
 mod pool;

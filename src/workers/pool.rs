@@ -1,9 +1,9 @@
-//! The jobs that wait or run, and the threads that see to them.
+//! The jobs that wait or run, and the threads that run them.
 //!
-//! Clients come in by [`Pool::submit`] and [`Pool::cancel`], the threads of
-//! `supervisor.rs` take what waits and say what came of it. All of it happens
-//! under one lock, held for memory only; a client's mailbox is filled under it,
-//! so that what is told of a job is told in its order.
+//! Clients call [`Pool::submit`] and [`Pool::cancel`]; the threads of
+//! `supervisor.rs` take waiting jobs and report on them. All of it happens under
+//! one lock, held only while memory is touched. Mailboxes of clients are filled
+//! under it too, so that news of a job arrives in order.
 
 use super::process::{Killer, Program};
 use super::queue::{ClientId, JobId};
@@ -18,7 +18,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-/// Jobs of one client that wait or run at most, so that no one fills the queue
+/// The most jobs of one client that wait or run, so that no client fills the queue
 /// alone.
 pub const CLIENT_JOBS_MAX: usize = 64;
 /// How many workers and jobs there may be.
@@ -32,7 +32,7 @@ pub struct Limits {
     pub time: Duration,
 }
 
-/// What all that see to jobs share.
+/// The state that clients and supervisors share.
 pub struct Shared {
     pub(super) limits: Limits,
     program: OnceLock<Program>,
@@ -54,7 +54,7 @@ pub(super) struct Taken {
 /// Why a supervisor gets no job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Nothing {
-    /// None came in time.
+    /// None has come in time.
     Yet,
     /// None will ever come.
     More,
@@ -72,7 +72,7 @@ impl fmt::Debug for Pool {
 }
 
 impl Pool {
-    /// Without workers until [`Pool::employ`] says what they are.
+    /// A pool without workers, until [`Pool::employ`] says how to start them.
     pub fn new(limits: Limits) -> Self {
         Pool(Arc::new(Shared {
             limits,
@@ -82,12 +82,12 @@ impl Pool {
         }))
     }
 
-    /// Workers are to be started like this. The first one counts.
+    /// Sets how workers are started. Only the first call counts.
     pub fn employ(&self, program: Program) {
         self.0.program.get_or_init(|| program);
     }
 
-    /// A job begins to wait; its number.
+    /// Queues a job; returns its number.
     ///
     /// # Errors
     /// [`Code::Busy`] if too many wait, [`Code::Unavailable`] if this broker has
@@ -141,8 +141,8 @@ impl Pool {
         Ok(())
     }
 
-    /// One more supervisor. If there is no thread to be had, those that are
-    /// there will do; if there is none at all, the last job cannot be taken.
+    /// Starts one more supervisor. If no thread can start, those that there are
+    /// will do; if there is none at all, the last job is refused.
     fn start_thread(&self, state: &mut Table) -> Result<(), Fault> {
         let shared = self.0.clone();
         let started = thread::Builder::new()
@@ -167,11 +167,11 @@ impl Pool {
         Ok(())
     }
 
-    /// Somebody wants a job to end.
+    /// Cancels a job.
     ///
     /// # Errors
-    /// [`Code::Gone`] for one that has ended or never was, [`Code::Denied`] for
-    /// another's.
+    /// [`Code::Gone`] for a job that has ended or never was, [`Code::Denied`] for
+    /// another owner's.
     pub fn cancel(&self, owner: Owner, job: JobId) -> Result<(), Fault> {
         let mut state = lock(&self.0.state);
         let Some(entry) = state.jobs.get_mut(&job) else {
@@ -189,7 +189,7 @@ impl Pool {
         Ok(())
     }
 
-    /// A client is gone for good: what was of use to it alone is cancelled.
+    /// Cancels the jobs that were of use only to a client that is gone for good.
     pub fn abandon(&self, client: ClientId) {
         let mut state = lock(&self.0.state);
         if !state.by_client.contains_key(&client) {
@@ -218,11 +218,11 @@ impl Pool {
         of_it.map(|entry| entry.shown.clone()).collect()
     }
 
-    /// A job, also one of the last that have ended.
+    /// Finds a job, which may also be one of the last that have ended.
     ///
     /// # Errors
-    /// [`Code::Gone`] for one that is not remembered, [`Code::Denied`] for
-    /// another's.
+    /// [`Code::Gone`] for a job that is not remembered, [`Code::Denied`] for
+    /// another owner's.
     pub fn find(&self, owner: Owner, job: JobId) -> Result<Shown, Fault> {
         let state = lock(&self.0.state);
         let present = state.jobs.get(&job).map(|entry| &entry.shown);
@@ -243,7 +243,7 @@ impl Pool {
         (waiting, state.jobs.len() - waiting, state.threads)
     }
 
-    /// Every job fails, and no more are taken.
+    /// Fails every job, and takes no more.
     pub fn stop(&self) {
         let mut state = lock(&self.0.state);
         state.is_stopping = true;
@@ -259,7 +259,7 @@ impl Pool {
     }
 }
 
-/// Not under the lock: somebody may wait for that process.
+/// Not to be called under the lock: somebody may be waiting for that process.
 fn kill(killers: impl IntoIterator<Item = Killer>) {
     killers.into_iter().for_each(|killer| killer.kill());
 }
@@ -270,7 +270,7 @@ impl Shared {
         self.program.get()
     }
 
-    /// Takes the job whose turn it is, or waits for one for so long.
+    /// Takes the next job, or waits for one at most this long.
     pub(super) fn take(&self, wait: Duration) -> Result<Taken, Nothing> {
         let mut state = lock(&self.state);
         if state.queue.len() == 0 && !state.is_stopping {
@@ -286,22 +286,22 @@ impl Shared {
         Ok(Taken { job, verb: entry.shown.verb, task: entry.task.clone() })
     }
 
-    /// Waits for so long, or until there is something to do.
+    /// Waits at most this long for something to do.
     fn sleep<'s>(&self, state: MutexGuard<'s, Table>, wait: Duration) -> MutexGuard<'s, Table> {
         let idle = |state: &mut Table| state.queue.len() == 0 && !state.is_stopping;
         let slept = self.changed.wait_timeout_while(state, wait, idle);
         slept.unwrap_or_else(PoisonError::into_inner).0
     }
 
-    /// Waits for so long, whatever there is to do; not so if the broker stops.
+    /// Waits this long, whatever there is to do; returns false if the broker stops.
     pub(super) fn pause(&self, wait: Duration) -> bool {
         let is_on = |state: &mut Table| !state.is_stopping;
         let slept = self.changed.wait_timeout_while(lock(&self.state), wait, is_on);
         !slept.unwrap_or_else(PoisonError::into_inner).0.is_stopping
     }
 
-    /// A worker is about to be given this job; not so if nobody wants it any
-    /// more.
+    /// Notes that a worker is about to be given this job; returns false if nobody
+    /// wants it any more.
     pub(super) fn assign(&self, job: JobId, killer: Killer) -> bool {
         let mut state = lock(&self.state);
         let Some(entry) = state.jobs.get_mut(&job) else { return false };
@@ -313,7 +313,7 @@ impl Shared {
         true
     }
 
-    /// A worker has begun with it.
+    /// Notes that a worker has begun the job.
     pub(super) fn begun(&self, job: JobId) {
         let mut state = lock(&self.state);
         let Some(entry) = state.jobs.get_mut(&job).filter(|entry| !entry.is_cancelled) else {
@@ -324,7 +324,8 @@ impl Shared {
         entry.audience.hears(job, JobState::Running, &entry.shown.text);
     }
 
-    /// It is so far; whether there was room to say so.
+    /// Passes on how far the job is; returns false if the audience has no room for
+    /// that.
     pub(super) fn progress(&self, job: JobId, text: &Arc<str>) -> bool {
         let mut state = lock(&self.state);
         let Some(entry) = state.jobs.get_mut(&job).filter(|entry| !entry.is_cancelled) else {
@@ -337,17 +338,18 @@ impl Shared {
         heard
     }
 
-    /// Whether nobody wants it any more: it was cancelled, or has ended.
+    /// Whether nobody wants the job any more: it was cancelled, or has ended.
     pub(super) fn is_unwanted(&self, job: JobId) -> bool {
         lock(&self.state).jobs.get(&job).is_none_or(|entry| entry.is_cancelled)
     }
 
-    /// It has ended.
+    /// Ends the job.
     pub(super) fn end(&self, job: JobId, state: JobState, text: String) {
         lock(&self.state).end(job, state, text);
     }
 
-    /// Its worker was lost before it began: it waits again, the first time.
+    /// Puts the job back into the queue, the first time that its worker was lost
+    /// before it began.
     pub(super) fn lost_before(&self, job: JobId, reason: &str) {
         let mut state = lock(&self.state);
         let Some(entry) = state.jobs.get_mut(&job) else { return };
@@ -362,8 +364,8 @@ impl Shared {
         self.changed.notify_all();
     }
 
-    /// A supervisor that has had nothing to do wants to end; not so if there is
-    /// something now.
+    /// Lets a supervisor that has had nothing to do end; returns false if there is
+    /// something to do now.
     pub(super) fn may_end(&self) -> bool {
         let mut state = lock(&self.state);
         let may = state.is_stopping || state.queue.len() == 0;

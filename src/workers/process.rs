@@ -14,13 +14,13 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Bytes that are read at once.
+/// How many bytes are read at once.
 const READ_BYTES: usize = 16 * 1024;
-/// Bytes of its standard error that are kept, the last ones: for whoever asks
-/// why it ended.
+/// How many bytes of its standard error are kept, the last ones: they say why it
+/// ended.
 const COMPLAINT_BYTES_MAX: usize = 512;
-/// How long a worker whose output has ended has to end itself: by then it is
-/// about to, and how it does tells why.
+/// How long a worker whose output has ended gets to end by itself: it is about to,
+/// and its exit status says why.
 const EXIT_TIME: Duration = Duration::from_millis(500);
 
 /// How worker processes are started.
@@ -28,16 +28,16 @@ const EXIT_TIME: Duration = Duration::from_millis(500);
 pub struct Program {
     pub(super) path: OsString,
     pub(super) arguments: Vec<OsString>,
-    /// Bytes of memory that each may have.
+    /// The most bytes of memory for each.
     pub(super) memory: u64,
 }
 
 impl Program {
-    /// This very program, also when its file has been replaced since it began.
-    /// Only for one that hands [`worker::ARGUMENT`] to [`worker::run`].
+    /// This very program, even if its file has been replaced since it started. Only
+    /// for a program that hands [`worker::ARGUMENT`] to [`worker::run`].
     ///
     /// # Errors
-    /// If nobody knows what this program is.
+    /// If the path of this program is unknown.
     pub fn own(memory: u64) -> io::Result<Self> {
         let own = Path::new("/proc/self/exe");
         let path = if own.exists() { own.into() } else { std::env::current_exe()? };
@@ -51,12 +51,14 @@ impl Program {
             .arg(process::id().to_string())
             .arg(self.memory.to_string())
             .arg0("broker-worker")
-            // A worker's own threads are few, and it is told the addresses
-            // that they reserve as memory: one pool of it, and two of them.
+            // The memory limit counts reserved addresses, and malloc reserves many
+            // for each arena. A worker has few threads: one arena is enough for
+            // them.
             .env("MALLOC_ARENA_MAX", "1")
-            // The last line that it writes is to say why it ended.
+            // The last line that it writes should say why it ended.
             .env("RUST_BACKTRACE", "0")
-            // What a terminal sends to the broker is not meant for it.
+            // Signals from a terminal, such as Ctrl-C, are meant for the broker
+            // alone.
             .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -65,25 +67,25 @@ impl Program {
     }
 }
 
-/// Lets anybody end a worker process, at any time.
+/// A handle that ends a worker process, from any thread and at any time.
 #[derive(Clone, Debug)]
 pub struct Killer(Arc<Mutex<Child>>);
 
 impl Killer {
-    /// Ends it, if it has not ended.
+    /// Ends the process, if it still runs.
     pub fn kill(&self) {
-        // It fails only for one that has ended: its number may be another's by
-        // then, and std knows that.
+        // It fails only for a process that has ended: its number may be another's
+        // by then, and std knows that.
         let _ = lock(&self.0).kill();
     }
 }
 
-/// What comes of listening to a worker.
+/// The outcome of listening to a worker.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Heard {
-    /// It has said this.
+    /// It has sent this report.
     Report(Report),
-    /// It has ended, or does not speak as it should.
+    /// It has ended, or has sent nonsense.
     Lost,
     /// Nothing came in time.
     Silence,
@@ -99,14 +101,14 @@ pub struct Process {
     stdout: ChildStdout,
     stderr: Option<ChildStderr>,
     messages: Messages,
-    /// What it said last on its standard error.
+    /// The last bytes of its standard error.
     complaint: Vec<u8>,
-    /// What it said on its standard output was nonsense.
+    /// Whether it wrote nonsense to its standard output.
     is_mad: bool,
 }
 
 impl Process {
-    /// Starts one.
+    /// Starts a process.
     ///
     /// # Errors
     /// As the system has them.
@@ -128,12 +130,12 @@ impl Process {
         })
     }
 
-    /// Its number.
+    /// The process id.
     pub fn id(&self) -> u32 {
         self.id
     }
 
-    /// What ends it.
+    /// A handle that ends it.
     pub fn killer(&self) -> Killer {
         Killer(self.child.clone())
     }
@@ -143,17 +145,17 @@ impl Process {
         matches!(lock(&self.child).try_wait(), Ok(None))
     }
 
-    /// Tells it to do something.
+    /// Gives it a job.
     ///
     /// # Errors
     /// If it has ended.
     pub fn tell(&mut self, order: &Order) -> io::Result<()> {
-        // A task is small enough for the pipe to take it whether or not anybody
-        // reads it.
+        // A task is small enough to fit into the pipe, whether or not anybody reads
+        // it.
         link::write(order, &mut self.stdin)
     }
 
-    /// Listens until it says something, or for so long.
+    /// Listens until it reports something, at most until `deadline`.
     pub fn hear(&mut self, deadline: Instant) -> Heard {
         loop {
             match self.messages.take() {
@@ -179,7 +181,7 @@ impl Process {
         }
     }
 
-    /// Waits until there is something to read; `None` if the time is over first.
+    /// Waits until there is something to read; `None` if the deadline passes first.
     fn wait(&self, deadline: Instant) -> io::Result<Option<Came>> {
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -199,7 +201,7 @@ impl Process {
         }
     }
 
-    /// Reads what is there; not so if nothing will ever be again.
+    /// Reads what is there; returns false at the end of the output.
     fn take_in(&mut self) -> bool {
         let mut buffer = [0; READ_BYTES];
         match self.stdout.read(&mut buffer) {
@@ -212,7 +214,7 @@ impl Process {
         }
     }
 
-    /// Keeps the last of what it complains of.
+    /// Reads its standard error, and keeps the last bytes.
     fn note_complaint(&mut self) {
         let mut buffer = [0; COMPLAINT_BYTES_MAX];
         match self.stderr.as_mut().map(|stderr| stderr.read(&mut buffer)) {
@@ -225,8 +227,8 @@ impl Process {
         }
     }
 
-    /// Ends it; says how it ended. One that was lost may have ended by itself,
-    /// and has a moment for that.
+    /// Ends the process; returns how it ended. One that was lost may be about to
+    /// end by itself, and gets a moment for that.
     pub fn end(mut self, was_lost: bool) -> String {
         let deadline = Instant::now() + if was_lost { EXIT_TIME } else { Duration::ZERO };
         while self.is_alive() && Instant::now() < deadline {
@@ -235,7 +237,7 @@ impl Process {
         let was_killed = self.is_alive();
         self.killer().kill();
         let status = lock(&self.child).wait();
-        // What it said last comes with its end.
+        // The last of its standard error comes with its end.
         while let Ok(Some(Came { err: true, .. })) = self.wait(Instant::now()) {
             self.note_complaint();
         }
@@ -250,7 +252,7 @@ impl Process {
             Err(e) => format!("its worker cannot be waited for: {e}"),
         };
         let complaint = String::from_utf8_lossy(&self.complaint);
-        // A panic is followed by advice for whoever can run it again.
+        // A panic message ends with advice for whoever can run the program again.
         let tells = |line: &&str| !line.trim().is_empty() && !line.starts_with("note: ");
         match complaint.lines().rfind(tells) {
             Some(last) => format!("{how}: {last}"),
@@ -259,7 +261,7 @@ impl Process {
     }
 }
 
-/// Where something came.
+/// On which of its outputs something came.
 struct Came {
     out: bool,
     err: bool,

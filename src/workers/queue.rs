@@ -1,5 +1,5 @@
-//! Jobs that wait: those of one client in their order, and the clients in turn,
-//! so that one with many does not keep the others waiting. Pure.
+//! The jobs that wait: those of one client in their order, and the clients in turn,
+//! so that a client with many jobs does not keep the others waiting. Pure.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -8,7 +8,7 @@ pub type ClientId = u64;
 /// A job's number.
 pub type JobId = u64;
 
-/// Jobs that wait.
+/// The jobs that wait.
 #[derive(Debug, Default)]
 pub struct Queue {
     by_client: HashMap<ClientId, VecDeque<JobId>>,
@@ -18,13 +18,13 @@ pub struct Queue {
 }
 
 impl Queue {
-    /// A job waits behind those of its client.
+    /// Queues a job behind those of its client.
     pub fn push(&mut self, client: ClientId, job: JobId) {
         self.of(client).push_back(job);
         self.len += 1;
     }
 
-    /// A job that was taken out waits again, before all those of its client.
+    /// Queues a job again that was taken out, before all those of its client.
     pub fn push_again(&mut self, client: ClientId, job: JobId) {
         self.of(client).push_front(job);
         self.len += 1;
@@ -51,7 +51,7 @@ impl Queue {
         job
     }
 
-    /// Takes a job out; whether it was there.
+    /// Takes a job out; returns whether it was there.
     pub fn remove(&mut self, client: ClientId, job: JobId) -> bool {
         let Some(jobs) = self.by_client.get_mut(&client) else { return false };
         let Some(at) = jobs.iter().position(|waiting| *waiting == job) else { return false };
@@ -109,13 +109,13 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever comes and goes: nobody waits longer than one job of each
+        /// Whatever the pushes are, no client waits longer than one job of each
         /// other client.
         #[test]
         fn nobody_waits_for_two_jobs_of_another(pushes in prop::collection::vec(0_u64..4, 0..40)) {
             let mut queue = Queue::default();
             for (client, job) in pushes.iter().zip(0..) {
-                // The client's number is in the job's.
+                // The last digit of a job's number is its client.
                 queue.push(*client, job * 10 + client);
             }
             let order: Vec<u64> = all(&mut queue).iter().map(|job| job % 10).collect();

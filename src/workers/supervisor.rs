@@ -1,5 +1,5 @@
-//! One thread for each worker: it starts the process, hands it one job after the
-//! other, listens, and puts another in its place when it is lost.
+//! One thread for each worker: it starts the process, gives it one job after the
+//! other, listens, and replaces it when it is lost.
 
 use super::link::{News, Order, Report};
 use super::pool::{Nothing, Shared, Taken};
@@ -9,22 +9,22 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long a worker has to begin with a job that it was given: longer than a
-/// process takes to start on a machine that is busy.
+/// How long a worker may take to begin a job: longer than a process takes to start
+/// on a busy machine.
 const BEGIN_TIME: Duration = Duration::from_secs(5);
-/// How long a worker without a job is kept.
+/// How long an idle worker is kept.
 const IDLE_TIME: Duration = Duration::from_secs(60);
-/// How often one without a job is looked at: it may have ended.
+/// How often an idle worker is checked, as it may have ended.
 const LOOK: Duration = Duration::from_millis(250);
-/// The first pause of a worker that died twice in a row, and the longest: before
-/// it began with a job, and within one, which may be the job's fault.
+/// The first pause after workers died twice in a row, and the longest pauses: after
+/// deaths before a job began, and during one, which may be the job's fault.
 const PAUSE: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(10);
 const PAUSE_AT_WORK_MAX: Duration = Duration::from_millis(500);
-/// How often to try again to tell of progress to a client that does not read.
+/// How often to retry telling progress to a client that does not read.
 const ROOM_LOOK: Duration = Duration::from_millis(5);
 
-/// Sees to one worker until there is nothing to do for it.
+/// Runs one worker until there is nothing to do for it.
 pub(super) fn run(shared: &Shared) {
     let mut supervisor = Supervisor { shared, process: None, deaths: 0 };
     let mut idle_since = Instant::now();
@@ -52,33 +52,33 @@ pub(super) fn run(shared: &Shared) {
 struct Supervisor<'s> {
     shared: &'s Shared,
     process: Option<Process>,
-    /// Workers that died in a row.
+    /// How many workers have died in a row.
     deaths: u32,
 }
 
-/// What becomes of a worker that has had a job.
+/// The outcome of giving a worker a job.
 enum After {
     /// It is ready for the next one.
     Ready,
-    /// It had not begun.
+    /// It had not begun the job.
     Unbegun,
-    /// It was lost with it.
+    /// It was lost during the job.
     Lost,
     /// It was killed on purpose.
     Killed,
 }
 
 impl Supervisor<'_> {
-    /// A worker that has ended while it had nothing to do is replaced.
+    /// Replaces a worker that has ended while it was idle.
     fn look_after_idle(&mut self) {
         if self.process.as_ref().is_some_and(|process| !process.is_alive()) {
             self.bury(true);
-            // If that fails, it is tried again for the next job.
+            // If that fails, the next job tries it again.
             let _ = self.start();
         }
     }
 
-    /// Ends the worker, and says how it ended.
+    /// Ends the worker, and returns how it ended.
     fn bury(&mut self, was_lost: bool) -> String {
         let Some(process) = self.process.take() else { return String::new() };
         let pid = process.id();
@@ -99,7 +99,7 @@ impl Supervisor<'_> {
         Ok(())
     }
 
-    /// Has a job done; not so if the broker stops.
+    /// Runs a job; returns false if the broker stops.
     fn see_to(&mut self, taken: &Taken) -> bool {
         let after = match self.start() {
             Ok(()) => self.hand_over(taken),
@@ -121,7 +121,7 @@ impl Supervisor<'_> {
         self.deaths += 1;
         let is_on = self.shared.pause(pause(self.deaths, pause_max));
         if is_on {
-            // At once, so that it is there when the next job comes.
+            // At once, so that it is ready when the next job comes.
             let _ = self.start();
         }
         is_on
@@ -153,7 +153,7 @@ impl Supervisor<'_> {
         }
     }
 
-    /// Listens to a worker that has begun with a job.
+    /// Listens to a worker that has begun a job.
     fn attend(&mut self, job: u64) -> After {
         let time = self.shared.limits.time;
         let deadline = Instant::now() + time;
@@ -200,8 +200,9 @@ impl Supervisor<'_> {
         if was_cancelled { After::Killed } else { After::Lost }
     }
 
-    /// Tells of progress as soon as there is room for it: meanwhile nothing is
-    /// read from the worker, which waits. Not so if its time is over first.
+    /// Tells the audience of progress as soon as it has room: until then nothing is
+    /// read from the worker, which waits. Returns false if the job's time is over
+    /// first.
     fn tell_progress(&self, job: u64, text: &Arc<str>, deadline: Instant) -> bool {
         while Instant::now() < deadline {
             if self.shared.progress(job, text) {
@@ -213,8 +214,8 @@ impl Supervisor<'_> {
     }
 }
 
-/// How long to wait before the next worker, after so many have died in a row:
-/// not at all after the first.
+/// How long to wait before starting the next worker, after this many have died in a
+/// row: not at all after the first.
 fn pause(deaths: u32, most: Duration) -> Duration {
     match deaths {
         0 | 1 => Duration::ZERO,

@@ -8,21 +8,21 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use uuid::Uuid;
 
-/// Results that are kept for those who ask for them later.
+/// How many results are kept for those who ask for them later.
 const ENDED_MAX: usize = 256;
-/// Bytes that they take at most.
+/// The most bytes of their texts.
 const ENDED_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// Who is told what becomes of a job. Called under the pool's lock: to be quick,
-/// and to call nobody who might call the pool.
+/// Hears the news of a job. Called under the pool's lock: it must be quick, and
+/// call nobody who might call the pool.
 pub trait Audience: Send + Sync {
-    /// How far a job is; whether there was room to say so.
+    /// Hears how far a job is; returns whether there was room for that.
     fn hears_progress(&self, job: JobId, text: &Arc<str>) -> bool;
-    /// The job waits, runs, or has ended.
+    /// Hears that the job waits, runs, or has ended.
     fn hears(&self, job: JobId, state: JobState, text: &Arc<str>);
 }
 
-/// Who may look at a job, and end it.
+/// Who may look at a job, and cancel it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Owner {
     /// The client that asked for it.
@@ -31,17 +31,17 @@ pub enum Owner {
     Key(Uuid),
 }
 
-/// A job that a client asks for.
+/// A request to run a job.
 pub struct Submission {
-    /// Whose it is.
+    /// The client that asks.
     pub client: ClientId,
     /// Its verb.
     pub verb: &'static str,
-    /// What the worker is given.
+    /// The input for the worker.
     pub task: Vec<u8>,
-    /// Who is told of it.
+    /// Who hears of it.
     pub audience: Arc<dyn Audience>,
-    /// Lets whoever has it look at the job, and end it: for a client that does
+    /// Lets whoever has it look at the job, and cancel it: for a client that does
     /// not stay.
     pub key: Option<Uuid>,
     /// Whether it is of use only while its client is there.
@@ -53,21 +53,21 @@ pub struct Submission {
 pub struct Shown {
     /// Its number.
     pub job: JobId,
-    /// Whose it is.
+    /// The client that asked for it.
     pub client: ClientId,
     /// Its verb.
     pub verb: &'static str,
-    /// What has become of it.
+    /// Its state.
     pub state: JobState,
-    /// How far it is, or what came of it.
+    /// How far it is, or its result.
     pub text: Arc<str>,
-    /// Since when it is there.
+    /// When it was submitted.
     pub since: Timestamp,
     pub(super) key: Option<Uuid>,
 }
 
 impl Shown {
-    /// Whether this is one whose job it is.
+    /// Whether this owner owns it.
     pub(super) fn is_of(&self, owner: Owner) -> bool {
         match owner {
             Owner::Client(client) => self.client == client,
@@ -81,14 +81,14 @@ pub(super) struct Entry {
     pub(super) audience: Arc<dyn Audience>,
     pub(super) for_client_only: bool,
     pub(super) shown: Shown,
-    /// It has been given to a worker before.
+    /// Whether it has been given to a worker before.
     pub(super) was_tried: bool,
     pub(super) is_cancelled: bool,
-    /// What ends its worker.
+    /// Ends its worker.
     pub(super) killer: Option<Killer>,
 }
 
-/// All of them. Whoever has it holds the pool's lock.
+/// All jobs. Whoever has a reference holds the pool's lock.
 #[derive(Default)]
 pub(super) struct Table {
     pub(super) queue: Queue,
@@ -97,15 +97,15 @@ pub(super) struct Table {
     pub(super) ended: VecDeque<Shown>,
     pub(super) ended_bytes: usize,
     pub(super) last: JobId,
-    /// Supervisors, and how many of them have nothing to do.
+    /// The supervisors, and how many of them are idle.
     pub(super) threads: usize,
     pub(super) idle: usize,
     pub(super) is_stopping: bool,
 }
 
 impl Table {
-    /// A job is wanted no more. Gives what ends its worker, if it has one: then
-    /// its supervisor will notice. One that has yet to get one is looked at
+    /// Cancels a job. Returns the handle that ends its worker, if it has one: its
+    /// supervisor will notice. A job that is about to get a worker is looked at
     /// again before it does.
     pub(super) fn cancel(&mut self, job: JobId) -> Option<Killer> {
         let entry = self.jobs.get_mut(&job)?;
@@ -115,18 +115,18 @@ impl Table {
             return None;
         }
         entry.is_cancelled = true;
-        // Whoever looks need not wait for the worker to be gone.
+        // Whoever looks at it need not wait until the worker has ended.
         (entry.shown.state, entry.shown.text) = (JobState::Cancelled, "".into());
         entry.killer.clone()
     }
 
-    /// A job has ended: its audience is told, and it counts no more.
+    /// Ends a job: tells its audience, and no longer counts it.
     pub(super) fn end(&mut self, job: JobId, state: JobState, text: String) {
         let Some(entry) = self.jobs.remove(&job) else { return };
         let Entry { audience, mut shown, is_cancelled, .. } = entry;
         self.queue.remove(shown.client, job);
         self.one_less(shown.client);
-        // Whoever cancelled it has been told so, whatever it came to since.
+        // A cancelled job stays cancelled, whatever its outcome was.
         let (state, text) =
             if is_cancelled { (JobState::Cancelled, String::new()) } else { (state, text) };
         shown.text = text.into();

@@ -1,5 +1,5 @@
-//! Supervision of workers that do what they should not: shell scripts in their
-//! place. Those that do what they should are in `tests/jobs.rs`.
+//! Supervision of workers that misbehave: shell scripts in their place. Workers
+//! that behave are in `tests/jobs.rs`.
 
 use super::process::Program;
 use super::{Audience, JobId, Limits, Owner, Pool, Submission};
@@ -13,14 +13,14 @@ use uuid::Uuid;
 const DEADLINE: Duration = Duration::from_secs(20);
 const KEY: Uuid = Uuid::from_u128(7);
 
-/// What a worker writes when it begins with job 1, when it is done with `x`,
-/// and a word of progress; for `printf`.
+/// What a worker writes when it begins job 1, when it is done with result `x`, and
+/// for progress `p`; for `printf`.
 const BEGUN: &str = r"\002\000\000\000\001\000";
 const DONE: &str = r"\004\000\000\000\001\002\001x";
 const PROGRESS: &str = r"\004\000\000\000\001\001\001p";
 
-/// Notes all that is told; has no room for so many words of progress, and takes so
-/// long for each.
+/// An audience that notes all that it hears. It refuses the first so many words of
+/// progress, and takes a while for each.
 struct Notes {
     tx: Mutex<Sender<(JobId, JobState, String)>>,
     refusals: Mutex<u32>,
@@ -40,7 +40,7 @@ impl Audience for Notes {
     }
 
     fn hears(&self, job: JobId, state: JobState, text: &Arc<str>) {
-        // A test that is over has no more questions.
+        // The test may be over, and the receiver gone.
         let _ = self.tx.lock().unwrap().send((job, state, text.to_string()));
     }
 }
@@ -96,7 +96,7 @@ impl Scene {
         text
     }
 
-    /// What a job comes to that its worker never begins with.
+    /// The outcome of a job that its worker never begins.
     #[track_caller]
     fn fails_unbegun(&self) -> String {
         let job = self.submit();
@@ -104,7 +104,7 @@ impl Scene {
         self.hear(job, Failed)
     }
 
-    /// What a job comes to that its worker begins with.
+    /// The outcome of a job that its worker begins.
     #[track_caller]
     fn fails_at_work(&self) -> String {
         let job = self.submit();
@@ -118,7 +118,7 @@ impl Scene {
         log.unwrap_or_default().lines().count()
     }
 
-    /// How many of the script's processes are there.
+    /// Waits until the script has been started this often.
     fn wait_for_starts(&self, starts: usize) {
         let deadline = std::time::Instant::now() + DEADLINE;
         while self.starts() < starts {
@@ -141,7 +141,7 @@ fn a_worker_that_ends_before_it_begins_is_replaced_once() {
         ("kill -9 $$", "its worker was ended by signal 9 (tried twice)"),
         ("echo no luck >&2; exit 1", "its worker ended with exit code 1: no luck (tried twice)"),
         ("echo I like nonsense; sleep 60", "its worker wrote nonsense (tried twice)"),
-        // Of another job; and with its end before its beginning.
+        // A message about another job; and a result before the beginning.
         (r"printf '\002\000\000\000\002\000'; sleep 60", "its worker was killed (tried twice)"),
         (&format!("printf '{DONE}'; sleep 60"), "its worker was killed (tried twice)"),
     ] {
@@ -164,10 +164,11 @@ fn one_that_is_lost_at_work_costs_its_job_and_no_second_try() {
         // Half a message.
         (r"printf '\004\000\000\000\001'", "its worker ended with exit code 0"),
     ] {
-        // It has the job before it says so: one that ends earlier has not begun.
+        // The worker has the job before it says so: one that ends earlier has not
+        // begun.
         let scene = Scene::new(&format!("head -c 1 >/dev/null; printf '{BEGUN}'; {script}"));
         assert_eq!(scene.fails_at_work(), how, "{script}");
-        // The next one is there at once, whoever needs it.
+        // The next worker is started at once, whether or not there is a job for it.
         scene.wait_for_starts(2);
     }
 }
@@ -198,7 +199,7 @@ fn one_that_hangs_is_killed_when_its_time_is_over() {
     assert_eq!(scene.fails_at_work(), "it ran for longer than 50ms (see broker --job-timeout)");
 }
 
-/// Who takes its news slowly has always more of them to hear.
+/// An audience that hears its news slowly always has more of them to hear.
 #[test]
 fn one_that_never_falls_silent_is_killed_when_its_time_is_over() {
     let words = PROGRESS.repeat(200);
@@ -310,7 +311,7 @@ fn jobs_are_cancelled_in_every_state() {
     let other = Owner::Key(Uuid::from_u128(1));
     assert_eq!(scene.pool.cancel(other, running).unwrap_err().code, Code::Denied);
     scene.pool.cancel(Owner::Key(KEY), running).unwrap();
-    // At once, whatever its worker is at.
+    // At once, whatever its worker is doing.
     let found = scene.pool.find(Owner::Key(KEY), running).unwrap();
     assert_eq!((found.state, &*found.text), (Cancelled, ""));
     let again = scene.pool.cancel(Owner::Key(KEY), running);

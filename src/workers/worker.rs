@@ -1,4 +1,4 @@
-//! The other process: takes one job after the other, and ends with the broker,
+//! The worker process: runs one job after the other, and ends with the broker,
 //! however that ends.
 
 use super::link::{self, Messages, News, Order, Report};
@@ -11,15 +11,15 @@ use std::sync::mpsc::{Sender, channel};
 use std::thread;
 
 /// The argument by which the broker starts itself as a worker. It is no setting:
-/// whoever types it gets a process that waits for nobody.
+/// typed by hand, it starts a process that works for nobody.
 pub const ARGUMENT: &str = "--worker";
 
-/// Bytes that are read at once.
+/// How many bytes are read at once.
 const READ_BYTES: usize = 16 * 1024;
 
-/// Runs a worker whose arguments, after [`ARGUMENT`], are these: the number of
-/// the process that started it, and the bytes of memory that it may have. Gives
-/// the exit code if it cannot work, and does not return otherwise.
+/// Runs a worker. Its arguments after [`ARGUMENT`] are the number of the process
+/// that started it, and the bytes of memory that it may have. Returns the exit code
+/// if it cannot work, and does not return otherwise.
 pub fn run(arguments: &[String]) -> u8 {
     let [parent, memory] = arguments else { return usage() };
     let (Ok(parent), Ok(memory)) = (parent.parse(), memory.parse()) else { return usage() };
@@ -32,8 +32,8 @@ pub fn run(arguments: &[String]) -> u8 {
     }
     runtime::use_threads(1);
     let (tx, orders) = channel();
-    // A thread of its own, because the end of the broker must be noticed while
-    // a job runs.
+    // In a thread of its own, so that the end of the broker is noticed while a job
+    // runs.
     let hearing = thread::Builder::new().name("orders".into()).spawn(move || {
         exit(i32::from(hear(&tx).is_err()));
     });
@@ -55,8 +55,8 @@ fn usage() -> u8 {
     2
 }
 
-/// A process that takes too much fails alone, before the machine is short of
-/// memory; and it leaves no image of itself behind.
+/// Limits the process, so that one that takes too much memory fails alone, before
+/// the machine runs short; and it leaves no core dump behind.
 fn confine(memory: u64) -> io::Result<()> {
     let at_most = |most| Rlimit { current: Some(most), maximum: Some(most) };
     setrlimit(Resource::As, at_most(memory))?;
@@ -64,8 +64,9 @@ fn confine(memory: u64) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether the broker is still there, and this process will end with it: also
-/// when it is stopped and could not notice that nobody is left to talk to.
+/// Whether the broker is still there, so that this process will end with it: also
+/// if it is stopped (SIGSTOP) and could not notice that its standard input has
+/// ended.
 #[cfg(target_os = "linux")]
 fn die_with_parent(parent: u32) -> bool {
     let kill = Some(rustix::process::Signal::KILL);
@@ -73,13 +74,13 @@ fn die_with_parent(parent: u32) -> bool {
         eprintln!("cannot be ended with the broker: {e}");
         return false;
     }
-    // It may have ended before this process could ask.
+    // The broker may have ended before this process could ask.
     is_parent(parent)
 }
 
 #[cfg(not(target_os = "linux"))]
 fn die_with_parent(parent: u32) -> bool {
-    // Here the end of its standard input is all that it notices.
+    // On this system it notices only the end of its standard input.
     is_parent(parent)
 }
 
@@ -87,7 +88,7 @@ fn is_parent(parent: u32) -> bool {
     getppid().and_then(|pid| u32::try_from(pid.as_raw_nonzero().get()).ok()) == Some(parent)
 }
 
-/// Hands orders on until the broker says no more.
+/// Hands on orders until the broker closes the pipe.
 fn hear(tx: &Sender<Order>) -> io::Result<()> {
     let (mut messages, mut buffer) = (Messages::default(), [0; READ_BYTES]);
     loop {
@@ -109,7 +110,8 @@ fn carry_out(order: &Order) -> io::Result<()> {
         return tell(News::Failed(format!("{} is no job", order.verb)));
     };
     let mut say = |text| {
-        // A broker that hears nothing has ended, and this process with it.
+        // If the broker cannot be told, it has ended, and this process ends with
+        // it.
         if tell(News::Progress(text)).is_err() {
             exit(1);
         }

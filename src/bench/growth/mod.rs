@@ -46,10 +46,10 @@ struct Cost {
     unit: &'static str,
     /// The report's figure.
     key: &'static str,
-    /// It is of one thing, and the cost is that of all.
+    /// The figure is for one thing, and the cost is that of all.
     is_of_one: bool,
-    /// It counts from what this figure was in the first run: what a run frees is
-    /// used again by the next one.
+    /// A figure of the first run to be subtracted: what a run frees is used again by
+    /// the next one.
     since: Option<&'static str>,
     divisor: f64,
 }
@@ -61,8 +61,8 @@ const fn cost(title: &'static str, unit: &'static str, key: &'static str, diviso
 const CPU: &str = "broker_ns_per_message";
 const BYTES: usize = 128;
 
-/// Channels come first: what they add to the memory of a broker that had much
-/// else to do before is what that has left.
+/// Channels come first: in a broker that had much else to do before, they use memory
+/// that it has left, and seem to add less.
 const THINGS: [Thing; 4] = [
     Thing {
         name: "channels",
@@ -120,7 +120,7 @@ pub struct Curve {
     pub title: &'static str,
     /// What its cost is measured in.
     pub unit: &'static str,
-    /// Of what there is more, and how many, and the cost.
+    /// How many there were, and what they cost.
     pub points: Vec<(u64, f64)>,
 }
 
@@ -135,17 +135,17 @@ impl Curve {
     }
 }
 
-/// Measures all of it and prints it; whether all messages arrived.
+/// Measures all of it and prints it; returns whether all messages arrived.
 ///
 /// # Errors
-/// Whatever stands against it.
+/// Whatever prevents it.
 pub fn run(bench: &mut Bench, options: &Growth, json: bool) -> Result<bool> {
     if !bench.process.is_known() {
         let why = "growth is about the broker's CPU time and memory: run it on the broker's \
                    machine, as its user, or say --pid";
         return Err(Error::Usage(why.to_string()));
     }
-    // Who cannot have the picture should not learn it minutes later.
+    // Opened first: that this fails should not be learnt minutes later.
     let failed = |file: &Path, e| Error::Usage(format!("--svg {}: {e}", file.display()));
     let picture = match &options.svg {
         Some(file) => Some((file, picture(file).map_err(|e| failed(file, e))?)),

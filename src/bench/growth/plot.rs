@@ -1,6 +1,6 @@
-//! The curves of growth as a picture: how many times as many, how many times the
-//! cost, both on a scale of doublings. What lies on the dashed line is linear, what
-//! lies below it is better.
+//! Draws the curves of growth: how many times the cost against how many times as many,
+//! both on a scale of doublings. What lies on the dashed line is linear, what lies
+//! below it is better.
 
 use super::Curve;
 use crate::bench::units::{figure, float, grouped};
@@ -13,9 +13,9 @@ const MARGIN: f64 = 56.0;
 /// One doubling, on both scales.
 const STEP: f64 = 76.0;
 const DOUBLINGS: u32 = 4;
-/// What the name of a curve takes, beside its end.
+/// The room that the name of a curve takes, beside its end.
 const ROW: f64 = 38.0;
-/// Colours that are told apart by everybody (Okabe and Ito), and on white.
+/// Colours that everybody can tell apart (Okabe and Ito), on white, too.
 const COLOURS: [&str; 5] = ["#0072b2", "#d55e00", "#009e73", "#c0509a", "#a67300"];
 
 fn x(doublings: f64) -> f64 {
@@ -81,8 +81,8 @@ fn field(text: &mut String) {
 }
 
 impl Curve {
-    /// How often the cost was doubled with so many more. What became cheaper lies
-    /// on the ground.
+    /// For each point, the doublings of the number and of the cost. A cost that fell
+    /// counts as none.
     fn doublings(&self) -> impl Iterator<Item = (f64, f64)> {
         let (first, least) = self.points.first().copied().unwrap_or((1, 1.0));
         self.points.iter().map(move |(number, cost)| {
@@ -91,7 +91,7 @@ impl Curve {
         })
     }
 
-    /// The same of the last point.
+    /// The doublings of the cost at the last point.
     fn end(&self) -> f64 {
         self.doublings().last().map_or(0.0, |(_, dearer)| dearer)
     }
@@ -110,8 +110,8 @@ fn draw(text: &mut String, curve: &Curve, colour: &str) {
     }
 }
 
-/// Where names stand that would be at these heights, from the top down, if each
-/// had room there.
+/// Returns heights for names that belong at these, from the top down, moved so that
+/// each has room.
 fn apart(ends: &[f64]) -> Vec<f64> {
     let mut tops = ends.to_vec();
     for at in 1..tops.len() {
@@ -126,7 +126,7 @@ fn apart(ends: &[f64]) -> Vec<f64> {
     tops
 }
 
-/// What a curve is, beside its end: with the first and the last of its figures.
+/// Writes a curve's name beside its end, with the first and the last of its figures.
 fn name(text: &mut String, curve: &Curve, colour: &str, at: f64) {
     let (Some((few, least)), Some((many, most))) = (curve.points.first(), curve.points.last())
     else {

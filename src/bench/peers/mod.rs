@@ -52,15 +52,15 @@ pub struct Peers {
     pub list: bool,
 }
 
-/// Runs everything and prints the table; whether all messages arrived at this
-/// project's own broker. What others lose is their own affair, and in the table.
+/// Runs everything and prints the table; returns whether all messages arrived at this
+/// project's own broker. What others lose is only shown in the table.
 ///
 /// # Errors
 /// If there is nothing to run.
 pub fn run(common: &Common, options: &Peers) -> Result<bool> {
     let (programs, missing) = program::find(&options.programs, &options.brokers)?;
     let works = work::chosen(&options.workloads)?;
-    // What is started here inherits it.
+    // The brokers that are started here inherit the limit.
     open_files::raise();
     for program in &programs {
         eprintln!("{:16} {}", program.label, program.describe());
@@ -116,7 +116,7 @@ fn one_run(common: &Common, work: &Work, program: &Program, round: u32) -> Resul
     let mut running = Running::start(program, work)?;
     let mut common = common.clone();
     common.size = common.size.or(work.bytes);
-    // It has the broker to itself, and all brokers get the same names.
+    // The run has the broker to itself, and all brokers get the same names.
     common.prefix.get_or_insert_with(|| "c".to_string());
     let label = format!("{} {round} {}", work.name, program.label);
     let process = Process::of(running.pid())?;
@@ -136,7 +136,7 @@ fn one_run(common: &Common, work: &Work, program: &Program, round: u32) -> Resul
     }
 }
 
-/// A run as programs read it.
+/// A run as one line of JSON.
 fn line(run: &Run, program: &Program) -> String {
     let mut object = match &run.outcome {
         Ok(report) => report.figures(),

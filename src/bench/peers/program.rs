@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// Where programs are that serve, besides PATH.
+/// Where servers are installed, besides PATH.
 const FOLDERS: [&str; 3] = ["/usr/sbin", "/usr/local/sbin", "/usr/local/bin"];
 /// The allocator that Redis and Valkey are meant to be built with.
 const JEMALLOC: [&str; 3] = [
@@ -51,9 +51,9 @@ const KINDS: [(Kind, &str); 6] = [
 /// What a run asks of a broker's settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Setting {
-    /// Much at a time: whatever limits that would cut it short is out of the way.
+    /// Much at a time: limits that would cut it short are out of the way.
     Throughput,
-    /// The same, but nothing is held back to be sent together.
+    /// The same, but nothing is held back to be sent in one piece.
     Latency,
     /// The broker's own limits.
     OwnLimits,
@@ -117,14 +117,14 @@ impl Kind {
 /// The programs to compare, and the names of those that are not there.
 ///
 /// # Errors
-/// If one that was asked for is not.
+/// If one that was asked for is not there.
 pub fn find(given: &[String], only: &[String]) -> Result<(Vec<Program>, Vec<&'static str>)> {
     let only: Vec<Kind> = only.iter().map(|name| Kind::named(name)).collect::<Result<_>>()?;
     let given: Vec<Program> = given.iter().map(|text| parse(text)).collect::<Result<_>>()?;
     let (mut programs, mut missing) = (Vec::new(), Vec::new());
     for (kind, name) in KINDS {
         let is_wanted = only.is_empty() || only.contains(&kind);
-        // One that was given under its own name is meant instead of another.
+        // One that was given under the kind's own name replaces the installed one.
         let is_given = given.iter().any(|program| program.label == name);
         match kind.find() {
             Some(path) if is_wanted && !is_given => {
@@ -163,7 +163,7 @@ impl Program {
         Program { label, kind, version, path, preload }
     }
 
-    /// What stands above its column.
+    /// The title of its column.
     pub fn title(&self) -> String {
         // A label that is not the program's name says which version is meant.
         let is_named = self.label == self.kind.name() && self.kind != Kind::Raw;
@@ -177,11 +177,11 @@ impl Program {
         format!("{} {} ({}{with})", self.kind.name(), self.version, self.path.display())
     }
 
-    /// How it is started, to listen at an address. What it has to read is put
-    /// into the folder, which is its own.
+    /// Returns the command that starts it, to listen at an address. What it has to read
+    /// is put into the folder, which is its own.
     ///
     /// # Errors
-    /// If that cannot be written.
+    /// If its settings cannot be written.
     pub fn command(&self, at: SocketAddr, setting: Setting, folder: &Path) -> Result<Command> {
         let (host, port) = (at.ip().to_string(), at.port().to_string());
         let mut command = Command::new(&self.path);

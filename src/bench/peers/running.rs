@@ -12,11 +12,11 @@ use tempfile::TempDir;
 
 /// How long a program may take to listen, and to stop.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Between two looks.
+/// The pause between two looks.
 const PAUSE: Duration = Duration::from_millis(10);
-/// What a program still does once it listens.
+/// The time for what a program still does once it listens.
 const SETTLING: Duration = Duration::from_millis(300);
-/// How much of what it said is told.
+/// How many bytes of what it said are shown.
 const COMPLAINT_MAX: usize = 300;
 
 /// A broker that was started for one run.
@@ -36,7 +36,7 @@ impl Running {
         let failed = |why: String| Error::Program { program: program.label.clone(), why };
         let system = |e| Error::System("a folder for it", e);
         let folder = TempDir::with_prefix("broker-bench-").map_err(system)?;
-        // Nobody else takes a port that was just given back.
+        // No other process takes a port that was just given back.
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|free| free.local_addr());
         let address = port.map_err(|e| Error::System("a free port", e))?;
         let mut command = program.command(address, work.setting, folder.path())?;
@@ -81,7 +81,7 @@ impl Drop for Running {
     fn drop(&mut self) {
         let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
         if let Some(pid) = pid {
-            // One that has ended is not there to be told.
+            // If it has ended there is nobody to tell.
             let _ = kill_process(pid, Signal::TERM);
         }
         let end = Instant::now() + PATIENCE;

@@ -7,7 +7,7 @@ use crate::bench::error::Result;
 use crate::bench::report::Report;
 use std::fmt::Write;
 
-/// The columns that the others are compared with, where they are there.
+/// The columns that the others are compared with, if they are there.
 const REFERENCES: [Kind; 2] = [Kind::Raw, Kind::Nats];
 
 /// One run.
@@ -70,7 +70,7 @@ fn cell(values: &[f64], wanted: &Figure) -> String {
     }
 }
 
-/// How many times as much as each reference column.
+/// The values as multiples of each reference column.
 fn ratios(programs: &[Program], values: &[Vec<f64>]) -> Vec<Vec<String>> {
     let mut rows = Vec::new();
     for kind in REFERENCES {

@@ -12,7 +12,7 @@ use crate::bench::workload::slow::Slow;
 
 /// One workload of the table.
 pub struct Work {
-    /// What it is asked for by.
+    /// The name that selects it.
     pub name: &'static str,
     /// What it is called in the table.
     pub title: &'static str,
@@ -22,9 +22,9 @@ pub struct Work {
     pub bytes: Option<usize>,
     /// What it asks of a broker.
     pub setting: Setting,
-    /// What is told of it; the first is what it is about.
+    /// Its figures in the table; the first is the one that is compared.
     pub figures: &'static [Figure],
-    /// Whether all are spoken to as Redis is; those that cannot be stay out of it.
+    /// Whether all are spoken to as Redis is; brokers that cannot be stay out of it.
     pub as_redis: bool,
     /// Whether `raw` can do it.
     raw_can: bool,
@@ -36,9 +36,9 @@ pub struct Figure {
     pub key: &'static str,
     /// What it is called.
     pub title: &'static str,
-    /// It is divided by this.
+    /// The value is divided by this.
     pub unit: f64,
-    /// It is yes or no.
+    /// Whether the value is yes or no.
     pub is_flag: bool,
 }
 
@@ -214,7 +214,7 @@ impl Work {
     }
 }
 
-/// Those with these names, or whose names begin so; all, if there are none.
+/// Returns those with these names, or whose names begin so; all, if no name is given.
 ///
 /// # Errors
 /// If there is none of a name.

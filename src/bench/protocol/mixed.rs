@@ -55,8 +55,8 @@ impl<L: Listener> Protocol for Mixed<L> {
         Text::publish(channel, payload, out);
     }
 
-    /// What a publisher says when all members have left: some of them are
-    /// observers, who may drop nothing, so it comes in, has rank 0, and does it.
+    /// Drops a channel once all members have left: observers among them may drop
+    /// nothing, so a publisher joins, has rank 0, and does it.
     fn discard(channel: &str, out: &mut Vec<u8>) {
         Text.subscribe(channel, out);
         Text::discard(channel, out);

@@ -36,7 +36,7 @@ pub enum Event<'b> {
     Message(&'b [u8]),
     /// This many messages are gone, says the broker.
     Gap(u64),
-    /// The broker wants to hear this.
+    /// The broker wants this answer, as to a ping.
     Reply(&'static [u8]),
     /// The broker refused something.
     Complaint(&'b [u8]),
@@ -64,14 +64,14 @@ pub trait Listener: Sized {
     /// A connection that has said nothing yet.
     fn new() -> Self;
 
-    /// What to say first. Whether [`Event::Ready`] will come for it; otherwise
-    /// the connection is ready at once.
+    /// Writes what to say first. Returns whether [`Event::Ready`] will come for it;
+    /// otherwise the connection is ready at once.
     fn greet(&mut self, role: &Role, out: &mut Vec<u8>) -> bool;
 
     /// Asks for a subscription; [`Event::Subscribed`] will come for it.
     fn subscribe(&mut self, channel: &str, out: &mut Vec<u8>);
 
-    /// What to say before closing.
+    /// Writes what to say before closing.
     fn leave(&self, _out: &mut Vec<u8>) {}
 
     /// The unit at the front, and how many bytes it takes; `None` if it is not
@@ -85,14 +85,14 @@ pub trait Protocol: Listener {
     /// publishers, and a member may be slow without holding up all others.
     const IS_BROKER: bool = true;
 
-    /// A message. What it carries stands in it as it is.
+    /// Writes a message, which carries the payload as it is.
     fn publish(channel: &str, payload: &[u8], out: &mut Vec<u8>);
 
     /// Leaves nothing of a channel behind, if channels outlive their members.
     fn discard(_channel: &str, _out: &mut Vec<u8>) {}
 }
 
-/// The number that these decimal digits are, as far as they are digits.
+/// The number that the leading decimal digits are.
 #[inline]
 fn number(digits: &[u8]) -> usize {
     let digits = digits.iter().take_while(|byte| byte.is_ascii_digit());

@@ -3,8 +3,8 @@
 use super::{Event, Listener, Protocol, Role, number};
 use memchr::memchr;
 
-/// How every message goes on, behind the `*` of an array, or in version 3 the `>`
-/// of a push.
+/// How every message begins, behind the `*` of an array, or in version 3 the `>` of a
+/// push.
 const MESSAGE: &[u8] = b"3\r\n$7\r\nmessage\r\n$";
 const SUBSCRIBED: &[u8] = b"3\r\n$9\r\nsubscribe\r\n";
 
@@ -78,7 +78,7 @@ fn text(bytes: &[u8], at: usize) -> Option<(&[u8], usize)> {
     (bytes.len() >= end + 2).then(|| (&bytes[start..end], end + 2))
 }
 
-/// Behind the end of the line that `at` is in.
+/// Where the line begins that follows the one that `at` is in.
 #[inline]
 fn line_end(bytes: &[u8], at: usize) -> Option<usize> {
     Some(at + memchr(b'\n', bytes.get(at..)?)? + 1)

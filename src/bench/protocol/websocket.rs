@@ -4,8 +4,8 @@ use super::{Event, Listener, Role, http, json};
 use tungstenite::protocol::frame::FrameHeader;
 use tungstenite::protocol::frame::coding::{Data, OpCode};
 
-/// Asks for a WebSocket. The key is the RFC's own example: what it proves, that
-/// nobody between here and the broker answers from a cache, is not in question.
+/// Asks for a WebSocket. The key is the RFC's own example: it serves to prove that no
+/// cache on the way answers, which does not matter here.
 const UPGRADE: &[u8] = b"GET /v1/ws HTTP/1.1\r\nHost: broker\r\nConnection: Upgrade\r\n\
     Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
@@ -90,7 +90,7 @@ fn frame(bytes: &[u8]) -> Option<(usize, usize)> {
 fn other(first: u8) -> Event<'static> {
     match first {
         PING => Event::Reply(PONG),
-        // The good-bye before it has said why.
+        // The close frame: `bye` has said why before.
         CLOSE => Event::Other,
         _ => Event::Complaint(b"a WebSocket frame that is no text, ping or close"),
     }

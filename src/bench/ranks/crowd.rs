@@ -9,9 +9,9 @@ use crate::bench::workload::Bench;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// Members that are about to join, at one time: fewer than any backlog.
+/// Members that are about to join at the same time: fewer than any listen backlog.
 const TOGETHER: usize = 128;
-/// How long nothing may happen before it is given up.
+/// How long nothing may happen before the run is given up.
 const PATIENCE_S: u64 = 60;
 /// The chief's connection.
 pub const CHIEF: usize = 0;
@@ -22,7 +22,7 @@ pub struct Crowd<'b> {
     pool: Pool<Member>,
     /// What they see.
     pub hall: Hall,
-    /// Those whose connections stand, in the order in which they joined.
+    /// Those with an open connection, in the order in which they joined.
     pub here: Vec<usize>,
 }
 
@@ -35,10 +35,10 @@ impl<'b> Crowd<'b> {
         Ok(Crowd { bench, pool: Pool::new(to)?, hall, here: Vec::new() })
     }
 
-    /// Looks once. What the broker refuses ends it.
+    /// Polls once. A refusal by the broker is an error.
     ///
     /// # Errors
-    /// The system's, and that.
+    /// The system's, and what the broker refuses.
     pub fn look(&mut self, timeout: Duration) -> Result<()> {
         self.pool.poll(timeout, &mut self.hall)?;
         match self.hall.complaint.take() {
@@ -47,7 +47,7 @@ impl<'b> Crowd<'b> {
         }
     }
 
-    /// Waits until something is so, for as long as something happens.
+    /// Waits until `done` reaches `all`, for as long as something happens.
     ///
     /// # Errors
     /// If nothing happens any more, or the broker refuses something.
@@ -74,8 +74,8 @@ impl<'b> Crowd<'b> {
         }
     }
 
-    /// So many join; those for whom `stays` does not hold close their connection
-    /// as soon as they are in.
+    /// Has so many join; those for whom `stays` does not hold close their connection as
+    /// soon as they are in.
     ///
     /// # Errors
     /// As above.
@@ -95,7 +95,7 @@ impl<'b> Crowd<'b> {
         self.let_go(&stays)
     }
 
-    /// Newcomers that do not stay close their connections.
+    /// Closes the connections of newcomers that do not stay.
     fn let_go(&mut self, stays: &impl Fn(u32) -> bool) -> Result<()> {
         for id in std::mem::take(&mut self.hall.newcomers) {
             let member = &mut self.pool.get(id).client;
@@ -123,7 +123,7 @@ impl<'b> Crowd<'b> {
         &mut self.pool.get(id).client
     }
 
-    /// One is cut off, as a failing machine is.
+    /// Cuts a member off, as a failing machine would be.
     ///
     /// # Errors
     /// The system's.
@@ -132,14 +132,14 @@ impl<'b> Crowd<'b> {
         self.pool.close(id, &mut self.hall)
     }
 
-    /// Those that have gone are here no more.
+    /// Removes those that have gone from `here`.
     pub fn count_again(&mut self) {
         let pool = &mut self.pool;
         self.here.retain(|id| pool.get(*id).client.stage == Stage::In);
     }
 
-    /// The chief publishes a message, and everybody here has got it, and with it
-    /// all that was before.
+    /// Has the chief publish a message, and waits until everybody here has got it, and
+    /// with it all that was before.
     ///
     /// # Errors
     /// As above.
@@ -148,7 +148,7 @@ impl<'b> Crowd<'b> {
         self.say(CHIEF, &format!("pub {channel} everybody\n"))?;
         self.wait("waiting for the chief", before + 1, |crowd| crowd.hall.echo.0)?;
         let (mark, all) = (self.hall.echo.0, self.here.len() as u64);
-        // Those before it have got it: nobody falls back.
+        // Those before `reached` have got it for good: `next` never falls.
         let mut reached = 0;
         self.wait("waiting for all", all, |crowd| {
             while crowd.here.get(reached).is_some_and(|id| crowd.pool.get(*id).client.next > mark) {
@@ -182,7 +182,7 @@ impl<'b> Crowd<'b> {
         }
     }
 
-    /// Takes leave and leaves nothing behind.
+    /// Drops the channel and leaves.
     ///
     /// # Errors
     /// The system's.

@@ -12,11 +12,11 @@ pub struct Hall {
     channel: String,
     /// The beginning of the members' names.
     prefix: String,
-    /// What is said in the first line that a newcomer sends.
+    /// The options with which the chief makes the channel.
     settings: String,
     /// The roster, folded from what the chief sees.
     pub model: Model,
-    /// Those that are in: their replies have come.
+    /// How many are in: their replies have come.
     pub joined: usize,
     /// Connections that have just joined.
     pub newcomers: Vec<usize>,
@@ -32,7 +32,7 @@ pub struct Hall {
     pub echo: (u64, u64),
     /// The command that is under way.
     pub command: Command,
-    /// What was not as it must be: how often, and the first of it.
+    /// How often something was not as it must be.
     pub faults: u64,
     /// The first fault.
     pub fault: Option<String>,
@@ -47,11 +47,11 @@ pub struct Command {
     pub seq: u64,
     /// How many it was for.
     pub sent: u64,
-    /// Results that came, by kind: code 0, and all others.
+    /// Results with code 0.
     pub done: u64,
-    /// `timeout`, or `left`.
+    /// All other results, such as `timeout` or `left`.
     pub failed: u64,
-    /// Who has a result.
+    /// Which members have a result.
     seen: Vec<bool>,
     /// What `done` said: how many of how many.
     pub summary: Option<(u64, u64)>,
@@ -89,7 +89,7 @@ impl Hall {
         self.command = Command { seen: vec![false; members], ..Command::default() };
     }
 
-    /// Something is not as it must be.
+    /// Records that something is not as it must be.
     #[cold]
     pub fn wrong(&mut self, what: impl FnOnce() -> String) {
         self.faults += 1;
@@ -116,7 +116,7 @@ impl Hall {
             b"rank" => {
                 words.word();
                 member.told = (words.rank(), words.number());
-                // Behind a gap it knows its rank from this alone.
+                // After a gap it knows its rank from this alone.
                 member.rank = member.rank.or(Some(member.told.0));
             }
             b"ok" => self.reply(id, member, words),
@@ -159,7 +159,7 @@ impl Hall {
         out: &mut Vec<u8>,
     ) {
         self.lines += 1;
-        // Who gives a command does not get it.
+        // The sender of a command does not get it.
         let is_own = member.is_chief() && member.next == self.command.seq;
         if seq != member.next + u64::from(is_own) {
             self.wrong(|| {
@@ -271,7 +271,7 @@ impl Reader<Member> for Hall {
     fn read(&mut self, id: usize, member: &mut Member, bytes: &[u8], out: &mut Vec<u8>) -> usize {
         let mut at = 0;
         while let Some(end) = memchr(b'\n', &bytes[at..]) {
-            // Who has left may still get what was there before.
+            // A member that has left may still get what was there before.
             if member.stage != Stage::Gone {
                 self.line(id, member, &bytes[at..at + end], out);
             }

@@ -20,7 +20,7 @@ pub struct Member {
     pub stage: Stage,
     /// The seq that must come next.
     pub next: u64,
-    /// Its rank by its own fold; unknown behind a gap, until it is told.
+    /// Its rank, folded from the log; unknown after a gap, until it is told.
     pub rank: Option<u32>,
     /// The rank and term that it was told last.
     pub told: (u32, u64),

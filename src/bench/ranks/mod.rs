@@ -1,10 +1,10 @@
 //! `ranks`: one channel of many members, who join, are moved, obey a command, and
 //! leave many at once; and what each of them is told is checked.
 //!
-//! Everybody whose connection stands reads everything and folds it for itself.
-//! The chief, who joined first, sees every entry, and from what it sees the roster
-//! is worked out. In the end all must agree: the roster, what each member has
-//! worked out from the log, and what the broker has told it of its rank and term.
+//! Each member with an open connection reads everything and folds it for itself. The
+//! chief, which joined first, sees every entry; the roster is worked out from what it
+//! sees. In the end all must agree: the roster, what each member has worked out from
+//! the log, and what the broker has told it of its rank and term.
 
 pub mod crowd;
 pub mod hall;
@@ -22,15 +22,15 @@ use hall::Hall;
 use std::fmt::Write;
 use std::time::Duration;
 
-/// Members that are in by default, and whose connections stand.
+/// Members by default, and the most that have open connections by default.
 const MEMBERS: u32 = 10_000;
 /// Look-ups of one member's rank.
 const LOOKUPS: u32 = 10_000;
 /// Promotions: each is told to everybody.
 const MOVES: u64 = 200;
-/// How long the seat of a member is held whose connection does not stand.
+/// How long the seat of a member without a connection is held.
 const HOLD_SECONDS: u64 = 3600;
-/// Between two messages while many leave.
+/// The time between two messages while many leave.
 const MESSAGE_PAUSE_NS: u64 = SECOND / 200;
 
 /// `ranks`.
@@ -79,7 +79,7 @@ struct Run<'b> {
 /// Runs all steps.
 ///
 /// # Errors
-/// Whatever stands against it.
+/// Whatever prevents it.
 pub fn run(bench: &Bench, options: &Ranks) -> Result<Report> {
     let members = options.members;
     let connected = options.connected.unwrap_or(members.min(MEMBERS)).clamp(2, members);
@@ -120,7 +120,7 @@ pub fn run(bench: &Bench, options: &Ranks) -> Result<Report> {
 }
 
 impl Run<'_> {
-    /// Does something and tells what was used by it.
+    /// Does something and returns what was used by it.
     fn step(&mut self, work: impl FnOnce(&mut Self) -> Result<()>) -> Result<Step> {
         let (before, lines) = (self.bench.process.usage(), self.crowd.hall.lines);
         work(self)?;
@@ -136,12 +136,12 @@ impl Run<'_> {
         (self.dice >> 16) % below.max(1)
     }
 
-    /// All join, and know it.
+    /// Has all members join, and checks what each knows of it.
     fn join(&mut self) -> Result<()> {
         let memory = self.bench.process.memory();
         let members = u64::from(self.members);
-        // After the chief those come whose seats will be held: with nobody there to
-        // be told, their coming costs nothing but itself.
+        // Those whose seats will be held come right after the chief: with nobody there
+        // to be told, their coming costs nothing but itself.
         let away = self.members - self.connected;
         let stays = move |index: u32| index == 0 || index > away;
         let step = self.step(|run| {
@@ -267,7 +267,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// The longest that a message took, in nanoseconds.
+    /// Publishes until all have left; returns the longest that a message took, in ns.
     fn publish_until_all_left(&mut self) -> Result<u64> {
         let (wanted, line) =
             (u64::from(self.leavers), format!("pub {} still here\n", self.channel));
@@ -286,7 +286,7 @@ impl Run<'_> {
         Ok(worst)
     }
 
-    /// What a step took.
+    /// Reports what a step took.
     fn put(&mut self, name: &str, step: &Step, number: u64, what: &str) {
         let Step { used, lines } = step;
         let seconds = float(used.at) / 1e9;

@@ -1,7 +1,7 @@
 //! The roster as it must be: the fold of what one reader sees, done the plain
 //! way, so that it shares nothing with what it is compared with.
 
-/// Who stands where, and since when.
+/// The members in rank order, and their terms.
 #[derive(Debug, Default)]
 pub struct Model {
     /// The members in rank order.
@@ -26,7 +26,7 @@ impl Model {
         (0..).zip(&self.order).zip(&self.terms).map(|((rank, member), term)| (rank, *member, *term))
     }
 
-    /// Somebody joined; whether at the bottom.
+    /// Records a join; returns whether it was at the bottom.
     #[must_use]
     pub fn join(&mut self, member: u32, rank: usize, seq: u64) -> bool {
         self.order.push(member);
@@ -34,7 +34,7 @@ impl Model {
         rank + 1 == self.order.len()
     }
 
-    /// Somebody left; whether it stood there.
+    /// Records a leave; returns whether the member had that rank.
     #[must_use]
     pub fn leave(&mut self, member: u32, rank: usize, seq: u64) -> bool {
         if self.order.get(rank) != Some(&member) {
@@ -46,7 +46,7 @@ impl Model {
         true
     }
 
-    /// Somebody moved; whether it stood there and can stand here.
+    /// Records a move; returns whether the member had rank `old`, and `new` exists.
     #[must_use]
     pub fn place(&mut self, member: u32, old: usize, new: usize, seq: u64) -> bool {
         if self.order.get(old) != Some(&member) || new >= self.order.len() {

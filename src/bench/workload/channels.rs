@@ -14,7 +14,7 @@ const CHANNELS: usize = 100_000;
 const CONNECTIONS: usize = 100;
 const BYTES: usize = 128;
 const WINDOW: u64 = 4096;
-/// What a broker still has to do for what came last.
+/// The time for what a broker still has to do for what came last.
 const SETTLING: Duration = Duration::from_millis(300);
 
 /// `channels`.

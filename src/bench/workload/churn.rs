@@ -95,7 +95,7 @@ pub(super) fn run<P: Protocol>(bench: &Bench, options: &Churn) -> Result<Report>
         .say_usage(used, done, "cycle");
     put_memory(&mut report, bench);
     report.verdict(failed == 0, &format!("{failed} cycles failed"));
-    // First those that come and go: they make what they find missing.
+    // The members that come and go leave first: they would make dropped channels again.
     fleet.dismiss(first..fleet.pool.len())?;
     fleet.finish(|id| names.get(id).map(String::as_str).into_iter())?;
     Ok(report)

@@ -1,4 +1,4 @@
-//! What connections cost that are subscribed and do nothing.
+//! What idle connections cost that are subscribed.
 
 use super::{Bench, put_memory};
 use crate::bench::error::Result;
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 const CONNECTIONS: usize = 10_000;
 const CHANNELS: usize = 100;
-/// What a broker still has to do for those that came last.
+/// The time for what a broker still has to do for those that came last.
 const SETTLING: Duration = Duration::from_secs(1);
 
 /// `idle`.

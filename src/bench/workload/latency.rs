@@ -1,7 +1,7 @@
-//! How late messages arrive: an open loop. Messages are published at a fixed
-//! rate whatever the broker does, and latency counts from the moment at which a
-//! message was due: who falls behind is charged for all that had to wait (no
-//! coordinated omission).
+//! How late messages arrive: an open loop. Messages are published at a fixed rate
+//! whatever the broker does, and latency counts from the moment at which a message was
+//! due: a broker that falls behind is charged for all that had to wait (no coordinated
+//! omission).
 
 use super::{Bench, Measured, put_memory, put_outcome};
 use crate::bench::book::Schedule;
@@ -17,7 +17,7 @@ const BYTES: usize = 128;
 const RATE: u64 = 10_000;
 /// The longest sleep of a generator that sleeps.
 const NAP_NS: u64 = 50_000_000;
-/// Lag of the generator, in nanoseconds, beyond which its figures are its own.
+/// Lag of the generator, in nanoseconds, beyond which the figures are its own.
 const LAG_MAX: u64 = 1_000_000;
 
 /// `latency`.
@@ -85,8 +85,8 @@ pub(super) fn run<P: Protocol>(bench: &Bench, options: &Latency) -> Result<Repor
     Ok(report)
 }
 
-/// Publishes at a rate, for this long before what is measured and for that; what
-/// is still on its way at the end stays there.
+/// Publishes at a rate, for the warm-up and then the measured time; does not wait for
+/// what is still on its way at the end.
 pub(super) fn open_loop<P: Protocol>(
     bench: &Bench,
     traffic: &mut Traffic<P>,

@@ -45,7 +45,7 @@ pub enum Workload {
     Slow(slow::Slow),
 }
 
-/// Against whom, and for how long.
+/// Which broker is measured, and for how long.
 pub struct Bench {
     /// The broker.
     pub to: SocketAddr,
@@ -59,7 +59,7 @@ pub struct Bench {
     pub warm_up: u64,
     /// What a message carries, in bytes, if it is not the workload's choice.
     pub bytes: Option<usize>,
-    /// Begins all that is left to chance.
+    /// The seed of all that is left to chance.
     pub seed: u64,
     /// Shows how far it is.
     pub screen: Screen,
@@ -69,7 +69,7 @@ impl Bench {
     /// Makes one measurement.
     ///
     /// # Errors
-    /// Whatever stands against it.
+    /// Whatever prevents it.
     pub fn run<P: Protocol>(&self, workload: &Workload) -> Result<Report> {
         match workload {
             Workload::Publish(options) => publish::run::<P>(self, options),
@@ -92,7 +92,7 @@ impl Bench {
         self.process.usage()
     }
 
-    /// What so many of these cost, by what they have added to the memory.
+    /// Returns the bytes that each of so many things has added to the memory.
     fn bytes_each(&self, before: Option<u64>, number: usize) -> Option<u64> {
         let added = self.process.memory()?.saturating_sub(before?);
         Some(added / count(number).max(1))
@@ -177,7 +177,7 @@ fn put_outcome<P: Protocol>(report: &mut Report, traffic: &Traffic<P>, is_flowin
     report.faults(traffic.faults(), traffic.book.delivered, tally.complaint.as_deref());
     if !is_flowing {
         report.verdict(false, "messages stopped coming, or connections were closed");
-        // It may have closed the connection before its word for that was read.
+        // It may have closed the connection before its reason was read.
         if traffic.plan.bytes > LINE_BYTES {
             report.say(format!(
                 "a broker refuses messages beyond its --max-line, which is {LINE_BYTES} bytes unless told otherwise"

@@ -70,7 +70,7 @@ pub(super) fn run<P: Protocol>(bench: &Bench, options: &Publish) -> Result<Repor
 /// Measures, and leaves all clients connected.
 ///
 /// # Errors
-/// Whatever stands against it.
+/// Whatever prevents it.
 pub fn measure<P: Protocol>(bench: &Bench, options: &Publish) -> Result<(Report, Traffic<P>)> {
     let Publish { publishers, channels, members, window, batch } = *options;
     let (bytes, prefix) = (bench.bytes.unwrap_or(BYTES), bench.prefix.clone());

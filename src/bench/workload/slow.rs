@@ -20,8 +20,8 @@ const BYTES: usize = 1024;
 /// The receive buffer of the one that does not read: small, so that the broker
 /// feels it soon.
 const RECEIVE_BYTES: usize = 64 * 1024;
-/// How long nothing may come before the one that reads again has all it gets: TCP may
-/// take a second or two to find out that there is room again.
+/// How long nothing may come before the slow member, which reads again, has got all:
+/// TCP may take a second or two to find out that there is room again.
 const QUIET_NS: u64 = 3 * SECOND;
 
 /// `slow`.
@@ -47,12 +47,12 @@ struct Phase {
     published: u64,
     faults: Faults,
     memory_added: Option<u64>,
-    /// What the one that had stopped got when it read again.
+    /// What the slow member got when it read again.
     late: Late,
     complaint: Option<String>,
 }
 
-/// What somebody got who did not read for a while.
+/// What a member got that did not read for a while.
 #[derive(Default)]
 struct Late {
     messages: u64,
@@ -165,7 +165,7 @@ fn stall<P: Protocol>(traffic: &mut Traffic<P>) -> Result<usize> {
     Ok(id)
 }
 
-/// It reads again, until nothing more comes.
+/// Has it read again, until nothing more comes.
 fn read_again<P: Protocol>(traffic: &mut Traffic<P>, id: usize) -> Result<Late> {
     let mut late = Late::default();
     traffic.fleet.pool.listen(id, true)?;

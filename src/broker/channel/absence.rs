@@ -14,9 +14,9 @@ use std::sync::Arc;
 /// What becomes of a member whose connection is lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Loss {
-    /// Its seat is held until then.
+    /// Its seat is held.
     Held {
-        /// When, in milliseconds of the broker's clock.
+        /// Until when, in milliseconds of the broker's clock.
         until_ms: u64,
     },
     /// It has left.
@@ -25,33 +25,34 @@ pub enum Loss {
     Nothing,
 }
 
-/// For how long what a lost member has is kept, besides the channel's own rules.
+/// How long a lost member's seat and entries are kept, besides the channel's own
+/// rules.
 #[derive(Clone, Copy, Debug)]
 pub struct Hold {
-    /// When its holder cannot believe in its seat any more: how long a `safe`
-    /// channel holds it.
+    /// When its holder cannot believe in the seat any more: a `safe` channel holds
+    /// it at least until then.
     pub lease_over_ms: u64,
-    /// How long any channel holds it.
+    /// Until when any channel holds it; 0 if only the channel's own rules hold it.
     pub until_ms: u64,
-    /// It has a session, and so what it has not got is kept.
+    /// Whether its session may be resumed, so that what it has not got is kept.
     pub may_return: bool,
 }
 
-/// What a member finds that comes back.
+/// What a member that comes back finds.
 #[derive(Clone, Debug)]
 pub struct Return {
     /// Where it goes on.
     pub adopted: Adopted,
     /// Where it stands; `None` for an observer and for one that has left.
     pub standing: Option<Standing>,
-    /// Entries that it has not got and that are gone.
+    /// How many entries that it has not got are gone.
     pub missed: u64,
 }
 
 impl Channel {
-    /// A member's connection is lost. Its seat is held as long as the channel
-    /// says, for its hold time and on a `safe` channel until the lease is over,
-    /// or longer.
+    /// Handles the loss of a member's connection. Its seat is held as long as the
+    /// channel says (for its hold time, and on a `safe` channel until the lease is
+    /// over), or longer if `hold` says so.
     pub fn lose(&self, member: &Arc<Member>, why: Departure, hold: Hold, now_ms: u64) -> Loss {
         let mut state = self.lock();
         if self.present(&state, member).is_err() || member.away_until_ms().is_some() {
@@ -81,8 +82,8 @@ impl Channel {
         Loss::Left
     }
 
-    /// The time of a held seat is up, unless its member came back; whether it
-    /// has left now.
+    /// Gives up a held seat whose time is up, unless its member came back; returns
+    /// whether the member has left now.
     pub fn end_hold(&self, member: &Member, why: Departure, at_ms: u64, now_ms: u64) -> bool {
         let mut state = self.lock();
         let is_due = member.away_until_ms() == Some(at_ms) && self.present(&state, member).is_ok();
@@ -92,7 +93,8 @@ impl Channel {
         is_due
     }
 
-    /// A member whose seat is held is back in it, unless it was given up.
+    /// Puts a member back into the seat that is held for it, unless that was given
+    /// up.
     pub fn stay(&self, member: &Member, now_ms: u64) {
         let state = self.lock();
         if self.present(&state, member).is_ok() {
@@ -113,8 +115,8 @@ impl Channel {
         self.remove(state, member, why, now_ms);
     }
 
-    /// Nobody reads for this member until its session is resumed: nobody waits
-    /// for it either. If it may be, what was not sent yet is kept.
+    /// Stops reading for this member, and waiting for it, until its session is
+    /// resumed. If the session may be resumed, what was not sent yet is kept.
     pub fn stop_reading(&self, member: &Member, may_return: bool) {
         let state = self.lock();
         if may_return && member.kept().is_none() && self.present(&state, member).is_ok() {
@@ -125,10 +127,10 @@ impl Channel {
         self.progressed(member);
     }
 
-    /// A member's session is resumed: it goes on behind `seen`, in the seat that
-    /// was held for it, or, if it has left, with what is still due to it.
-    /// `None` if its seat has been given up because it was lost: then it is to join
-    /// again.
+    /// Brings back a member whose session is resumed: it goes on after `seen`, in
+    /// the seat that was held for it or, if it has left, with what is still due to
+    /// it. Returns `None` if its seat was given up because its connection was lost:
+    /// then it has to join again.
     pub fn come_back(
         self: &Arc<Self>,
         member: &Arc<Member>,
@@ -161,9 +163,9 @@ impl Channel {
         Return { adopted, standing, missed }
     }
 
-    /// A member was lost and cannot join again: it gets what it has not got of what
-    /// there was up to its own `left`, or, of a channel that has ended meanwhile, up
-    /// to that end. It is nobody any more, so what is kept of orders is not for it.
+    /// Lets a member that was lost and cannot join again read to its end: up to its
+    /// own `left` or, if the channel has ended meanwhile, up to that end. It is no
+    /// member any more, so the commands among these entries are not for it.
     pub fn see_out(self: &Arc<Self>, member: &Member, slot: u32, seen: u64, now_ms: u64) -> Return {
         let mut state = self.lock();
         let left = (member.end() + 1).min(state.log.head());
@@ -183,7 +185,8 @@ impl Channel {
             && self.present(state, member).is_ok()
     }
 
-    /// How many entries from this seq on a member does not get, for they are gone.
+    /// How many entries from this seq on a member does not get, because they are
+    /// gone.
     pub fn missed_by(&self, member: &Member, seq: u64) -> u64 {
         self.lock().missed_by(member, seq)
     }
@@ -196,12 +199,12 @@ impl Channel {
         Forgone { entries: (from <= last).then_some((from, last)), dropped, rank }
     }
 
-    /// A member has everything up to this seq; what comes after it is kept in
-    /// case its session is resumed, and where that is is noted for a restart.
+    /// Notes that a member has everything up to this seq, also for a restart; what
+    /// comes after it is kept in case the session is resumed.
     ///
     /// # Errors
-    /// [`Code::NotMember`]; [`Code::BadRequest`] for a seq that there is not yet,
-    /// so that nobody who counts wrong believes to have what is to come.
+    /// [`Code::NotMember`]; [`Code::BadRequest`] for a seq that does not exist yet,
+    /// so that a client that counts wrong is not taken to have what is yet to come.
     pub fn note_seen(&self, member: &Member, seq: u64) -> Result<(), Fault> {
         let state = self.lock();
         self.present(&state, member)?;
@@ -214,7 +217,8 @@ impl Channel {
         let seq = seq.max(before);
         if seq > before {
             member.has_seen(seq);
-            // While it is here, as where it is forgotten.
+            // Under the lock and while the member is here, as is the forgetting of
+            // its place.
             if let Some(kept) = self.kept() {
                 put_place(&kept.store, self, member);
             }

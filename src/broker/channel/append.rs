@@ -15,18 +15,18 @@ use std::sync::{Arc, Weak};
 pub struct Appended {
     /// The seq of the first entry.
     pub seq: u64,
-    /// A live member is a whole log behind, or the disk: read no more from this
-    /// publisher for as long as [`Channel::must_wait`] says so.
+    /// Whether a live member, or the disk, is a whole log behind: then read no more
+    /// from this publisher for as long as [`Channel::must_wait`] says so.
     pub throttled: bool,
     /// How many members and observers the channel has.
     pub receivers: usize,
 }
 
 impl Channel {
-    /// Appends messages, all text or all JSON, as one chunk; with a term, only
-    /// if that is still rank 0's. `note` is given the seq of the first one, just
-    /// before it can be on its way to the disk: what is noted there by then is
-    /// not later than the entry.
+    /// Appends messages, all text or all JSON, as one chunk; with a term, only if
+    /// that is still rank 0's. `note` is given the seq of the first one just before
+    /// that can be on its way to the disk, so that what it notes gets there no
+    /// later than the entry.
     ///
     /// # Errors
     /// [`Code::NoChannel`] for one that was removed, [`Code::Fenced`],
@@ -81,8 +81,8 @@ impl Channel {
         Err(Fault::new(Code::Fenced, text))
     }
 
-    /// Gives a command to all below the sender, or to one of them; its seq and
-    /// how many recipients it has. Authority is judged and the recipients are
+    /// Gives a command to all below the sender, or to one of them; returns its seq
+    /// and how many recipients it has. Authority is judged and the recipients are
     /// frozen here. `note` as for [`Channel::publish`], with the number of
     /// recipients.
     ///
@@ -136,7 +136,7 @@ impl Channel {
         Ok((Appended { seq, throttled, receivers: state.seats.len() }, sent))
     }
 
-    /// A member with its rank, if `superior` outranks it.
+    /// A member's key and rank, if `superior` outranks it.
     pub(super) fn subordinate(
         &self,
         state: &State,
@@ -155,12 +155,12 @@ impl Channel {
         }
     }
 
-    /// That nobody of this name is a member.
+    /// The fault for a name that no member has.
     pub fn no_member(&self, name: &str) -> Fault {
         Fault::new(Code::NoMember, format!("{name} is no member of {}", self.name))
     }
 
-    /// A member's answer to a command.
+    /// Takes a member's answer to a command.
     ///
     /// # Errors
     /// [`Code::NotMember`], [`Code::Gone`] for a command that is over,
@@ -187,12 +187,13 @@ impl Channel {
         is_here && state.extra.get().is_some_and(|extra| extra.commands.awaits(member.key, seq))
     }
 
-    /// Gone when the command of this seq is over.
+    /// A reference that is dead once the command of this seq is over.
     pub fn command_alive(&self, seq: u64) -> Weak<()> {
         self.lock().extra.get().map_or_else(Weak::new, |extra| extra.commands.alive(seq))
     }
 
-    /// A command's time is up: whoever has not answered will be told so.
+    /// Ends a command whose time is up: its sender is told of each recipient that
+    /// has not answered.
     pub fn expire(&self, seq: u64) {
         let mut state = self.lock();
         let State { extra, seats, .. } = &mut *state;

@@ -18,9 +18,9 @@ pub struct Rules {
     pub log_bytes: usize,
     /// Without progress for this long, a member slows nobody.
     pub stall_ms: u64,
-    /// What outlives the broker, if anything does.
+    /// The store, if anything outlives the broker.
     pub store: Option<Store>,
-    /// Where is counted what happens.
+    /// Where what happens is counted.
     pub stats: Arc<ChannelStats>,
 }
 
@@ -30,8 +30,8 @@ impl fmt::Debug for Rules {
     }
 }
 
-/// What is settled when a channel is made. Those without settings of their own
-/// share one, so that each has it for a pointer.
+/// What is settled when a channel is made. Channels without settings of their own
+/// share one, so that it costs each no more than a pointer.
 #[derive(Debug)]
 pub struct Charter {
     pub(super) rules: Arc<Rules>,
@@ -41,7 +41,7 @@ pub struct Charter {
 }
 
 impl Charter {
-    /// Of channels without settings of their own.
+    /// The charter of channels without settings of their own.
     pub fn plain(rules: Arc<Rules>) -> Arc<Self> {
         Arc::new(Charter { rules, settings: Settings::default(), kept: None })
     }

@@ -19,14 +19,14 @@ const RESULTS_MAX: usize = 1 << 20;
 
 #[derive(Debug)]
 struct Open {
-    /// Who gets the results.
+    /// The client that gets the results.
     sender: Arc<Client>,
-    /// To whom it was given, in order.
+    /// The members that it was given to, in rank order.
     recipients: Box<[Key]>,
     /// How many of them have yet to answer.
     missing: u32,
     succeeded: u32,
-    /// Gone when the command is over.
+    /// Dropped when the command is over.
     alive: Arc<()>,
     began: Instant,
     stats: Arc<ChannelStats>,
@@ -36,9 +36,9 @@ struct Open {
 #[derive(Debug, Default)]
 pub struct Commands {
     open: BTreeMap<u64, Open>,
-    /// The ranks, each at the command's seq, of who has yet to answer. By member
-    /// first: what is awaited of one that leaves is found without looking at every
-    /// command.
+    /// The recipients that have yet to answer, each with its rank at the command's
+    /// seq. Ordered by member first, so that what is awaited of one that leaves is
+    /// found without looking at every command.
     awaited: BTreeMap<(Key, u64), u32>,
 }
 
@@ -55,7 +55,7 @@ impl Commands {
         Ok(())
     }
 
-    /// A command has been given. Its recipients are frozen here.
+    /// Adds a command that has been given. Its recipients are frozen here.
     pub fn open(
         &mut self,
         seq: u64,
@@ -73,12 +73,12 @@ impl Commands {
         self.open.insert(seq, open);
     }
 
-    /// Gone when the command of this seq is over.
+    /// A reference that is dead once the command of this seq is over.
     pub fn alive(&self, seq: u64) -> Weak<()> {
         self.open.get(&seq).map_or_else(Weak::new, |open| Arc::downgrade(&open.alive))
     }
 
-    /// A recipient has answered.
+    /// Notes a recipient's answer.
     ///
     /// # Errors
     /// [`Code::Gone`] for a command that is over or never was, [`Code::Denied`]
@@ -103,17 +103,18 @@ impl Commands {
         Ok(())
     }
 
-    /// A member has left: whatever was awaited of it will not come.
+    /// Settles whatever was awaited of a member that has left: it will not come.
     pub fn left(&mut self, channel: &EcoString, key: Key, member: &EcoString) {
         for seq in self.due_to(key).collect::<Vec<_>>() {
             self.settle(channel, seq, key, member.clone(), Outcome::Left, String::new());
         }
     }
 
-    /// A command's time is up.
+    /// Ends a command whose time is up.
     pub fn expire(&mut self, channel: &EcoString, seq: u64, name: impl Fn(Key) -> EcoString) {
         let Some(open) = self.open.get(&seq) else { return };
-        // By rank; of those who have answered nothing is awaited.
+        // In rank order. Nothing is awaited of those that have answered, so they
+        // are skipped.
         for key in open.recipients.clone() {
             self.settle(channel, seq, key, name(key), Outcome::Timeout, String::new());
         }

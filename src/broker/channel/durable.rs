@@ -8,8 +8,8 @@
 //! Every reader stops at what is visible ([`State::visible`]), and every reply
 //! that tells of more waits for [`Channel::pending`].
 //!
-//! Of a channel that is not durable the store has the roster, a moment late, and
-//! a seq up to which it may go: after a crash it goes on behind that one, so
+//! Of a channel that is not durable the store has the roster, a moment late, and a
+//! seq up to which the channel may go: after a crash it goes on after that one, so
 //! that no seq is given twice.
 
 use super::record::{channel_record, seat_record};
@@ -27,10 +27,10 @@ use crate::store::{
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
-/// So many have been written that the roster is next.
+/// A number of written changes after which the whole roster is next.
 const WHOLE_NEXT: usize = usize::MAX / 2;
 
-/// Beyond so many changes a roster is written in whole: these are not worth that.
+/// Up to so many changes of a roster are written one by one; beyond, it is in whole.
 fn changes_few(roster: &Roster) -> usize {
     roster.len() as usize / 2 + 16
 }
@@ -56,25 +56,25 @@ impl Drop for Kept {
 #[derive(Debug)]
 pub(super) struct OnDisk {
     pub(super) durable: bool,
-    /// What was confirmed last.
+    /// What the store confirmed last.
     pub(super) extent: Extent,
     /// The first seq that is within the bounds of bytes and age.
     pub(super) offered: u64,
-    /// Where that ends: what comes next is yet to be written.
+    /// Where the entries on disk end: what comes next is yet to be written.
     visible: Edge,
-    /// What the committing thread has taken, if it is not settled.
+    /// What the committing thread has taken and not settled yet.
     handed: Option<Handed>,
-    /// The ticket for what was appended last; for a channel that is not durable
-    /// that of its making and of its end.
+    /// The ticket for what was appended last; for a channel that is not durable,
+    /// that for its making or its end.
     ticket: Option<Ticket>,
-    /// Where what this ticket is for begins: a commit before that one ends there, so
-    /// that what becomes visible and the replies that tell of it come together.
+    /// Where what `ticket` is for begins: an earlier commit ends there, so that
+    /// what becomes visible and the replies that tell of it come together.
     ticket_from: Edge,
     /// The ticket for what nobody waits for.
     noted: Option<Ticket>,
     /// Changes of the roster that are yet to be written.
     changes: Vec<(u64, ChangeRecord)>,
-    /// How many were written since the roster was in whole.
+    /// How many changes were written since the whole roster was.
     changes_written: usize,
     /// What waits to be written, in bytes.
     waiting_bytes: usize,
@@ -97,7 +97,7 @@ pub struct Behind {
     pub from: u64,
     /// The last one.
     pub to: u64,
-    /// From what the reader's rank there is to be found.
+    /// What the reader's rank there is to be derived from.
     pub rank: Option<RankAt>,
 }
 
@@ -139,8 +139,7 @@ impl State {
         }
     }
 
-    /// Whether a channel's end may be told: where it ended is on disk, or cannot
-    /// be.
+    /// Whether a channel's end may be told: it is on disk, or never can be.
     pub(super) fn is_end_visible(&self) -> bool {
         self.extra.disk().is_none_or(|disk| !disk.is_undecided())
     }
@@ -162,7 +161,7 @@ impl State {
         (!member.is_observer()).then_some(RankAt { rank, seq, joined: member.joined })
     }
 
-    /// A change of the roster is about to be appended.
+    /// Notes a change of the roster that is about to be appended.
     pub(super) fn note_change(&mut self, change: Change) {
         let Some(disk) = self.extra.disk_mut() else { return };
         let handed = disk.handed.as_ref().map_or(0, |handed| handed.changes);
@@ -170,7 +169,7 @@ impl State {
             // While nothing is written, they would pile up. The roster in whole says it all.
             disk.changes.truncate(handed);
             disk.changes_written = WHOLE_NEXT;
-            // Then one that is being written is not the last that has to be.
+            // A whole roster that is being written is outdated then: another one follows.
             disk.handed.iter_mut().for_each(|handed| handed.whole_roster = false);
         }
         let seq = self.log.head() + 1;
@@ -192,8 +191,8 @@ impl State {
 }
 
 impl Kept {
-    /// Makes a channel known to the store: its number is given, and where it
-    /// begins.
+    /// Makes a channel known to the store. Returns its way there, the seq after
+    /// which its entries begin, and what is on disk.
     pub(super) fn create(
         store: Store,
         name: &str,
@@ -227,8 +226,8 @@ impl Channel {
         self.kept().map(|kept| kept.id)
     }
 
-    /// The ticket that a reply has to wait for which tells of this channel as it
-    /// is now; `None` if all of it is on disk that has to be.
+    /// The ticket that a reply that tells of this channel as it is now has to wait
+    /// for; `None` if everything that has to be on disk is there.
     pub fn pending(&self) -> Option<Ticket> {
         self.kept()?;
         let state = self.lock();
@@ -247,7 +246,7 @@ impl Channel {
         if self.is_durable() {
             return kept.store.check().map_err(|reason| unavailable(&reason));
         }
-        // It asked for more long ago: the store has failed.
+        // More seqs were asked for long ago: the store has failed.
         let is_exhausted = |disk: &OnDisk| state.log.head() >= disk.extent.last_seq;
         if state.extra.disk().is_some_and(is_exhausted) {
             let reason = kept.store.check().err().unwrap_or("the disk is slow".into());
@@ -256,16 +255,16 @@ impl Channel {
         Ok(())
     }
 
-    /// It is known to the store, and reachable: from now on it can be asked what
-    /// it has to write.
+    /// Tells the store that the channel is reachable: from now on it can be asked
+    /// what it has to write.
     pub(super) fn note_made(self: &Arc<Self>) {
         if let Some(kept) = self.kept() {
             kept.store.dirty(self.clone());
         }
     }
 
-    /// After an append: has it written, if it is to be on disk, or the roster that
-    /// it has changed.
+    /// After an append: has the entry written, if the channel is durable, or else a
+    /// changed roster and a further reservation of seqs.
     pub(super) fn note_append(&self, state: &mut State) {
         let (Some(kept), Some(disk)) = (self.kept(), state.extra.disk_mut()) else { return };
         if !disk.durable {
@@ -292,8 +291,8 @@ impl Channel {
         }
     }
 
-    /// The channel has been removed; members that have yet to hear it are among
-    /// the leavers.
+    /// Tells the store that the channel has been removed. Members that have yet to
+    /// hear of that are among the leavers.
     pub(super) fn note_end(&self, state: &mut State, end: u64) {
         let (Some(kept), Some(disk)) = (self.kept(), state.extra.disk_mut()) else { return };
         kept.dropped.store(true, Ordering::SeqCst);
@@ -308,7 +307,7 @@ impl Channel {
     }
 }
 
-/// That a durable channel takes no more, and why.
+/// The fault for a channel that takes no more because of the store, and why.
 pub fn unavailable(reason: &str) -> Fault {
     Fault::new(Code::Unavailable, reason)
 }
@@ -328,7 +327,7 @@ impl Source for Channel {
         let mut state = self.lock();
         let (mut handover, end) = (Handover::default(), state.log.end());
         let Some(disk) = state.extra.disk() else { return handover };
-        // What a later ticket is for waits for that one.
+        // What a later ticket is for waits for that ticket's commit.
         let is_later = |later: &Ticket| disk.durable && later.number() > ticket.number();
         let is_cut = disk.ticket.as_ref().is_some_and(is_later);
         let whole = Edge { last_seq: state.extra.dropped().unwrap_or(end.last_seq), ..end };
@@ -364,7 +363,7 @@ impl Source for Channel {
     fn settled(&self, extent: Option<Extent>) {
         let mut state = self.lock();
         if extent.is_none() && self.is_durable() && self.is_throttled() {
-            // Nobody knows until when: publishers go on, and are told.
+            // The store failed, nobody knows until when: publishers go on, and are told.
             self.open(&mut state);
         }
         let State { log, extra, .. } = &mut *state;
@@ -376,7 +375,8 @@ impl Source for Channel {
         let written = disk.changes_written.saturating_add(handed.changes);
         disk.changes_written = if handed.whole_roster { 0 } else { written };
         if !disk.durable || disk.visible.end_chunk == log.next_chunk() {
-            // Whatever failed before is on disk now; entries need not all be.
+            // Whatever failed before is on disk now; without durability, entries
+            // need not be.
             disk.ticket = disk.ticket.take().filter(|ticket| ticket.outcome().is_none());
         }
         let weights = (disk.visible.end_chunk..log.next_chunk()).filter_map(|n| log.chunk(n));

@@ -1,4 +1,4 @@
-//! When what is on disk, with a committing thread that goes on when it is told.
+//! When things are on disk, with a committing thread that goes on when it is told.
 
 use super::super::{Channel, Charter, Entrance, Rules};
 use crate::broker::directory::{Client, Directory};
@@ -67,7 +67,7 @@ impl Scene {
         Scene { store, channel, member: adopted.member, gate, asked, go_on }
     }
 
-    /// The next commit is not gone on with before it is told.
+    /// Stops the next commit until it is told to go on.
     fn stop_next(&self) {
         self.store.dirty(self.gate.clone());
     }
@@ -90,8 +90,8 @@ impl Scene {
     }
 }
 
-/// The publisher is told that its message is on disk, and the power may fail
-/// before it is on disk that the channel is dropped.
+/// The publisher is told that its message is on disk, and the power may fail before
+/// the drop of the channel is.
 #[test]
 fn what_was_published_before_a_drop_is_on_disk_when_its_ticket_says_so() {
     let dir = tempfile::tempdir().unwrap();
@@ -141,8 +141,8 @@ fn what_was_published_is_on_disk_though_the_drop_cannot_be() {
     store.close(vec![]);
 }
 
-/// Its `left` is on disk, and the power may fail before anything else is: no restart
-/// is to bring back who was told that it has left.
+/// Its `left` is on disk, and the power may fail before anything else is: no
+/// restart is to bring back a member that was told that it has left.
 #[test]
 fn whose_left_is_on_disk_is_not_noted_there_any_more() {
     let dir = tempfile::tempdir().unwrap();
@@ -165,7 +165,7 @@ fn whose_left_is_on_disk_is_not_noted_there_any_more() {
     scene.store.close(vec![]);
 }
 
-/// No change of a channel that is not durable was forgotten before it was on disk,
+/// A channel that is not durable once kept every change until it was on disk,
 /// however long the disk took nothing: with what came before on disk, or on its way
 /// there.
 #[test]
@@ -213,7 +213,8 @@ fn changes_do_not_pile_up_while_nothing_is_written() {
     }
 }
 
-/// It was refused for ever, though what was published to it was taken.
+/// Requests to such a channel were once refused for ever, though what was published
+/// to it was taken.
 #[test]
 fn a_channel_that_was_made_while_a_write_failed_is_on_disk_with_the_next_one() {
     let dir = tempfile::tempdir().unwrap();

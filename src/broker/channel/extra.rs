@@ -7,15 +7,15 @@ use super::wake::Readers;
 use crate::broker::member::Member;
 use std::sync::Arc;
 
-/// What most channels do without. Boxed in one, so that it takes no more than a
-/// pointer there.
+/// What most channels do without, boxed together, so that it costs them no more
+/// than a pointer.
 #[derive(Debug, Default)]
 pub(super) struct Extra(Option<Box<Parts>>);
 
-/// What there may be.
+/// The parts that most channels do without.
 #[derive(Debug, Default)]
 pub(super) struct Parts {
-    /// What of it is on disk, if anything is to be.
+    /// What of the channel is on disk, if there is a store.
     pub(super) disk: Option<OnDisk>,
     /// Members that have left, and may still have something to read.
     pub(super) leavers: Vec<Arc<Member>>,
@@ -30,17 +30,17 @@ pub(super) struct Parts {
 }
 
 impl Extra {
-    /// What there is, of which something is to be noted.
+    /// The parts, which are made when there is something to note in them.
     pub(super) fn parts(&mut self) -> &mut Parts {
         self.0.get_or_insert_default()
     }
 
-    /// What there is, if anything.
+    /// The parts, if they were made.
     pub(super) fn get(&self) -> Option<&Parts> {
         self.0.as_deref()
     }
 
-    /// The same, to be changed.
+    /// The same, mutably.
     pub(super) fn get_mut(&mut self) -> Option<&mut Parts> {
         self.0.as_deref_mut()
     }
@@ -58,18 +58,19 @@ impl Extra {
         self.0.as_ref()?.dropped
     }
 
-    /// This one has left, and may still read.
+    /// Notes a member that has left and may still read.
     pub(super) fn note_leaver(&mut self, leaver: Arc<Member>) {
         let leavers = &mut self.parts().leavers;
-        // Nothing may be appended for long, while observers come and go.
+        // Here as well: observers may come and go for long while nothing is
+        // appended.
         if leavers.len() == leavers.capacity() {
             leavers.retain(|leaver| Arc::strong_count(leaver) > 1);
         }
         leavers.push(leaver);
     }
 
-    /// Those who have left and may still read. Once its session has let go of
-    /// one, ours is the only reference.
+    /// The members that have left and may still read. Once its session has let go
+    /// of a member, ours is the only reference, and is dropped.
     pub(super) fn present_leavers(&mut self) -> &[Arc<Member>] {
         let Some(parts) = &mut self.0 else { return &[] };
         parts.leavers.retain(|leaver| Arc::strong_count(leaver) > 1);

@@ -10,29 +10,30 @@ use crate::request::Start;
 use crate::roster::Change;
 use std::sync::Arc;
 
-/// How someone comes in.
+/// How a client comes in.
 #[derive(Clone, Copy, Debug)]
 pub struct Entrance<'a> {
     /// Where it begins to read.
     pub start: Start,
-    /// As what.
+    /// Its role.
     pub role: Role,
     /// Whether it gets what it publishes itself.
     pub echo: bool,
     /// The observer that it was until now.
     pub replaces: Option<&'a Member>,
-    /// Its session is resumed: it goes on where the log still can, however
-    /// little the channel offers to newcomers, and sees its own `join`.
+    /// Whether its session is resumed: then it goes on wherever the log still
+    /// reaches, however little the channel offers to newcomers, and sees its own
+    /// `join`.
     pub returns: bool,
-    /// What it is not known to have is kept in case its session is resumed.
+    /// Whether what it is not known to have is kept in case its session is resumed.
     pub keeps: bool,
-    /// The patterns of a session that comes here with a request of its own: this is
-    /// its current channel from now on.
+    /// The patterns of its session, if it comes here by a request of its own: then
+    /// they are noted, with this as the session's current channel from now on.
     pub patterns: Option<&'a [Arc<glob::Pattern>]>,
 }
 
 impl Entrance<'_> {
-    /// How someone comes in who begins to read here.
+    /// How a member that begins to read here comes in.
     pub fn at(start: Start) -> Self {
         Entrance {
             start,
@@ -47,8 +48,8 @@ impl Entrance<'_> {
 }
 
 impl Channel {
-    /// A client comes in: at the bottom of the roster, or as an observer. Gives
-    /// its standing, and the seq of the last entry.
+    /// Adds a client: at the bottom of the roster, or as an observer. Returns its
+    /// subscription, its standing, and the seq of the last entry.
     ///
     /// # Errors
     /// [`Code::NoChannel`] for a channel that was removed, [`Code::Full`].
@@ -80,7 +81,8 @@ impl Channel {
         let observes = entrance.role.is_observer();
         let joined = state.log.head() + u64::from(!observes);
         if next_seq == joined && !observes && !entrance.returns {
-            // Its own `join`, which is about to be appended: the reply tells it.
+            // Skips its own `join`, which is about to be appended: the reply tells
+            // of it.
             (cursor.chunk, next_seq) = (cursor.chunk + 1, joined + 1);
         }
         let key = state.seats.vacant_key();
@@ -91,8 +93,8 @@ impl Channel {
         member.keep_from(entrance.keeps.then_some(cursor.chunk));
         let member = Arc::new(member);
         state.seats.insert(member.clone());
-        // Before its `join`: the one is never on disk without the other, nor without
-        // whose it is.
+        // Noted before its `join`, which is thus never on disk without its place,
+        // nor without the session that it belongs to.
         if let Some(kept) = self.kept() {
             if let Some(patterns) = entrance.patterns {
                 put_session_with(&kept.store, client, patterns, Some(&self.name));
@@ -114,8 +116,9 @@ impl Channel {
         Ok((adopted, standing, state.log.head()))
     }
 
-    /// Where reading begins, and the first seq that is due there; and what of that
-    /// is not offered to newcomers, though it may be there for others.
+    /// Where reading begins, and the first seq that is due there; then what was
+    /// asked for before that and is not offered to newcomers, though it may be
+    /// there for others.
     fn entry_point(
         &self,
         state: &State,
@@ -140,7 +143,7 @@ impl Channel {
         (place, first, Some((seq, first - 1)))
     }
 
-    /// A member goes. It still gets what was there before.
+    /// Removes a member, for the reason `why`. It still gets what was there before.
     ///
     /// # Errors
     /// [`Code::NotMember`] for one that has left, [`Code::NoChannel`].
@@ -153,17 +156,18 @@ impl Channel {
         Ok(())
     }
 
-    /// Before its `left`: once that is on disk, no restart brings back who was told
-    /// to be gone. And while it is here, so that what is forgotten is no later place
-    /// on a channel of this name.
+    /// Removes a member's place from the store. To be called before its `left` is
+    /// appended: once that is on disk, no restart brings back a member that others
+    /// were told is gone. And while the member is here, so that what is forgotten
+    /// is no later place on a channel of this name.
     fn forget_place(&self, member: &Member) {
         if let (Some(kept), Some(identity)) = (self.kept(), member.client.identity()) {
             remove_place(&kept.store, identity.session, &self.name);
         }
     }
 
-    /// A member removes one of lower rank, which gets to see that; with a view,
-    /// only if that is still the roster's.
+    /// Removes a member by order of one of higher rank; it gets to see that. With a
+    /// view, only if that is still the roster's.
     ///
     /// # Errors
     /// [`Code::NotMember`], [`Code::NoMember`], [`Code::Rank`], or
@@ -209,7 +213,7 @@ impl Channel {
         }
     }
 
-    /// A member goes to the bottom; with a view, only if that is still the
+    /// Moves a member to the bottom; with a view, only if that is still the
     /// roster's.
     ///
     /// # Errors
@@ -228,8 +232,8 @@ impl Channel {
         self.place(&mut state, member, bottom, now_ms)
     }
 
-    /// Rank 0 moves a member to another rank; with a view, only if that is still
-    /// the roster's.
+    /// Moves a member to another rank, by order of rank 0; with a view, only if
+    /// that is still the roster's.
     ///
     /// # Errors
     /// [`Code::NotMember`], [`Code::Rank`] for anyone but rank 0,
@@ -280,7 +284,7 @@ impl Channel {
         }
     }
 
-    /// That the roster's view is still this one, if it is to be one.
+    /// Checks that the roster's view is still this one, if one is given.
     fn must_be_in(&self, state: &State, view: Option<u64>) -> Result<(), Fault> {
         let now = state.roster.view();
         match view {
@@ -292,7 +296,8 @@ impl Channel {
         }
     }
 
-    /// Rank 0 ends the channel. Everybody still gets what was there before.
+    /// Ends the channel, by order of rank 0; with a view, only if that is still the
+    /// roster's. Everybody still gets what was there before.
     ///
     /// # Errors
     /// [`Code::NoChannel`] if it has ended, [`Code::NotMember`], [`Code::Rank`]
@@ -311,7 +316,7 @@ impl Channel {
         self.rules().stats.changes.add(Departure::Dropped.as_str(), members);
         self.rules().stats.deserted(&self.name);
         if state.extra.disk().is_some() {
-            // They hear of it when it is on disk.
+            // Its members hear of the end when that is on disk.
             state.extra.parts().leavers.extend(seats.iter().cloned());
         }
         for who in seats.iter() {
@@ -343,7 +348,7 @@ impl Channel {
         self.count_change(state, change, reason, now_ms);
     }
 
-    /// Counts a change of the roster, which is there already.
+    /// Counts a change that the roster has already made.
     fn count_change(&self, state: &State, change: Change, reason: Option<Departure>, now_ms: u64) {
         let counts = &self.rules().stats;
         counts.changed(change, reason);

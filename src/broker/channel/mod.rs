@@ -42,7 +42,7 @@ use seats::Seats;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-/// A named log, and who reads it.
+/// A named log, and the members that read it.
 #[derive(Debug)]
 pub struct Channel {
     name: EcoString,
@@ -67,9 +67,9 @@ struct State {
 pub struct Summary {
     /// Its name.
     pub name: EcoString,
-    /// How it was made.
+    /// The settings that it was made with.
     pub settings: Settings,
-    /// When.
+    /// When it was made.
     pub created: Timestamp,
     /// How many members it has.
     pub members: u32,
@@ -103,22 +103,23 @@ pub struct Standing {
 /// A row of the roster.
 #[derive(Clone, Debug)]
 pub struct Ranked {
-    /// Who.
+    /// The member's name.
     pub name: EcoString,
-    /// Since which seq at this rank.
+    /// Its term: since which seq it has this rank.
     pub term: u64,
     /// Whether its connection is lost and the seat held for it.
     pub away: bool,
-    /// Since when a member.
+    /// Since when it is a member.
     pub since: Timestamp,
-    /// Entries that have yet to be written to its connection, of those that are
-    /// in memory; none if it is away.
+    /// How many of the entries in memory have yet to be written to its connection;
+    /// 0 if it is away.
     pub behind: u64,
 }
 
 impl Channel {
-    /// An empty channel, under the charter of those without settings or another
-    /// one like it. If there is a store, it is made known to it.
+    /// An empty channel. It shares the `plain` charter if it has no settings of its
+    /// own. If there is a store, the channel is made known to it, and has a charter
+    /// of its own.
     pub fn new(name: EcoString, settings: Settings, plain: &Arc<Charter>) -> Arc<Self> {
         let created = Second::now();
         let Some(store) = plain.rules.store.clone() else {
@@ -149,7 +150,7 @@ impl Channel {
         &self.name
     }
 
-    /// How it was made.
+    /// The settings that it was made with.
     pub fn settings(&self) -> Settings {
         self.charter.settings
     }
@@ -211,7 +212,8 @@ impl Channel {
         (state.roster.top_term().unwrap_or(0), state.roster.view())
     }
 
-    /// By how many entries each of those is behind who are here.
+    /// Calls `note` with the number of entries by which each member and observer is
+    /// behind, unless it is away.
     pub fn lags(&self, mut note: impl FnMut(u64)) {
         let state = self.lock();
         let head = state.log.head();
@@ -240,8 +242,8 @@ impl Channel {
         self.lock().seats.iter().filter(|member| !member.by_pattern()).count()
     }
 
-    /// Whether it was removed while this member was in it; what says so may have yet
-    /// to be on disk.
+    /// Whether the channel was removed while this member was in it. What tells of
+    /// that may not be on disk yet.
     pub fn has_ended_with(&self, member: &Member) -> bool {
         self.lock().extra.dropped() == Some(member.end())
     }
@@ -250,7 +252,7 @@ impl Channel {
         lock(&self.state)
     }
 
-    /// That the channel has not been removed.
+    /// Checks that the channel has not been removed.
     fn alive(&self, state: &State) -> Result<(), Fault> {
         match state.extra.dropped() {
             None => Ok(()),
@@ -258,7 +260,7 @@ impl Channel {
         }
     }
 
-    /// That this member has not left.
+    /// Checks that this member has not left.
     fn present(&self, state: &State, member: &Member) -> Result<(), Fault> {
         self.alive(state)?;
         if state.seats.get(member.key).is_some_and(|here| std::ptr::eq(&raw const **here, member)) {
@@ -269,7 +271,7 @@ impl Channel {
 }
 
 impl State {
-    /// How many entries that may be seen are in memory from a position on.
+    /// How many visible entries are in memory from a position on.
     fn unwritten(&self, position: u64) -> u64 {
         let Edge { end_chunk, last_seq } = self.visible();
         if position >= end_chunk {
@@ -289,12 +291,12 @@ impl State {
     }
 }
 
-/// That there is no such channel.
+/// The fault for a channel that does not exist.
 pub fn no_channel(name: &str) -> Fault {
     Fault::new(Code::NoChannel, format!("there is no channel {}; create it first", quoted(name)))
 }
 
-/// That one is not a member.
+/// The fault for a client that is not a member.
 pub fn not_member(name: &str) -> Fault {
     Fault::new(Code::NotMember, format!("you are not a member of {name}; sub {name} first"))
 }

@@ -1,12 +1,13 @@
 //! Bounded memory: what the log drops, and who waits for whom.
 //!
-//! The log keeps what is asked for as history and what its members have not
-//! got yet, up to a bound in bytes. Beyond that, history gives way, and so do
-//! members that have made no progress for the stall time: they will find a gap.
-//! For a member that does make progress, publishers wait instead: what they say
-//! is not heard until every such member is down to half a log behind. Who comes
-//! anew waits before it appends anything, so that the log is bounded by what
-//! those append at once who find the gate open.
+//! The log keeps what is asked for as history and what its members have not got
+//! yet, up to a bound in bytes. Beyond that, history gives way, and so do members
+//! that have made no progress for the stall time: they will find a gap. For a
+//! member that does make progress, publishers wait instead: nothing is read from
+//! them until every such member is down to half a log behind. A publisher that
+//! comes meanwhile waits before it appends anything, so that beyond the bound the
+//! log holds no more than what those publishers append at once that find the gate
+//! open.
 //!
 //! # How it works
 //! Looking at every member's position is O(members), so it is done only when
@@ -26,15 +27,15 @@ use crate::broker::member::Member;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// A log smaller than this is not worth looking at: a look costs every member's
-/// position, and this is some twenty short messages. What a quiet channel keeps
-/// although everybody has it is at most as much, and there may be many of them.
+/// A log smaller than this is not searched for what can go: that means loading
+/// every member's position, and this is some twenty short messages. A quiet channel
+/// keeps at most this much that everybody has, and there may be many such channels.
 const LOOK_BYTES_MIN: usize = 4 * 1024;
-/// So few members are looked at after every append: most channels are small and
-/// quiet, and keep nothing that their members have.
+/// With so few members, their positions are looked at after every append: most
+/// channels are small and quiet, and keep nothing that their members have.
 const FEW: usize = 2;
 
-/// Whether publishers have to wait: of a durable channel for the disk, of others
+/// Whether publishers have to wait: on a durable channel for the disk, on others
 /// for members. To be changed under the channel's lock only.
 #[derive(Debug, Default)]
 pub(super) struct Gate(AtomicBool);
@@ -52,23 +53,23 @@ impl Gate {
 /// Who waits for whom, and when to look at what can go.
 #[derive(Debug, Default)]
 pub(super) struct Pressure {
-    /// Publishers that wait, and since which round.
+    /// The publishers that wait, each with the round in which it began to.
     waiting: Vec<(u64, Arc<Client>)>,
     /// How many members hold them up.
     throttling: usize,
-    /// Where the gate was closed last: the chunk that those must pass.
+    /// The chunk at which the gate was closed last, which these members must pass.
     closed_at: u64,
-    /// How often those who waited have been woken.
+    /// How often waiting publishers have been woken.
     round: u64,
     /// The log's weight at which to look again what of it can go, if that is more
     /// than [`LOOK_BYTES_MIN`].
     look_bytes: usize,
-    /// Somebody looks whether those who hold publishers up have stalled.
+    /// Whether there is a timer that looks whether those members have stalled.
     stall_watched: bool,
 }
 
-/// The rounds in which a publisher began to wait, and in which it was last noted to
-/// be woken.
+/// The round in which a publisher began to wait, and the one in which it last
+/// enlisted to be woken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Round {
     first: u64,
@@ -81,8 +82,8 @@ impl Channel {
         self.gate.is_closed()
     }
 
-    /// Whether this publisher has to wait; then it will be woken. Since when it
-    /// waits it says itself, in `since`.
+    /// Whether this publisher has to wait; then it will be woken. The publisher
+    /// itself keeps, in `since`, since when it waits.
     ///
     /// To be asked again when it was woken: others may have had their turn before
     /// it, and have filled the log anew.
@@ -91,7 +92,7 @@ impl Channel {
             return false;
         }
         let mut state = self.lock();
-        // Now that nobody can open the gate unseen.
+        // Asked again under the lock, where nobody can open the gate unseen.
         if !self.is_throttled() {
             return false;
         }
@@ -104,7 +105,7 @@ impl Channel {
         true
     }
 
-    /// After an append: drops what can go; whether publishers have to wait.
+    /// Drops what can go after an append; returns whether publishers have to wait.
     pub(super) fn relieve(&self, state: &mut State, now_ms: u64) -> bool {
         if self.is_durable() {
             self.drop_written(state);
@@ -121,8 +122,9 @@ impl Channel {
         self.is_throttled()
     }
 
-    /// Drops from memory what is on disk: what nobody here needs, and, if there
-    /// is too much, whatever it is. Who needs it reads it there.
+    /// Drops from memory what is on disk: what all members have read and, if the
+    /// log is still too large, more. A member that needs that reads it from the
+    /// disk.
     pub(super) fn drop_written(&self, state: &mut State) {
         if self.is_durable() && self.is_worth_a_look(state) {
             self.drop_read(state);
@@ -148,7 +150,8 @@ impl Channel {
         self.has_looked(state);
     }
 
-    /// Drops what nobody needs any more, where nothing may be appended for long.
+    /// Drops what nobody needs any more, for channels to which nothing may be
+    /// appended for long.
     pub fn sweep(&self, now_ms: u64) {
         let mut state = self.lock();
         let has_leavers = state.extra.get().is_some_and(|extra| !extra.leavers.is_empty());
@@ -204,7 +207,8 @@ impl Channel {
                 needed_live = position;
             }
         }
-        // Also if what somebody has just read makes it less: there is no end to that.
+        // Judged before anything is dropped: what a member has just read may make
+        // the log less than full each time, without end.
         let is_full = log.weight() > self.log_bytes();
         while log.first_chunk() < needed && self.outlives_first(log, now_ms) {
             log.drop_first();
@@ -238,13 +242,14 @@ impl Channel {
         }
     }
 
-    /// Whether a member that has something to read has let it lie.
+    /// Whether a member that has something to read has made no progress for the
+    /// stall time.
     fn has_stalled(&self, log: &crate::log::MemoryLog, member: &Member, now_ms: u64) -> bool {
         let position = member.position();
         if position >= log.next_chunk() {
             return false;
         }
-        // Its new place is among fresh entries; that makes it no fresher.
+        // Its new place is among fresh entries, but that is no progress.
         if member.is_left_behind() || member.client.is_unwaited() {
             return true;
         }
@@ -265,7 +270,8 @@ impl Channel {
         self.gate.close(true);
         let mut throttling = 0;
         for member in seats.iter() {
-            // Before its position is looked at: if it moves on now, it sees that.
+            // Marked before its position is looked at: if it moves on now, it sees
+            // the mark.
             member.set_throttles(true);
             let is_slow = member.position() < at && !self.has_stalled(log, member, now_ms);
             member.set_throttles(is_slow);
@@ -283,23 +289,23 @@ impl Channel {
         let Some(extra) = state.extra.get_mut() else { return };
         extra.pressure.round += 1;
         let mut waiting = std::mem::take(&mut extra.pressure.waiting);
-        // Who has waited in vain before is the first to look: whoever fills the log in
-        // one read would be the first again, and the others never.
+        // Those that have waited longest look first: else a publisher that fills
+        // the log in one read would be the first again, and the others never.
         waiting.sort_by_key(|(first, _)| *first);
         for (_, publisher) in waiting {
             publisher.mailbox.wake();
         }
     }
 
-    /// A member has moved to its present position: perhaps publishers waited for
-    /// that.
+    /// Notes that a member has moved to its present position: perhaps publishers
+    /// waited for that.
     pub fn progressed(&self, member: &Member) {
         if !self.gate.is_closed() || !member.throttles() {
             return;
         }
         let mut state = self.lock();
         let closed_at = state.extra.get().map_or(0, |extra| extra.pressure.closed_at);
-        // Who has left is not counted any more, and holds nobody up.
+        // A member that has left is not counted any more, and holds nobody up.
         if member.position() >= closed_at && member.set_throttles(false) {
             self.one_less_throttles(&mut state);
         }
@@ -320,8 +326,9 @@ impl Channel {
         self.open(state);
     }
 
-    /// Somebody is to look whether those who hold publishers up have stalled;
-    /// whether nobody does. For the disk nobody looks: it has no time of its own.
+    /// Asks for a timer that looks whether the members that hold publishers up have
+    /// stalled; returns whether there was none. Where publishers wait for the disk
+    /// there is none: the disk has no stall time.
     pub fn watch_stall(&self) -> bool {
         if self.is_durable() {
             return false;
@@ -330,8 +337,8 @@ impl Channel {
         !std::mem::replace(&mut state.extra.parts().pressure.stall_watched, true)
     }
 
-    /// Waits no longer for members that have stalled. Whether others still hold
-    /// publishers up: then the caller is to look again later.
+    /// Stops waiting for members that have stalled. Returns whether others still
+    /// hold publishers up: then the caller is to look again later.
     pub fn pass_stalled(&self, now_ms: u64) -> bool {
         let mut state = self.lock();
         if self.is_throttled() && !self.is_durable() {

@@ -35,25 +35,24 @@ pub struct Room {
 /// What there is to read for a member, besides chunks from the cursor on.
 #[derive(Debug)]
 pub struct Reading {
-    /// The first of the chunks, and where in it to begin, if the member's own
-    /// place is no longer there.
+    /// Where the chunks begin, if the member's own place is no longer there.
     pub moved_to: Option<Moved>,
-    /// There is more after them.
+    /// Whether there is more after the chunks.
     pub more: bool,
     /// What comes next is on disk only, and is to be fetched.
     pub behind: Option<Behind>,
-    /// There is something that is not to be seen yet. Who has left is told when
-    /// it is.
+    /// Whether there are entries that are not visible yet. A member that has left
+    /// is told when they are.
     pub waits: bool,
     /// The roster's view.
     pub view: u64,
     /// The member's standing, if the view is another than it knew.
     pub standing: Option<Standing>,
-    /// The channel was removed; the seq that ended it.
+    /// The seq that ended the channel, if it was removed.
     pub dropped: Option<u64>,
 }
 
-/// Where a member goes on that was too slow.
+/// Where a member that was too slow goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Moved {
     /// The place.
@@ -67,15 +66,15 @@ pub struct Moved {
 /// Entries that somebody asked for.
 #[derive(Debug)]
 pub enum Past {
-    /// Here they are.
+    /// The entries, from memory.
     Here(Vec<Excerpt>),
-    /// They are to be fetched.
+    /// The entries are on disk, and are to be fetched.
     OnDisk(Behind),
 }
 
 impl State {
-    /// The seq of the first entry that is there, in memory or on disk, or that
-    /// comes next.
+    /// The seq of the first entry that is in memory or on disk or, if none is, of
+    /// the next one.
     pub(super) fn first_kept(&self) -> u64 {
         match self.extra.disk() {
             Some(disk) if disk.durable => disk.extent.first_seq.min(self.log.first_seq()),
@@ -83,7 +82,7 @@ impl State {
         }
     }
 
-    /// Where what can be seen ends, or this seq does.
+    /// Where the visible entries up to this seq end.
     fn visible_until(&self, last: u64) -> Edge {
         let Edge { end_chunk, last_seq } = self.visible();
         let last_seq = last_seq.min(last);
@@ -106,7 +105,8 @@ impl State {
     /// The rank with which a member left, and the chunk in which it did.
     fn departure(&self, member: &Member) -> Option<(u32, u64)> {
         let end = member.end();
-        // It may or may not get to see that it left.
+        // Its `left` is the last entry that it gets or, if it does not get to see
+        // that, the next one.
         let places = [end, end.saturating_add(1)].map(|seq| (seq, self.log.seek(seq).chunk));
         places.into_iter().find_map(|(seq, number)| {
             let chunk = self.log.chunk(number).filter(|chunk| chunk.first_seq == seq)?;
@@ -121,7 +121,8 @@ impl State {
 }
 
 impl Channel {
-    /// Reads on for a member: whole chunks, which go `to` an empty vector.
+    /// Reads on for a member: whole chunks, which are pushed to the empty vector
+    /// `to`.
     pub fn read(
         &self,
         member: &Member,
@@ -135,7 +136,7 @@ impl Channel {
         let Edge { end_chunk, last_seq } = state.visible();
         let dropped = state.extra.dropped().filter(|_| state.is_end_visible());
         let waits = end_chunk < log.next_chunk() || dropped != state.extra.dropped();
-        // A rank is told when what gave it can be seen.
+        // A new rank is told only once the entry that caused it is visible.
         let now = if state.roster.view() > last_seq { view } else { state.roster.view() };
         let is_new = now != view && !member.is_observer() && !member.has_left();
         let standing = is_new.then(|| state.standing(member.key)).flatten();
@@ -170,14 +171,14 @@ impl Channel {
         Reading { moved_to, more: number < end_chunk, ..reading }
     }
 
-    /// Whether there are entries from this chunk on, be it that nobody may see
-    /// them yet, because they are on their way to the disk.
+    /// Whether there are entries from this chunk on, even if they are not visible
+    /// yet, because they are on their way to the disk.
     pub fn goes_on_at(&self, chunk: u64) -> bool {
         chunk < self.lock().log.next_chunk()
     }
 
-    /// What the channel keeps, from `start` to this seq; without the commands that
-    /// were not for this member, if it is one.
+    /// What the channel keeps, from `start` to the seq `last`, without the commands
+    /// that were not for the `viewer`, if there is one.
     pub fn history(&self, viewer: Option<&Member>, start: Start, last: u64, now_ms: u64) -> Past {
         let state = self.lock();
         let (log, end) = (&state.log, state.visible_until(last));
@@ -218,8 +219,8 @@ impl Channel {
         Past::Here(rows)
     }
 
-    /// What is kept of the entries from one seq to another, and the seq of the
-    /// first one that can be there.
+    /// What is kept of the entries from one seq to another, and the first seq of
+    /// that range that is still offered.
     pub fn between(&self, from: u64, to: u64, now_ms: u64) -> (Past, u64) {
         let state = self.lock();
         let (from, to) =
@@ -228,7 +229,7 @@ impl Channel {
         (past, from)
     }
 
-    /// The entries from one seq to another, which are kept and can be seen.
+    /// The entries from one seq to another, all of which must be kept and visible.
     fn cut(&self, state: &State, from: u64, to: u64) -> Past {
         if let Some(behind) = self.id().and_then(|id| state.behind(id, from)) {
             return Past::OnDisk(Behind { to, ..behind });
@@ -238,13 +239,15 @@ impl Channel {
         Past::Here(chunks.map(|chunk| Excerpt::cut(chunk, from, to)).collect())
     }
 
-    /// The first seq that the channel keeps for whoever asks, or that comes next.
+    /// The first seq that the channel offers to whoever asks or, if there is none,
+    /// the next one.
     pub fn first(&self, now_ms: u64) -> u64 {
         self.first_offered(&self.lock(), now_ms)
     }
 
-    /// The same. Whoever asks is told by this and nothing else; there may be more,
-    /// for members who have yet to read it ([`State::first_kept`]).
+    /// The same, under the lock. Nothing else decides what whoever asks is offered;
+    /// more may be kept, for members that have yet to read it
+    /// ([`State::first_kept`]).
     pub(super) fn first_offered(&self, state: &State, now_ms: u64) -> u64 {
         let (settings, log) = (self.settings(), &state.log);
         let head = state.visible().last_seq;
@@ -259,7 +262,7 @@ impl Channel {
         state.first_kept().max(by_entries).max(by_bounds)
     }
 
-    /// The seq of the last entry, be it that nobody may see it yet.
+    /// The seq of the last entry, even if it is not visible yet.
     pub fn last_seq(&self) -> u64 {
         self.lock().log.head()
     }
@@ -269,11 +272,11 @@ impl Channel {
         self.lock().visible().last_seq
     }
 
-    /// The entries from one seq to another, which are all to be there. Those
-    /// that have not come yet are not among them.
+    /// The entries from one seq to another, of which none may be gone, and the seq
+    /// of the last of them: those that have not come yet are left out.
     ///
     /// # Errors
-    /// [`Code::Gone`] if the first is kept no more, [`Code::BadRequest`] for a
+    /// [`Code::Gone`] if the first is no longer kept, [`Code::BadRequest`] for a
     /// range that holds none.
     pub fn range(&self, from: u64, to: u64, now_ms: u64) -> Result<(Past, u64), Fault> {
         let state = self.lock();
@@ -299,7 +302,7 @@ impl Channel {
         self.lock().log.count_form(number, chunk, shape);
     }
 
-    /// What the messages of an excerpt carry.
+    /// The payloads of the messages of an excerpt.
     pub fn payloads(&self, excerpt: &Excerpt) -> Vec<Vec<u8>> {
         let Excerpt { chunk, range } = excerpt;
         if !matches!(chunk.body, Body::Messages { .. }) {

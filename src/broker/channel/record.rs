@@ -6,7 +6,7 @@ use crate::request::{OnClose, Settings};
 use crate::store::{ChannelRecord, SeatRecord};
 use std::time::Duration;
 
-/// How a channel is to be, from what is on disk.
+/// The settings of a channel, from its record on disk.
 pub(super) fn settings(record: &ChannelRecord) -> Settings {
     Settings {
         members_max: record.members_max,
@@ -19,7 +19,7 @@ pub(super) fn settings(record: &ChannelRecord) -> Settings {
     }
 }
 
-/// A channel as it is on disk.
+/// The record of a channel on disk.
 pub(super) fn channel_record(name: &str, settings: &Settings, created: Second) -> ChannelRecord {
     ChannelRecord {
         name: name.to_owned(),
@@ -34,7 +34,7 @@ pub(super) fn channel_record(name: &str, settings: &Settings, created: Second) -
     }
 }
 
-/// A member as it is on disk.
+/// The record of a member on disk.
 pub(super) fn seat_record(member: &Member, term: u64) -> SeatRecord {
     SeatRecord {
         client: member.client.id,

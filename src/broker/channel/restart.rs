@@ -13,14 +13,14 @@ use crate::store::{RecoveredChannel, SeatRecord, Store};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Weak};
 
-/// Someone who had a rank before the restart.
+/// A member that had a rank before the restart.
 #[derive(Clone, Debug)]
 pub struct RestoredSeat {
-    /// Who.
+    /// The member's client.
     pub client: Arc<Client>,
     /// The number of the subscription.
     pub slot: u32,
-    /// What the roster has of it.
+    /// What the roster on disk has of it.
     pub record: SeatRecord,
     /// The last seq that it is known to have.
     pub seen: u64,
@@ -29,7 +29,8 @@ pub struct RestoredSeat {
 }
 
 impl Kept {
-    /// A channel that the store has had from before.
+    /// The way to the store of a channel that is in it from before, and what is on
+    /// disk.
     pub(super) fn recover(
         store: Store,
         found: &RecoveredChannel,
@@ -63,10 +64,10 @@ impl Channel {
         channel
     }
 
-    /// Has members in their seats again, in rank order: away, and held until
-    /// then. On a durable channel their terms are those they had. On others the
-    /// last changes may not have got to the disk: there all terms begin anew, so
-    /// that none is ever lower than one that was given.
+    /// Restores members to their seats, in rank order: away, with the seats held
+    /// until this time. On a durable channel their terms are those they had. On
+    /// others the last changes may not have got to the disk: there all terms begin
+    /// anew, so that none is ever lower than one that was given before.
     pub fn restore(
         &self,
         seats: Vec<RestoredSeat>,
@@ -93,19 +94,19 @@ impl Channel {
         }
         if let (Some(first), Some(anew)) = (members.first(), anew) {
             state.roster = Roster::restore(&order, anew);
-            // The entry that tells it: rank 0 is where it was, with a new term.
+            // The entry that tells of the new terms: rank 0 stays with its member.
             let change = Change::Move { old: 0, new: 0 };
             self.append_change(&mut state, &first.client, change, None, now_ms);
         } else {
-            // Of an empty roster, too, the last changes may be missing.
+            // The last changes of an empty roster may be missing, too.
             let head = state.log.head();
             state.roster = Roster::restore(&order, anew.map_or(view, |_| head));
         }
         members
     }
 
-    /// Someone who had a place without a rank, or a rank that is not in the
-    /// roster any more: an observer, or one that is lost and may join anew.
+    /// Restores a subscription without a seat: that of an observer, or of a member
+    /// that is not in the roster any more, which counts as lost and may join anew.
     pub(in crate::broker) fn restore_seatless(
         &self,
         client: &Arc<Client>,

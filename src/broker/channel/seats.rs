@@ -5,8 +5,8 @@ use crate::roster::Key;
 use slab::Slab;
 use std::sync::Arc;
 
-/// Who is here, by key. Most channels have one member, which sits by the door
-/// (key 0): a table for it would be an allocation of its own, of 48 bytes.
+/// Who is here, by key. Most channels have one member, which has key 0 and is kept
+/// inline: a table for it would be an allocation of its own, of 48 bytes.
 #[derive(Debug, Default)]
 pub(super) struct Seats {
     first: Option<Arc<Member>>,
@@ -20,7 +20,7 @@ impl Seats {
         usize::from(self.first.is_some()) + self.others.as_ref().map_or(0, |others| others.len())
     }
 
-    /// The key that the next one gets.
+    /// The key that the next member gets.
     pub(super) fn vacant_key(&self) -> Key {
         if self.first.is_none() {
             return 0;
@@ -30,7 +30,7 @@ impl Seats {
         Key::try_from(place + 1).unwrap_or(Key::MAX)
     }
 
-    /// Someone comes in, with the key that was vacant.
+    /// Adds a member, whose key must be the vacant one.
     pub(super) fn insert(&mut self, member: Arc<Member>) {
         debug_assert_eq!(member.key, self.vacant_key());
         if self.first.is_none() {
@@ -40,7 +40,7 @@ impl Seats {
         }
     }
 
-    /// Who has this key.
+    /// The member with this key.
     pub(super) fn get(&self, key: Key) -> Option<&Arc<Member>> {
         match (key as usize).checked_sub(1) {
             None => self.first.as_ref(),
@@ -48,7 +48,7 @@ impl Seats {
         }
     }
 
-    /// Takes out whoever has this key.
+    /// Takes out the member with this key.
     pub(super) fn remove(&mut self, key: Key) -> Option<Arc<Member>> {
         let Some(place) = (key as usize).checked_sub(1) else { return self.first.take() };
         let others = self.others.as_mut()?;
@@ -59,7 +59,7 @@ impl Seats {
         removed
     }
 
-    /// Everyone.
+    /// All members and observers.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<Member>> {
         let others = self.others.iter().flat_map(|others| others.iter());
         self.first.iter().chain(others.map(|(_, member)| member))

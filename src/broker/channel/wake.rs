@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard};
 
-/// With so many members, to look at all of them takes longer than to have it done
-/// by a task of its own.
+/// With this many members, looking at all of them takes longer than spawning a task
+/// that does it.
 const MANY: usize = 1_000;
 
 /// Clients that are to be woken when there is news.
@@ -24,23 +24,24 @@ impl Readers {
 }
 
 impl Channel {
-    /// After an append: whether it is the caller who has to see to it that
-    /// [`Channel::wake_touched`] is called, and not somebody who is about to.
+    /// Notes an append. Returns whether the caller has to see to it that
+    /// [`Channel::wake_touched`] is called; else somebody is about to call it
+    /// already.
     pub fn touch(&self) -> bool {
         !self.touched.swap(true, Ordering::SeqCst)
     }
 
-    /// After an append: the members will be woken.
+    /// Has the members woken after an append.
     pub fn wake_soon(self: &Arc<Self>) {
         if self.touch() {
             self.wake_touched();
         }
     }
 
-    /// Wakes the members of a channel that the caller has touched. Where they are
-    /// many, it is put off until whatever else is to be done now is done: when
-    /// thousands leave together, all others are looked at once and not thousands
-    /// of times.
+    /// Wakes the members of a channel that the caller has touched. If there are
+    /// many, that is put off until whatever else is to be done now is done: when
+    /// thousands leave together, all others are looked at once and not thousands of
+    /// times.
     pub fn wake_touched(self: &Arc<Self>) {
         let state = self.lock();
         if state.seats.len() < MANY {
@@ -58,7 +59,7 @@ impl Channel {
     }
 
     fn wake_all(&self, mut state: MutexGuard<'_, State>) {
-        // What is appended from here on is for the next one.
+        // What is appended from here on is for the next wake.
         self.touched.store(false, Ordering::SeqCst);
         let readers = state.extra.get_mut().map(|extra| std::mem::take(&mut extra.readers));
         let asleep: Vec<_> = state.seats.iter().filter(|member| member.queue()).cloned().collect();
@@ -69,9 +70,9 @@ impl Channel {
         readers.iter().for_each(Readers::wake);
     }
 
-    /// This client, member or not, is woken once when there is news, or the channel
-    /// ends. It looks for news after this, so that it misses none. Whether there can
-    /// be any: not in a channel that was removed.
+    /// Has this client, member or not, woken once when there is news, or the
+    /// channel ends. It must look for news after this call, so that it misses none.
+    /// Returns whether there can be any: not in a channel that was removed.
     pub fn wait(&self, client: &Arc<Client>) -> bool {
         let mut state = self.lock();
         if state.extra.dropped().is_some() {
@@ -81,7 +82,7 @@ impl Channel {
         true
     }
 
-    /// It waits no more.
+    /// Takes a client out of those that wait for news.
     pub fn wait_no_more(&self, client: &Client) {
         if let Some(extra) = self.lock().extra.get_mut() {
             extra.readers.0.remove(&client.id);

@@ -14,7 +14,7 @@ use crate::runtime;
 #[derive(Debug)]
 pub(super) struct Again {
     backoff: Backoff,
-    /// Counts the connections, so that a pause ends with its own.
+    /// Counts the connections, so that a pause has no effect on a later one.
     connection: u64,
     waiting: bool,
 }
@@ -35,7 +35,7 @@ impl Again {
 }
 
 impl Session {
-    /// Asks for every subscription that is wanted and not had.
+    /// Asks for every subscription that is wanted but not in force.
     pub(super) fn ask_again(&self) {
         let lines = self.memory.subscriptions();
         let origin = |line: &str| match verb_of(line) {
@@ -46,7 +46,7 @@ impl Session {
         self.outbox.say_all(lines.iter().map(|line| (line.as_str(), origin(line))));
     }
 
-    /// A pause is over.
+    /// Asks again, when the pause of this connection is over.
     pub(super) fn time_to_ask_again(&mut self, connection: u64) {
         if connection == self.again.connection && self.outbox.is_open() {
             self.again.waiting = false;

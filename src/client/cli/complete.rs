@@ -5,8 +5,8 @@ use crate::client::event::Frame;
 use crate::client::line::{Reply, field};
 use std::collections::BTreeSet;
 
-/// Names that are remembered of each kind; after that no new ones are, so that
-/// strangers cannot fill this machine's memory.
+/// Names remembered of each kind; new ones beyond that are ignored, so that strangers
+/// cannot fill this machine's memory.
 const NAMES_MAX: usize = 10_000;
 
 /// Candidates that are shown at once.
@@ -97,8 +97,8 @@ impl Vocabulary {
         }
     }
 
-    /// What the last word of this text may become: where it begins, and the
-    /// candidates in order.
+    /// Returns where the last word of this text begins, and its possible completions in
+    /// order.
     pub fn complete(&self, text: &str) -> (usize, Vec<String>) {
         let begin = text.rfind([' ', '\t']).map_or(0, |at| at + 1);
         let word = &text[begin..];
@@ -140,7 +140,7 @@ fn verbs_like(word: &str) -> Vec<String> {
     verbs().into_iter().filter(|verb| verb.starts_with(word)).map(str::to_owned).collect()
 }
 
-/// What the word after these is: the value of an option, or what has that place.
+/// Returns the kind of the word after these: an option's value, or a positional word.
 fn next_word(grammar: &Grammar, words: &[&str]) -> Word {
     let mut place = 0;
     let mut value_due = None;

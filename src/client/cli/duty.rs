@@ -13,15 +13,16 @@ use std::collections::HashMap;
 /// Decides which commands are to be executed. Pure.
 #[derive(Debug, Default)]
 pub struct Duty {
-    /// By channel where the client has a rank: only a higher seq is new.
+    /// For each channel where the client has a rank: the seq above which commands are
+    /// new.
     floors: HashMap<String, u64>,
     /// Commands, or rows, with the number of the line on which they came.
     undecided: Vec<(u64, Command)>,
 }
 
 impl Duty {
-    /// The client joined a channel (with a rank) at this seq. What has a lower
-    /// seq was for others, or for its earlier self.
+    /// The client joined a channel (with a rank) at this seq. A command with a lower
+    /// seq was for others, or for an earlier membership.
     pub fn joined(&mut self, channel: &str, seq: u64) {
         self.floors.insert(channel.to_owned(), seq);
     }
@@ -37,7 +38,7 @@ impl Duty {
         self.undecided.clear();
     }
 
-    /// A `cmd` line came. Gives what is to be executed.
+    /// Takes the command of a `cmd` line; returns it if it is to be executed now.
     pub fn heard(&mut self, line: u64, command: Command, in_history: bool) -> Option<Command> {
         if in_history {
             self.undecided.push((line, command));
@@ -46,8 +47,8 @@ impl Duty {
         self.live(command)
     }
 
-    /// A `history` request was answered on this line, with so many rows before
-    /// it. Gives what is to be executed of what waited.
+    /// A `history` request was answered on this line, with so many rows before it.
+    /// Returns the commands to be executed among those that waited.
     pub fn history_ended(&mut self, line: u64, rows: u64) -> Vec<Command> {
         let first_row = line.saturating_sub(rows);
         let held = std::mem::take(&mut self.undecided);

@@ -57,7 +57,7 @@ impl Editor {
             KeyCode::Char('b') if alt && !ctrl => self.cursor = self.word_left(),
             KeyCode::Char('f') if alt && !ctrl => self.cursor = self.word_right(),
             KeyCode::Char('d') if alt && !ctrl => self.delete(self.cursor, self.word_right()),
-            // What means nothing here is not what somebody wants to say.
+            // Any other Alt key means nothing here, and inserts nothing.
             KeyCode::Char(_) if alt && !ctrl => {}
             KeyCode::Char(c) => self.insert(c.encode_utf8(&mut [0; 4])),
             KeyCode::Enter => return self.submit(),
@@ -222,9 +222,9 @@ impl Editor {
         after[blanks..].find(' ').map_or(self.text.len(), |at| self.cursor + blanks + at)
     }
 
-    /// What of the line fits into so many columns, and in which of them the
-    /// cursor is. The line is never wrapped but moved sideways, so it is one row
-    /// whatever the terminal does.
+    /// Returns the part of the line that fits into so many columns, and the cursor's
+    /// column. The line is never wrapped but moved sideways, so it is one row whatever
+    /// the terminal does.
     pub fn view(&self, columns: usize) -> (&str, usize) {
         let before = self.text[..self.cursor].grapheme_indices(true).rev();
         let (mut begin, mut at) = (self.cursor, 0);

@@ -225,7 +225,7 @@ impl Run {
         }
     }
 
-    /// It was told to end, whatever came of that.
+    /// The result of a program that was told to end, whatever its exit code.
     fn ended(&self, code: i32, text: &str) -> Ended {
         let why = if code == CODE_TIMED_OUT {
             format!("[ended after {} s]", self.timeout.as_secs_f64())

@@ -17,7 +17,7 @@ const READ_BYTES: usize = 64 * 1024;
 const NO_JSON: &str = "hello --format json is not sent: this client speaks text, and could not \
                        read what came then; JSON goes over a connection that begins with {";
 
-/// Whether the broker would answer in JSON from then on.
+/// Whether the broker would answer in JSON after this line.
 fn asks_for_json(line: &str) -> bool {
     if verb_of(line) != "hello" {
         return false;
@@ -30,9 +30,9 @@ fn asks_for_json(line: &str) -> bool {
 /// Sends lines, and tells the session when there are no more.
 #[derive(Clone, Debug)]
 pub struct Input {
-    /// Where they go.
+    /// Where the lines go.
     pub outbox: Arc<Outbox<Origin>>,
-    /// Who is told.
+    /// Tells the session.
     pub events: mpsc::UnboundedSender<Event>,
 }
 
@@ -66,7 +66,8 @@ impl Input {
                     Ok(count) => count,
                     Err(e) if e.kind() == std::io::ErrorKind::Interrupted => continue,
                     Err(e) => {
-                        // As with its end: nobody to tell, nothing to do.
+                        // As when the input ends: if the session is gone there is
+                        // nobody to tell.
                         let _ = self.events.unbounded_send(Event::InputFailed(e));
                         0
                     }

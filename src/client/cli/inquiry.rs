@@ -1,7 +1,7 @@
-//! Jobs do not outlive their broker, though a session may, and what the broker
-//! has written to a connection that is lost it does not tell again: where a
-//! session goes on, this client asks which of the jobs it waits for are still there,
-//! and waits for the results of commands no longer than they can take.
+//! Jobs do not outlive their broker, though a session may, and the broker does not
+//! repeat what it had written to a connection that was lost. So when a session is
+//! resumed, this client asks which of the jobs it waits for are still there, and waits
+//! for the results of commands no longer than they can take.
 
 use super::session::Session;
 use super::stage::{Due, Event, Origin};
@@ -10,25 +10,25 @@ use crate::{jobs, runtime};
 use std::collections::HashSet;
 use std::time::Instant;
 
-/// How often it asks. What has become of a job may be told after the answer that
-/// has it no more, and also after the next: its broker answers what it has read
+/// How many times it asks. What became of a job may be told after the first answer that
+/// no longer lists it, and even after the next: the broker answers what it has read
 /// before it passes on what came in meanwhile. It never comes after the third.
 const QUESTIONS: u8 = 3;
 
-/// What has come of asking.
+/// What asking has brought so far.
 #[derive(Debug, Default)]
 pub(super) struct Inquiry {
-    /// The jobs from before of which no answer has told.
+    /// The jobs from before the resume that no answer has listed.
     missing: HashSet<String>,
     asked: u8,
     /// When the broker ends the last of the commands that were given.
     commands_end: Option<Instant>,
-    /// Commands from before, and when nobody waits for their results any more.
+    /// Commands from before the resume, and when to give up their results.
     overdue: Option<(HashSet<Due>, Instant)>,
 }
 
 impl Inquiry {
-    /// A job is there.
+    /// Notes that a job is still there.
     pub(super) fn found(&mut self, job: &str) {
         self.missing.remove(job);
     }
@@ -40,7 +40,7 @@ impl Inquiry {
 }
 
 impl Session {
-    /// The session goes on: asks for the jobs whose results are due.
+    /// The session was resumed: asks for the jobs whose results are due.
     pub(super) fn ask_for_jobs(&mut self) {
         let jobs = self.due.iter().filter_map(|due| match due {
             Due::Job(job) => Some(job.clone()),
@@ -51,7 +51,7 @@ impl Session {
         self.jobs_told();
     }
 
-    /// The session goes on: the results of commands come soon, or not at all.
+    /// The session was resumed: the results of commands come soon, or not at all.
     pub(super) fn wait_for_commands(&mut self) {
         let is_command = |due: &&Due| matches!(due, Due::Command(..));
         let commands: HashSet<Due> = self.due.iter().filter(is_command).cloned().collect();
@@ -68,7 +68,7 @@ impl Session {
         });
     }
 
-    /// Waits no longer for the results of commands from before, if it is time.
+    /// Gives up the results of commands from before the resume, if it is time.
     pub(super) fn give_up_overdue(&mut self) {
         let is_time = |(_, at): &mut (HashSet<Due>, Instant)| *at <= Instant::now();
         let Some((commands, _)) = self.remembered.inquiry.overdue.take_if(is_time) else { return };
@@ -82,7 +82,7 @@ impl Session {
         }
     }
 
-    /// The session does not go on: nothing that is due will come.
+    /// The session was not resumed: nothing that is due will come.
     pub(super) fn give_up_results(&mut self) {
         let due = std::mem::take(&mut self.due).len();
         if due > 0 {
@@ -91,7 +91,7 @@ impl Session {
         }
     }
 
-    /// All rows of an answer are in: asks once more, or knows enough.
+    /// All rows of an answer are in: asks again, or gives up the jobs still missing.
     pub(super) fn jobs_told(&mut self) {
         let Inquiry { missing, asked, .. } = &mut self.remembered.inquiry;
         missing.retain(|job| self.due.contains(&Due::Job(job.clone())));
@@ -113,11 +113,11 @@ impl Session {
         self.verdict.refused(None);
     }
 
-    /// Whether this is a row of an answer that the user has not asked for; then
-    /// takes notice of it.
+    /// Whether this is a row of an answer to the client's own `jobs` request; if so,
+    /// notes the job.
     pub(super) fn takes_job_row(&mut self, text: &str) -> bool {
         let words: Vec<&str> = text.split(' ').collect();
-        // What is told of a job may come at the same time, and looks otherwise.
+        // A frame about a job may come in between; it looks different.
         let ["job", job, _, verb, since] = words[..] else { return false };
         let is_row = since.starts_with("since=") && jobs::find(verb).is_some();
         let is_own = self

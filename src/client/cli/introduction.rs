@@ -42,7 +42,7 @@ impl Session {
         let create = if self.settings.create { " --create" } else { "" };
         let observe = if self.settings.observe { " --observe" } else { "" };
         for channel in std::mem::take(&mut self.settings.subscribe) {
-            // A session that goes on has it.
+            // A resumed session has it already.
             if self.memory.seat(&channel).is_some() {
                 continue;
             }

@@ -16,7 +16,7 @@ const GRACE: Duration = Duration::from_secs(2);
 /// How long a goodbye may take when nobody will read what comes.
 pub(super) const FAREWELL: Duration = Duration::from_millis(300);
 
-/// How long it may take until the programs are gone that were killed.
+/// How long killed programs may take to be gone.
 const PROGRAMS_END: Duration = Duration::from_secs(2);
 
 impl Session {
@@ -25,7 +25,7 @@ impl Session {
         self.take_leave();
     }
 
-    /// Somebody wants to leave; true if at once.
+    /// Handles an interrupt; true if the program is to end at once.
     pub(super) fn interrupt(&mut self) -> bool {
         let again = self.interrupted || !self.outbox.is_open();
         if again {
@@ -90,7 +90,7 @@ impl Session {
         };
         let (host, port) = (&self.settings.host, self.settings.port);
         self.screen.notice(&format!("the connection to {host}:{port} is lost{why}"));
-        // A session that goes on brings the results.
+        // If the session is resumed, it brings the results.
         let due = if self.memory.has_session() { 0 } else { self.due.len() };
         if unanswered > 0 || due > 0 {
             self.screen.notice(&format!(

@@ -65,7 +65,7 @@ pub struct Settings {
     pub quiet: bool,
     /// Whether to go on after the end of input.
     pub follow: bool,
-    /// End after so many messages.
+    /// The number of messages after which to end.
     pub count: Option<u64>,
     /// Plain words (true) or lines as they come (false); by default whatever
     /// suits standard output.
@@ -90,7 +90,7 @@ pub fn run(settings: Settings) -> u8 {
 }
 
 async fn start(mut settings: Settings) -> u8 {
-    // Who asks for messages waits for them.
+    // A client that counts messages waits for them.
     settings.follow |= settings.count.is_some();
     let outbox = Arc::new(Outbox::default());
     let (tx, events) = mpsc::unbounded();
@@ -151,7 +151,7 @@ impl Drop for Restore {
     }
 }
 
-/// Makes an interrupt of each signal that asks the program to end.
+/// Turns each signal that asks the program to end into an interrupt.
 fn hear_signals(tx: mpsc::UnboundedSender<Event>) {
     match signals::listen([Signal::Int, Signal::Term, Signal::Hup]) {
         Ok(mut signals) => {

@@ -40,7 +40,7 @@ impl Session {
             }
         }
         if let Reply::Err { code, text } = reply {
-            // That of a channel left just now; it is of no use any more.
+            // The channel was left just now: its `seen` does not matter any more.
             if origin == Origin::Own && verb == "seen" {
                 return None;
             }
@@ -63,8 +63,8 @@ impl Session {
             self.verdict.refused(*code);
             match origin {
                 Origin::Introduction => self.refused_introduction(),
-                // Who follows a channel that cannot be had would wait for ever;
-                // a person can ask for another one.
+                // A script that follows a channel it cannot have would wait for ever; a
+                // person can ask for another one.
                 Origin::Option | Origin::Wish
                     if self.settings.follow && !self.screen.is_terminal() =>
                 {
@@ -89,7 +89,7 @@ impl Session {
         None
     }
 
-    /// What follows from a request that was done.
+    /// Records what follows from a request that succeeded.
     fn note(&mut self, request: &str, verb: &str, reply: &Reply, origin: Origin) {
         let Some(channel) = reply.word(0) else {
             self.user_quit |= verb == "quit" && origin == Origin::User;
@@ -108,7 +108,7 @@ impl Session {
             }
             "jobs" if origin == Origin::Own => self.jobs_told(),
             verb if reply_verb(verb) == "job" => {
-                // There may have been one of this number at a former broker.
+                // A former broker may have had a job of this number.
                 self.remembered.inquiry.found(channel);
                 self.due.insert(Due::Job(channel.to_owned()));
             }
@@ -126,7 +126,7 @@ impl Session {
         }
         let in_history = self.in_history();
         if kind == "msg" && !self.screen.is_terminal() {
-            // The many: nothing is parsed that nobody needs.
+            // The most frequent frames: nothing is parsed that is not needed.
             if in_history || self.admits_message(text) {
                 self.show_message(line);
             }
@@ -159,7 +159,7 @@ impl Session {
                 }
                 self.screen.line(line);
             }
-            // Of a longer one the first part was told before.
+            // Its first part may have been left out, as told before.
             Frame::Gap { channel, from, to } => {
                 self.screen.line(format!("gap {channel} {from} {to}").as_bytes());
             }
@@ -173,7 +173,7 @@ impl Session {
                 self.said_goodbye |= reason == "quit";
                 let quit = self.outbox.waiting(|waiting| waiting.has("quit", &Origin::User));
                 self.user_quit |= quit;
-                // The answer to a quit that nobody typed is nobody's business.
+                // The answer to a `quit` that no user typed is not shown.
                 if reason != "quit" || self.stage != Stage::Leaving || self.user_quit {
                     self.screen.line(line);
                 }
@@ -202,7 +202,7 @@ impl Session {
             let Command { channel, seq, from, .. } = &command;
             let text = format!("shown only: {} ({channel} {seq}, from {from})", order(&command));
             self.screen.notice(&text);
-            // Whoever commanded must see that nothing ran here.
+            // The sender must see that nothing ran here.
             self.acknowledge(&command, 0, SHOWN_ONLY);
         } else if let Err(command) = self.runner.submit(command) {
             self.screen.notice(&format!("too busy to execute: {}", order(&command)));

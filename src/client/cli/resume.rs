@@ -1,5 +1,5 @@
-//! `--session`: what is remembered from one start to the next, and what a
-//! session that goes on means for this client.
+//! `--session`: what is remembered from one start to the next, and what a resumed
+//! session means for this client.
 
 use super::inquiry::Inquiry;
 use super::session::Session;
@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 pub(super) struct Remembered {
     store: Option<Store>,
     unanswered: Unanswered<Origin>,
-    /// What became of commands that were executed while there was no connection.
+    /// Acknowledgements of commands that ended while there was no connection.
     results: Vec<String>,
     /// Somebody else has the session now.
     pub(super) taken_over: bool,
@@ -31,12 +31,12 @@ pub(super) struct Remembered {
     saved: Option<Instant>,
 }
 
-/// How often the progress is written down while things come: what a client that
-/// is killed has shown since will come again.
+/// How often the progress is saved while entries come: what a client shows after that
+/// comes again if it is killed.
 const SAVE_AFTER: Duration = Duration::from_millis(50);
 
 impl Remembered {
-    /// Whether nothing is to be sent when the session goes on.
+    /// Whether nothing is to be sent when the session is resumed.
     pub(super) fn is_settled(&self) -> bool {
         self.unanswered.is_empty() && self.results.is_empty()
     }
@@ -63,7 +63,7 @@ impl Session {
         true
     }
 
-    /// A client of another name, or of none, with the same session.
+    /// Becomes a client of another name, or of none, with the same session.
     pub(super) fn rename(&mut self, name: Option<String>) {
         let ticket = self.memory.ticket();
         self.memory = Memory::new(name, self.settings.quiet);
@@ -125,12 +125,12 @@ impl Session {
         }
     }
 
-    /// A frame without what was shown before; nothing if all of it was.
+    /// Returns a frame without what was shown before; `None` if all of it was.
     pub(super) fn admit(&mut self, frame: Frame, in_history: bool) -> Option<Frame> {
         if in_history { Some(frame) } else { self.memory.pass(frame) }
     }
 
-    /// The same for a message that nobody has looked into yet.
+    /// As [`Session::admit`], for a message that is not parsed yet.
     pub(super) fn admits_message(&mut self, text: &str) -> bool {
         if !self.memory.has_session() {
             return true;
@@ -177,14 +177,14 @@ impl Session {
         }
     }
 
-    /// The program ends: what will the next start find?
+    /// The program ends: saves or forgets the session for the next start.
     pub(super) fn close_session(&mut self) {
         if self.remembered.taken_over {
             return;
         }
         match &self.remembered.store {
             Some(store) if self.said_goodbye => store.forget(),
-            // What could not be shown is to come again.
+            // Nothing is saved, so that what could not be shown comes again.
             _ if self.remembered.unshown => {}
             _ => self.save(),
         }

@@ -10,14 +10,14 @@ use crate::runtime;
 use crate::sync::lock;
 use std::io::{self, Write};
 
-/// Bytes to be shown after which the reader stops to show them.
+/// Bytes waiting to be shown after which the reader stops to show them.
 const BATCH_BYTES: usize = 256 * 1024;
 
 /// How lines are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Style {
-    /// As they come: to the byte in a pipe, and on a terminal but for what would
-    /// change how the rest of it is shown.
+    /// As they come: byte for byte in a pipe; on a terminal with those characters
+    /// escaped that would change how the rest is shown.
     Plain {
         /// Whether standard output is a terminal.
         on_terminal: bool,
@@ -96,13 +96,13 @@ impl Screen {
         }
     }
 
-    /// Whether so much is to be shown that it should be, now.
+    /// Whether so much waits that it should be shown now.
     pub fn is_full(&self) -> bool {
         self.batch.len() >= BATCH_BYTES
     }
 
-    /// Shows everything. Writing may block for as long as nobody reads, so a
-    /// thread of its own does it, and the future holds on to nothing here.
+    /// Shows everything. Writing may block for as long as nobody reads, so a thread of
+    /// its own does it, and the future borrows nothing from here.
     ///
     /// # Errors
     /// Those of standard output.

@@ -23,7 +23,7 @@ use std::io;
 use std::sync::Arc;
 
 /// The receiving half.
-// Each flag is a thing that has happened; any of them can have happened.
+// Each flag says that something has happened; they do not exclude each other.
 #[allow(clippy::struct_excessive_bools)]
 pub struct Session {
     pub(super) settings: Settings,
@@ -112,8 +112,8 @@ impl Session {
         self.exit.unwrap_or_else(|| self.verdict.code())
     }
 
-    /// Connects, again and again if that is asked for. `None` when it is not to
-    /// be, or the program is to end.
+    /// Connects, retrying if that is asked for. `None` when it has failed, or the
+    /// program is to end.
     async fn connect(&mut self) -> Option<Connection<Origin>> {
         let Settings { host, port, tls, .. } = &self.settings;
         let (host, port, tls) = (host.clone(), *port, tls.clone());
@@ -156,9 +156,9 @@ impl Session {
         }
     }
 
-    /// Does what may be done, and shows what is to be shown. `None` when that
-    /// cannot be done any more, or the program is to end: interrupts are heard
-    /// even while nobody reads.
+    /// Does what may be done, and shows what is to be shown. `None` when nothing can be
+    /// shown any more, or the program is to end: interrupts are heard even while nobody
+    /// reads the output.
     async fn show(&mut self) -> Option<()> {
         loop {
             self.advance();
@@ -187,7 +187,7 @@ impl Session {
         }
     }
 
-    /// Standard output takes no more. Whoever closes it has seen enough.
+    /// Standard output takes no more. A reader that closes it has seen enough.
     fn cannot_show(&mut self, error: &io::Error) {
         let is_first = !std::mem::replace(&mut self.remembered.unshown, true);
         if is_first && error.kind() != io::ErrorKind::BrokenPipe {
@@ -212,7 +212,7 @@ impl Session {
         }
     }
 
-    /// Handles all that comes and happens until one of them ends.
+    /// Handles lines and events until the connection or the program ends.
     async fn listen(&mut self, connection: &mut Connection<Origin>) -> Over {
         loop {
             while let Some(received) = connection.buffered() {
@@ -318,7 +318,7 @@ impl Session {
             && self.remembered.is_settled()
     }
 
-    /// Whether all is sent, and nothing of it is still to come.
+    /// Whether everything is sent, and nothing is due for it any more.
     pub(super) fn is_done(&self) -> bool {
         self.stage == Stage::Draining && self.connected_before && self.nothing_due()
     }

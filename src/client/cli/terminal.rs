@@ -171,12 +171,12 @@ impl State {
         }
     }
 
-    /// Ctrl-Z: the terminal is the shell's, and what is typed meanwhile too.
+    /// Ctrl-Z: gives the terminal to the shell, and with it what is typed meanwhile.
     fn suspend(&mut self, out: &mut String) {
         erase(out);
         ansi(out, DisableBracketedPaste);
-        // Whoever cannot write or set modes has no terminal to give back; if nobody
-        // could continue this program, the system does not stop it.
+        // If writing or setting modes fails, there is no terminal to give back; if
+        // nobody could continue this program, the system does not stop it.
         let _ = write(out);
         let _ = disable_raw_mode();
         let _ = rustix::process::kill_current_process_group(Signal::TSTP);
@@ -213,15 +213,15 @@ impl State {
     }
 }
 
-/// How long an event may be behind the one before it, to be drawn with it. None at
-/// all would not do: what has been read already is not looked at then.
+/// How soon after another event one must come to be drawn with it. Zero would not do:
+/// events that have been read already are not looked at then.
 const TOGETHER: Duration = Duration::from_millis(1);
 
-/// How long it takes at most until a signal that stops this program has reached
-/// whichever of its threads hears it: only then it stops.
+/// How long a signal that stops this program takes at most to reach whichever of its
+/// threads hears it: only then it stops.
 const STOPS_WITHIN: Duration = Duration::from_millis(50);
 
-/// How often it is looked whether the terminal is still there.
+/// How often to check that the terminal is still there.
 const LOOK: Duration = Duration::from_secs(5);
 
 /// Waits for an event, and takes all that are there: a paste without brackets
@@ -239,8 +239,8 @@ fn read_events() -> io::Result<Vec<Event>> {
     Ok(events)
 }
 
-/// Whether the terminal is gone, though nobody has sent a signal, or it is ignored:
-/// nothing will ever be typed, and crossterm would look for it without a pause.
+/// Whether the terminal has hung up, without a signal or with one that is ignored:
+/// nothing will ever be typed, and crossterm would poll for it without a pause.
 fn has_hung_up() -> io::Result<bool> {
     let stdin = io::stdin();
     let mut fds = [PollFd::new(&stdin, PollFlags::empty())];

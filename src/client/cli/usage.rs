@@ -13,21 +13,21 @@ pub enum Word {
     Member,
     /// A verb.
     Verb,
-    /// Nothing that could be known here.
+    /// Something of which no values are known here.
     Other,
 }
 
 /// A verb, its words and its options.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Grammar {
-    /// The words that stand by their place.
+    /// The positional words.
     pub places: Vec<Word>,
     /// The options, in order, and what their values are, if they take any.
     pub options: Vec<(&'static str, Option<Word>)>,
 }
 
-/// Every verb that the broker answers and that stands for itself, in order,
-/// other names of the same included.
+/// Returns every verb that the broker answers, in order, other names of the same
+/// included; not `/…`, which stands for any command.
 pub fn verbs() -> Vec<&'static str> {
     let usages = jobs::verbs().filter(|usage| !usage.verb.starts_with('/'));
     let mut verbs: Vec<_> =
@@ -43,7 +43,7 @@ pub fn grammar(verb: &str) -> Option<Grammar> {
     Some(parse(usage.words))
 }
 
-/// Another name of the verb.
+/// Returns another name of the verb, if it has one.
 fn also(usage: &Usage) -> Option<&'static str> {
     usage.does.split_once("(also: ")?.1.split(')').next()
 }
@@ -120,7 +120,7 @@ mod tests {
 
     #[test]
     fn what_is_offered_is_what_the_broker_serves() {
-        // A list of its own once offered what was not served.
+        // A separate list once offered verbs that were not served.
         let verbs = verbs();
         assert!(verbs.contains(&"who") && verbs.contains(&"w") && verbs.contains(&"msg"));
         for verb in verbs {

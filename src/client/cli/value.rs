@@ -5,10 +5,10 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// How many members a demonstration has: not more than can be looked at.
+/// How many members a demonstration has: not more than can be watched.
 ///
 /// # Errors
-/// What it must be.
+/// What the value must be.
 pub fn members(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(number @ 1..=100) => Ok(number),
@@ -19,16 +19,16 @@ pub fn members(text: &str) -> Result<usize, String> {
 /// A port.
 ///
 /// # Errors
-/// What it must be.
+/// What the value must be.
 pub fn port(text: &str) -> Result<u16, String> {
     let port = text.parse().ok().filter(|port| *port > 0);
     port.ok_or_else(|| "write a whole number from 1 to 65535".into())
 }
 
-/// How many there are of something, of which there is at least one.
+/// A number of things of which there is at least one.
 ///
 /// # Errors
-/// What it must be.
+/// What the value must be.
 pub fn count(text: &str) -> Result<u64, String> {
     let count = text.parse().ok().filter(|count| *count > 0);
     count.ok_or_else(|| "write a whole number above 0".into())
@@ -37,23 +37,23 @@ pub fn count(text: &str) -> Result<u64, String> {
 /// How long a sequence of numbers is.
 ///
 /// # Errors
-/// What it must be.
+/// What the value must be.
 pub fn length(text: &str) -> Result<u16, String> {
     text.parse().map_err(|_| "write a whole number from 0 to 65535".into())
 }
 
-/// A time, as the broker's settings have them.
+/// A time, written as in the broker's settings.
 ///
 /// # Errors
-/// What it must be.
+/// What the value must be.
 pub fn time(text: &str) -> Result<Duration, String> {
     config::time(text).ok_or_else(|| format!("it must be {}", config::TIME))
 }
 
-/// The same, but not none at all.
+/// As [`time()`], but above zero.
 ///
 /// # Errors
-/// What it must be.
+/// What the value must be.
 pub fn duration(text: &str) -> Result<Duration, String> {
     let time = time(text)?;
     if time.is_zero() { Err("it must be above 0".into()) } else { Ok(time) }
@@ -62,7 +62,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 /// The name of a command, and the program that is run for it.
 ///
 /// # Errors
-/// What it must be.
+/// What the value must be.
 pub fn program(text: &str) -> Result<(String, PathBuf), String> {
     match text.split_once('=') {
         Some((name, program)) if !name.is_empty() && !program.is_empty() => {

@@ -87,7 +87,7 @@ pub fn say(line: &str, palette: Palette) -> String {
             format!("job {} {verb} {}{colon}{}", harmless(id), harmless(state), harmless(text))
         }
         Frame::Bye { reason } => {
-            // Who asks for it need not be alarmed.
+            // A user who has asked for it need not be alarmed.
             let style = if reason == "quit" { palette.aside } else { palette.bad };
             paint(style, &format!("the broker closes the connection: {}", harmless(reason)))
         }
@@ -137,7 +137,7 @@ fn outcome(result: &MemberResult, palette: Palette) -> String {
     line
 }
 
-/// A command as one would have to type it.
+/// A command as a user would type it.
 pub fn order(command: &Command) -> String {
     let words = std::iter::once(&command.name).chain(&command.args);
     harmless(&words.map(|word| quote(word)).collect::<Vec<_>>().join(" "))
@@ -151,9 +151,8 @@ fn paint(style: Style, text: &str) -> String {
     format!("{style}{text}{style:#}")
 }
 
-/// A text that cannot move the cursor, change colours, or show itself in
-/// another order than it has: control characters and those that steer
-/// bidirectional text are written out.
+/// Escapes control characters and those that steer bidirectional text, so that the text
+/// cannot move the cursor, change colours, or show itself in another order than it has.
 pub fn harmless(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {

@@ -7,7 +7,7 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// What may be asked for: a demonstration is looked at, and no load generator.
+/// The pauses allowed: a demonstration is to be watched, and is no load generator.
 const BOUNDS: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(3600);
 
 /// The shortest and the longest pause.

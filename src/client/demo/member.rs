@@ -13,9 +13,9 @@ use futures::{FutureExt, StreamExt, select_biased};
 use std::pin::pin;
 use std::time::Duration;
 
-/// The longest pause before the next attempt to connect: somebody looks on.
+/// The longest pause before the next attempt to connect: somebody is watching.
 const PAUSE_MAX: Duration = Duration::from_secs(1);
-/// Orders that are being given or obeyed at once; beyond them nothing is read.
+/// Orders given or obeyed at the same time; at this limit no frame is read.
 const WORK_MAX: usize = 64;
 /// How long a goodbye may take.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -140,7 +140,7 @@ impl Member {
         0
     }
 
-    /// What is worth a line.
+    /// Prints the frames that are worth a line.
     fn look(&self, frame: &Frame) {
         match frame {
             Frame::Rank { rank, term, .. } => {
@@ -157,11 +157,11 @@ impl Member {
     async fn obey(self, command: Command) {
         runtime::sleep(order::effort()).await;
         let (code, text) = order::result(&command.name, &command.args);
-        // The sender hears of a connection that is lost meanwhile.
+        // If the connection is lost meanwhile, the sender hears of that.
         let _ = self.client.acknowledge(&command, code, text).await;
     }
 
-    /// Gives an order to all below; who has nobody below says something instead.
+    /// Gives an order to all below; if nobody is below, publishes a message instead.
     async fn give(self) {
         let words = order::any().words;
         let Some((name, args)) = words.split_first() else { return };
@@ -178,7 +178,7 @@ impl Member {
         }
     }
 
-    /// There is no giving orders: makes the best of it.
+    /// Handles an order that was refused.
     async fn cope(&self, error: Error) {
         let coped = match error.code() {
             Some(Code::Rank) => {

@@ -50,7 +50,7 @@ pub fn result(name: &str, args: &[String]) -> (i32, &'static str) {
     match ORDERS.iter().find(said) {
         Some(order) if random(FAILS) == 0 => (1, order.failed),
         Some(order) => (0, order.done),
-        // Somebody who looks on tries something else.
+        // A spectator has sent a command of their own.
         None => (0, "as you say; in a demonstration nothing is done"),
     }
 }

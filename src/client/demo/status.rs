@@ -5,7 +5,7 @@ use crate::client::cli::words::harmless;
 use anstyle::Style;
 use std::io::{self, Write};
 
-/// Says what has happened to whom. If nobody can read it there is nobody to tell.
+/// Says what has happened to whom. An error is ignored: there is nobody to tell.
 pub(super) fn say(who: &str, what: &str) {
     let bold = Style::new().bold();
     let line = format!("{bold}{}{bold:#}: {}\n", harmless(who), harmless(what));

@@ -20,7 +20,7 @@ const TEAM: &str = "demo";
 /// Starts so many members and waits until the last of them has ended, or a
 /// signal ends them all; gives the exit code.
 pub(super) async fn run(settings: &Settings, number: usize) -> u8 {
-    // First this: none of them may end unnoticed.
+    // Before any member starts, so that none can end unnoticed.
     let mut signals = match hear_signals() {
         Ok(signals) => signals,
         Err(e) => return failed(&e),
@@ -36,7 +36,7 @@ pub(super) async fn run(settings: &Settings, number: usize) -> u8 {
     say(TEAM, "try: kill PID (takes its leave), kill -9 PID (is lost)");
     while !members.is_empty() {
         match signals.next().await {
-            // Several ends may be one signal.
+            // One signal may stand for several members that have ended.
             Some(Ok(Signal::Child)) => members.retain_mut(|member| !member.has_ended()),
             _ => members.iter().for_each(Process::stop),
         }
@@ -44,7 +44,7 @@ pub(super) async fn run(settings: &Settings, number: usize) -> u8 {
     0
 }
 
-/// Those that end the team, and what tells that a member has ended.
+/// Listens to the signals that end the team, and to the one for a member's end.
 fn hear_signals() -> io::Result<Signals> {
     let mut signals = signals::listen([Signal::Term, Signal::Int, Signal::Hup])?;
     signals.add_signals([Signal::Child])?;
@@ -81,7 +81,7 @@ impl Process {
         Ok(Process { name, child })
     }
 
-    /// Asks it to leave. It has not been waited for, so its number is its own.
+    /// Asks it to leave. It has not been waited for, so its pid is still its own.
     fn stop(&self) {
         let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
         if let Some(pid) = pid {

@@ -27,13 +27,13 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
-/// How often the guard looks at the clock at least. Timers do not count the time
-/// that a machine is asleep, and the lease does: this is how late that can be
-/// noticed after it has woken up.
+/// The longest time between two looks at the clock. Timers do not count the time that a
+/// machine is asleep, but the lease does: after it has woken up, the end of a lease may
+/// be noticed this much later.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// How often to look whether all that was killed is gone, before the rank is
-/// given up. Where nobody takes the dead from the system it never is.
+/// How many times to check that all killed processes are gone, before the rank is given
+/// up. Where nothing reaps zombies, they never are.
 const GONE_LOOKS: u32 = 3;
 
 /// The signals that are handed on to the program.
@@ -72,7 +72,7 @@ pub fn run(task: &Task) -> io::Result<u8> {
     launch::be_called("hold-guard");
     let stdin = io::stdin();
     let stdin_of_program = take_file(&stdin)?;
-    // Not for the program: whatever that leaves behind would keep the line open.
+    // Not inherited by the program: whatever it leaves behind would keep the line open.
     let mut client = UnixStream::from(rustix::io::fcntl_dupfd_cloexec(&stdin, 3)?);
     let (tx, events) = channel();
     hear_signals(tx.clone());
@@ -81,7 +81,7 @@ pub fn run(task: &Task) -> io::Result<u8> {
         tell(&mut client, Report::Ended { code: 0, told_to: true, is_gone: true });
         return Ok(0);
     }
-    // By the thread that lives as long as this process: the program is killed
+    // Started by the thread that lives as long as this process: the program is killed
     // when its parent *thread* ends.
     let started = keeper::start(&task.program, stdin_of_program.as_fd(), |_| {});
     drop(stdin_of_program);
@@ -93,7 +93,7 @@ pub fn run(task: &Task) -> io::Result<u8> {
     tell(&mut client, Report::Started(group));
     hear_client(client.try_clone()?, tx.clone());
     let waiting = thread::Builder::new().name("wait".into()).spawn(move || {
-        // Not taken from the system yet, so nobody else can get its number.
+        // Not reaped yet, so no other process can get its pid.
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
         while matches!(waitid(WaitId::Pid(group), options), Err(rustix::io::Errno::INTR)) {}
         let _ = tx.send(Event::Ended);
@@ -103,7 +103,7 @@ pub fn run(task: &Task) -> io::Result<u8> {
         return Err(e);
     }
     let told_to = watch(&mut leash, group, &events);
-    // What it has left behind must not outlive its rank either.
+    // What the program leaves behind must not outlive its rank either.
     signal(group, Signal::KILL);
     let code = program.child.wait().map_or(1, exit_code);
     program.dismiss();
@@ -112,9 +112,9 @@ pub fn run(task: &Task) -> io::Result<u8> {
     Ok(code)
 }
 
-/// Waits for the end of what was killed. Not so of what belongs to another user
-/// (`sudo`): that goes on. What could be killed is dead by then, though nobody may
-/// have taken it from the system.
+/// Waits for the killed processes to be gone; returns whether they are. One of another
+/// user (`sudo`) cannot be killed and runs on. All others are dead by then, though
+/// perhaps not reaped yet.
 fn is_gone(test: impl Fn() -> Result<(), Errno>) -> bool {
     for _ in 0..GONE_LOOKS {
         if test() == Err(Errno::SRCH) {
@@ -135,7 +135,7 @@ fn not_started(task: &Task, error: &io::Error, client: &mut UnixStream) -> u8 {
     code
 }
 
-/// Waits for the program's end, and sees to it. Whether the guard asked for it.
+/// Waits for the program's end, or ends it when due; whether it was told to end.
 fn watch(leash: &mut Leash, group: Pid, events: &Receiver<Event>) -> bool {
     let mut told_to = false;
     loop {
@@ -160,17 +160,17 @@ fn watch(leash: &mut Leash, group: Pid, events: &Receiver<Event>) -> bool {
             }
             Ok(Event::Ended) => return told_to,
             Err(RecvTimeoutError::Timeout) => {}
-            // Whoever waits for the end holds the other end.
+            // Never: the thread that waits for the end holds the other end.
             Err(RecvTimeoutError::Disconnected) => thread::sleep(pause),
         }
     }
 }
 
-/// Hands a signal on: one that ends programs to all that this one has started,
-/// as a terminal would, others to the program alone, which knows what they mean.
+/// Hands a signal on: one that ends programs to the whole group, as a terminal would,
+/// others to the program alone, which knows what they mean.
 fn hand_on(group: Pid, which: Signal) {
     if [Signal::USR1, Signal::USR2].contains(&which) {
-        // The program's number is its group's.
+        // The program's pid is also its group's.
         let _ = kill_process(group, which);
     } else {
         signal(group, which);
@@ -182,13 +182,13 @@ fn group(child: &Child) -> io::Result<Pid> {
     id.ok_or_else(|| io::Error::other("the program has no process id"))
 }
 
-/// 128 and the signal's number if a signal ended it, as a shell has it.
+/// The exit code; 128 and the signal's number if a signal ended it, as in a shell.
 fn exit_code(status: ExitStatus) -> u8 {
     let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
     u8::try_from(code).unwrap_or(u8::MAX)
 }
 
-/// If the client is gone, it need not hear it.
+/// Sends a report; if the client is gone, it need not get it.
 fn tell(client: &mut UnixStream, report: Report) {
     let _ = client.write_all(report.to_string().as_bytes());
 }
@@ -210,8 +210,8 @@ fn hear_client(client: UnixStream, tx: Sender<Event>) {
     }
 }
 
-/// Hands signals on that come to the guard itself, when they are sent to all
-/// processes of a service.
+/// Hands on the signals that come to the guard itself, as when all processes of a
+/// service get them.
 fn hear_signals(tx: Sender<Event>) {
     let Ok(mut signals) = signals::listen(HANDED_ON.map(|(heard, _)| heard)) else { return };
     runtime::spawn(async move {
@@ -226,8 +226,8 @@ fn hear_signals(tx: Sender<Event>) {
     });
 }
 
-/// How the guard itself is started: by the same program, in a group of its own,
-/// so that an interrupt from the terminal goes the one way it should.
+/// Returns the command that starts the guard: this same program, in a group of its own,
+/// so that an interrupt from the terminal reaches it through the client only.
 ///
 /// # Errors
 /// When this program cannot be found.

@@ -1,11 +1,11 @@
-//! The keeper of a program: a small process in the program's own process group
-//! that does nothing but hold one end of a line. When the other end is gone,
-//! because whoever started the program was killed, it kills its group and with it
-//! itself: so not even `kill -9` leaves behind what the program has started.
+//! The keeper of a program: a small process in the program's own process group that
+//! does nothing but hold one end of a line. When the other end is gone, because the
+//! process that started the program was killed, it kills its group, itself included: so
+//! not even `kill -9` leaves behind what the program has started.
 //!
-//! It is of that group, so it needs no number that might be somebody else's by
-//! then. Its command line is not that of the others, so `pkill -f broker-client`
-//! does not mean it.
+//! Being in that group, it needs no pid, which could be another process's by then. Its
+//! command line differs from the others', so that `pkill -f broker-client` does not
+//! match it.
 
 use super::launch;
 use super::leash::Action;
@@ -23,14 +23,15 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
-/// What is sent to the whole group is meant for the program.
+/// Signals that the keeper ignores; sent to the whole group, they are meant for the
+/// program.
 const NOT_MEANT: [i32; 10] =
     [SIGALRM, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGTTIN, SIGTTOU, SIGUSR1, SIGUSR2];
 
 /// A program with its keeper.
 #[derive(Debug)]
 pub(in crate::client) struct Kept {
-    /// The program, whose number is also its group's.
+    /// The program, whose pid is also its group's.
     pub(in crate::client) child: Child,
     keeper: Option<Keeper>,
 }
@@ -56,7 +57,7 @@ pub(in crate::client) fn start(
     let mut command = launch::kept(program)?;
     set(&mut command);
     let child = command.stdin(Stdio::from(OwnedFd::from(its_end))).process_group(0).spawn()?;
-    // It would hold the other end open, too.
+    // The command would hold the other end open, too.
     drop(command);
     let mut kept = Kept { child, keeper: None };
     match kept.go(line, stdin) {
@@ -76,17 +77,17 @@ impl Kept {
         line.read_to_string(&mut told)?;
         match told.parse() {
             Ok(errno) => Err(io::Error::from_raw_os_error(errno)),
-            // The line was closed by its becoming the program.
+            // The line was closed by a successful exec.
             Err(_) => Ok(()),
         }
     }
 
-    /// The program's process group, which is also its process.
+    /// The program's process group, whose id is the program's pid.
     fn group(&self) -> Option<Pid> {
         i32::try_from(self.child.id()).ok().and_then(Pid::from_raw)
     }
 
-    /// Does this to the program and what it has started.
+    /// Applies this to the program and what it has started.
     pub(in crate::client) fn carry_out(&self, action: Action) {
         if let Some(group) = self.group() {
             carry_out(action, group);
@@ -95,14 +96,14 @@ impl Kept {
 
     /// Kills the program with everything it has started, and waits for it.
     pub(in crate::client) fn kill(&mut self) {
-        // The number is still its own: it is not waited for yet, or its keeper is there.
+        // The number is still its own: the program is not reaped, or its keeper lives.
         self.carry_out(Action::Kill);
         let _ = self.child.kill();
         let _ = self.child.wait();
         self.dismiss();
     }
 
-    /// The program has ended: there is nothing more to keep.
+    /// Ends the keeper, after the program has ended.
     pub(in crate::client) fn dismiss(&mut self) {
         if let Some(mut keeper) = self.keeper.take() {
             // Before its line is closed, or it would kill what is left of the group.
@@ -112,7 +113,7 @@ impl Kept {
     }
 }
 
-/// Does this to the program and what it has started.
+/// Applies this to the program and what it has started.
 pub(super) fn carry_out(action: Action, group: Pid) {
     match action {
         Action::Nothing => {}
@@ -144,7 +145,7 @@ impl Keeper {
             .process_group(group.as_raw_nonzero().get())
             .spawn()?;
         let mut keeper = Keeper { process, line };
-        // It no longer hears what is not meant for it.
+        // Waits until the keeper ignores the signals that are not meant for it.
         if let Err(e) = keeper.line.read_exact(&mut [0]) {
             let _ = keeper.process.kill();
             let _ = keeper.process.wait();
@@ -154,22 +155,22 @@ impl Keeper {
     }
 }
 
-/// What is to become the program waits until there is a keeper: gives the line to
-/// who started it, and the program's standard input.
+/// Waits, in the process that is to become the program, until there is a keeper;
+/// returns the line to the process that started it, and the program's standard input.
 ///
 /// # Errors
-/// When there will be none: whoever started it is gone.
+/// When there will be no keeper: the process that started this one is gone.
 pub(super) fn wait() -> io::Result<(UnixStream, OwnedFd)> {
     let line = UnixStream::from(fcntl_dupfd_cloexec(io::stdin(), 3)?);
     let stdin = take_file(&line)?;
     Ok((line, stdin))
 }
 
-/// The keeper: waits until the other end of its standard input is gone.
+/// Runs the keeper: kills its group once the other end of its standard input is gone.
 pub fn keep() -> u8 {
     launch::be_called("keeper");
     for signal in NOT_MEANT {
-        // Where it cannot be done there is one less that keeps.
+        // If this fails, such a signal ends the keeper.
         let _ = signal_hook::flag::register(signal, Arc::default());
     }
     let ready = rustix::io::dup(io::stdin()).map(UnixStream::from);

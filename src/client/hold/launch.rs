@@ -15,10 +15,10 @@ use std::process::{self, Command, Stdio};
 const CODE_NOT_RUNNABLE: u8 = 126;
 const CODE_NOT_FOUND: u8 = 127;
 
-/// Where programs are if nothing says where.
+/// Where programs are looked for if `PATH` is not set.
 const PATH: &str = "/bin:/usr/bin";
 
-/// This same program, also when its file has been replaced since it started.
+/// Returns a command for this same program, even if its file was replaced meanwhile.
 pub(super) fn this_program() -> io::Result<Command> {
     let own = Path::new("/proc/self/exe");
     let mut command =
@@ -27,18 +27,18 @@ pub(super) fn this_program() -> io::Result<Command> {
     Ok(command)
 }
 
-/// What `ps` calls this process, which is otherwise `exe`.
+/// Sets the name that `ps` shows for this process, which is otherwise `exe`.
 pub(super) fn be_called(name: &str) {
-    // Where there is no such file it is called something else.
+    // Where there is no such file the name stays.
     let _ = std::fs::write("/proc/self/comm", name);
 }
 
-/// How the program is started.
+/// Returns the command that starts a program.
 pub(in crate::client) fn command(program: &[OsString]) -> io::Result<Command> {
     launched(&[], program)
 }
 
-/// How a program is started that is to have a keeper.
+/// Returns the command that starts a program that is to have a keeper.
 pub(super) fn kept(program: &[OsString]) -> io::Result<Command> {
     launched(&["--kept"], program)
 }
@@ -55,7 +55,7 @@ fn launched(options: &[&str], program: &[OsString]) -> io::Result<Command> {
 pub fn become_program(parent: u32, is_kept: bool, program: &[OsString]) -> u8 {
     let Some((name, args)) = program.split_first() else { return CODE_NOT_FOUND };
     die_with_parent();
-    // It may have ended before this process could ask.
+    // The parent may have ended before this process could ask.
     let alive = getppid().and_then(|pid| u32::try_from(pid.as_raw_nonzero().get()).ok());
     if alive != Some(parent) {
         return CODE_NOT_RUNNABLE;
@@ -69,16 +69,16 @@ pub fn become_program(parent: u32, is_kept: bool, program: &[OsString]) -> u8 {
     }
     let Ok((mut line, stdin)) = keeper::wait() else { return CODE_NOT_RUNNABLE };
     let error = command.stdin(Stdio::from(stdin)).exec();
-    // Whoever started it says so. Success closes the line without a word.
+    // The process that started this one reports it. Success closes the line silently.
     let _ = write!(line, "{}", error.raw_os_error().unwrap_or_default());
     exit_code(&error)
 }
 
-/// Whether a program can be run, before its time has come: of what will be found
-/// under this name then, this is the most that can be said.
+/// Whether a program can be run, before its time has come: only a forecast, since
+/// another file may have this name by then.
 ///
 /// # Errors
-/// That it cannot.
+/// When it cannot.
 pub(super) fn check(name: &OsStr) -> io::Result<()> {
     let path = std::env::var_os("PATH").unwrap_or_else(|| PATH.into());
     let places: Vec<PathBuf> = if name.is_empty() {
@@ -103,14 +103,14 @@ pub(super) fn cannot_run(name: &OsStr, error: &io::Error) {
     super::status::note(&format!("cannot run {}: {error}", name.to_string_lossy()));
 }
 
-/// What a shell would make of it.
+/// The exit code that a shell gives for this error.
 pub(super) fn exit_code(error: &io::Error) -> u8 {
     if error.kind() == io::ErrorKind::NotFound { CODE_NOT_FOUND } else { CODE_NOT_RUNNABLE }
 }
 
 #[cfg(target_os = "linux")]
 fn die_with_parent() {
-    // What remains if it fails is its guard, or its keeper.
+    // If that fails, its guard or its keeper remains.
     let kill = Some(rustix::process::Signal::KILL);
     if let Err(e) = rustix::process::set_parent_process_death_signal(kill) {
         log::warn!("the program may outlive what started it: {e}");
@@ -127,7 +127,7 @@ mod tests {
     #[test]
     fn what_cannot_be_run_is_known_before_it_is_to_be() {
         let kind = |name: &str| check(OsStr::new(name)).map_err(|e| e.kind());
-        // In the system's words, as where it is run.
+        // The error text is the system's, as when the program is run.
         let said = check(OsStr::new("/nonexistent/program")).unwrap_err();
         let run = Command::new("/nonexistent/program").spawn().unwrap_err();
         assert_eq!(said.to_string(), run.to_string());

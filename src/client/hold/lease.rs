@@ -1,5 +1,5 @@
-//! How long one may believe in one's rank, and when a program must begin to end
-//! so that it has ended by then. Pure: time is an argument.
+//! How long a client may believe in its rank, and when a program must begin to end so
+//! that it has ended by then. Pure: time is an argument.
 
 use crate::moment::Moment;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use std::time::Duration;
 /// the lease is too short for it.
 const KILL_AFTER: Duration = Duration::from_secs(5);
 
-/// How soon after the last question the next one is asked at the earliest.
+/// The shortest time between two requests for a lease.
 const INTERVAL_SHORTEST: Duration = Duration::from_millis(100);
 
 /// `--kill-after` leaves no time to run in.
@@ -27,7 +27,7 @@ pub struct TooLong {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lease {
     length: Duration,
-    /// How long the program is to have to end itself, if that was said.
+    /// How long the program is to have to end itself, if `--kill-after` said so.
     asked: Option<Duration>,
     kill_after: Duration,
     until: Moment,
@@ -53,8 +53,8 @@ impl Lease {
         Ok(Lease { length, asked, kill_after, until: sent.after(length) })
     }
 
-    /// Another answer granted another one, of another length if the broker was
-    /// started anew. They may come out of order.
+    /// Records another grant, of another length if the broker was restarted. Grants may
+    /// come out of order.
     ///
     /// # Errors
     /// When there is no time to run in any more.
@@ -64,8 +64,8 @@ impl Lease {
         Ok(())
     }
 
-    /// When the next in line may be promoted, but for the broker's guard time:
-    /// by then the program must have ended.
+    /// When the next in line may be promoted, the broker's guard time not counted: by
+    /// then the program must have ended.
     pub fn until(&self) -> Moment {
         self.until
     }
@@ -80,7 +80,7 @@ impl Lease {
         self.kill_after
     }
 
-    /// When it must be told to.
+    /// When the program must be told to end.
     pub fn end_at(&self) -> Moment {
         self.until.before(self.kill_after)
     }

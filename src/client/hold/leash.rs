@@ -19,7 +19,7 @@ pub enum Action {
 pub struct Leash {
     until: Moment,
     kill_after: Duration,
-    /// When it is killed, since it was asked to end itself.
+    /// When it is killed; set once it was asked to end itself.
     kill_at: Option<Moment>,
 }
 
@@ -30,7 +30,7 @@ impl Leash {
         Leash { until, kill_after, kill_at: None }
     }
 
-    /// It may run longer; too late once it was asked to end itself.
+    /// Lets it run longer; no effect once it was asked to end itself.
     pub fn extend(&mut self, until: Moment) {
         if self.kill_at.is_none() {
             self.until = self.until.max(until);

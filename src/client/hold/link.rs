@@ -102,7 +102,7 @@ pub fn send_file(socket: impl AsFd, file: BorrowedFd<'_>) -> io::Result<()> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     let files = [file];
-    // The space is for exactly this.
+    // Cannot fail: the space is for exactly this message.
     control.push(SendAncillaryMessage::ScmRights(&files));
     sendmsg(socket, &[IoSlice::new(b"\n")], &mut control, SendFlags::empty())?;
     Ok(())

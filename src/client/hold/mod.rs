@@ -1,4 +1,4 @@
-//! `broker-client hold`: runs a program for as long as one holds a rank.
+//! `broker-client hold`: runs a program for as long as this client holds a rank.
 //!
 //! Four processes. The client (`supervisor`) talks to the broker: it knows
 //! its rank ([`seat`]) and asks for a new [`lease`] several times while the last
@@ -46,7 +46,7 @@ pub struct Settings {
     pub channel: String,
     /// With which ranks the program runs.
     pub ranks: Ranks,
-    /// How long it has to end itself.
+    /// How long the program gets to end itself before it is killed.
     pub kill_after: Option<Duration>,
     /// Whether to run it again with the next rank when one was lost.
     pub stay: bool,

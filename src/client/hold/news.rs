@@ -16,8 +16,8 @@ pub(super) struct News {
 }
 
 impl News {
-    /// The program does not run: the rank is not the right one, or somebody else
-    /// may still believe in it for some time.
+    /// Says that the program does not run: the rank is not the right one, or somebody
+    /// else may still believe in it for some time.
     pub(super) fn waiting(
         &mut self,
         settings: &Settings,
@@ -37,8 +37,8 @@ impl News {
         status::waiting(&format!("rank={rank} term={term} channel={channel} for={ranks}{why}"));
     }
 
-    /// The broker has not answered for so long. Warns before the program has to
-    /// end.
+    /// Warns, before the program has to end, that the broker has not answered for so
+    /// long.
     pub(super) fn silent(&mut self, lease: &Lease, silent: Duration, now: Moment) {
         if self.silent || silent <= lease.interval() * 2 || now >= lease.end_at() {
             return;

@@ -20,13 +20,13 @@ use std::time::Duration;
 /// unless it is stopped.
 const TELL_LONGEST: Duration = Duration::from_millis(20);
 
-/// What the guard says, or that it has gone.
+/// A report of the guard; `None` once the guard has gone.
 pub(super) type Told = Option<Report>;
 
 /// A program that runs, or is being ended.
 #[derive(Debug)]
 pub(super) struct Program {
-    /// By which claim it runs.
+    /// The claim by which it runs.
     pub(super) claim: Claim,
     /// Why it is being ended.
     pub(super) lost: Option<String>,
@@ -83,13 +83,13 @@ impl Program {
         self.group = Some(group);
     }
 
-    /// Tells the guard something. One that does not listen is seen to by
-    /// [`Program::overdue`].
+    /// Sends the guard an order. [`Program::is_overdue`] covers a guard that does not
+    /// listen.
     pub(super) fn tell(&mut self, order: Order) {
         let _ = self.link.write_all(order.to_string().as_bytes());
     }
 
-    /// It may run longer.
+    /// Lets it run longer.
     pub(super) fn extend(&mut self, until: Moment) {
         if self.lost.is_none() && until > self.until {
             self.until = until;
@@ -97,7 +97,7 @@ impl Program {
         }
     }
 
-    /// It must end.
+    /// Tells the guard to end it, and keeps the reason.
     pub(super) fn lose(&mut self, why: String) {
         if self.lost.is_none() {
             self.lost = Some(why);
@@ -105,7 +105,7 @@ impl Program {
         }
     }
 
-    /// Whether the time is over and the guard, if there is one, has done nothing.
+    /// Whether its time is over: by now its guard, if there is one, has not ended it.
     pub(super) fn is_overdue(&self, now: Moment) -> bool {
         now >= self.until
     }
@@ -118,15 +118,15 @@ impl Program {
         }
     }
 
-    /// Waits for its guard, which has said that the program has ended, and with
-    /// that is at its own end.
+    /// Waits for its guard, which has reported the program's end and so is about to end
+    /// itself.
     pub(super) fn bury(&mut self) {
         let _ = self.guard.wait();
     }
 
     /// Whether anything of it is left, as far as this can be seen.
     pub(super) fn is_alive(&self) -> bool {
-        // Another user's is there as well, though it cannot be signalled.
+        // Another user's process counts as well, though it cannot be signalled.
         self.group.is_some_and(|group| test_kill_process_group(group) != Err(Errno::SRCH))
     }
 

@@ -13,9 +13,9 @@ use std::time::Duration;
 /// The answer.
 #[derive(Debug)]
 pub(super) struct Round {
-    /// When it was asked, at the latest.
+    /// When it was asked, at the earliest.
     pub(super) sent: Moment,
-    /// How long one may believe from then on; `None` if no answer came.
+    /// How long the client may believe from then on; `None` if no answer came.
     pub(super) lease: Option<Duration>,
     /// The rank; `None` if this client has none.
     pub(super) claim: Option<Claim>,
@@ -54,10 +54,10 @@ pub(super) async fn ask(client: Client, channel: String, limit: Duration) -> Rou
     round
 }
 
-/// What one learns by joining.
+/// What the client learns by joining.
 #[derive(Debug)]
 pub(super) struct Entered {
-    /// The rank and the last seq; `None` if one was a member already.
+    /// The rank and the last seq; `None` if it was a member already.
     pub(super) seat: Option<(Claim, u64)>,
     /// Whether lost members keep their ranks for as long as they may believe.
     pub(super) is_safe: bool,
@@ -86,8 +86,8 @@ async fn try_to_enter(client: &Client, channel: &str) -> Result<Entered, Error> 
     let channel = quote(channel);
     let stats = client.request("stats").await?.reply;
     let uptime = Duration::from_secs(stats.number_field("uptime").unwrap_or(0));
-    // Durable if the broker has a disk, full or not, so that ranks and terms are the
-    // same after it was restarted. One without a disk tells no state of it.
+    // Durable if the broker has a disk, full or not, so that ranks and terms survive a
+    // restart. A broker without a disk reports no `store`.
     let durable = if stats.field("store").is_some() { " --durable" } else { "" };
     client.request(&format!("create {channel} --on-close safe{durable} --if-missing")).await?;
     let info = client.request(&format!("info {channel}")).await?;

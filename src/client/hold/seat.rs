@@ -1,12 +1,11 @@
-//! Whether the program may run: what the client knows of its own rank, and
-//! whether somebody before it may still believe in the same one. Pure: time is
-//! an argument.
+//! Whether the program may run: what the client knows of its own rank, and whether a
+//! former holder may still believe in the same one. Pure: time is an argument.
 //!
-//! The broker promotes the next in line at once when a member leaves on purpose
-//! and, on a `safe` channel, when a lost member's lease has run out. Whoever
-//! comes after one of these starts at once. After anything else (a `promote`, a
-//! `kick`, a broker that has forgotten everything) the one before may not even
-//! know yet: then one lease is waited for, in which it hears of it or stops
+//! The broker promotes the next in line at once when a member leaves on purpose and, on
+//! a `safe` channel, when a lost member's lease has run out. A successor in one of
+//! these cases starts at once. After anything else (a `promote`, a `kick`, a broker
+//! that has forgotten everything) the former holder may not even know yet: then the
+//! successor waits for one lease, in which the former holder hears of it or stops
 //! believing.
 
 use super::ranks::Ranks;
@@ -19,9 +18,9 @@ use std::time::Duration;
 pub struct Claim {
     /// The rank.
     pub rank: u64,
-    /// Since which seq.
+    /// The seq at which the member got it.
     pub term: u64,
-    /// The roster that says so.
+    /// The view of the roster that says so.
     pub view: u64,
 }
 
@@ -30,7 +29,7 @@ pub struct Claim {
 pub enum Start {
     /// Not with this rank.
     No,
-    /// The rank is right, but the one before may believe in it until then.
+    /// The rank is right, but a former holder may believe in it until then.
     NotBefore(Moment, Doubt),
     /// Now.
     Now(Claim),
@@ -41,9 +40,9 @@ pub enum Start {
 pub enum Doubt {
     /// How this rank came about is not known yet.
     NotTold,
-    /// The broker may have been another one before, with other ranks.
+    /// The broker may have just replaced another one, with other ranks.
     YoungBroker,
-    /// The one before was not lost, and did not leave: it may not know yet.
+    /// The former holder was not lost, and did not leave: it may not know yet.
     OneBefore,
 }
 
@@ -58,18 +57,18 @@ impl Doubt {
     }
 }
 
-/// What is known of one's seat in the channel.
+/// What is known of this client's seat in the channel.
 #[derive(Clone, Debug)]
 pub struct Seat {
     ranks: Ranks,
     safe: bool,
     claim: Option<Claim>,
     claimed_at: Moment,
-    /// Why there is none, if somebody has removed this client.
+    /// Why there is no claim, if this client was removed.
     removed: Option<String>,
     /// The channel's entries up to here are known.
     seen: u64,
-    /// When something happened of which the one before may not know.
+    /// When something last happened that a former holder may not know of.
     unsettled_at: Option<(Moment, Doubt)>,
 }
 
@@ -102,29 +101,29 @@ impl Seat {
         self.removed.as_deref()
     }
 
-    /// Whether a lost member keeps its rank for as long as it may believe in it.
+    /// Sets whether a lost member keeps its rank for as long as it may believe in it.
     pub fn is_safe(&mut self, safe: bool) {
         self.safe = safe;
     }
 
-    /// Entries up to here are of no interest.
+    /// Entries up to here are known, or of no interest.
     pub fn begins(&mut self, seq: u64) {
         self.seen = self.seen.max(seq);
     }
 
-    /// This client has joined, with this rank. Nobody tells it what was before.
+    /// This client has joined, with this rank. Nobody tells it what happened before.
     pub fn joined(&mut self, claim: Claim, seq: u64, now: Moment) {
         self.begins(seq);
         self.claimed(claim, now);
-        // Whoever had one of the ranks may just have been kicked, or have risen. Not
-        // so rank 0 in an empty roster: that was left, or lost.
+        // A former holder of one of the ranks may just have been kicked, or have risen.
+        // Not so for rank 0 in an empty roster: its holder left, or was lost.
         let is_behind_others = claim.rank > 0 && self.ranks.contains(claim.rank);
         if is_behind_others || !self.safe {
             self.unsettle(now, Doubt::OneBefore);
         }
     }
 
-    /// Something has happened of which others may not know.
+    /// Something has happened that others may not know of.
     pub fn unsettle(&mut self, at: Moment, doubt: Doubt) {
         self.unsettled_at = self.unsettled_at.max(Some((at, doubt)));
     }
@@ -205,13 +204,13 @@ impl Seat {
         }
     }
 
-    /// Whether the program may start, where a lease is this long.
+    /// Whether the program may start, given how long a lease is.
     pub fn may_start(&self, now: Moment, lease: Duration) -> Start {
         let Some(claim) = self.claim.filter(|claim| self.ranks.contains(claim.rank)) else {
             return Start::No;
         };
-        // How this rank came about is told by the entry of its term, which may
-        // come behind the news of the rank itself.
+        // The entry whose seq is the term tells how this rank came about; it may come
+        // after the news of the rank itself.
         let unknown = (self.seen < claim.term).then_some((self.claimed_at, Doubt::NotTold));
         match unknown.max(self.unsettled_at).map(|(at, doubt)| (at.after(lease), doubt)) {
             Some((settled_at, doubt)) if settled_at > now => Start::NotBefore(settled_at, doubt),
@@ -316,7 +315,7 @@ mod tests {
         for ranks in ["0", "0-2"] {
             assert!(matches!(joined(ranks, 0, true), Start::Now(_)), "{ranks}");
         }
-        // In line it learns all it has to know.
+        // While it waits in line it learns all it has to know.
         let mut seat = Seat::new("0".parse().unwrap());
         seat.is_safe(true);
         seat.joined(Claim { rank: 1, term: 10, view: 10 }, 10, at(6));

@@ -15,7 +15,7 @@ use rustix::process::Signal;
 
 /// Connects, holds, leaves; gives the exit code.
 pub(super) async fn run(settings: Settings) -> u8 {
-    // Before it takes a seat that it could do nothing with.
+    // Checked first: without a program it would take a seat for nothing.
     if let Some(name) = settings.program.first()
         && let Err(e) = launch::check(name)
     {
@@ -80,7 +80,7 @@ async fn connect(settings: &Settings, ticket: &Ticket) -> Result<(Client, Frames
             Ok(connected) => return Ok(connected),
             Err(error) => error,
         };
-        // The former self of this client may still be there.
+        // An earlier process of this client may still be connected.
         let passes =
             matches!(error, Error::Connect { .. }) || error.code() == Some(Code::NameTaken);
         if !passes {
@@ -102,7 +102,7 @@ pub(super) fn ends(signal: Signal) -> Option<u8> {
     ends.then(|| 128 + u8::try_from(signal.as_raw()).unwrap_or(0))
 }
 
-/// The exit code when it comes to nothing.
+/// The exit code when an error ends the client before a program could run.
 pub(super) fn exit_code(error: &Error) -> u8 {
     Verdict::from(error).code()
 }

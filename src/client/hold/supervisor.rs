@@ -29,7 +29,7 @@ const ANSWER_LONGEST: Duration = Duration::from_secs(1);
 /// last long.
 pub(super) const PAUSE_MAX: Duration = Duration::from_secs(1);
 
-/// How long the broker may take to hear that this client leaves.
+/// How long to wait for the broker's goodbye, or for killed processes to be gone.
 const FAREWELL: Duration = Duration::from_secs(1);
 
 /// What happens beside the frames.
@@ -44,9 +44,9 @@ pub(super) enum Event {
 /// How this client leaves the broker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Parting {
-    /// The rank is free.
+    /// The rank is given up.
     Quit,
-    /// It is not: something of the program could not be killed.
+    /// The rank is held for a lease: something of the program could not be killed.
     Silent,
 }
 
@@ -65,7 +65,7 @@ pub(super) struct Supervisor {
     seat: Seat,
     lease: Option<Lease>,
     program: Option<Program>,
-    /// Whether an earlier life of this session may have left a program running.
+    /// Whether an earlier process of this session may have left a program running.
     is_second_life: bool,
     entered: bool,
     parting: Parting,
@@ -157,7 +157,7 @@ impl Supervisor {
                 program.lose(why);
             }
             if program.is_overdue(now) {
-                // Its guard should have, and has not.
+                // Its guard should have done that.
                 program.kill();
             }
             if let Some(lease) = &self.lease {
@@ -178,12 +178,12 @@ impl Supervisor {
         }
         let (Some(lease), Some(claim)) = (self.lease, self.seat.claim()) else { return None };
         if now >= lease.end_at() {
-            // What the rank was then is neither to be acted on nor to be told.
+            // The claim is too old to act on or to report.
             return None;
         }
         let doubt = match self.seat.may_start(now, lease.length()) {
             Start::Now(claim) => return self.start(claim, &lease),
-            // That is told in a moment.
+            // The entry that tells is about to come.
             Start::NotBefore(_, Doubt::NotTold) if self.seat.age(now) < LOOK * 2 => return None,
             Start::NotBefore(at, doubt) => Some((doubt, at.since(now))),
             Start::No => None,
@@ -202,7 +202,8 @@ impl Supervisor {
                         let is_end = matches!(told, Some(Report::Ended { .. }));
                         let _ = events.unbounded_send(Event::Guard(told));
                         if is_end {
-                            // That its guard goes now would be taken for the next one's going.
+                            // The end of this guard must not be taken for that of the
+                            // next.
                             break;
                         }
                     }
@@ -247,7 +248,7 @@ impl Supervisor {
             },
             Event::Round(round) => return self.answered(&round, now),
             Event::Entered(Ok(entered)) => self.has_entered(&entered, now),
-            // It waits for the next connection.
+            // Joining waits for the next connection.
             Event::Entered(Err(Error::Lost)) if !self.is_over => self.enter(),
             Event::Entered(Err(e)) => return self.give_up(exit_code(&e), &e.to_string()),
             Event::Guard(Some(Report::Started(group))) => {
@@ -303,8 +304,8 @@ impl Supervisor {
                 "{channel} was not made with --on-close safe: after a lost member one lease is waited for"
             ));
         }
-        // A broker that has forgotten everything knows of nobody who believes
-        // what it said before.
+        // A broker that has forgotten everything does not know who still believes what
+        // the former one said.
         self.seat.unsettle(now.before(entered.uptime), Doubt::YoungBroker);
         match entered.seat {
             Some((claim, seq)) => self.seat.joined(claim, seq, now),
@@ -316,7 +317,7 @@ impl Supervisor {
 
     fn answered(&mut self, round: &Round, now: Moment) -> Option<u8> {
         if round.is_late && now.since(self.heard_at) >= ANSWER_LONGEST {
-            // Again only when there was time for another connection to answer.
+            // Not again before another connection has had the time to answer.
             self.heard_at = now;
             self.client.hang_up();
         }
@@ -347,7 +348,7 @@ impl Supervisor {
     fn hear(&mut self, frame: &Frame, now: Moment) -> Option<u8> {
         match frame {
             Frame::Resumed { missed, rank } => {
-                // Told before anything was asked: the session of an earlier life.
+                // Resumed before anything was asked: the session of an earlier process.
                 self.is_second_life |= !self.entered;
                 let id = self.client.ticket().map(|ticket| ticket.id().to_string());
                 let rank = rank.map(|rank| format!(" rank={rank}")).unwrap_or_default();
@@ -376,7 +377,7 @@ impl Supervisor {
         None
     }
 
-    /// There is no going on with this broker: ends the program, if there is one.
+    /// Gives this broker up: ends the program; returns the exit code if there is none.
     fn give_up(&mut self, code: u8, why: &str) -> Option<u8> {
         self.is_over = true;
         if let Some(program) = &mut self.program {

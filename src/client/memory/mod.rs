@@ -1,5 +1,5 @@
-//! What a client knows about itself from what it asked and was told: its name,
-//! its channels and ranks, and how to take up its place again.
+//! What a client knows about itself from its requests and what came back: its name, its
+//! channels and ranks, and how to restore its place after a reconnect.
 
 mod resume;
 
@@ -16,9 +16,9 @@ use std::collections::BTreeMap;
 pub struct Seat {
     /// The rank there; `None` for an observer.
     pub rank: Option<u64>,
-    /// Since which seq.
+    /// The seq at which it got this rank.
     pub term: u64,
-    /// The roster that says so.
+    /// The view of the roster that says so.
     view: u64,
     /// The options of its subscription that hold for a new one too.
     options: Vec<&'static str>,
@@ -44,12 +44,12 @@ impl Wish {
 /// What became of a refused subscription.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// Another try may succeed. `first` if this was the first refusal.
+    /// Another try may succeed.
     Temporary {
-        /// Whether nobody has heard of it yet.
+        /// Whether this is the first refusal on this connection, which is worth saying.
         first: bool,
     },
-    /// Another try is answered the same.
+    /// Another try would be refused as well.
     Final,
     /// There is nothing to try again.
     Settled,
@@ -89,7 +89,7 @@ impl Memory {
         self.seats.get(channel)
     }
 
-    /// Takes notice of a reply to this request.
+    /// Records the reply to this request.
     pub fn replied(&mut self, request: &str, reply: &Reply) {
         if verb_of(request) == "unsub"
             && let Some(named) = shlex::split(request).and_then(|words| words.into_iter().nth(1))
@@ -107,7 +107,7 @@ impl Memory {
         let named = reply.word(0).unwrap_or_default().to_owned();
         match verb.as_str() {
             "hello" => {
-                // Another one after the introduction changes nothing of the session.
+                // A later `hello` on the same connection does not touch the session.
                 if self.name.is_none() || self.disconnected {
                     self.greeted(reply);
                 }
@@ -145,7 +145,7 @@ impl Memory {
         }
     }
 
-    /// Takes notice of a frame.
+    /// Records what a frame says about this client.
     pub fn heard(&mut self, frame: &Frame) {
         match frame {
             Frame::Rank { channel, rank, term, view } => {
@@ -211,12 +211,12 @@ impl Memory {
             let line = format!("sub {channel}{options}");
             self.wishes.insert(channel, Wish::new(line));
         }
-        // What is said of a refusal is said once a connection.
+        // A refusal is reported once per connection.
         self.wishes.values_mut().for_each(|wish| wish.refused = false);
     }
 
-    /// There is a connection again; whoever does not introduce itself has no
-    /// name that it knows of.
+    /// There is a connection again; a client that does not introduce itself has no
+    /// reply to `hello` that says so, and no name that it knows of.
     pub fn connected(&mut self) {
         self.disconnected = false;
     }
@@ -233,10 +233,10 @@ impl Memory {
         self.wanted_current = None;
     }
 
-    /// The requests for every wish. (Where a session is resumed, the broker has
-    /// kept what was subscribed to, and these are for the rest.) A `sub` changes the current channel, behind the back
-    /// of whoever types `/…`; so a channel that really is current is made it
-    /// again with `use`, and the one that was current before is asked for last.
+    /// Returns the requests for every wish; after a resume, only for what the broker
+    /// has not kept. A `sub` changes the current channel behind the back of a user who
+    /// types `/…`: so a channel that really is current is made current again with
+    /// `use`, and the one that was current before is asked for last.
     pub fn subscriptions(&self) -> Vec<String> {
         let lines = |wanted: bool| {
             let wishes = self.wishes.iter();
@@ -254,7 +254,7 @@ impl Memory {
         all
     }
 
-    /// Takes notice that the broker has refused to fulfil a wish.
+    /// Records that the broker refused the request of a wish.
     pub fn refused(&mut self, request: &str, code: Option<Code>) -> Refusal {
         let Some((channel, wish)) = self.wishes.iter_mut().find(|(_, wish)| wish.line == request)
         else {
@@ -266,7 +266,7 @@ impl Memory {
                 self.wishes.remove(&channel);
                 Refusal::Final
             }
-            // A session that went on has it already.
+            // A resumed session has this subscription already.
             Some(Code::AlreadyMember) if self.resume.is_some() => {
                 let channel = channel.clone();
                 self.wishes.remove(&channel);
@@ -304,7 +304,7 @@ impl Memory {
     }
 }
 
-/// A word as a shell would have to be given it.
+/// Quotes a word for a POSIX shell.
 pub fn quote(word: &str) -> String {
     // It fails for NUL only, which no line of the protocol holds.
     shlex::try_quote(word).map_or_else(|_| String::new(), std::borrow::Cow::into_owned)
@@ -354,7 +354,7 @@ mod tests {
 
     #[test]
     fn without_a_connection_the_prompt_says_nothing_of_ranks() {
-        // It said bob@ops#0 of a broker that was gone, and of the next one, too.
+        // The prompt kept bob@ops#0 after its broker was gone, and with the next one.
         let mut memory = Memory::new(None, false);
         replied(&mut memory, "hello", "ok hello name=bob");
         replied(&mut memory, "sub ops", "ok sub ops rank=0 term=1 seq=1");

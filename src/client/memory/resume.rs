@@ -1,5 +1,5 @@
-//! A session that outlives its connection: what is said of it in the
-//! introduction, and what has become of the client's seats when it goes on.
+//! A session that outlives its connection: its part of the introduction, and what
+//! becomes of the client's seats when it is resumed.
 
 use super::{Memory, Seat};
 use crate::client::event::Frame;
@@ -16,14 +16,14 @@ use uuid::Uuid;
 pub enum Resumption {
     /// It is a new one.
     New,
-    /// It goes on: every subscription is there, and what came since will come.
+    /// It was resumed: every subscription is there, and what came since will come.
     Resumed {
         /// How many entries the broker no longer had.
         missed: u64,
         /// The rank in the current channel.
         rank: Option<u64>,
     },
-    /// The broker has it no more, or will not give it back; a new one was taken.
+    /// The broker no longer has it, or will not give it back; a new one was taken.
     Gone {
         /// The one that is gone.
         session: Uuid,
@@ -49,7 +49,7 @@ struct Kept {
     current: Option<String>,
 }
 
-/// What the broker may keep for another process of the same client.
+/// What the broker may have kept since another process of the same client.
 fn kept(ticket: &Ticket) -> Kept {
     let seat = |observer: bool| Seat {
         rank: None,
@@ -66,7 +66,7 @@ fn kept(ticket: &Ticket) -> Kept {
 }
 
 impl Memory {
-    /// Wants this session.
+    /// Asks for this session.
     #[must_use]
     pub fn with_session(mut self, ticket: Ticket) -> Self {
         let progress = Progress::new(&ticket.channels);
@@ -107,8 +107,8 @@ impl Memory {
         true
     }
 
-    /// Takes notice of a frame that is to be handed over; nothing if it was
-    /// before, on a former connection.
+    /// Records a frame that is to be handed over; `None` if it was handed over before,
+    /// on a former connection.
     pub fn pass(&mut self, frame: Frame) -> Option<Frame> {
         match &mut self.resume {
             Some(resume) => resume.progress.pass(frame),
@@ -116,17 +116,17 @@ impl Memory {
         }
     }
 
-    /// The same for an entry of which only place and number are known.
+    /// As [`Memory::pass`], for an entry of which only channel and seq are known.
     pub fn admits(&mut self, channel: &str, seq: u64) -> bool {
         self.resume.as_mut().is_none_or(|resume| resume.progress.admits(channel, seq))
     }
 
-    /// What the broker is to be told now of how far this client has come.
+    /// Returns the `seen` requests that are due now.
     pub fn seen(&mut self, now: Instant) -> Vec<String> {
         self.resume.as_mut().map(|resume| resume.progress.due(now)).unwrap_or_default()
     }
 
-    /// When it is to be told next.
+    /// Returns when the next `seen` requests are due.
     pub fn seen_at(&self, now: Instant) -> Option<Instant> {
         self.resume.as_ref()?.progress.due_at(now)
     }
@@ -180,7 +180,7 @@ impl Memory {
     /// The connection is gone: the broker may keep the seats.
     pub(super) fn keep(&mut self) {
         let Some(resume) = &mut self.resume else { return };
-        // Still there if the broker was not heard on the last connection.
+        // They are still there if the broker did not answer on the last connection.
         resume.kept.get_or_insert_with(|| Kept {
             seats: self.seats.clone(),
             patterns: self.patterns.clone(),
@@ -204,11 +204,11 @@ impl Memory {
         }
     }
 
-    /// This client's seat is gone: for good, or until its own joining is told,
-    /// when a resumed session has lost its seat.
+    /// This client has left the channel: for good, or, if a resumed session has lost
+    /// its seat, until its own `join` comes.
     pub(super) fn departed(&mut self, channel: &str, seq: u64, reason: &str) {
         if self.seats.get(channel).is_some_and(|seat| seat.view > seq) {
-            // It tells of an earlier seat than this one.
+            // The frame is about an earlier seat than this one.
             return;
         }
         if self.resume.is_none() || !matches!(reason, "lost" | "timeout") {

@@ -8,8 +8,8 @@ use futures::{AsyncReadExt, AsyncWriteExt};
 use std::collections::VecDeque;
 use std::io;
 
-/// Batches that are asked for at once: enough to be waiting for the broker, and
-/// not for the way there and back.
+/// Batches requested ahead: enough to wait for the broker rather than for the round
+/// trip.
 const ASKED_MAX: usize = 32;
 /// Bytes of an answer at most: a whole sequence in one batch has some 260,000.
 const ANSWER_BYTES_MAX: usize = 512 * 1024;
@@ -22,11 +22,11 @@ pub(super) enum Ended {
     Finished(String),
     /// There is more to fetch.
     Lost,
-    /// It will not be had, and why.
+    /// The sequence cannot be had, and why.
     Refused(String),
 }
 
-/// What the next answer answers.
+/// The request that the next answer belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Asked {
     Init,
@@ -51,8 +51,8 @@ impl Fetch {
         Fetch { stream, messages, asked: VecDeque::new(), next: 0, is_open: false }
     }
 
-    /// Asks for what there is room for, and takes what comes; the end, if it
-    /// has come.
+    /// Requests as many batches as there is room for, and takes the answers that come;
+    /// returns the end, if it has come.
     pub(super) async fn step(&mut self, journal: &mut Journal) -> io::Result<Option<Ended>> {
         self.ask(journal).await?;
         let mut buffer = vec![0; READ_BYTES];
@@ -84,7 +84,7 @@ impl Fetch {
             if is_made {
                 say(&mut self.asked, Asked::Cont, &Message::Cont { id });
             } else {
-                // Whether or not the answer comes, the broker may have it.
+                // Noted before: even if no answer comes, the broker may have it.
                 journal.note_made()?;
                 say(&mut self.asked, Asked::Init, &Message::Init { id, count, batch });
             }
@@ -116,7 +116,7 @@ impl Fetch {
                 self.is_open = true;
                 journal.is_acknowledged = true;
             }
-            // The INIT before it had not arrived.
+            // The broker had never received the INIT.
             (Asked::Cont, Heard::Err(_)) if !journal.is_acknowledged => {
                 journal.wanted.is_made = false;
             }
@@ -135,7 +135,7 @@ impl Fetch {
             (Asked::Fin, Heard::Checksum(checksum)) => {
                 return Ok(Some(Ended::Finished(checksum)));
             }
-            // Such as that its time was over in the midst of a message.
+            // For example: the connection timed out in the middle of a message.
             (_, Heard::Err(_)) => return Ok(Some(Ended::Lost)),
             _ => return Err(io::Error::other("it answers what was not asked")),
         }

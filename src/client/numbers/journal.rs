@@ -1,9 +1,9 @@
-//! What has come of a sequence, on disk: one file for each broker, under
+//! The received part of a sequence, on disk: one file for each broker, under
 //! `$XDG_STATE_HOME`, until the sequence is complete.
 //!
 //! # Format
 //! The first line says what is wanted, as JSON; each further line is a batch,
-//! `INDEX a:b:c`. A line is there when its end is.
+//! `INDEX a:b:c`. A line counts only with its line end.
 
 use crate::client::store;
 use crate::printed;
@@ -27,11 +27,11 @@ pub(super) struct Wanted {
     pub(super) is_made: bool,
 }
 
-/// What has come of it.
+/// A wanted sequence, what has been received of it, and its file.
 #[derive(Debug)]
 pub(super) struct Journal {
     pub(super) wanted: Wanted,
-    /// The broker has said that it has it.
+    /// The broker has confirmed that it has the sequence.
     pub(super) is_acknowledged: bool,
     file: File,
     path: PathBuf,
@@ -42,7 +42,8 @@ pub(super) struct Journal {
 }
 
 impl Journal {
-    /// For a new sequence. What is there of another one is forgotten, and told.
+    /// Opens the journal for a new sequence. An unfinished one is given up, with a
+    /// message.
     ///
     /// # Errors
     /// In words.
@@ -66,7 +67,7 @@ impl Journal {
         Journal::empty(file, path.clone(), wanted).map_err(|e| in_words(&path, &e))
     }
 
-    /// For the one that was not finished.
+    /// Opens the journal of the unfinished sequence.
     ///
     /// # Errors
     /// In words.
@@ -75,7 +76,7 @@ impl Journal {
         let (file, path) = open(&folder, host, port)?;
         let journal = Journal::read(file, path.clone()).map_err(|e| in_words(&path, &e))?;
         journal.ok_or_else(|| {
-            // It was made just now, to look into it.
+            // Opening may have created it just now.
             let _ = fs::remove_file(&path);
             format!(
                 "there is no unfinished sequence from {host}:{port}: begin one with numbers COUNT"
@@ -113,7 +114,7 @@ impl Journal {
     fn read(mut file: File, path: PathBuf) -> io::Result<Option<Self>> {
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes)?;
-        // Of a line that was not finished nothing counts.
+        // An unfinished line does not count.
         let end = memchr::memrchr(b'\n', &bytes).map_or(0, |end| end + 1);
         let text = String::from_utf8_lossy(&bytes[..end]);
         let mut lines = text.lines();
@@ -130,7 +131,7 @@ impl Journal {
                 journal.note(index, &numbers);
             }
         }
-        // What has come says that the broker had it.
+        // Received batches show that the broker had the sequence.
         journal.is_acknowledged = journal.missing() < journal.batches();
         journal.file.set_len(end as u64)?;
         journal.file.seek(SeekFrom::End(0))?;
@@ -140,11 +141,11 @@ impl Journal {
     /// The broker may know the sequence from now on.
     pub(super) fn note_made(&mut self) -> io::Result<()> {
         self.wanted.is_made = true;
-        // Nothing has come yet, or it would have been made.
+        // No batch is lost: none can have come before the sequence was made.
         self.write_wanted()
     }
 
-    /// A batch has come; whether it is one of this sequence.
+    /// Records a received batch; returns whether it fits this sequence.
     pub(super) fn put(&mut self, index: u64, numbers: &[u8]) -> io::Result<bool> {
         if !self.note(index, numbers) {
             return Ok(false);
@@ -195,9 +196,9 @@ impl Journal {
         &self.numbers
     }
 
-    /// The sequence is complete, or will not be had.
+    /// Deletes the file: the sequence is complete, or cannot be had.
     pub(super) fn forget(&self) {
-        // If it stays, the broker will say that it came too late.
+        // If the file stays, the broker will say that a `--continue` came too late.
         let _ = fs::remove_file(&self.path);
     }
 }
@@ -209,7 +210,7 @@ fn folder() -> Result<PathBuf, String> {
     Ok(state.join("numbers"))
 }
 
-/// The file for this broker, which nobody else uses meanwhile.
+/// Opens the file for this broker, and locks it against other processes.
 fn open(folder: &Path, host: &str, port: u16) -> Result<(File, PathBuf), String> {
     let path = folder.join(format!("{}:{port}", store::escape(host)));
     let opening = || {

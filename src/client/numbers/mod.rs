@@ -1,5 +1,5 @@
-//! `broker-client numbers`: fetches a number sequence, over as many connections
-//! as it takes, and sees to it that it is the right one.
+//! `broker-client numbers`: fetches a number sequence, over as many connections as it
+//! takes, and verifies its checksum.
 
 mod fetch;
 mod journal;
@@ -23,15 +23,15 @@ use uuid::Uuid;
 /// The pauses before the next connection, after one that brought nothing.
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(2);
-/// After so long without anything new the broker is given up.
+/// How long nothing new may come before the broker is given up.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How long one connection may last: the broker closes it long before, and
-/// whatever is in between might not tell.
+/// How long one connection may last. The broker closes it long before, but a middlebox
+/// might not pass that on.
 const CONNECTION_TIME: Duration = Duration::from_secs(30);
 /// How often the line on a terminal changes at most.
 const SHOW: Duration = Duration::from_millis(50);
 
-/// What is wanted of whom.
+/// Which sequence to fetch, and from which broker.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Where the broker is.
@@ -51,7 +51,7 @@ pub struct New {
     pub count: u16,
     /// How many in a batch; at least 1.
     pub batch: u64,
-    /// By which id; a random one if none is named.
+    /// Its id; a random one if `None`.
     pub id: Option<Uuid>,
 }
 
@@ -86,7 +86,7 @@ pub fn run(settings: &Settings) -> u8 {
     runtime::block_on(to_the_end(settings, Run::new(settings, journal)))
 }
 
-/// Whoever ends it before that is told how it goes on.
+/// Fetches until it ends; if a signal ends it before, says how to go on.
 async fn to_the_end(settings: &Settings, run: Run<'_>) -> u8 {
     let on_terminal = run.on_terminal;
     let finish = run.finish().fuse();
@@ -154,7 +154,7 @@ impl<'s> Run<'s> {
                 (backoff, moved_at) = (Backoff::new(PAUSE_MIN, PAUSE_MAX), Instant::now());
                 continue;
             }
-            // Who cannot be reached at all is likely to be named wrongly.
+            // A broker that was never reached probably has the wrong address here.
             if self.connections == 0 || moved_at.elapsed() > PATIENCE {
                 self.clear_line();
                 let Settings { host, port, .. } = self.settings;
@@ -183,7 +183,7 @@ impl<'s> Run<'s> {
         }
     }
 
-    /// Whether what came is what the broker has.
+    /// Compares the checksum with the broker's, prints the result; gives the exit code.
     fn judge(&mut self, told: &str) -> u8 {
         self.clear_line();
         let numbers = self.journal.numbers();
@@ -207,7 +207,7 @@ impl<'s> Run<'s> {
         }
     }
 
-    /// On a terminal: how far it is.
+    /// On a terminal: shows the progress.
     fn show(&mut self, at_once: bool) {
         let is_fresh = self.shown.is_some_and(|at| at.elapsed() < SHOW);
         if !self.on_terminal || is_fresh && !at_once {

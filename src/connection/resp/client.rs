@@ -10,10 +10,10 @@ use crate::wire::text;
 use std::fmt::Write;
 use std::sync::Arc;
 
-/// Bytes that a connection's label has at most.
+/// The most bytes of a connection's label.
 const LABEL_BYTES_MAX: usize = 128;
 
-/// In Redis' own words, by which clients know it.
+/// Errors in Redis' own words, by which clients know them.
 const NO_PASSWORD: &str = "ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?";
 const WRONG_USER: &str = "WRONGPASS invalid username-password pair or user is disabled.";
 const NO_VERSION: &str = "NOPROTO unsupported protocol version";
@@ -24,7 +24,7 @@ impl Turn<'_> {
             return Err(wrong_arity("ping"));
         }
         if !self.voice.plain {
-            // Whoever may hold a rank may have a lease.
+            // A client that may hold a rank may have a lease to renew.
             self.session.handle(Request::Ping, self.now_ms)?;
         }
         let as_push = self.has_subscribed() && self.voice.version == Resp::Two;
@@ -89,7 +89,7 @@ impl Turn<'_> {
         Ok(())
     }
 
-    /// There are no passwords: so Redis says when it has none.
+    /// Answers as Redis does when it has no passwords: there are none.
     pub(super) fn auth(&mut self, args: Args<'_, '_>) -> Result<(), Fault> {
         match args {
             [_] => self.say(|to| {
@@ -122,12 +122,13 @@ impl Turn<'_> {
         Ok(())
     }
 
-    /// From now on the client knows what this broker has beyond Redis.
+    /// Treats the client from now on as one that knows what this broker has beyond
+    /// Redis.
     pub(super) fn know_frames(&mut self) {
         if std::mem::take(&mut self.voice.plain) {
             let client = self.session.client();
             client.be_plain(false);
-            // Whoever may hold a rank is looked after.
+            // A client that may hold a rank has to give signs of life.
             self.session.broker().watch(client, self.voice.format().as_str());
         }
     }
@@ -144,7 +145,7 @@ impl Turn<'_> {
         Ok(())
     }
 
-    /// As if newly connected, but for the session that may have been begun.
+    /// Makes the connection as if new, except for a session that has been begun.
     pub(super) fn reset(&mut self) {
         (self.voice.version, self.voice.ranked) = (Resp::Two, false);
         self.voice.label = Box::default();
@@ -205,8 +206,8 @@ impl Turn<'_> {
         Ok(())
     }
 
-    /// A connection may have any label, and share it with others. If it can be
-    /// the client's name on the broker, and nobody has that, it is.
+    /// Sets the connection's label, which others may have as well. If it can be the
+    /// client's name on the broker, and nobody has that, it becomes that, too.
     fn set_label(&mut self, label: &[u8]) -> Result<(), Fault> {
         let label = table::text(label)?;
         let is_allowed = label.bytes().all(|byte| byte.is_ascii_graphic());

@@ -32,8 +32,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use turn::Turn;
 
-/// How long such a connection is silent before the kernel looks whether the other
-/// end is there: the broker may not ask.
+/// How long such a connection is silent before the kernel probes whether the other
+/// end is there: the broker may not send it a `ping`.
 const PROBE_AFTER: Duration = Duration::from_secs(60);
 
 /// The session of a client that has just come.
@@ -66,10 +66,10 @@ pub(super) struct Voice {
     label: Box<str>,
     /// Whether a request is to have no reply.
     skip: Skip,
-    /// How far the request has been read that what is kept of it begins with.
+    /// How far the unfinished request has been read.
     begun: Begun,
     waiting: Option<Waiting>,
-    /// When it is looked at again while it waits, if somebody sees to that.
+    /// When the timer that was set last wakes it while it waits.
     timer_ms: u64,
 }
 
@@ -81,10 +81,10 @@ enum Skip {
     This,
 }
 
-/// How far it has come with what a client waits for.
+/// What a step towards what a client waits for has brought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Progress {
-    /// It has to be waited for.
+    /// Nothing: it has to be waited for.
     None,
     /// It can go on at once.
     Some,
@@ -94,9 +94,9 @@ enum Progress {
 
 /// What a client waits for.
 enum Waiting {
-    /// Messages.
+    /// For messages that it has asked for.
     Reading(Box<Reading>),
-    /// What was there before it has left.
+    /// For what is due to it from before it left channels or patterns.
     Parting(Parting),
 }
 
@@ -120,8 +120,8 @@ impl Voice {
         Format::Resp { version: self.version, plain: self.plain }
     }
 
-    /// Whether these bytes begin with something to answer. Those of a request that is
-    /// not all there are looked at once, in however many pieces it comes.
+    /// Whether these bytes begin with something to answer. The bytes of an unfinished
+    /// request are looked at once, in however many pieces it comes.
     pub(super) fn has_whole(&mut self, bytes: &[u8], line_max: usize) -> bool {
         if self.is_waiting() {
             return false;
@@ -138,19 +138,19 @@ impl Voice {
         self.waiting.is_some()
     }
 
-    /// Whether it waits for what has yet to come, if it ever does.
+    /// Whether it waits for messages that may never come.
     pub(super) fn is_asleep(&self) -> bool {
         matches!(&self.waiting, Some(Waiting::Reading(reading)) if reading.is_asleep)
     }
 
-    /// The client waits for nothing any more: it is gone.
+    /// Ends what the client waits for, because it is gone.
     pub(super) fn stop(&mut self, session: &Session) {
         if let Some(Waiting::Reading(reading)) = self.waiting.take() {
             reading.stop(session);
         }
     }
 
-    /// Goes on with what the client waits for; whether anything has changed.
+    /// Goes on with what the client waits for. Returns whether anything has changed.
     pub(super) fn go_on(
         &mut self,
         session: &mut Session,
@@ -171,7 +171,7 @@ impl Voice {
         progress != Progress::None
     }
 
-    /// The request that was to have no reply is over.
+    /// Allows replies again if the request that was to have none is over.
     fn unmute(&mut self, outgoing: &mut Outgoing) {
         if self.skip == Skip::This {
             (self.skip, outgoing.muted) = (Skip::No, false);
@@ -185,7 +185,7 @@ impl Voice {
         outgoing: &mut Outgoing,
         session: &mut Session,
     ) {
-        // The client of a resumed session may have been spoken to otherwise.
+        // The client of a resumed session may have had another dialect before.
         session.client().speaks(self.format().as_str());
         outgoing.answer(reply, self.format(), &[Tag::default()], session);
         self.unmute(outgoing);
@@ -253,8 +253,8 @@ mod tests {
     use crate::wire::resp::LENGTHS_READ;
     use crate::wire::text::TextEncoder;
 
-    /// Of a request that comes byte by byte, each byte was a reason to read all
-    /// words before it again.
+    /// When a request came byte by byte, all its words were read again with each
+    /// byte.
     #[test]
     fn what_has_come_is_not_read_again_with_every_byte() {
         let broker = Broker::open(Config::default(), Box::new(TextEncoder)).unwrap();

@@ -12,7 +12,7 @@ use std::task::Poll;
 /// Messages that were read, and are to be published together.
 #[derive(Default)]
 pub(super) struct PublishRun<'a> {
-    /// The bytes from the request on that is looked at.
+    /// The bytes from the current request on.
     pub(super) next: &'a [u8],
     /// The bytes from the first of these messages on.
     from: &'a [u8],
@@ -22,7 +22,7 @@ pub(super) struct PublishRun<'a> {
     payloads: Vec<Payload<'a>>,
 }
 
-/// A channel that `XADD` makes keeps what fits into its log.
+/// The settings of a channel that `XADD` makes: it keeps what fits into its log.
 pub(super) const STREAM: Settings = Settings {
     members_max: None,
     history: Some(u64::MAX),
@@ -34,11 +34,11 @@ pub(super) const STREAM: Settings = Settings {
 };
 
 impl Turn<'_> {
-    /// If this is a message in its plainest form, it is put behind those that it
-    /// can be published with; whether it is.
+    /// Puts a message in its plainest form behind those that it can be published
+    /// with. Returns `false` for any other request.
     ///
     /// # Errors
-    /// [`Stop::Wait`] if the client has to wait before those that it ends.
+    /// [`Stop::Wait`] if the client has to wait before those that are complete now.
     pub(super) fn batch<'a>(
         &mut self,
         words: Args<'_, 'a>,
@@ -51,7 +51,7 @@ impl Turn<'_> {
             [name, channel, b"*", ref pairs @ ..]
                 if is(name, b"XADD") && !pairs.is_empty() && pairs.len().is_multiple_of(2) =>
             {
-                // What is wrong with them is told on the long way.
+                // The general path tells what is wrong with them.
                 let Ok(payload) = fields(pairs) else { return Ok(false) };
                 ("xadd", channel, payload)
             }
@@ -107,8 +107,8 @@ impl Turn<'_> {
         self.append(&channel, &[payload(args[1])], None, "publish");
     }
 
-    /// Publishes messages, to a channel that is made if it is missing and has
-    /// settings to be made with.
+    /// Publishes messages to a channel. If it is missing and settings are given, it
+    /// is made with those.
     pub(super) fn append(
         &mut self,
         channel: &str,
@@ -160,8 +160,8 @@ impl Turn<'_> {
         self.session.publish(channel, None, payloads, self.now_ms)
     }
 
-    /// A channel is there, made with these settings if it was missing. Nothing
-    /// waits for that: what it is made for waits for as much, and longer.
+    /// Makes a channel with these settings if it is missing. Nothing waits for that
+    /// to be on disk: what it is made for waits for as much, and longer.
     pub(super) fn make(&self, channel: &str, settings: Settings) -> Result<(), Fault> {
         let broker = self.session.broker();
         if broker.channel(channel).is_ok() {

@@ -12,16 +12,16 @@ use crate::wire::rules::bad;
 use ecow::EcoString;
 use std::collections::VecDeque;
 
-/// Channels and patterns that are left in one go.
+/// How many channels and patterns are left in one go.
 const LEFT_AT_ONCE: usize = 256;
 
-/// A client leaves channels or patterns. It is told so when it has everything
-/// that was there before: what comes after that is none of its business, and in
-/// version 2 could be taken for a reply.
+/// The leaving of channels or patterns. The client is told of it when it has got
+/// everything from before: an entry that came after the answer would be out of
+/// place, and in version 2 could be taken for a reply.
 pub(super) struct Parting {
     kind: Leaves,
     todo: VecDeque<EcoString>,
-    /// What it has left, and whether it had been there.
+    /// What it has left, and whether it was subscribed to that.
     left: Vec<(EcoString, bool)>,
 }
 
@@ -35,7 +35,7 @@ pub(super) enum Leaves {
 }
 
 impl Leaves {
-    /// As the answer has it.
+    /// Its word in the answer.
     fn as_str(self) -> &'static str {
         match self {
             Leaves::Channels(under) => under.end(),
@@ -116,7 +116,7 @@ impl Turn<'_> {
         self.wait(Waiting::Parting(Parting { kind: Leaves::All, todo, left: Vec::new() }));
     }
 
-    /// Leaves one of them; whether the client had been there.
+    /// Leaves one of them. Returns whether the client was subscribed to it.
     fn leave_one(&mut self, kind: Leaves, name: &str) -> bool {
         match kind {
             Leaves::Channels(under) => self.leave(name, under),
@@ -129,7 +129,8 @@ impl Turn<'_> {
         }
     }
 
-    /// A channel is heard under this name no more; whether it was.
+    /// Stops hearing a channel under this kind of name. Returns whether the client
+    /// heard it so.
     fn leave(&mut self, name: &str, under: Under) -> bool {
         let Some(heard) = self.session.heard(name) else { return false };
         let (own, others) = match under {
@@ -140,7 +141,7 @@ impl Turn<'_> {
             self.session.hear(name, under, false);
         } else if own {
             let channel = name.to_owned();
-            // It may have been dropped meanwhile: all the same.
+            // It may have been dropped meanwhile: that does not matter.
             let _ = self.session.handle(Request::Unsub { channel }, self.now_ms);
         }
         own

@@ -14,8 +14,8 @@ use ecow::EcoString;
 use std::sync::{Arc, Weak};
 use std::task::Poll;
 
-/// How long a client that waits is not looked at, at most, in milliseconds: how
-/// many timers it can have set is bounded by that.
+/// The most milliseconds until a client that waits is looked at again: this bounds
+/// how many timers it can have set.
 const LOOK_MS: u64 = 1_000;
 
 /// What a client asks for.
@@ -26,19 +26,19 @@ pub(super) struct Reading {
     /// The last seq that is wanted.
     pub(super) to: u64,
     pub(super) wanted: Wanted,
-    /// The one that is being read.
+    /// The index of the channel that is being read.
     pub(super) at: usize,
     pub(super) lookup: Option<Lookup>,
-    /// What was found, written already, and in how many channels.
+    /// What was found, encoded already, and in how many channels.
     pub(super) found: Vec<u8>,
     pub(super) count: usize,
-    /// All have been looked at, in vain.
+    /// Whether all channels have been looked at, in vain.
     pub(super) is_asleep: bool,
-    /// One of the channels is not there: nobody tells when it is made.
+    /// Whether one of the channels is missing: nobody tells when it is made.
     lacks_one: bool,
 }
 
-/// How it asks.
+/// The command by which it asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum What {
     /// `XLEN`
@@ -54,7 +54,7 @@ pub(super) struct Part {
     pub(super) channel: EcoString,
     /// From which seq on; `None` if from now on.
     pub(super) from: Option<u64>,
-    /// The one that has been looked at, once one has.
+    /// The channel that was looked at last, once one was.
     of: Option<Weak<Channel>>,
 }
 
@@ -63,8 +63,8 @@ impl Part {
         Part { channel, from, of: None }
     }
 
-    /// This is the channel of that name now. If it was made since another one was
-    /// looked at, all that is in it is new.
+    /// Notes the channel that has the name now. If another one was looked at before,
+    /// all that is in this one is new.
     fn meet(&mut self, channel: &Arc<Channel>) {
         let before = self.of.replace(Arc::downgrade(channel));
         if before.is_some_and(|before| !std::ptr::eq(before.as_ptr(), Arc::as_ptr(channel))) {
@@ -84,7 +84,7 @@ impl Reading {
 impl Turn<'_> {
     /// Goes on with what the client asks for.
     pub(super) fn read_on(&mut self, reading: &mut Reading) -> Progress {
-        // What the client has published before is there when it knows so.
+        // What the client has published before is visible once its reply is out.
         if self.outgoing.withholds() {
             return Progress::None;
         }
@@ -111,7 +111,7 @@ impl Turn<'_> {
     fn look(&mut self, reading: &mut Reading) -> Poll<Result<(), Fault>> {
         while let Some(part) = reading.parts.get_mut(reading.at) {
             if reading.lookup.is_none() {
-                // A channel that is not there has nothing, and all is new in it later.
+                // A missing channel has nothing; in one that is made later, all is new.
                 let Ok(channel) = self.session.broker().channel(&part.channel) else {
                     part.from.get_or_insert(1);
                     reading.at += 1;
@@ -123,7 +123,7 @@ impl Turn<'_> {
                 let from = *part.from.get_or_insert(next);
                 if let What::After { until_ms: Some(_) } = reading.what {
                     keeps_some(&channel)?;
-                    // What is there and no message is not looked at again.
+                    // Entries that are no messages are not looked at again.
                     part.from = Some(from.max(next));
                 }
                 reading.lookup = Some(Lookup::new(channel, from, reading.to, reading.wanted));
@@ -189,7 +189,7 @@ impl Turn<'_> {
     }
 }
 
-/// That something may be waited for in a channel.
+/// Checks that a channel keeps history, so that messages can be waited for.
 pub(super) fn keeps_some(channel: &Channel) -> Result<(), Fault> {
     if channel.settings().entries_kept() > 0 {
         return Ok(());
@@ -204,7 +204,7 @@ impl Reading {
         matches!(self.what, What::After { until_ms: Some(_) })
     }
 
-    /// Nobody waits any more.
+    /// Stops waiting for news in the channels.
     pub(super) fn stop(&self, session: &Session) {
         for part in self.parts.iter().filter(|_| self.waits()) {
             if let Ok(channel) = session.broker().channel(&part.channel) {

@@ -107,7 +107,7 @@ impl Turn<'_> {
                 [word, rest @ ..] if word.eq_ignore_ascii_case(b"STREAMS") => break rest,
                 [word, number, rest @ ..] if word.eq_ignore_ascii_case(b"COUNT") => {
                     let count = table::number("COUNT", number)?;
-                    // As in Redis, none is as good as all.
+                    // As in Redis, a count of 0 means all.
                     most = usize::try_from(count).ok().filter(|n| *n > 0).unwrap_or(usize::MAX);
                     words = rest;
                 }
@@ -136,7 +136,7 @@ impl Turn<'_> {
         let parts = channels.iter().zip(ids).map(part).collect::<Result<Vec<_>, Fault>>()?;
         if until_ms.is_some() {
             let names = || parts.iter().map(|part| &*part.channel);
-            // What cannot be waited for makes none of the others.
+            // Checked first: no channel is made if one cannot be waited for.
             names()
                 .filter_map(|name| broker.channel(name).ok())
                 .try_for_each(|c| keeps_some(&c))?;

@@ -71,7 +71,7 @@ pub(super) fn find(name: &str) -> Option<&'static Command> {
     COMMANDS.iter().find(|command| command.name.eq_ignore_ascii_case(name))
 }
 
-/// Whether a request of the text dialect is a command.
+/// Whether this request of the text dialect is a command here.
 pub(super) fn is_own(verb: &str) -> bool {
     let is_other_name = matches!(verb, "w" | "msg") || verb.starts_with('/');
     is_other_name || own_verbs().any(|(name, _)| name == verb)
@@ -91,7 +91,7 @@ impl Command {
     }
 }
 
-/// The answer to a command that is none.
+/// The fault for an unknown command.
 pub(super) fn unknown(name: &str) -> Fault {
     let text = format!(
         "unknown command {}: this broker keeps channels, not keys; see COMMAND LIST",

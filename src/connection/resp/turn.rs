@@ -167,38 +167,38 @@ impl Turn<'_> {
         }
     }
 
-    /// The reply to a request, or to several of one kind.
+    /// Answers a request, or several of one kind, with this reply.
     pub(super) fn answer(&mut self, reply: Result<Option<Reply>, Fault>, verb: &'static str) {
         let tag = Tag { verb, id: None };
         self.outgoing.answer(reply, self.voice.format(), &[tag], self.session);
     }
 
-    /// That a request failed.
+    /// Answers that a request failed.
     pub(super) fn fault(&mut self, fault: Fault) {
         self.answer(Err(fault), "");
     }
 
-    /// A reply that waits for nothing.
+    /// Answers with a reply that waits for nothing.
     pub(super) fn say(&mut self, write: impl FnOnce(&mut Writer<'_>)) {
         let mut out = Vec::new();
         write(&mut Writer::new(self.voice.version, &mut out));
         self.outgoing.ready(&out, self.voice.format());
     }
 
-    /// That it is done.
+    /// Answers `OK`.
     pub(super) fn ok(&mut self) {
         self.say(|to| {
             to.word("OK");
         });
     }
 
-    /// The client waits, and what it says meanwhile is kept.
+    /// Makes the client wait; what it says meanwhile is kept.
     pub(super) fn wait(&mut self, waiting: Waiting) {
         self.voice.waiting = Some(waiting);
     }
 }
 
-/// A verb of the text dialect, as that has it.
+/// A verb as the text dialect writes it.
 fn own_verb(name: &str) -> String {
     if name.starts_with('/') { name.to_owned() } else { name.to_ascii_lowercase() }
 }
@@ -209,12 +209,12 @@ pub(super) fn own_request(name: &str, args: Args<'_, '_>) -> Result<Request<'sta
     text::request(&own_verb(name), words.collect::<Result<_, _>>()?)
 }
 
-/// That a command has another number of words, in Redis' own words.
+/// The fault for a wrong number of words, in Redis' own words.
 pub(super) fn wrong_arity(command: &str) -> Fault {
     bad(format!("wrong number of arguments for '{command}' command"))
 }
 
-/// That a command knows no such word.
+/// The fault for a word that a command does not know.
 pub(super) fn no_such(command: &str, word: &[u8]) -> Fault {
     let word = String::from_utf8_lossy(word);
     bad(format!("{command} knows no {}", quoted(&word)))

@@ -24,7 +24,7 @@ fn outbound() -> Outbound {
     Outbound::new(policy())
 }
 
-/// One for which these names have these addresses.
+/// An `Outbound` for which these names have these addresses.
 fn with_names(names: &'static [(&'static str, &'static [&'static str])]) -> Outbound {
     let lookup = move |asked: &str| {
         let (_, found) = names.iter().find(|(name, _)| *name == asked).expect("a known name");
@@ -45,7 +45,7 @@ fn kind(result: Result<Answer, OutboundError>) -> ErrorKind {
     result.map(|answer| answer.status).unwrap_err().kind
 }
 
-/// Short enough for a test that runs into it.
+/// Short enough for a test that waits for the end.
 fn short() -> Limits {
     Limits { time: Duration::from_millis(300), ..Limits::default() }
 }
@@ -109,8 +109,8 @@ fn this_machine_is_not_called() {
 fn a_name_that_changes_is_looked_up_once_and_the_checked_address_is_called() {
     let lookups = Arc::new(AtomicUsize::new(0));
     let counted = lookups.clone();
-    // The first answer may be called, each later one may not: the classic way
-    // around a check.
+    // The first look-up gives an address that may be called, each later one does
+    // not (DNS rebinding): the classic way around a check.
     let lookup = move |_: &str| {
         let is_first = counted.fetch_add(1, Ordering::Relaxed) == 0;
         Ok(vec![IpAddr::from([127, 0, 0, if is_first { 1 } else { 2 }])])

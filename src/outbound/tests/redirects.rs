@@ -81,7 +81,7 @@ fn a_post_stays_a_post_and_what_is_for_one_host_stays_there() {
         assert!(request.contains("x-open: yes") && request.ends_with("\r\n\r\nbody"), "{request}");
         assert_eq!(request.contains("x-signature"), is_signed, "{request}");
     }
-    // What would make a GET of it is an answer.
+    // A redirect that would make a GET of it is the answer.
     call.url = target::parse(&url("/get")).unwrap();
     assert_eq!(send(&outbound, &call, Limits::default()).unwrap().status, StatusCode::FOUND);
 }

@@ -17,7 +17,7 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// Answers each request with what this makes of it, and closes.
+    /// Answers each request with the result of `answer`, and closes.
     pub(super) fn start(answer: impl Fn(&str) -> Vec<u8> + Send + 'static) -> Server {
         Server::serving(move |stream, heard| {
             let Some(request) = read_request(&mut *stream) else { return };
@@ -32,7 +32,7 @@ impl Server {
         Server::serving(|stream, _| drop(stream.read_to_end(&mut Vec::new())))
     }
 
-    /// Leaves the whole connection to this.
+    /// Leaves the whole connection to `serve`.
     pub(super) fn serving(
         serve: impl Fn(&mut TcpStream, &mpsc::Sender<String>) + Send + 'static,
     ) -> Server {

@@ -1,4 +1,4 @@
-//! Encrypted calls: only to whom a certificate says it is.
+//! Encrypted calls: only to the host that a certificate names.
 
 use super::*;
 use futures_rustls::pki_types::PrivateKeyDer;
@@ -7,15 +7,15 @@ use futures_rustls::rustls::{ServerConfig, ServerConnection, StreamOwned};
 use rcgen::{CertificateParams, CertifiedIssuer, KeyPair};
 use std::io::Write;
 
-/// An authority that nobody knows.
+/// A certificate authority that nobody trusts yet.
 fn authority() -> CertifiedIssuer<'static, KeyPair> {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
     CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
 }
 
-/// A server with a certificate of this authority for this name, or for an
-/// address; it may leave without the good-bye that TLS asks for.
+/// A server with a certificate of this authority for a name or an address; it may
+/// close without the `close_notify` that TLS asks for.
 fn server(
     authority: &CertifiedIssuer<'static, KeyPair>,
     name: &str,
@@ -76,10 +76,10 @@ fn certificates_that_are_refused() {
     let authority = authority();
     let unknown = server(&authority, "127.0.0.1", ANSWER, true);
     assert_eq!(kind(get(&outbound(), &url(&unknown, "127.0.0.1"))), ErrorKind::Tls);
-    // Of somebody else.
+    // A certificate for another name.
     let other = server(&authority, "b.test", ANSWER, true);
     assert_eq!(kind(get(&trusting(&authority), &url(&other, "a.test"))), ErrorKind::Tls);
-    // None at all.
+    // No certificate at all.
     let plain = Server::start(|_| respond("200 OK", "", ""));
     assert_eq!(kind(get(&trusting(&authority), &url(&plain, "a.test"))), ErrorKind::Tls);
 }
@@ -88,7 +88,7 @@ fn certificates_that_are_refused() {
 fn an_encrypted_answer_that_somebody_cut_short_is_none() {
     let authority = authority();
     for (says_goodbye, is_whole) in [(true, true), (false, false)] {
-        // Without a length, only the good-bye tells the end.
+        // Without a length, only `close_notify` tells the end.
         let answer = "HTTP/1.1 200 OK\r\n\r\npay 100";
         let server = server(&authority, "a.test", answer, says_goodbye);
         let got = get(&trusting(&authority), &url(&server, "a.test"));

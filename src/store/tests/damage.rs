@@ -1,11 +1,12 @@
-//! Damage is told, what is none is not, and neither takes anything else along.
+//! Damage is reported, what is none is not, and neither takes anything else along.
 
 use super::*;
 
-/// Changes of rosters in a table of the engine, whose first bytes then go bad.
+/// Writes changes of rosters into a table of the engine, whose first bytes then go
+/// bad.
 fn damage_changes(dir: &Path, store: &Store, id: ChannelId) {
     for seq in 1..=40 {
-        // Random enough not to be pressed into little.
+        // Random enough not to be compressed much.
         let mut word: u64 = seq;
         let row = std::iter::repeat_with(|| {
             word = word.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
@@ -134,7 +135,7 @@ fn a_batch_that_was_half_written_is_no_damage() {
     let journal = std::fs::read(&path).unwrap();
     let end = journal.iter().rposition(|byte| *byte != 0).unwrap();
     std::fs::write(&path, &journal[..end - 50]).unwrap();
-    // One that is noted was whole.
+    // A commit that is noted was whole.
     std::fs::remove_file(dir.path().join("commits")).unwrap();
     let (store, _) = open(dir.path());
     assert_eq!(store.all(Table::Sessions).unwrap().len(), 19);
@@ -159,7 +160,7 @@ fn a_journal_that_is_shorter_than_it_was_is_told() {
     let commits = std::fs::read_to_string(dir.path().join("commits")).unwrap();
     let number: u64 = commits.trim().parse().unwrap();
     assert!(number > 10);
-    // A batch has so much before its mark.
+    // So many bytes of a batch come before its mark.
     let begin =
         |number| memchr::memmem::find(&whole, &journal::Journals::mark(number)).unwrap() - 40;
     let (last, middle) = (begin(number), begin(number / 2));
@@ -170,13 +171,13 @@ fn a_journal_that_is_shorter_than_it_was_is_told() {
         let error = refusal(dir.path());
         assert!(matches!(error, OpenError::Damaged { .. }), "{error}");
         assert!(error.to_string().contains(&format!("had {number} commits")), "{error}");
-        // And so it is told until somebody wants to go on without.
+        // It is refused so until somebody removes the file to go on without.
         assert!(refusal(dir.path()).to_string().contains("DAMAGED"));
         std::fs::remove_file(&note).unwrap();
     }
 }
 
-/// What it says of a table that is empty, or gone, is that it is damaged.
+/// An empty or missing table is reported as damage.
 #[test]
 fn a_table_that_is_empty_or_gone_is_damage() {
     let dir = tempfile::tempdir().unwrap();

@@ -7,7 +7,7 @@ fn a_channel_that_was_dropped_leaves_only_where_it_ended() {
     let dir = tempfile::tempdir().unwrap();
     let (store, id, fake) = filled(dir.path(), record("c"), 10);
     assert_eq!(store.drop_channel(fake.clone(), "c", 11).wait(), Ok(()));
-    // Who still reads may go on.
+    // A member that still reads may go on.
     assert_eq!(fetch(&store, id, 1, 10, usize::MAX).chunks.len(), 10);
     store.close(vec![]);
     let (store, recovered) = open(dir.path());
@@ -20,8 +20,8 @@ fn a_channel_that_was_dropped_leaves_only_where_it_ended() {
     store.close(vec![]);
 }
 
-/// Old entries go with the very commit in which the channel does, and a channel
-/// comes and goes in one.
+/// Old entries are removed in the very commit that drops the channel, and a channel
+/// is made and dropped in one.
 #[test]
 fn of_a_channel_that_was_dropped_no_row_is_put_back() {
     let dir = tempfile::tempdir().unwrap();
@@ -37,7 +37,7 @@ fn of_a_channel_that_was_dropped_no_row_is_put_back() {
     store.close(vec![]);
 }
 
-/// They were cleared away one at a time, ten a second.
+/// Dropped channels were cleared away one at a time, ten a second.
 #[test]
 fn many_channels_that_were_dropped_are_gone_in_no_time() {
     let dir = tempfile::tempdir().unwrap();

@@ -25,7 +25,7 @@ struct FakeState {
     extent: Option<Extent>,
     asked: usize,
     failed: usize,
-    /// Handed over, and neither settled nor failed.
+    /// How many chunks are handed over, and neither settled nor failed.
     out: usize,
 }
 
@@ -295,7 +295,7 @@ fn what_need_not_be_kept_goes() {
     store.close(vec![]);
 }
 
-/// Nothing is written any more until a restart, so nothing waits for that.
+/// Nothing is written any more until a restart, so no work is kept for that.
 #[test]
 fn nothing_waits_for_a_store_that_is_broken() {
     let dir = tempfile::tempdir().unwrap();
@@ -327,7 +327,7 @@ fn a_number_is_not_given_again_after_a_restart() {
     store.close(vec![]);
 }
 
-/// In a directory from before the numbers were noted there are those in use.
+/// A directory from before the numbers were noted has only those in use.
 #[test]
 fn numbers_go_on_in_an_older_directory() {
     let dir = tempfile::tempdir().unwrap();
@@ -347,7 +347,7 @@ fn whoever_asks_what_it_takes_does_not_wait_for_the_disk() {
     // What the files take: the journal is as if it were 64 MiB long.
     assert!((1..1 << 20).contains(&recovered.bytes), "{}", recovered.bytes);
     let (tx, rx) = mpsc::channel();
-    // As while it is opened anew.
+    // As while the engine is opened anew.
     let place = store.shared.disk.write().unwrap();
     std::thread::spawn({
         let store = store.clone();

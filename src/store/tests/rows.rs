@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// A disk that is slow, or answers no more, does not fill the memory.
+/// A disk that is slow, or does not answer any more, does not fill the memory.
 #[test]
 fn of_each_row_one_state_waits() {
     let dir = tempfile::tempdir().unwrap();
@@ -26,7 +26,7 @@ fn of_each_row_one_state_waits() {
     store.close(vec![]);
 }
 
-/// What can only be read is read, and what is to be written waits.
+/// A disk that can only be read is read, and what is to be written waits.
 #[test]
 fn where_nothing_can_be_written_it_stays_open() {
     let dir = tempfile::tempdir().unwrap();

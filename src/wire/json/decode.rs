@@ -11,9 +11,9 @@ use crate::wire::spoken::{Asked, Tag};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 
-/// Reads one line, without its end. Blank lines are no requests, and nothing
-/// answers them, nor the answer to a `ping`. The reply to what cannot be read
-/// still bears its verb and id, as far as they were read.
+/// Reads one line, without its end. A blank line and a `pong` are no requests, and
+/// nothing answers them. The reply to an unreadable line still carries its verb and
+/// id, as far as they were read.
 pub fn decode(line: &[u8]) -> Asked<'_> {
     let mut tag = Tag::default();
     if line.iter().all(|byte| matches!(byte, b' ' | b'\t')) {
@@ -38,8 +38,8 @@ pub fn decode(line: &[u8]) -> Asked<'_> {
     Asked { tag, request }
 }
 
-/// Reads a request whose verb is known by other means, as by an HTTP route: its
-/// fields are those of all these objects together. `what` names them.
+/// Reads a request whose verb is known already, for example from an HTTP route. Its
+/// fields are those of all these objects together; `what` names them in faults.
 ///
 /// # Errors
 /// As for a line of the dialect.
@@ -64,7 +64,7 @@ pub fn ask_job<'a>(what: &str, objects: &[&'a [u8]]) -> Result<Request<'a>, Faul
     fields.done_here().map(|()| request)
 }
 
-/// Every verb but for the jobs.
+/// Every verb except those of the jobs.
 const OPS: [&str; 32] = [
     "pub",
     "ack",
@@ -186,7 +186,7 @@ fn publish<'a>(f: &mut Fields<'a>) -> Result<Request<'a>, Fault> {
     Ok(Request::Pub(Publish { channel, term, key, payload }))
 }
 
-/// A string is the text that it says, anything else is itself.
+/// A string becomes its text; any other value stays JSON as it came.
 fn payload(data: &RawValue) -> Result<Payload<'_>, Fault> {
     if write::text(data).is_none() {
         rules::nesting("data", data.get())?;

@@ -26,7 +26,7 @@ fn same(json: &str, text: &str) {
     assert_eq!(plain(one(json)), plain(text), "{json}");
 }
 
-/// The same in both dialects.
+/// The same requests in both dialects.
 const REQUESTS: &[(&str, &str)] = &[
     (r#"{"op":"hello"}"#, "hello"),
     (r#"{"op":"hello","format":"text"}"#, "hello --format text"),

@@ -12,7 +12,7 @@ use crate::wire::spoken::Tag;
 pub struct Rows(Collected);
 
 impl Rows {
-    /// Adds as many entries as there is room for; whether that was all.
+    /// Adds as many entries as fit; returns whether all did.
     pub fn add(&mut self, excerpts: &[Excerpt]) -> bool {
         self.0.add(excerpts, |chunk, line, out| {
             if !out.is_empty() {
@@ -22,12 +22,12 @@ impl Rows {
         })
     }
 
-    /// What they take, in bytes.
+    /// The memory that they take, in bytes.
     pub fn weight(&self) -> usize {
         self.0.weight()
     }
 
-    /// Appends the reply that has them for its rows.
+    /// Appends the reply with them as its rows.
     pub fn reply(&self, last: &Line, tag: Tag<'_>, out: &mut Vec<u8>) {
         begin(last.kind, out);
         self.fields(last, out);
@@ -54,13 +54,13 @@ impl Rows {
     }
 }
 
-/// The last line of an answer whose rest is not wanted any more.
+/// The last line of a `history` answer that is cut short.
 pub fn cut(channel: &str) -> Line {
     Line::new("history").at("channel", channel)
 }
 
-/// Appends a reply's line. One that answers several requests is several; the
-/// tags are theirs, in order.
+/// Appends a reply as one line, or as several if it answers several requests;
+/// `tags` are theirs, in order.
 pub fn reply(reply: &Reply, tags: &[Tag<'_>], out: &mut Vec<u8>) {
     let tag = tags.first().copied().unwrap_or_default();
     match reply {
@@ -88,15 +88,16 @@ pub fn reply(reply: &Reply, tags: &[Tag<'_>], out: &mut Vec<u8>) {
                 end(tags.get(at).copied().unwrap_or_default(), out);
             }
         }
-        // Whoever reads the one from the disk writes it; the reply of the other
-        // is the `bye` that comes last of all.
+        // `Scroll` is written by whoever reads it from the disk; the reply to
+        // `quit` is the `bye` that comes last of all.
         Reply::Scroll | Reply::Quit => {}
     }
 }
 
-/// Appends what a reply says as an object of its own, without what tells one
-/// line from another: for an answer that is known by other means, as in HTTP.
-/// A list of one thing, which was asked for by its name, is that thing.
+/// Appends what a reply says as an object of its own, without what tells one line
+/// from another (`reply`, `ok`, `id`): for callers that know which request it
+/// answers, as in HTTP. A list of one thing that was asked for by its name becomes
+/// that thing.
 pub fn object(reply: &Reply, out: &mut Vec<u8>) {
     match reply {
         Reply::Line(last) => braced(out, |out| fields(&last.fields, out)),
@@ -119,7 +120,8 @@ pub fn object(reply: &Reply, out: &mut Vec<u8>) {
     }
 }
 
-/// Appends an object; the fields are written each with a comma before it.
+/// Appends an object. `fields` writes each field with a comma before it; the first
+/// comma becomes the brace.
 fn braced(out: &mut Vec<u8>, fields: impl FnOnce(&mut Vec<u8>)) {
     let begin = out.len();
     fields(out);
@@ -130,7 +132,7 @@ fn braced(out: &mut Vec<u8>, fields: impl FnOnce(&mut Vec<u8>)) {
     out.push(b'}');
 }
 
-/// The fields of a list, with its rows as one of them.
+/// Appends the fields of a list, with its rows as the last of them.
 fn list(rows: &[Line], last: &Line, out: &mut Vec<u8>) {
     fields(&last.fields, out);
     key("rows", out);

@@ -1,9 +1,8 @@
 //! Entries of the log as frames of the JSON dialect.
 //!
-//! A chunk has its entries as lines of the text dialect; here they are read
-//! back. Each of them can be, without doubt: names and numbers hold no blanks,
-//! what carries free text has it last, escaped, and the words of a command are
-//! quoted.
+//! A chunk holds its entries as lines of the text dialect; here they are parsed
+//! back. That is unambiguous: names and numbers hold no blanks, free text comes
+//! last and escaped, and the words of a command are quoted.
 
 use super::write::{self, key};
 use crate::log::{Body, Chunk, Form};
@@ -11,8 +10,8 @@ use crate::wire::escape::unescape;
 use crate::wire::text;
 use std::borrow::Cow;
 
-/// What the frame of a message has beside the names, the numbers and the data
-/// of its line, in bytes, about.
+/// About how many bytes the frame of a message adds to the names, the numbers and
+/// the data of its line.
 const EXTRA_BYTES: usize = 56;
 
 /// A chunk's entries as lines of the JSON dialect.
@@ -26,7 +25,7 @@ pub fn form(chunk: &Chunk) -> Form {
 /// Appends one entry of a chunk, without a line's end.
 pub fn entry(chunk: &Chunk, line: &[u8], out: &mut Vec<u8>) {
     let line = line.strip_suffix(b"\n").unwrap_or(line);
-    // Only a damaged disk has others.
+    // Only a damaged disk holds lines that are not UTF-8.
     let line = String::from_utf8_lossy(line);
     let mut words = line.splitn(4, ' ');
     let [kind, channel, seq, rest] = std::array::from_fn(|_| words.next().unwrap_or_default());
@@ -71,7 +70,7 @@ fn command(rest: &str, out: &mut Vec<u8>) {
     text("from", from, out);
     number("from_rank", rank, out);
     number("from_term", term, out);
-    // What was quoted here can be split here.
+    // The words were quoted by us, so that splitting them cannot fail.
     let command = text::split(command).unwrap_or_default();
     let mut command = command.iter();
     text("name", command.next().map_or("", String::as_str), out);

@@ -11,10 +11,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-/// Fields that a request has at most, known or not: more than any verb knows.
+/// The most fields that a request may have, known or not: more than any verb knows.
 const FIELDS_MAX: usize = 32;
 
-/// How many of them are named when another one is missing.
+/// How many leftover fields a fault names when another one is missing.
 const NAMED_MAX: usize = 4;
 
 /// The fields of one object that nobody has taken yet.
@@ -23,22 +23,23 @@ pub struct Fields<'a> {
     op: Option<&'a RawValue>,
     id: Option<&'a RawValue>,
     others: Vec<(Cow<'a, str>, &'a RawValue)>,
-    /// What is wrong with them, though they are JSON.
+    /// Why the fields are refused although they are valid JSON.
     refused: Option<String>,
 }
 
 impl<'a> Fields<'a> {
-    /// The fields of all these objects together, where it is known by other means
-    /// what is asked; `what` names them.
+    /// The fields of all these objects together, for a request whose verb is known
+    /// already; `what` names them in faults.
     ///
     /// # Errors
-    /// [`Code::BadRequest`] for what is no JSON object, has a field twice, or says
-    /// what is asked all the same.
+    /// [`Code::BadRequest`] for what is no JSON object, or has a field twice, or
+    /// has an `op` or an `id`.
     pub fn of(what: &str, objects: &[&'a [u8]]) -> Result<Fields<'a>, Fault> {
         let mut fields = Fields::default();
         for object in objects {
             let read = fields.read(what, object);
-            // That may be due to what comes from elsewhere, which was no JSON.
+            // A refused field may come from another object than `what` names, such
+            // as the address; then the fault must not say that `what` is no JSON.
             read.map_err(|fault| fields.refused.take().map_or(fault, bad))?;
         }
         match (fields.op, fields.id) {
@@ -47,8 +48,8 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Reads an object; `what` names it. What was read before a fault is there,
-    /// so that its reply can bear the id.
+    /// Reads an object; `what` names it in faults. The fields read before a fault
+    /// are kept, so that the reply can carry the id.
     ///
     /// # Errors
     /// [`Code::BadRequest`] for what is no JSON object, or has a field twice.
@@ -66,16 +67,16 @@ impl<'a> Fields<'a> {
         E::custom(text)
     }
 
-    /// What is asked.
+    /// The verb that is asked for.
     ///
     /// # Errors
-    /// [`Code::BadRequest`] if it is missing, or no text.
+    /// [`Code::BadRequest`] if it is missing, or no string.
     pub fn op(&self) -> Result<Cow<'a, str>, Fault> {
         let op = self.op.ok_or_else(|| bad("op is missing: what is asked; see: help"))?;
         text("op", op)
     }
 
-    /// The id, if there is one that can be given back.
+    /// The id, if there is one and it may be echoed.
     ///
     /// # Errors
     /// [`Code::TooLong`], and [`Code::BadRequest`] for one nested too deep.
@@ -88,34 +89,34 @@ impl<'a> Fields<'a> {
         rules::nesting("id", id).map(|()| Some(id))
     }
 
-    /// Takes a field, whatever it is.
+    /// Takes a field, whatever its value is, `null` included.
     pub fn value(&mut self, key: &str) -> Option<&'a RawValue> {
         let at = self.others.iter().position(|(name, _)| name == key)?;
         Some(self.others.swap_remove(at).1)
     }
 
-    /// Takes a field. One that is `null` is as good as none.
+    /// Takes a field. `null` counts as missing.
     pub fn take(&mut self, key: &str) -> Option<&'a RawValue> {
         self.value(key).filter(|value| value.get() != "null")
     }
 
-    /// Takes a text.
+    /// Takes a string.
     ///
     /// # Errors
-    /// [`Code::BadRequest`] if it is none.
+    /// [`Code::BadRequest`] if it is something else.
     pub fn text(&mut self, key: &str) -> Result<Option<Cow<'a, str>>, Fault> {
         self.take(key).map(|value| text(key, value)).transpose()
     }
 
-    /// The same, as a text of its own.
+    /// Takes a string, as `text` does, but owned.
     ///
     /// # Errors
-    /// The same.
+    /// As for `text`.
     pub fn string(&mut self, key: &str) -> Result<Option<String>, Fault> {
         Ok(self.text(key)?.map(Cow::into_owned))
     }
 
-    /// Takes a text or a number, as a text.
+    /// Takes a string or a number, as a string.
     ///
     /// # Errors
     /// [`Code::BadRequest`] if it is neither.
@@ -130,10 +131,10 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Takes a text that must be there.
+    /// Takes a string that must be there.
     ///
     /// # Errors
-    /// [`Code::BadRequest`] if it is none, or missing.
+    /// [`Code::BadRequest`] if it is something else, or missing.
     pub fn need(&mut self, key: &str) -> Result<String, Fault> {
         self.string(key)?.ok_or_else(|| self.missing(key))
     }
@@ -141,7 +142,7 @@ impl<'a> Fields<'a> {
     /// Takes a whole number.
     ///
     /// # Errors
-    /// [`Code::BadRequest`] if it is none, or out of range.
+    /// [`Code::BadRequest`] if it is something else, or out of range.
     pub fn number<T: Deserialize<'a>>(&mut self, key: &str) -> Result<Option<T>, Fault> {
         self.take(key).map(|value| number(key, value)).transpose()
     }
@@ -149,7 +150,7 @@ impl<'a> Fields<'a> {
     /// Takes a whole number that must be there.
     ///
     /// # Errors
-    /// [`Code::BadRequest`] if it is none, out of range, or missing.
+    /// [`Code::BadRequest`] if it is something else, out of range, or missing.
     pub fn need_number<T: Deserialize<'a>>(&mut self, key: &str) -> Result<T, Fault> {
         self.number(key)?.ok_or_else(|| self.missing(key))
     }
@@ -174,10 +175,11 @@ impl<'a> Fields<'a> {
         self.take(key).map(|value| seconds(key, value, most)).transpose()
     }
 
-    /// The same where 0, as good as nothing, is no time at all.
+    /// Takes a time in seconds, as `seconds` does; 0 and a missing field are no
+    /// time at all.
     ///
     /// # Errors
-    /// The same.
+    /// As for `seconds`.
     pub fn seconds_or_none(&mut self, key: &str, most: f64) -> Result<Duration, Fault> {
         match self.take(key) {
             None => Ok(Duration::ZERO),
@@ -186,7 +188,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Takes a list of texts; a missing one is empty.
+    /// Takes a list of strings; a missing one is empty.
     ///
     /// # Errors
     /// [`Code::BadRequest`] for something else.
@@ -209,7 +211,8 @@ impl<'a> Fields<'a> {
         Ok(numbers.into_iter().collect())
     }
 
-    /// That a field is missing. It may be one of those that are left, misspelt.
+    /// The fault for a missing field. It names some of the fields that are left,
+    /// one of which may be the missing one, misspelt.
     pub fn missing(&self, key: &str) -> Fault {
         let left: Vec<String> =
             self.others.iter().take(NAMED_MAX).map(|(name, _)| quoted(name)).collect();
@@ -218,35 +221,36 @@ impl<'a> Fields<'a> {
         bad(format!("{key} is missing{left}"))
     }
 
-    /// That no field is left over of a request that came by itself.
+    /// Checks that no field is left over of a request that `verb` began.
     ///
     /// # Errors
-    /// [`Code::BadRequest`] otherwise.
+    /// [`Code::BadRequest`] if one is.
     pub fn done(&self, verb: &str) -> Result<(), Fault> {
         let Some((key, _)) = self.others.first() else { return Ok(()) };
         Err(bad(format!("{verb} has no field {}; see: help {verb}", quoted(key))))
     }
 
-    /// The same, of one whose verb its sender need not know.
+    /// Checks that no field is left over of a request whose sender need not know
+    /// its verb.
     ///
     /// # Errors
-    /// The same.
+    /// As for `done`.
     pub fn done_here(&self) -> Result<(), Fault> {
         let Some((key, _)) = self.others.first() else { return Ok(()) };
         Err(bad(format!("there is no field {} here", quoted(key))))
     }
 }
 
-/// That a field is not what it should be. The value is shown as it came: a text
-/// has its quotes already.
+/// The fault for a field that is not what it should be. The value is shown as it
+/// came: a string has its quotes already.
 pub fn wrong(key: &str, wanted: &str, json: &str) -> Fault {
     bad(format!("{key} must be {wanted}, not {}", excerpt(json)))
 }
 
-/// What a field says.
+/// The text of a field that is a string.
 ///
 /// # Errors
-/// [`Code::BadRequest`] if it is no text.
+/// [`Code::BadRequest`] if it is no string, or one that is no text.
 pub fn text<'a>(key: &str, value: &'a RawValue) -> Result<Cow<'a, str>, Fault> {
     match write::text(value) {
         Some(Ok(text)) => Ok(text),
@@ -257,21 +261,21 @@ pub fn text<'a>(key: &str, value: &'a RawValue) -> Result<Cow<'a, str>, Fault> {
     }
 }
 
-/// The whole number that a field is.
+/// A field as a whole number.
 ///
 /// # Errors
-/// [`Code::BadRequest`] if it is none, or out of range.
+/// [`Code::BadRequest`] if it is something else, or out of range.
 pub fn number<'a, T: Deserialize<'a>>(key: &str, value: &'a RawValue) -> Result<T, Fault> {
     let wanted = "a whole number in range";
     serde_json::from_str(value.get()).map_err(|_| wrong(key, wanted, value.get()))
 }
 
-/// The time in seconds that a field is.
+/// A field as a time in seconds.
 ///
 /// # Errors
 /// [`Code::BadRequest`] if it is no number above 0 and up to `most`.
 pub fn seconds(key: &str, value: &RawValue, most: f64) -> Result<Duration, Fault> {
-    // What is no number is none of seconds either.
+    // `rules::seconds` also refuses what is no number.
     rules::seconds(key, value.get(), most).map_err(|_| {
         wrong(key, &format!("a number of seconds, above 0 and up to {most}"), value.get())
     })
@@ -303,7 +307,8 @@ impl<'a> Visitor<'a> for Object<'_, 'a> {
             let value = map.next_value()?;
             let is_twice = match &*key {
                 "op" => fields.op.replace(value).is_some(),
-                // The first one counts, if only to say so.
+                // The first id is kept, so that the reply that complains of the
+                // second can carry it.
                 "id" if fields.id.is_some() => true,
                 "id" => fields.id.replace(value).is_some(),
                 _ => {

@@ -24,6 +24,6 @@ pub use fields::Fields;
 pub use frames::frame;
 pub use write::{Object, string};
 
-/// Bytes that the `id` of a request has at most: enough for any kind of number
+/// The most bytes of a request's `id`: enough for any kind of number
 /// that programs give to their requests, and little to keep until the reply.
 pub const ID_BYTES_MAX: usize = 128;

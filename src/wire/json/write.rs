@@ -22,9 +22,10 @@ pub fn string(text: &str, out: &mut Vec<u8>) {
 /// line, and the same value.
 pub fn value(json: &str, out: &mut Vec<u8>) {
     escaped(json, out, |c, out| match c {
-        // Ordinary in a value.
+        // Part of JSON's own syntax.
         '"' | '\\' => out.push(c as u8),
-        // JSON has no others of these, and these only between its parts.
+        // These are the only control characters that JSON allows, and only between
+        // the parts of a value.
         '\0'..' ' => out.push(b' '),
         c => unicode(c, out),
     });
@@ -34,7 +35,7 @@ pub fn value(json: &str, out: &mut Vec<u8>) {
 pub struct Object<'o>(&'o mut Vec<u8>);
 
 impl<'o> Object<'o> {
-    /// Its beginning, and its first field: a text that needs no escapes.
+    /// Begins an object with its first field: a string that needs no escapes.
     pub fn begin(key: &str, text: &str, out: &'o mut Vec<u8>) -> Self {
         for part in ["{\"", key, "\":\"", text, "\""] {
             out.extend_from_slice(part.as_bytes());
@@ -42,7 +43,7 @@ impl<'o> Object<'o> {
         Object(out)
     }
 
-    /// With one more field, a text.
+    /// Adds a field: a string.
     #[must_use]
     pub fn text(self, key: &str, text: &str) -> Self {
         self::key(key, self.0);
@@ -50,7 +51,7 @@ impl<'o> Object<'o> {
         self
     }
 
-    /// With one more field, a number.
+    /// Adds a field: a number.
     #[must_use]
     pub fn number(self, key: &str, number: impl itoa::Integer) -> Self {
         self::key(key, self.0);
@@ -58,7 +59,7 @@ impl<'o> Object<'o> {
         self
     }
 
-    /// With one more field, that is `null`.
+    /// Adds a field that is `null`.
     #[must_use]
     pub fn null(self, key: &str) -> Self {
         self::key(key, self.0);
@@ -66,20 +67,21 @@ impl<'o> Object<'o> {
         self
     }
 
-    /// Its end, with these JSON values, parted by commas, as its rows.
+    /// Ends the object with a last field `rows`: these JSON values, already separated by
+    /// commas.
     pub fn end_with_rows(self, rows: &[u8]) {
         self.0.extend_from_slice(b",\"rows\":[");
         self.0.extend_from_slice(rows);
         self.0.extend_from_slice(b"]}");
     }
 
-    /// Its end.
+    /// Ends the object.
     pub fn end(self) {
         self.0.push(b'}');
     }
 }
 
-/// A further field's name, always one that needs no escapes.
+/// Appends the name of a further field, which must be one that needs no escapes.
 pub fn key(name: &str, out: &mut Vec<u8>) {
     for part in [",\"", name, "\":"] {
         out.extend_from_slice(part.as_bytes());
@@ -91,7 +93,7 @@ pub fn number(number: impl itoa::Integer, out: &mut Vec<u8>) {
     out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 
-/// The id of a request, if there is one: a last field.
+/// Appends the id of a request, if it has one, as the last field.
 pub fn id(id: Option<&str>, out: &mut Vec<u8>) {
     if let Some(id) = id {
         out.extend_from_slice(b",\"id\":");
@@ -99,7 +101,7 @@ pub fn id(id: Option<&str>, out: &mut Vec<u8>) {
     }
 }
 
-/// Appends what is ordinary as it is, and the rest as `write` has it.
+/// Appends ordinary characters as they are, and each other one by `write`.
 fn escaped(text: &str, out: &mut Vec<u8>, write: impl Fn(char, &mut Vec<u8>)) {
     let bytes = text.as_bytes();
     let mut plain_from = 0;
@@ -124,10 +126,10 @@ fn unicode(c: char, out: &mut Vec<u8>) {
     out.extend_from_slice(&[HEX[code >> 4 & 15], HEX[code & 15]]);
 }
 
-/// What a JSON string says; `None` for another value.
+/// The text of a JSON string; `None` for any other value.
 ///
 /// # Errors
-/// If it says what is no text: half of a surrogate pair.
+/// If the string holds half of a surrogate pair, which is no text.
 pub fn text(value: &RawValue) -> Option<Result<std::borrow::Cow<'_, str>, serde_json::Error>> {
     let inner = value.get().strip_prefix('"')?.strip_suffix('"')?;
     if memchr::memchr(b'\\', inner.as_bytes()).is_none() {

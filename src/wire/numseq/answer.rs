@@ -10,7 +10,7 @@ pub enum Answer<'a> {
     Ack,
     /// INIT for an id that is still known.
     Exists(Uuid),
-    /// CONT for an id that is not, or not any more.
+    /// CONT for an id that is not known, or not any more.
     Unknown(Uuid),
     /// A batch.
     Numbers(&'a [u8]),
@@ -74,7 +74,7 @@ pub enum Heard {
 }
 
 impl Heard {
-    /// Reads an answer, without its end; `None` for what is none.
+    /// Reads an answer, without its end; `None` for anything else.
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(bytes).ok()?;
         let (kind, content) = text.split_once(',').unwrap_or((text, ""));

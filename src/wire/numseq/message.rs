@@ -22,33 +22,33 @@ pub enum Message {
     },
     /// Asks for a batch.
     Recv {
-        /// The whole number that it is asked for by, whatever its size and
-        /// sign.
+        /// The index of the batch, as the client wrote it: a whole number of any
+        /// size and sign.
         index: String,
     },
     /// Asks for the checksum, and ends.
     Fin,
 }
 
-/// Why a message is none.
+/// Why bytes are no message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Malformed {
     /// No such type.
     #[error("malformed message: it is none of INIT, CONT, RECV and FIN")]
     Type,
-    /// Not the fields that it must have.
+    /// The fields are not those of its type.
     #[error("malformed message: write {0}")]
     Fields(&'static str),
-    /// What should be a client id is none.
+    /// The client id is no UUID.
     #[error("malformed message: the client id must be a UUID")]
     Id,
-    /// What should be a count is none.
+    /// The count is no whole number from 0 to 65535.
     #[error("malformed message: the count is a whole number from 0 to 65535")]
     Count,
-    /// What should be the size of a batch is none.
+    /// The size of a batch is no whole number from 1 up.
     #[error("malformed message: the size of a batch is a whole number from 1 up")]
     Batch,
-    /// What should be an index is none.
+    /// The index is no whole number.
     #[error("malformed message: the index of a batch is a whole number")]
     Index,
 }
@@ -93,14 +93,14 @@ fn digits(text: &str) -> Option<&str> {
     is_number.then_some(text)
 }
 
-/// No sequence is longer than the largest number here, so a larger one is as
-/// good as that.
+/// The size of a batch. One that does not fit is as good as the largest number: no
+/// sequence is longer than that.
 fn read_batch(digits: &str) -> Option<u64> {
     let batch = digits.parse().unwrap_or(u64::MAX);
     (batch > 0).then_some(batch)
 }
 
-/// With its end.
+/// Written with its end.
 impl fmt::Display for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

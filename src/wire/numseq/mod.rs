@@ -7,7 +7,7 @@ mod message;
 pub use answer::{Answer, Heard};
 pub use message::Message;
 
-/// Bytes of a client's message at most, without its `;`. The longest that means
+/// The most bytes in a client's message, without its `;`. The longest that means
 /// anything, an INIT with a UUID in its longest form, has half of that.
 pub const MESSAGE_BYTES_MAX: usize = 128;
 
@@ -20,12 +20,12 @@ pub struct Messages {
     /// The beginning of a message whose end has yet to come.
     unfinished: Vec<u8>,
     bytes_max: usize,
-    /// What is left of a message that was too long is passed over.
+    /// Whether the rest of a message that was too long is being skipped.
     skipping: bool,
 }
 
 impl Messages {
-    /// Of messages with so many bytes at most, without their ends.
+    /// For messages of at most `bytes_max` bytes, without their ends.
     pub fn new(bytes_max: usize) -> Self {
         Messages { unfinished: Vec::new(), bytes_max, skipping: false }
     }
@@ -43,7 +43,7 @@ impl Messages {
             self.skipping = false;
         }
         if self.unfinished.is_empty() {
-            // Somebody types them, each on a line of its own.
+            // People type messages each on a line of its own.
             *bytes = bytes.trim_ascii_start();
         }
         let end = memchr::memchr(END, bytes);

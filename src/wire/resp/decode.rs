@@ -3,25 +3,25 @@
 use crate::error::{Code, Fault};
 use crate::wire::rules::bad;
 
-/// Bytes that a request may have beyond the limit for a line of text: the
+/// Bytes by which a request may exceed the limit for a line of text, for the
 /// lengths that stand between its words.
 const FRAMING_BYTES: usize = 1024;
-/// Bytes that a word takes at least: `$0`, and two line ends.
+/// The fewest bytes of a word: `$0`, and two line ends.
 const WORD_BYTES_MIN: usize = 6;
-/// Bytes of a line that holds a length: a sign, 19 digits and CR LF.
+/// The most bytes of a line that holds a length: a sign, 19 digits and CR LF.
 const LENGTH_BYTES_MAX: usize = 22;
 
-/// Bytes that a request has at most where a line of text has `line_max`.
+/// The most bytes in a request where a line of text may have `line_max`.
 pub fn request_max(line_max: usize) -> usize {
     line_max.saturating_add(FRAMING_BYTES)
 }
 
-/// What there is at the beginning of some bytes.
+/// What some bytes begin with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decoded {
     /// A request of this many bytes.
     Whole(usize),
-    /// The beginning of one.
+    /// The beginning of a request.
     More(Begun),
     /// A line that is no array, of this many bytes: what Redis calls an inline
     /// command. The next request can follow it.
@@ -31,21 +31,21 @@ pub enum Decoded {
 /// How far the beginning of a request has been read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Begun {
-    /// Where the first word stands that is not all there; 0 before how many there
-    /// are is known.
+    /// Where the first incomplete word begins; 0 until the number of words is
+    /// known.
     at: usize,
-    /// How many there are from that one on.
+    /// How many words there are from that one on.
     missing: usize,
 }
 
-/// Reads one request; its words go to `words`, which may stay empty: nothing
-/// answers an empty array. Nothing is taken for true that has not come: the
-/// limits are held against the lengths before anything is kept for them.
+/// Reads one request; its words go to `words`. There are none in an empty array,
+/// which nothing answers. Announced lengths are held against the limits before
+/// anything is kept for them.
 ///
 /// # Errors
 /// [`Code::TooLong`] for a request that has, or will have, more than
-/// [`request_max`] bytes, [`Code::BadRequest`] for what is none. Where the next
-/// one would begin is not known then.
+/// [`request_max`] bytes, [`Code::BadRequest`] for what is no request. In both
+/// cases nobody knows where the next one begins.
 pub fn decode<'a>(
     bytes: &'a [u8],
     line_max: usize,
@@ -56,17 +56,17 @@ pub fn decode<'a>(
 }
 
 impl Begun {
-    /// What [`decode`] would say of a request whose beginning it has said this of,
-    /// now that there are more bytes of it. It reads only those: a request that comes
-    /// in pieces costs no more than one that comes whole.
+    /// Decodes further: `bytes` are those that gave this beginning, and more. The
+    /// words read before are not read again, so a request that comes in pieces
+    /// costs no more than one that comes whole.
     ///
     /// # Errors
-    /// The same.
+    /// As for [`decode`].
     pub fn go_on(self, bytes: &[u8], line_max: usize) -> Result<Decoded, Fault> {
         self.read_on(bytes, line_max, |_| {})
     }
 
-    /// Whether nothing of the request is known.
+    /// Whether not even the number of words is known.
     pub fn is_unknown(self) -> bool {
         self.at == 0
     }
@@ -123,7 +123,7 @@ impl Begun {
     }
 }
 
-/// What there is where no array begins.
+/// What bytes are that do not begin with an array.
 fn inline(bytes: &[u8], line_max: usize) -> Result<Decoded, Fault> {
     match memchr::memchr(b'\n', bytes) {
         Some(end) => Ok(Decoded::Inline(end + 1)),
@@ -132,8 +132,8 @@ fn inline(bytes: &[u8], line_max: usize) -> Result<Decoded, Fault> {
     }
 }
 
-/// The number at this place and where its line ends; `None` if that has yet to
-/// come.
+/// The number at this place and where the next line begins; `None` if the end of
+/// its line has yet to come.
 fn length(bytes: &[u8], from: usize) -> Result<Option<(i64, usize)>, Fault> {
     #[cfg(test)]
     LENGTHS_READ.set(LENGTHS_READ.get() + 1);
@@ -271,7 +271,7 @@ mod tests {
             prop_assert_eq!(decoded(&behind), Ok((Decoded::Whole(bytes.len()), words)));
         }
 
-        /// Whatever comes, what is accepted is within the bytes that came.
+        /// Whatever the bytes are, a request that is accepted lies within them.
         #[test]
         fn no_bytes_do_harm(
             bytes in prop::collection::vec(prop::sample::select(b"*$-0123\r\nab".to_vec()), 0..60),
@@ -281,7 +281,7 @@ mod tests {
             }
         }
 
-        /// Whatever comes, it is the same in pieces as whole, also what is wrong.
+        /// Whatever the bytes are, pieces of them decode like the whole, faults included.
         #[test]
         fn pieces_are_as_the_whole(
             bytes in prop::collection::vec(prop::sample::select(b"*$-0123\r\nab".to_vec()), 0..60),

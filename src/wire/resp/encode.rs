@@ -13,19 +13,19 @@ use crate::wire::spoken::Tag;
 pub struct Rows(Collected);
 
 impl Rows {
-    /// Adds as many entries as there is room for; whether that was all.
+    /// Adds as many entries as fit; returns whether all did.
     pub fn add(&mut self, version: Resp, excerpts: &[Excerpt]) -> bool {
         self.0.add(excerpts, |chunk, line, out| {
             entries::row(chunk, line, &mut Writer::new(version, out));
         })
     }
 
-    /// What they take, in bytes.
+    /// The memory that they take, in bytes.
     pub fn weight(&self) -> usize {
         self.0.weight()
     }
 
-    /// Appends the reply that has them for its rows.
+    /// Appends the reply with them as its rows.
     pub fn reply(&self, version: Resp, last: &Line, out: &mut Vec<u8>) {
         let to = &mut Writer::new(version, out);
         let own = last.fields.iter().filter(|field| field.key != "count");
@@ -39,8 +39,8 @@ impl Rows {
     }
 }
 
-/// Appends a reply. One that answers several requests is several; the tags are
-/// theirs, in order.
+/// Appends a reply, or several if it answers several requests; `tags` are theirs,
+/// in order.
 pub fn reply(version: Resp, reply: &Reply, tags: &[Tag<'_>], out: &mut Vec<u8>) {
     let to = &mut Writer::new(version, out);
     match reply {
@@ -72,14 +72,14 @@ pub fn reply(version: Resp, reply: &Reply, tags: &[Tag<'_>], out: &mut Vec<u8>) 
                 };
             }
         }
-        // Whoever reads the one from the disk writes it; the other has been
+        // `Scroll` is written by whoever reads it from the disk; `quit` has been
         // answered by whoever closes the connection.
         Reply::Scroll | Reply::Quit => {}
     }
 }
 
-/// Appends that the client is, or is no more, subscribed to this, and how many
-/// subscriptions it has now. `kind` says which it is.
+/// Appends the push that confirms a subscription or its end: `kind` says which, and
+/// `count` how many subscriptions the client has now.
 pub fn subscribed(kind: &str, to_what: Option<&str>, count: u64, to: &mut Writer<'_>) {
     to.push(3).bulk(kind);
     match to_what {
@@ -89,7 +89,8 @@ pub fn subscribed(kind: &str, to_what: Option<&str>, count: u64, to: &mut Writer
     to.number(count);
 }
 
-/// A `subscribe` that was answered; who has a rank is told that as well.
+/// Appends the confirmation of a request to subscribe or unsubscribe; a client that
+/// has a rank is told that as well.
 fn confirmation(last: &Line, to: &mut Writer<'_>) {
     let value = |key| last.fields.iter().find(|own| own.key == key).map(|own| &own.value);
     let number = |key| match value(key) {

@@ -1,9 +1,8 @@
 //! Entries of the log as pushes, and as entries of a stream.
 //!
-//! A chunk has its entries as lines of the text dialect; here they are read
-//! back. Each of them can be, without doubt: names and numbers hold no blanks,
-//! what carries free text has it last, escaped, and the words of a command are
-//! quoted.
+//! A chunk holds its entries as lines of the text dialect; here they are parsed
+//! back. That is unambiguous: names and numbers hold no blanks, free text comes
+//! last and escaped, and the words of a command are quoted.
 
 use super::fields;
 use super::write::Writer;
@@ -13,11 +12,10 @@ use crate::wire::escape::unescape_bytes;
 use crate::wire::text;
 use std::borrow::Cow;
 
-/// What a push has beside the names and the payload of its line, in bytes,
-/// about.
+/// About how many bytes a push adds to the names and the payload of its line.
 const EXTRA_BYTES: usize = 32;
 
-/// Makes a chunk's entries look so.
+/// The maker of a chunk's entries as pushes.
 pub fn form(version: Resp) -> Maker {
     match version {
         Resp::Two => Maker { shape: Shape::Resp2, make: |chunk| pushes(chunk, Resp::Two, None) },
@@ -27,7 +25,7 @@ pub fn form(version: Resp) -> Maker {
     }
 }
 
-/// The same for one client, which hears the messages under other names.
+/// The same for one client that hears the messages under other names.
 pub fn heard_form(version: Resp) -> fn(&Chunk, &Heard) -> Form {
     match version {
         Resp::Two => |chunk, heard| pushes(chunk, Resp::Two, Some(heard)),
@@ -50,7 +48,7 @@ fn pushes(chunk: &Chunk, version: Resp, heard: Option<&Heard>) -> Form {
     })
 }
 
-/// A message, as its line has it.
+/// The parts of a message's line.
 struct Message<'a> {
     channel: &'a [u8],
     seq: &'a [u8],
@@ -74,7 +72,7 @@ impl<'a> Message<'a> {
         to.push(3).bulk(kind).bulk(self.channel).bulk(&self.payload);
     }
 
-    /// Once under each name.
+    /// Appends the message once under each name by which the client hears it.
     fn heard(&self, heard: &Heard, to: &mut Writer<'_>) {
         if heard.by_name {
             self.by_name(b"message", to);
@@ -111,21 +109,21 @@ pub fn stream_entry(chunk: &Chunk, line: &[u8], to: &mut Writer<'_>) {
 
 /// The words of a line that carries no free text, those of a command unquoted.
 fn line_words(line: &[u8]) -> Vec<String> {
-    // Only a damaged disk has others.
+    // Only a damaged disk holds lines that are not UTF-8.
     let line = String::from_utf8_lossy(line.strip_suffix(b"\n").unwrap_or(line));
     text::split(&line).unwrap_or_default()
 }
 
 /// How many values an entry has.
 fn length(body: Body, words: &[String]) -> usize {
-    // What is missing on a damaged disk is an empty word.
+    // Words that are missing, as on a damaged disk, are written as empty ones.
     words.len().max(match body {
         Body::Command { .. } => 7,
         _ => 5,
     })
 }
 
-/// Appends the words of a command or a change: numbers where numbers are.
+/// Appends the words of a command or a change, its numbers as numbers.
 fn entry_words(body: Body, words: &[String], to: &mut Writer<'_>) {
     let numbers: &[usize] = match body {
         // cmd CH SEQ FROM FROM-RANK FROM-TERM NAME ARG…

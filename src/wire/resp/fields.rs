@@ -1,8 +1,8 @@
-//! What a message carries, as the fields of a stream's entry, and back.
+//! A message's payload as the fields of a stream entry, and back.
 //!
-//! One field called `data` is a text; any other fields are a JSON object. So
-//! what was added with `XADD` is read back as it was, and what others have
-//! published has fields, too.
+//! A single field called `data` is a text payload; any other fields make a JSON
+//! object. So what was added with `XADD` reads back as it was, and messages that
+//! others have published have fields, too.
 
 use super::write::Writer;
 use crate::error::{Fault, quoted};
@@ -12,10 +12,10 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use std::fmt;
 
-/// The field that a message of text is.
+/// The name of the field that holds a text payload.
 const DATA: &[u8] = b"data";
 
-/// What `PUBLISH` gives a message to carry: any bytes.
+/// The payload of a `PUBLISH`: any bytes.
 #[allow(clippy::needless_bitwise_bool)]
 pub fn payload(bytes: &[u8]) -> Payload<'_> {
     // Every published message passes through here: no early exit, so that the
@@ -30,8 +30,7 @@ pub fn payload(bytes: &[u8]) -> Payload<'_> {
     }
 }
 
-/// What `XADD` gives a message to carry: fields and values in turn, as many of
-/// each.
+/// The payload of an `XADD`: fields and values in turn, as many of each.
 ///
 /// # Errors
 /// [`crate::error::Code::BadRequest`] for what is no UTF-8, which a JSON object
@@ -58,8 +57,8 @@ pub fn fields<'a>(words: &[&'a [u8]]) -> Result<Payload<'a>, Fault> {
     Ok(Payload::Json(json.into()))
 }
 
-/// Appends the fields that a payload is: names and values in turn. A value that
-/// is no string is the JSON that it is.
+/// Appends the fields of a payload: names and values in turn. A value that is no
+/// string is written as its JSON.
 pub(super) fn write(payload: &[u8], is_json: bool, to: &mut Writer<'_>) {
     let json = std::str::from_utf8(payload).ok().filter(|_| is_json);
     let pairs =
@@ -81,7 +80,7 @@ pub(super) fn write(payload: &[u8], is_json: bool, to: &mut Writer<'_>) {
     }
 }
 
-/// Reads an object's fields in order, however often their names come.
+/// Reads an object's fields in order, repeated names included.
 struct Pairs;
 
 impl<'de> Visitor<'de> for Pairs {

@@ -9,7 +9,7 @@ type Id = (u64, u64);
 /// The first seq that may come after this id.
 ///
 /// # Errors
-/// [`crate::error::Code::BadRequest`] for what is none.
+/// [`crate::error::Code::BadRequest`] for what is no id.
 pub fn after(word: &[u8]) -> Result<u64, Fault> {
     parse(word, 0).map(|(seq, _)| seq.saturating_add(1))
 }
@@ -17,7 +17,7 @@ pub fn after(word: &[u8]) -> Result<u64, Fault> {
 /// The first seq of a range that begins here: `-`, an id, or `(` and an id.
 ///
 /// # Errors
-/// [`crate::error::Code::BadRequest`] for what is none.
+/// [`crate::error::Code::BadRequest`] for what is no such place.
 pub fn first_at(word: &[u8]) -> Result<u64, Fault> {
     let (seq, rest) = match word {
         b"-" => return Ok(0),
@@ -31,7 +31,7 @@ pub fn first_at(word: &[u8]) -> Result<u64, Fault> {
 /// The last seq of a range that ends here: `+`, an id, or `(` and an id.
 ///
 /// # Errors
-/// [`crate::error::Code::BadRequest`] for what is none.
+/// [`crate::error::Code::BadRequest`] for what is no such place.
 pub fn last_at(word: &[u8]) -> Result<u64, Fault> {
     match word {
         b"+" => Ok(u64::MAX),
@@ -44,7 +44,7 @@ pub fn last_at(word: &[u8]) -> Result<u64, Fault> {
     }
 }
 
-/// `missing` is what comes after a seq that stands alone.
+/// Reads an id; `missing` is the second part of one that is a seq alone.
 fn parse(word: &[u8], missing: u64) -> Result<Id, Fault> {
     let refused = || {
         let word = String::from_utf8_lossy(word);

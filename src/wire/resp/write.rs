@@ -3,7 +3,7 @@
 use crate::request::Resp;
 use crate::wire::escape::escape;
 
-/// Writes values to the end of some bytes, as the version has them.
+/// Appends values to a buffer, in the form of a version of the protocol.
 #[derive(Debug)]
 pub struct Writer<'o> {
     is_3: bool,
@@ -11,7 +11,7 @@ pub struct Writer<'o> {
 }
 
 impl<'o> Writer<'o> {
-    /// Of this version.
+    /// A writer for this version.
     pub fn new(version: Resp, out: &'o mut Vec<u8>) -> Self {
         Writer { is_3: version == Resp::Three, out }
     }
@@ -23,7 +23,7 @@ impl<'o> Writer<'o> {
         self
     }
 
-    /// Bytes, whatever they are.
+    /// Writes a bulk string: any bytes.
     pub fn bulk(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {
         let bytes = bytes.as_ref();
         self.length(b'$', bytes.len());
@@ -32,12 +32,12 @@ impl<'o> Writer<'o> {
         self
     }
 
-    /// A whole number.
+    /// Writes a whole number.
     pub fn number(&mut self, number: impl itoa::Integer) -> &mut Self {
         self.length(b':', number)
     }
 
-    /// A word of the protocol's own.
+    /// Writes a simple string: a word of the protocol's own.
     pub fn word(&mut self, word: &str) -> &mut Self {
         self.out.push(b'+');
         self.out.extend_from_slice(word.as_bytes());
@@ -45,7 +45,7 @@ impl<'o> Writer<'o> {
         self
     }
 
-    /// A request that failed: what it says begins with a code.
+    /// Writes an error; its text begins with a code.
     pub fn error(&mut self, text: &str) -> &mut Self {
         self.out.push(b'-');
         escape(text, self.out);
@@ -53,34 +53,34 @@ impl<'o> Writer<'o> {
         self
     }
 
-    /// `count` values follow.
+    /// Begins an array of `count` values.
     pub fn array(&mut self, count: usize) -> &mut Self {
         self.length(b'*', count)
     }
 
-    /// The same, told unasked.
+    /// Begins an array of `count` values that nobody asked for.
     pub fn push(&mut self, count: usize) -> &mut Self {
         self.length(if self.is_3 { b'>' } else { b'*' }, count)
     }
 
-    /// `count` pairs follow.
+    /// Begins a map of `count` pairs.
     pub fn map(&mut self, count: usize) -> &mut Self {
         if self.is_3 { self.length(b'%', count) } else { self.array(2 * count) }
     }
 
-    /// Nothing.
+    /// Writes a null.
     pub fn null(&mut self) -> &mut Self {
         self.out.extend_from_slice(if self.is_3 { b"_\r\n" } else { b"$-1\r\n" });
         self
     }
 
-    /// Nothing, where an array could be.
+    /// Writes a null where an array could be.
     pub fn null_array(&mut self) -> &mut Self {
         self.out.extend_from_slice(if self.is_3 { b"_\r\n" } else { b"*-1\r\n" });
         self
     }
 
-    /// Yes or no.
+    /// Writes a boolean.
     pub fn flag(&mut self, flag: bool) -> &mut Self {
         self.out.extend_from_slice(match (self.is_3, flag) {
             (true, true) => b"#t\r\n",
@@ -91,7 +91,7 @@ impl<'o> Writer<'o> {
         self
     }
 
-    /// Values that are written already.
+    /// Appends values that are encoded already.
     pub fn raw(&mut self, values: &[u8]) -> &mut Self {
         self.out.extend_from_slice(values);
         self

@@ -69,7 +69,7 @@ pub fn request(verb: &str, words: Vec<String>) -> Result<Request<'static>, Fault
             words.done()?;
             Ok(match verb {
                 "drop" => Request::Drop { channel },
-                // No channel has such a name.
+                // No channel's name holds these characters.
                 "unsub" if channel.contains(['*', '?', '[']) => {
                     Request::UnsubPattern { glob: channel }
                 }
@@ -159,7 +159,8 @@ fn hello(mut words: Words) -> Result<Request<'static>, Fault> {
     Ok(Request::Hello { name, quiet, format, session, secret, seen })
 }
 
-/// What `--seen` takes: a channel and the last seq that one has of it.
+/// Parses the value of `--seen`: a channel and the last seq that the client has of
+/// it.
 fn position(text: &str) -> Result<(String, u64), Fault> {
     let (channel, seq) = text
         .split_once('=')

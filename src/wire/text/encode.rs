@@ -102,7 +102,8 @@ impl Encode for TextEncoder {
     }
 }
 
-/// What stands before the payload of a message, where that was written last.
+/// Where the header of the last message is in the bytes: all that precedes its
+/// payload.
 #[derive(Default)]
 struct Header {
     range: Range<usize>,
@@ -110,7 +111,7 @@ struct Header {
 }
 
 impl Header {
-    /// Appends that of the first of some messages.
+    /// Appends the header of the first of some messages.
     fn write(channel: &str, seq: u64, from: &str, bytes: &mut Vec<u8>) -> Header {
         let start = bytes.len();
         bytes.extend_from_slice(b"msg ");
@@ -125,8 +126,9 @@ impl Header {
         Header { range: start..bytes.len(), seq }
     }
 
-    /// Appends that of the next message: the same, counted on by one. Not if the
-    /// seq would get longer by that, and not if there is none yet.
+    /// Appends the header of the next message: a copy, its seq counted up by one.
+    /// Appends nothing and returns false if that would make the seq longer, or if
+    /// there is no header yet.
     fn repeat(&mut self, bytes: &mut Vec<u8>) -> bool {
         let start = bytes.len();
         let by = start - self.range.start;
@@ -152,7 +154,7 @@ const fn digits(number: u64) -> usize {
     }
 }
 
-/// Appends what displays without a character that would need escaping.
+/// Appends an item whose text needs no escapes.
 fn push(out: &mut Vec<u8>, item: &dyn Display) {
     use std::io::Write;
     // Writing to a vector cannot fail.
@@ -197,8 +199,8 @@ pub fn reply(reply: &Reply, out: &mut Vec<u8>) {
                 }
             }
         }
-        // Whoever reads the one from the disk writes it; the reply of the other
-        // is the `bye` that comes last of all.
+        // `Scroll` is written by whoever reads it from the disk; the reply to
+        // `quit` is the `bye` that comes last of all.
         Reply::Scroll | Reply::Quit => {}
     }
 }
@@ -284,10 +286,10 @@ pub fn frame(frame: &Frame, out: &mut Vec<u8>) {
     out.push(b'\n');
 }
 
-/// Characters of a job's text that are written at most. It is for people; who
-/// wants all of a million digits speaks JSON.
+/// The most characters of a job's text that are written in full. It is for people;
+/// a client that wants all of a million digits speaks JSON.
 const JOB_CHARS_MAX: usize = 1_000;
-/// Of a longer one, these at its beginning and as many at its end.
+/// How many characters of a longer text are shown at each end.
 const JOB_CHARS_SHOWN: usize = 100;
 
 fn shortened(text: &str, out: &mut Vec<u8>) {

@@ -34,8 +34,8 @@ pub const fn values(name: &'static str) -> Known {
     Known { name, kind: Kind::Values }
 }
 
-/// An option of the protocol that this broker does not serve yet: its user is
-/// told so, and not that it is misspelt.
+/// An option of the protocol that this broker does not serve yet: the fault says so,
+/// and not that it is misspelt.
 pub const fn not_yet(name: &'static str) -> Known {
     Known { name, kind: Kind::NotYet }
 }
@@ -148,7 +148,7 @@ impl Words {
     /// The value of this option as a number.
     ///
     /// # Errors
-    /// [`Code::BadRequest`] if it is none.
+    /// [`Code::BadRequest`] if it is no number.
     pub fn number<T: FromStr>(&mut self, name: &str) -> Result<Option<T>, Fault> {
         self.value(name).map(|text| number(&format!("--{name}"), &text)).transpose()
     }
@@ -166,7 +166,7 @@ impl Words {
         self.next().ok_or_else(|| self.missing(what))
     }
 
-    /// That a word is missing.
+    /// The fault for a missing word; `what` names it.
     pub fn missing(&self, what: &str) -> Fault {
         bad(format!("{what} is missing; see: help {}", self.verb))
     }
@@ -176,10 +176,10 @@ impl Words {
         self.text
     }
 
-    /// That there is no word left over, for verbs without free text.
+    /// Checks that no word is left over, for verbs without free text.
     ///
     /// # Errors
-    /// [`Code::BadRequest`] otherwise.
+    /// [`Code::BadRequest`] if one is.
     pub fn done(&self) -> Result<(), Fault> {
         match self.places.front().or(self.text.first()) {
             None => Ok(()),
@@ -190,10 +190,10 @@ impl Words {
     }
 }
 
-/// A word as a number.
+/// Parses a word as a number; `what` names it in the fault.
 ///
 /// # Errors
-/// [`Code::BadRequest`] if it is none; `what` names it.
+/// [`Code::BadRequest`] if it is no number.
 pub fn number<T: FromStr>(what: &str, word: &str) -> Result<T, Fault> {
     word.parse()
         .map_err(|_| bad(format!("{what} must be a whole number in range, not {}", quoted(word))))
@@ -202,7 +202,7 @@ pub fn number<T: FromStr>(what: &str, word: &str) -> Result<T, Fault> {
 /// The value of `--key`.
 ///
 /// # Errors
-/// [`Code::BadRequest`] for an empty one, [`Code::TooLong`].
+/// [`Code::BadRequest`] for an empty key, [`Code::TooLong`].
 pub fn key(words: &mut Words) -> Result<Option<Box<str>>, Fault> {
     words.value("key").map(|key| rules::key("--key", key)).transpose()
 }

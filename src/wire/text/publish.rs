@@ -11,12 +11,12 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 /// The fast path: `pub CH MESSAGE` without options, quotes and backslashes, in
-/// its only form. Everything else goes the long way round.
+/// canonical form. `None` for every other line, which `decode` reads.
 pub(super) fn decode_plain(line: &[u8]) -> Option<Publish<'_>> {
     let rest = line.strip_prefix(b"pub ")?;
-    // Only what a name is made of: a quote, backslash or tab within the word
-    // would be read otherwise on the long way. Names are short, so that looking
-    // at each byte is as quick as looking for the blank.
+    // Only the characters of names: `decode` would read a quote, backslash or tab
+    // within the word differently. Names are short, so looking at each byte is as
+    // quick as looking for the blank.
     let is_name = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
     let (channel, text) = rest.split_at(rest.iter().position(|b| !is_name(b))?);
     let text = text.strip_prefix(b" ")?;
@@ -27,8 +27,9 @@ pub(super) fn decode_plain(line: &[u8]) -> Option<Publish<'_>> {
     Some(Publish { channel, term: None, key: None, payload: Payload::Plain(text) })
 }
 
-/// The text of a line that begins with `opening`, as a plain line did that
-/// `decode_plain` has read, and is as plain.
+/// The text of a plain `pub` line that begins with `opening`: all that preceded the
+/// text of an earlier line that `decode_plain` has read. `None` if the line begins
+/// differently or is not plain.
 pub fn plain_text<'a>(opening: &[u8], line: &'a [u8]) -> Option<&'a [u8]> {
     let text = line.strip_prefix(opening).filter(|_| !opening.is_empty())?;
     is_plain_text(text).then_some(text)
@@ -68,8 +69,8 @@ pub(super) fn decode(line: &str) -> Result<Publish<'_>, Fault> {
     Ok(Publish { channel, term, key, payload: Payload::Text(text.join(" ").into()) })
 }
 
-/// A `pub` whose words have been told apart by whoever sent them: each is what it
-/// is, and those of the message are joined by one blank.
+/// A `pub` that came as separate words: each is taken as it is, and those of the
+/// message are joined by one blank.
 pub(super) fn of_words(words: Vec<String>) -> Result<Publish<'static>, Fault> {
     let mut words = Words::sort("pub", words, OPTIONS, 1)?;
     let channel = words.need("CH")?.into();
@@ -89,18 +90,18 @@ pub(super) fn of_words(words: Vec<String>) -> Result<Publish<'static>, Fault> {
     Ok(Publish { channel, term, key, payload })
 }
 
-/// A `pub` line that takes its text as it is.
+/// A `pub` line whose text is verbatim.
 struct Verbatim<'a> {
     /// Its options, before the channel and after it.
     options: [&'a str; 2],
     channel: &'a str,
-    /// Everything after the channel and one blank, or after the option behind it
-    /// that asks for this.
+    /// Everything after the channel and one blank, or after the `--raw` or `--json`
+    /// behind the channel.
     text: &'a str,
 }
 
 impl<'a> Verbatim<'a> {
-    /// `None` for a line whose text is words.
+    /// Reads a line; `None` for one whose text is split into words.
     fn read(line: &'a str) -> Option<Self> {
         let start = "pub".len();
         let (mut is_verbatim, mut word) = (false, after_options(line, start));
@@ -117,7 +118,7 @@ impl<'a> Verbatim<'a> {
             }
             (after, end) = (&line[channel.end..word.end], word.end);
         }
-        // What is quoted is for the shell's rules to tell apart.
+        // Quoted words need the shell's rules.
         if line[start..end].contains(['"', '\'', '\\']) {
             return None;
         }
@@ -147,7 +148,7 @@ fn after_options(line: &str, mut from: usize) -> Range<usize> {
     }
 }
 
-/// Where the next word is, as blanks tell words apart.
+/// Where the next word is; only blanks separate words here.
 fn next_word(line: &str, from: usize) -> Range<usize> {
     let rest = line[from..].trim_start_matches([' ', '\t']);
     let length = rest.find([' ', '\t']).unwrap_or(rest.len());

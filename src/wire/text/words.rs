@@ -36,7 +36,7 @@ pub fn unquoted(text: &str) -> impl Iterator<Item = &str> {
     text.split([' ', '\t']).filter(|word| !word.is_empty())
 }
 
-/// Whether bytes are a text that is its own only form: UTF-8 without quotes and
+/// Whether bytes are a text in canonical form: UTF-8 without quotes and
 /// backslashes, without control characters, and with single blanks between its
 /// words. Then splitting and joining it, and escaping it, give the same bytes.
 ///
@@ -76,7 +76,7 @@ fn is_odd_by<const N: usize>(bytes: &[u8]) -> bool {
     odd != [0; N] || odd_last != [0]
 }
 
-/// Marks which of these bytes are odd, being followed by `next` each.
+/// Marks the odd bytes of `block`; `next` holds the byte that follows each of them.
 #[inline]
 fn mark_odd<const N: usize>(odd: &mut [u8; N], block: &[u8; N], next: &[u8; N]) {
     for ((odd, byte), next) in odd.iter_mut().zip(block).zip(next) {

@@ -12,8 +12,8 @@ pub fn close(reason: Close, out: &mut Vec<u8>) {
     let _ = Frame::close(Some(CloseFrame { code, reason: text.into() })).format(out);
 }
 
-/// What a program sees, and what it may show to people: at most 123 bytes
-/// (RFC 6455, section 5.5).
+/// The code, which a program sees, and the reason, which it may show to people: at
+/// most 123 bytes (RFC 6455, section 5.5).
 const fn said(reason: Close) -> (CloseCode, &'static str) {
     match reason {
         Close::Quit | Close::Lost => (CloseCode::Normal, "bye"),

@@ -7,46 +7,47 @@ use tungstenite::protocol::frame::FrameHeader;
 use tungstenite::protocol::frame::coding::{CloseCode, Control, Data, OpCode};
 use tungstenite::protocol::{Message, Role, WebSocketConfig, WebSocketContext};
 
-/// Bytes that are taken over at once: enough for most requests, and little to
-/// ask for each time.
+/// Bytes that tungstenite reads at once: enough for most requests, and cheap to
+/// allocate each time.
 const READ_BYTES: usize = 4 * 1024;
 
 /// How the input of a WebSocket has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// The client has closed it, and waits for an answer: nothing may follow
-    /// that.
+    /// The client has closed it, and waits for an answer, after which nothing may
+    /// follow.
     Closed,
-    /// What came is refused: the broker is to close it, for this reason.
+    /// The input is refused: the broker has to close the WebSocket, for this
+    /// reason.
     Refused(Close),
 }
 
-/// The input of one WebSocket. It holds what has come of a frame or a message
-/// that is not whole yet, and nothing else.
+/// The input of one WebSocket. It keeps only the part of a frame or a message that
+/// is not whole yet.
 #[derive(Debug)]
 pub struct Decoder {
     message_max: usize,
     /// The beginning of a frame.
     begun: Vec<u8>,
-    /// What knows of the message whose next fragment has yet to come, or of the
+    /// The state of the message whose next fragment has yet to come, or of the
     /// close that has yet to be answered.
     open: Option<Box<WebSocketContext>>,
     end: Option<End>,
 }
 
-/// What is whole of some bytes.
+/// The whole frames at the beginning of some bytes.
 struct Whole {
-    /// So many of them.
+    /// Their length, in bytes.
     bytes: usize,
-    /// After them a message goes on whose beginning is among them, or came
-    /// before.
+    /// Whether a fragmented message goes on after them.
     is_open: bool,
-    /// What comes then is refused.
+    /// Why the bytes after them are refused, if they are.
     end: Option<End>,
 }
 
 impl Decoder {
-    /// Messages are at most so long, in bytes, and so is what is kept of one.
+    /// For messages of at most `message_max` bytes; no more than that is kept of
+    /// one.
     pub fn new(message_max: usize) -> Self {
         Decoder { message_max, begun: Vec::new(), open: None, end: None }
     }
@@ -75,27 +76,28 @@ impl Decoder {
         let (now, later) = bytes.split_at(whole.bytes);
         self.end = self.serve(now, whole.is_open, lines, answers).or(whole.end);
         if let Some(end) = self.end {
-            // All that is kept is the answer to a close.
+            // Nothing is kept except a close that is to be answered.
             self.open.take_if(|_| end != End::Closed);
         } else if now.is_empty() {
-            // One byte after the other must not copy them all each time.
+            // The buffer is kept, so that bytes that come one by one are not all
+            // copied each time.
             self.begun = if begun.is_empty() { later.to_vec() } else { begun };
         } else {
             self.begun = later.to_vec();
         }
     }
 
-    /// Answers the client's close, if that is how the input has ended, and once:
-    /// when all that came before it is answered.
+    /// Answers the client's close, once, if that is how the input has ended. To be
+    /// called when everything that came before it is answered.
     pub fn answer_close(&mut self, answers: &mut Vec<u8>) {
         if let Some(mut context) = self.open.take_if(|_| self.end == Some(End::Closed)) {
-            // Once it is written this says that all is over.
+            // After writing the close it fails, because the connection is over.
             let _ = context.flush(&mut Wire { frames: &[], answers });
         }
     }
 
-    /// Looks how many of these bytes are whole frames. Whatever is not needed
-    /// in full to be refused is refused here, before it is kept.
+    /// Finds how many of these bytes are whole frames. A frame that can be refused
+    /// before it is complete is refused here, before it is kept.
     fn whole(&self, bytes: &[u8]) -> Whole {
         let mut whole = Whole { bytes: 0, is_open: self.open.is_some(), end: None };
         loop {
@@ -108,7 +110,8 @@ impl Decoder {
                     Close::Binary
                 }
                 Ok(Some((header, len))) => {
-                    // Neither is more than there is of either.
+                    // Both fit: there are `position` bytes, and `len` is at most
+                    // `message_max`.
                     let position = |position| usize::try_from(position).unwrap_or(usize::MAX);
                     let start = position(cursor.position());
                     let end = start.saturating_add(position(len));
@@ -129,7 +132,7 @@ impl Decoder {
         }
     }
 
-    /// Takes whole frames; how the input has ended with them, if it has.
+    /// Takes whole frames; returns how the input has ended with them, if it has.
     fn serve(
         &mut self,
         frames: &[u8],
@@ -154,7 +157,7 @@ impl Decoder {
                 }
                 Ok(Message::Binary(_)) => return Some(End::Refused(Close::Binary)),
                 Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => {}
-                // There is no more.
+                // There are no more frames.
                 Err(Error::Io(_)) => break,
                 Err(Error::Utf8(_)) => return Some(End::Refused(Close::NotUtf8)),
                 Err(Error::Capacity(_)) => return Some(End::Refused(Close::TooLong)),
@@ -175,8 +178,7 @@ impl Decoder {
     }
 }
 
-/// Whether this is a close whose code is none that may be sent (RFC 6455, section
-/// 7.4).
+/// Whether this is a close frame whose code must not be sent (RFC 6455, section 7.4).
 fn has_wrong_code(header: &FrameHeader, payload: &[u8]) -> bool {
     let (OpCode::Control(Control::Close), [high, low, ..]) = (header.opcode, payload) else {
         return false;
@@ -186,8 +188,8 @@ fn has_wrong_code(header: &FrameHeader, payload: &[u8]) -> bool {
     !CloseCode::from(code).is_allowed()
 }
 
-/// What tungstenite takes for the socket: it reads what is there, and its
-/// answers are kept until they can be written.
+/// Stands in for the socket of tungstenite: it reads the frames that are there, and
+/// its answers are kept until they can be written.
 struct Wire<'a> {
     frames: &'a [u8],
     answers: &'a mut Vec<u8>,

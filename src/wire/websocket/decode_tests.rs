@@ -98,7 +98,7 @@ fn messages_at_the_limit_and_one_past_it() {
     let parts = |last: &[u8]| [sent(TEXT, false, &fits[1..]), sent(MORE, true, last)];
     assert_eq!(refused(&parts(b"x")), None);
     assert_eq!(refused(&parts(b"xx")), Some(Close::TooLong));
-    // Its header is enough, and what it says is never asked for.
+    // The header is enough: no memory is allocated for the length in it.
     let header = [0x81, 0xff, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 2, 3, 4];
     assert_eq!(refused(&[header.to_vec()]), Some(Close::TooLong));
 }
@@ -151,7 +151,7 @@ fn a_close_is_answered_in_kind_and_is_the_end() {
         assert_eq!(answers[2..4], code.to_be_bytes());
         assert_eq!(taken(all.chunks(1)), (lines, answers, end));
     }
-    // What came before it may have to be answered first, and it once.
+    // The close is answered once, after everything that came before it.
     let (mut decoder, mut lines, mut answers) = (Decoder::new(MAX), Vec::new(), Vec::new());
     let both = [sent(PING, true, b"x"), closed(1000)].concat();
     decoder.take(&both, &mut lines, &mut answers);

@@ -7,8 +7,7 @@ use crate::wire::json;
 use tungstenite::protocol::frame::FrameHeader;
 use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 
-/// What the message of an entry has beside the text line of that entry, in
-/// bytes, about.
+/// About how many bytes the message of an entry adds to the entry's text line.
 const EXTRA_BYTES: usize = 60;
 
 /// A chunk's entries as text messages, one each.
@@ -32,9 +31,9 @@ pub fn lines(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
     }
 }
 
-/// Appends a frame of the control lane. Whether the client is still there is
-/// asked by a ping of the WebSocket protocol, which the client's library
-/// answers, not its program; after the good-bye comes the close frame.
+/// Appends a frame of the control lane. A `ping` becomes one of the WebSocket
+/// protocol, which the client's library answers, not its program; a `bye` is
+/// followed by the close frame.
 pub fn frame(frame: &Frame, out: &mut Vec<u8>) {
     match frame {
         Frame::Ping { number } => {
