@@ -12,6 +12,7 @@ pub mod input;
 mod inquiry;
 mod introduction;
 mod leaving;
+pub mod options;
 mod receive;
 mod resume;
 pub mod screen;
