@@ -15,6 +15,7 @@ pub use files::{Files, TlsError};
 pub use stream::Stream;
 
 use crate::config::Config;
+use crate::permits::Permits;
 use crate::runtime::{self, TcpStream};
 use crate::sync;
 use futures_rustls::TlsAcceptor;
@@ -26,12 +27,16 @@ use std::time::Duration;
 
 /// How long a client may take for the handshake, which is two round trips.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// The most handshakes at once: each holds 12 KiB, and up to 64 KiB if the client makes
+/// it long, so that all of them hold 256 MiB at most.
+const HANDSHAKES_MAX: usize = 4_096;
 
 /// Takes encrypted connections, and knows who need not encrypt.
 pub struct Acceptor {
     files: Files,
     current: RwLock<TlsAcceptor>,
     allow_plain: Vec<IpNet>,
+    handshakes: Permits,
 }
 
 impl std::fmt::Debug for Acceptor {
@@ -48,7 +53,8 @@ impl Acceptor {
     pub fn from_config(config: &Config) -> Result<Option<Acceptor>, TlsError> {
         let Some(files) = Files::from_config(config) else { return Ok(None) };
         let current = RwLock::new(files.acceptor()?);
-        Ok(Some(Acceptor { files, current, allow_plain: config.allow_plain.clone() }))
+        let (allow_plain, handshakes) = (config.allow_plain.clone(), Permits::default());
+        Ok(Some(Acceptor { files, current, allow_plain, handshakes }))
     }
 
     /// Reads the files again, as after the renewal of a certificate. Connections that
@@ -73,6 +79,9 @@ impl Acceptor {
     /// # Errors
     /// Why it failed: the network, or what the client offers is not good enough.
     pub async fn accept(&self, stream: TcpStream, first: &[u8]) -> io::Result<Stream> {
+        let Some(_permit) = self.handshakes.take(HANDSHAKES_MAX) else {
+            return Err(io::Error::other("too many handshakes are under way; try again later"));
+        };
         let acceptor = sync::read(&self.current).clone();
         let mut begun = Ok(());
         let handshake = acceptor.accept_with(stream, |tls| {

@@ -90,7 +90,7 @@ const RULES: &[(&str, Reach)] = &[
     ("permits", Only(&[])),
     ("process", Only(&[])),
     // Takes connections as they are, and knows nothing of what is said on them.
-    ("tls", Only(&["config", "runtime", "sync"])),
+    ("tls", Only(&["config", "permits", "runtime", "sync"])),
     ("runtime", Only(&["sync"])),
 ];
 
