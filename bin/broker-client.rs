@@ -3,14 +3,16 @@
 
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
+use ranked_broker::client::cli::options::{Encryption, Identity};
 use ranked_broker::client::cli::{self, Settings, exit::EXIT_CODES, value};
 use ranked_broker::client::demo::{self, every::Every};
 use ranked_broker::client::hold::{self, guard::Task, ranks::Ranks};
-use ranked_broker::client::{numbers, store};
+use ranked_broker::client::numbers;
 use ranked_broker::moment::Moment;
 use ranked_broker::printed::{self, complain};
+use ranked_broker::tls::Connector;
 use ranked_broker::{file_size, manual, runtime};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -49,6 +51,8 @@ struct Arguments {
     /// Its port
     #[arg(default_value_t = 7700, value_parser = value::port)]
     port: u16,
+    #[command(flatten)]
+    encryption: Encryption,
     #[command(flatten)]
     identity: Identity,
     /// Subscribe to these channels first, before the lines of -c and those that are
@@ -112,31 +116,6 @@ struct Arguments {
     completions: Option<Shell>,
     #[command(subcommand)]
     instead: Option<Instead>,
-}
-
-/// Who one is; said before what to do instead of talking, or behind it.
-#[derive(Debug, Args)]
-#[allow(clippy::doc_markdown)]
-struct Identity {
-    /// The name to bear; otherwise the broker gives one
-    #[arg(long)]
-    name: Option<String>,
-    /// Have a session that outlives the connection, and this program: it is
-    /// remembered under $XDG_STATE_HOME (~/.local/state) by this name and
-    /// resumed by the next start. Every entry since comes once, or a gap says
-    /// what is gone. Reconnects. Ends without taking leave of the broker, which
-    /// keeps the session for --session-grace; the request quit does take leave
-    #[arg(
-        long, value_name = "NAME", num_args = 0..=1,
-        default_missing_value = store::DEFAULT_NAME
-    )]
-    session: Option<String>,
-}
-
-impl Identity {
-    fn or(self, other: Identity) -> Identity {
-        Identity { name: self.name.or(other.name), session: self.session.or(other.session) }
-    }
 }
 
 /// What to do instead of talking.
@@ -289,13 +268,21 @@ fn main() -> ExitCode {
         complain("broker-client", format_args!("cannot start: {e}; are there too many threads?"));
         return ExitCode::FAILURE;
     }
+    let tls = match arguments.encryption.connector() {
+        Ok(tls) => tls,
+        Err(error) => {
+            complain("broker-client", error);
+            return ExitCode::from(2);
+        }
+    };
     ExitCode::from(match arguments.instead.take() {
-        None => cli::run(settings(arguments)),
+        None => cli::run(settings(arguments, tls)),
         Some(Instead::Hold { channel, identity, rank, ranks, kill_after, stay, program }) => {
             let Identity { name, session } = identity.or(arguments.identity);
             hold::run(hold::Settings {
                 host: arguments.host,
                 port: arguments.port,
+                tls,
                 name,
                 session,
                 channel,
@@ -316,7 +303,7 @@ fn main() -> ExitCode {
         Some(Instead::Numbers { count, client_id, batch, resume: _ }) => {
             let Arguments { host, port, .. } = arguments;
             let new = count.map(|count| numbers::New { count, batch, id: client_id });
-            numbers::run(&numbers::Settings { host, port, new })
+            numbers::run(&numbers::Settings { host, port, tls, new })
         }
         Some(Instead::HoldGuard { until, kill_after_ms, program }) => {
             let kill_after = Duration::from_millis(kill_after_ms);
@@ -353,10 +340,10 @@ fn parse() -> Result<Arguments, clap::Error> {
     let matches = command.try_get_matches_from_mut(std::env::args_os())?;
     if let Some(instead) = matches.subcommand_name() {
         let suited = match instead {
-            "numbers" => &["host", "port"][..],
+            "numbers" => &["host", "port", "tls", "tls_ca", "tls_cert", "tls_key"][..],
             // No session: a demonstration shows what becomes of a member that is lost.
             "demo" => &["host", "port", "name"],
-            _ => &["host", "port", "name", "session"],
+            _ => &["host", "port", "name", "session", "tls", "tls_ca", "tls_cert", "tls_key"],
         };
         let unsuited = command.get_arguments().find(|argument| {
             let id = argument.get_id().as_str();
@@ -375,11 +362,12 @@ fn parse() -> Result<Arguments, clap::Error> {
     Ok(arguments)
 }
 
-fn settings(arguments: Arguments) -> Settings {
+fn settings(arguments: Arguments, tls: Option<Connector>) -> Settings {
     let pretty = if arguments.plain { Some(false) } else { arguments.pretty.then_some(true) };
     Settings {
         host: arguments.host,
         port: arguments.port,
+        tls,
         lines: arguments.lines,
         name: arguments.identity.name,
         subscribe: arguments.sub,

@@ -25,6 +25,7 @@
 //! - [`page`]: the page that people see in a browser; files, served by [`http`].
 //! - [`resident`]: members without a connection, each with a task of its own.
 //! - [`speaker`]: a session through which several tasks may ask, and wait.
+//! - [`tls`]: encrypted connections, at both ends.
 //! - [`wire`]: bytes to requests, replies and frames to bytes; pure.
 //! - [`request`], [`reply`], [`frame`], [`payload`], [`error`]: what goes to and
 //!   fro, free of any wire format.
@@ -103,6 +104,7 @@ pub mod session;
 mod speaker;
 pub mod store;
 mod sync;
+pub mod tls;
 mod webhook;
 pub mod wire;
 pub mod workers;

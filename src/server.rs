@@ -8,6 +8,7 @@ use crate::open_files;
 use crate::permits::Permits;
 use crate::runtime::{self, TcpListener, TcpStream};
 use crate::store::OpenError;
+use crate::tls::{Acceptor, TlsError};
 use crate::wire::text::TextEncoder;
 use crate::workers::Program;
 use futures::FutureExt;
@@ -52,6 +53,9 @@ pub enum StartError {
     /// The data directory cannot be used.
     #[error(transparent)]
     Data(#[from] OpenError),
+    /// A certificate or a key cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// A socket that the service manager has given is no listening TCP socket.
     #[error("cannot use the sockets of the service manager: {0}; see ListenStream= of its unit")]
     Given(io::Error),
@@ -94,6 +98,7 @@ pub struct Server {
     pub addr: SocketAddr,
     broker: Arc<Broker>,
     connections: Permits,
+    tls: Option<Arc<Acceptor>>,
     accepting: Vec<runtime::JoinHandle<()>>,
 }
 
@@ -120,6 +125,7 @@ impl Server {
         workers: Option<Program>,
         on_tick: impl FnMut(u64) + Send + 'static,
     ) -> Result<Server, StartError> {
+        let tls = Acceptor::from_config(&config)?.map(Arc::new);
         let mut listeners = Vec::new();
         for socket in sockets {
             socket.set_nonblocking(true)?;
@@ -137,10 +143,19 @@ impl Server {
         let clock = std::thread::Builder::new().name("clock".into());
         clock.spawn(move || Broker::run_clock(&weak, on_tick))?;
         let connections = Permits::default();
-        let door = Arc::new(Door::new(broker.clone(), connections.clone()));
+        let door = Arc::new(Door::new(broker.clone(), connections.clone(), tls.clone()));
         let listeners = listeners.into_iter();
         let accepting = listeners.map(|l| runtime::spawn(door.clone().stay_open(l))).collect();
-        Ok(Server { addr, broker, connections, accepting })
+        Ok(Server { addr, broker, connections, tls, accepting })
+    }
+
+    /// Reads the certificate, its key and the clients' authorities again, if there
+    /// are any: for connections that come from now on.
+    ///
+    /// # Errors
+    /// [`TlsError`]; then those from before stay in force.
+    pub fn reload_tls(&self) -> Result<(), TlsError> {
+        self.tls.as_ref().map_or(Ok(()), |tls| tls.reload())
     }
 
     /// The state that its connections share.
@@ -217,6 +232,7 @@ fn bind(addr: SocketAddr) -> io::Result<TcpListener> {
 struct Door {
     broker: Arc<Broker>,
     http: Arc<Http>,
+    tls: Option<Arc<Acceptor>>,
     connections: Permits,
     /// How many connections the limit on open files leaves room for.
     places: usize,
@@ -226,13 +242,13 @@ struct Door {
 }
 
 impl Door {
-    fn new(broker: Arc<Broker>, connections: Permits) -> Door {
+    fn new(broker: Arc<Broker>, connections: Permits, tls: Option<Arc<Acceptor>>) -> Door {
         let (http, refusing) = (Http::new(broker.clone()), Permits::default());
         let places = open_files::places_now();
         // With few files allowed, refused connections must leave some of the
         // reserve, too.
         let refusing_max = REFUSING_MAX.min(places / 4);
-        Door { broker, http, connections, places, refusing, refusing_max }
+        Door { broker, http, tls, connections, places, refusing, refusing_max }
     }
 
     /// Accepts connections for ever. Neither a failure of one of them nor a
@@ -264,13 +280,14 @@ impl Door {
     }
 
     fn welcome(&self, stream: TcpStream, addr: SocketAddr) {
-        let Door { broker, http, .. } = self;
+        let Door { broker, http, tls, .. } = self;
         let places = broker.current().max_clients.min(self.places);
         if let Some(permit) = self.connections.take(places) {
             broker.stats.connections.add(1);
             // Not an `async` block, which would hold room for the future that it
             // awaits twice.
-            let serving = connection::serve(broker.clone(), http.clone(), stream, addr);
+            let serving =
+                connection::serve(broker.clone(), http.clone(), tls.clone(), stream, addr);
             runtime::spawn(serving.map(|()| drop(permit)));
             return;
         }

@@ -42,7 +42,7 @@ pub use recovery::Before;
 pub use remembered::CallbackRecord;
 pub use sequences::{Kept, Refused};
 pub use sessions::{Claim, Identity, Parked, ParkedSeat};
-pub use stats::{SILENT, Stats};
+pub use stats::{HANDSHAKE, SILENT, Stats};
 pub use subscribe::Ended;
 
 use crate::config::Config;

@@ -53,6 +53,9 @@ const DIALECTS: [&str; 8] = ["text", "json", "http", "websocket", "resp", "numse
 /// The reason of a connection that never said anything.
 pub const SILENT: &str = "silent";
 
+/// The reason of one that was to be encrypted, and could not be.
+pub const HANDSHAKE: &str = "handshake";
+
 /// Why connections of the number-sequence dialect end, besides `lost`: the
 /// client has what it wanted, or its time was up.
 const NUMSEQ: [&str; 2] = ["done", "time"];
@@ -73,7 +76,7 @@ impl Default for Stats {
             faults: Counter::default(),
             opened: Labelled::new(DIALECTS),
             closed: Labelled::new(
-                Close::ALL.map(Close::as_str).into_iter().chain(NUMSEQ).chain([SILENT]),
+                Close::ALL.map(Close::as_str).into_iter().chain(NUMSEQ).chain([SILENT, HANDSHAKE]),
             ),
             resumes: Labelled::new(["resumed", "gone", "denied"]),
             deliveries: Labelled::new(["done", "accepted", "refused", "unwanted", "failed"]),

@@ -5,6 +5,7 @@ use super::line::{Asked, Reply, Splitter};
 use super::outbox::Outbox;
 use super::reconnect::CONNECT_LONGEST;
 use crate::runtime::{self, TcpStream};
+use crate::tls::{Connector, Stream};
 use futures::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadHalf};
 use socket2::{SockRef, TcpKeepalive};
 use std::borrow::Cow;
@@ -48,7 +49,7 @@ pub struct Received<'a, T> {
 #[derive(Debug)]
 pub struct Connection<T> {
     outbox: Arc<Outbox<T>>,
-    stream: ReadHalf<TcpStream>,
+    stream: ReadHalf<Stream>,
     /// The same socket, to shut it down.
     socket: net::TcpStream,
     splitter: Splitter,
@@ -65,20 +66,37 @@ fn notice_silence(socket: &SockRef<'_>) -> io::Result<()> {
     Ok(())
 }
 
+/// Connects to a broker; encrypted, if there is something to encrypt with.
+///
+/// # Errors
+/// Those of connecting.
+pub(super) async fn dial(host: &str, port: u16, tls: Option<&Connector>) -> io::Result<Stream> {
+    let stream = TcpStream::connect(host, port).await?;
+    // A request is sent the moment it is made: whoever writes gathers them.
+    stream.set_nodelay(true)?;
+    notice_silence(&SockRef::from(&*stream))?;
+    match tls {
+        Some(tls) => tls.connect(host, stream).await,
+        None => Ok(Stream::Plain(stream)),
+    }
+}
+
 impl<T: Default + Send + 'static> Connection<T> {
     /// Connects, and starts the task that writes what the outbox gets.
     ///
     /// # Errors
     /// Those of connecting.
-    pub async fn open(host: &str, port: u16, outbox: Arc<Outbox<T>>) -> io::Result<Self>
+    pub async fn open(
+        host: &str,
+        port: u16,
+        tls: Option<&Connector>,
+        outbox: Arc<Outbox<T>>,
+    ) -> io::Result<Self>
     where
         T: Sync,
     {
-        let stream = TcpStream::connect(host, port).await?;
-        // A request is sent the moment it is made; the outbox gathers them.
-        stream.set_nodelay(true)?;
-        notice_silence(&SockRef::from(&*stream))?;
-        let socket = stream.try_clone()?;
+        let stream = dial(host, port, tls).await?;
+        let socket = stream.socket().try_clone()?;
         let (stream, mut sink) = stream.split();
         let (writer, generation) = (outbox.clone(), outbox.begin());
         runtime::spawn(async move {
@@ -96,11 +114,16 @@ impl<T: Default + Send + 'static> Connection<T> {
     ///
     /// # Errors
     /// Those of connecting; and `TimedOut` when nobody answers for a while.
-    pub async fn open_again(host: &str, port: u16, outbox: Arc<Outbox<T>>) -> io::Result<Self>
+    pub async fn open_again(
+        host: &str,
+        port: u16,
+        tls: Option<&Connector>,
+        outbox: Arc<Outbox<T>>,
+    ) -> io::Result<Self>
     where
         T: Sync,
     {
-        let opened = runtime::timeout(CONNECT_LONGEST, Connection::open(host, port, outbox));
+        let opened = runtime::timeout(CONNECT_LONGEST, Connection::open(host, port, tls, outbox));
         opened.await.unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into()))
     }
 
@@ -161,7 +184,8 @@ mod tests {
         let listener = net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let outbox = Arc::new(Outbox::<()>::default());
-        let connection = runtime::block_on(Connection::open("127.0.0.1", port, outbox)).unwrap();
+        let connection =
+            runtime::block_on(Connection::open("127.0.0.1", port, None, outbox)).unwrap();
         let socket = SockRef::from(&connection.socket);
         assert!(socket.keepalive().unwrap());
         assert_eq!(socket.tcp_keepalive_time().unwrap(), LOOK_AFTER);

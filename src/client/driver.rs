@@ -14,6 +14,7 @@ use super::reconnect::{AGAIN_FIRST, AGAIN_LONGEST, Backoff};
 use super::shared::Shared;
 use super::unanswered::Unanswered;
 use crate::runtime;
+use crate::tls::Connector;
 use futures::channel::{mpsc, oneshot};
 use futures::future::{Either, ready, select};
 use std::collections::HashMap;
@@ -56,6 +57,7 @@ struct Awaiting {
 pub(super) struct Driver {
     host: String,
     port: u16,
+    tls: Option<Connector>,
     outbox: Arc<Outbox<Tag>>,
     shared: Arc<Shared>,
     memory: Memory,
@@ -76,13 +78,14 @@ impl Driver {
     pub(super) async fn connect(
         host: &str,
         port: u16,
+        tls: Option<Connector>,
         shared: Arc<Shared>,
         memory: Memory,
         backoff: Backoff,
         ask: Ask,
     ) -> Result<Driver, Error> {
         let outbox = shared.outbox.clone();
-        let connection = Connection::open(host, port, outbox.clone())
+        let connection = Connection::open(host, port, tls.as_ref(), outbox.clone())
             .await
             .map_err(|source| Error::Connect { host: host.to_owned(), port, source })?;
         outbox.say(&memory.hello(), Some(ask));
@@ -90,6 +93,7 @@ impl Driver {
         Ok(Driver {
             host,
             port,
+            tls,
             outbox,
             shared,
             memory,
@@ -152,7 +156,8 @@ impl Driver {
     async fn open_again(&mut self) {
         loop {
             runtime::sleep(self.backoff.pause()).await;
-            let open = Connection::open_again(&self.host, self.port, self.outbox.clone());
+            let (tls, outbox) = (self.tls.as_ref(), self.outbox.clone());
+            let open = Connection::open_again(&self.host, self.port, tls, outbox);
             if let Ok(connection) = open.await {
                 self.connection = connection;
                 return;

@@ -82,6 +82,11 @@ fn advice(host: &str, port: u16, error: &io::Error) -> String {
     if error.kind() == io::ErrorKind::NotFound {
         return format!("is {host:?} the name of a host?");
     }
+    if error.kind() == io::ErrorKind::InvalidData {
+        return format!(
+            "does the broker encrypt (--tls-cert), for the name {host:?}, by an authority of --tls-ca?"
+        );
+    }
     format!("is the broker running? start it with: broker {host} {port}")
 }
 

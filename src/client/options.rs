@@ -8,6 +8,7 @@ use super::memory::Memory;
 use super::reconnect::Backoff;
 use super::shared::Shared;
 use super::ticket::Ticket;
+use crate::tls::Connector;
 use futures::channel::mpsc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +24,7 @@ pub struct Options {
     reconnect: bool,
     session: Option<Ticket>,
     pause_max: Option<Duration>,
+    tls: Option<Connector>,
 }
 
 impl Options {
@@ -75,6 +77,13 @@ impl Options {
         self
     }
 
+    /// Encrypts the connection, and looks whose it is.
+    #[must_use]
+    pub fn tls(mut self, connector: Connector) -> Self {
+        self.tls = Some(connector);
+        self
+    }
+
     /// Connects and introduces itself.
     ///
     /// # Errors
@@ -90,7 +99,8 @@ impl Options {
         };
         let backoff = self.pause_max.map_or_else(Backoff::default, Backoff::up_to);
         let (ask, answer) = Ask::new(None);
-        let driver = Driver::connect(host, port, shared.clone(), memory, backoff, ask).await?;
+        let driver =
+            Driver::connect(host, port, self.tls, shared.clone(), memory, backoff, ask).await?;
         driver.start(tx, self.reconnect);
         let guard = Arc::new(LeaveOnDrop(shared));
         let (client, frames) = (Client { guard: guard.clone() }, Frames { rx, _guard: guard });

@@ -283,6 +283,7 @@ impl<T: Default> Outbox<T> {
                 return Ok(());
             }
             socket.write_all(&batch).await?;
+            socket.flush().await?;
             batch.clear();
         }
     }

@@ -253,6 +253,7 @@ impl Loaded {
 
     /// Checks what must hold between settings.
     pub(super) fn check(&self) -> Result<(), ConfigError> {
+        self.check_tls()?;
         let (log, line) = (self.config.log_bytes, self.config.max_line);
         if log >= line {
             return Ok(());
@@ -268,6 +269,25 @@ impl Loaded {
                 origins[0], origins[1]
             ),
         ))
+    }
+}
+
+impl Loaded {
+    /// Nobody is to believe that a broker encrypts which does not.
+    fn check_tls(&self) -> Result<(), ConfigError> {
+        let Config { tls_cert, tls_key, tls_clients, allow_plain, .. } = &self.config;
+        let set = [
+            ("tls-key", tls_key.is_some()),
+            ("tls-clients", tls_clients.is_some()),
+            ("allow-plain", !allow_plain.is_empty()),
+        ];
+        match set.iter().find(|(_, is_set)| *is_set) {
+            Some((name, _)) if tls_cert.is_none() => {
+                let text = format!("{name} is of no use without tls-cert: nothing is encrypted");
+                Err(ConfigError::new(self.origin(name), text))
+            }
+            _ => Ok(()),
+        }
     }
 }
 

@@ -86,6 +86,15 @@ pub struct Config {
     pub numseq_timeout: Duration,
     /// How long a number sequence is kept after its INIT.
     pub numseq_retention: Duration,
+    /// PEM file of the broker's certificate. With one, connections are encrypted.
+    pub tls_cert: Option<PathBuf>,
+    /// PEM file of the certificate's key. Without one, the key is in the same file.
+    pub tls_key: Option<PathBuf>,
+    /// PEM file of the authorities that a client's certificate must be from. Without
+    /// one, clients need no certificate.
+    pub tls_clients: Option<PathBuf>,
+    /// Networks whose connections may be unencrypted although there is a certificate.
+    pub allow_plain: Vec<IpNet>,
     /// The most number sequences that are kept at once.
     pub numseq_clients: usize,
     /// Threads that serve connections. Zero: one fewer than processors.
@@ -144,6 +153,10 @@ impl Default for Config {
             request_timeout: Duration::ZERO,
             max_residents: 0,
             allow_origin: Vec::new(),
+            tls_cert: None,
+            tls_key: None,
+            tls_clients: None,
+            allow_plain: Vec::new(),
             numseq_timeout: Duration::ZERO,
             numseq_retention: Duration::ZERO,
             numseq_clients: 0,

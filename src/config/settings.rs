@@ -36,6 +36,10 @@ pub(super) enum Kind {
     Folder {
         field: Field<Option<PathBuf>>,
     },
+    /// A file, or nothing, which is the default.
+    File {
+        field: Field<Option<PathBuf>>,
+    },
     /// Words separated by commas; none by default.
     Words {
         field: Field<Vec<String>>,
@@ -105,6 +109,7 @@ impl Setting {
             Kind::Host { .. } => "an address or a name such as 127.0.0.1, :: or localhost".into(),
             Kind::Port { .. } => "a whole number from 0 to 65535".into(),
             Kind::Folder { .. } => "the path of a folder, or nothing for none".into(),
+            Kind::File { .. } => "the path of a file, or nothing for none".into(),
             Kind::Words { accepts, .. } => (*accepts).into(),
             Kind::LogFormat { .. } => LogFormat::ALL.map(LogFormat::as_str).join(", "),
             Kind::Networks { .. } => {
@@ -135,7 +140,7 @@ impl Setting {
         match &self.kind {
             Kind::Host { field, .. } => (field.get)(config).clone(),
             Kind::Port { field, .. } => (field.get)(config).to_string(),
-            Kind::Folder { field } => (field.get)(config)
+            Kind::Folder { field } | Kind::File { field } => (field.get)(config)
                 .as_ref()
                 .map_or(String::new(), |path| path.display().to_string()),
             Kind::Words { field, .. } => (field.get)(config).join(","),
@@ -173,7 +178,7 @@ impl Setting {
         match &self.kind {
             Kind::Host { field, default } => (field.put)(config, (*default).into()),
             Kind::Port { field, default } => (field.put)(config, *default),
-            Kind::Folder { field } => (field.put)(config, None),
+            Kind::Folder { field } | Kind::File { field } => (field.put)(config, None),
             Kind::Words { field, .. } => (field.put)(config, Vec::new()),
             Kind::LogFormat { field } => (field.put)(config, LogFormat::default()),
             Kind::Networks { field } => (field.put)(config, Vec::new()),
@@ -196,7 +201,7 @@ impl Setting {
                 let port = text.parse().ok().filter(|_| value::count(text).is_some());
                 (field.put)(config, port.ok_or_else(|| self.refusal(text))?);
             }
-            Kind::Folder { field } => {
+            Kind::Folder { field } | Kind::File { field } => {
                 let path = Some(text).filter(|text| !text.is_empty());
                 (field.put)(config, path.map(PathBuf::from));
             }
@@ -289,6 +294,7 @@ mod tests {
             let (inside, outside) = match &setting.kind {
                 Kind::Host { .. }
                 | Kind::Folder { .. }
+                | Kind::File { .. }
                 | Kind::Words { .. }
                 | Kind::Networks { .. }
                 | Kind::LogFormat { .. } => continue,

@@ -24,6 +24,7 @@ use crate::http::Http;
 use crate::request::Format;
 use crate::runtime::TcpStream;
 use crate::session::Session;
+use crate::tls::{Acceptor, Stream};
 use frames::Frames;
 use futures::AsyncRead;
 use input::Input;
@@ -48,12 +49,13 @@ const TURNS_MS: u64 = 2;
 pub fn serve(
     broker: Arc<Broker>,
     http: Arc<Http>,
+    tls: Option<Arc<Acceptor>>,
     stream: TcpStream,
     addr: SocketAddr,
 ) -> impl Future<Output = ()> + Send {
     // Boxed, and no `async fn`, which would keep room for its arguments, so that
     // connections that live do not carry what only the beginning needs.
-    let beginning = Box::pin(begin(broker, http, stream, addr));
+    let beginning = Box::pin(begin(broker, http, tls, stream, addr));
     async move {
         let Some(connection) = beginning.await else { return };
         run(connection).await;
@@ -74,7 +76,7 @@ async fn run(mut connection: Box<Connection>) {
 
 struct Connection {
     session: Session,
-    stream: TcpStream,
+    stream: Stream,
     /// The beginning of a line whose end has yet to come.
     unfinished: Vec<u8>,
     /// The frames that the lines come in, in a dialect that has them.
@@ -96,7 +98,7 @@ type Moved = bool;
 
 impl Connection {
     /// A connection of this client, in this format. `first` has been read already.
-    fn new(session: Session, stream: TcpStream, format: Format, first: Vec<u8>) -> Self {
+    fn new(session: Session, stream: Stream, format: Format, first: Vec<u8>) -> Self {
         let (mut frames, mut outgoing) =
             (Frames::new(format, session.broker().config.max_line), Outgoing::new(format));
         let unfinished = frames.begin(first, outgoing.answers());

@@ -4,8 +4,9 @@
 use crate::broker::{Broker, Kept, Refused};
 use crate::error::Close;
 use crate::farewell::{LINGER, linger};
-use crate::runtime::{self, TcpStream};
+use crate::runtime;
 use crate::sequence;
+use crate::tls::Stream;
 use crate::wire::numseq::{Answer, MESSAGE_BYTES_MAX, Message, Messages, TooLong};
 use futures::{AsyncReadExt, AsyncWriteExt};
 use std::io;
@@ -23,7 +24,7 @@ const ANSWERS_BYTES: usize = 16 * 1024;
 /// configuration lets it live.
 pub(super) async fn serve(
     broker: Arc<Broker>,
-    mut stream: TcpStream,
+    mut stream: Stream,
     first: Vec<u8>,
     addr: SocketAddr,
 ) {
@@ -78,7 +79,7 @@ type Finished = bool;
 
 impl Talk<'_> {
     /// Answers until the client is done, or sends no more.
-    async fn run(&mut self, stream: &mut TcpStream, first: &[u8]) -> io::Result<()> {
+    async fn run(&mut self, stream: &mut Stream, first: &[u8]) -> io::Result<()> {
         let mut buffer = [0; READ_BYTES];
         let mut bytes = first;
         loop {
@@ -177,12 +178,13 @@ impl Talk<'_> {
         answer.encode(&mut self.answers);
     }
 
-    async fn write(&mut self, stream: &mut TcpStream) -> io::Result<()> {
+    async fn write(&mut self, stream: &mut Stream) -> io::Result<()> {
         if self.answers.is_empty() {
             return Ok(());
         }
         self.is_writing = true;
         stream.write_all(self.answers.as_bytes()).await?;
+        stream.flush().await?;
         self.is_writing = false;
         self.answers.clear();
         Ok(())

@@ -1,14 +1,16 @@
 //! How a connection begins: its first bytes say what it speaks.
 
 use super::{Connection, numseq, resp};
-use crate::broker::{Broker, SILENT};
+use crate::broker::{Broker, HANDSHAKE, SILENT};
 use crate::farewell::say_and_close;
 use crate::http::{self, Http, Upgraded};
 use crate::request::Format;
 use crate::runtime::{self, TcpStream};
 use crate::session::Session;
-use crate::wire::sniff::Dialect;
-use futures::AsyncReadExt;
+use crate::tls::{Acceptor, Stream};
+use crate::wire::sniff::{Dialect, Refusal};
+use futures::{AsyncRead, AsyncReadExt};
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,21 +23,37 @@ const FIRST_BYTES_TIMEOUT: Duration = Duration::from_secs(60);
 /// The same for one that will be refused.
 const REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// A connection, its dialect, and the bytes that were read to know it.
+type Met = (Stream, Dialect, Vec<u8>);
+
+/// Why a connection is not served.
+enum Unserved {
+    /// The client has sent nothing.
+    Silent,
+    /// The TLS handshake has failed.
+    Handshake(io::Error),
+    /// The client is told why.
+    Refused(Stream, Dialect, Refusal),
+}
+
 /// Finds out what a connection speaks. One that speaks HTTP is served here, to
 /// its end unless it goes on as a WebSocket.
 pub(super) async fn begin(
     broker: Arc<Broker>,
     http: Arc<Http>,
-    mut stream: TcpStream,
+    tls: Option<Arc<Acceptor>>,
+    stream: TcpStream,
     addr: SocketAddr,
 ) -> Option<Box<Connection>> {
     let silence = broker.await_first_bytes();
-    let sniffed = sniff(&mut stream, FIRST_BYTES_TIMEOUT).await;
+    let met = meet(stream, tls.as_deref(), addr).await;
     drop(silence);
-    let Some((dialect, first)) = sniffed else {
-        broker.stats.closed.add(SILENT, 1);
-        log::info!("event=closed addr={addr} reason={SILENT}");
-        return None;
+    let (stream, dialect, first) = match met {
+        Ok(met) => met,
+        Err(why) => {
+            turn_away(&broker, why, addr).await;
+            return None;
+        }
     };
     broker.stats.traffic.read.add(first.len() as u64);
     if dialect == Dialect::Http {
@@ -46,7 +64,7 @@ pub(super) async fn begin(
         let connection = Connection::new(session, stream, Format::WebSocket, first);
         return Some(Box::new(connection));
     }
-    if dialect == Dialect::Numseq {
+    let Some(format) = dialect.format() else {
         if let Some(reason) = broker.farewell() {
             say_and_close(stream, numseq::farewell(reason).as_bytes()).await;
             return None;
@@ -54,30 +72,80 @@ pub(super) async fn begin(
         broker.stats.opened.add(dialect.as_str(), 1);
         Box::pin(numseq::serve(broker, stream, first, addr)).await;
         return None;
-    }
-    let Some(format) = dialect.format() else {
-        broker.stats.opened.add(dialect.as_str(), 1);
-        log::info!("event=refused addr={addr} dialect={} reason=unserved", dialect.as_str());
-        say_and_close(stream, &dialect.refusal()).await;
-        return None;
     };
     let session = if format.is_plain() {
-        resp::begin(broker.clone(), &stream, addr, format)
+        resp::begin(broker.clone(), stream.socket(), addr, format)
     } else {
         Session::new(broker.clone(), broker.enter(addr, format.as_str()))
     };
     Some(Box::new(Connection::new(session, stream, format, first)))
 }
 
+/// Reads the first bytes of a connection; if they begin a TLS handshake, completes
+/// it and reads those inside.
+async fn meet(
+    mut stream: TcpStream,
+    tls: Option<&Acceptor>,
+    addr: SocketAddr,
+) -> Result<Met, Unserved> {
+    let silent = || Unserved::Silent;
+    let (dialect, first) = sniff(&mut stream, FIRST_BYTES_TIMEOUT).await.ok_or_else(silent)?;
+    match tls {
+        Some(tls) if dialect == Dialect::Tls => {
+            let accepting = Box::pin(tls.accept(stream, &first));
+            let mut stream = accepting.await.map_err(Unserved::Handshake)?;
+            let sniffing = Box::pin(sniff(&mut stream, FIRST_BYTES_TIMEOUT));
+            match sniffing.await.ok_or_else(silent)? {
+                (Dialect::Tls, _) => {
+                    Err(Unserved::Refused(stream, Dialect::Tls, Refusal::Encrypted))
+                }
+                (dialect, first) => Ok((stream, dialect, first)),
+            }
+        }
+        Some(tls) if !tls.admits_plain(addr.ip()) => {
+            Err(Unserved::Refused(Stream::Plain(stream), dialect, Refusal::Plain))
+        }
+        None if dialect == Dialect::Tls => {
+            Err(Unserved::Refused(Stream::Plain(stream), dialect, Refusal::Encrypted))
+        }
+        _ => Ok((Stream::Plain(stream), dialect, first)),
+    }
+}
+
+/// Counts and logs a connection that is not served, and tells the client why if it
+/// can be told.
+async fn turn_away(broker: &Broker, why: Unserved, addr: SocketAddr) {
+    match why {
+        Unserved::Silent => {
+            broker.stats.closed.add(SILENT, 1);
+            log::info!("event=closed addr={addr} reason={SILENT}");
+        }
+        Unserved::Handshake(error) => {
+            broker.stats.closed.add(HANDSHAKE, 1);
+            let error = error.to_string();
+            log::info!("event=closed addr={addr} reason={HANDSHAKE} error={error:?}");
+        }
+        Unserved::Refused(stream, dialect, why) => {
+            broker.stats.opened.add(dialect.as_str(), 1);
+            let (speaks, reason) = (dialect.as_str(), why.as_str());
+            log::info!("event=refused addr={addr} dialect={speaks} reason={reason}");
+            say_and_close(stream, &dialect.refusal(why)).await;
+        }
+    }
+}
+
 /// Refuses a connection, because the broker is full, in its own dialect.
 pub async fn refuse(mut stream: TcpStream) {
     let dialect = sniff(&mut stream, REFUSAL_TIMEOUT).await.map_or(Dialect::Text, |(d, _)| d);
-    say_and_close(stream, &dialect.refusal()).await;
+    say_and_close(stream, &dialect.refusal(Refusal::Full)).await;
 }
 
 /// Reads until the dialect is known. `None` if the client closes first, or is
 /// silent for too long.
-async fn sniff(stream: &mut TcpStream, timeout: Duration) -> Option<(Dialect, Vec<u8>)> {
+async fn sniff(
+    stream: &mut (impl AsyncRead + Unpin),
+    timeout: Duration,
+) -> Option<(Dialect, Vec<u8>)> {
     // Not an array: the future would hold room for each place that it moves to.
     let (mut first, mut len) = (vec![0; FIRST_BYTES], 0);
     let sniffing = async {

@@ -11,7 +11,7 @@ use crate::wire::spoken::{self, Tag};
 use futures::AsyncWrite;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 /// Bytes of replies and frames of one connection that may wait to be written. At
 /// this many, no more requests are read, and what others leave for it stays in
@@ -225,6 +225,7 @@ impl Outgoing {
             // Nothing to write, but cursors may have passed what is not for us, and
             // there may be more behind it that is.
             session.settle(batch, 0, false, now_ms);
+            ready!(Pin::new(stream).poll_flush(cx))?;
             return Poll::Ready(Ok(more_replies || session.has_news() && !self.is_sealed));
         };
         let own_len = self.own().map(<[u8]>::len).iter().sum();

@@ -17,7 +17,7 @@ const GATHER: Duration = Duration::from_millis(20);
 /// About how many bytes a line takes besides its text.
 const LINE_BYTES: usize = 64;
 
-/// Lines on their way to the writer.
+/// Taken on their way to the writer.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     state: Mutex<State>,
@@ -41,7 +41,7 @@ struct State {
 
 /// A batch for the writer.
 #[derive(Debug, Default)]
-pub(super) struct Lines {
+pub(super) struct Taken {
     pub(super) lines: Vec<Line>,
     /// How many lines after these there was no room for.
     pub(super) lost: u64,
@@ -70,7 +70,7 @@ impl Queue {
 
     /// Waits for lines until this moment, and a little longer for those right
     /// behind them. There may be none.
-    pub(super) fn take(&self, until: Option<Instant>) -> Lines {
+    pub(super) fn take(&self, until: Option<Instant>) -> Taken {
         let mut state = lock(&self.state);
         while state.lines.is_empty() && state.asked == state.done {
             state.idle = true;
@@ -90,7 +90,7 @@ impl Queue {
         let gathered = self.filled.wait_timeout_while(state, GATHER, nobody_waits);
         state = gathered.unwrap_or_else(PoisonError::into_inner).0;
         state.bytes = 0;
-        Lines {
+        Taken {
             lines: std::mem::take(&mut state.lines),
             lost: std::mem::take(&mut state.lost),
             flush: (state.asked != state.done).then_some(state.asked),

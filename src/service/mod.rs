@@ -67,7 +67,7 @@ pub fn run(
         manager::tell(&[NotifyState::Ready, NotifyState::Status("taking connections")]);
         loop {
             match signals.next().await {
-                Some(Ok(Signal::Hup)) => reload::reload(server.broker(), read_again()),
+                Some(Ok(Signal::Hup)) => reload::reload(&server, read_again()),
                 Some(Ok(Signal::Usr2)) => drain(server.broker()),
                 _ => break,
             }

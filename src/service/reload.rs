@@ -1,14 +1,15 @@
 //! SIGHUP: reads the configuration again.
 
 use super::manager;
-use crate::broker::Broker;
 use crate::config::{Config, Halt, Update};
 use crate::open_files;
+use crate::server::Server;
 use sd_notify::NotifyState;
 
 /// Puts into force what can change at run time, if the whole configuration is
-/// valid; otherwise everything stays as it is.
-pub(super) fn reload(broker: &Broker, read: Result<Config, Halt>) {
+/// valid; otherwise everything stays as it is. So it goes for the certificate.
+pub(super) fn reload(server: &Server, read: Result<Config, Halt>) {
+    let broker = server.broker();
     let now = NotifyState::monotonic_usec_now().ok();
     manager::tell(&[NotifyState::Reloading].into_iter().chain(now).collect::<Vec<_>>());
     match read {
@@ -35,6 +36,12 @@ pub(super) fn reload(broker: &Broker, read: Result<Config, Halt>) {
             let error = halt.to_string();
             log::error!("event=reload-failed error={error:?} advice=\"all stays as it was\"");
         }
+    }
+    if let Err(error) = server.reload_tls() {
+        let error = error.to_string();
+        log::error!(
+            "event=reload-failed error={error:?} advice=\"the certificate of before goes on\""
+        );
     }
     manager::tell(&[NotifyState::Ready]);
 }

@@ -49,8 +49,7 @@ pub(super) struct Subscription {
     pub(super) next_seq: u64,
     /// The member's rank at the cursor: the fold of what it has read.
     pub(super) rank: u32,
-    /// The roster's view when the client was last told its rank, or when there was
-    /// last nothing to tell.
+    /// The roster's view when the rank was last told, or needed no telling.
     view: u64,
     extra: Option<Box<Extra>>,
 }

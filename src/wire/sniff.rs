@@ -4,6 +4,7 @@
 //! switch. A refused client is told so in its own dialect, so that the program at
 //! the other end says something its user understands.
 
+use crate::error::Code;
 use crate::request::{Format, Resp};
 
 /// A way of writing requests, replies and frames on the wire.
@@ -27,6 +28,45 @@ const HTTP_METHODS: [&[u8]; 7] =
     [b"GET ", b"POST ", b"PUT ", b"DELETE ", b"HEAD ", b"OPTIONS ", b"PATCH "];
 const NUMSEQ_OPENINGS: [&[u8]; 2] = [b"INIT,", b"CONT,"];
 const TLS_HANDSHAKE: u8 = 0x16;
+
+/// Why a connection is not served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// There is no room for it.
+    Full,
+    /// It is not encrypted, and has to be.
+    Plain,
+    /// It is encrypted, and the broker has no certificate; or twice.
+    Encrypted,
+}
+
+impl Refusal {
+    /// The word for it in the log.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Refusal::Full => "full",
+            Refusal::Plain => "unencrypted",
+            Refusal::Encrypted => "unserved",
+        }
+    }
+
+    /// The code and the text for the client; for HTTP also the status and its title.
+    const fn told(self) -> (Code, &'static str, u16, &'static str) {
+        match self {
+            Refusal::Full => {
+                let text = "too many clients; try again later";
+                (Code::Full, text, 503, "Service Unavailable")
+            }
+            Refusal::Plain => {
+                let text = "only encrypted connections are taken here: use TLS";
+                (Code::Denied, text, 403, "Forbidden")
+            }
+            Refusal::Encrypted => {
+                (Code::Unavailable, "nothing is encrypted here", 503, "Service Unavailable")
+            }
+        }
+    }
+}
 
 impl Dialect {
     /// The dialect that these first bytes choose; `None` while more are needed.
@@ -87,10 +127,10 @@ impl Dialect {
         }
     }
 
-    /// The answer before closing, in the dialect's own form: that the broker is
-    /// full, or, to a client that begins TLS, that there is none here.
-    pub fn refusal(self) -> Vec<u8> {
-        let (code, message) = ("full", "too many clients; try again later");
+    /// The answer before closing, in the dialect's own form.
+    pub fn refusal(self, why: Refusal) -> Vec<u8> {
+        let (code, message, status, title) = why.told();
+        let code = code.as_str();
         match self {
             Dialect::Text => format!("err {code} {message}\nbye {code}\n").into_bytes(),
             Dialect::Json => format!(
@@ -99,7 +139,6 @@ impl Dialect {
             )
             .into_bytes(),
             Dialect::Http => {
-                let (status, title) = (503, "Service Unavailable");
                 let body = format!(
                     "{{\"title\":\"{title}\",\"status\":{status},\"code\":\"{code}\",\"detail\":\"{message}\"}}\n"
                 );

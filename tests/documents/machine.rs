@@ -74,6 +74,7 @@ const NEEDS: &[(&str, &[&str])] = &[
     ("live_updates", &["node", "chromium", "curl", "python3"]),
     ("commands_for_a_web_server", &["python3", "curl"]),
     ("as_a_service", &["man"]),
+    ("encryption", &["openssl", "curl", "redis-cli"]),
     ("metrics", &["curl"]),
 ];
 

@@ -39,6 +39,17 @@ pub fn a_demonstration(part: &mut Part) {
     has_members("demo", &["zoe"]);
 }
 
+pub fn encryption(part: &mut Part) {
+    Terminal::run(&part.next("sh")).ends();
+    let mut broker = Terminal::run(&part.next("sh"));
+    broker.shows("… event=listening addr=127.0.0.1:7700 …");
+    let mut clients = Terminal::run(&part.next("sh"));
+    for line in ["ok create news", "{…\"channel\":\"news\"…", "…0"] {
+        clients.shows(line);
+    }
+    clients.ends();
+}
+
 pub fn as_a_service(part: &mut Part) {
     part.excuse("packaging/deb", "it makes a release build and needs cargo-deb");
     session(&part.next("sh"), None);

@@ -83,11 +83,14 @@ const RULES: &[(&str, Reach)] = &[
     ("events", Only(&["config", "printed", "sync"])),
     ("open_files", Only(&[])),
     // Knows URLs, addresses and bytes, and nothing of channels.
-    ("outbound", Only(&["error", "hyper_io", "runtime"])),
+    ("outbound", Only(&["error", "hyper_io", "permits", "runtime"])),
     ("hyper_io", Only(&["figures", "runtime"])),
     ("farewell", Only(&["runtime"])),
     ("page", Only(&[])),
+    ("permits", Only(&[])),
     ("process", Only(&[])),
+    // Takes connections as they are, and knows nothing of what is said on them.
+    ("tls", Only(&["config", "runtime", "sync"])),
     ("runtime", Only(&["sync"])),
 ];
 

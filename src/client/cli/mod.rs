@@ -12,6 +12,7 @@ pub mod input;
 mod inquiry;
 mod introduction;
 mod leaving;
+pub mod options;
 mod receive;
 mod resume;
 pub mod screen;
@@ -25,6 +26,7 @@ pub mod words;
 use crate::client::outbox::Outbox;
 use crate::client::signals;
 use crate::runtime;
+use crate::tls::Connector;
 use async_signal::Signal;
 use futures::StreamExt;
 use futures::channel::mpsc;
@@ -48,6 +50,8 @@ pub struct Settings {
     pub host: String,
     /// Its port.
     pub port: u16,
+    /// What to encrypt the connection with, if it is to be encrypted.
+    pub tls: Option<Connector>,
     /// Lines to send instead of standard input.
     pub lines: Vec<String>,
     /// The name to bear.

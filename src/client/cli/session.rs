@@ -115,7 +115,8 @@ impl Session {
     /// Connects, retrying if that is asked for. `None` when it has failed, or the
     /// program is to end.
     async fn connect(&mut self) -> Option<Connection<Origin>> {
-        let (host, port) = (self.settings.host.clone(), self.settings.port);
+        let Settings { host, port, tls, .. } = &self.settings;
+        let (host, port, tls) = (host.clone(), *port, tls.clone());
         loop {
             let again = self.connected_before;
             if again {
@@ -125,9 +126,9 @@ impl Session {
             let opened = {
                 let open = async {
                     if again {
-                        Connection::open_again(&host, port, outbox).await
+                        Connection::open_again(&host, port, tls.as_ref(), outbox).await
                     } else {
-                        Connection::open(&host, port, outbox).await
+                        Connection::open(&host, port, tls.as_ref(), outbox).await
                     }
                 };
                 let open = open.fuse();

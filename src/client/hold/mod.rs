@@ -24,6 +24,7 @@ mod status;
 mod supervisor;
 
 use crate::runtime;
+use crate::tls::Connector;
 use ranks::Ranks;
 use std::ffi::OsString;
 use std::time::Duration;
@@ -35,6 +36,8 @@ pub struct Settings {
     pub host: String,
     /// Its port.
     pub port: u16,
+    /// What to encrypt the connection with, if it is to be encrypted.
+    pub tls: Option<Connector>,
     /// The name to bear.
     pub name: Option<String>,
     /// The session to remember, of this name.

@@ -55,14 +55,15 @@ impl Program {
             kill_after: lease.kill_after(),
             program: settings.program.clone(),
         };
-        let Settings { host, port, channel, .. } = settings;
+        let Settings { host, port, tls, channel, .. } = settings;
+        let scheme = if tls.is_some() { "tls" } else { "tcp" };
         let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
         let guard = guard::command(&task)?
             .env("BROKER_CHANNEL", channel)
             .env("BROKER_RANK", claim.rank.to_string())
             .env("BROKER_TERM", claim.term.to_string())
             .env("BROKER_VIEW", claim.view.to_string())
-            .env("BROKER_URL", format!("tcp://{host}:{port}"))
+            .env("BROKER_URL", format!("{scheme}://{host}:{port}"))
             .stdin(Stdio::from(OwnedFd::from(its_end)))
             .spawn()?;
         let reading = link.try_clone()?;

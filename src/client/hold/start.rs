@@ -73,6 +73,9 @@ async fn connect(settings: &Settings, ticket: &Ticket) -> Result<(Client, Frames
         if let Some(name) = &settings.name {
             options = options.name(name);
         }
+        if let Some(tls) = &settings.tls {
+            options = options.tls(tls.clone());
+        }
         let error = match options.connect(&settings.host, settings.port).await {
             Ok(connected) => return Ok(connected),
             Err(error) => error,

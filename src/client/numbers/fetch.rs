@@ -2,7 +2,7 @@
 
 use super::journal::{Journal, Wanted};
 use crate::client::cli::words::harmless;
-use crate::runtime::TcpStream;
+use crate::tls::Stream;
 use crate::wire::numseq::{Heard, Message, Messages};
 use futures::{AsyncReadExt, AsyncWriteExt};
 use std::collections::VecDeque;
@@ -37,7 +37,7 @@ enum Asked {
 
 /// One connection.
 pub(super) struct Fetch {
-    stream: TcpStream,
+    stream: Stream,
     messages: Messages,
     asked: VecDeque<Asked>,
     /// The first batch that has not been asked for here.
@@ -46,7 +46,7 @@ pub(super) struct Fetch {
 }
 
 impl Fetch {
-    pub(super) fn new(stream: TcpStream) -> Self {
+    pub(super) fn new(stream: Stream) -> Self {
         let messages = Messages::new(ANSWER_BYTES_MAX);
         Fetch { stream, messages, asked: VecDeque::new(), next: 0, is_open: false }
     }
@@ -101,7 +101,8 @@ impl Fetch {
         if text.is_empty() {
             return Ok(());
         }
-        self.stream.write_all(text.as_bytes()).await
+        self.stream.write_all(text.as_bytes()).await?;
+        self.stream.flush().await
     }
 
     fn take(

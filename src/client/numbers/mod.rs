@@ -5,11 +5,13 @@ mod fetch;
 mod journal;
 
 use crate::client::cli::is_dumb;
+use crate::client::connection::dial;
 use crate::client::reconnect::{Backoff, CONNECT_LONGEST};
 use crate::client::signals;
 use crate::printed;
-use crate::runtime::{self, TcpStream};
+use crate::runtime;
 use crate::sequence;
+use crate::tls::Connector;
 use async_signal::Signal;
 use fetch::{Ended, Fetch};
 use futures::{FutureExt, StreamExt, select_biased};
@@ -36,6 +38,8 @@ pub struct Settings {
     pub host: String,
     /// Its port.
     pub port: u16,
+    /// What to encrypt the connection with, if it is to be encrypted.
+    pub tls: Option<Connector>,
     /// A new sequence; otherwise the one that was not finished.
     pub new: Option<New>,
 }
@@ -163,11 +167,9 @@ impl<'s> Run<'s> {
 
     /// One connection, from its beginning to its end.
     async fn connection(&mut self) -> io::Result<Ended> {
-        let Settings { host, port, .. } = self.settings;
-        let connecting = TcpStream::connect(host, *port);
-        let stream = runtime::timeout(CONNECT_LONGEST, connecting).await;
-        let stream = stream.ok_or(io::ErrorKind::TimedOut)??;
-        stream.set_nodelay(true)?;
+        let Settings { host, port, tls, .. } = self.settings;
+        let dialling = runtime::timeout(CONNECT_LONGEST, dial(host, *port, tls.as_ref()));
+        let stream = dialling.await.ok_or(io::ErrorKind::TimedOut)??;
         self.connections += 1;
         let deadline = Instant::now() + CONNECTION_TIME;
         let mut fetch = Fetch::new(stream);

@@ -1,0 +1,325 @@
+//! Encrypted connections: every dialect inside TLS, on the same port; who has to
+//! encrypt, who is let in, and certificates that are renewed.
+
+// Clippy takes only what is marked #[test] for a test.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod support;
+
+use futures_rustls::pki_types::pem::PemObject;
+use futures_rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use futures_rustls::rustls::{ClientConfig, crypto::ring};
+use futures_rustls::rustls::{ClientConnection, RootCertStore, StreamOwned};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use support::{Broker, Child, DEADLINE, eventually, matches, narrow};
+
+type Authority = CertifiedIssuer<'static, KeyPair>;
+
+fn authority() -> Authority {
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
+}
+
+/// A folder with certificates.
+struct Papers {
+    folder: tempfile::TempDir,
+    authority: Authority,
+}
+
+impl Papers {
+    /// With a broker's certificate for this machine in `broker.pem`, its key beside
+    /// it, and who has signed that in `ca.pem`.
+    fn new() -> Papers {
+        let papers = Papers { folder: tempfile::tempdir().unwrap(), authority: authority() };
+        fs::write(papers.path("ca.pem"), papers.authority.pem()).unwrap();
+        papers.issue("broker", "127.0.0.1");
+        papers
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn text(&self, name: &str) -> String {
+        self.path(name).to_str().unwrap().to_owned()
+    }
+
+    /// A certificate for this name in `FILE.pem`, and its key in `FILE.key`.
+    fn issue(&self, file: &str, name: &str) {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(vec![name.to_string()]).unwrap();
+        let certificate = params.signed_by(&key, &self.authority).unwrap();
+        fs::write(self.path(&format!("{file}.pem")), certificate.pem()).unwrap();
+        fs::write(self.path(&format!("{file}.key")), key.serialize_pem()).unwrap();
+    }
+
+    /// A broker with that certificate.
+    fn broker(&self, settings: &[&str]) -> Broker {
+        let (cert, key) = (self.text("broker.pem"), self.text("broker.key"));
+        Broker::of(Child::with(&[&["--tls-cert", &cert, "--tls-key", &key], settings].concat()))
+    }
+
+    /// Shakes hands with a broker, with this certificate if any.
+    fn talk(&self, addr: SocketAddr, own: Option<&str>) -> Talk {
+        self.talk_on(TcpStream::connect(addr).unwrap(), own)
+    }
+
+    fn talk_on(&self, stream: TcpStream, own: Option<&str>) -> Talk {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.authority.der().clone()).unwrap();
+        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots);
+        let config = match own {
+            None => config.with_no_client_auth(),
+            Some(own) => {
+                let chain = CertificateDer::from_pem_file(self.path(&format!("{own}.pem")));
+                let key = PrivateKeyDer::from_pem_file(self.path(&format!("{own}.key")));
+                config.with_client_auth_cert(vec![chain.unwrap()], key.unwrap()).unwrap()
+            }
+        };
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        let name = "127.0.0.1".try_into().unwrap();
+        let session = ClientConnection::new(Arc::new(config), name).unwrap();
+        Talk(BufReader::new(StreamOwned::new(session, stream)))
+    }
+}
+
+/// An encrypted conversation.
+struct Talk(BufReader<StreamOwned<ClientConnection, TcpStream>>);
+
+impl Talk {
+    fn send(&mut self, text: &str) {
+        self.0.get_mut().write_all(text.as_bytes()).unwrap();
+    }
+
+    fn line(&mut self) -> std::io::Result<String> {
+        let mut line = String::new();
+        self.0.read_line(&mut line)?;
+        Ok(line.trim_end().to_owned())
+    }
+
+    #[track_caller]
+    fn expect(&mut self, pattern: &str) {
+        let line = self.line().unwrap();
+        assert!(matches(pattern, &line), "{line:?} is not as {pattern:?}");
+    }
+
+    /// The certificate that the broker has shown.
+    fn shown(&mut self) -> Vec<u8> {
+        self.send("ping\n");
+        self.expect("ok ping*");
+        self.0.get_ref().conn.peer_certificates().unwrap()[0].to_vec()
+    }
+}
+
+#[test]
+fn every_dialect_is_encrypted_on_the_one_port() {
+    let papers = Papers::new();
+    let broker = papers.broker(&[]);
+    let talk = || papers.talk(broker.addr, None);
+    let mut text = talk();
+    text.send("sub news --create\n");
+    text.expect("ok sub news rank=0 *");
+    let mut json = talk();
+    json.send("{\"op\":\"pub\",\"channel\":\"news\",\"data\":1}\n");
+    json.expect("{\"reply\":\"pub\",\"ok\":true,*");
+    text.expect("msg news 2 * 1");
+    let mut redis = talk();
+    redis.send("*3\r\n$7\r\nPUBLISH\r\n$4\r\nnews\r\n$2\r\nhi\r\n");
+    redis.expect(":1");
+    text.expect("msg news 3 * hi");
+    let mut http = talk();
+    http.send("GET /v1/channels/news HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n");
+    http.expect("HTTP/1.1 200 OK");
+    let mut rest = String::new();
+    http.0.read_to_string(&mut rest).unwrap();
+    assert!(rest.contains("\"seq\":3"), "{rest}");
+    let mut numbers = talk();
+    numbers.send("INIT,6bc0e0ab-7c2a-4ac6-9c4d-a9a1b4a5c6d7,2,2;RECV,0;");
+    let mut answer = [0; 4];
+    numbers.0.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"ACK;");
+    // Its end comes in order, and not as if somebody had cut the line.
+    text.send("quit\n");
+    text.expect("bye quit");
+    assert_eq!(text.line().unwrap(), "");
+}
+
+#[test]
+fn a_websocket_is_encrypted_too() {
+    let papers = Papers::new();
+    let broker = papers.broker(&[]);
+    let stream = papers.talk(broker.addr, None).0.into_inner();
+    let url = format!("wss://{}/v1/ws", broker.addr);
+    let (mut socket, _) = tungstenite::client(url, stream).unwrap();
+    let hello = r#"{"op":"sub","channel":"ops","create":true}"#;
+    socket.send(tungstenite::Message::text(hello)).unwrap();
+    let reply = socket.read().unwrap().into_text().unwrap();
+    assert!(matches(r#"{"reply":"sub","ok":true,"channel":"ops","rank":0,*"#, &reply), "{reply}");
+}
+
+/// What is encrypted waits in a buffer when the socket is full: nothing of it may
+/// stay there when nothing more follows.
+#[test]
+fn a_member_that_reads_late_gets_everything() {
+    let papers = Papers::new();
+    let broker = papers.broker(&["--allow-plain", "127.0.0.0/8"]);
+    let mut member = papers.talk_on(narrow(broker.addr), None);
+    member.send("sub news --create\n");
+    member.expect("ok sub news*");
+    let mut publisher = broker.client("publisher");
+    let (count, text) = (1_500, "x".repeat(1_000));
+    for number in 0..count {
+        publisher.send(&format!("pub news {number} {text}"));
+    }
+    for number in 0..count {
+        publisher.expect(&format!("ok pub news {}", number + 2));
+    }
+    for number in 0..count {
+        member.expect(&format!("msg news {} publisher {number} {text}", number + 2));
+    }
+    publisher.ask("pub news last", &format!("ok pub news {}", count + 2));
+    member.expect(&format!("msg news {} publisher last", count + 2));
+}
+
+#[test]
+fn who_does_not_encrypt_is_told_so_in_his_own_dialect() {
+    let papers = Papers::new();
+    let broker = papers.broker(&[]);
+    let mut text = broker.connect("text");
+    text.send("create news");
+    text.expect("err denied only encrypted connections are taken here: use TLS");
+    text.expect("bye denied");
+    text.expect_end();
+    let mut json = broker.connect("json");
+    json.send("{\"op\":\"channels\"}");
+    json.expect("{\"reply\":\"error\",\"ok\":false,\"error\":{\"code\":\"denied\",*");
+    broker.web().get("/v1/channels").problem(403, "denied");
+    let mut redis = broker.connect("redis");
+    redis.send_bytes(b"*1\r\n$4\r\nPING\r\n");
+    redis.expect("-ERR denied only encrypted*");
+    // And where nothing is encrypted, who does is told that.
+    let plain = Broker::start();
+    let mut refused = papers.talk(plain.addr, None);
+    let _ = refused.0.get_mut().write_all(b"ping\n");
+    let error = refused.line().unwrap_err().to_string();
+    assert!(error.contains("InternalError"), "{error}");
+}
+
+#[test]
+fn who_has_no_certificate_is_not_let_in_where_one_is_asked_for() {
+    let papers = Papers::new();
+    papers.issue("client", "client.test");
+    let ca = papers.text("ca.pem");
+    let broker = papers.broker(&["--tls-clients", &ca]);
+    let mut known = papers.talk(broker.addr, Some("client"));
+    known.send("ping\n");
+    known.expect("ok ping*");
+    let mut unknown = papers.talk(broker.addr, None);
+    let _ = unknown.0.get_mut().write_all(b"ping\n");
+    let error = unknown.line().unwrap_err().to_string();
+    assert!(error.contains("CertificateRequired"), "{error}");
+    // Nor by a certificate that somebody else has signed.
+    let others = Papers::new();
+    others.issue("client", "client.test");
+    fs::copy(others.path("client.pem"), papers.path("other.pem")).unwrap();
+    fs::copy(others.path("client.key"), papers.path("other.key")).unwrap();
+    let mut other = papers.talk(broker.addr, Some("other"));
+    let _ = other.0.get_mut().write_all(b"ping\n");
+    assert!(other.line().is_err());
+}
+
+#[test]
+fn a_renewed_certificate_comes_into_force_and_a_broken_one_does_not() {
+    let papers = Papers::new();
+    let mut broker = papers.broker(&[]);
+    let mut before = papers.talk(broker.addr, None);
+    let first = before.shown();
+    papers.issue("broker", "127.0.0.1");
+    broker.child().signal("HUP");
+    let shown = || papers.talk(broker.addr, None).shown();
+    eventually("the renewed certificate is shown", || shown() != first);
+    let second = shown();
+    fs::write(papers.path("broker.pem"), "nothing").unwrap();
+    broker.child().signal("HUP");
+    // The log has the reason once the signal is dealt with; by then this holds.
+    assert_eq!(papers.talk(broker.addr, None).shown(), second);
+    before.send("ping\n");
+    before.expect("ok ping*");
+    broker.child().signal("TERM");
+    let log = broker.child().complaint();
+    let line = log.lines().find(|line| line.contains("event=reload-failed")).expect(&log);
+    assert!(line.contains("there is no certificate in "), "{line}");
+}
+
+#[test]
+fn a_broker_does_not_start_without_what_it_is_to_encrypt_with() {
+    let papers = Papers::new();
+    fs::write(papers.path("empty.pem"), "").unwrap();
+    papers.issue("other", "127.0.0.1");
+    let [cert, key, other, empty, none] =
+        ["broker.pem", "broker.key", "other.key", "empty.pem", "none.pem"].map(|f| papers.text(f));
+    for (arguments, said) in [
+        (&["--tls-cert", &none][..], "cannot read a certificate from "),
+        (&["--tls-cert", &empty], "there is no certificate in "),
+        (&["--tls-cert", &cert], "there is no private key in "),
+        (&["--tls-cert", &cert, "--tls-key", &other], "cannot be used: "),
+        (&["--tls-cert", &cert, "--tls-key", &key, "--tls-clients", &empty], "no certificate in"),
+        (&["--tls-key", &key], "tls-key is of no use without tls-cert"),
+        (&["--allow-plain", "10.0.0.0/8"], "allow-plain is of no use without tls-cert"),
+    ] {
+        let mut child = Child::run(&[&["127.0.0.1", "0"], arguments].concat());
+        assert!(!child.listens(), "{arguments:?}");
+        assert_ne!(child.ended().code(), Some(0));
+        let complaint = child.complaint();
+        assert!(complaint.contains(said), "{arguments:?}: {complaint}");
+    }
+}
+
+fn client(broker: &Broker, arguments: &[&str]) -> (Option<i32>, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_broker-client"));
+    command.args(["127.0.0.1", &broker.addr.port().to_string()]).args(arguments);
+    let output = command.output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8(said).unwrap())
+}
+
+#[test]
+fn the_client_encrypts_and_knows_whom_it_talks_to() {
+    let papers = Papers::new();
+    papers.issue("client", "client.test");
+    let both = [fs::read(papers.path("client.pem")), fs::read(papers.path("client.key"))];
+    fs::write(papers.path("both.pem"), both.map(Result::unwrap).concat()).unwrap();
+    let [ca, own] = ["ca.pem", "both.pem"].map(|file| papers.text(file));
+    let broker = papers.broker(&["--tls-clients", &ca]);
+    let trusted = ["--tls-ca", &ca, "--tls-cert", &own];
+    let with = |more: &[&str]| client(&broker, &[&trusted, more].concat());
+    let (code, said) = with(&["-c", "create news", "-c", "pub news hi"]);
+    assert_eq!((code, &*said), (Some(0), "ok create news\nok pub news 1\n"));
+    let (code, said) = with(&["numbers", "500"]);
+    assert!(code == Some(0) && said.contains("count=500"), "{code:?} {said}");
+    let program = ["hold", "jobs", "--", "sh", "-c", "echo $BROKER_URL"];
+    let (code, said) = with(&program);
+    let url = format!("tls://{}", broker.addr);
+    assert!(code == Some(0) && said.contains(&url), "{code:?} {said}");
+    // No certificate that browsers know, none for that authority, none of one's own.
+    let others = Papers::new();
+    let stranger = others.text("ca.pem");
+    for arguments in [&["--tls"][..], &["--tls-ca", &stranger], &["--tls-ca", &ca]] {
+        let (code, said) = client(&broker, &[arguments, &["-c", "ping"]].concat());
+        assert_eq!(code, Some(3), "{arguments:?}: {said}");
+    }
+    let (code, said) = client(&broker, &["-c", "ping"]);
+    assert!(code != Some(0) && said.contains("use TLS"), "{code:?} {said}");
+    let missing = Path::new("/nonexistent").to_str().unwrap();
+    assert_eq!(client(&broker, &["--tls-ca", missing, "-c", "ping"]).0, Some(2));
+}
