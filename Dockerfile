@@ -6,7 +6,7 @@
 FROM rust:1.90-slim-bookworm AS build
 WORKDIR /src
 COPY . .
-# The caches stay with the builder, so that a change of one file is a short build.
+# The caches stay with the builder, so that a change to one file is built quickly.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
     cargo build --release --locked --bin broker --bin broker-client \
@@ -15,10 +15,10 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
 
 FROM gcr.io/distroless/cc-debian12:nonroot
 COPY --from=build /out/broker /out/broker-client /usr/bin/
-# A volume that is mounted here for the first time belongs to this user, too.
+# A volume that is mounted here for the first time gets this owner, too.
 COPY --from=build --chown=65532:65532 /out/data /data
-# Inside a container, its own 127.0.0.1 is reached by nobody; what is published
-# (-p 127.0.0.1:7700:7700) decides.
+# Nobody can reach a container's own 127.0.0.1, so listen on all addresses; the
+# published port (-p 127.0.0.1:7700:7700) decides who can connect.
 ENV BROKER_HOST=0.0.0.0
 EXPOSE 7700
 USER 65532:65532
