@@ -24,10 +24,10 @@ use std::net::IpAddr;
 use std::sync::RwLock;
 use std::time::Duration;
 
-/// How long a client may take for the handshake, which is two round trips.
+/// How long a handshake, which is two round trips, may take at either end.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Takes encrypted connections, and knows who need not encrypt.
+/// Accepts encrypted connections, and knows which addresses need not encrypt.
 pub struct Acceptor {
     files: Files,
     current: RwLock<TlsAcceptor>,
@@ -41,7 +41,8 @@ impl std::fmt::Debug for Acceptor {
 }
 
 impl Acceptor {
-    /// What the settings ask for; `None` if the broker has no certificate.
+    /// Returns the acceptor that the settings ask for; `None` if the broker has no
+    /// certificate.
     ///
     /// # Errors
     /// [`TlsError`] if a file cannot be read, or is not what it should be.
@@ -51,8 +52,8 @@ impl Acceptor {
         Ok(Some(Acceptor { files, current, allow_plain: config.allow_plain.clone() }))
     }
 
-    /// Reads the files again, as after the renewal of a certificate. Connections that
-    /// are there keep what they have.
+    /// Reads the files again, as after the renewal of a certificate. Existing
+    /// connections keep what they have.
     ///
     /// # Errors
     /// [`TlsError`]; then everything stays as it was.
@@ -68,10 +69,10 @@ impl Acceptor {
         self.allow_plain.iter().any(|network| network.contains(&addr))
     }
 
-    /// Shakes hands with a client that has begun with these bytes.
+    /// Performs the handshake with a client whose first bytes were `first`.
     ///
     /// # Errors
-    /// Why it failed: the network, or what the client offers is not good enough.
+    /// `TimedOut`, the network's error, or why what the client offers is not good enough.
     pub async fn accept(&self, stream: TcpStream, first: &[u8]) -> io::Result<Stream> {
         let acceptor = sync::read(&self.current).clone();
         let mut begun = Ok(());
@@ -84,7 +85,8 @@ impl Acceptor {
                     .map(|_| ());
             }
         });
-        // A first flight that makes no sense is answered by an alert all the same.
+        // The handshake goes on even if the first flight makes no sense, to answer it
+        // by an alert.
         let shaken = runtime::timeout(HANDSHAKE_TIMEOUT, handshake).await;
         begun?;
         match shaken {
