@@ -16,7 +16,7 @@ impl Permits {
     /// Takes a permit, unless `max` are taken already.
     pub fn take(&self, max: usize) -> Option<Permit> {
         let is_free = self.0.fetch_add(1, Ordering::SeqCst) < max;
-        // A permit too many is given back right here.
+        // A permit beyond `max` is dropped, and so given back, right here.
         let permit = Permit(self.clone());
         is_free.then_some(permit)
     }

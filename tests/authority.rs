@@ -51,8 +51,8 @@ impl Model {
     }
 }
 
-/// Sends all of this at once and reads up to the end; gives the seqs of the
-/// commands that it saw, and `to=` of those that it gave.
+/// Sends all requests at once and reads up to the end. Returns the seqs of the commands
+/// that the client saw, and `to=` of those that it gave.
 fn play(client: &mut Client, requests: &str) -> (Vec<u64>, BTreeMap<u64, u64>) {
     client.send(requests.trim_end());
     let (mut seen, mut given) = (Vec::new(), BTreeMap::new());
@@ -80,7 +80,7 @@ fn play_all(game: u64) {
     let mut olga = broker.client("olga");
     olga.ask("create ops", "ok create ops");
     olga.ask("sub ops --observe", "ok sub ops *");
-    // Rank 0 turns the roster below it, all others command.
+    // Rank 0 reorders the roster below it; all others give commands.
     let mut dice = Dice(game);
     let names: Vec<String> = (0..MEMBERS).map(|n| format!("m{n}")).collect();
     let team: Vec<Client> = names.iter().map(|name| broker.member(name, "ops")).collect();

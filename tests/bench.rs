@@ -1,5 +1,5 @@
-//! `broker-bench`: what it measures is there, and nothing is lost, at a broker of
-//! the test's own and at whatever other brokers are installed.
+//! `broker-bench` reports what it measures and loses nothing, at a broker of the test's
+//! own and at whatever other brokers are installed.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -10,7 +10,7 @@ use serde_json::Value;
 use std::process::{Command, Stdio};
 use support::Broker;
 
-/// Runs it; its exit code, and what it printed.
+/// Runs `broker-bench`. Returns its exit code, standard output and standard error.
 fn bench(args: &[&str]) -> (i32, String, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_broker-bench"));
     let output = command.args(args).stdin(Stdio::null()).output().expect("it runs");
@@ -113,7 +113,7 @@ fn ranks_are_right_when_many_leave_at_once() {
     assert_eq!(count(&report, "command_timeout"), 60);
 }
 
-/// A fault of the broker is seen: here the channel has a stranger in it.
+/// A refusal by the broker is reported as such: here somebody else has made the channel.
 #[test]
 fn what_is_wrong_is_said_so() {
     let broker = Broker::process();
@@ -126,7 +126,8 @@ fn what_is_wrong_is_said_so() {
     assert!(complaint.starts_with("broker-bench: the broker said: err exists"), "{complaint}");
 }
 
-/// What somebody else says on its channel is not taken for what it said.
+/// What somebody else publishes to its channel is reported as damage, not taken for its
+/// own message.
 #[test]
 fn messages_of_others_are_no_messages_of_ours() {
     let broker = Broker::process();

@@ -42,8 +42,8 @@ fn max_clients() {
     });
 }
 
-/// A refused one that says nothing is let go as well, with an answer that
-/// anybody can read.
+/// A refused client that says nothing is let go as well, with an answer that anybody
+/// can read.
 #[test]
 fn who_is_refused_and_says_nothing_is_answered() {
     let broker = Broker::with(|config| config.max_clients = 1);
@@ -210,8 +210,8 @@ fn history_is_exactly_as_long_as_asked_for() {
     alice.nothing_else();
 }
 
-/// Few short requests may have very long replies: they wait until what was
-/// answered before has been read, in every dialect, and harm nobody.
+/// A few short requests may have very long replies. In every dialect, these wait until
+/// what was answered before has been read, and so harm nobody.
 #[test]
 fn replies_that_nobody_reads() {
     const ASKED: usize = 2_000;
@@ -238,7 +238,7 @@ fn replies_that_nobody_reads() {
     alice.ask("ping", "ok ping *");
     let grown = broker.child().peak_memory() - before;
     assert!(grown < 64 << 20, "it has grown by {grown} bytes");
-    // Whoever reads gets all of them, also after saying that this was all.
+    // A client that reads gets all of them, even after it has closed its sending half.
     drop(unread);
     let mut reader = broker.connect("reader");
     reader.send_bytes("history long --last 4\n".repeat(300).as_bytes());
@@ -247,7 +247,7 @@ fn replies_that_nobody_reads() {
     assert_eq!(heard.matches("ok history long").count(), 300);
 }
 
-/// Where nobody publishes, those who came and went are forgotten all the same.
+/// Observers that came and went are forgotten even where nobody publishes.
 #[test]
 fn observers_that_come_and_go_leave_nothing() {
     let mut broker = Broker::process();

@@ -30,21 +30,21 @@ fn hasty_broker() -> Broker {
     })
 }
 
-/// Bob would join `ops` with a call-back.
+/// Asks to join `ops` as bob with a call-back. Returns the answer.
 #[track_caller]
 fn try_join(broker: &Broker, url: &str, events: &[&str]) -> Answer {
     let body = json!({"name": "bob", "callback": url, "events": events});
     broker.web().post("/v1/channels/ops/members", &body.to_string())
 }
 
-/// Bob joins; his token.
+/// Joins `ops` as bob with a call-back. Returns his token.
 #[track_caller]
 fn join(broker: &Broker, receiver: &Receiver, events: &[&str]) -> String {
     let joined = try_join(broker, &receiver.url(), events).expect(201, "{*}").json();
     joined["token"].as_str().unwrap().to_string()
 }
 
-/// Alice has rank 0 in `ops`, and bob a call-back; his token.
+/// Alice at rank 0 in `ops`, bob below her with a call-back, and bob's token.
 #[track_caller]
 fn alice_and_bob(broker: &Broker, receiver: &Receiver, events: &[&str]) -> (Client, String) {
     let mut alice = broker.member("alice", "ops");
@@ -112,7 +112,7 @@ fn one_after_the_other_and_in_order() {
     ] {
         let delivery = receiver.expect(event);
         assert_eq!(delivery.frame()[key], value);
-        // Nothing overtakes it, and nothing comes beside it.
+        // No delivery overtakes it, and none is made beside it.
         let before = receiver.connections();
         passer_by.send("pub ops later");
         assert_eq!(receiver.connections(), before);
@@ -169,7 +169,7 @@ fn a_delivery_that_fails_is_tried_again_and_is_the_same_delivery() {
     let fail: [fn(Delivery); 4] = [
         |delivery| delivery.answer("503 Service Unavailable", "", ""),
         |delivery| delivery.answer("429 Too Many Requests", "retry-after: 1\r\n", ""),
-        // It closes the connection without a word.
+        // Closes the connection without an answer.
         drop,
         Delivery::ok,
     ];
@@ -186,7 +186,7 @@ fn a_delivery_that_fails_is_tried_again_and_is_the_same_delivery() {
     assert_eq!(ids.len(), 1, "{ids:?}");
 }
 
-/// As the documentation says it is to be verified.
+/// Verifies a signature as the documentation says.
 #[track_caller]
 fn assert_signed(delivery: &Delivery, token: &str) {
     let signed = format!("{}.{}", delivery.header("broker-timestamp"), delivery.text);
@@ -203,7 +203,7 @@ fn a_receiver_may_answer_a_command_later() {
     let (mut alice, token) = alice_and_bob(&broker, &receiver, &[]);
     alice.ask("/slow", "ok cmd ops 3 to=1");
     receiver.expect("cmd").answer("202 Accepted", "", r#"{"code":9}"#);
-    // What comes next does not wait for it.
+    // The next command does not wait for its result.
     alice.ask("/fast", "ok cmd ops 4 to=1");
     receiver.expect("cmd").ok();
     alice.expect("ack ops 4 bob 1 0 ");
@@ -230,8 +230,8 @@ fn a_command_that_nobody_takes_ends_at_its_deadline_and_is_a_gap() {
     alice.expect("ack ops 4 bob 1 0 ");
 }
 
-/// The pause before the next attempt ends with the command: what comes behind it
-/// has a deadline of its own.
+/// The pause before the next attempt ends with the command: the delivery behind it has
+/// a deadline of its own.
 #[test]
 fn what_comes_behind_a_command_that_is_over_does_not_wait_for_its_next_attempt() {
     let (broker, receiver) = (broker(), Receiver::start());
@@ -250,8 +250,8 @@ fn what_comes_behind_a_command_that_is_over_does_not_wait_for_its_next_attempt()
     alice.expect("ack ops 4 bob 1 0 ");
 }
 
-/// A receiver that hangs holds a command up that nobody waits for any more, and not
-/// the one behind it.
+/// A receiver that hangs holds up a command that nobody waits for any more, but not the
+/// one behind it.
 #[test]
 fn what_comes_behind_a_command_that_is_over_does_not_wait_for_its_call() {
     let (broker, receiver) = (broker(), Receiver::start());
@@ -277,9 +277,9 @@ fn a_receiver_that_is_there_keeps_its_seat_and_one_that_is_killed_loses_it() {
     alice.expect("left ops 3 bob 1 reason=timeout");
 }
 
-/// A receiver that believes as the protocol has it does so no longer than the broker
-/// holds its seat, though each of its answers is lost and each delivery comes: "from
-/// when the delivery came that `broker-renewed` names".
+/// A receiver that counts its lease as the protocol says, "from when the delivery came
+/// that `broker-renewed` names", never believes in it for longer than the broker holds
+/// the seat, even if each delivery arrives and each answer is lost.
 #[test]
 fn whose_answers_are_lost_does_not_believe_beyond_its_lease() {
     let broker = Broker::with(|config| {
@@ -302,7 +302,7 @@ fn whose_answers_are_lost_does_not_believe_beyond_its_lease() {
         believes = renewed.map(|came| *came + lease).max(believes);
         believes
     };
-    // The first is answered, and the second says so.
+    // The first delivery is answered, and the second one says so.
     alice.ask("pub ops one", "ok pub ops 3");
     alice.expect("msg ops 3 alice one");
     let delivery = receiver.expect("msg");
@@ -353,7 +353,7 @@ fn who_wants_no_more_has_left() {
     bob.post("/v1/channels/ops/members/bob/renew", "{}").problem(410, "gone");
 }
 
-/// It has not left.
+/// A member that goes on over a connection has not left, and no `left` is delivered.
 #[test]
 fn who_goes_on_from_a_connection_is_not_told_that_it_has_left() {
     let (broker, receiver) = (broker(), Receiver::start());
@@ -376,7 +376,7 @@ fn who_is_removed_is_told_so() {
     let (broker, receiver) = (broker(), Receiver::start());
     let (mut alice, _) = alice_and_bob(&broker, &receiver, &[]);
     alice.ask("/go", "ok cmd ops 3 to=1");
-    // What is under way is of no use any more.
+    // The delivery that is under way is of no use any more.
     let under_way = receiver.expect("cmd");
     alice.ask("kick ops bob", "ok kick ops bob");
     let farewell = receiver.expect("left");
@@ -386,8 +386,8 @@ fn who_is_removed_is_told_so() {
     drop(under_way);
 }
 
-/// Once: it came as an entry of the roster too, or as the channel's end, and again
-/// when the member had gone.
+/// Regression: the news came as an entry of the roster too, or as the channel's end,
+/// and again when the member had gone.
 #[test]
 fn who_is_removed_is_told_so_once() {
     for (order, reason) in [("kick ops bob", "kicked"), ("drop ops", "dropped")] {
@@ -463,7 +463,7 @@ fn a_receiver_that_lets_things_lie_slows_nobody_and_is_told_of_a_gap() {
     alice.ask("unsub ops", "ok unsub ops");
     alice.ask("pub ops first", "ok pub ops 4");
     let first = receiver.expect("rank");
-    // Far more than the log, and what is read ahead; none of it waits for bob.
+    // Far more than the log holds and what is read ahead; no reply waits for bob.
     for seq in 5..=1_500 {
         alice.ask(&format!("pub ops {}", "x".repeat(1_000)), &format!("ok pub ops {seq}"));
     }

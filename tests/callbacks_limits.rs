@@ -8,7 +8,7 @@ mod support;
 use serde_json::json;
 use support::{Broker, Receiver};
 
-/// They were taken from where they are bounded to where they were not.
+/// Regression: frames were taken from a queue that is bounded to one that was not.
 #[test]
 fn what_is_told_to_a_member_whose_receiver_hangs_is_bounded() {
     let broker = Broker::with(|config| {
@@ -27,7 +27,7 @@ fn what_is_told_to_a_member_whose_receiver_hangs_is_bounded() {
         let reply = alice.ask(&format!("tell bob {text}"), "* *");
         taken += usize::from(reply == "ok tell bob");
     }
-    // 256 KiB that were read ahead, and 64 KiB that wait to be, and one more.
+    // 256 KiB that were read ahead, 64 KiB that wait to be, and one frame more.
     assert!((1..20).contains(&taken), "{taken} were taken");
     // All of them are told, and then there is room again.
     first.ok();

@@ -1,5 +1,5 @@
-//! Call-backs across a restart of the broker: who has a seat is called by the
-//! next one, from behind the last that it took.
+//! Call-backs across a restart of the broker: the next broker calls whoever has a seat,
+//! from behind the last delivery that it took.
 
 // Clippy takes only what is marked #[test] for a test.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
@@ -44,8 +44,8 @@ fn who_has_a_seat_is_called_by_the_next_broker() {
     broker1.child().kill();
     drop(two);
 
-    // It was not taken, so it comes again, and nobody had to ask for it. Where it
-    // stands it is told first: it may have missed that.
+    // The delivery was not taken, so it comes again without anybody asking for it.
+    // Bob's rank comes first, because he may have missed a change of it.
     let mut broker2 = broker(dir.path());
     let rank = receiver.expect("rank");
     assert_eq!([&rank.frame()["rank"], &rank.frame()["term"]], [0, 1]);
@@ -62,7 +62,7 @@ fn who_has_a_seat_is_called_by_the_next_broker() {
     carol.expect("cmd ops * bob 0 1 go");
     carol.ask("quit", "bye quit");
 
-    // In order, too; and it is called for as long as it has a seat.
+    // A stop in order keeps the seat as well, and bob is called for as long as he has it.
     broker2.child().signal("TERM");
     assert!(broker2.child().ended().success());
     let log = broker2.child().complaint();
@@ -84,8 +84,9 @@ fn who_has_a_seat_is_called_by_the_next_broker() {
     assert_eq!(receiver.connections(), before);
 }
 
-/// Nobody waits for its answer any more, but it is in the channel like anything
-/// else. What the receiver does not want, then, is no failure.
+/// After a restart nobody waits for a command's answer any more, but it is delivered
+/// like any other entry of the channel: a receiver that does not want it has not
+/// failed.
 #[test]
 fn a_command_from_before_is_told_like_anything_else() {
     let (dir, receiver) = (tempfile::tempdir().unwrap(), Receiver::start());

@@ -15,7 +15,7 @@ fn client(args: &[&str]) -> (String, String, i32) {
     (out, err, output.status.code().unwrap())
 }
 
-/// `--sub demo` was taken for the command `demo`, and `--name hold` likewise.
+/// Regression: `--sub demo` was taken for the command `demo`, and `--name hold` likewise.
 #[test]
 fn a_channel_or_a_name_may_be_called_as_a_command_is() {
     let server = broker();
@@ -36,7 +36,7 @@ fn a_channel_or_a_name_may_be_called_as_a_command_is() {
     }
 }
 
-/// `-c 'create …'` comes too late for it: the lines are sent after what --sub asks for.
+/// `-c 'create …'` would come too late: its lines are sent after what --sub asks for.
 #[test]
 fn what_is_subscribed_to_can_be_made_with_it() {
     let server = broker();
@@ -51,7 +51,7 @@ fn what_is_subscribed_to_can_be_made_with_it() {
     assert_eq!(code, 0, "{out}{err}");
 }
 
-/// Where the broker is stands before the command, and who one is on either side.
+/// The broker's address comes before the command, `--name` on either side of it.
 #[test]
 fn a_command_stands_behind_the_address() {
     let server = broker();
@@ -109,7 +109,7 @@ fn the_usage_line_can_be_followed() {
     assert_eq!((out.as_str(), code), ("ok create n\n", 0));
 }
 
-/// The last one of them was taken, without a word.
+/// Regression: the last of them was taken, without a word.
 #[test]
 fn one_name_has_one_program() {
     let (_, err, code) = client(&["--exec", "a=ls", "--exec", "b=ls", "--exec", "/a=cat"]);
@@ -125,7 +125,7 @@ fn what_the_broker_refuses_a_demonstration_is_1() {
     assert_eq!(code, 1);
 }
 
-/// It said "invalid digit found in string".
+/// Regression: it said "invalid digit found in string".
 #[test]
 fn a_number_that_is_none_is_refused_in_words() {
     for (args, said) in [
@@ -142,7 +142,8 @@ fn a_number_that_is_none_is_refused_in_words() {
     }
 }
 
-/// It was told to start a broker of that name, which would not have begun either.
+/// Regression: the hint was to start a broker with that host, which would have failed
+/// as well.
 #[test]
 fn who_names_no_host_is_told_so() {
     let (_, err, code) = client(&["127.0.0.1:7700", "-c", "ping"]);

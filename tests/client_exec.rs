@@ -1,4 +1,4 @@
-//! `broker-client --exec`: what the programs get and what is told of them, and
+//! `broker-client --exec`: what the programs are given, what is reported of them, and
 //! that they do not outlive the client.
 // A test fails by a panic, also in its helpers.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
@@ -29,7 +29,7 @@ impl Scene {
         Scene { server, boss, _frames: frames }
     }
 
-    /// One that runs programs for it.
+    /// A client that runs programs for the boss.
     fn worker(&self, name: &str, more: &[&str]) -> Running {
         let args = ["--name", name, "--sub", "ops", "--follow", "--exec", "run=/bin/sh"];
         let port = self.server.addr.port();
@@ -38,7 +38,7 @@ impl Scene {
         worker
     }
 
-    /// What came of a command: the exit code, and what is told of the output.
+    /// The outcome of a command: the exit code, and what is reported of the output.
     fn ran(&self, name: &str, args: &[&str]) -> (String, String) {
         let given = wait(self.boss.command("ops", name, args)).unwrap();
         let result = wait(given.results()).unwrap().swap_remove(0);
@@ -106,7 +106,7 @@ fn a_program_that_hangs_is_ended_with_its_children() {
     eventually("both are gone", || !runs(its_program) && !runs(child));
 }
 
-/// A program went on for ever when the client was killed, whatever
+/// Regression: a program went on for ever when the client was killed, whatever
 /// `--exec-timeout` said, and on SIGTERM and Ctrl-C its last moments were a race.
 #[test]
 fn no_program_outlives_the_client() {
@@ -128,8 +128,8 @@ fn no_program_outlives_the_client() {
     }
 }
 
-/// A program says when it has begun, and that it was told to end: it was killed
-/// without a word.
+/// A program writes down that it has begun, and that it was told to end. Regression: it
+/// was killed without a word.
 #[test]
 fn a_program_is_told_to_end_before_it_is_killed() {
     let scene = Scene::new();
@@ -159,7 +159,7 @@ fn a_program_is_told_to_end_before_it_is_killed() {
     }
 }
 
-/// Who asks twice does not want to wait.
+/// A user who asks twice does not want to wait.
 #[test]
 fn a_program_that_does_not_end_is_killed_at_once_when_its_client_is_told_twice() {
     let scene = Scene::new();
@@ -171,7 +171,7 @@ fn a_program_that_does_not_end_is_killed_at_once_when_its_client_is_told_twice()
     let [its_program, child] = pids(&file);
     let begun = Instant::now();
     worker.signal("TERM");
-    // Two of the same, one behind the other, are one.
+    // Two equal signals in quick succession count as one.
     std::thread::sleep(Duration::from_millis(500));
     worker.signal("TERM");
     worker.end();
@@ -179,8 +179,8 @@ fn a_program_that_does_not_end_is_killed_at_once_when_its_client_is_told_twice()
     eventually("both are gone", || !runs(its_program) && !runs(child));
 }
 
-/// What the client starts sees nothing of what it takes to end it, and what it has
-/// left behind on purpose goes on.
+/// A program sees nothing of the means by which the client could end it, and what it
+/// has left behind on purpose goes on.
 #[test]
 fn a_program_that_ends_by_itself_leaves_what_it_likes() {
     let scene = Scene::new();
@@ -194,7 +194,7 @@ fn a_program_that_ends_by_itself_leaves_what_it_likes() {
     assert!(runs(left_behind));
 }
 
-/// With `--quiet` it has no `ok`, which was waited for.
+/// Regression: it waited for the `ok` of the result, which does not come with `--quiet`.
 #[test]
 fn the_result_of_a_program_that_outlives_the_input_is_told_and_not_waited_for() {
     let scene = Scene::new();

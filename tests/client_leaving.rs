@@ -9,11 +9,11 @@ use client_support::{Running, broker, feign, program, run};
 use std::io::{BufRead, BufReader};
 use support::{Child, eventually};
 
-/// As the system numbers them.
+/// Signals, as the system numbers them.
 const HUP: u32 = 1;
 const TERM: u32 = 15;
 
-/// A script that asked for a job and ended with that was told nothing.
+/// Regression: a script that asked for a job and ended with that was told nothing.
 #[test]
 fn it_waits_for_the_results_of_its_jobs() {
     let broker = Child::start();
@@ -25,8 +25,8 @@ fn it_waits_for_the_results_of_its_jobs() {
     assert_eq!(code, 0);
 }
 
-/// The broker answered in JSON from then on, and the client waited for ever for
-/// lines that it could read.
+/// Regression: the broker answered in JSON from then on, and the client waited for ever
+/// for lines that it could read.
 #[test]
 fn json_is_not_asked_for() {
     let server = broker();
@@ -41,10 +41,10 @@ fn json_is_not_asked_for() {
     assert_eq!(run(port, &["-c", "hello --format text"], "").2, 0);
 }
 
-/// Nothing was said, and a line of the progress was left on the terminal.
+/// Regression: nothing was said, and a line of the progress was left on the terminal.
 #[test]
 fn an_interrupted_sequence_says_how_to_go_on() {
-    // Somebody who takes connections and says nothing.
+    // A server that accepts connections and says nothing.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = silent.local_addr().unwrap().port();
     let state = tempfile::tempdir().unwrap();
@@ -62,10 +62,10 @@ fn an_interrupted_sequence_says_how_to_go_on() {
     }
 }
 
-/// `nohup` was of no use: the client died with the terminal.
+/// Regression: `nohup` was of no use, the client died with the terminal.
 #[test]
 fn a_signal_that_was_ignored_at_the_start_stays_ignored() {
-    // Somebody who takes connections and says nothing.
+    // A server that accepts connections and says nothing.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = silent.local_addr().unwrap().port().to_string();
     let state = tempfile::tempdir().unwrap();
@@ -92,7 +92,7 @@ fn a_signal_that_was_ignored_at_the_start_stays_ignored() {
     }
 }
 
-/// It connected again, took leave of nobody, and waited for ever.
+/// Regression: the client connected again, never sent `quit`, and waited for ever.
 #[test]
 fn a_reply_that_is_lost_is_not_waited_for() {
     let port = feign(|number, line| match line.split(' ').next() {

@@ -142,8 +142,8 @@ fn it_comes_back_under_its_name_and_to_its_channels() {
 
 #[test]
 fn a_subscription_refused_after_reconnecting_is_asked_for_again() {
-    // As broker-client did, a program heard nothing more once its channel was
-    // made later than it came back.
+    // Once, a program (as broker-client did) heard nothing more if its channel was made
+    // only after it had reconnected.
     let server = broker();
     let port = server.addr.port();
     let (maker, maker_frames) = member(&server, "maker");
@@ -156,7 +156,7 @@ fn a_subscription_refused_after_reconnecting_is_asked_for_again() {
     let config = ranked_broker::config::Config { port, ..Default::default() };
     let server = ranked_broker::server::Server::start(config).unwrap();
     next(&mut frames, |frame| matches!(frame, Frame::Reconnected).then_some(()));
-    // Its reply comes behind that to the subscription.
+    // The reply to this comes behind the reply to the subscription.
     wait(alice.request("ping")).unwrap();
     let (maker, mut seen) = member(&server, "maker");
     // In one step, so alice cannot join before her joining can be seen.
@@ -169,14 +169,15 @@ fn a_subscription_refused_after_reconnecting_is_asked_for_again() {
     wait(server.stop());
 }
 
-/// Whether somebody tries to connect to this port, and has no answer.
+/// Whether a connection to this port is being attempted, and has no answer yet.
 fn is_tried(port: u16) -> bool {
     let sockets = std::fs::read_to_string("/proc/net/tcp").unwrap();
     let sent = format!("0100007F:{port:04X} 02");
     sockets.lines().any(|socket| socket.contains(&sent))
 }
 
-/// The connection was made after all, and a member was there whom no program had.
+/// Regression: the connection was made after all, and there was a member that no
+/// program had.
 #[test]
 fn a_client_that_is_dropped_while_it_connects_again_does_not_come_back() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -191,7 +192,7 @@ fn a_client_that_is_dropped_while_it_connects_again_does_not_come_back() {
         futures::join!(greeting, options.connect("127.0.0.1", addr.port()))
     });
     let (listener, stream) = first;
-    // One that waits to be taken, and no room for another: that hears nothing.
+    // One connection fills the backlog; the next one gets no answer.
     rustix::net::listen(&listener, 0).unwrap();
     let _waits = TcpStream::connect(addr).unwrap();
     drop(stream);
@@ -207,7 +208,7 @@ fn a_client_that_is_dropped_while_it_connects_again_does_not_come_back() {
     }
 }
 
-/// Its frames ended when the pause did.
+/// Regression: its frames ended only when the pause did.
 #[test]
 fn a_client_that_leaves_while_it_waits_to_connect_again_has_left() {
     let port = feign(|_, line| match line {
@@ -225,7 +226,8 @@ fn a_client_that_leaves_while_it_waits_to_connect_again_has_left() {
     assert!(wait(frames.next()).is_none());
 }
 
-/// Its name was taken, and it joined its channels all the same, as somebody else.
+/// Regression: if its name was taken, it joined its channels all the same, as somebody
+/// else.
 #[test]
 fn a_client_joins_under_its_name_or_not_at_all() {
     let server = broker();
@@ -252,8 +254,9 @@ fn a_client_joins_under_its_name_or_not_at_all() {
     assert_eq!(joined, "alice");
 }
 
-/// With what was due on the connection before it asked for its channels while its
-/// introduction was under way, and had them as somebody else if that was refused.
+/// Regression: a retry that was due on the connection before asked for the client's
+/// channels while its introduction was under way, and got them as somebody else if that
+/// was refused.
 #[test]
 fn nothing_is_asked_for_before_the_introduction_is_over() {
     let (tx, said) = std::sync::mpsc::channel();
@@ -264,8 +267,8 @@ fn nothing_is_asked_for_before_the_introduction_is_over() {
         }
         match (number, verb) {
             (2, Some("hello")) if line.contains("--secret") => Some("err gone it is\n".into()),
-            // It is refused the channel at once, and sent away for longer than it waits to
-            // ask again.
+            // The channel is refused at once, and the client is sent away for longer
+            // than it waits before it asks again.
             (1, Some("hello")) => Some(welcome(false) + "err full it is\nbye drain retry=1\n"),
             (1, Some("sub")) | (0, Some("ping")) => None,
             (_, Some("hello")) => Some(welcome(false)),

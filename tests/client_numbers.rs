@@ -82,7 +82,7 @@ impl Proxy {
     }
 }
 
-/// Until so many bytes have gone to the client.
+/// Passes bytes on until so many have gone to the client.
 fn pass_on(mut client: TcpStream, broker: SocketAddr, bytes: usize) {
     let mut broker = TcpStream::connect(broker).unwrap();
     let (mut from, mut to) = (client.try_clone().unwrap(), broker.try_clone().unwrap());
@@ -122,7 +122,7 @@ fn it_gets_through_a_network_that_keeps_breaking() {
     assert_eq!(field(&said, "count"), "65535");
     // 65,535 numbers take some 190,000 bytes.
     assert!(proxy.connections() > 190_000 / 900, "{} connections", proxy.connections());
-    // What the broker has is what came: without the proxy it is the same.
+    // What came is what the broker has: it is the same without the proxy.
     let mut talk = TcpStream::connect(broker.addr).unwrap();
     talk.write_all(format!("CONT,{};FIN;", field(&said, "client-id")).as_bytes()).unwrap();
     let mut heard = String::new();
@@ -148,7 +148,7 @@ fn killed_it_goes_on_where_it_was() {
     proxy.dead_from.store(usize::MAX, Ordering::SeqCst);
     let said = verified(&run(proxy.addr, state.path(), &["--continue"]));
     assert_eq!(field(&said, "count"), "65535");
-    // All of it would have taken as many again.
+    // The whole sequence would have taken as many connections again.
     let more = proxy.connections() - before;
     assert!(more < 190_000 / 1_000, "{more} more connections");
     refused(&run(proxy.addr, state.path(), &["--continue"]), 1, "there is no unfinished sequence");

@@ -9,7 +9,8 @@ use client_support::{broker, member, program, text, wait};
 use std::fs::File;
 use std::process::{Command, Stdio};
 
-/// Runs this where nothing can be written; what it complains of, and its exit code.
+/// Runs a program that cannot write its output. Returns what it complains of, and its
+/// exit code.
 fn into_full(mut command: Command) -> (String, i32) {
     let full = File::options().write(true).open("/dev/full").unwrap();
     let output = command.stdin(Stdio::null()).stdout(full).output().unwrap();
@@ -20,7 +21,7 @@ fn unwritten(program: &str) -> String {
     format!("{program}: cannot write to standard output: No space left on device (os error 28)\n")
 }
 
-/// It ended with 0, and without a word.
+/// Regression: it ended with 0, and without a word.
 #[test]
 fn what_came_and_cannot_be_written_is_1() {
     let server = broker();
@@ -32,7 +33,7 @@ fn what_came_and_cannot_be_written_is_1() {
     wait(alice.create("news")).unwrap();
     wait(alice.subscribe("news")).unwrap();
     let args = ["--name", "bob", "--sub", "news", "--follow", "--reconnect"];
-    // What is written first is that it has joined.
+    // Its first output is that it has joined.
     assert_eq!(into_full(program(port, &args)), expected);
 }
 

@@ -41,7 +41,8 @@ fn ten_thousand_lines_at_once_go_through() {
     assert_eq!(out.lines().filter(|line| line.starts_with("ok pub")).count(), 10_000);
 }
 
-/// After a hundred thousand it stood still for ever: nothing was answered.
+/// Regression: after a hundred thousand lines it stood still for ever, because nothing
+/// was answered.
 #[test]
 fn who_is_quiet_may_send_without_end() {
     let server = broker();
@@ -413,8 +414,8 @@ fn a_deadline_holds_even_when_nobody_reads_the_output() {
     drop(out);
 }
 
-/// The first connection was lost before anything was said on it; on the next one
-/// nobody thought of the channels any more.
+/// Regression: the first connection was lost before anything was said on it, and on the
+/// next one the channels were forgotten.
 #[test]
 fn channels_are_subscribed_to_on_whichever_connection_is_the_first_to_last() {
     let server = broker();
@@ -429,15 +430,15 @@ fn channels_are_subscribed_to_on_whichever_connection_is_the_first_to_last() {
     follower.expect("ok sub n");
 }
 
-/// It waited for as long as the system does, minutes, and then for an answer that came
-/// late.
+/// Regression: it waited for as long as the system does, minutes, and then for an
+/// answer that came late.
 #[test]
 fn a_machine_that_does_not_answer_is_asked_anew_before_long() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = listener.local_addr().unwrap();
     let mut follower = Running::start(program(addr.port(), &["--reconnect", "--follow"]));
     let (stream, _) = listener.accept().unwrap();
-    // One that waits to be taken, and no room for another: that hears nothing.
+    // One connection fills the backlog; the next one gets no answer.
     rustix::net::listen(&listener, 0).unwrap();
     let _waits = TcpStream::connect(addr).unwrap();
     drop(stream);

@@ -95,7 +95,7 @@ fn another_process_with_the_ticket_goes_on() {
     wait(alice.subscribe("n")).unwrap();
     wait(alice.publish("n", "end")).unwrap();
     messages(&mut frames);
-    // Where it would have stored it, and been killed.
+    // Here the program would have stored its ticket, and been killed.
     eventually("both are seen", || alice.ticket().unwrap().seen("n") == Some(2));
     let ticket = alice.ticket().unwrap();
     wait(alice.publish("n", "missed")).unwrap();
@@ -146,7 +146,7 @@ fn a_program_that_is_killed_goes_on_where_it_was() {
     let resumed = second.expect("resumed session=");
     assert!(resumed.ends_with("missed=0 rank=0"), "{resumed}");
     second.expect("msg n 3 bob two");
-    // One at a time.
+    // Only one program at a time has the session.
     let mut third = client(state.path(), port, &FOLLOWER);
     third.expect("is in use by another broker-client");
     assert_eq!(third.end(), 1);
@@ -262,14 +262,14 @@ fn what_nobody_could_read_comes_again() {
     }
 }
 
-/// Somebody who takes connections and says nothing, and a job that waits for it.
+/// A server that accepts connections and says nothing, and a job that waits for it.
 fn job_that_waits() -> (TcpListener, String) {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let job = format!("url http://{}/", silent.local_addr().unwrap());
     (silent, job)
 }
 
-/// The session goes on, and the jobs do not: the script waited for ever.
+/// The session goes on, and the jobs do not. Regression: the script waited for ever.
 #[test]
 fn nobody_waits_for_jobs_that_ended_with_their_broker() {
     let data = tempfile::tempdir().unwrap();
@@ -278,7 +278,7 @@ fn nobody_waits_for_jobs_that_ended_with_their_broker() {
     assert!(err.contains("1 jobs have no result: they ended with their broker"), "{err}");
 }
 
-/// It ended with 0.
+/// Regression: it ended with 0.
 #[test]
 fn jobs_that_ended_with_their_session_have_no_result() {
     let err = script_whose_broker_is_killed(&[]);
@@ -293,8 +293,8 @@ fn broker_on(port: &str, settings: &[&str]) -> Child {
     child
 }
 
-/// Nor for results of commands: the broker that was started anew does not know
-/// of them.
+/// Nobody waits for results of commands either: a broker that was started anew does not
+/// know of them.
 #[test]
 fn nobody_waits_for_results_of_commands_that_ended_with_their_broker() {
     let (data, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
@@ -322,8 +322,8 @@ fn nobody_waits_for_results_of_commands_that_ended_with_their_broker() {
     assert!(matches!(wait(issued.results()), Err(ranked_broker::client::Error::Lost)));
 }
 
-/// What a script says whose broker, with these settings, is killed while a job
-/// of its runs, and started again.
+/// What a script says whose broker, with these settings, is killed while one of the
+/// script's jobs runs, and is started again.
 fn script_whose_broker_is_killed(settings: &[&str]) -> String {
     let (silent, job) = job_that_waits();
     let state = tempfile::tempdir().unwrap();
@@ -344,8 +344,7 @@ fn script_whose_broker_is_killed(settings: &[&str]) -> String {
     err
 }
 
-/// What became of a job meanwhile may be told after the answer that has it no
-/// more.
+/// The news that a job has ended may come after a reply that does not list it any more.
 #[test]
 fn jobs_that_ended_meanwhile_have_their_results() {
     let server = Child::with(&["--allow-url", "127.0.0.1/32"]);
@@ -360,7 +359,8 @@ fn jobs_that_ended_meanwhile_have_their_results() {
         script.expect("job");
         drop(script.stdin.take());
         wire.cut();
-        // What is told before the broker knows of it goes the way of the wire.
+        // Before the broker knows that the wire is cut, what it sends is lost with the
+        // wire.
         eventually("the broker knows", || {
             web.get("/metrics").body.contains("\nbroker_sessions_away 1\n")
         });
@@ -374,7 +374,7 @@ fn jobs_that_ended_meanwhile_have_their_results() {
     }
 }
 
-/// Nothing was said of them, and the program ended with 0.
+/// Regression: nothing was said of them, and the program ended with 0.
 #[test]
 fn requests_with_a_key_that_lost_their_session_have_no_reply() {
     let port = feign(|number, line| match line.split(' ').next() {
@@ -392,8 +392,8 @@ fn requests_with_a_key_that_lost_their_session_have_no_reply() {
     assert_eq!((out.as_str(), code), ("", 1), "{err}");
 }
 
-/// When they are done was asked at the end of the input, and not when they were sent
-/// again: the program waited for ever.
+/// Regression: whether all was done was checked when the input ended, but not when
+/// requests were sent again, and the program waited for ever.
 #[test]
 fn requests_without_an_ok_are_not_waited_for_when_they_are_sent_again() {
     let port = feign(|number, line| match line.split(' ').next() {
@@ -410,7 +410,7 @@ fn requests_without_an_ok_are_not_waited_for_when_they_are_sent_again() {
     assert_eq!(code, 0, "{err}");
 }
 
-/// Who gave the command heard of no result until its time was over.
+/// Regression: the client that gave the command got no result until its time was over.
 #[test]
 fn a_command_that_is_done_while_there_is_no_connection_has_its_result() {
     let server = broker();

@@ -93,7 +93,8 @@ fn it_resumes_after_the_last_entry_it_handed_over_and_hands_none_over_twice() {
         line.expect(&format!("hello --name al --session {id} --secret 5ec --seen n=3"));
         line.say(&[
             "ok hello name=al resumed=yes version=1 channels=1 missed=0 rank=0",
-            // More than was asked for, as a broker may that knows less.
+            // More than was asked for, as a broker may send that knows less than the
+            // client.
             "msg n 3 bob b",
             "msg n 4 bob c",
         ]);

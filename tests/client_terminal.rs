@@ -55,8 +55,8 @@ fn the_prompt_shows_name_channel_and_live_rank() {
 
 #[test]
 fn without_a_connection_the_prompt_claims_no_rank() {
-    // It went on to say bob@ops#0 while the broker was gone, and on the next
-    // broker, where bob was in no channel at all.
+    // Once, it still said bob@ops#0 while the broker was gone, and on the next broker,
+    // where bob was in no channel at all.
     let server = broker();
     let port = server.addr.port();
     let (alice, frames) = member(&server, "alice");
@@ -164,7 +164,7 @@ fn a_paste_of_many_lines_is_sent_line_by_line() {
     assert_eq!(reading.join().unwrap(), expected);
 }
 
-/// Of more than a kilobyte at once the rest stood still until the next key.
+/// Regression: of more than a kilobyte at once, the rest stood still until the next key.
 #[test]
 fn what_is_pasted_at_once_needs_no_key_after_it() {
     let server = broker();
@@ -180,13 +180,13 @@ fn what_is_pasted_at_once_needs_no_key_after_it() {
     }
 }
 
-/// It went on reading: what was meant for the shell was published.
+/// Regression: it went on reading, and what was meant for the shell was published.
 #[test]
 fn ctrl_z_gives_the_terminal_to_the_shell_until_it_goes_on() {
     let server = broker();
     let mut shell = Command::new("sh");
-    // A shell that gives each program a process group of its own, as one that is
-    // typed in does.
+    // A shell that gives each program a process group of its own, as an interactive one
+    // does.
     let script = "set -m; \"$@\"; stty -a | grep -o -- '-*icanon'; echo stopped=$?; \
                   read line; echo \"heard=$line\"; fg; echo ended=$?";
     shell.args(["-c", script, "sh", env!("CARGO_BIN_EXE_broker-client")]);
@@ -211,8 +211,8 @@ fn ctrl_z_gives_the_terminal_to_the_shell_until_it_goes_on() {
     expect(&mut terminal, "ended=0");
 }
 
-/// Whose terminal is closed, and who was told to ignore that, looked for keys without
-/// a pause.
+/// Regression: a client that was told to ignore SIGHUP, and whose terminal was closed,
+/// looked for keys without a pause.
 #[test]
 fn it_ends_with_its_terminal_though_no_signal_says_so() {
     let server = broker();
@@ -310,7 +310,7 @@ fn plain_lines_on_a_terminal_cannot_turn_the_text_round() {
     let mut terminal = open(server.addr.port(), &asked);
     expect(&mut terminal, r"bob to\u{202e}gpj.exe\u{2028}\u{200b}!");
     terminal.expect(Eof).unwrap();
-    // In a pipe it is what it was.
+    // In a pipe the text comes unchanged.
     let (said, _, _) = run(server.addr.port(), &asked, "");
     assert!(said.contains("bob to\u{202e}gpj.exe\u{2028}\u{200b}!\n"), "{said}");
 }

@@ -150,7 +150,7 @@ fn who_leaves_is_a_result() {
         "done ops 6 0/4",
         "left ops 10 erin 1 reason=kicked",
     ]);
-    // To come back is not to answer.
+    // Coming back is not answering.
     erin.until("left ops 10 erin 1 reason=kicked");
     erin.ask("sub ops", "ok sub ops rank=1 *");
     erin.ask("ack ops 6", "err gone *");
@@ -215,7 +215,7 @@ fn a_second_answer_is_refused() {
     carol.expect("cmd ops 4 alice 0 1 go");
     carol.ask("ack ops 4", "ok ack ops 4");
     carol.ask("ack ops 4", "err gone *");
-    // Neither a message, nor one's own command, nor what is yet to come.
+    // Nobody answers one's own command, an entry that is no command, or one yet to come.
     alice.expect_all(&["ack ops 4 bob 1 3 ", "ack ops 4 carol 2 0 ", "done ops 4 1/2"]);
     alice.ask("ack ops 4", "err *");
     bob.ask("ack ops 1", "err *");
@@ -266,7 +266,7 @@ fn a_slash_goes_to_the_current_channel() {
     alice.ask("use three", "err no-channel *");
     bob.ask("create three", "ok create three");
     alice.ask("use three", "err not-member *");
-    // Still the same one; and none when that is left.
+    // The current channel is still the same one; there is none once that is left.
     alice.ask("/go", "ok cmd one 4 to=1");
     bob.expect("cmd one 4 alice 0 1 go");
     alice.ask("unsub one", "ok unsub one");
@@ -300,9 +300,9 @@ fn arguments_arrive_as_they_were_given() {
     bob.nothing_else();
 }
 
-/// "`quit` → everything still due to this connection": the results of the
-/// commands that it gave are, although it is no member any more; and the same
-/// for one that only says that it will send no more.
+/// "`quit` → everything still due to this connection": that includes the results of
+/// commands that the client gave, although it is no member any more. The same holds for
+/// a client that only closes its sending half.
 #[test]
 fn results_come_before_the_good_bye() {
     let broker = Broker::start();
@@ -329,7 +329,7 @@ fn results_come_before_the_good_bye() {
     }
 }
 
-/// They are not waited for longer than the broker drains.
+/// A good-bye waits for results no longer than the broker drains.
 #[test]
 fn results_that_do_not_come_do_not_keep_the_good_bye_for_ever() {
     let broker = Broker::with(|config| config.drain = std::time::Duration::from_millis(100));

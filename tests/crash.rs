@@ -19,7 +19,7 @@ const PUBLISHERS: usize = 4;
 /// Requests of one publisher that are on their way at once.
 const WINDOW: usize = 32;
 
-/// What the world has been told, and must find again.
+/// What clients have been told, and must find again.
 #[derive(Default)]
 struct Ledger {
     /// For each publisher, the seqs of its acknowledged messages, by number.
@@ -32,11 +32,11 @@ fn session(publisher: usize) -> String {
     format!("00000000-0000-4000-8000-00000000000{publisher}")
 }
 
-/// Publishes numbered messages, those first whose reply was lost, until the
-/// connection ends; gives what was acknowledged.
+/// Publishes numbered messages, beginning with those whose reply was lost, until the
+/// connection ends. Returns what was acknowledged.
 ///
-/// One that is refused is sent again; with a window of more than one, those
-/// behind it would come before it.
+/// With a window of one, a message that is refused is sent again; with a wider one,
+/// those behind it would come before it.
 fn publish(mut client: Client, publisher: usize, first: u64, window: usize) -> BTreeMap<u64, u64> {
     let mut acknowledged = BTreeMap::new();
     let (mut next, mut replied) = (first, first);
@@ -60,8 +60,8 @@ fn publish(mut client: Client, publisher: usize, first: u64, window: usize) -> B
     }
 }
 
-/// Comes, changes the ranks and goes until the connection ends; gives the
-/// highest term and seq of each channel that it was told.
+/// Joins, changes the ranks and leaves, until the connection ends. Returns the highest
+/// term and seq that it was told for each channel.
 fn stir(broker: &Client, mut dice: Dice) -> BTreeMap<String, (u64, u64)> {
     let mut told: BTreeMap<String, (u64, u64)> = BTreeMap::new();
     loop {
@@ -79,7 +79,7 @@ fn stir(broker: &Client, mut dice: Dice) -> BTreeMap<String, (u64, u64)> {
         for request in ["sub", "yield", "check"] {
             let term = if request == "check" { " 0" } else { "" };
             let Some(reply) = ask(format!("{request} {channel}{term}")) else { return told };
-            // The disk has failed; and who could not join is no member.
+            // The disk has failed; and a client that could not join is no member.
             if reply.starts_with("err unavailable ") || reply.starts_with("err not-member ") {
                 continue;
             }
@@ -102,7 +102,7 @@ fn verify(broker: &Broker, ledger: &Ledger, round: usize) {
     for (channel, (term, seq)) in &ledger.highest {
         let reply = reader.ask(&format!("check {channel} 0"), "ok check *");
         let now = field(&reply, "term").parse::<u64>().unwrap();
-        // Nobody has rank 0: then there is no term to fall.
+        // A term of 0: nobody has rank 0, so there is no term that could fall.
         assert!(
             now == 0 || now >= *term,
             "round {round}: the term of {channel} fell from {term}: {reply}"
@@ -192,7 +192,7 @@ fn round(
     }
 }
 
-/// Goes on for some time below `ms` milliseconds.
+/// Lets the load go on for a random time below `ms` milliseconds.
 fn some_time(dice: &mut Dice, ms: usize) {
     std::thread::sleep(Duration::from_millis(dice.roll(ms) as u64));
 }

@@ -21,7 +21,7 @@ const ENTRY_BYTES: usize = 4_000;
 /// All files by path, without the zeros at the end of journals.
 type Files = Vec<(PathBuf, Vec<u8>)>;
 
-/// In memory, if there is a folder that is.
+/// A folder in memory, if the machine has a file system there.
 fn folder() -> tempfile::TempDir {
     let memory = Path::new("/dev/shm");
     if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap()
@@ -32,7 +32,7 @@ fn text(seq: u64) -> String {
     format!("{seq}-{}", letter.to_string().repeat(ENTRY_BYTES))
 }
 
-/// What a broker has left that was killed.
+/// The files that a killed broker has left.
 fn template() -> Files {
     let folder = folder();
     let dir = folder.path().to_str().unwrap();
@@ -77,8 +77,8 @@ fn is_journal(path: &Path) -> bool {
     path.extension().is_some_and(|end| end == "jnl")
 }
 
-/// Damages one file; says how, and whether what was written last may be gone
-/// for it as if it had never been written.
+/// Damages one file. Returns how, and whether the entries written last may be missing
+/// as if they had never been written.
 fn damage(files: &mut Files, dice: &mut Dice) -> (String, bool) {
     let large: Vec<usize> =
         (0..files.len()).filter(|file| files[*file].1.len() > ENTRY_BYTES).collect();
@@ -153,7 +153,7 @@ fn outcome(files: &Files, how: &str, may_lose: bool) -> Outcome {
     let (mut next, mut gaps) = (1, 0);
     while next <= last {
         let Some(line) = bob.line() else {
-            // It has noticed on the way.
+            // The broker has noticed the damage while it read.
             drop(bob);
             refused(broker.child(), dir, how);
             return Outcome::Refused;
@@ -171,7 +171,7 @@ fn outcome(files: &Files, how: &str, may_lose: bool) -> Outcome {
     Outcome::Read { gaps }
 }
 
-/// It has ended with a message and no bare panic.
+/// Asserts that the broker has ended with a message, and not with a bare panic.
 fn refused(child: &mut Child, dir: &str, how: &str) {
     let code = child.ended().code();
     let complaint = child.complaint();

@@ -104,7 +104,7 @@ fn one_of_five_is_stopped_another_killed_and_the_rest_close_ranks() {
     let answer = wait(client.request("ranks demo")).unwrap();
     let ranks: Vec<_> = answer.rows.iter().map(|row| row.split(' ').nth(2).unwrap()).collect();
     assert_eq!(ranks, ["0", "1", "2"]);
-    // Who ends the one ends them all.
+    // Ending the team's program ends all of its members.
     team.signal("INT");
     assert_eq!(team.end(), 0);
     for _ in 0..3 {

@@ -56,7 +56,7 @@ fn first_bytes_one_at_a_time() {
             std::thread::yield_now();
         }
         let mut heard = Vec::new();
-        // A reset is an end as well: it has written on after the end.
+        // A reset is an end as well: the client has written on after the end.
         while let Some(line) = stranger.line() {
             heard.push(line);
         }
@@ -142,7 +142,8 @@ fn the_dialect_is_chosen_once() {
     alice.nothing_else();
 }
 
-/// Who says nothing hears nothing, and who closes without a word is forgotten.
+/// A client that says nothing hears nothing, and one that closes without a word is
+/// forgotten.
 #[test]
 fn the_broker_says_nothing_first() {
     let broker = Broker::start();

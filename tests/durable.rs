@@ -7,7 +7,7 @@ mod support;
 
 use support::{Broker, Child, Client, Small, eventually, field, inject, number, with_failures};
 
-/// The same, when the members from before have lost their seats.
+/// A broker on this directory whose members from before have lost their seats.
 fn vacant(dir: &std::path::Path) -> Broker {
     let broker = Broker::keeping(dir, &["--restart-grace", "1ms"]);
     let mut witness = broker.connect("witness");
@@ -76,7 +76,7 @@ fn seqs_and_terms_never_go_back_also_where_nothing_is_kept() {
     first.child().kill();
     let mut second = vacant(dir.path());
     let mut bob = second.client("bob");
-    // It was lost, so the first seq is far above whatever was given out.
+    // The channel was lost, so its first seq is far above whatever was given out.
     let joined = bob.ask("sub plain --no-echo", "ok sub plain rank=0 *");
     assert!(field(&joined, "term").parse::<u64>().unwrap() > 1 << 20, "{joined}");
     let joined = bob.ask("sub kept --no-echo", "ok sub kept rank=0 *");
@@ -161,7 +161,7 @@ fn nothing_is_seen_that_could_be_taken_back() {
     }
     before.child().kill();
     let _ = flood.join();
-    // What it had got by then, it had got.
+    // What was on its way to bob by then counts as well.
     while let Some(line) = bob.line() {
         seen.push(line);
     }
@@ -192,7 +192,7 @@ fn a_digest_is_the_same_from_disk_and_from_memory() {
     let of_plain = alice.ask("digest plain 1 300", "ok digest plain 1 300 count=300 sha256=*");
     let of_log = alice.ask("digest log 1 300", "ok digest log 1 300 count=300 sha256=*");
     assert_eq!(field(&of_plain, "sha256"), field(&of_log, "sha256"));
-    // What `printf 'a\\b 1\na\\b 2\n' | sha256sum` says.
+    // The sum of what `printf 'a\\b 1\na\\b 2\n'` writes; only its length is checked.
     let sum = "5d44b8a5b6d2b3e5";
     let two = alice.ask("digest plain 1 2", "ok digest plain 1 2 count=2 sha256=*");
     assert_eq!(field(&two, "sha256").len(), 64, "{sum}");
@@ -279,8 +279,8 @@ fn a_full_disk_stops_durable_channels_only_and_only_while_it_is_full() {
     assert!(rows.last().unwrap().ends_with(" healed"), "{rows:?}");
 }
 
-/// What comes and goes while nothing can be written was all to be written then, at
-/// once, and that was more than there is room for.
+/// Regression: all that had come and gone while nothing could be written was to be
+/// written afterwards, at once, and that was more than there was room for.
 #[test]
 fn sessions_that_have_come_and_gone_keep_no_store_from_healing() {
     const KEYS: usize = 4_000;
@@ -376,7 +376,7 @@ fn a_failed_write_is_made_good() {
         alice.send("pub log 3");
         alice.line().unwrap().starts_with("ok pub log 3")
     });
-    // What has got a seq keeps it.
+    // An entry that has got a seq keeps it.
     bob.expect_all(&["msg log 1 alice 1", "msg log 2 alice 2", "msg log 3 alice 3"]);
     before.child().kill();
     let after = Broker::keeping(&dir.path().join("data"), &[]);
@@ -485,8 +485,8 @@ fn quiet_publishers_go_on_when_their_replies_have_gone() {
     alice.ask("info c0", "channel c0 members=0 seq=120 *");
 }
 
-/// Of several channels that a member is far behind on, one is read from the disk at
-/// a time. In each the commands that it gets are those that were for it then.
+/// Of several channels that a member is far behind on, one is read from the disk at a
+/// time. It gets the commands of each that were for it at the time.
 #[test]
 fn a_rank_is_found_in_each_channel_that_is_read_from_the_disk() {
     let dir = tempfile::tempdir().unwrap();
@@ -518,7 +518,8 @@ fn a_rank_is_found_in_each_channel_that_is_read_from_the_disk() {
         dora.until("ok ranks p *").iter().any(|row| row.contains("mary") && row.contains("yes"))
     });
     for channel in ["p", "q"] {
-        // For mary, who is below bob; then she is above dora, and it is not.
+        // The first command is for mary, who is below bob. The second is not: she is
+        // above dora.
         bob.send(&format!("cmd {channel} --timeout 600 wanted"));
         bob.until(&format!("ok cmd {channel} 6 to=3"));
         bob.send(&format!("yield {channel}"));
@@ -545,8 +546,8 @@ fn a_rank_is_found_in_each_channel_that_is_read_from_the_disk() {
     assert_eq!(commands, ["cmd p 6 bob 1 2 wanted", "cmd q 6 bob 1 2 wanted"]);
 }
 
-/// A client has one read from the disk at a time. Who leaves a channel in the middle
-/// of one lets the others go on.
+/// A client has one read from the disk at a time. If it leaves a channel in the middle
+/// of one, the reads of its other channels go on.
 #[test]
 fn who_leaves_while_it_catches_up_goes_on_elsewhere() {
     let dir = tempfile::tempdir().unwrap();
@@ -582,7 +583,7 @@ fn who_leaves_while_it_catches_up_goes_on_elsewhere() {
 }
 
 /// "On one connection a reply comes before the frames that its own request causes
-/// there": also if it waits behind one that waits for the disk.
+/// there": even if the reply waits behind one that waits for the disk.
 #[test]
 fn a_message_does_not_overtake_a_reply_that_waits() {
     let dir = tempfile::tempdir().unwrap();
@@ -606,7 +607,8 @@ fn a_message_does_not_overtake_a_reply_that_waits() {
     alice.nothing_else();
 }
 
-/// The same of what changes a roster: neither the entry nor the new rank comes first.
+/// The same for changes of a roster: neither the entry nor the new rank overtakes the
+/// reply.
 #[test]
 fn a_change_does_not_overtake_a_reply_that_waits() {
     let dir = tempfile::tempdir().unwrap();
@@ -634,8 +636,8 @@ fn a_change_does_not_overtake_a_reply_that_waits() {
     alice.nothing_else();
 }
 
-/// Whoever resumes a session hears nothing before the `ok` of its `hello`, also if
-/// that has to wait for the disk.
+/// A client that resumes a session hears nothing before the `ok` of its `hello`, even
+/// if that has to wait for the disk.
 #[test]
 fn nothing_comes_before_a_hello_that_waits() {
     const SESSION: &str = "f81d4fae-7dec-11d0-a765-00a0c91e6bf6";
@@ -668,7 +670,7 @@ fn nothing_comes_before_a_hello_that_waits() {
     }
 }
 
-/// Nothing comes after a good-bye, be it the rest of an answer that is read from the
+/// Nothing comes after a good-bye, not even the rest of an answer that is read from the
 /// disk.
 #[test]
 fn nothing_comes_after_the_good_bye_of_a_session_that_goes_on_elsewhere() {
@@ -692,8 +694,8 @@ fn nothing_comes_after_the_good_bye_of_a_session_that_goes_on_elsewhere() {
     assert_eq!(last, "bye taken-over", "{}", &last[..last.len().min(80)]);
 }
 
-/// Who takes a session over gets the results that waited behind a reply which waited
-/// for the disk: each of them comes once, there or there.
+/// A client that takes a session over gets the results that waited behind a reply which
+/// waited for the disk. Each comes once, on the old connection or on the new one.
 #[test]
 fn results_that_wait_behind_a_reply_go_where_the_session_goes() {
     const SESSION: &str = "f81d4fae-7dec-11d0-a765-00a0c91e6bf6";
@@ -733,7 +735,8 @@ fn results_that_wait_behind_a_reply_go_where_the_session_goes() {
     }
 }
 
-/// It is resumed, whatever becomes of the disk: so it is not told otherwise.
+/// The session is resumed whatever becomes of the disk, so the client is not told
+/// otherwise.
 #[test]
 fn a_session_is_resumed_though_nothing_can_be_written() {
     const SESSION: &str = "f81d4fae-7dec-11d0-a765-00a0c91e6bf6";

@@ -39,7 +39,7 @@ fn nor_can_words_and_results() {
     bob.expect("cmd ops 3 alice 0 1 go");
     bob.ask(&format!("ack ops 3 '{NASTY}'"), "ok ack ops 3");
     alice.expect_all(&[&format!("ack ops 3 bob 1 0 {TAMED}"), "done ops 3 1/1"]);
-    // A command with such an argument reaches nobody, or reaches them tame.
+    // A command with such an argument reaches nobody, or is escaped.
     alice.send("/go '\x1b[2J'");
     let reply = alice.line().expect("a reply");
     if reply.starts_with("ok ") {
@@ -51,7 +51,7 @@ fn nor_can_words_and_results() {
     bob.nothing_else();
 }
 
-/// What is quoted back in an error is tamed as well, even what is no request.
+/// What is quoted back in an error is escaped as well, even what is no request.
 #[test]
 fn nor_can_errors() {
     let broker = Broker::start();

@@ -12,7 +12,7 @@ use support::{Broker, Dialogue, Events, Socket, eventually, matches, small_log};
 
 const OPS: &str = "/v1/channels/ops/events";
 
-/// What this path is answered with, and with these headers.
+/// The answer to a request for this path with these headers.
 fn ask(broker: &Broker, path: &str, headers: &str) -> Events {
     let stream = TcpStream::connect(broker.addr).unwrap();
     Events::ask(broker.addr, path, headers, stream, Dialogue::default())
@@ -99,7 +99,7 @@ fn who_comes_back_goes_on_where_it_was() {
             for seq in next..next + cut {
                 events.expect(Some(seq), "msg", &format!(r#"{{"frame":"msg",*"data":"{seq}"}}"#));
                 if seq == 60 {
-                    // From here on it is alive.
+                    // From here on, entries come as they are published.
                     alice.ask(&format!("pub {channel} 61"), &format!("ok pub {channel} 61"));
                 }
             }
@@ -122,16 +122,16 @@ fn it_begins_where_it_is_asked_to() {
         ("?from=7", None, 7),
         ("?from=first", None, 5),
         ("", Some("6"), 7),
-        // What the client has says more than the address, which never changes.
+        // `Last-Event-ID` counts for more than the address, which never changes.
         ("?last=3", Some("8"), 9),
         ("?from=first", Some(""), 5),
-        // That was another channel of this name: of this one it has nothing.
+        // An id from an earlier channel of this name: the client has nothing of this one.
         ("", Some("4711"), 5),
     ] {
         let mut events = broker.events(&format!("{OPS}{query}"), last);
         events.expect(Some(first), "msg", "*");
     }
-    // What is gone is told, with the id of the last that is.
+    // A gap is told, with the id of the last entry that is gone.
     let mut events = broker.events(OPS, Some("2"));
     events.expect(Some(4), "gap", r#"{"frame":"gap","channel":"ops","from":3,"to":4}"#);
     events.expect(Some(5), "msg", "*");
@@ -169,7 +169,8 @@ fn what_cannot_be_observed_is_a_problem() {
         let said = String::from_utf8(client.rest()).unwrap();
         assert!(matches(answer, &said), "{said}");
     }
-    // Whose pages may read it is a setting, and who asks with it is told.
+    // The origins whose pages may read the stream are a setting; such an origin is
+    // named in the answer.
     assert!(
         !ask(&broker, OPS, "Origin: http://a.example\r\n")
             .headers
@@ -215,7 +216,7 @@ fn a_broker_that_stops_says_so() {
     assert!(broker.child().ended().success());
 }
 
-/// One that does not read holds nobody up, and has a `gap` or each entry.
+/// A client that does not read holds nobody up, and gets each entry or a `gap`.
 #[test]
 fn a_slow_reader_holds_nobody_up() {
     let broker = Broker::with(small_log);

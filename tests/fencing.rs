@@ -5,8 +5,8 @@ mod support;
 
 use support::{Broker, Dice, field, number};
 
-/// "With `--term`, only if T is still rank 0's term, else `err fenced`." Who
-/// was rank 0 and does not know that it no longer is, is refused.
+/// "With `--term`, only if T is still rank 0's term, else `err fenced`." A member that
+/// was rank 0, and does not know that it no longer is, is refused.
 #[test]
 fn what_is_sent_under_an_old_term_is_refused() {
     let broker = Broker::start();

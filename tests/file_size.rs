@@ -1,5 +1,5 @@
-//! A limit of a file's size (`ulimit -f`) is a write that fails, and no end without a
-//! word.
+//! A limit on a file's size (`ulimit -f`) makes a write fail; it does not end a program
+//! without a word.
 #![cfg(unix)]
 
 mod support;
@@ -7,7 +7,7 @@ mod support;
 use std::process::Command;
 use support::{Broker, Child, eventually};
 
-/// When the log had 4 KiB (8 blocks), the broker was gone.
+/// Regression: when the log had 4 KiB (8 blocks), the broker was gone.
 #[test]
 fn a_log_that_may_not_grow_ends_no_broker() {
     let folder = tempfile::tempdir().unwrap();

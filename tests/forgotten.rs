@@ -1,5 +1,5 @@
-//! What has ended is freed, and is in nobody's way: the guest that goes on with a
-//! session, the session that it had, and the times until which one was kept.
+//! What has ended is freed, and is in nobody's way: a guest that resumes a session, the
+//! session that it had before, and the times until which a session was kept.
 //!
 //! On a broker without sockets, whose time is what a test says it is.
 
@@ -51,7 +51,7 @@ fn field(reply: &str, key: &str) -> String {
     fields.find(|(name, _)| *name == key).expect(key).1.to_owned()
 }
 
-/// Begins a session, and says what it takes to resume it.
+/// Begins a session. Returns the `hello` that resumes it.
 fn begin(session: &mut Session, hello: &str) -> String {
     let reply = ask(session, hello, 1);
     format!("hello --session {} --secret {}", field(&reply, "session"), field(&reply, "secret"))
@@ -63,7 +63,7 @@ fn mail(session: &mut Session) -> (Vec<Frame>, Option<Close>) {
     (frames, close)
 }
 
-/// Its client reads all that there is.
+/// Reads all that there is for its client.
 fn read_all(session: &mut Session) {
     let mut batch = Batch::default();
     while session.has_news() {
@@ -83,8 +83,8 @@ impl Wake for Woken {
     }
 }
 
-/// The guest had a session of its own, and a channel that is no more had been in its
-/// mail: each held it for ever.
+/// Regression: the guest was held for ever by its own session, and by a dropped channel
+/// whose entries it had been due.
 #[test]
 fn a_guest_that_resumes_a_session_is_freed() {
     let broker = broker();
@@ -99,17 +99,17 @@ fn a_guest_that_resumes_a_session_is_freed() {
     ask(&mut bob, "sub zed --create", 3);
     ask(&mut bob, "drop zed", 3);
     ask(&mut session, "unsub z*", 3);
-    // What was said there is still to be read: it would be lost.
+    // The entries of the dropped channel are still to be read, and would be lost.
     assert_eq!(handle(&mut session, &again, 3).unwrap_err(), Code::BadRequest);
     read_all(&mut session);
     assert_eq!(field(&ask(&mut session, &again, 3), "resumed"), "yes");
     assert!(guest.upgrade().is_none(), "{guest:?}");
-    // Who wants the guest's own session is told that there is none.
+    // A client that asks for the guest's own session is told that there is none.
     assert_eq!(handle(&mut come(&broker), &own, 4).unwrap_err(), Code::Gone);
 }
 
-/// "Of the sessions that were made up by the broker the last 1,000 are kept": one
-/// that was resumed counts no more.
+/// "Of the sessions that were made up by the broker the last 1,000 are kept": a session
+/// that was resumed no longer counts.
 #[test]
 fn returns_of_one_session_cost_nobody_another() {
     let broker = broker();
@@ -150,8 +150,8 @@ fn a_session_that_was_resumed_ends_when_its_last_grace_is_over() {
     assert_eq!(handle(&mut come(&broker), &again, 23 + grace_ms).unwrap_err(), Code::Gone);
 }
 
-/// One begins another session at the moment at which somebody claims the first:
-/// that one is told so, and the other is not closed for it.
+/// A client begins another session at the moment at which somebody claims its first:
+/// the claimant is told so, and the client's connection is not closed for it.
 #[test]
 fn who_waits_for_a_session_that_is_given_up_is_answered() {
     let broker = broker();
@@ -167,8 +167,8 @@ fn who_waits_for_a_session_that_is_given_up_is_answered() {
     assert_eq!(mail(&mut alice).1, None);
 }
 
-/// An order to close that came too late for one connection is none for the next,
-/// unless it says that frames were lost.
+/// An order to close that came too late for one connection is not carried out on the
+/// next, unless it says that frames were lost.
 #[test]
 fn a_resumed_connection_is_not_closed_for_the_one_before() {
     for (ordered, heard) in [
@@ -190,7 +190,8 @@ fn a_resumed_connection_is_not_closed_for_the_one_before() {
     }
 }
 
-/// "Same key, same session": who has used one keeps the session in which that was.
+/// "Same key, same session": a client that has used a key keeps the session in which it
+/// did.
 #[test]
 fn a_session_whose_keys_were_used_is_not_given_up() {
     let broker = broker();
@@ -205,8 +206,8 @@ fn a_session_whose_keys_were_used_is_not_given_up() {
     assert_eq!(ask(&mut alice, "pub --key a news two", 4), "ok pub news 1\n");
 }
 
-/// Whoever is held up as a publisher is not called silent: what it says is not
-/// read. That ends with its connection.
+/// A client that is held up as a publisher is not called silent, because what it says
+/// is not read. That ends with its connection.
 #[test]
 fn who_comes_back_is_held_up_by_nothing() {
     let broker = broker();

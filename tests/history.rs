@@ -17,10 +17,10 @@ fn ten_messages(broker: &Broker) -> Client {
     alice
 }
 
-/// A newcomer at this start hears these lines right after its reply, and then
-/// what comes next.
+/// A newcomer that subscribes with this option hears these lines right after its reply,
+/// and then what comes next.
 fn newcomer_hears(broker: &Broker, alice: &mut Client, start: &str, lines: &[&str]) {
-    // Not by name: a name is free only a moment after its bearer's end.
+    // Without a name: a name is free only a moment after its bearer's end.
     let mut bob = broker.connect("bob");
     let reply = bob.ask(&format!("sub news {start}"), "ok sub news rank=0 *");
     let joined = support::field(&reply, "seq");
@@ -74,7 +74,7 @@ fn sub_from_a_seq_that_is_gone() {
     newcomer_hears(&broker, &mut alice, "--from 3", &lines);
 }
 
-/// What has yet to come is what comes next.
+/// A subscription from a seq that has yet to come begins with what comes next.
 #[test]
 fn sub_from_a_seq_to_come() {
     let broker = Broker::start();
@@ -153,7 +153,7 @@ fn a_newcomer_is_given_no_old_command() {
     bob.until("ok history ops 4");
 }
 
-/// With a place for durable channels.
+/// A broker that can have durable channels.
 fn with_data(dir: &std::path::Path) -> Broker {
     Broker::keeping(dir, &["--data-free", "1KiB"])
 }
@@ -165,8 +165,8 @@ fn publish_at_once(client: &mut Client, channel: &str, count: u64) {
     (0..count).for_each(|_| drop(client.expect(&format!("ok pub {channel} *"))));
 }
 
-/// All who ask what a channel keeps are told the same: how many entries, and how
-/// long they are. They are the last ones.
+/// How many entries a channel keeps, and how long they are. They are the last ones, and
+/// all who ask are told the same.
 fn kept(broker: &Broker, client: &mut Client, channel: &str) -> (u64, usize) {
     client.send(&format!("info {channel}"));
     let info = client.until(&format!("ok info {channel}")).remove(0);
@@ -211,7 +211,7 @@ fn all_who_ask_are_told_the_same_of_what_is_kept() {
         for name in &channels {
             let (entries, bytes) = kept(broker, alice, name);
             if name.starts_with("historybytes") {
-                // What is noted beside each entry counts on the disk.
+                // On the disk, what is noted beside each entry counts, too.
                 assert!((700..=1_000).contains(&bytes), "{name}: {bytes}");
             } else {
                 assert_eq!(entries, if name.starts_with("history10") { 10 } else { 0 }, "{name}");
@@ -242,7 +242,8 @@ fn all_who_ask_are_told_the_same_of_what_is_kept() {
     }
 }
 
-/// It had none where all of it is to be read from the disk, and there is nothing.
+/// Regression: the answer had no rows if all of it was to be read from the disk, and
+/// there was nothing.
 #[test]
 fn an_answer_without_entries_has_its_rows_all_the_same() {
     let dir = tempfile::tempdir().unwrap();
@@ -262,8 +263,8 @@ fn an_answer_without_entries_has_its_rows_all_the_same() {
     redis.ask("HISTORY d --from 9", "{channel d count :0 rows []}");
 }
 
-/// What is on disk beyond the bounds goes later, a part at a time: whoever asks does
-/// not see that, neither when it goes nor after a restart.
+/// What is on disk beyond the bounds is deleted later, a part at a time. Nobody who
+/// asks sees that, neither while it goes nor after a restart.
 #[test]
 fn what_was_gone_does_not_come_back() {
     let dir = tempfile::tempdir().unwrap();
@@ -311,7 +312,8 @@ fn what_is_too_old_is_not_shown_though_nothing_comes_after_it() {
     }
 }
 
-/// Bounds of the history are for those who come and ask.
+/// The bounds of the history apply to newcomers and to questions, not to a session that
+/// comes back.
 #[test]
 fn who_comes_back_gets_what_newcomers_do_not() {
     let dir = tempfile::tempdir().unwrap();

@@ -130,7 +130,8 @@ fn the_program_knows_its_rank_and_its_exit_code_is_the_exit_code() {
     drop(alice.stdin.take());
     alice.expect("ended rank=0 term=1 code=7");
     assert_eq!(alice.end(), 7);
-    // Left on purpose: no lease has to run out. (It waits for none: it says so.)
+    // Alice left on purpose, so no lease has to run out, and bob does not say that he
+    // waits.
     let line = bob.expect("rank=0 term=3");
     assert!(line.contains("running rank=0"), "{line}");
     assert_eq!(bob.end(), 0);
@@ -146,7 +147,7 @@ fn a_program_that_cannot_be_run_gives_the_rank_up() {
         assert!(err.starts_with(&format!("broker-client: cannot run {name}: ")), "{err}");
         assert!(err.lines().count() == 1 && ended == code, "{ended}: {err}");
     }
-    // One that is there, and cannot be run all the same.
+    // A file that is there, and cannot be run all the same.
     let folder = tempfile::tempdir().unwrap();
     let script = folder.path().join("script");
     std::fs::write(&script, "#!/nonexistent/shell\n").unwrap();
@@ -277,8 +278,8 @@ fn neither_guard_nor_client_leaves_the_program_behind() {
     assert!(!runs(program));
 }
 
-/// The program was killed with its guard, and what it had started went on, beside
-/// the next one's.
+/// Regression: the program was killed with its guard, and what it had started went on
+/// beside the next one's.
 #[test]
 fn kill_9_of_guard_and_client_takes_along_what_the_program_has_started() {
     let server = broker();
@@ -295,7 +296,7 @@ fn kill_9_of_guard_and_client_takes_along_what_the_program_has_started() {
     eventually("and its child", || !runs(child));
 }
 
-/// Who is above all that hold a rank, and moves and removes them.
+/// A member above all that hold a rank, which moves and removes them.
 fn chief(server: &Server) -> (Client, Frames) {
     let (carol, frames) = member(server, "carol");
     wait(carol.request("create jobs --on-close safe")).unwrap();
@@ -331,8 +332,8 @@ fn whoever_is_promoted_by_hand_waits_until_the_one_before_has_ended() {
     diary.nobody_overlapped("promote and kick");
 }
 
-/// Who joins is not told what happened a moment before: that the one before was
-/// kicked, or rose.
+/// A newcomer is not told what happened a moment before it joined: that its predecessor
+/// at the rank was kicked, or rose.
 #[test]
 fn a_newcomer_waits_for_the_program_of_whoever_had_its_rank_before_it_came() {
     let server = broker();

@@ -1,5 +1,5 @@
-//! `broker-client hold` on a broker that is killed and started again: with a
-//! data directory nobody notices but the log.
+//! `broker-client hold` on a broker that is killed and started again: with a data
+//! directory, only the log tells.
 // A test fails by a panic, also in its helpers.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -77,8 +77,8 @@ fn again(port: u16, settings: &[&str]) -> Child {
     child
 }
 
-/// A broker whose disk is full was taken for one that has none: the channel was made,
-/// and was gone after the next restart.
+/// Regression: a broker whose disk was full was taken for one that has none: the
+/// channel was made, and was gone after the next restart.
 #[test]
 fn a_channel_is_not_made_without_the_disk_because_that_is_full() {
     let Some(disk) = Small::mount() else { return };
@@ -116,7 +116,7 @@ fn a_program_runs_on_while_the_broker_is_drained_and_started_again() {
     let mut holder = diarist_with(port, "alice", &["--kill-after", "3s"], "true", &diary);
     holder.expect("running rank=0");
     first.signal("USR2");
-    // Everybody is told.
+    // Time for everybody to be told.
     std::thread::sleep(Duration::from_millis(300));
     first.signal("TERM");
     first.ended();
@@ -133,8 +133,8 @@ fn a_program_runs_on_while_the_broker_is_drained_and_started_again() {
     holder.signal("TERM");
 }
 
-/// The half of the lease that there was is longer than the one that there is: it
-/// asked without a pause for a lease that was always over.
+/// Half of the former lease is longer than the new one. Regression: the client asked
+/// without a pause for a lease that was always over.
 #[test]
 fn a_lease_that_has_become_shorter_is_kept_all_the_same() {
     let data = tempfile::tempdir().unwrap();
@@ -160,8 +160,8 @@ fn a_lease_that_has_become_shorter_is_kept_all_the_same() {
     assert_eq!(alice.end(), 143);
 }
 
-/// The holder is stopped, and the broker killed and started again with other
-/// settings: its guard ends its program when the lease that it had is over.
+/// The holder is stopped, and the broker killed and started again with other settings:
+/// the holder's guard ends the program when the former lease is over.
 fn follows_a_stopped_holder(first: &[&str], second: &[&str]) {
     let data = tempfile::tempdir().unwrap();
     let diary = data.path().join("diary");

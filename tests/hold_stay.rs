@@ -16,7 +16,7 @@ fn standby(port: u16, name: &str) -> Running {
     hold(port, name, &["--ranks", "0-1", "--stay"], &["sh", "-c", script, name])
 }
 
-/// A broker whose leases are short, and two that run what they are to.
+/// A broker with short leases, and two holders whose programs run.
 fn first_and_standby() -> (Server, Running, Running) {
     let lease = Duration::from_secs(2);
     let config = Config { port: 0, lease, guard: Duration::from_millis(300), ..Config::default() };
@@ -35,7 +35,8 @@ fn the_standby_takes_over_and_no_stranger_passes_it() {
     let mut three = standby(server.addr.port(), "three");
     three.expect("waiting rank=2");
     one.signal("KILL");
-    // The standby, which has a copy of all there is, and not who was behind it.
+    // The standby takes over, which has a copy of all there is, and not the client
+    // behind it.
     two.expect("lost rank=1 term=2: the rank is now 0");
     two.expect("running rank=0");
     three.expect("running rank=1");
@@ -48,7 +49,7 @@ fn the_standby_takes_over_and_no_stranger_passes_it() {
     assert_eq!(three.end(), 143);
 }
 
-/// A client that was stopped knows only what its rank was before.
+/// A client that was stopped knows only the rank that it had before.
 #[test]
 fn a_rank_that_has_run_out_is_not_told() {
     let (_server, mut one, mut two) = first_and_standby();

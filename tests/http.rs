@@ -92,8 +92,8 @@ fn many_messages_in_one_request() {
     missing.expect(200, r#"{*"failed":1,*"code":"no-channel"*}"#);
 }
 
-/// A repeat of the same key is not appended again, also on another connection,
-/// by whoever has no name.
+/// A repeat of the same key is not appended again, even on another connection, and for
+/// a client without a name.
 #[test]
 fn a_key_is_used_once() {
     let broker = Broker::start();
@@ -162,7 +162,7 @@ fn every_code_has_its_status() {
     for query in ["from=x", "from=1&last=1", "last=-1", "nix=1", "from=1&from=1", "channel=ops"] {
         web.get(&format!("/v1/channels/ops/messages?{query}")).problem(400, "bad-request");
     }
-    // It is no body that is at fault.
+    // The query is at fault, and not a body.
     let twice = web.get("/v1/channels/ops/messages?last=1&last=1").problem(400, "bad-request");
     assert_eq!(twice.json()["detail"], "the field \"last\" is there twice");
     for kind in ["application/x-www-form-urlencoded", "text/html", "multipart/form-data"] {
@@ -188,7 +188,7 @@ fn methods() {
             (answer.status, answer.header("allow")),
             (status, Some("GET, HEAD, POST, OPTIONS"))
         );
-        // What may be done with it from elsewhere is nobody's business.
+        // What pages of other origins may do is not said here.
         assert!(answer.headers.iter().all(|(name, _)| !name.starts_with("access-control")));
     }
     web.ask("OPTIONS", "/v1/nix", None).problem(404, "unknown-command");
@@ -395,8 +395,8 @@ fn a_connection_is_used_again() {
     eventually("it is gone", || web.get("/v1/clients").json()["count"] == 1);
 }
 
-/// What is under way when the broker stops is answered, and says that it was the
-/// last.
+/// A request that is under way when the broker stops is answered, and the answer says
+/// that it is the last one.
 #[test]
 fn a_broker_that_stops_answers_what_it_has_begun() {
     let mut broker = Broker::process();
@@ -420,9 +420,8 @@ fn a_broker_that_stops_answers_what_it_has_begun() {
     assert!(broker.child().ended().success());
 }
 
-/// A page may have a name that leads to its own server first and here after
-/// that: then it is of the same origin, and its browser says nothing of it but
-/// by `Host`.
+/// DNS rebinding: a page's name may lead to its own server first and to this broker
+/// after that. The page is then of the same origin, and only `Host` tells.
 #[test]
 fn nothing_is_read_by_a_name_that_somebody_else_pointed_here() {
     let broker = Broker::with(|config| config.allow_origin = vec!["https://app.example".into()]);
@@ -443,7 +442,7 @@ fn nothing_is_read_by_a_name_that_somebody_else_pointed_here() {
         }
     }
     assert_eq!(ask("DELETE /v1/channels/ops", "evil.example").status, 403);
-    // Nor by one that stands in the address itself.
+    // Nor by a foreign name in the request's own URL.
     assert_eq!(ask("GET http://evil.example/v1/channels", "localhost").status, 403);
     assert_eq!(ask("GET http://localhost/v1/channels", "localhost").status, 200);
     for host in [format!("localhost:{port}"), "broker".into(), "app.example".into()] {

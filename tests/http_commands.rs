@@ -12,7 +12,7 @@ use support::{Answer, Broker, Web, eventually};
 
 const COMMANDS: &str = "/v1/channels/ops/commands";
 
-/// The answer comes when all results are in, of whichever dialect.
+/// The answer comes when all results are in, from whichever dialects.
 #[test]
 fn all_results_in_one_answer() {
     let broker = Broker::start();
@@ -89,7 +89,7 @@ fn a_place_to_look() {
     alice
         .get(&place)
         .expect(200, r#"{*"results":[{"member":"bob","rank":1,"result":2,"text":"no"}]}"#);
-    // Who comes with the key when all is over is answered at once.
+    // A repeat of the key when all is over is answered at once.
     alice.post(COMMANDS, r#"{"name":"go","key":"k"}"#).expect(200, r#"{*"seq":3,*"ok":0,*}"#);
 }
 
@@ -139,12 +139,12 @@ fn a_resident_below_a_terminal() {
     bob.get(path).expect(200, r#"{*"seq":4,*"name":"go","args":["now"]}]}"#);
     bob.post(&format!("{COMMANDS}/4/ack"), "{}").expect(200, "*");
     alice.expect_all(&["ack ops 4 bob 1 0 ", "done ops 4 2/2"]);
-    // One who waits is answered when there is something.
+    // A request that waits is answered when there is a command.
     let mut stream = bob.connect();
     stream.write_all(&bob.request("GET", path, None)).unwrap();
     alice.ask("/again", "ok cmd ops 5 to=2");
     Answer::read(&mut stream, "GET").unwrap().expect(200, r#"{*"count":1,*"seq":5,*}"#);
-    // Or when it is there no longer.
+    // Or when its member is there no longer.
     bob.post(&format!("{COMMANDS}/5/ack"), "{}").expect(200, "*");
     alice.expect("ack ops 5 bob 1 0 ");
     stream.write_all(&bob.request("GET", path, None)).unwrap();
@@ -177,8 +177,8 @@ fn on_a_durable_channel() {
     );
 }
 
-/// More than its inbox holds: the rest comes as soon as what was in it is answered,
-/// and not when something else wakes its task.
+/// Bob is given more commands than his inbox holds: the rest comes as soon as what was
+/// in it is answered, and not when something else wakes his task.
 #[test]
 fn the_rest_comes_when_there_is_room_for_it() {
     const COMMANDS_SENT: u64 = 60;
@@ -209,8 +209,8 @@ fn patient() -> Broker {
     Broker::with(|config| config.lease = std::time::Duration::from_secs(600))
 }
 
-/// What came of a command may be forgotten, and then a repetition says so at once:
-/// it waited for ever. Only a new command makes an old one go.
+/// The results of a command may be forgotten, and a repeat of its key then says so at
+/// once. Regression: it waited for ever. Only a new command makes an old one go.
 #[test]
 fn a_key_that_outlives_the_results() {
     let broker = patient();
@@ -252,8 +252,8 @@ fn a_key_that_outlives_the_broker() {
     alice.post(COMMANDS, r#"{"name":"go","timeout":0.05}"#).expect(200, r#"{*"to":1,"ok":0,*}"#);
 }
 
-/// Results beyond what is remembered of all commands together: those of commands that
-/// are over go, and not the texts of the new ones.
+/// When there are more results than are remembered of all commands together, those of
+/// commands that are over go, and not the texts of the new ones.
 #[test]
 fn new_results_are_whole_and_old_ones_go() {
     let broker = patient();
@@ -274,8 +274,8 @@ fn new_results_are_whole_and_old_ones_go() {
     result(3).problem(410, "gone");
 }
 
-/// "To a member without the commands that were not for it": whoever polls the messages
-/// would do what others were told.
+/// "To a member without the commands that were not for it": a member that polls the
+/// messages would otherwise do what others were told.
 #[test]
 fn a_members_token_shows_it_the_history_that_is_its_own() {
     let dir = tempfile::tempdir().unwrap();

@@ -52,7 +52,7 @@ fn a_write_that_fails_is_503_and_works_again_when_the_disk_does() {
         200,
         r#"{"channel":"log","count":2,"failed":2,"rows":[{"ok":false,"error":{"code":"unavailable",*},{"ok":false,"error":{"code":"unavailable",*}]}"#,
     );
-    // A repetition is told no better.
+    // A repeat of the key is told nothing better.
     publish(&web, "two", "k").problem(503, "unavailable");
     inject(&control, "disable name=posix/io/rw/write", pid);
     eventually("it works again", || publish(&web, "two", "k").status == 201);
@@ -65,8 +65,8 @@ fn a_write_that_fails_is_503_and_works_again_when_the_disk_does() {
     assert_eq!(kept(&after.web()), before);
 }
 
-/// What the disk did not confirm may be there or not, and nobody can find out
-/// but by reading it again: nothing is acknowledged until then.
+/// What the disk did not confirm may be there or not, and only reading it again can
+/// tell: nothing is acknowledged until then.
 #[test]
 fn after_a_failed_fsync_it_is_503_until_a_restart() {
     let dir = tempfile::tempdir().unwrap();
@@ -76,14 +76,14 @@ fn after_a_failed_fsync_it_is_503_until_a_restart() {
     inject(&control, "enable name=posix/io/sync/*", pid);
     publish(&web, "lost?", "k").problem(503, "unavailable");
     inject(&control, "disable name=posix/io/sync/*", pid);
-    // A repetition is told no better.
+    // A repeat of the key is told nothing better.
     publish(&web, "lost?", "k").problem(503, "unavailable");
     for key in ["", "l"] {
         let refused = publish(&web, "refused", key).problem(503, "unavailable");
         refused.expect(503, "*restart*");
     }
     web.post("/v1/channels/log/members", r#"{"name":"bob"}"#).problem(503, "unavailable");
-    // What would be told of it is not known to be so, either.
+    // What the answer would say is not known to be on disk, either.
     web.get("/v1/channels/log").problem(503, "unavailable");
     // Whatever needs no disk goes on.
     let plain = "/v1/channels/plain/messages";

@@ -10,7 +10,7 @@ use std::io::Read;
 use serde_json::{Value, json};
 use support::{Broker, Child, Receiver, Site, Web, eventually};
 
-/// Asks for a job: where it is, and somebody who has its token.
+/// Asks for a job. Returns its location, and a client that has its token.
 fn begin(web: &Web, body: &str) -> (String, Web) {
     let answer = web.post("/v1/jobs", body).expect(202, "{\"job\":*,\"token\":\"*\"}");
     let location = answer.header("location").unwrap().to_owned();
@@ -18,7 +18,7 @@ fn begin(web: &Web, body: &str) -> (String, Web) {
     (location, web.as_resident(answer.json()["token"].as_str().unwrap()))
 }
 
-/// Looks until it is as it should be.
+/// Polls the job until it has this state. Returns what it then is.
 fn until(web: &Web, location: &str, state: &str) -> Value {
     let mut last = Value::Null;
     eventually(&format!("the job is {state}"), || {
@@ -33,7 +33,7 @@ fn a_job_is_asked_for_looked_at_and_ended() {
     let silent = Site::start(|_, stream| drop(stream.read_to_end(&mut Vec::new())));
     let broker = Broker::of(Child::with(&["--allow-url", "127.0.0.1"]));
     let web = broker.web();
-    // Whoever asks has gone by the time it is done.
+    // The connection that asked is gone by the time the job is done.
     let (location, owner) = begin(&web, r#"{"job":"fib","n":100}"#);
     assert_eq!(location, "/v1/jobs/1");
     let done = until(&owner, &location, "done");
@@ -53,7 +53,7 @@ fn a_job_is_asked_for_looked_at_and_ended() {
     let tag = other.get(&location).header("etag").expect("a tag").to_owned();
     other.with("If-None-Match", &tag).get(&location).expect(304, "");
     other.delete(&location).expect(204, "");
-    // At once, whatever its worker is at.
+    // It ends at once, whatever its worker is at.
     let ended = other.with("If-None-Match", &tag).get(&location).expect(200, "*").json();
     assert_eq!(ended["state"], "cancelled");
     other.delete(&location).problem(410, "gone");
@@ -127,7 +127,7 @@ fn what_is_no_job_is_a_problem() {
     embedded.web().post("/v1/jobs", r#"{"job":"fib","n":1}"#).problem(503, "unavailable");
 }
 
-/// It was `delivered`, and went nowhere.
+/// Regression: the result was told as `delivered`, and went nowhere.
 #[test]
 fn the_result_for_a_member_without_a_connection_is_called_for_or_refused() {
     let broker = Broker::of(Child::with(&["--allow-callback", "127.0.0.1/32"]));

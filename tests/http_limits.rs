@@ -12,16 +12,16 @@ use support::{Answer, Broker, Client, Web, matches};
 
 const MESSAGES: &str = "/v1/channels/ops/messages";
 
-/// Sends these bytes, and gives all answers up to the end of the connection.
+/// Sends these bytes. Returns all answers up to the end of the connection.
 fn answers(web: &Web, bytes: &[u8]) -> Vec<Answer> {
     let mut stream = web.connect();
-    // Whoever is refused in the middle may hear of it first.
+    // A broker that refuses in the middle may close before all is written.
     let _ = stream.write_all(bytes);
     std::iter::from_fn(|| Answer::read(&mut stream, "POST")).collect()
 }
 
-/// The statuses that each of these is answered with, all at the same time:
-/// whoever does not close has to wait for the broker to.
+/// The statuses that each of these requests is answered with, all sent at the same
+/// time, because one that does not close has to wait for the broker to.
 fn statuses(web: &Web, requests: &[Vec<u8>]) -> Vec<Vec<u16>> {
     std::thread::scope(|scope| {
         let mut asked = Vec::new();
@@ -86,8 +86,8 @@ fn a_body_at_the_limit_and_past_it() {
     alice.nothing_else();
 }
 
-/// `--max-line` is for all dialects: what others are told of a request by HTTP is as
-/// long as that of any other.
+/// `--max-line` is for all dialects: what others are told of a request by HTTP is no
+/// longer than of any other.
 #[test]
 fn a_request_is_no_longer_than_a_line() {
     let broker = Broker::with(|config| config.max_line = 900);
@@ -115,8 +115,8 @@ fn a_request_is_no_longer_than_a_line() {
     kick(900).expect(200, "*");
 }
 
-/// Where a body is not read, the connection ends, and the answer says so; and who
-/// waits to be told to go on is not told to.
+/// Where a body is not read, the connection ends, and the answer says so; a client that
+/// waits for `100 Continue` does not get it.
 #[test]
 fn a_body_that_is_not_read_is_the_last() {
     let broker = Broker::with(|config| config.max_body = 1_000);
@@ -144,7 +144,7 @@ fn a_body_that_is_not_read_is_the_last() {
         assert_eq!((answer.status, answer.header("connection")), (status, Some("close")), "{head}");
         assert!(ends(&mut stream));
     }
-    // Whoever may go on is told so, and its connection stays.
+    // A client that may go on is told so, and its connection stays.
     let mut stream = web.connect();
     let kind = "Content-Type: text/plain; charset=\"UTF-8\"\r\n";
     let head =
@@ -160,8 +160,8 @@ fn a_body_that_is_not_read_is_the_last() {
     alice.nothing_else();
 }
 
-/// What is encoded in a way that is not read here is not taken for what it is
-/// not.
+/// A body in a coding or a charset that is not read here is refused, and not taken for
+/// what it is not.
 #[test]
 fn a_body_in_another_coding() {
     let broker = Broker::start();
@@ -216,8 +216,8 @@ fn a_head_past_the_limit() {
     }
 }
 
-/// Whoever sends slowly is cut off, in the head as in the body, and so is who
-/// says nothing between two requests.
+/// A client that sends slowly is cut off, in the head as in the body, and so is one
+/// that says nothing between two requests.
 #[test]
 fn who_is_slow_is_cut_off() {
     let broker = hasty();
@@ -241,8 +241,8 @@ fn who_is_slow_is_cut_off() {
     sending.join().unwrap();
 }
 
-/// No two readers of a request may come to different ends of it: what could be
-/// read so is refused, or the last thing that is read on its connection.
+/// Request smuggling: no two readers of a request may come to different ends of it. A
+/// request that could be read so is refused, or is the last one read on its connection.
 #[test]
 fn nothing_is_smuggled_in() {
     let broker = hasty();
@@ -279,7 +279,7 @@ fn nothing_is_smuggled_in() {
         ("Transfer-Encoding: chunked\r\n".into(), format!("-1\r\n\r\n{inner}")),
         ("Transfer-Encoding: chunked\r\n".into(), format!("fffffffffffffffff\r\n\r\n{inner}")),
         ("Transfer-Encoding: chunked\r\n".into(), format!("1\r\nab\r\n0\r\n\r\n{inner}")),
-        // A length for what has none is what it is: the body.
+        // No contradiction: the length says that what looks like a request is the body.
         (format!("Content-Length: {length}\r\n"), inner.clone()),
     ];
     let requests: Vec<Vec<u8>> = cases
@@ -288,7 +288,7 @@ fn nothing_is_smuggled_in() {
         .collect();
     for ((headers, _), statuses) in cases.iter().zip(statuses(&web, &requests)) {
         let is_refused = statuses.len() <= 1 && statuses.iter().all(|status| *status == 400);
-        // What has two ends by the rules is read by chunks, and then no further.
+        // With a length and chunks, the rules say to read by chunks, and then no further.
         let is_last = statuses == [201];
         assert!(is_refused || is_last, "{headers:?}: {statuses:?}");
     }
@@ -425,8 +425,8 @@ fn a_broker_that_is_full() {
     assert_eq!(answer.header("connection"), Some("close"));
 }
 
-/// What all together send at once is bounded, and so is what the broker keeps of
-/// it; whoever comes too much is told so.
+/// What all clients together send at once is bounded, and so is what the broker keeps
+/// of it; a client that sends more is told so.
 #[test]
 #[cfg(target_os = "linux")]
 fn bodies_under_way_are_bounded_together() {
@@ -440,7 +440,7 @@ fn bodies_under_way_are_bounded_together() {
     let start = format!("{start}Content-Length: {MIB}\r\n\r\n{}", "x".repeat(MIB - 1));
     let mut clients: Vec<TcpStream> = (0..CLIENTS).map(|_| web.connect()).collect();
     for client in &mut clients {
-        // One that is refused is read no further.
+        // A request that is refused is read no further, so the write may fail.
         client.set_write_timeout(Some(Duration::from_secs(1))).unwrap();
         let _ = client.write_all(start.as_bytes());
     }

@@ -8,7 +8,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use support::{Broker, Child, Client, Site, number};
 
-/// May call 127.0.0.1, and no other address of this machine.
+/// A broker that may call 127.0.0.1, and no other address of this machine.
 fn broker(settings: &[&str]) -> Broker {
     Broker::of(Child::with(&[&["--allow-url", "127.0.0.1/32"], settings].concat()))
 }
@@ -24,7 +24,7 @@ fn size(client: &mut Client, url: &str) -> String {
 }
 
 fn say(stream: &mut TcpStream, text: &str) {
-    // Who hangs up has heard enough.
+    // The broker hangs up when it has heard enough.
     let _ = stream.write_all(text.as_bytes());
 }
 
@@ -44,7 +44,7 @@ fn the_size_is_told_or_counted() {
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n3\r\n...\r\n0\r\n\r\n",
         ),
         "GET /refused HTTP/1.1" => say(stream, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"),
-        // This one hangs up at the first, and ends the second by closing.
+        // No answer to HEAD, and a body that ends with the connection.
         "GET /hangs-up HTTP/1.1" => say(stream, "HTTP/1.1 200 OK\r\n\r\nhello world"),
         "GET /missing HTTP/1.1" => say(stream, "HTTP/1.1 404 None\r\nContent-Length: 2\r\n\r\nno"),
         _ => {}

@@ -12,7 +12,7 @@ fn broker(settings: &[&str]) -> Broker {
     Broker::of(Child::with(settings))
 }
 
-/// Asks for a job, and hears that it runs; its number.
+/// Asks for a job and waits until it runs. Returns its number.
 #[track_caller]
 fn running(client: &mut Client, request: &str) -> u64 {
     let job = number(&client.ask(request, "ok job *"), 2);
@@ -21,7 +21,7 @@ fn running(client: &mut Client, request: &str) -> u64 {
     job
 }
 
-/// Asks for a job, and hears what came of it.
+/// Asks for a job. Returns what came of it.
 #[track_caller]
 fn result(client: &mut Client, request: &str) -> String {
     let job = running(client, request);
@@ -140,7 +140,7 @@ fn who_is_gone_gets_nothing_and_the_asker_is_told() {
     alice.expect(&format!("job {job} failed bob is gone"));
 }
 
-/// Those of one client in their order, and the clients in turn.
+/// Jobs of one client run in their order, and the clients take turns.
 #[test]
 fn clients_take_turns() {
     let web = Site::silent();
@@ -249,7 +249,7 @@ fn a_lost_connection_costs_no_news_of_a_job() {
     }
 }
 
-/// Who leaves for good takes its jobs along.
+/// The jobs of a client that leaves for good are ended.
 #[test]
 fn jobs_of_one_who_left_are_ended() {
     let web = Site::silent();
@@ -262,8 +262,8 @@ fn jobs_of_one_who_left_are_ended() {
     assert_eq!(result(&mut broker.client("bob"), "fib 10"), "done 55");
 }
 
-/// Its news would go to a client that is nobody any more, or the job be ended
-/// unheard.
+/// A client with a job cannot resume a session: the job's news would go to a client
+/// that is nobody any more, or the job would end unheard.
 #[test]
 fn who_has_a_job_does_not_go_on_as_somebody_else() {
     let (broker, web) = (broker(&ALLOWED), Site::silent());

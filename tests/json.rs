@@ -222,7 +222,8 @@ fn every_request_and_its_reply() {
     alice.expect_end();
 }
 
-/// What cannot be read is answered with what could be, and changes nothing.
+/// A request that cannot be read is answered with what of it could be, and changes
+/// nothing.
 #[test]
 fn every_error_is_answered_and_changes_nothing() {
     let broker = Broker::with(|config| config.max_line = 4_096);
@@ -377,7 +378,7 @@ fn a_slow_reader_gets_every_line_whole() {
     text.nothing_else();
 }
 
-/// One whose receive buffer takes less than a line: every write is cut. There is
+/// A reader whose receive buffer takes less than a line: every write is cut. There is
 /// little to read, because the kernel itself stalls on so small a buffer.
 #[test]
 fn a_narrow_reader_gets_every_line_whole() {
@@ -393,7 +394,7 @@ fn a_narrow_reader_gets_every_line_whole() {
     }
 }
 
-/// Text or not, short or long, with much to escape.
+/// The payload of message `n`: text or not, short or long, with much to escape.
 fn payload(n: usize) -> Value {
     let long = "é\"\n\\".repeat(n * 37 % 1_700);
     if n.is_multiple_of(5) { json!({"n": n, "long": long}) } else { json!(format!("{n} {long}")) }
@@ -588,7 +589,8 @@ fn patterns_are_as_in_text() {
     nothing_else(&mut alice);
 }
 
-/// A pattern is the pattern, and never takes the rank in a channel of that name.
+/// A pattern that is also a channel's name is only a pattern, and ending it does not
+/// cost the rank in that channel.
 #[test]
 fn a_pattern_is_none_of_its_name() {
     let broker = Broker::start();
@@ -623,8 +625,8 @@ fn the_log_stays_within_its_bound() {
     assert!(bytes <= LOG_BYTES + 4_096, "the log takes {bytes}");
 }
 
-/// The same random requests by clients of either dialect, as long as there are
-/// both of each: all channels end up with the same entries.
+/// The same random requests, all in text or all in JSON, have the same outcomes, and
+/// the channels end up with the same entries.
 #[test]
 fn the_same_requests_give_the_same_model() {
     for seed in 0..12 {
@@ -634,8 +636,8 @@ fn the_same_requests_give_the_same_model() {
     }
 }
 
-/// What came of a seed's requests: each one's code, and then all entries as a
-/// client of the text dialect sees them.
+/// The outcome of each of a seed's requests, and then all entries as a client of the
+/// text dialect sees them.
 fn played(seed: u64, is_json: bool) -> Vec<String> {
     let broker = Broker::start();
     let mut judge = broker.client("judge");

@@ -8,8 +8,8 @@ use std::process::Command;
 use std::time::Duration;
 use support::{Broker, Child, Client, DEADLINE};
 
-/// SIGTERM and SIGINT: it says good-bye to everyone, who gets what is due
-/// before, and exits with 0.
+/// SIGTERM and SIGINT: the broker says good-bye to everyone, who gets what is due
+/// before that, and exits with 0.
 fn stops_in_order(signal: &str) {
     let mut broker = Broker::process();
     let [mut alice, mut bob] = broker.team("ops", ["alice", "bob"]);
@@ -86,19 +86,19 @@ fn number(text: &str) -> u64 {
     text.split(' ').next().and_then(|word| word.parse().ok()).unwrap_or(0)
 }
 
-/// Nothing is due to who has never said anything.
+/// Nothing is due to a connection that has never said anything.
 #[test]
 fn a_silent_connection_does_not_hold_up_a_stop() {
     let mut broker = Broker::of(Child::with(&["--drain", "60s"]));
     let silent = TcpStream::connect(broker.addr).unwrap();
-    // Whoever comes later has been taken in later.
+    // Once a later connection is served, the silent one has been accepted.
     broker.connect("guest").ask("ping", "ok ping *");
     broker.child().signal("TERM");
     assert_eq!(broker.child().ended().code(), Some(0));
     drop(silent);
 }
 
-/// A client, and another one that reads nothing of the much that it is sent.
+/// A client, and another one that is sent much and reads nothing of it.
 fn alice_and_a_sloth(broker: &Broker) -> (Client, Client) {
     let mut alice = broker.client("alice");
     let mut sloth = broker.connect_narrow("sloth");
@@ -120,7 +120,7 @@ fn a_second_signal_stops_it_at_once() {
     broker.child().signal("TERM");
     alice.expect("bye shutdown");
     alice.expect_end();
-    // What comes at once with the first is the same wish.
+    // A signal right after the first one counts as the same wish.
     std::thread::sleep(Duration::from_millis(300));
     broker.child().signal("TERM");
     assert_eq!(broker.child().ended().code(), Some(0));
@@ -128,7 +128,7 @@ fn a_second_signal_stops_it_at_once() {
     assert!(complaint.contains("second signal"), "{complaint}");
 }
 
-/// Ctrl-C reaches the broker twice where whoever started it hands its own on:
+/// Ctrl-C reaches the broker twice if the program that started it passes its own on:
 /// everybody still has the drain time, and the log tells who did not use it.
 #[test]
 fn two_signals_at_once_are_one_and_who_does_not_read_is_cut_off() {
@@ -209,7 +209,8 @@ fn a_shortage_of_descriptors_passes() {
     assert!(complaint.contains("event=accept-failed"), "there was no shortage: {complaint}");
 }
 
-/// However many come, they are told so, and the store has the files that it needs.
+/// However many clients come, those beyond the limit are told so, and the store has the
+/// files that it needs.
 #[test]
 fn a_crowd_leaves_descriptors_to_the_store() {
     let folder = tempfile::tempdir().unwrap();

@@ -27,7 +27,7 @@ impl Logging {
         if in_journal {
             command.env("JOURNAL_STREAM", format!("{}:{}", stat.st_dev, stat.st_ino));
         } else {
-            // As it is handed on to a program whose standard error goes elsewhere.
+            // As if it was handed on to a program whose standard error goes elsewhere.
             command.env("JOURNAL_STREAM", format!("{}:{}", stat.st_dev, stat.st_ino + 1));
         }
         let mut child = command.spawn().unwrap();
@@ -38,8 +38,8 @@ impl Logging {
         Logging { child, addr, log }
     }
 
-    /// Says this, and reads until the broker ends the connection; gives the
-    /// address that it came from.
+    /// Says this, and reads until the broker ends the connection. Returns the address
+    /// that the connection came from.
     fn say(&self, text: &str) -> SocketAddr {
         let mut stream = TcpStream::connect(self.addr).unwrap();
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
@@ -82,7 +82,7 @@ fn every_closed_connection_is_in_the_log_with_its_address_and_reason() {
     assert!(log.last().unwrap().ends_with(" event=stopped"), "{log:?}");
 }
 
-/// It is no anomaly that somebody does not come back.
+/// That a client does not come back is no anomaly.
 #[test]
 fn a_session_whose_grace_is_over_has_ended() {
     let settings = ["--log-format", "logfmt", "--session-grace", "50ms"];

@@ -174,8 +174,8 @@ fn a_connection_is_opened_once() {
     assert_eq!(figures.get("broker_connections_opened_total{dialect=\"resp\"}"), 3);
 }
 
-/// A member that polls for commands is read for, but gets no messages; who would
-/// encrypt is told that nobody here does.
+/// For a member that polls for commands the channel is read, but no messages are
+/// delivered; a client that wants to encrypt is told that nobody here does.
 #[test]
 fn what_nobody_takes_is_not_delivered_and_who_is_refused_is_counted() {
     let broker = Broker::start();
@@ -309,7 +309,7 @@ fn a_vacancy_and_a_resumption_are_counted() {
     bob.ask("hello --session 00000000-0000-4000-8000-000000000000 --secret x", "err *");
 }
 
-/// It keeps its seat by a request, and not by resuming its session.
+/// A member over HTTP keeps its seat by a request, and not by resuming its session.
 #[test]
 fn a_vacancy_ends_when_a_member_over_http_renews_its_lease() {
     let broker = Broker::with(|config| {
@@ -327,7 +327,7 @@ fn a_vacancy_ends_when_a_member_over_http_renews_its_lease() {
     assert!(Figures::scrape(&broker).get("broker_vacancy_seconds_count") > 0);
 }
 
-/// Publishers would never wait for it otherwise.
+/// It counts as one with a connection: publishers would never wait for it otherwise.
 #[test]
 fn a_member_over_http_that_gets_a_connection_is_like_any_other() {
     let broker = Broker::start();
@@ -377,11 +377,11 @@ fn who_comes_too_late_is_counted() {
     let mut late = broker.connect("late");
     support::eventually("her session is over", || {
         late.send(&format!("{hello} --secret x"));
-        // Denied until then.
+        // Until the grace is over, it is denied.
         late.line().unwrap().starts_with("err gone ")
     });
     late.ask(&format!("{hello} --secret {secret}"), "err gone *");
-    // Of another broker, perhaps.
+    // A session of another broker, perhaps.
     late.ask("hello --session 00000000-0000-4000-8000-000000000001 --secret x", "err gone *");
     let gone = "broker_resumes_total{result=\"gone\"}";
     assert_eq!(Figures::scrape(&broker).get(gone), 3);

@@ -38,10 +38,10 @@ impl Random {
 /// A roster as one would explain it, and every line that its channel ever had.
 #[derive(Default)]
 struct Channel {
-    /// Who, and since which seq at this rank.
+    /// The members by rank, each with the seq since which it has that rank.
     roster: Vec<(String, u64)>,
     view: u64,
-    /// Every entry: its line, and the only ones who may see it.
+    /// Every entry: its line, and who may see it if not everybody.
     entries: Vec<(String, Option<HashSet<String>>)>,
     top_terms: Vec<u64>,
     /// Commands under way: who is yet to answer.
@@ -323,7 +323,7 @@ impl World {
             _ if rank >= channel.roster.len() => Err(Code::BadRequest),
             _ => Ok(()),
         };
-        // Whether they are a member at all is asked before who may promote.
+        // Whether the target is a member at all is asked before who may promote it.
         assert_eq!(reply.map(drop), expected);
         if expected.is_ok() {
             channel.place(&target, rank);
@@ -428,8 +428,8 @@ impl World {
         }
     }
 
-    /// Whether a client got exactly what it was due, and every command that it
-    /// gave has ended once; how many gaps it was told of.
+    /// Checks that a client got exactly what it was due, and that every command that it
+    /// gave has ended once. Returns how many gaps it was told of.
     fn check_received(&self, client: &mut Client, all_ended: bool) -> usize {
         let lines = String::from_utf8(std::mem::take(&mut client.received)).unwrap();
         let of_kind = |kinds: &[&str], channel: &str| -> Vec<&str> {
@@ -449,7 +449,7 @@ impl World {
             let may_see = |only: &Option<HashSet<String>>| {
                 only.as_ref().is_none_or(|only| only.contains(&client.name))
             };
-            // What it was told that is gone is not due; nothing else may be missing.
+            // What a `gap` told of is not due; nothing else may be missing.
             let gaps = of_kind(&["gap"], &name);
             gone += gaps.len();
             let is_gone = |entry: &usize| {
@@ -469,7 +469,7 @@ impl World {
                 let mut told = of_kind(&["rank"], &name);
                 told.retain(|line| view(line) > since);
                 let (term, start) = (model.roster[rank].1, format!("rank {name} "));
-                // One that never moved since it came was told by its `sub`.
+                // A member that never moved since it came was told its rank by its `sub`.
                 let moved = term != since;
                 let is_right = |line: &&str| line.starts_with(&format!("{start}{rank} {term} "));
                 assert!(told.last().map_or(!moved, is_right), "{told:?} {rank} {term}");
@@ -499,7 +499,7 @@ impl World {
     }
 }
 
-/// Runs worlds of this kind; how many gaps there were in all.
+/// Runs worlds of this kind. Returns how many gaps there were in all.
 fn run(log_bytes: usize, seeds: std::ops::Range<u64>) -> usize {
     let chosen: Option<u64> = std::env::var("MODEL_SEED").ok().map(|seed| seed.parse().unwrap());
     let seeds = chosen.map_or(seeds, |seed| seed..seed + 1);

@@ -68,7 +68,7 @@ const VECTORS: [(u64, u64, &str, &str, u64); 3] = [
 #[test]
 fn under_test_mode_the_numbers_are_those_of_cpython() {
     for (count, index, batch, checksum, sum) in VECTORS {
-        // One id, and so a broker for each.
+        // All sequences have the same id, and so each has a broker of its own.
         let settings = ["--numseq-timeout", "60s"];
         let broker = Child::with_environment(&settings, &[("TEST_MODE", "1")]);
         let mut talk = Talk::with(broker.addr());
@@ -153,7 +153,7 @@ fn what_cannot_be_had_is_answered_err_and_nothing_is_lost() {
     }
     let too_long = "ERR,a message has at most 128 bytes;";
     talk.ask(&format!("RECV,{};", "1".repeat(124)), too_long);
-    // One is complained of before it ends, and once.
+    // A message that is too long is complained of before it ends, and once.
     talk.ask(&"x".repeat(100_000), too_long);
     talk.ask(&format!("{};FIN;", "x".repeat(100_000)), "FAC,d751713988987e9331980363e24189ce;");
     assert_eq!(talk.rest(), "");
@@ -175,8 +175,8 @@ fn a_message_may_come_in_pieces_and_many_at_once() {
     }
 }
 
-/// What is asked for is written before more is looked at: a client cannot make
-/// the broker keep a thousand whole sequences that it does not read.
+/// Answers are written before more requests are looked at: a client cannot make the
+/// broker keep a thousand whole sequences that it does not read.
 #[test]
 fn answers_that_are_not_read_are_not_made() {
     let broker = patient();

@@ -95,7 +95,7 @@ fn an_observer_begins_with_the_last_entry() {
     olga.nothing_else();
 }
 
-/// Also if that is that it has left itself, as a member.
+/// An observer that was a member sees its own departure, too.
 #[test]
 fn an_observer_sees_that_it_was_a_member() {
     let broker = Broker::start();

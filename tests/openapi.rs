@@ -30,7 +30,7 @@ fn the_document_is_true() {
     let Some(schemathesis) = schemathesis() else { return };
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
-    // Whoever fuzzes renews no lease, and makes durable channels.
+    // A fuzzer renews no lease, and makes durable channels.
     let data = data.to_str().unwrap();
     let settings = ["--lease", "1h", "--idle-timeout", "0", "--data", data];
     let broker = Broker::of(Child::with(&settings));

@@ -29,8 +29,8 @@ fn assert_no_holes(entries: &[String], first: u64) {
     }
 }
 
-/// Two publish at once, one of them a member itself, and every member sees the
-/// one same order; of each publisher, its own.
+/// Two clients publish at once, one of them a member itself, and every member sees the
+/// same order, in which each publisher's messages are in their own.
 #[test]
 fn every_member_sees_the_same_order_of_two_publishers() {
     let broker = Broker::start();

@@ -20,7 +20,7 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/page")
 }
 
-/// What is missing here to run a script with.
+/// What is missing here to run a script, if anything.
 fn missing(needs_browser: bool) -> Option<&'static str> {
     let runs = |program: &str| Command::new(program).arg("--version").output().is_ok();
     if !runs("node") {
@@ -180,7 +180,7 @@ fn a_browser_below_a_call_back_and_text() {
     std::thread::scope(|scope| {
         let address = broker.addr.to_string();
         let check = scope.spawn(move || run("run.mjs", &["below_a_call_back_and_text", &address]));
-        // If it cannot run here, it has ended, and nobody joins.
+        // Without a browser, the script has ended already, and nobody joins.
         if missing(true).is_none() {
             above_a_browser(&mut alice, &mut bob);
         }

@@ -135,7 +135,7 @@ fn a_pattern_that_matches_too_much_is_refused_whole() {
     olga.nothing_else();
 }
 
-/// Nor is one that is full. There is one place less in those that are observed.
+/// A channel that is full is not observed. An observer takes one of its places.
 #[test]
 fn a_channel_that_is_full_is_not_observed() {
     let broker = Broker::start();
@@ -151,8 +151,8 @@ fn a_channel_that_is_full_is_not_observed() {
     olga.ask("sub c1 --observe", "ok sub c1 observer=yes *");
 }
 
-/// Whoever observes by pattern reads the first channel of a name to its end, and
-/// then the next one, however soon that came.
+/// An observer by pattern reads the first channel of a name to its end, and then the
+/// next one, however soon that came.
 #[test]
 fn channels_made_anew_at_once_are_read_one_after_the_other() {
     let broker = Broker::start();
@@ -244,13 +244,13 @@ fn channels_that_come_and_go_while_a_session_is_away_take_no_more_than_one() {
         }
         olga.expect("left r 202 olga - reason=dropped");
     }
-    // Whoever is not told that it began anew takes the next seq for an old one.
+    // Without this `gap`, a client would take the next seq for one of the channel before.
     olga.expect_all(&["gap r 1 201", "left r 202 olga - reason=dropped", "msg r 1 alice end"]);
     olga.nothing_else();
 }
 
-/// More than a connection takes that does not read, in a channel that is then
-/// dropped.
+/// Publishes to a channel more than a connection takes whose client does not read, and
+/// drops the channel.
 fn fill_and_drop(alice: &mut Client, channel: &str) {
     let text = "x".repeat(1_000);
     alice.ask(&format!("sub {channel} --create --no-echo"), "ok sub *");
@@ -260,11 +260,11 @@ fn fill_and_drop(alice: &mut Client, channel: &str) {
     alice.expect("left *");
 }
 
-/// So many messages that is.
+/// How many messages that is.
 const UNREAD: usize = 3_000;
 
-/// Olga, who has read nothing yet of a channel that is gone by now, and who filled
-/// it.
+/// Olga, who has read nothing yet of a channel that is gone by now, and alice, who
+/// filled it.
 fn olga_and_what_she_has_not_read(broker: &Broker) -> (Client, Client) {
     let mut olga = broker.client("olga");
     olga.ask("sub --pattern c*", "ok sub c* matched=0");
@@ -273,7 +273,7 @@ fn olga_and_what_she_has_not_read(broker: &Broker) -> (Client, Client) {
     (olga, alice)
 }
 
-/// The messages of that channel, and all of its end, come before this line.
+/// Asserts that the messages of that channel, and its end, come before this line.
 fn reads_the_first(olga: &mut Client, channel: &str, until: &str) {
     let lines = olga.until(until);
     let messages = lines.iter().filter(|line| line.starts_with("msg ")).count();
@@ -312,8 +312,8 @@ fn who_observes_no_more_reads_what_was_there_in_order() {
     olga.nothing_else();
 }
 
-/// Nor is what is left of a channel forgotten when the pattern ends that had
-/// brought it: what comes to its name waits.
+/// What is left of a channel is not forgotten when the pattern that had brought it
+/// ends: the next channel of that name waits.
 #[test]
 fn who_comes_to_a_name_that_it_observes_no_more_waits_for_what_is_left() {
     let broker = Broker::start();
@@ -323,8 +323,8 @@ fn who_comes_to_a_name_that_it_observes_no_more_waits_for_what_is_left() {
     olga.nothing_else();
 }
 
-/// The numbers of subscriptions are used again, the last one first; that is not
-/// the order in which they came.
+/// Subscriptions reuse numbers, the last one first; that is not the order in which the
+/// channels came.
 #[test]
 fn channels_are_read_in_the_order_in_which_they_came() {
     const NAMES: usize = 50;
@@ -360,8 +360,8 @@ fn channels_are_read_in_the_order_in_which_they_came() {
     }
 }
 
-/// A pattern may be a name, and then ends as any other does; a member of the channel
-/// of that name leaves that first.
+/// A pattern may be a plain name, and ends as any other does. `unsub` ends a membership
+/// in the channel of that name first.
 #[test]
 fn a_pattern_without_special_characters_can_be_ended() {
     let broker = Broker::start();
@@ -385,7 +385,7 @@ fn a_pattern_without_special_characters_can_be_ended() {
     olga.nothing_else();
 }
 
-/// Who observes a channel by a pattern alone has not subscribed to it by name.
+/// A client that observes a channel by a pattern alone has not subscribed to it by name.
 #[test]
 fn what_is_observed_by_pattern_is_not_left_by_name() {
     let broker = Broker::start();
@@ -403,7 +403,7 @@ fn what_is_observed_by_pattern_is_not_left_by_name() {
     olga.nothing_else();
 }
 
-/// A kick is for the patterns, too, until they are asked for again.
+/// A kick also ends what the member observes by patterns, until it asks for them again.
 #[test]
 fn who_is_kicked_observes_no_more_until_it_asks_again() {
     let broker = Broker::start();

@@ -15,7 +15,7 @@ fn broker() -> (Broker, TempDir) {
     (broker, dir)
 }
 
-/// What was published before is told of, and what is published after is not.
+/// An answer tells of what was published before its request, and of nothing after.
 #[test]
 fn a_question_is_answered_as_of_its_place() {
     let (broker, _dir) = broker();
@@ -61,7 +61,7 @@ fn what_one_says_to_oneself_comes_behind_the_reply() {
     alice.nothing_else();
 }
 
-/// They are for the client that asked, who might ask again.
+/// They are for the client that asked, which might ask again otherwise.
 #[test]
 fn replies_that_wait_for_the_disk_come_before_a_session_goes_on_elsewhere() {
     let (broker, _dir) = broker();

@@ -288,8 +288,8 @@ fn a_burst_of_departures_ends_in_the_right_rank() {
     last.nothing_else();
 }
 
-/// Who was removed before the channel was is told the one and not the other,
-/// although it looks only when both have happened.
+/// A member that was removed before its channel was is told of the former and not of
+/// the latter, although it looks only when both have happened.
 #[test]
 fn who_is_kicked_and_then_dropped_left_once() {
     let broker = Broker::start();

@@ -13,11 +13,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use support::{Broker, Program, install, installed, redis_py};
 
-/// As it was when this was written.
+/// The versions that there were when this was written.
 const IOREDIS: &str = "ioredis@>=5.4 <7";
 
-/// Whether a tool is there; a test that needs it may go on without only where
-/// nobody insists.
+/// Whether a tool is there. Without it, a test is skipped unless `REQUIRE_TEST_TOOLS`
+/// is set.
 fn is_there(tool: &str, found: Result<(), String>) -> bool {
     let Err(reason) = found else { return true };
     assert!(std::env::var_os("REQUIRE_TEST_TOOLS").is_none(), "{tool} is missing: {reason}");
@@ -48,8 +48,8 @@ fn text_client(broker: &Broker) -> Program {
     text
 }
 
-/// What the clients in `tests/redis` do, seen from both sides. `name` is what
-/// the client calls itself, `extra` how many more get what it publishes.
+/// What the clients in `tests/redis` do, seen from both sides. `name` is what the
+/// client calls itself, `receivers` how many get what it publishes.
 fn talks(broker: &Broker, mut client: Program, name: &str, receivers: u32) {
     let mut text = text_client(broker);
     client.expect("subscribed");

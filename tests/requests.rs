@@ -226,8 +226,8 @@ fn every_error_code() {
     bob.nothing_else();
 }
 
-/// "A request that fails changes nothing": it makes no channel for who may not
-/// subscribe to it.
+/// "A request that fails changes nothing": it makes no channel for a client that may
+/// not subscribe to it.
 #[test]
 fn a_sub_that_fails_makes_no_channel() {
     let broker = Broker::with(|config| config.max_subscriptions = 1);
@@ -244,7 +244,7 @@ fn a_sub_that_fails_makes_no_channel() {
     redis.ask("SSUBSCRIBE f", "-ERR too-many *");
     alice.send("channels");
     alice.expect_all(&["channel a *", "ok channels 1"]);
-    // Whose pattern has found a place already is in.
+    // A client whose pattern already takes a place for the channel is in.
     let mut olga = broker.client("olga");
     olga.ask("sub --pattern n*", "ok sub n* matched=0");
     olga.ask("sub news --create", "ok sub news rank=0 *");

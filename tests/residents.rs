@@ -226,7 +226,7 @@ fn whatever_is_asked_renews_the_lease() {
         bob.get(path);
         assert!(!is_away(), "{path}");
     }
-    // Only who has the token does.
+    // Only a request with the token renews it.
     eventually("bob is away", is_away);
     web.as_resident("f81d4fae7dec11d0a76500a0c91e6bf6").get("/v1/version").expect(200, "*");
     web.get(shown).expect(200, r#"{*"away":true*}"#);
@@ -253,7 +253,7 @@ fn a_hold_ends() {
 fn a_resident_slows_nobody() {
     let broker = Broker::with(|config| {
         config.log_bytes = 64 * 1024;
-        // Whoever waited for it would wait for ever.
+        // A publisher that waited for it would wait for ever.
         config.stall = Duration::from_secs(600);
     });
     let web = broker.web();
@@ -358,7 +358,7 @@ fn an_order_for_one_of_several_views() {
         .expect(200, "*");
 }
 
-/// As whatever else is asked, it has only the fields that it has.
+/// A resident's requests, as all others, are refused if they have an unknown field.
 #[test]
 fn what_a_resident_cannot_say_is_refused() {
     let broker = Broker::start();
@@ -402,7 +402,7 @@ fn a_resident_is_there_after_a_restart() {
     alice
         .post("/v1/channels/ops/commands", r#"{"name":"go","timeout":0.1}"#)
         .expect(200, r#"{*"to":1,"ok":0,"results":[{"member":"bob",*"timeout"*}]}"#);
-    // In order, too.
+    // After a stop in order, too.
     broker.child().signal("TERM");
     assert!(broker.child().ended().success());
     let broker = Broker::of(Child::with(&settings));
@@ -413,7 +413,7 @@ fn a_resident_is_there_after_a_restart() {
     nobody.ask("POST", renew, None).problem(401, "denied");
 }
 
-/// Whoever asks with it comes back nowhere, and nobody sees it try.
+/// A request with it as a token brings nobody back, and nobody sees the attempt.
 #[test]
 fn a_session_with_two_seats_is_no_token() {
     let broker = Broker::start();
@@ -446,7 +446,7 @@ fn a_token_that_has_ended_is_none_after_a_restart() {
     let hello = format!("hello --session {} --secret {}", &token[..32], &token[32..]);
     broker.connect("hal").ask(&hello, "ok hello name=hal * resumed=yes *");
     let renew = "/v1/channels/ops/members/hal/renew";
-    // Twice: also once it is noted who it is by now.
+    // Twice: also after the store has noted that hal came back by a connection.
     for _ in 0..2 {
         broker.child().kill();
         broker = Broker::of(Child::with(&settings));
@@ -456,7 +456,7 @@ fn a_token_that_has_ended_is_none_after_a_restart() {
     }
 }
 
-/// Nor is the session of somebody who has had a connection all along, and has lost it.
+/// Not even that of a client that has had a connection all along, and has lost it.
 #[test]
 fn a_session_is_no_token() {
     let broker = Broker::start();

@@ -277,7 +277,8 @@ fn a_subscriber_of_a_dropped_channel_is_told() {
     sub.nothing_else();
 }
 
-/// Under each name under which it had it; a pattern goes on.
+/// The end is told under each name by which the client had the channel; a pattern goes
+/// on.
 #[test]
 fn the_end_of_a_dropped_channel_is_told_under_each_name() {
     let broker = Broker::start();

@@ -39,7 +39,7 @@ fn jobs_are_asked_for_told_of_listed_and_ended() {
         let mut redis = client(&broker, version);
         begin(&mut redis, "FIB 100", 1);
         redis.expect(&format!("[job :1 done {FIB_100} *]"));
-        // Whoever asks by the broker may not reach into its network.
+        // A job may not reach into the broker's own network for its client.
         begin(&mut redis, "URL http://127.0.0.2:1/", 2);
         redis.expect("[job :2 failed *127.0.0.2*--allow-url*]");
         begin(&mut redis, "NUMBERS 12 --batch 5", 3);

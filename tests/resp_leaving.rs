@@ -64,7 +64,7 @@ fn a_reply_that_comes_later_can_be_left_out() {
     redis.nothing_else();
 }
 
-/// Patterns come by either name of the request.
+/// `SUB --pattern` counts as `PSUBSCRIBE` does.
 #[test]
 fn requests_of_the_text_dialect_count_as_subscriptions() {
     let broker = Broker::start();
@@ -83,7 +83,8 @@ fn requests_of_the_text_dialect_count_as_subscriptions() {
     redis.nothing_else();
 }
 
-/// Who leaves a durable channel is told so when the disk has what was before it.
+/// A client that leaves a durable channel is told so when the disk has what was before
+/// it.
 #[test]
 fn leaving_a_durable_channel() {
     let dir = tempfile::tempdir().unwrap();

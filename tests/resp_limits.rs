@@ -7,7 +7,7 @@ mod support;
 use std::io::Write;
 use support::{Broker, Client, encoded, matches};
 
-/// What comes is answered so, and the connection ends.
+/// Asserts that these bytes are answered so, and that the connection ends.
 fn refused(bytes: &[u8], answer: &str) {
     let broker = Broker::start();
     let mut text = broker.client("text");
@@ -118,7 +118,7 @@ fn what_comes_behind_a_wait_is_bounded_and_answered() {
     redis.nothing_else();
 }
 
-/// Nothing is read of one that waits and has said so much: that it is gone is
+/// Nothing more is read of a client that waits and has said so much. That it is gone is
 /// noticed all the same, however it went.
 #[test]
 fn who_waits_and_has_said_much_is_missed_when_it_goes() {
@@ -128,7 +128,7 @@ fn who_waits_and_has_said_much_is_missed_when_it_goes() {
         text.send("who");
         text.until("ok who *").len() == count + 1
     };
-    // An end in order comes behind what was sent, as far as there is room for that.
+    // An end in order is seen behind what was sent, as far as there is room for that.
     let goings: [(usize, fn(Client)); 3] =
         [(20_000, Client::close), (20_000, Client::reset), (200_000, Client::reset)];
     for (length, goes) in goings {
@@ -159,8 +159,8 @@ fn a_broker_that_stops_says_nothing_to_a_plain_client() {
     redis.client.expect_end();
 }
 
-/// "Who is too slow is disconnected", where it was too slow: nothing comes from
-/// behind the hole.
+/// "Who is too slow is disconnected", where it was too slow: it gets nothing from
+/// behind what it missed.
 #[test]
 fn nothing_follows_what_a_slow_subscriber_has_missed() {
     const MESSAGES: usize = 8_000;

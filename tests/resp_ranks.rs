@@ -5,7 +5,7 @@ mod support;
 
 use support::{Broker, Redis, eventually};
 
-/// The value behind a key, in what a map is written as.
+/// The value behind a key in a map, as maps are written here.
 fn field(map: &str, key: &str) -> String {
     let words: Vec<&str> = map.trim_matches(['[', ']', '{', '}']).split(' ').collect();
     let at = words.iter().position(|word| *word == key).unwrap_or_else(|| panic!("{key}: {map}"));
@@ -153,7 +153,8 @@ fn a_session_is_resumed() {
     again.ask(&resume.replace("ops=3", "ops"), "-ERR bad-request *");
 }
 
-/// A name that is free is borne, one that is not is only the connection's own.
+/// A label that is free becomes the client's name; any other is only the connection's
+/// own.
 #[test]
 fn a_connection_may_have_any_label() {
     let broker = Broker::start();
@@ -176,7 +177,8 @@ fn a_connection_may_have_any_label() {
     redis.nothing_else();
 }
 
-/// Who is away comes back under its name: a label that is the same ends no session.
+/// A client that is away comes back under its name: a connection with the same label
+/// does not end its session.
 #[test]
 fn a_label_takes_nobodys_name_who_is_away() {
     let broker = Broker::start();
@@ -234,7 +236,7 @@ fn what_redis_asks_first_is_answered_as_redis_does() {
     redis.nothing_else();
 }
 
-/// Whatever is wrong with its words.
+/// Each is known, whatever is wrong with its arguments.
 #[test]
 fn every_command_that_is_listed_is_known() {
     let broker = Broker::start();
@@ -250,7 +252,7 @@ fn every_command_that_is_listed_is_known() {
     }
 }
 
-/// Whoever holds a rank, or may, is looked after: who has none may be silent.
+/// A client that holds a rank, or may, is looked after; one without may be silent.
 #[test]
 fn silence_is_for_those_without_a_rank() {
     let broker = Broker::with(|config| config.idle_timeout = std::time::Duration::from_millis(400));

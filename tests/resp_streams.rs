@@ -100,13 +100,13 @@ fn who_waits_is_answered_when_something_comes() {
         text.send("channels");
         text.until("ok channels *").len() == 3
     });
-    // What is no message is not waited for.
+    // An entry that is no message does not end the wait.
     text.ask("sub t", "ok sub t *");
     text.ask("pub t one", "ok pub t 2");
     waiting.expect("[[t [[2-0 [data one]]]]]");
     waiting.expect("+PONG");
     text.expect("msg t 2 text one");
-    // What is there already is not waited for.
+    // Messages that are there already are answered at once.
     waiting.ask("XREAD BLOCK 0 STREAMS t 0", "[[t [[2-0 [data one]]]]]");
     waiting.ask("XREAD BLOCK 20 STREAMS t $", "nil");
     waiting.ask("XREAD BLOCK 20 COUNT 5 STREAMS t s 2 0", "nil");
@@ -114,7 +114,7 @@ fn who_waits_is_answered_when_something_comes() {
     // A channel that keeps nothing has nothing to wait for.
     text.ask("create none", "ok create none");
     waiting.ask("XREAD BLOCK 0 STREAMS none $", "-ERR gone *");
-    // Who waits for ever is let go of when it goes.
+    // A client that waits for ever is let go of when its connection ends.
     waiting.send("XREAD BLOCK 0 STREAMS t $");
     waiting.client.close();
     support::eventually("it is gone", || {
@@ -162,7 +162,7 @@ fn a_durable_history_is_read_from_the_disk() {
     for n in 1..=3_000 {
         bytes.extend(encoded(&[b"XADD", b"s", b"*", b"n", format!("{n}").as_bytes()]));
     }
-    // Behind them: it finds all of them.
+    // Sent behind all messages, so it counts all of them.
     bytes.extend(encoded(&[b"XLEN", b"s"]));
     redis.client.send_bytes(&bytes);
     for n in 1..=3_000 {
@@ -208,8 +208,8 @@ fn what_is_read_from_the_disk_for_nobody_is_no_answer_to_another_request() {
     redis.ask("DIGEST s 1 1", "[channel s from :1 to :1 count :1 sha256 *]");
 }
 
-/// An answer is bounded: who asks for more than that is told to ask for less,
-/// and who only asks for what comes next gets as much as there is room for.
+/// An answer is bounded: a client that asks for more than that is told to ask for less,
+/// and one that only asks for what comes next gets as much as there is room for.
 #[test]
 fn answers_have_an_end() {
     let broker = Broker::with(|config| config.log_bytes = 16 * 1024 * 1024);
@@ -241,6 +241,6 @@ fn a_wait_that_fails_makes_no_channel() {
     redis.ask("XREAD BLOCK 20 STREAMS a b $ $", "-ERR full *");
     text.send("channels");
     text.expect_all(&["channel none *", "ok channels 1"]);
-    // The same one twice is one.
+    // The same channel twice counts once.
     redis.ask("XREAD BLOCK 20 STREAMS a a $ $", "nil");
 }

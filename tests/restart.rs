@@ -9,7 +9,7 @@ use support::{Broker, Client, eventually, field};
 
 const SESSION: &str = "f81d4fae-7dec-11d0-a765-00a0c91e6bf6";
 
-/// A client of this name, and how it resumes its session.
+/// A client of this name, and the `hello` that resumes its session.
 fn owner(broker: &Broker, name: &str) -> (Client, String) {
     let mut client = broker.connect(name);
     let reply = client.ask(&format!("hello --name {name}"), "ok hello *");
@@ -17,8 +17,7 @@ fn owner(broker: &Broker, name: &str) -> (Client, String) {
     (client, format!("hello --session {session} --secret {secret}"))
 }
 
-/// Whether the broker is ended in order or killed, once all there is to write
-/// has been written.
+/// Ends the broker by this signal, once all there is to write has been written.
 fn end(mut broker: Broker, how: &str) {
     let mut witness = broker.connect("witness");
     // Its reply waits for the disk, and so for all that was noted before.
@@ -88,7 +87,7 @@ fn ranks_survive(how: &str) {
     let mut bob = second.connect("bob");
     bob.ask(&format!("{resume_bob} --seen kept=5"), "ok hello name=bob * resumed=yes *");
     bob.until("msg kept 6 alice two");
-    // An order reaches whoever is there, in the same order of ranks.
+    // A command reaches those who are there, in the same order of ranks.
     alice.ask("cmd kept go", "ok cmd kept 7 to=2");
     bob.until("cmd kept 7 alice 0 4 go");
 }
@@ -103,7 +102,7 @@ fn ranks_survive_a_stop() {
     ranks_survive("TERM");
 }
 
-/// Whoever does not come back within the grace has left.
+/// A member that does not come back within the grace has left.
 #[test]
 fn a_seat_that_nobody_comes_back_to() {
     let dir = tempfile::tempdir().unwrap();
@@ -124,10 +123,8 @@ fn a_seat_that_nobody_comes_back_to() {
     bob.ask("ranks kept", "ok ranks kept 0 *");
 }
 
-/// What a session is subscribed to, how far it is there, what it observes and
-/// what its keys were answered.
-/// Alice observes, hears five messages of Bob's, publishes a sixth and says that
-/// she has seen three.
+/// Alice observes, hears five messages of Bob's, publishes a sixth and says that she
+/// has seen three.
 fn observe_and_publish(alice: &mut Client, bob: &mut Client) {
     alice.ask("sub log --observe --no-echo", "ok sub log *");
     alice.ask("sub --pattern x.*", "ok sub x.* matched=0");
@@ -155,7 +152,7 @@ fn a_session_is_the_same_after_a_crash() {
     let mut thief = second.connect("thief");
     thief.ask(&format!("hello --session {SESSION} --secret {SESSION}"), "err denied *");
     thief.ask("hello --name alice", "ok hello name=alice *");
-    // Its name was taken without its session: that ends it, for ever.
+    // Her name was taken without her session: that ends the session, for ever.
     thief.ask(&format!("hello --session {SESSION}"), "err gone *");
     end(second, "KILL");
     let third = Broker::keeping(dir.path(), &[]);
@@ -163,6 +160,8 @@ fn a_session_is_the_same_after_a_crash() {
     alice.ask(&format!("hello --session {SESSION} --secret {secret}"), "err gone *");
 }
 
+/// A session keeps what it is subscribed to, how far it is there, what it observes and
+/// what its keys were answered.
 #[test]
 fn positions_patterns_and_keys_survive() {
     let dir = tempfile::tempdir().unwrap();
@@ -190,7 +189,7 @@ fn positions_patterns_and_keys_survive() {
     alice.nothing_else();
 }
 
-/// Who has left on purpose, or was kicked, has left for good.
+/// A member that has left on purpose, or was kicked, has left for good.
 #[test]
 fn who_has_left_is_not_brought_back() {
     let dir = tempfile::tempdir().unwrap();
@@ -276,8 +275,8 @@ fn a_channel_made_anew_has_nothing_of_the_first() {
     olga.nothing_else();
 }
 
-/// Who has begun another session in place of its first is one client afterwards,
-/// under its own name.
+/// A client that has begun another session in place of its first is one client
+/// afterwards, under its own name.
 #[test]
 fn a_session_that_was_given_up_for_another_is_not_there_again() {
     let dir = tempfile::tempdir().unwrap();
@@ -297,8 +296,8 @@ fn a_session_that_was_given_up_for_another_is_not_there_again() {
     alice.ask(&resume, "ok hello name=alice * resumed=yes * rank=0");
 }
 
-/// "Positions are as they were": who began to read further back than where it came
-/// in, and has not said what it has, gets all of it again, of a member as of an
+/// "Positions are as they were": a client that reads from further back than where it
+/// joined, and has not said what it has, gets all of it again, as a member and as an
 /// observer.
 fn positions_survive(how: &str) {
     let dir = tempfile::tempdir().unwrap();
@@ -341,7 +340,7 @@ fn positions_survive_a_stop() {
     positions_survive("TERM");
 }
 
-/// A seat is never on disk without the place at which its member reads: also if the
+/// A seat is never on disk without the place at which its member reads, even if the
 /// broker is killed the moment that the `sub` is answered.
 #[test]
 fn a_position_is_on_disk_with_its_seat() {
@@ -367,7 +366,7 @@ fn a_position_is_on_disk_with_its_seat() {
     alice.expect("join log 4 alice 0");
 }
 
-/// A client that has named its session means to come back to it, be it that it is
+/// A client that has named its session means to come back to it, even if it is
 /// subscribed to nothing.
 fn a_named_session_survives(how: &str) {
     let dir = tempfile::tempdir().unwrap();
@@ -409,7 +408,7 @@ fn a_named_session_survives_a_stop() {
     a_named_session_survives("TERM");
 }
 
-/// Whoever comes back after a restart is not to be silent for too long either.
+/// A client that comes back after a restart may not be silent for too long, either.
 #[test]
 fn who_comes_back_is_asked_for_a_sign_of_life() {
     let dir = tempfile::tempdir().unwrap();
@@ -424,8 +423,8 @@ fn who_comes_back_is_asked_for_a_sign_of_life() {
     alice.expect_end();
 }
 
-/// What a client has done before it said `hello` belongs to the session that begins
-/// with that.
+/// What a client has done before its `hello` belongs to the session that begins with
+/// that.
 #[test]
 fn what_was_before_the_hello_survives() {
     let dir = tempfile::tempdir().unwrap();
@@ -451,7 +450,7 @@ fn what_was_before_the_hello_survives() {
     assert!(!heard.iter().any(|line| line.starts_with("msg log ")), "{heard:?}");
 }
 
-/// The name that it has, and not one that it had.
+/// A session comes back by the name that it has, and not by one that it had.
 #[test]
 fn a_session_comes_back_by_its_last_name() {
     let dir = tempfile::tempdir().unwrap();
@@ -465,8 +464,9 @@ fn a_session_comes_back_by_its_last_name() {
     second.connect("alice").ask(&resume, "ok hello name=alice * resumed=yes *");
 }
 
-/// The journals have marks, by which a broker that starts sees that nothing is
-/// missing; and they hold the ids that clients choose for themselves.
+/// The journals hold marks, by which a broker that starts sees that nothing is missing,
+/// and also the session ids that clients choose for themselves: one may look like a
+/// mark.
 #[test]
 fn no_name_of_a_session_looks_like_damage() {
     const MARK: &str = "9e1f7bc4-52e8-03ad-76d1-2cf5884ab067";

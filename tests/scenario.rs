@@ -26,7 +26,7 @@ struct Play<'b> {
     gone: Vec<Member<'b>>,
     /// An observer from the beginning, which sees everything.
     witness: Events,
-    /// Who was to carry out which command.
+    /// The recipients of each command, by its seq.
     recipients: HashMap<u64, Vec<String>>,
 }
 
@@ -145,7 +145,7 @@ impl<'b> Play<'b> {
         assert_eq!(promoted["rank"], 0);
         self.team.rotate_right(1);
         let term = self.have_their_ranks(&promoted["view"]);
-        // The term is what tells the one in command from the one that was.
+        // The term tells the member in command from the one that was.
         self.team[1].may_not("pub", json!({"data": "late", "term": first}), "fenced");
         self.team[0].does("pub", json!({"data": "in time", "term": term}));
         let yielded = self.team[0].does("yield", json!({}));
@@ -176,7 +176,7 @@ impl<'b> Play<'b> {
         self.gone.push(highest);
     }
 
-    /// Who loses its connection keeps its seat, and hears what it has missed.
+    /// A member that loses its connection keeps its seat, and hears what it has missed.
     fn each_is_lost_and_resumes(&mut self) {
         for lost in 0..self.team.len() {
             let other = usize::from(lost == 0);
@@ -188,7 +188,7 @@ impl<'b> Play<'b> {
                 let web = self.broker.web();
                 eventually("it is away", || web.get(&path).json()["away"] == true);
             } else {
-                // Its lease is all that it has a seat by.
+                // Its seat depends on its lease alone.
                 println!("{}: no connection to lose, only what it hears by", self.team[lost].name);
             }
             for n in 0..3 {

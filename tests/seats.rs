@@ -137,7 +137,7 @@ fn leaving_on_purpose_is_immediate() {
 fn a_safe_channel_waits_for_the_lease() {
     let broker = Broker::with(quick);
     let (mut alice, _, mut bob) = pair(&broker, "--on-close safe");
-    // What alice may believe in: from before this was sent.
+    // Alice may believe in her lease from before this was sent.
     let believed = Instant::now();
     alice.ask("ping", "ok ping lease=300");
     alice.reset();
@@ -146,9 +146,9 @@ fn a_safe_channel_waits_for_the_lease() {
     bob.expect("left ops 3 alice 0 reason=lost");
 }
 
-/// One that keeps a lease and goes silent has lost its seat on a safe channel
-/// when lease and guard are over, however open its connection is. One that
-/// never asked for a lease does not lose it.
+/// A member that keeps a lease and goes silent loses its seat on a safe channel when
+/// lease and guard are over, even if its connection is open. One that never asked for a
+/// lease does not lose it.
 #[test]
 fn a_lease_that_is_not_renewed() {
     let broker = Broker::with(quick);
@@ -162,8 +162,8 @@ fn a_lease_that_is_not_renewed() {
     alice.ask(&format!("{resume} --seen ops=3"), "ok hello * resumed=yes * rank=1");
 }
 
-/// A seat that is held though nobody can come back to it: its owner has never
-/// introduced itself, and may still believe.
+/// The seat of a guest is held though nobody can come back to it: its owner has never
+/// introduced itself, and may still believe in it.
 #[test]
 fn the_seat_of_a_guest_is_held_too() {
     let broker = Broker::with(quick);
@@ -180,8 +180,8 @@ fn the_seat_of_a_guest_is_held_too() {
     bob.expect("ok info ops");
 }
 
-/// Whoever has nobody below is in nobody's way: it may be silent for as long as
-/// the idle timeout lets it.
+/// A member with nobody below is in nobody's way: it may be silent for as long as the
+/// idle timeout lets it.
 #[test]
 fn a_lease_that_nobody_waits_for() {
     let broker = Broker::with(quick);
@@ -195,8 +195,9 @@ fn a_lease_that_nobody_waits_for() {
 }
 
 /// A machine that was started again after its power had failed comes back under its
-/// name before the connection that it had is known to be dead. Whose lease is over
-/// without a word makes way, also if nobody is below it; nobody does before.
+/// name before the connection that it had is known to be dead. The bearer of the name
+/// makes way when its lease has run out without a word, even if nobody is below it, and
+/// not before.
 #[test]
 fn a_name_whose_bearer_let_its_lease_run_out() {
     let broker = Broker::with(quick);
@@ -216,7 +217,7 @@ fn a_name_whose_bearer_let_its_lease_run_out() {
     again.ask("sub ops", "ok sub ops rank=0 *");
 }
 
-/// One that never asked for a lease keeps its name for as long as it is here.
+/// A client that never asked for a lease keeps its name for as long as it is here.
 #[test]
 fn a_name_whose_bearer_keeps_no_lease() {
     let broker = Broker::with(quick);

@@ -114,7 +114,7 @@ fn sighup_takes_what_can_change_and_nothing_of_what_is_wrong() {
     let mut bob = broker.connect("bob");
     bob.send("ping");
     bob.expect("err full *");
-    // What a client was told holds.
+    // The lease that a client was told stays as it is.
     alice.ask("ping", "ok ping lease=9000");
 
     write("max-clients = 100\n\nmax-line = 1\n");
@@ -126,7 +126,7 @@ fn sighup_takes_what_can_change_and_nothing_of_what_is_wrong() {
     write("max-clients = 2\nlease = \"9s\"\n");
     reload(&mut broker);
     broker.client("bob");
-    // Each is answered, also if nothing is new.
+    // Each SIGHUP is answered, even if nothing is new.
     reload(&mut broker);
     reload(&mut broker);
 
@@ -202,8 +202,8 @@ fn sigusr2_sends_everybody_away_with_their_seats_held() {
     assert!(log.contains(" reason=drain "), "{log}");
 }
 
-/// Who comes back without its session has its name at once, and a new place; who
-/// brings it has the old one.
+/// A client that comes back without its session has its name at once, and a new place;
+/// one that brings its session has the old place.
 #[test]
 fn a_seat_that_is_lent_is_no_obstacle_to_its_name() {
     let mut broker = Broker::process();
@@ -249,8 +249,8 @@ fn after_a_drain_a_successor_has_the_seats() {
     alice.expect("member ops 1 bob * away=yes *");
 }
 
-/// Who has no connection is turned away for a while, and loses nothing: neither its
-/// seat, however short its lease, nor its token, nor, with a call-back, its calls.
+/// A member without a connection is turned away for a while, and loses nothing: neither
+/// its seat, however short its lease, nor its token, nor, with a call-back, its calls.
 #[test]
 fn a_drain_takes_nothing_from_members_without_a_connection() {
     let (data, receiver) = (tempfile::tempdir().unwrap(), Receiver::start());

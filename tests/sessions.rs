@@ -89,8 +89,8 @@ fn whoever_says_what_it_has_need_not_repeat_it() {
     alice.nothing_else();
 }
 
-/// At every position, and with a drop in the middle of whatever was on its way:
-/// what the client has, and what it gets after it came back, is the log.
+/// A client is cut off at every position, in the middle of whatever is on its way: what
+/// it has, and what it gets after it came back, is the log.
 #[test]
 fn at_every_position() {
     let broker = Broker::start();
@@ -206,7 +206,7 @@ fn two_that_fight_over_one_session() {
         let mut next = resume(&broker, "alice", &options, "ok hello * resumed=yes *");
         for line in alice.until("bye taken-over") {
             if line.starts_with("msg ") {
-                // On its way to the one that had it; the other gets it again.
+                // It was on its way to the owner before; the other one gets it again.
                 assert!(line.starts_with(&format!("msg news {} bob ", has + 1)), "{line}");
             }
         }
@@ -238,8 +238,9 @@ fn the_broker_makes_up_a_session() {
     alice.nothing_else();
 }
 
-/// What comes by a pattern while a client is away it was certainly not sent: it is
-/// kept, whoever has named the session. A pattern alone is enough to come back to.
+/// What comes by a pattern while a client is away has certainly not been sent to it: it
+/// is kept, even if the broker made the session up. A pattern alone is enough to come
+/// back to.
 #[test]
 fn a_pattern_is_observed_while_its_client_is_away() {
     let broker = Broker::start();
@@ -271,7 +272,7 @@ fn a_pattern_is_observed_while_its_client_is_away() {
     alice.nothing_else();
 }
 
-/// What of it did not fit into the log counts as missed.
+/// What came by a pattern and did not fit into the log counts as missed.
 #[test]
 fn what_came_by_a_pattern_and_is_gone_is_counted() {
     let broker = Broker::with(|config| config.log_bytes = 64 * 1024);
@@ -296,7 +297,7 @@ fn what_came_by_a_pattern_and_is_gone_is_counted() {
     alice.nothing_else();
 }
 
-/// Who takes the name of a client that is away, without its session, ends that
+/// A client that takes the name of one that is away, without its session, ends that
 /// session; a name under which a seat is held is not to be had.
 #[test]
 fn names_of_those_who_are_away() {
@@ -328,8 +329,8 @@ fn a_session_is_not_mixed_with_another() {
     alice.ask("seen other 1", "err no-channel *");
 }
 
-/// Whoever has begun to observe a pattern does not go on as somebody else: once, it
-/// observed for ever, under a name that nobody had any more.
+/// A client that has begun to observe a pattern does not go on as somebody else: once,
+/// it observed for ever, under a name that nobody had any more.
 #[test]
 fn who_observes_a_pattern_resumes_no_session() {
     let broker = Broker::start();
@@ -357,7 +358,7 @@ fn who_observes_a_pattern_resumes_no_session() {
     resume(&broker, "alice", "", "ok hello name=alice * resumed=yes *");
 }
 
-/// Whoever goes on with a session gives up the one that it had on this connection.
+/// A client that resumes a session gives up the one that it had on this connection.
 #[test]
 fn the_session_of_a_guest_ends_when_it_resumes_another() {
     let broker = Broker::start();
@@ -409,8 +410,8 @@ fn what_is_repeated_with_its_key_is_done_once() {
     alice.ask("pub --key a ops one", "ok pub ops 1");
 }
 
-/// A key that was used is one of the session in which it was: who names another one
-/// after that would have the same done twice.
+/// A key that was used belongs to the session in which it was: a client that named
+/// another one after that would have the same done twice.
 #[test]
 fn a_session_is_named_before_a_key_is_used() {
     let broker = Broker::start();
@@ -420,7 +421,7 @@ fn a_session_is_named_before_a_key_is_used() {
     guest.ask("pub --key k c one", "ok pub c 1");
     guest.ask(&format!("hello --session {SESSION}"), "err bad-request name your session before *");
     guest.ask("pub --key k c one", "ok pub c 1");
-    // Its own name is no other.
+    // To name its own session changes nothing.
     let session = field(&guest.ask("hello", "ok hello *"), "session");
     guest.ask(&format!("hello --session {session}"), "ok hello * resumed=no *");
     guest.ask("pub --key k c one", "ok pub c 1");
@@ -463,7 +464,7 @@ fn nobody_has_seen_what_is_still_to_come() {
     alice.nothing_else();
 }
 
-/// A seq that there is not yet is as good as none: what the broker itself knows holds.
+/// A seq that does not exist yet counts as none: what the broker itself knows holds.
 #[test]
 fn whoever_names_what_is_still_to_come_misses_nothing() {
     let broker = Broker::start();
@@ -479,7 +480,7 @@ fn whoever_names_what_is_still_to_come_misses_nothing() {
     let mut alice = resume(&broker, "alice", "--seen news=50", "ok hello * resumed=yes *");
     alice.expect("msg news 3 bob two");
     lose(&broker, alice);
-    // One that there is holds, whatever the broker knows.
+    // A seq that exists holds, whatever the broker knows.
     let mut alice = resume(&broker, "alice", "--seen news=3", "ok hello * resumed=yes *");
     alice.nothing_else();
 }
@@ -557,8 +558,8 @@ fn one_that_is_lost(broker: &Broker, settings: &str) -> Client {
     bob
 }
 
-/// A channel that was dropped meanwhile is no reason to miss what was in it: one
-/// whose seat was not held gets all of that, and its end.
+/// A member whose seat was not held still gets all of a channel that was dropped
+/// meanwhile, and its end.
 #[test]
 fn what_was_in_a_dropped_channel_still_comes() {
     let broker = Broker::start();
@@ -580,8 +581,8 @@ fn what_was_in_a_dropped_channel_still_comes() {
     alice.nothing_else();
 }
 
-/// Who cannot join again, because others have taken all places, is told when it left,
-/// and what came before that.
+/// A member that cannot join again, because others have taken all places, is told when
+/// it left, and what came before that.
 #[test]
 fn who_finds_its_channel_full_is_told_how_it_left() {
     let broker = Broker::start();
@@ -598,7 +599,8 @@ fn who_finds_its_channel_full_is_told_how_it_left() {
     alice.nothing_else();
 }
 
-/// Says hello with a session, and hears nothing but that it is silent.
+/// Says hello with a session and then nothing more, until the connection is closed for
+/// that.
 fn until_silent_for_too_long(broker: &Broker, hello: &str) {
     let mut alice = broker.connect("alice");
     alice.ask(hello, "ok hello *");
@@ -607,8 +609,8 @@ fn until_silent_for_too_long(broker: &Broker, hello: &str) {
     alice.expect_end();
 }
 
-/// Whoever was closed because it was silent, and is silent again after it has come
-/// back, is closed again.
+/// A client that was closed because it was silent, and is silent again after it has
+/// come back, is closed again.
 #[test]
 fn who_comes_back_is_not_to_be_silent_either() {
     let broker = Broker::with(|config| config.idle_timeout = Duration::from_secs(1));
@@ -617,8 +619,8 @@ fn who_comes_back_is_not_to_be_silent_either() {
     }
 }
 
-/// A connection that is on its way out, and whose client reads nothing of what is
-/// still due, has the session no longer than one that lives.
+/// A session is taken from a connection that is on its way out, and whose client reads
+/// nothing of what is still due, as it is from a live one.
 #[test]
 fn a_session_is_taken_from_a_connection_that_is_being_closed() {
     let broker = Broker::with(|config| {
@@ -642,8 +644,8 @@ fn a_session_is_taken_from_a_connection_that_is_being_closed() {
     resume(&broker, "heir", &options, hello).until("msg news 100 bob *");
 }
 
-/// Who was kicked, or whose channel is gone, before it had read all, hears the rest
-/// and that when it is back.
+/// A member that was kicked, or whose channel was dropped, before it had read
+/// everything, hears the rest and the reason when it is back.
 #[test]
 fn who_is_lost_before_it_has_read_why_it_is_over_hears_it_later() {
     for (end, reason) in [("kick ops alice", "kicked"), ("drop ops", "dropped")] {

@@ -1,7 +1,7 @@
 //! Promises 2, 3 and 6: no loss while you keep up, bounded memory, two lanes.
 //!
-//! The slow one has as small a receive buffer as there is, and the log is
-//! small, so that a few megabytes are more than all buffers between hold.
+//! The slow member has as small a receive buffer as there is, and the log is small, so
+//! that a few megabytes are more than all buffers between hold.
 
 // Clippy takes only what is marked #[test] for a test.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
@@ -79,8 +79,8 @@ fn hears_what_is_left(client: &mut Client, mut seq: u64, last: u64) -> (Vec<(u64
 fn a_stalled_member_slows_nobody_and_is_told_what_it_missed() {
     let broker = Broker::with(|config| {
         small_log(config);
-        // Bob reads without end; that a loaded machine stops him for a moment
-        // does not make one of the slow of him.
+        // Bob reads all the time; a pause on a loaded machine must not make him a slow
+        // member.
         config.stall = Duration::from_secs(2);
     });
     let mut bob = broker.member("bob", "ops");
@@ -116,7 +116,7 @@ fn a_stalled_member_slows_nobody_and_is_told_what_it_missed() {
     sloth.nothing_else();
 }
 
-/// Each of them is woken when there is room. By the time that it looks, others may
+/// Each publisher is woken when there is room. By the time that it looks, others may
 /// have filled the log again; then it is to be woken once more.
 #[test]
 fn publishers_that_wait_for_the_same_member_all_get_their_turn() {
@@ -142,7 +142,8 @@ fn publishers_that_wait_for_the_same_member_all_get_their_turn() {
     bob.nothing_else();
 }
 
-/// What it says meanwhile lies unread, because the broker wants it so.
+/// What it says meanwhile lies unread because the broker wants it so, and its lease
+/// goes on.
 #[test]
 fn who_has_to_wait_as_a_publisher_is_not_silent() {
     let time = Duration::from_millis(300);
@@ -177,8 +178,8 @@ fn who_has_to_wait_as_a_publisher_is_not_silent() {
     carol.nothing_else();
 }
 
-/// Whoever publishes has to wait, in every dialect, also who has only just come: it
-/// has filled nothing, but it would.
+/// Publishers have to wait in every dialect, even one that has only just come: it has
+/// filled nothing, but it would.
 #[test]
 fn who_comes_anew_waits_with_those_who_are_there() {
     let broker = Broker::with(|config| {
@@ -263,8 +264,8 @@ fn who_comes_for_one_message_is_slowed_as_well() {
     assert!((SMALL_LOG..3 * SMALL_LOG).contains(&most), "the log has taken {most}");
 }
 
-/// Not even if it goes on talking: what it sends is no progress in what it
-/// reads. Here the stall time is long, so that to wait for it more than once or
+/// Nor does a member that goes on talking slow anybody: what it sends is no progress in
+/// what it reads. Here the stall time is long, so that to wait for it more than once or
 /// twice is to wait too long.
 #[test]
 fn a_member_that_talks_and_does_not_read_slows_nobody() {
@@ -302,7 +303,7 @@ fn a_member_that_talks_and_does_not_read_slows_nobody() {
 fn a_slow_reader_slows_the_publisher_and_gets_everything() {
     let broker = Broker::with(|config| {
         config.log_bytes = SMALL_LOG;
-        // It reads now and then; that a loaded machine stops it for this long
+        // The member reads now and then; a loaded machine may stop it for long, which
         // is not what this is about.
         config.stall = Duration::from_secs(15);
     });
@@ -422,8 +423,7 @@ fn who_reads_slowly_and_steadily_gets_everything() {
     publishing.join().expect("it waits, and goes on").nothing_else();
 }
 
-/// Of channels that were dropped, as much is kept for who does not read as of one that
-/// was not.
+/// For a member that does not read, dropped channels keep no more than one log's worth.
 #[test]
 fn what_was_dropped_unread_takes_no_more_than_a_log() {
     let mut broker = Broker::process();

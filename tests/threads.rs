@@ -8,20 +8,21 @@ use rustix::process::geteuid;
 use std::process::{Command, Output};
 use support::{Broker, Child};
 
-/// What a program is run under whose threads are to be counted: those of root are not.
+/// The command under which a program's threads are counted: those of root are not.
 fn counted() -> &'static [&'static str] {
     let nobody = &["setpriv", "--reuid=34567", "--regid=34567", "--clear-groups"];
     if geteuid().is_root() { nobody } else { &["env"] }
 }
 
-/// Runs this where threads are counted.
+/// Runs a command where threads are counted.
 fn run(args: &[&str]) -> Output {
     let args = [counted(), args].concat();
     Command::new(args[0]).args(&args[1..]).output().unwrap()
 }
 
-/// The first work that needed a thread of its own was tried again for ever, with a
-/// lock held that stopped everybody else, and the broker could not be stopped either.
+/// Regression: the first work that needed a thread of its own was tried again for ever,
+/// with a lock held that stopped everybody else, and the broker could not be stopped
+/// either.
 #[test]
 fn a_broker_that_gets_no_more_threads_answers_and_stops() {
     let mut broker = Broker::of(Child::under(counted(), &[]));

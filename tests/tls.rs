@@ -34,8 +34,8 @@ struct Papers {
 }
 
 impl Papers {
-    /// With a broker's certificate for this machine in `broker.pem`, its key beside
-    /// it, and who has signed that in `ca.pem`.
+    /// A folder with a broker's certificate for this machine in `broker.pem`, its key
+    /// beside it, and the authority that signed it in `ca.pem`.
     fn new() -> Papers {
         let papers = Papers { folder: tempfile::tempdir().unwrap(), authority: authority() };
         fs::write(papers.path("ca.pem"), papers.authority.pem()).unwrap();
@@ -66,7 +66,7 @@ impl Papers {
         Broker::of(Child::with(&[&["--tls-cert", &cert, "--tls-key", &key], settings].concat()))
     }
 
-    /// Shakes hands with a broker, with this certificate if any.
+    /// Begins an encrypted conversation with a broker, with this certificate if any.
     fn talk(&self, addr: SocketAddr, own: Option<&str>) -> Talk {
         self.talk_on(TcpStream::connect(addr).unwrap(), own)
     }
@@ -148,7 +148,7 @@ fn every_dialect_is_encrypted_on_the_one_port() {
     let mut answer = [0; 4];
     numbers.0.read_exact(&mut answer).unwrap();
     assert_eq!(&answer, b"ACK;");
-    // Its end comes in order, and not as if somebody had cut the line.
+    // The connection ends in order, by `close_notify`, and not as if it had been cut.
     text.send("quit\n");
     text.expect("bye quit");
     assert_eq!(text.line().unwrap(), "");
@@ -207,7 +207,7 @@ fn who_does_not_encrypt_is_told_so_in_his_own_dialect() {
     let mut redis = broker.connect("redis");
     redis.send_bytes(b"*1\r\n$4\r\nPING\r\n");
     redis.expect("-ERR denied only encrypted*");
-    // And where nothing is encrypted, who does is told that.
+    // And a broker without a certificate refuses clients that encrypt.
     let plain = Broker::start();
     let mut refused = papers.talk(plain.addr, None);
     let _ = refused.0.get_mut().write_all(b"ping\n");
@@ -228,7 +228,7 @@ fn who_has_no_certificate_is_not_let_in_where_one_is_asked_for() {
     let _ = unknown.0.get_mut().write_all(b"ping\n");
     let error = unknown.line().unwrap_err().to_string();
     assert!(error.contains("CertificateRequired"), "{error}");
-    // Nor by a certificate that somebody else has signed.
+    // Nor is one with a certificate that somebody else has signed.
     let others = Papers::new();
     others.issue("client", "client.test");
     fs::copy(others.path("client.pem"), papers.path("other.pem")).unwrap();

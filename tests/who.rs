@@ -151,8 +151,8 @@ fn what_is_told_to_one_reaches_no_other() {
     }
 }
 
-/// Who has heard the good-bye may come back at once under the same name, however
-/// slowly the old connection dies.
+/// A client that has heard the good-bye may come back at once under the same name,
+/// however slowly the old connection dies.
 #[test]
 fn a_name_is_free_with_the_good_bye() {
     let broker = Broker::start();

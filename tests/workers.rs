@@ -96,7 +96,7 @@ fn one_that_takes_too_much_memory_loses_only_its_own_job() {
     let memory = limits.lines().find(|line| line.starts_with("Max address space")).unwrap();
     let words: Vec<&str> = memory.split_whitespace().collect();
     assert_eq!(words[3..5], ["209715200", "209715200"], "{memory}");
-    // From here on it gets none: as if it had taken all.
+    // From here on the worker gets no memory: as if it had taken all.
     let status = Command::new("prlimit").args(["--pid", &worker.to_string(), "--as=4096"]).status();
     assert!(status.expect("prlimit is there").success());
     alice.ask("fib 1000000", "ok job 2");
@@ -129,7 +129,7 @@ fn none_outlives_one_that_stops_in_order_and_jobs_are_told() {
     eventually("the worker is gone", || !is_there(worker));
 }
 
-/// What is typed on the broker's terminal, or a wrong parent, starts nothing.
+/// A worker that is started by hand, or by a wrong parent, does not run.
 #[test]
 fn a_worker_without_its_broker_ends_at_once() {
     for (arguments, code) in [

@@ -1,11 +1,11 @@
 //! Arbitrary requests through everything that serves HTTP: hyper, routes, headers,
-//! bodies, and what they ask of a broker. Whatever comes, each answer is a whole
-//! one, none is an internal error, and a problem is said in the protocol's words.
+//! bodies, and what they ask of a broker. Whatever comes in, each answer is complete,
+//! none is an internal error, and a problem is reported in the protocol's words.
 //!
-//! An input whose first byte is even is sent as it is. Of any other the second
-//! byte chooses the method, the third the kind of body, and then come a path and
-//! a query up to a line's end, headers up to an empty line, and the body: most
-//! arbitrary bytes would not get past the parser.
+//! An input whose first byte is even is sent as it is. Otherwise the second byte
+//! chooses the method and the third the content type; then come a path and a query up
+//! to a line's end, headers up to an empty line, and the body: most arbitrary bytes
+//! would not get past the parser.
 #![no_main]
 
 use futures::{AsyncRead, AsyncWrite};
@@ -24,11 +24,12 @@ use std::time::Duration;
 const METHODS: [&str; 6] = ["GET", "POST", "DELETE", "HEAD", "OPTIONS", "PUT"];
 const KINDS: [&str; 4] =
     ["application/json", "text/plain", "application/x-ndjson", "application/octet-stream"];
-/// After so long a client has had enough of what does not end: a stream, or a
-/// command that waits for its results.
+/// How long a client waits before it gives up on an answer that does not end: a stream,
+/// or a command that waits for its results.
 const PATIENCE: Duration = Duration::from_millis(5);
 
-/// One for all inputs, so that they find something; small, so that it stays so.
+/// One broker for all inputs, so that they find state to work on; with low limits, so
+/// that the state stays small.
 static HTTP: LazyLock<Arc<Http>> = LazyLock::new(|| {
     let config = Config {
         max_channels: 8,
@@ -59,7 +60,7 @@ impl Wire {
         self.0.lock().expect("nobody panics with it")
     }
 
-    /// Nothing more comes from the client.
+    /// Ends the client's input.
     fn hang_up(&self) {
         let mut client = self.client();
         client.has_gone = true;
@@ -130,7 +131,7 @@ fuzz_target!(|bytes: &[u8]| {
     check(&client.heard, client.has_gone);
 });
 
-/// A request with these parts.
+/// A request with this method, this kind of body, and these path, headers and body.
 fn composed(method: u8, kind: u8, parts: &[u8]) -> Vec<u8> {
     let end = parts.iter().position(|byte| *byte == b'\n').unwrap_or(parts.len());
     let (path, rest) = (&parts[..end], parts.get(end + 1..).unwrap_or_default());
@@ -153,8 +154,8 @@ fn composed(method: u8, kind: u8, parts: &[u8]) -> Vec<u8> {
     request
 }
 
-/// Looks at the answers up to the first that has no length: a stream, a
-/// WebSocket, or the answer to HEAD. A client that has gone need not get all.
+/// Checks the answers up to the first that has no length: a stream, a WebSocket, or the
+/// answer to HEAD. The last body may be cut short if the client has gone.
 fn check(mut heard: &[u8], has_gone: bool) {
     while !heard.is_empty() {
         let end = heard.windows(4).position(|four| four == b"\r\n\r\n").expect("a whole head");
@@ -176,7 +177,7 @@ fn check(mut heard: &[u8], has_gone: bool) {
             return;
         }
         let (body, rest) = heard.split_at(length);
-        // What seems to be a body may be the next answer: this one was to HEAD.
+        // What looks like a body may be the next answer: then this one was to HEAD.
         if body.starts_with(b"HTTP/1.") {
             return;
         }

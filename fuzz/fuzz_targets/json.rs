@@ -32,7 +32,7 @@ fn replied(fault: &Fault, tag: Tag<'_>) {
     assert_eq!(fields.contains_key("id"), tag.id.is_some());
 }
 
-/// The frame of a message carries what was published.
+/// Checks that the frame of a message carries what was published.
 fn published(payload: Payload<'_>) {
     let (mut bytes, mut ends) = (Vec::new(), Vec::new());
     let (position, is_json) = (Position { channel: "c", seq: 1 }, payload.is_json());

@@ -1,8 +1,8 @@
 //! A data directory that has been damaged, and then opened by a broker.
 //!
-//! The input is a list of mutations. Whatever they do, either the broker refuses
-//! with a message that names the directory, or what it reads is what was
-//! written, entry by entry, and it says what is missing.
+//! The input is a list of mutations. Whatever they do, the broker either refuses with a
+//! message that names the directory, or reads what was written, entry by entry, and
+//! says what is missing.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -35,7 +35,7 @@ struct Found {
     entries: BTreeMap<u64, Vec<u8>>,
 }
 
-/// What it finds at all: channels by name, and rows of sessions and drops.
+/// All that a broker finds: channels by name, and rows of sessions and drops.
 #[derive(Debug, Default, PartialEq)]
 struct State {
     channels: BTreeMap<String, Found>,
@@ -52,7 +52,7 @@ struct Template {
     truth: State,
 }
 
-/// Who waits for the outcome, and of which directory.
+/// The directory that is being opened, and where its outcome goes.
 static WAITING: Mutex<Option<(PathBuf, Sender<Outcome>)>> = Mutex::new(None);
 static TEMPLATE: LazyLock<Template> = LazyLock::new(make);
 
@@ -74,15 +74,15 @@ fuzz_target!(init: prepare(), |input: &[u8]| {
     }
 });
 
-/// What the engine's panics would say in a broker's process is what it says
-/// here. All others are finds.
+/// Turns a panic of the storage engine into the refusal that it is in a broker's
+/// process. All other panics are finds.
 fn prepare() {
     let crash = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
         let waiting = WAITING.lock().unwrap_or_else(|e| e.into_inner()).take();
         match waiting.and_then(|(dir, tx)| Some((store::engine_panic(&dir, info)?, tx))) {
             Some((error, tx)) => drop(tx.send(Outcome::Refused(error))),
-            // The rest of one that has been dealt with.
+            // A further panic of an engine whose first one has been dealt with.
             None if store::engine_panic(Path::new(""), info).is_some() => {}
             None => crash(info),
         }
@@ -96,8 +96,8 @@ fn folder() -> tempfile::TempDir {
     made.expect("a folder")
 }
 
-/// Changes a file as eight bytes say; whether what was written last may be gone
-/// for that without anybody being able to tell.
+/// Changes a file as eight bytes say. Returns whether the entries written last may be
+/// missing as a result without anybody being able to tell.
 fn mutate(files: &mut Files, mutation: &[u8]) -> bool {
     let number = |bytes: &[u8]| bytes.iter().fold(0, |sum, byte| sum * 256 + usize::from(*byte));
     let paths: Vec<PathBuf> = files.keys().cloned().collect();
@@ -112,7 +112,7 @@ fn mutate(files: &mut Files, mutation: &[u8]) -> bool {
             for (byte, change) in content.iter_mut().skip(at).zip(&mutation[5..8]) {
                 *byte ^= change;
             }
-            // In the last batch it is as if that had been half written.
+            // A change in the last batch looks as if that had been half written.
             is_journal && at + 4096 > content.len()
         }
         2 => {
@@ -144,8 +144,8 @@ fn mutate(files: &mut Files, mutation: &[u8]) -> bool {
     }
 }
 
-/// Opens a directory with these files on a thread of its own: one that waits in
-/// vain for a thread of the engine's which has panicked is left behind.
+/// Opens a directory with these files, on a thread of its own, which is left behind if
+/// it waits in vain for a thread of the engine's that has panicked.
 fn open(files: &Files) -> Outcome {
     let folder = folder();
     for (path, content) in files {
@@ -169,7 +169,7 @@ fn open(files: &Files) -> Outcome {
     outcome
 }
 
-/// All that a store finds there, and then a broker; `None` if the engine panicked on
+/// All that a store, and then a broker, finds there; `None` if the engine panicked on
 /// the way.
 fn look(dir: &Path) -> Result<Option<State>, OpenError> {
     let (store, recovered) = Store::open(Options { dir: dir.to_owned(), margin: 0 })?;
@@ -226,7 +226,7 @@ fn fetch(store: &Store, channel_id: u64, from: u64, to: u64) -> Option<Fetched> 
 fn compare(state: &State, truth: &State, may_lose: bool) {
     for (name, found) in &state.channels {
         let Some(there) = truth.channels.get(name) else {
-            // At an earlier commit it was not gone yet.
+            // At an earlier commit, `gone` had not been dropped yet.
             assert!(may_lose && name == "gone", "channel {name:?} never was");
             continue;
         };
@@ -292,7 +292,7 @@ fn make() -> Template {
     runtime::block_on(server.stop());
     let mut files = Files::new();
     read_folder(folder.path(), Path::new(""), &mut files);
-    // What the opening itself changes is changed once.
+    // An opening itself changes some of it, and does so once: the truth is what it finds.
     let Outcome::Opened(truth) = open(&files) else { panic!("the template is refused") };
     assert_eq!(truth.channels["log"].entries.len() as u64, truth.channels["log"].extent.1);
     Template { files, truth }

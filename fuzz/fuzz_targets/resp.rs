@@ -9,7 +9,7 @@ use ranked_broker::request::{Heard, Resp};
 use ranked_broker::wire::resp::{self, Begun, Decoded, Writer};
 use ranked_broker::wire::text::{self, TextEncoder};
 
-/// Short, so that the limits are come upon.
+/// Short, so that inputs reach the limits.
 const LINE_MAX: usize = 1024;
 
 fuzz_target!(|bytes: &[u8]| {
@@ -19,7 +19,7 @@ fuzz_target!(|bytes: &[u8]| {
         match resp::decode(rest, LINE_MAX, &mut words) {
             Ok(Decoded::Whole(length)) => {
                 assert!(length <= resp::request_max(LINE_MAX));
-                // What is cut anywhere is not there yet.
+                // A request that is cut anywhere is not complete yet.
                 if let Some(cut) = rest[..length].get(..length - 1) {
                     let cut = resp::decode(cut, LINE_MAX, &mut Vec::new());
                     assert!(matches!(cut, Ok(Decoded::More(_))));
@@ -41,7 +41,7 @@ fuzz_target!(|bytes: &[u8]| {
     }
 });
 
-/// A request that comes in pieces is the one that comes whole.
+/// Checks that a request in pieces is decoded as the whole one is.
 fn in_pieces(bytes: &[u8]) {
     let mut begun = Begun::default();
     let piece = 1 + bytes.len() / 8;
@@ -89,7 +89,7 @@ fn chunk(payload: Payload<'_>) -> Chunk {
     Chunk { first_seq: 1, author: 1, body, at_ms: 0, bytes, ends, forms }
 }
 
-/// The push of a message carries what was published, under every name.
+/// Checks that the push of a message carries what was published, under every name.
 fn published(payload: Payload<'_>, word: &[u8]) {
     let chunk = chunk(payload);
     let maker = resp::form(Resp::Two);

@@ -44,7 +44,7 @@ fn in_pieces(bytes: &[u8], size: usize) -> Vec<Vec<u8>> {
     seen
 }
 
-/// Decodes, checks what a plain payload promises, and then calls it a text like
+/// Decodes a line, checks what a plain payload promises, and then makes it a text like
 /// any other: that is the one difference the fast path may make.
 fn decode(line: &[u8]) -> Result<Option<Request<'_>>, Fault> {
     let mut decoded = text::decode(line);

@@ -20,24 +20,25 @@ use std::time::Duration;
 const FIRST_BYTES: usize = 512;
 /// How long a connection may stay silent before its dialect is known.
 const FIRST_BYTES_TIMEOUT: Duration = Duration::from_secs(60);
-/// The same for one that will be refused.
+/// How long one that will be refused may stay silent.
 const REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A connection, its dialect, and the bytes that were read to know it.
+/// A connection, its dialect, and the bytes that were read to tell it.
 type Met = (Stream, Dialect, Vec<u8>);
 
 /// Why a connection is not served.
 enum Unserved {
-    /// The client has sent nothing.
+    /// The client has closed, or was silent for too long, before its dialect was known.
     Silent,
     /// The TLS handshake has failed.
     Handshake(io::Error),
-    /// The client is told why.
+    /// The client is refused, and told why.
     Refused(Stream, Dialect, Refusal),
 }
 
-/// Finds out what a connection speaks. One that speaks HTTP is served here, to
-/// its end unless it goes on as a WebSocket.
+/// Finds out what a connection speaks. HTTP and number sequences are served here, to
+/// the connection's end unless it goes on as a WebSocket; any other connection is
+/// returned.
 pub(super) async fn begin(
     broker: Arc<Broker>,
     http: Arc<Http>,
@@ -146,7 +147,7 @@ async fn sniff(
     stream: &mut (impl AsyncRead + Unpin),
     timeout: Duration,
 ) -> Option<(Dialect, Vec<u8>)> {
-    // Not an array: the future would hold room for each place that it moves to.
+    // Not an array: the future would hold room for each place that it moves it to.
     let (mut first, mut len) = (vec![0; FIRST_BYTES], 0);
     let sniffing = async {
         while len < first.len() {
@@ -163,7 +164,8 @@ async fn sniff(
     };
     let known = Box::pin(runtime::timeout(timeout, sniffing)).await;
     first.truncate(len);
-    // Whoever has only pressed Enter so far is no program that speaks HTTP.
+    // A client that has sent nothing but an empty line by now is a person at a
+    // terminal, not a program that speaks HTTP.
     let dialect = known.unwrap_or((first == b"\r\n").then_some(Dialect::Text))?;
     Some((dialect, first))
 }

@@ -12,15 +12,15 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// Whom a client trusts, and who it is; each a PEM file.
+/// What a client trusts and what it presents, each a PEM file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Trust {
-    /// The authorities that the broker's certificate may be from, or that certificate
-    /// itself; none: those that browsers trust.
+    /// The authorities that may have signed the broker's certificate, or that
+    /// certificate itself; `None`: those that browsers trust.
     pub authorities: Option<PathBuf>,
     /// The client's own certificate, for a broker that asks for one.
     pub cert: Option<PathBuf>,
-    /// Its key; none: it is in the same file.
+    /// The key of that certificate; `None`: it is in the same file.
     pub key: Option<PathBuf>,
 }
 
@@ -48,7 +48,7 @@ impl Connector {
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map(|builder| builder.with_root_certificates(roots));
-        // It fails for a provider without a cipher for them; ring has all.
+        // Fails only for a provider without ciphers for these versions; ring has them.
         #[allow(clippy::expect_used)]
         let config = config.expect("ring has the ciphers of TLS 1.2 and 1.3");
         let config = match &trust.cert {
@@ -65,11 +65,12 @@ impl Connector {
         Ok(Connector(TlsConnector::from(Arc::new(config))))
     }
 
-    /// Shakes hands with the broker that was asked for by this name or address.
+    /// Performs the handshake with the broker that was asked for by the name or address
+    /// `host`.
     ///
     /// # Errors
-    /// `InvalidData` if it is not that broker, or does not encrypt; and those of the
-    /// network.
+    /// `InvalidData` if the handshake fails or takes too long: the peer does not
+    /// encrypt, or does not prove to be that broker.
     pub async fn connect(&self, host: &str, stream: TcpStream) -> io::Result<Stream> {
         let failed = |what: String| {
             io::Error::new(io::ErrorKind::InvalidData, format!("no encryption: {what}"))

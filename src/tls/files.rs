@@ -63,23 +63,24 @@ pub enum TlsError {
 /// The files that a broker's TLS is made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Files {
-    /// Its certificate, and those between that and the authority.
+    /// The broker's certificate, and those between it and the authority.
     cert: PathBuf,
-    /// The key of the first one.
+    /// The key of the broker's certificate.
     key: PathBuf,
-    /// The authorities that clients' certificates have to be from, if they need any.
+    /// The authorities that must have signed clients' certificates, if clients need any.
     clients: Option<PathBuf>,
 }
 
 impl Files {
-    /// Those that the settings name. The key may be in the certificate's file.
+    /// The files that the settings name; `None` if they name no certificate. The key
+    /// may be in the certificate's file.
     pub fn from_config(config: &Config) -> Option<Files> {
         let cert = config.tls_cert.clone()?;
         let key = config.tls_key.clone().unwrap_or_else(|| cert.clone());
         Some(Files { cert, key, clients: config.tls_clients.clone() })
     }
 
-    /// What takes connections by them.
+    /// Returns an acceptor that uses these files.
     pub(super) fn acceptor(&self) -> Result<TlsAcceptor, TlsError> {
         let provider = Arc::new(ring::default_provider());
         let verifier = match &self.clients {
@@ -100,8 +101,8 @@ impl Files {
             .with_client_cert_verifier(verifier)
             .with_single_cert(chain, secret)
             .map_err(unusable)?;
-        // Who offers protocols is told that of HTTP it is this one; who offers none
-        // speaks whatever it likes.
+        // A client that offers protocols (ALPN) is told that of HTTP it is this one;
+        // one that offers none may speak any dialect.
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(TlsAcceptor::from(Arc::new(config)))
     }

@@ -25,13 +25,13 @@ use std::net::IpAddr;
 use std::sync::RwLock;
 use std::time::Duration;
 
-/// How long a client may take for the handshake, which is two round trips.
+/// How long a handshake, which is two round trips, may take at either end.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// The most handshakes at once: each holds 12 KiB, and up to 64 KiB if the client makes
 /// it long, so that all of them hold 256 MiB at most.
 const HANDSHAKES_MAX: usize = 4_096;
 
-/// Takes encrypted connections, and knows who need not encrypt.
+/// Accepts encrypted connections, and knows which addresses need not encrypt.
 pub struct Acceptor {
     files: Files,
     current: RwLock<TlsAcceptor>,
@@ -46,7 +46,8 @@ impl std::fmt::Debug for Acceptor {
 }
 
 impl Acceptor {
-    /// What the settings ask for; `None` if the broker has no certificate.
+    /// Returns the acceptor that the settings ask for; `None` if the broker has no
+    /// certificate.
     ///
     /// # Errors
     /// [`TlsError`] if a file cannot be read, or is not what it should be.
@@ -57,8 +58,8 @@ impl Acceptor {
         Ok(Some(Acceptor { files, current, allow_plain, handshakes }))
     }
 
-    /// Reads the files again, as after the renewal of a certificate. Connections that
-    /// are there keep what they have.
+    /// Reads the files again, as after the renewal of a certificate. Existing
+    /// connections keep what they have.
     ///
     /// # Errors
     /// [`TlsError`]; then everything stays as it was.
@@ -74,10 +75,10 @@ impl Acceptor {
         self.allow_plain.iter().any(|network| network.contains(&addr))
     }
 
-    /// Shakes hands with a client that has begun with these bytes.
+    /// Performs the handshake with a client whose first bytes were `first`.
     ///
     /// # Errors
-    /// Why it failed: the network, or what the client offers is not good enough.
+    /// `TimedOut`, the network's error, or why what the client offers is not good enough.
     pub async fn accept(&self, stream: TcpStream, first: &[u8]) -> io::Result<Stream> {
         let Some(_permit) = self.handshakes.take(HANDSHAKES_MAX) else {
             return Err(io::Error::other("too many handshakes are under way; try again later"));
@@ -93,7 +94,8 @@ impl Acceptor {
                     .map(|_| ());
             }
         });
-        // A first flight that makes no sense is answered by an alert all the same.
+        // The handshake goes on even if the first flight makes no sense, to answer it
+        // by an alert.
         let shaken = runtime::timeout(HANDSHAKE_TIMEOUT, handshake).await;
         begun?;
         match shaken {

@@ -13,12 +13,12 @@ use std::task::{Context, Poll};
 pub enum Stream {
     /// What is written is what goes over the wire.
     Plain(TcpStream),
-    /// Boxed: it is large, and most connections have none.
+    /// Boxed because it is large and most connections are unencrypted.
     Encrypted(Box<TlsStream<TcpStream>>),
 }
 
 impl Stream {
-    /// An encrypted one, behind its handshake.
+    /// Wraps an encrypted connection whose handshake is complete.
     pub fn encrypted(stream: TlsStream<TcpStream>) -> Stream {
         Stream::Encrypted(Box::new(stream))
     }
@@ -31,15 +31,15 @@ impl Stream {
         }
     }
 
-    /// Whether there may be something to read that nobody has seen yet. If not, the
-    /// task is woken when there is. To be asked only when the last read found
-    /// nothing: what was decrypted already does not count.
+    /// Ready if there may be something to read that nobody has seen yet; otherwise the
+    /// task is woken when there is. To be asked only when the last read found nothing:
+    /// what was decrypted already does not count.
     pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.socket().poll_readable(cx)
     }
 
-    /// Whether the other end sends no more, or is gone, however much of what it has
-    /// sent has yet to be read. If not, the task is woken when there is more to know.
+    /// Ready if the other end sends no more, or is gone, even if some of what it has
+    /// sent is still unread; otherwise the task is woken when there is more to know.
     pub fn poll_end(&self, cx: &Context<'_>) -> Poll<()> {
         self.socket().poll_end(cx)
     }
@@ -54,7 +54,8 @@ impl AsyncRead for Stream {
         match self.get_mut() {
             Stream::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
             Stream::Encrypted(stream) => match Pin::new(stream).poll_read(cx, buffer) {
-                // Who closes the socket without a word sends no more, either.
+                // A peer that closes the socket without `close_notify` sends no more,
+                // either.
                 Poll::Ready(Err(e)) if e.kind() == io::ErrorKind::UnexpectedEof => {
                     Poll::Ready(Ok(0))
                 }

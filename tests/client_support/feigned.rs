@@ -1,10 +1,11 @@
-//! Somebody who passes for a broker.
+//! A stand-in for a broker.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Shutdown, TcpListener};
 
-/// Answers each line of one connection after the other as this says, which also gets
-/// the how many-th connection it is; or ends the connection. Gives its port.
+/// Serves one connection after the other: answers each line with what `answer` returns
+/// for the connection's number and the line, or ends the connection at `None`. Returns
+/// the port.
 pub fn feign(answer: impl Fn(usize, &str) -> Option<String> + Send + 'static) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();

@@ -34,7 +34,7 @@ pub fn member(server: &Server, name: &str) -> (Client, Frames) {
     wait(Client::connect("127.0.0.1", server.addr.port(), name)).unwrap()
 }
 
-/// The next frame that this picks something from.
+/// The first value that `pick` returns for one of the next frames.
 pub fn next<T>(frames: &mut Frames, mut pick: impl FnMut(Frame) -> Option<T>) -> T {
     wait(async {
         loop {
@@ -71,7 +71,7 @@ pub fn run(port: u16, args: &[&str], input: &str) -> (String, String, i32) {
     output
 }
 
-/// Whether a process runs; one that has ended and is not taken yet does not.
+/// Whether a process runs; one that has ended but is not reaped yet does not.
 pub fn runs(pid: u32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     !matches!(stat.rsplit(") ").next().unwrap_or("").chars().next(), None | Some('Z' | 'X'))
@@ -83,8 +83,8 @@ pub struct Running {
     pub stdin: Option<ChildStdin>,
     lines: mpsc::Receiver<(bool, String)>,
     seen: Vec<(bool, String)>,
-    /// How many of them are behind what was waited for last on standard error, and on
-    /// standard output: which of the two is read first is left to chance.
+    /// Where in `seen` to look on for lines of standard error, and of standard output:
+    /// which of the two is read first is left to chance.
     passed: [usize; 2],
 }
 
@@ -105,7 +105,8 @@ impl Running {
         writeln!(self.stdin.as_mut().unwrap(), "{line}").unwrap();
     }
 
-    /// Waits for a line that holds this text, behind the last one on the same output.
+    /// Waits for a line that contains this text, behind the last one found on the same
+    /// output.
     pub fn expect(&mut self, text: &str) -> String {
         let deadline = Instant::now() + DEADLINE;
         let mut at = self.passed.into_iter().min().unwrap_or(0);
@@ -126,7 +127,7 @@ impl Running {
         }
     }
 
-    /// Whether a signal, by its number, goes to a handler of its own.
+    /// Whether the program has a handler for the signal with this number.
     pub fn hears(&self, signal: u32) -> bool {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
@@ -138,7 +139,7 @@ impl Running {
         assert!(Command::new("kill").args(["-s", name, &id]).status().unwrap().success());
     }
 
-    /// The same to all of its process group, of which it must be the leader.
+    /// Sends a signal to all of its process group, of which it must be the leader.
     pub fn signal_group(&self, name: &str) {
         let group = format!("-{}", self.child.id());
         assert!(Command::new("kill").args(["-s", name, "--", &group]).status().unwrap().success());

@@ -31,7 +31,7 @@ impl Block {
         typed
     }
 
-    /// Its lines without what may stand there anyway.
+    /// Its lines, except blank ones.
     pub fn lines(&self) -> impl Iterator<Item = &str> {
         self.text.lines().filter(|line| !line.trim().is_empty())
     }

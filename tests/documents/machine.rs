@@ -50,7 +50,8 @@ pub fn play(test: &str, document: &str, heading: &str, scene: fn(&mut Part)) {
     assert!(output.status.success() && said.contains("1 passed"), "{document}, {heading}: {said}");
 }
 
-/// Sets apart what the rest runs in; it ends with all that it has started.
+/// The command that sets apart what the rest runs in, and ends all that it has started
+/// when it ends.
 fn apart() -> Command {
     let mut command = Command::new("unshare");
     if !rustix::process::geteuid().is_root() {
@@ -78,7 +79,7 @@ const NEEDS: &[(&str, &[&str])] = &[
     ("metrics", &["curl"]),
 ];
 
-/// Which of them is not here.
+/// What this test needs and is missing here, if anything.
 fn missing(test: &str) -> Option<String> {
     let needs = NEEDS.iter().filter(|(name, _)| *name == test).flat_map(|(_, needs)| *needs);
     let is_there = |program: &&&str| {

@@ -58,7 +58,7 @@ pub fn as_a_service(part: &mut Part) {
         "there is no systemd; tests/service.rs has its part played",
     );
     let manual = part.next("sh");
-    // Whoever reads would have a pager.
+    // A reader would have a pager.
     let mut terminal = Terminal::script(&format!("export MANPAGER=cat\n{}", manual.text));
     terminal.shows("broker(1)…");
     terminal.ends();

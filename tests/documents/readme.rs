@@ -12,7 +12,7 @@ pub fn broker() -> Terminal {
     broker
 }
 
-/// Ends the one process whose command line contains this.
+/// Sends a signal to the one process whose command line contains this.
 #[track_caller]
 pub fn kill(signal: &str, pattern: &str) {
     // The oldest: the client, and not what it has started.
@@ -20,7 +20,7 @@ pub fn kill(signal: &str, pattern: &str) {
     assert!(done.success(), "no process {pattern}");
 }
 
-/// Runs what one says about channels, as somebody who looks on.
+/// What a client that only looks on is answered to this line.
 pub fn says(line: &str) -> String {
     let output = Command::new("broker-client").args(["-c", line]).output().unwrap();
     String::from_utf8_lossy(&output.stdout).into_owned()

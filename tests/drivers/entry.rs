@@ -13,7 +13,7 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// Of a frame; `None` for one that is no entry.
+    /// The entry of a frame; `None` for a frame that is no entry.
     pub fn of(frame: &Value) -> Option<Entry> {
         let word = |key: &str| match &frame[key] {
             Value::String(text) => text.clone(),
@@ -35,7 +35,7 @@ impl Entry {
         })
     }
 
-    /// Whether it is the same, as far as it says.
+    /// Whether both are the same entry, as far as each of them says.
     pub fn agrees(&self, other: &Entry) -> bool {
         let same = |one: Option<&str>, other: Option<&str>| {
             one.is_none() || other.is_none() || one == other

@@ -38,13 +38,14 @@ impl<'b> Http<'b> {
         Ok(joined)
     }
 
-    /// Hears from behind the last one on that it has heard.
+    /// Opens an event stream from behind the last entry that it has heard.
     fn listen(&mut self, channel: &str) {
         let path = format!("/v1/channels/{channel}/events");
         self.events = Some(self.broker.events(&path, Some(&self.last.to_string())));
     }
 
-    /// What was answered, which has this status, or the code of the problem.
+    /// Sends a request. Returns the answer, which must have this status, or a problem's
+    /// code.
     fn request(
         &self,
         method: &str,
@@ -76,7 +77,7 @@ impl Driver for Http<'_> {
         let channel = fields["channel"].as_str().expect("a channel").to_owned();
         let at = format!("/v1/channels/{channel}");
         let own = format!("{at}/members/{}", self.name);
-        // What is in the path is in no body.
+        // What is in the path is left out of the body.
         let mut body = fields.clone();
         for key in ["channel", "seq", "member"] {
             if op != "create" {
@@ -117,7 +118,7 @@ impl Driver for Http<'_> {
         serde_json::from_str(&data).unwrap_or_else(|e| panic!("{e}: {data}"))
     }
 
-    /// Only what it hears by: there is nothing else that could be lost.
+    /// Closes only the event stream: there is nothing else that could be lost.
     fn lose(&mut self) {
         self.events = None;
     }

@@ -68,7 +68,7 @@ impl<S: Speaks> Driver for Json<'_, S> {
         loop {
             let heard = self.hear();
             match &heard["ok"] {
-                // A `done` has one, too.
+                // A `done` frame has an `ok`, too.
                 _ if heard["reply"].is_null() => self.frames.push_back(heard),
                 Value::Bool(true) => return Ok(heard),
                 _ => return Err(heard["error"]["code"].as_str().expect("a code").into()),

@@ -13,11 +13,11 @@ pub struct Member<'b> {
     driver: Box<dyn Driver + 'b>,
     /// The rank that it has, as far as it knows.
     rank: u64,
-    /// The entries that were told while it was there.
+    /// The seqs of the entries that came while it was there.
     pub here: RangeInclusive<u64>,
-    /// Those that it was told, in the order in which it was.
+    /// The entries that it was told, in the order in which it was.
     pub record: Vec<Entry>,
-    /// What else it was told and has not looked at.
+    /// Other frames that it was told and has not looked at.
     told: VecDeque<Value>,
 }
 
@@ -54,7 +54,7 @@ impl<'b> Member<'b> {
         assert_eq!(self.ask(op, fields), Err(code.into()), "{shown}");
     }
 
-    /// Joins at the bottom; the view.
+    /// Joins at the bottom, which is this rank. Returns the view.
     #[track_caller]
     pub fn joins_with_rank(&mut self, rank: u64) -> u64 {
         let joined = self.does("sub", json!({}));
@@ -65,13 +65,13 @@ impl<'b> Member<'b> {
         view
     }
 
-    /// Publishes; the entry's seq.
+    /// Publishes. Returns the entry's seq.
     #[track_caller]
     pub fn publishes(&mut self, data: impl Into<Value>) -> u64 {
         seq(&self.does("pub", json!({"data": data.into()})))
     }
 
-    /// Commands so many below it; the command's seq.
+    /// Gives a command to this many members below it. Returns the command's seq.
     #[track_caller]
     pub fn commands(&mut self, mut fields: Value, to: u64) -> u64 {
         fields["args"] = json!(["all of it", "it's \"now\""]);
@@ -89,7 +89,7 @@ impl<'b> Member<'b> {
         self.does("ack", json!({"seq": command, "code": code, "text": text}));
     }
 
-    /// All results of its command are in: `MEMBER RANK RESULT TEXT` of each.
+    /// Waits for all results of its command. Returns `MEMBER RANK RESULT TEXT` of each.
     pub fn gets_results(&mut self, command: u64) -> Vec<String> {
         let (results, ok) = if let Some(results) = self.driver.results(CHANNEL, command) {
             (results["results"].as_array().expect("rows").clone(), results["ok"].clone())
@@ -113,7 +113,7 @@ impl<'b> Member<'b> {
         rows
     }
 
-    /// It has this rank in this view, and was told so if it had another.
+    /// Asserts that it has this rank in this view, and was told so if it had another.
     #[track_caller]
     pub fn has_rank(&mut self, rank: u64, view: u64) {
         if self.rank != rank && self.ways().is_told_its_rank {
@@ -136,7 +136,7 @@ impl<'b> Member<'b> {
         }
     }
 
-    /// Leaves; this was the last that it heard.
+    /// Leaves; `last` is the seq of the last entry that it heard.
     #[track_caller]
     pub fn leaves(&mut self, last: u64) {
         self.here = *self.here.start()..=last;

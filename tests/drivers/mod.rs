@@ -22,7 +22,7 @@ pub use member::{CHANNEL, Member};
 use crate::support::Broker;
 use serde_json::Value;
 
-/// Somebody's hold on a broker, in one dialect.
+/// One client of a broker, in one dialect.
 pub trait Driver: Send {
     /// Asks, and waits for the answer: the reply's fields, or the code of the error.
     fn ask(&mut self, op: &str, fields: Value) -> Result<Value, String>;
@@ -30,10 +30,10 @@ pub trait Driver: Send {
     /// The next frame, when it comes.
     fn frame(&mut self) -> Value;
 
-    /// Loses what it hears by.
+    /// Loses the connection or stream that it hears by.
     fn lose(&mut self);
 
-    /// Has it again; everything up to this seq of the channel was heard.
+    /// Opens it again; everything up to this seq of the channel was heard.
     fn resume(&mut self, channel: &str, seen: u64);
 
     /// What came of a command, if that is not told but asked for.
@@ -50,8 +50,8 @@ pub trait Driver: Send {
 /// In which ways members differ.
 #[derive(Clone, Copy, Debug)]
 pub struct Ways {
-    /// It has a connection, whose loss makes it `away`; otherwise its seat is
-    /// nothing that could be lost with one.
+    /// It has a connection, whose loss makes it `away`; otherwise its seat does not
+    /// depend on one.
     pub has_connection: bool,
     /// It is told its rank; otherwise it asks.
     pub is_told_its_rank: bool,
@@ -90,7 +90,7 @@ impl Dialect {
         Dialect::Resp3,
     ];
 
-    /// Somebody of this name who speaks it, in no channel yet.
+    /// A member of this name that speaks the dialect, in no channel yet.
     pub fn enter<'b>(self, broker: &'b Broker, name: &str) -> Member<'b> {
         let driver: Box<dyn Driver + 'b> = match self {
             Dialect::Text => Box::new(text::Text::enter(broker, name)),

@@ -71,8 +71,8 @@ impl Driver for Resp<'_> {
         redis.client.reset();
     }
 
-    /// Its messages have no seq: what it has seen it has to be told otherwise,
-    /// by the reply to one of its own or by `DESCRIBE`.
+    /// Messages have no seq in this protocol: a client learns otherwise what it has
+    /// seen, from the reply to a message of its own or by `DESCRIBE`.
     fn resume(&mut self, channel: &str, seen: u64) {
         let version = self.version;
         self.redis.ask(&format!("HELLO {version}"), "*");

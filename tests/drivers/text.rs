@@ -28,7 +28,7 @@ impl<'b> Text<'b> {
         client.line().expect("the connection goes on")
     }
 
-    /// Sends a line, and waits for its reply.
+    /// Sends a line. Returns its reply.
     fn say(&mut self, line: &str) -> String {
         self.client.as_mut().expect("it is connected").send(line);
         loop {
@@ -44,7 +44,7 @@ impl<'b> Text<'b> {
 impl Driver for Text<'_> {
     fn ask(&mut self, op: &str, fields: Value) -> Result<Value, String> {
         let mut words = words::request(op, &fields);
-        // JSON goes as it is.
+        // JSON is not quoted.
         let verbatim = words.contains(&"--json".into()).then(|| words.pop().unwrap());
         let quoted = words.iter().map(|word| shlex::try_quote(word).unwrap().into_owned());
         let line: Vec<String> = quoted.chain(verbatim).collect();
@@ -59,7 +59,7 @@ impl Driver for Text<'_> {
         let line = self.frames.pop_front().unwrap_or_else(|| self.line());
         let (kind, rest) = line.split_once(' ').expect("a frame");
         let rest = match kind {
-            // What it counts are two numbers for everyone else.
+            // Its counts, `OK/SENT`, are two numbers in every other dialect.
             "done" => rest.replace('/', " "),
             "left" => rest.replace("reason=", ""),
             _ => rest.to_owned(),

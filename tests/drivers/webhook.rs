@@ -25,7 +25,7 @@ impl<'b> CallBack<'b> {
 impl Driver for CallBack<'_> {
     fn ask(&mut self, op: &str, fields: Value) -> Result<Value, String> {
         match self.command.take() {
-            // Its answer is what the delivery is answered with.
+            // The answer to a command is the answer to its delivery.
             Some(command) if op == "ack" => {
                 assert_eq!(command.header("broker-seq"), fields["seq"].to_string());
                 let answer = json!({"code": fields["code"], "text": fields["text"]});

@@ -18,7 +18,7 @@ pub struct Child {
 }
 
 impl Child {
-    /// On a port that the system chooses.
+    /// Starts a broker on a port that the system chooses.
     pub fn start() -> Child {
         let mut child = Child::run(&["127.0.0.1", "0"]);
         child.listen();
@@ -41,14 +41,14 @@ impl Child {
         found.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
     }
 
-    /// With these settings, on a port that the system chooses.
+    /// Starts one with these settings, on a port that the system chooses.
     pub fn with(settings: &[&str]) -> Child {
         let mut child = Child::run(&[&["127.0.0.1", "0"], settings].concat());
         child.listen();
         child
     }
 
-    /// With these settings, and this in its environment.
+    /// Starts one with these settings, and this in its environment.
     pub fn with_environment(settings: &[&str], environment: &[(&str, &str)]) -> Child {
         let mut command = Command::new(env!("CARGO_BIN_EXE_broker"));
         command.args(["127.0.0.1", "0"]).args(settings).envs(environment.iter().copied());
@@ -57,7 +57,7 @@ impl Child {
         child
     }
 
-    /// Under a program such as `fiu-run`, with these settings.
+    /// Starts one under a program such as `fiu-run`, with these settings.
     pub fn under(program: &[&str], settings: &[&str]) -> Child {
         let mut command = Command::new(program[0]);
         command.args(&program[1..]);
@@ -67,7 +67,7 @@ impl Child {
         child
     }
 
-    /// With this limit on its open files, and these options.
+    /// Starts one with this limit on its open files, and these options.
     pub fn with_files(max: usize, options: &[&str]) -> Child {
         let script = format!("ulimit -n {max} && exec \"$0\" 127.0.0.1 0 \"$@\"");
         let mut command = Command::new("sh");
@@ -77,7 +77,7 @@ impl Child {
         child
     }
 
-    /// With these arguments, whatever comes of it.
+    /// Starts one with these arguments, and does not wait until it listens.
     pub fn run(args: &[&str]) -> Child {
         let mut command = Command::new(env!("CARGO_BIN_EXE_broker"));
         command.args(args);
@@ -105,7 +105,7 @@ impl Child {
         assert!(self.listens(), "it says where it listens");
     }
 
-    /// Waits until it says where it listens; not so if it ends instead.
+    /// Waits until it says where it listens. Returns `false` if it ends instead.
     pub fn listens(&mut self) -> bool {
         loop {
             let line = match self.out.get_mut().unwrap().recv_timeout(DEADLINE) {
@@ -125,7 +125,7 @@ impl Child {
         self.addr.expect("it listens")
     }
 
-    /// Its number.
+    /// Its process id.
     pub fn id(&self) -> u32 {
         self.process.id()
     }

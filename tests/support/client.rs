@@ -6,7 +6,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-/// How many more lines a client that fails tells of.
+/// How long a client that fails waits for each further line, to show it.
 const LOOK_AHEAD: Duration = Duration::from_millis(200);
 
 pub struct Client {
@@ -67,8 +67,7 @@ impl Client {
         self.stream.write_all(bytes).expect("the broker reads");
     }
 
-    /// Another hand on the same connection, that only sends: for a thread of
-    /// its own.
+    /// Another handle to the same connection, that only sends: for a thread of its own.
     pub fn sender(&self) -> Sender {
         Sender(self.stream.try_clone().unwrap())
     }

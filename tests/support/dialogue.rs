@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 /// Lines that are kept from the beginning, and from the end; a test that moves
 /// more than these moves them in bulk.
 const KEPT: usize = 200;
-/// Of each line.
+/// The characters that are kept of each line.
 const SHOWN: usize = 120;
 
 #[derive(Clone, Default)]

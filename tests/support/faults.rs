@@ -3,11 +3,11 @@
 use super::{Broker, Child};
 use std::path::Path;
 
-/// A small file system of its own; `None` for one who may not make it.
+/// A small file system of its own.
 pub struct Small(tempfile::TempDir);
 
 impl Small {
-    /// Mounts one.
+    /// Mounts one; `None` if the user may not.
     pub fn mount() -> Option<Small> {
         let dir = tempfile::tempdir().unwrap();
         let mut mount = std::process::Command::new("mount");
@@ -42,7 +42,8 @@ impl Drop for Small {
     }
 }
 
-/// The broker's process with failures injected beneath it when asked to.
+/// A broker in a process beneath which failures can be injected, and the path by which
+/// [`inject`] does; `None` if `fiu-run` is not installed.
 pub fn with_failures(dir: &Path, settings: &[&str]) -> Option<(Broker, String)> {
     let is_there = std::process::Command::new("fiu-run").arg("-h").output().is_ok();
     if !is_there {

@@ -6,7 +6,7 @@ use serde_json::Value;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
-/// What a broker serves by HTTP.
+/// A client that asks a broker by HTTP.
 #[derive(Clone)]
 pub struct Web {
     pub addr: SocketAddr,
@@ -25,7 +25,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// Reads one, to the end of the connection or of the body that it announces.
+    /// Reads an answer, to the end of the connection or of the body that it announces.
     /// `None` if the connection ends before it.
     pub fn read(stream: &mut TcpStream, method: &str) -> Option<Answer> {
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
@@ -148,7 +148,8 @@ impl Web {
     ) -> Answer {
         let shown = body.map_or(String::new(), |(_, body)| String::from_utf8_lossy(body).into());
         self.dialogue.note("http", ">", &format!("{method} {path} {shown}"));
-        // Whoever is refused in the middle of its request may hear of it first.
+        // A broker that refuses in the middle of the request may close before all is
+        // written.
         let _ = stream.write_all(&self.request(method, path, body));
         let answer = Answer::read(stream, method).expect("an answer");
         self.dialogue.note("http", "<", &format!("{} {}", answer.status, answer.body.trim_end()));
@@ -171,8 +172,8 @@ impl Web {
         self.ask("DELETE", path, None)
     }
 
-    /// Joins a channel, which is made if it is missing: what was answered, and
-    /// somebody who speaks for the resident.
+    /// Joins a channel, which is made if it is missing. Returns the answer, and a
+    /// client that speaks for the resident.
     #[track_caller]
     pub fn join(&self, channel: &str, name: &str) -> (Value, Web) {
         let body = format!("{{\"name\":\"{name}\",\"create\":true}}");

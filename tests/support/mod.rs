@@ -83,7 +83,7 @@ impl Broker {
         Broker::of(Child::with(&[&data, settings].concat()))
     }
 
-    /// A broker that is this process.
+    /// The broker in this process of its own.
     pub fn of(child: Child) -> Broker {
         Broker { addr: child.addr(), dialogue: Dialogue::default(), child: Some(child) }
     }
@@ -98,13 +98,13 @@ impl Broker {
         Client::connect(self.addr, label, self.dialogue.clone())
     }
 
-    /// Somebody who asks by HTTP.
+    /// A client that asks by HTTP.
     pub fn web(&self) -> Web {
         Web::of(self.addr, self.dialogue.clone())
     }
 
-    /// The same, with as small a receive buffer as the kernel grants, so that
-    /// the broker soon notices that it does not read.
+    /// A connection with as small a receive buffer as the kernel grants, so that the
+    /// broker soon notices that its client does not read.
     pub fn connect_narrow(&self, label: &str) -> Client {
         Client::connect_narrow(self.addr, label, self.dialogue.clone())
     }

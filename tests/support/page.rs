@@ -48,7 +48,7 @@ impl Broker {
 }
 
 impl Socket {
-    /// The same on a connection that is there.
+    /// A WebSocket on a connection that is there.
     pub fn on(stream: TcpStream, label: &str, broker: &Broker) -> Socket {
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(DEADLINE)).unwrap();

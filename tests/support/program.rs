@@ -77,7 +77,7 @@ impl Program {
         std::iter::from_fn(|| self.line()).collect()
     }
 
-    /// Ends it; gives its complaint.
+    /// Ends it. Returns what it has written to standard error.
     fn end(&mut self) -> String {
         let _ = self.process.kill();
         let _ = self.process.wait();

@@ -35,7 +35,7 @@ pub struct Delivery {
 }
 
 impl Receiver {
-    /// On this address of this machine.
+    /// Starts a server on this address of this machine.
     pub fn on(host: &str) -> Receiver {
         let listener = TcpListener::bind((host, 0)).unwrap();
         let addr = listener.local_addr().unwrap();
@@ -59,7 +59,7 @@ impl Receiver {
         Receiver::on("127.0.0.1")
     }
 
-    /// The call-back to name.
+    /// The URL to name as call-back.
     pub fn url(&self) -> String {
         format!("http://{}/hook", self.addr)
     }
@@ -83,7 +83,7 @@ impl Receiver {
         self.deliveries.recv_timeout(Duration::from_millis(10)).ok()
     }
 
-    /// Every `ping` is taken, from now on, and its answer is lost.
+    /// From now on takes every `ping`, and loses its answer.
     pub fn ignore_pings(&self) {
         self.shared.is_mute.store(true, Ordering::SeqCst);
     }

@@ -50,7 +50,7 @@ impl Redis {
         self.client.send_bytes(&encoded(words));
     }
 
-    /// The next value, in one line. Fails at the end of the connection.
+    /// The next value, written in one line. Fails at the end of the connection.
     #[track_caller]
     pub fn value(&mut self) -> String {
         self.read().to_string()

@@ -27,7 +27,7 @@ impl Site {
         Site { addr, asked }
     }
 
-    /// One that says nothing, for ever.
+    /// Starts one that says nothing, for ever.
     pub fn silent() -> Site {
         Site::start(|_, stream| drop(stream.read_to_end(&mut Vec::new())))
     }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// As it was when this was written.
+/// The versions that there were when this was written.
 const REDIS_PY: &str = "redis>=5.2,<9";
 
 /// Runs what installs something.

@@ -65,7 +65,7 @@ const RULES: &[(&str, Reach)] = &[
     ("request", Only(&["error", "payload", "reply", "frame", "log"])),
     ("reply", Only(&["error", "payload", "request", "frame", "log"])),
     ("frame", Only(&["error", "payload", "request", "reply", "log"])),
-    // What is kept, not what it means; others come to it, it calls nobody.
+    // Knows what is kept, not what it means; others call it, it calls nobody.
     ("store", Only(&["figures", "log", "roster", "sync"])),
     // An entry holds a payload, or a change of the roster.
     ("log", Only(&["payload", "roster"])),
@@ -142,7 +142,8 @@ fn named(code: &str, path: &[String]) -> Vec<String> {
             depth = depth.saturating_sub(1);
             at += 2;
         }
-        // Above the top there is only the crate; below it, the own module.
+        // A path from the crate's root names other modules; any deeper one stays within
+        // its own.
         if depth == 0 && tokens.get(at) == Some(&"::") {
             named.extend(first_names(&tokens[at + 1..]));
         }
