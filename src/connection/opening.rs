@@ -24,7 +24,7 @@ const FIRST_BYTES_TIMEOUT: Duration = Duration::from_secs(60);
 const REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A connection, its dialect, and the bytes that were read to tell it.
-type Met = (Stream, Dialect, Vec<u8>);
+type Opened = (Stream, Dialect, Vec<u8>);
 
 /// Why a connection is not served.
 enum Unserved {
@@ -47,10 +47,10 @@ pub(super) async fn begin(
     addr: SocketAddr,
 ) -> Option<Box<Connection>> {
     let silence = broker.await_first_bytes();
-    let met = meet(stream, tls.as_deref(), addr).await;
+    let opened = open(stream, tls.as_deref(), addr).await;
     drop(silence);
-    let (stream, dialect, first) = match met {
-        Ok(met) => met,
+    let (stream, dialect, first) = match opened {
+        Ok(opened) => opened,
         Err(why) => {
             turn_away(&broker, why, addr).await;
             return None;
@@ -84,11 +84,11 @@ pub(super) async fn begin(
 
 /// Reads the first bytes of a connection; if they begin a TLS handshake, completes
 /// it and reads those inside.
-async fn meet(
+async fn open(
     mut stream: TcpStream,
     tls: Option<&Acceptor>,
     addr: SocketAddr,
-) -> Result<Met, Unserved> {
+) -> Result<Opened, Unserved> {
     let silent = || Unserved::Silent;
     let (dialect, first) = sniff(&mut stream, FIRST_BYTES_TIMEOUT).await.ok_or_else(silent)?;
     match tls {
