@@ -184,7 +184,7 @@ impl Session {
         self.caused = Some(Caused::All);
         if let Some(throttled) = &mut self.throttled {
             // The former client was enlisted to be woken, not this one.
-            throttled.wait_anew();
+            throttled.wait_anew(&self.client);
         }
         self.read_anew();
         self.name = self.client.name();
