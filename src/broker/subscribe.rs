@@ -47,7 +47,8 @@ impl Broker {
     ///
     /// # Errors
     /// [`Code::BadRequest`] or [`Code::TooLong`] for what is no name,
-    /// [`Code::Exists`], [`Code::Full`].
+    /// [`Code::Exists`], [`Code::Full`], [`Code::Unavailable`] if what has to be
+    /// on disk cannot be.
     pub fn create(&self, name: &str, settings: Settings, now_ms: u64) -> Result<(), Fault> {
         let introduce = |client: &Arc<Client>, channel: &Arc<Channel>| {
             self.observe_if_matching(client, channel, now_ms);
@@ -138,7 +139,7 @@ impl Broker {
     /// # Errors
     /// [`Code::NoChannel`], [`Code::AlreadyMember`], [`Code::Full`],
     /// [`Code::TooMany`] for a client that has all the subscriptions it may
-    /// have.
+    /// have, [`Code::Unavailable`] if the store takes no more.
     pub fn subscribe(
         &self,
         client: &Arc<Client>,

@@ -69,7 +69,8 @@ impl Session {
     ///
     /// # Errors
     /// [`Code::NoChannel`](crate::error::Code::NoChannel),
-    /// [`Code::Fenced`](crate::error::Code::Fenced): then none is published.
+    /// [`Code::Fenced`](crate::error::Code::Fenced),
+    /// [`Code::Unavailable`](crate::error::Code::Unavailable): then none is published.
     pub fn publish(
         &mut self,
         channel: &str,
