@@ -97,8 +97,7 @@ impl Broker {
     /// As [`Broker::create`].
     pub fn create_if_observed(&self, name: &str, now_ms: u64) -> Result<bool, Fault> {
         check_name(name)?;
-        let observers = self.registry.pattern_observers();
-        if !observers.iter().any(|client| lock(&client.subscriptions).matches(name)) {
+        if !self.registry.is_observed(name) {
             return Ok(false);
         }
         self.create_if_missing(name, Settings::default(), now_ms).map(|()| true)
