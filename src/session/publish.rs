@@ -193,6 +193,13 @@ mod tests {
         }
     }
 
+    /// Begins a session, or resumes it.
+    fn hello() -> Request<'static> {
+        let (name, format, secret, seen) = (None, None, None, Vec::new());
+        let session = Some(uuid::Uuid::from_u128(1));
+        Request::Hello { name, quiet: false, format, session, secret, seen }
+    }
+
     /// A publisher that fills the log whenever it is open does not keep others from
     /// ever getting their turn.
     #[test]
@@ -262,12 +269,7 @@ mod tests {
         let text = vec![b'x'; 20_000];
         let payloads = [Payload::Plain(&text)];
         publisher.publish("c", None, &payloads, 0).unwrap();
-        let session = Some(uuid::Uuid::from_u128(1));
-        let hello = |session| {
-            let (name, secret) = (None, None);
-            Request::Hello { name, quiet: false, format: None, session, secret, seen: Vec::new() }
-        };
-        known.handle(hello(session), 0).unwrap();
+        known.handle(hello(), 0).unwrap();
         known.end(Close::Lost, 0);
         let waits = |session: &mut Session| {
             assert!(session.try_publish("c", &payloads, 0).is_pending() && !session.may_read());
@@ -275,7 +277,7 @@ mod tests {
         };
         let (mut gone, mut resumed) = (Vec::new(), come());
         gone.push(waits(&mut resumed));
-        resumed.handle(hello(session), 0).unwrap();
+        resumed.handle(hello(), 0).unwrap();
         assert!(!resumed.may_read());
         for close in [Close::Quit, Close::Lost, Close::Timeout] {
             let mut session = come();
@@ -285,5 +287,33 @@ mod tests {
         assert!(gone.iter().all(|client| client.upgrade().is_none()));
         slow.end(Close::Quit, 0);
         assert!(publisher.may_read() && resumed.may_read());
+    }
+
+    /// The connection that is over may take its time until its session is dropped.
+    #[test]
+    fn who_waits_on_another_connection_is_woken_there() {
+        let config = Config { log_bytes: 10_000, ..Config::default() };
+        let broker = Broker::open(config, Box::new(TextEncoder)).unwrap();
+        let come = || {
+            let client = broker.enter("127.0.0.1:1".parse().unwrap(), "text");
+            Session::new(broker.clone(), client)
+        };
+        let (mut before, mut after, mut slow) = (come(), come(), come());
+        slow.sub(&Subscribe { create: true, ..Subscribe::to("c") }, 0).unwrap();
+        let text = vec![b'x'; 20_000];
+        let payloads = [Payload::Plain(&text)];
+        before.handle(hello(), 0).unwrap();
+        before.publish("c", None, &payloads, 0).unwrap();
+        assert!(!before.may_read());
+        before.end(Close::Lost, 0);
+        after.handle(hello(), 0).unwrap();
+        assert!(after.try_publish("c", &payloads, 0).is_pending());
+        after.client.mailbox.take(&mut Slots::new(), true);
+        let woken = Arc::default();
+        after.register(&Arc::new(Woken(1, Arc::clone(&woken))).into());
+        assert!(!after.may_read());
+        drop(before);
+        slow.end(Close::Quit, 0);
+        assert_eq!(*lock(&woken), [1]);
     }
 }
