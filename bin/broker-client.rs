@@ -259,7 +259,8 @@ fn main() -> ExitCode {
         Ok((Some(text), _)) => return printed::print("broker-client", &text).into(),
         Err(said) => return printed::usage("broker-client", &said).into(),
     };
-    // Around a program, only the guard needs threads, and it starts them by itself.
+    // Around a program, only the guard needs threads. It starts them itself, and has an
+    // exit code of its own for when it cannot.
     let guards = matches!(
         arguments.instead,
         Some(Instead::HoldGuard { .. } | Instead::HoldExec { .. } | Instead::HoldKeeper)

@@ -164,6 +164,11 @@ impl Frame {
         }
     }
 
+    /// Whether it says that a command has got its last result.
+    pub const fn is_done(&self) -> bool {
+        matches!(self, Frame::Done { .. })
+    }
+
     /// How many bytes of a control lane's bounded memory it takes.
     pub fn weight(&self) -> usize {
         let text = match self {

@@ -4,7 +4,12 @@
 
 mod support;
 
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use rustix::process::geteuid;
+use std::io::IoSlice;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 use std::process::{Command, Output};
 use support::{Broker, Child};
 
@@ -48,4 +53,29 @@ fn who_cannot_begin_for_want_of_threads_says_so() {
         assert!(said.starts_with(&format!("{name}: cannot ")), "{said}");
         assert_eq!(said.lines().count(), 1, "{said}");
     }
+}
+
+/// The process between `hold` and its program; it is given the standard input of that.
+#[test]
+fn a_guard_that_gets_no_threads_says_so_and_starts_nothing() {
+    let (client, guards) = UnixStream::pair().unwrap();
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    let file = std::fs::File::open("/dev/null").unwrap();
+    let files = [file.as_fd()];
+    assert!(control.push(SendAncillaryMessage::ScmRights(&files)));
+    sendmsg(&client, &[IoSlice::new(b"\n")], &mut control, SendFlags::empty()).unwrap();
+    let under = counted();
+    let guard = ["prlimit", "--nproc=1:", env!("CARGO_BIN_EXE_broker-client"), "hold-guard"];
+    let output = Command::new(under[0])
+        .args(&under[1..])
+        .args(guard)
+        .args(["--until", "9000000000000000000", "--kill-after-ms", "100", "--", "echo", "started"])
+        .stdin(OwnedFd::from(guards))
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!((output.status.code(), &*output.stdout), (Some(126), &b""[..]), "{said}");
+    assert!(said.starts_with("broker-client: cannot guard a program: "), "{said}");
+    assert_eq!(said.lines().count(), 1, "{said}");
 }

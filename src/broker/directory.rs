@@ -258,23 +258,27 @@ impl Directory {
         }
     }
 
-    /// Adds a client from before a restart. Should another client have its name,
-    /// which cannot happen on one broker, it gets another one.
+    /// Adds a client from before a restart. Should another client have its name, as
+    /// it may after a crash, it is given one that is free.
     pub fn restore(&self, id: ClientId, name: &str, now_ms: u64) -> Arc<Client> {
         let addr = SocketAddr::from(([0, 0, 0, 0], 0));
         let since_unix_ms = Timestamp::now().as_millisecond();
         let origin = Origin { addr, dialect: "text", since_unix_ms, since_ms: now_ms };
-        let mut name: EcoString = name.into();
-        loop {
-            let Entry::Vacant(place) = self.clients.entry(name.clone()) else {
-                log::warn!("event=name-taken client={name} advice=\"it is called {id} now\"");
-                name = id.to_string().into();
-                continue;
-            };
-            let client = Arc::new(Client::new(id, name, origin));
-            place.insert(client.clone());
-            return client;
+        let (mut free, mut taken) = (EcoString::from(name), 0);
+        let place = loop {
+            if let Entry::Vacant(place) = self.clients.entry(free.clone()) {
+                break place;
+            }
+            // Somebody may have chosen a number for a name, too.
+            free = if taken == 0 { id.to_string() } else { format!("{id}-{taken}") }.into();
+            taken += 1;
+        };
+        if taken > 0 {
+            log::warn!("event=name-taken client={name} advice=\"it is called {free} now\"");
         }
+        let client = Arc::new(Client::new(id, free, origin));
+        place.insert(client.clone());
+        client
     }
 
     /// Returns an unlisted client, for a connection whose own client has gone on
@@ -383,5 +387,18 @@ mod tests {
         let past = directory.past(1).remove(0);
         assert_eq!(past.until, past.since);
         assert_eq!(past.here.as_secs(), 60);
+    }
+
+    /// Whoever is restored first may be called anything, such as the number of
+    /// another client.
+    #[test]
+    fn who_is_restored_gets_a_name_whatever_others_are_called() {
+        let directory = Directory::default();
+        let restore = |id, name| directory.restore(id, name, 0).name();
+        for (id, name) in [(1, "alice"), (2, "7"), (3, "7-1")] {
+            assert_eq!(restore(id, name), name);
+        }
+        assert_eq!(restore(7, "alice"), "7-2");
+        assert_eq!(restore(8, "alice"), "8");
     }
 }

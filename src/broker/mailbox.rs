@@ -51,6 +51,8 @@ pub struct Mail {
     pub fetched: Vec<(u64, Fetched)>,
     /// Why the connection is to be closed, if it is.
     pub close: Option<Close>,
+    /// How many times [`Frame::Done`] found no room in the lane.
+    lost_done: usize,
     lane_bytes: usize,
 }
 
@@ -62,6 +64,11 @@ impl Mail {
         let mut adopted: Vec<_> = take(&mut self.adopted).into_values().collect();
         adopted.sort_unstable_by_key(|(place, _)| *place);
         adopted.into_iter().map(|(_, adoption)| adoption).collect()
+    }
+
+    /// How many of the client's commands are over by now.
+    pub fn commands_over(&self) -> usize {
+        self.lost_done + self.lane.iter().filter(|frame| frame.is_done()).count()
     }
 }
 
@@ -241,6 +248,7 @@ impl Mailbox {
                 if bytes_max < LANE_BYTES_MAX {
                     return false;
                 }
+                mail.lost_done += usize::from(frame.is_done());
                 mail.close.get_or_insert(Close::Overflow);
             } else {
                 mail.lane_bytes = lane_bytes;
@@ -353,6 +361,11 @@ impl Waiter for Client {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::broker::Broker;
+    use crate::config::Config;
+    use crate::request::{Request, Subscribe};
+    use crate::session::Session;
+    use crate::wire::text::TextEncoder;
 
     fn tell(bytes: usize) -> Frame {
         Frame::Tell { from: "a".into(), text: "x".repeat(bytes).into() }
@@ -393,5 +406,29 @@ mod tests {
         mailbox.close(Close::Timeout);
         assert_eq!(taken(&mailbox).close, Some(Close::Shutdown));
         assert!(mailbox.take(&mut Slots::new(), true).is_none());
+    }
+
+    /// A session would wait for it at each of its ends.
+    #[test]
+    fn nobody_waits_for_a_result_that_found_no_room() {
+        let broker = Broker::open(Config::default(), Box::new(TextEncoder)).unwrap();
+        let come = || {
+            let client = broker.enter("127.0.0.1:1".parse().unwrap(), "text");
+            let mut session = Session::new(broker.clone(), client);
+            let sub = Subscribe { create: true, ..Subscribe::to("c") };
+            let joined = session.handle(Request::Sub(sub), 0).map(drop);
+            joined.map(|()| session).unwrap()
+        };
+        let (mut boss, mut clerk) = (come(), come());
+        let channel = Some("c".to_owned());
+        let (to, timeout, key, name, args) = (None, None, None, "go".to_owned(), Vec::new());
+        boss.handle(Request::Cmd { channel, to, timeout, key, name, args }, 0).unwrap();
+        let seq = broker.channel("c").unwrap().last_seq();
+        boss.client().mailbox.post(tell(LANE_BYTES_MAX - size_of::<Frame>()));
+        assert!(boss.awaits_results());
+        let (channel, text) = ("c".to_owned(), String::new());
+        clerk.handle(Request::Ack { channel, seq, code: 0, text }, 0).unwrap();
+        assert_eq!(boss.take_mail(&mut Vec::new(), true), Some(Close::Overflow));
+        assert!(!boss.awaits_results());
     }
 }

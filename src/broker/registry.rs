@@ -10,8 +10,32 @@ use crate::request::{Settings, check_name};
 use crate::store::{RecoveredChannel, Store};
 use crate::sync::lock;
 use dashmap::DashSet;
+use ecow::EcoString;
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
+
+/// How many names without a channel are known to match no pattern.
+const UNOBSERVED_MAX: usize = 10_000;
+
+/// Clients that observe patterns.
+#[derive(Debug, Default)]
+struct Observers {
+    clients: Vec<Weak<Client>>,
+    /// Names that none of their patterns matches: whoever goes on publishing to such
+    /// a channel, which is missing, would have all patterns looked at each time.
+    unobserved: HashSet<EcoString>,
+}
+
+impl Observers {
+    fn present(&self) -> impl Iterator<Item = Arc<Client>> {
+        self.clients.iter().filter_map(Weak::upgrade)
+    }
+
+    fn remove(&mut self, client: &Client) {
+        self.clients.retain(|known| known.upgrade().is_some_and(|known| known.id != client.id));
+    }
+}
 
 /// All channels of a broker.
 #[derive(Debug)]
@@ -21,9 +45,9 @@ pub struct Registry {
     channels_max: usize,
     /// The charter of channels without settings of their own.
     plain: Arc<Charter>,
-    /// Clients that observe patterns. Whoever makes a channel holds this lock, so
-    /// that no two make the same one, and no observer comes in between.
-    observers: Mutex<Vec<Weak<Client>>>,
+    /// Whoever makes a channel holds this lock, so that no two make the same one, and
+    /// no observer comes in between.
+    observers: Mutex<Observers>,
 }
 
 impl Registry {
@@ -69,7 +93,7 @@ impl Registry {
         self.has_room(1)?;
         self.count.fetch_add(1, Ordering::SeqCst);
         let channel = Channel::new(name.into(), settings, &self.plain);
-        for client in observers.iter().filter_map(Weak::upgrade) {
+        for client in observers.present() {
             introduce(&client, &channel);
         }
         self.channels.insert(ByName(channel.clone()));
@@ -136,21 +160,67 @@ impl Registry {
         self.count.load(Ordering::SeqCst)
     }
 
-    /// Adds a client that sees each new channel from now on.
+    /// Adds a client that sees each new channel from now on. To be called also when it
+    /// observes one more pattern.
     pub fn add_observer(&self, client: &Arc<Client>) {
         let mut observers = lock(&self.observers);
-        observers.retain(|known| known.upgrade().is_some_and(|known| known.id != client.id));
-        observers.push(Arc::downgrade(client));
+        observers.unobserved.clear();
+        observers.remove(client);
+        observers.clients.push(Arc::downgrade(client));
     }
 
     /// Removes a client, which sees no new channel from now on.
     pub fn remove_observer(&self, client: &Client) {
+        lock(&self.observers).remove(client);
+    }
+
+    /// Whether a client observes a pattern that matches this name.
+    pub fn is_observed(&self, name: &str) -> bool {
         let mut observers = lock(&self.observers);
-        observers.retain(|known| known.upgrade().is_some_and(|known| known.id != client.id));
+        if observers.unobserved.contains(name) {
+            return false;
+        }
+        if observers.present().any(|client| lock(&client.subscriptions).matches(name)) {
+            return true;
+        }
+        if !observers.clients.is_empty() {
+            if observers.unobserved.len() >= UNOBSERVED_MAX {
+                observers.unobserved.clear();
+            }
+            observers.unobserved.insert(name.into());
+        }
+        false
     }
 
     /// The clients that observe patterns.
     pub fn pattern_observers(&self) -> Vec<Arc<Client>> {
-        lock(&self.observers).iter().filter_map(Weak::upgrade).collect()
+        lock(&self.observers).present().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::broker::Broker;
+    use crate::config::Config;
+    use crate::wire::text::TextEncoder;
+
+    #[test]
+    fn what_matched_no_pattern_may_match_a_later_one() {
+        let broker = Broker::open(Config::default(), Box::new(TextEncoder)).unwrap();
+        let enter = || broker.enter("127.0.0.1:1".parse().unwrap(), "text");
+        let (first, other) = (enter(), enter());
+        let known = || lock(&broker.registry.observers).unobserved.len();
+        let is_made = |name: &str| broker.create_if_observed(name, 0).unwrap();
+        assert!(!is_made("new") && known() == 0, "nobody observes anything");
+        broker.observe(&first, "some*", 0).unwrap();
+        assert!(!is_made("new") && !is_made("new") && !is_made("old"));
+        assert_eq!(known(), 2);
+        broker.observe(&first, "n*", 0).unwrap();
+        assert!(is_made("new") && !is_made("old"));
+        broker.observe(&other, "o*", 0).unwrap();
+        assert!(is_made("old"));
+        (0..2 * UNOBSERVED_MAX).for_each(|n| assert!(!is_made(&format!("x{n}"))));
+        assert!((1..=UNOBSERVED_MAX).contains(&known()));
     }
 }

@@ -200,7 +200,8 @@ fn about_answer(of: &Key) -> About {
     About::Answer { channel, word, is_command: *is_command }
 }
 
-/// Forgets a session that is over and has left its channels.
+/// Forgets a session that is over. The rows of its places go as it leaves its
+/// channels.
 pub fn remove_session(store: &Store, session: Uuid, keys: Option<&Keys>) {
     store.remove(Table::Sessions, &key(session, &About::Session));
     for of in keys.into_iter().flat_map(Keys::iter) {

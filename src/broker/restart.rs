@@ -99,6 +99,9 @@ impl Broker {
     pub(super) fn forget_session(&self, client: &Client, keys: Option<&Keys>) {
         let (Some(store), Some(identity)) = (self.store(), client.identity()) else { return };
         remembered::remove_session(store, identity.session, keys);
+        if client.is_unwaited() {
+            remembered::remove_callback(store, identity.session);
+        }
     }
 
     /// The error for a store that holds something unreadable.

@@ -332,6 +332,7 @@ impl Table {
     fn bury(&mut self, session: Uuid) -> Option<State> {
         if self.gone.len() >= GONE_MAX
             && let Some(oldest) = self.gone.pop_front()
+            && matches!(self.sessions.get(&oldest), Some(State::Gone))
         {
             self.sessions.remove(&oldest);
         }
@@ -353,4 +354,24 @@ fn wake(waiting: Option<Vec<Arc<Client>>>) {
 /// The fault for a session that is no longer kept.
 pub fn gone(session: Uuid) -> Fault {
     Fault::new(Code::Gone, format!("session {session} is no longer kept; begin a new one"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::broker::directory::Directory;
+
+    #[test]
+    fn that_a_session_is_over_is_forgotten_and_nothing_else() {
+        let sessions = Sessions::default();
+        let client = Directory::default().enter("127.0.0.1:1".parse().unwrap(), "text", 0);
+        let twice = Uuid::from_u128(1);
+        (0..2).for_each(|_| sessions.end(twice));
+        let mut others = (2..).map(Uuid::from_u128);
+        others.by_ref().take(GONE_MAX - 1).for_each(|other| sessions.end(other));
+        // By now it is not known that it was there, and somebody begins it anew.
+        assert!(sessions.begin(&client, Identity::new(Some(twice))));
+        others.take(GONE_MAX).for_each(|other| sessions.end(other));
+        assert!(!sessions.begin(&client, Identity::new(Some(twice))), "it is in use");
+    }
 }

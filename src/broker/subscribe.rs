@@ -47,7 +47,8 @@ impl Broker {
     ///
     /// # Errors
     /// [`Code::BadRequest`] or [`Code::TooLong`] for what is no name,
-    /// [`Code::Exists`], [`Code::Full`].
+    /// [`Code::Exists`], [`Code::Full`], [`Code::Unavailable`] if what has to be
+    /// on disk cannot be.
     pub fn create(&self, name: &str, settings: Settings, now_ms: u64) -> Result<(), Fault> {
         let introduce = |client: &Arc<Client>, channel: &Arc<Channel>| {
             self.observe_if_matching(client, channel, now_ms);
@@ -96,8 +97,7 @@ impl Broker {
     /// As [`Broker::create`].
     pub fn create_if_observed(&self, name: &str, now_ms: u64) -> Result<bool, Fault> {
         check_name(name)?;
-        let observers = self.registry.pattern_observers();
-        if !observers.iter().any(|client| lock(&client.subscriptions).matches(name)) {
+        if !self.registry.is_observed(name) {
             return Ok(false);
         }
         self.create_if_missing(name, Settings::default(), now_ms).map(|()| true)
@@ -138,7 +138,7 @@ impl Broker {
     /// # Errors
     /// [`Code::NoChannel`], [`Code::AlreadyMember`], [`Code::Full`],
     /// [`Code::TooMany`] for a client that has all the subscriptions it may
-    /// have.
+    /// have, [`Code::Unavailable`] if the store takes no more.
     pub fn subscribe(
         &self,
         client: &Arc<Client>,

@@ -415,6 +415,14 @@ mod tests {
         assert!(error(&["::", "65536"], &[]).starts_with("PORT: \"65536\" is not accepted"));
     }
 
+    /// Of all bodies together there are no more at once.
+    #[test]
+    fn a_body_that_could_never_be_had_is_not_allowed() {
+        assert!(loaded(&["--max-body", "64MiB"], &[]).is_ok());
+        let refused = error(&["--max-body", "65MiB"], &[]);
+        assert!(refused.contains("from 512 to 64MiB"), "{refused}");
+    }
+
     #[test]
     fn a_wrong_value_is_an_error_even_under_a_right_one() {
         let wrong = error(&["--stall", "1s"], &[("BROKER_STALL", "soon")]);

@@ -7,6 +7,8 @@ use super::settings::{Field, Kind, Setting, Zero};
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 const GIB: usize = 1024 * MIB;
+/// The most bytes of HTTP bodies that all connections together may have in memory.
+pub const ALL_BODIES_BYTES_MAX: usize = 64 * MIB;
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -206,8 +208,13 @@ pub static SETTINGS: &[Setting] = &[
         name: "max-body",
         value_name: "SIZE",
         help: "Length of an HTTP request's body",
-        why: "Room for a thousand messages in one request; each of them is at most max-line.",
-        kind: Kind::Size { field: field!(max_body), default: MIB, bounds: 512..=GIB },
+        why: "Room for a thousand messages in one request; each of them is at most max-line. More \
+              than 64MiB are not held of all bodies together.",
+        kind: Kind::Size {
+            field: field!(max_body),
+            default: MIB,
+            bounds: 512..=ALL_BODIES_BYTES_MAX,
+        },
     },
     Setting {
         name: "request-timeout",

@@ -2,6 +2,7 @@
 
 use super::Http;
 use super::problem::Problem;
+use crate::config::ALL_BODIES_BYTES_MAX;
 use crate::error::{Code, Fault};
 use crate::runtime;
 use bytes::{Bytes, BytesMut};
@@ -13,12 +14,8 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// The most bytes of bodies that all connections together may have in memory: what
-/// one of them sends is bounded by a setting, and so is their number, but not the
-/// product of the two.
-const ALL_BYTES_MAX: usize = 64 * 1024 * 1024;
-
-/// How many bytes of bodies are in memory.
+/// How many bytes of bodies are in memory. What one connection sends is bounded by a
+/// setting, and so is their number, but not the product of the two.
 #[derive(Debug, Default)]
 pub struct Share(Arc<AtomicUsize>);
 
@@ -40,7 +37,7 @@ impl Taken {
     /// Takes more; returns whether there was room for it.
     fn take(&mut self, bytes: usize) -> bool {
         self.bytes += bytes;
-        self.all.fetch_add(bytes, Ordering::SeqCst) + bytes <= ALL_BYTES_MAX
+        self.all.fetch_add(bytes, Ordering::SeqCst) + bytes <= ALL_BODIES_BYTES_MAX
     }
 }
 

@@ -115,12 +115,7 @@ impl Residents {
         let (reply, ticket) = match seated {
             Ok(seated) => seated,
             Err(fault) => {
-                let mut session = speaker.session();
-                let identity = session.client().identity();
-                session.leave(Close::Quit, self.broker.now_ms());
-                if let Some(known) = identity {
-                    self.broker.forget_callback(known.session);
-                }
+                speaker.session().leave(Close::Quit, self.broker.now_ms());
                 return Err(fault);
             }
         };
@@ -477,5 +472,24 @@ mod tests {
             // When the time is up it is looked at once more.
             assert!(began.elapsed() < SOON);
         }
+    }
+
+    /// As that of one whose seat is given up, and that nobody revives.
+    #[test]
+    fn no_call_back_outlives_its_session_on_disk() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = Config { data: Some(dir.path().join("data")), ..Config::default() };
+        let broker = Broker::open(config, Box::new(TextEncoder)).unwrap();
+        let addr = "127.0.0.1:1".parse().unwrap();
+        let url = "http://127.0.0.1/".into();
+        let record = CallbackRecord { url, messages: true, roster: false, addr };
+        let (wants, callback) = (Wants::default(), Some(record));
+        let entry = Entry { channel: "ops".into(), name: None, create: true, wants, callback };
+        let mut session = Session::new(broker.clone(), broker.enter_unwatched(addr, "http"));
+        session.client().be_unwaited(true);
+        seat(&mut session, &entry, 0).unwrap();
+        session.leave(Close::Quit, 0);
+        let rows = broker.store().unwrap().all(crate::store::Table::Sessions).unwrap();
+        assert_eq!(rows.len(), 0);
     }
 }

@@ -184,7 +184,7 @@ impl Session {
         self.caused = Some(Caused::All);
         if let Some(throttled) = &mut self.throttled {
             // The former client was enlisted to be woken, not this one.
-            throttled.wait_anew();
+            throttled.wait_anew(&self.client);
         }
         self.read_anew();
         self.name = self.client.name();
@@ -249,6 +249,8 @@ impl Session {
     /// Parks the session of a connection that is lost or given up: what can be kept
     /// is kept for the client to come back to.
     pub(super) fn park(&mut self, reason: Close, now_ms: u64) {
+        // Before it can go on elsewhere, and wait there as the same client.
+        self.throttled = None;
         let mut seats = Vec::new();
         for subscription in std::mem::take(&mut self.subscriptions).into_iter().flatten() {
             let Subscription { channel, member, .. } = subscription;

@@ -238,7 +238,7 @@ impl Session {
     pub fn take_mail(&mut self, frames: &mut Vec<Frame>, with_lane: bool) -> Option<Close> {
         let mut mail = self.client.mailbox.take(&mut self.queue, with_lane)?;
         self.adopt_all(mail.take_adopted());
-        self.commands -= mail.lane.iter().filter(|frame| is_done(frame)).count();
+        self.commands = self.commands.saturating_sub(mail.commands_over());
         frames.extend(mail.lane);
         for (number, fetched) in mail.fetched {
             self.take_fetched(number, fetched);
@@ -248,7 +248,7 @@ impl Session {
 
     /// Puts taken frames back, for the connection with which the session goes on.
     pub fn give_back(&mut self, frames: Vec<Frame>) {
-        self.commands += frames.iter().filter(|frame| is_done(frame)).count();
+        self.commands += frames.iter().filter(|frame| frame.is_done()).count();
         self.client.mailbox.put_back(frames);
     }
 
@@ -326,9 +326,4 @@ impl Session {
             self.touched.push(channel);
         }
     }
-}
-
-/// Whether this frame says that a command has got its last result.
-fn is_done(frame: &Frame) -> bool {
-    matches!(frame, Frame::Done { .. })
 }

@@ -14,35 +14,51 @@ use std::task::Poll;
 #[derive(Debug, Default)]
 pub(super) struct Throttled(Vec<Wait>);
 
+/// Lasts for as long as the publisher waits, and no longer.
 #[derive(Debug)]
 struct Wait {
     channel: Arc<Channel>,
+    publisher: Arc<Client>,
     /// The round in which it enlisted to be woken, if it has.
     since: Option<Round>,
 }
 
 impl Throttled {
-    fn wait_for(&mut self, channel: &Arc<Channel>) {
+    fn wait_for(&mut self, channel: &Arc<Channel>, publisher: &Arc<Client>) {
         if !self.0.iter().any(|wait| Arc::ptr_eq(&wait.channel, channel)) {
-            self.0.push(Wait { channel: channel.clone(), since: None });
+            self.0.push(Wait::new(channel, publisher));
         }
     }
 
     /// Enlists anew at the next look, because the publisher is another client now.
-    pub(super) fn wait_anew(&mut self) {
-        self.0.iter_mut().for_each(|wait| wait.since = None);
+    pub(super) fn wait_anew(&mut self, publisher: &Arc<Client>) {
+        for wait in &mut self.0 {
+            *wait = Wait::new(&wait.channel, publisher);
+        }
     }
 }
 
 impl Wait {
+    fn new(channel: &Arc<Channel>, publisher: &Arc<Client>) -> Self {
+        Wait { channel: channel.clone(), publisher: publisher.clone(), since: None }
+    }
+
     /// Whether this publisher has to go on waiting.
-    fn goes_on(&mut self, broker: &Broker, publisher: &Arc<Client>) -> bool {
+    fn goes_on(&mut self, broker: &Broker) -> bool {
         let before = self.since;
-        let is_throttled = self.channel.must_wait(publisher, &mut self.since);
+        let is_throttled = self.channel.must_wait(&self.publisher, &mut self.since);
         if is_throttled && self.since != before {
             broker.watch_stall(&self.channel, broker.now_ms());
         }
         is_throttled
+    }
+}
+
+impl Drop for Wait {
+    fn drop(&mut self) {
+        if let Some(since) = self.since {
+            self.channel.stop_waiting(&self.publisher, since);
+        }
     }
 }
 
@@ -53,7 +69,8 @@ impl Session {
     ///
     /// # Errors
     /// [`Code::NoChannel`](crate::error::Code::NoChannel),
-    /// [`Code::Fenced`](crate::error::Code::Fenced): then none is published.
+    /// [`Code::Fenced`](crate::error::Code::Fenced),
+    /// [`Code::Unavailable`](crate::error::Code::Unavailable): then none is published.
     pub fn publish(
         &mut self,
         channel: &str,
@@ -114,11 +131,10 @@ impl Session {
     /// that this client publishes to, or wants to, is a whole log behind.
     pub fn may_read(&mut self) -> bool {
         let Some(throttled) = &mut self.throttled else { return true };
-        let (broker, client) = (&self.broker, &self.client);
-        throttled.0.retain_mut(|wait| wait.goes_on(broker, client));
+        throttled.0.retain_mut(|wait| wait.goes_on(&self.broker));
         let is_throttled = !throttled.0.is_empty();
         // What it sends meanwhile is read later: it must not count as silent.
-        client.set_throttled(is_throttled);
+        self.client.set_throttled(is_throttled);
         if !is_throttled {
             self.throttled = None;
         }
@@ -131,7 +147,7 @@ impl Session {
     pub fn has_to_wait(&mut self, channel: &Arc<Channel>) -> bool {
         let is_throttled = channel.is_throttled();
         if is_throttled {
-            self.throttled.get_or_insert_default().wait_for(channel);
+            self.throttled.get_or_insert_default().wait_for(channel, &self.client);
         }
         is_throttled
     }
@@ -150,7 +166,7 @@ impl Session {
 
     pub(super) fn note_append(&mut self, channel: Arc<Channel>, throttled: bool) {
         if throttled {
-            self.throttled.get_or_insert_default().wait_for(&channel);
+            self.throttled.get_or_insert_default().wait_for(&channel, &self.client);
         }
         self.touch(channel);
     }
@@ -175,6 +191,13 @@ mod tests {
         fn wake(self: Arc<Self>) {
             lock(&self.1).push(self.0);
         }
+    }
+
+    /// Begins a session, or resumes it.
+    fn hello() -> Request<'static> {
+        let (name, format, secret, seen) = (None, None, None, Vec::new());
+        let session = Some(uuid::Uuid::from_u128(1));
+        Request::Hello { name, quiet: false, format, session, secret, seen }
     }
 
     /// A publisher that fills the log whenever it is open does not keep others from
@@ -230,5 +253,67 @@ mod tests {
         assert!(!publisher.may_read(), "nothing has been read of the first one");
         slower.end(Close::Quit, 0);
         assert!(publisher.may_read());
+    }
+
+    /// While members or the disk catch up, many may come, try, and go.
+    #[test]
+    fn who_goes_or_becomes_another_one_while_it_waits_is_not_kept() {
+        let config = Config { log_bytes: 10_000, ..Config::default() };
+        let broker = Broker::open(config, Box::new(TextEncoder)).unwrap();
+        let come = || {
+            let client = broker.enter("127.0.0.1:1".parse().unwrap(), "text");
+            Session::new(broker.clone(), client)
+        };
+        let (mut publisher, mut slow, mut known) = (come(), come(), come());
+        slow.sub(&Subscribe { create: true, ..Subscribe::to("c") }, 0).unwrap();
+        let text = vec![b'x'; 20_000];
+        let payloads = [Payload::Plain(&text)];
+        publisher.publish("c", None, &payloads, 0).unwrap();
+        known.handle(hello(), 0).unwrap();
+        known.end(Close::Lost, 0);
+        let waits = |session: &mut Session| {
+            assert!(session.try_publish("c", &payloads, 0).is_pending() && !session.may_read());
+            Arc::downgrade(&session.client)
+        };
+        let (mut gone, mut resumed) = (Vec::new(), come());
+        gone.push(waits(&mut resumed));
+        resumed.handle(hello(), 0).unwrap();
+        assert!(!resumed.may_read());
+        for close in [Close::Quit, Close::Lost, Close::Timeout] {
+            let mut session = come();
+            gone.push(waits(&mut session));
+            session.end(close, 0);
+        }
+        assert!(gone.iter().all(|client| client.upgrade().is_none()));
+        slow.end(Close::Quit, 0);
+        assert!(publisher.may_read() && resumed.may_read());
+    }
+
+    /// The connection that is over may take its time until its session is dropped.
+    #[test]
+    fn who_waits_on_another_connection_is_woken_there() {
+        let config = Config { log_bytes: 10_000, ..Config::default() };
+        let broker = Broker::open(config, Box::new(TextEncoder)).unwrap();
+        let come = || {
+            let client = broker.enter("127.0.0.1:1".parse().unwrap(), "text");
+            Session::new(broker.clone(), client)
+        };
+        let (mut before, mut after, mut slow) = (come(), come(), come());
+        slow.sub(&Subscribe { create: true, ..Subscribe::to("c") }, 0).unwrap();
+        let text = vec![b'x'; 20_000];
+        let payloads = [Payload::Plain(&text)];
+        before.handle(hello(), 0).unwrap();
+        before.publish("c", None, &payloads, 0).unwrap();
+        assert!(!before.may_read());
+        before.end(Close::Lost, 0);
+        after.handle(hello(), 0).unwrap();
+        assert!(after.try_publish("c", &payloads, 0).is_pending());
+        after.client.mailbox.take(&mut Slots::new(), true);
+        let woken = Arc::default();
+        after.register(&Arc::new(Woken(1, Arc::clone(&woken))).into());
+        assert!(!after.may_read());
+        drop(before);
+        slow.end(Close::Quit, 0);
+        assert_eq!(*lock(&woken), [1]);
     }
 }

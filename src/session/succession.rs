@@ -81,12 +81,13 @@ impl Succession {
     /// Notes that this many bytes are kept for one that has ended and waits. Returns
     /// `false` if there is not that much room.
     pub(super) fn keeps(&mut self, slot: u32, bytes: usize, bytes_max: usize) -> bool {
-        let has_room = self.kept + bytes <= bytes_max;
-        if has_room && let Some(kept) = self.waiting.get_mut(&slot) {
-            self.kept = self.kept + bytes - *kept;
-            *kept = bytes;
+        let before = self.waiting.get(&slot).copied().unwrap_or(0);
+        let all = self.kept - before + bytes;
+        if all <= bytes_max && self.waiting.contains_key(&slot) {
+            self.waiting.insert(slot, bytes);
+            self.kept = all;
         }
-        has_room
+        all <= bytes_max
     }
 
     /// Notes that this one does not wait any more.
@@ -166,5 +167,14 @@ mod tests {
         assert_eq!(succession.ended(&name, 2), Some(3));
         assert_eq!(succession.ended(&name, 3), None);
         assert!(succession.is_empty() && !succession.waits(3));
+    }
+
+    #[test]
+    fn what_is_kept_already_needs_no_more_room() {
+        let name = EcoString::from("c");
+        let mut succession = Succession::default();
+        (0..2).for_each(|slot| succession.leaves(&name, slot));
+        assert!(succession.keeps(1, 600, 1_000) && succession.keeps(1, 700, 1_000));
+        assert!(!succession.keeps(1, 1_100, 1_000));
     }
 }

@@ -12,6 +12,9 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
+/// The report about entries of which nothing is there.
+const MISSING: &str = "these entries are missing";
+
 /// The rank of a member as of a seq, from which its rank at the first entry read
 /// is to be found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,7 +112,9 @@ fn read_all(shared: &Shared, rx: &Receiver<Fetch>) {
         let fetched = loop {
             let place = sync::read(&shared.disk);
             if let Some(disk) = place.as_ref() {
-                break read(shared, disk, &fetch);
+                break read(disk, &fetch, &|from, to, what| {
+                    report(shared, fetch.channel, from, to, what);
+                });
             }
             drop(place);
             // The engine could not be opened again yet. That is no reason to tell
@@ -133,7 +138,13 @@ fn read_all(shared: &Shared, rx: &Receiver<Fetch>) {
     }
 }
 
-fn read(shared: &Shared, disk: &Disk, fetch: &Fetch) -> Result<Fetched, String> {
+/// Reads entries; those that are missing are reported: from which seq to which,
+/// and why.
+pub(super) fn read(
+    disk: &Disk,
+    fetch: &Fetch,
+    report: &dyn Fn(u64, u64, &str),
+) -> Result<Fetched, String> {
     let mut fetched = Fetched { to: fetch.from.saturating_sub(1), ..Fetched::default() };
     let entries = |from| disk.rows_of(Table::Entries, fetch.channel, from..=fetch.to);
     // The chunk that holds the first entry may begin before it.
@@ -141,6 +152,9 @@ fn read(shared: &Shared, disk: &Disk, fetch: &Fetch) -> Result<Fetched, String> 
     let first = before.and_then(|row| record::split_key(&row.ok()?.0));
     let (mut bytes, mut at) = (0, first.map_or(fetch.from, |key| key.1));
     let mut rows = entries(at);
+    // Why the next ones are missing, if something says so: an entry that cannot be
+    // read is missing, too.
+    let mut damage = None;
     while let Some(row) = rows.next() {
         let (key, value) = match row {
             Ok(row) => row,
@@ -148,7 +162,7 @@ fn read(shared: &Shared, disk: &Disk, fetch: &Fetch) -> Result<Fetched, String> 
                 let next = readable_after(at, fetch.to, |seq| {
                     !matches!(entries(seq).next(), Some(Err(_)))
                 });
-                report(shared, fetch.channel, at, next.map_or(fetch.to, |next| next - 1), &e);
+                damage.get_or_insert(e);
                 let Some(next) = next else { break };
                 (at, rows) = (next, entries(next));
                 continue;
@@ -159,16 +173,16 @@ fn read(shared: &Shared, disk: &Disk, fetch: &Fetch) -> Result<Fetched, String> 
         let StoredChunk { number, chunk, .. } = match record::decode_chunk(first_seq, &value) {
             Ok(read) => read,
             Err(e) => {
-                report(shared, fetch.channel, first_seq, first_seq, &e.to_string());
+                damage.get_or_insert(e.to_string());
                 continue;
             }
         };
+        let damage = damage.take();
         if chunk.last_seq() < fetch.from {
             continue;
         }
         if first_seq > fetched.to + 1 {
-            let text = "these entries are missing";
-            report(shared, fetch.channel, fetched.to + 1, first_seq - 1, text);
+            report(fetched.to + 1, first_seq - 1, damage.as_deref().unwrap_or(MISSING));
         }
         bytes += chunk.weight();
         fetched.to = chunk.last_seq();
@@ -178,7 +192,7 @@ fn read(shared: &Shared, disk: &Disk, fetch: &Fetch) -> Result<Fetched, String> 
         }
     }
     if bytes < fetch.bytes_max && fetched.to < fetch.to {
-        report(shared, fetch.channel, fetched.to + 1, fetch.to, "these entries are missing");
+        report(fetched.to + 1, fetch.to, damage.as_deref().unwrap_or(MISSING));
         fetched.to = fetch.to;
     }
     if let Some(at) = fetch.rank {

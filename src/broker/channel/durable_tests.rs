@@ -116,6 +116,27 @@ fn what_was_published_before_a_drop_is_on_disk_when_its_ticket_says_so() {
     scene.store.close(vec![]);
 }
 
+/// A member cannot be behind with what nobody may see yet.
+#[test]
+fn what_is_not_on_disk_yet_is_no_lag() {
+    let dir = tempfile::tempdir().unwrap();
+    let scene = Scene::new(dir.path());
+    let lag = || {
+        let (mut lag, (ranks, _)) = (0, scene.channel.ranks());
+        scene.channel.lags(|entries| lag += entries);
+        assert_eq!(lag, ranks[0].behind);
+        lag
+    };
+    scene.stop_next();
+    scene.asked.recv().unwrap();
+    let published = scene.publish();
+    assert_eq!(lag(), 0);
+    scene.go_on.send(()).unwrap();
+    published.wait().unwrap();
+    assert_eq!(lag(), 1);
+    scene.store.close(vec![]);
+}
+
 /// The store takes no more, so that the channel is not dropped on disk.
 #[test]
 fn what_was_published_is_on_disk_though_the_drop_cannot_be() {

@@ -52,7 +52,8 @@ impl Channel {
     /// subscription, its standing, and the seq of the last entry.
     ///
     /// # Errors
-    /// [`Code::NoChannel`] for a channel that was removed, [`Code::Full`].
+    /// [`Code::NoChannel`] for a channel that was removed, [`Code::Full`],
+    /// [`Code::Unavailable`] if the store takes no more.
     pub fn join(
         self: &Arc<Self>,
         client: &Arc<Client>,
@@ -218,7 +219,7 @@ impl Channel {
     ///
     /// # Errors
     /// [`Code::NotMember`], also for an observer, [`Code::Fenced`] for another
-    /// view.
+    /// view, [`Code::Unavailable`] if the store takes no more.
     pub fn yield_rank(
         &self,
         member: &Member,
@@ -238,7 +239,8 @@ impl Channel {
     /// # Errors
     /// [`Code::NotMember`], [`Code::Rank`] for anyone but rank 0,
     /// [`Code::NoMember`], [`Code::BadRequest`] for a rank that nobody has,
-    /// [`Code::Fenced`] for another view.
+    /// [`Code::Fenced`] for another view, [`Code::Unavailable`] if the store takes no
+    /// more.
     pub fn promote(
         &self,
         superior: &Member,
@@ -301,7 +303,7 @@ impl Channel {
     ///
     /// # Errors
     /// [`Code::NoChannel`] if it has ended, [`Code::NotMember`], [`Code::Rank`]
-    /// for anyone but rank 0.
+    /// for anyone but rank 0, [`Code::Fenced`] for another view.
     pub fn end(&self, member: &Member, view: Option<u64>) -> Result<(), Fault> {
         let mut state = self.lock();
         self.present(&state, member)?;

@@ -196,10 +196,11 @@ impl Channel {
     /// The members in rank order, and the view.
     pub fn ranks(&self) -> (Vec<Ranked>, u64) {
         let state = self.lock();
+        let visible = state.visible();
         let row = |(key, term)| {
             let member = state.seats.get(key)?;
             let away = member.away_until_ms().is_some();
-            let behind = state.unwritten(member.position());
+            let behind = state.unwritten(visible, member.position());
             let (name, since) = (member.client.name(), member.since.timestamp());
             Some(Ranked { name, term, away, since, behind })
         };
@@ -216,18 +217,9 @@ impl Channel {
     /// behind, unless it is away.
     pub fn lags(&self, mut note: impl FnMut(u64)) {
         let state = self.lock();
-        let head = state.log.head();
-        for member in state.seats.iter() {
-            let next = member.position();
-            if member.away_until_ms().is_some() {
-                continue;
-            }
-            note(match state.log.chunk(next) {
-                Some(chunk) => head + 1 - chunk.first_seq,
-                None if next >= state.log.next_chunk() => 0,
-                // What it is to read next is not in memory any more.
-                None => head + 1 - state.log.first_seq(),
-            });
+        let visible = state.visible();
+        for member in state.seats.iter().filter(|member| member.away_until_ms().is_none()) {
+            note(state.unwritten(visible, member.position()));
         }
     }
 
@@ -272,8 +264,8 @@ impl Channel {
 
 impl State {
     /// How many visible entries are in memory from a position on.
-    fn unwritten(&self, position: u64) -> u64 {
-        let Edge { end_chunk, last_seq } = self.visible();
+    fn unwritten(&self, visible: Edge, position: u64) -> u64 {
+        let Edge { end_chunk, last_seq } = visible;
         if position >= end_chunk {
             return 0;
         }

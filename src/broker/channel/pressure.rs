@@ -24,6 +24,8 @@
 use super::{Channel, State};
 use crate::broker::directory::Client;
 use crate::broker::member::Member;
+use crate::log::ClientId;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -53,8 +55,8 @@ impl Gate {
 /// Who waits for whom, and when to look at what can go.
 #[derive(Debug, Default)]
 pub(super) struct Pressure {
-    /// The publishers that wait, each with the round in which it began to.
-    waiting: Vec<(u64, Arc<Client>)>,
+    /// The publishers that wait, by the rounds in which they began to.
+    waiting: BTreeMap<(u64, ClientId), Arc<Client>>,
     /// How many members hold them up.
     throttling: usize,
     /// The chunk at which the gate was closed last, which these members must pass.
@@ -100,9 +102,19 @@ impl Channel {
         let last = pressure.round;
         let first = since.map_or(last, |since| since.first);
         if since.replace(Round { first, last }).is_none_or(|before| before.last != last) {
-            pressure.waiting.push((first, publisher.clone()));
+            pressure.waiting.insert((first, publisher.id), publisher.clone());
         }
         true
+    }
+
+    /// Notes that a publisher does not wait any more: it is not woken.
+    pub fn stop_waiting(&self, publisher: &Client, since: Round) {
+        // While the gate is open nobody waits.
+        if self.is_throttled()
+            && let Some(extra) = self.lock().extra.get_mut()
+        {
+            extra.pressure.waiting.remove(&(since.first, publisher.id));
+        }
     }
 
     /// Drops what can go after an append; returns whether publishers have to wait.
@@ -288,11 +300,10 @@ impl Channel {
         self.gate.close(false);
         let Some(extra) = state.extra.get_mut() else { return };
         extra.pressure.round += 1;
-        let mut waiting = std::mem::take(&mut extra.pressure.waiting);
+        let waiting = std::mem::take(&mut extra.pressure.waiting);
         // Those that have waited longest look first: else a publisher that fills
         // the log in one read would be the first again, and the others never.
-        waiting.sort_by_key(|(first, _)| *first);
-        for (_, publisher) in waiting {
+        for publisher in waiting.into_values() {
             publisher.mailbox.wake();
         }
     }

@@ -242,8 +242,9 @@ fn exit_code(status: ExitStatus) -> i32 {
 
 fn is_ready(output: &PipeReader, wait: Duration) -> bool {
     let mut fds = [PollFd::new(output, PollFlags::IN)];
-    let wait = Timespec { tv_sec: 0, tv_nsec: wait.subsec_nanos().into() };
-    poll(&mut fds, Some(&wait)).is_ok_and(|ready| ready > 0)
+    // More seconds than the system can count are as good as no end.
+    let wait = Timespec::try_from(wait).ok();
+    poll(&mut fds, wait.as_ref()).is_ok_and(|ready| ready > 0)
 }
 
 /// Reads what there is, and keeps as much as an acknowledgement carries. False
@@ -294,5 +295,13 @@ mod tests {
             runner.submit(command("f", "go")).unwrap();
         }
         assert!(runner.submit(command("f", "go")).is_err());
+    }
+
+    #[test]
+    fn output_is_waited_for_to_the_end_of_the_time() {
+        let (output, _input) = io::pipe().unwrap();
+        let began = std::time::Instant::now();
+        let wait = Duration::from_millis(1_020);
+        assert!(!is_ready(&output, wait) && began.elapsed() >= wait);
     }
 }

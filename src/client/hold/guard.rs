@@ -70,12 +70,14 @@ enum Event {
 /// When it could not be guarded, and was not started.
 pub fn run(task: &Task) -> io::Result<u8> {
     launch::be_called("hold-guard");
+    // The threads that hear signals.
+    runtime::start()?;
     let stdin = io::stdin();
     let stdin_of_program = take_file(&stdin)?;
     // Not inherited by the program: whatever it leaves behind would keep the line open.
     let mut client = UnixStream::from(rustix::io::fcntl_dupfd_cloexec(&stdin, 3)?);
     let (tx, events) = channel();
-    hear_signals(tx.clone());
+    hear_signals(tx.clone())?;
     let mut leash = Leash::new(task.until, task.kill_after);
     if leash.is_over(Moment::now()) {
         tell(&mut client, Report::Ended { code: 0, told_to: true, is_gone: true });
@@ -212,8 +214,8 @@ fn hear_client(client: UnixStream, tx: Sender<Event>) {
 
 /// Hands on the signals that come to the guard itself, as when all processes of a
 /// service get them.
-fn hear_signals(tx: Sender<Event>) {
-    let Ok(mut signals) = signals::listen(HANDED_ON.map(|(heard, _)| heard)) else { return };
+fn hear_signals(tx: Sender<Event>) -> io::Result<()> {
+    let mut signals = signals::listen(HANDED_ON.map(|(heard, _)| heard))?;
     runtime::spawn(async move {
         while let Some(Ok(heard)) = signals.next().await {
             let handed_on = HANDED_ON.iter().find(|(known, _)| *known == heard);
@@ -224,6 +226,7 @@ fn hear_signals(tx: Sender<Event>) {
             }
         }
     });
+    Ok(())
 }
 
 /// Returns the command that starts the guard: this same program, in a group of its own,

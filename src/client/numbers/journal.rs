@@ -50,19 +50,18 @@ impl Journal {
     pub(super) fn begin(host: &str, port: u16, wanted: Wanted) -> Result<Self, String> {
         let folder = folder()?;
         let (file, path) = open(&folder, host, port)?;
-        let before = file.try_clone().and_then(|file| Journal::read(file, path.clone()));
-        if let Ok(Some(before)) = before
-            && before.is_acknowledged
-        {
-            let Journal { wanted: Wanted { id, count, .. }, missing, .. } = before;
-            let (batches, has) = (before.batches(), before.batches() - missing);
-            printed::complain(
-                "broker-client",
-                format_args!(
+        let complain = |text| printed::complain("broker-client", text);
+        match file.try_clone().and_then(|file| Journal::read(file, path.clone())) {
+            Ok(Some(before)) if before.is_acknowledged => {
+                let Journal { wanted: Wanted { id, count, .. }, missing, .. } = before;
+                let (batches, has) = (before.batches(), before.batches() - missing);
+                complain(format_args!(
                     "gives up a sequence of {count} numbers that was not finished (client-id={id}, \
                      {has} of {batches} batches had come): --continue instead of COUNT goes on with such a one"
-                ),
-            );
+                ));
+            }
+            Err(e) => complain(format_args!("gives up the numbers in {}: {e}", path.display())),
+            Ok(_) => {}
         }
         Journal::empty(file, path.clone(), wanted).map_err(|e| in_words(&path, &e))
     }
@@ -74,7 +73,10 @@ impl Journal {
     pub(super) fn resume(host: &str, port: u16) -> Result<Self, String> {
         let folder = folder()?;
         let (file, path) = open(&folder, host, port)?;
-        let journal = Journal::read(file, path.clone()).map_err(|e| in_words(&path, &e))?;
+        let journal = Journal::read(file, path.clone()).map_err(|e| {
+            let path = path.display();
+            format!("cannot go on with the numbers in {path}: {e}; numbers COUNT gives them up")
+        })?;
         journal.ok_or_else(|| {
             // Opening may have created it just now.
             let _ = fs::remove_file(&path);
@@ -111,6 +113,7 @@ impl Journal {
         self.file.write_all(line.as_bytes())
     }
 
+    /// Reads a journal; `None` if it has not been begun.
     fn read(mut file: File, path: PathBuf) -> io::Result<Option<Self>> {
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes)?;
@@ -118,9 +121,11 @@ impl Journal {
         let end = memchr::memrchr(b'\n', &bytes).map_or(0, |end| end + 1);
         let text = String::from_utf8_lossy(&bytes[..end]);
         let mut lines = text.lines();
-        let Some(wanted) = lines.next().and_then(|line| serde_json::from_str(line).ok()) else {
-            return Ok(None);
-        };
+        let Some(wanted) = lines.next() else { return Ok(None) };
+        let wanted = serde_json::from_str(wanted).map_err(|e| {
+            let text = format!("the first line is damaged, or of a newer broker-client ({e})");
+            io::Error::new(io::ErrorKind::InvalidData, text)
+        })?;
         let mut journal = Journal::of(file, path, wanted);
         for line in lines {
             let batch = line.split_once(' ').and_then(|(index, numbers)| {
@@ -297,5 +302,24 @@ mod tests {
         assert!(again(folder.path()).wanted.is_made);
         assert_eq!(new(folder.path()).missing(), 3);
         assert_eq!(again(folder.path()).missing(), 3);
+    }
+
+    /// Such as one that a newer version of this program has written.
+    #[test]
+    fn what_cannot_be_read_is_not_taken_for_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        for (content, is_nothing) in [("", true), ("{\"id\":", true), ("{\"version\":2}\n", false)]
+        {
+            let (mut file, path) = open(folder.path(), "::1", 7700).unwrap();
+            file.set_len(0).unwrap();
+            file.write_all(content.as_bytes()).unwrap();
+            file.rewind().unwrap();
+            match Journal::read(file, path.clone()) {
+                Ok(None) => assert!(is_nothing, "{content:?}"),
+                Err(e) => assert!(!is_nothing && e.kind() == io::ErrorKind::InvalidData, "{e}"),
+                Ok(Some(journal)) => panic!("{journal:?}"),
+            }
+            assert_eq!(fs::read_to_string(path).unwrap(), content);
+        }
     }
 }

@@ -60,6 +60,27 @@ fn a_hole_is_read_over_and_a_lost_end_refused() {
     assert!(error.contains("channel c should have entries 1 to 10, and has 1 to 9"), "{error}");
 }
 
+#[test]
+fn what_is_missing_is_reported_once_and_why() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, channel, _) = filled(dir.path(), record("c"), 10);
+    store.put(Table::Entries, &record::key(channel, 3), b"nonsense".to_vec());
+    store.remove(Table::Entries, &record::key(channel, 4));
+    store.remove(Table::Entries, &record::key(channel, 7));
+    store.put(Table::Entries, &record::key(channel, 10), b"nonsense".to_vec());
+    store.sync().wait().unwrap();
+    let (wanted, then) = (Box::new(|| true), Box::new(|_| {}));
+    let (from, to, bytes_max, rank) = (1, 10, usize::MAX, None);
+    let fetch = Fetch { channel, from, to, bytes_max, rank, wanted, then };
+    let reported = Mutex::new(Vec::new());
+    let report = |from, to, what: &str| lock(&reported).push((from, to, what.contains("missing")));
+    let disk = sync::read(&store.shared.disk);
+    fetch::read(disk.as_ref().unwrap(), &fetch, &report).unwrap();
+    drop(disk);
+    assert_eq!(*lock(&reported), [(3, 4, false), (7, 7, true), (10, 10, false)]);
+    store.close(vec![]);
+}
+
 /// Twenty records, each in a commit of its own.
 fn write_twenty(dir: &Path) {
     let (store, _) = open(dir);

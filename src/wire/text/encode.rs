@@ -45,7 +45,7 @@ impl Encode for TextEncoder {
                 Payload::Bytes(payload) => escape_bytes(payload, bytes),
             }
             bytes.push(b'\n');
-            // One read's worth of lines: far below 4 GiB.
+            // At most a body of an HTTP request, escaped: far below 4 GiB.
             ends.push(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
         }
     }
