@@ -6,7 +6,7 @@ mod usage;
 
 pub use heard::Heard;
 pub use subscribe::Subscribe;
-pub use usage::{Usage, VERBS};
+pub use usage::{Usage, VERBS, find_verb};
 
 use crate::error::{Code, Fault, quoted};
 use crate::payload::Payload;

@@ -3,6 +3,7 @@
 
 use crate::error::{Code, Fault, quoted};
 use crate::jobs;
+use crate::request::Usage;
 use crate::wire::rules::bad;
 
 /// A command that is not simply a request of the text dialect.
@@ -73,14 +74,12 @@ pub(super) fn find(name: &str) -> Option<&'static Command> {
 
 /// Whether this request of the text dialect is a command here.
 pub(super) fn is_own(verb: &str) -> bool {
-    let is_other_name = matches!(verb, "w" | "msg") || verb.starts_with('/');
-    is_other_name || own_verbs().any(|(name, _)| name == verb)
+    verb.starts_with('/') || own_verbs().any(|usage| usage.is_called(verb))
 }
 
-/// The requests of the text dialect that are commands, with what they do.
-pub(super) fn own_verbs() -> impl Iterator<Item = (&'static str, &'static str)> {
-    let own = jobs::verbs().filter(|usage| !NOT_OWN.contains(&usage.verb));
-    own.map(|usage| (usage.verb, usage.does))
+/// The requests of the text dialect that are commands.
+pub(super) fn own_verbs() -> impl Iterator<Item = Usage> {
+    jobs::verbs().filter(|usage| !NOT_OWN.contains(&usage.verb))
 }
 
 impl Command {
