@@ -165,11 +165,10 @@ impl ChannelStats {
 
     /// Counts one recipient's result of a command.
     pub fn result(&self, outcome: Outcome) {
-        let word = match outcome {
-            Outcome::Code(0) => "ok",
-            Outcome::Code(_) => "failed",
-            Outcome::Timeout => "timeout",
-            Outcome::Left => "left",
+        let word = match outcome.code() {
+            Ok(0) => "ok",
+            Ok(_) => "failed",
+            Err(word) => word,
         };
         self.results.add(word, 1);
     }
