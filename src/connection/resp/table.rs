@@ -4,7 +4,7 @@
 use crate::error::{Code, Fault, quoted};
 use crate::jobs;
 use crate::request::Usage;
-use crate::wire::rules::bad;
+use crate::wire::rules::{self, bad};
 
 /// A command that is not simply a request of the text dialect.
 pub(super) struct Command {
@@ -115,9 +115,7 @@ pub(super) fn text(word: &[u8]) -> Result<&str, Fault> {
 /// # Errors
 /// [`Code::BadRequest`] if it is none.
 pub(super) fn number(what: &str, word: &[u8]) -> Result<u64, Fault> {
-    let text = text(word)?;
-    text.parse()
-        .map_err(|_| bad(format!("{what} is a whole number from 0 up, not {}", quoted(text))))
+    rules::number(what, text(word)?)
 }
 
 #[cfg(test)]

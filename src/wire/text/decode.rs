@@ -1,12 +1,12 @@
 //! One line to one request.
 
-use super::options::{Known, Words, flag, key, not_yet, number, value, values};
+use super::options::{Known, Words, flag, key, not_yet, value, values};
 use super::{publish, words};
 use crate::error::{Fault, quoted};
 use crate::jobs::{self, Registered};
 use crate::request::{Format, OnClose, Request, Settings, Start, Subscribe, find_verb};
 use crate::wire::escape::unescape;
-use crate::wire::rules::{self, AGE_SECONDS_MAX, SECONDS_MAX, bad, command, seconds};
+use crate::wire::rules::{self, AGE_SECONDS_MAX, SECONDS_MAX, bad, command, number, seconds};
 use std::time::Duration;
 
 /// Reads one line, without its end. `None` for a blank line, a comment, and the
