@@ -69,7 +69,7 @@ impl Session {
             .with("on-close", figures.settings.on_close.as_str())
             .with("observers", figures.observers)
             .with("view", figures.view)
-            .with("first", channel.first(now_ms))
+            .with("first", channel.first_offered(now_ms))
             .with("bytes", figures.stored.unwrap_or(figures.bytes as u64))
             .with("commands", figures.commands)
             .with("created", figures.created);
