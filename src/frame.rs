@@ -20,6 +20,24 @@ pub enum Outcome {
     Left,
 }
 
+impl Outcome {
+    /// The code that it answered with, or the word for why it did not.
+    pub const fn code(self) -> Result<i32, &'static str> {
+        match self {
+            Outcome::Code(code) => Ok(code),
+            Outcome::Timeout => Err("timeout"),
+            Outcome::Left => Err("left"),
+        }
+    }
+
+    /// The outcome that a code or such a word stands for.
+    pub fn parse(word: &str) -> Option<Self> {
+        let unanswered = [Outcome::Timeout, Outcome::Left];
+        let known = unanswered.into_iter().find(|outcome| outcome.code() == Err(word));
+        known.or_else(|| Some(Outcome::Code(word.parse().ok()?)))
+    }
+}
+
 /// The state of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JobState {

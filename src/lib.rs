@@ -92,6 +92,7 @@ pub mod payload;
 mod permits;
 pub mod printed;
 mod process;
+mod rare;
 pub mod reply;
 pub mod request;
 mod resident;

@@ -3,6 +3,7 @@
 use crate::log::Chunk;
 use ecow::EcoString;
 use jiff::Timestamp;
+use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
@@ -90,6 +91,13 @@ pub struct Field {
     pub positional: bool,
 }
 
+impl Field {
+    /// Its name as JSON and RESP have it.
+    pub fn name(&self) -> Cow<'static, str> {
+        if self.key.contains('-') { self.key.replace('-', "_").into() } else { self.key.into() }
+    }
+}
+
 /// A kind and its fields: a reply's last line, or one of its rows.
 #[derive(Clone, Debug)]
 pub struct Line {
@@ -118,9 +126,7 @@ impl Line {
         self.fields.push(Field { key, value: value.into(), positional: false });
         self
     }
-}
 
-impl Line {
     /// The value of the field of this name, if it is a number.
     pub fn number(&self, key: &str) -> Option<u64> {
         let field = self.fields.iter().find(|field| field.key == key)?;

@@ -4,6 +4,7 @@ use super::directory::Origin;
 use super::{Broker, Client};
 use crate::config::Config;
 use crate::error::Close;
+use crate::request::dialect::HTTP;
 use crate::sync;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, RwLock};
@@ -134,7 +135,7 @@ impl Broker {
             let (name, secs) = (client.name(), here.as_secs_f64());
             // Scripts open a connection for each request.
             let is_usual =
-                dialect == "http" && matches!(reason, Close::Quit | Close::Lost | Close::Timeout);
+                dialect == HTTP && matches!(reason, Close::Quit | Close::Lost | Close::Timeout);
             let level = if is_usual { log::Level::Debug } else { log::Level::Info };
             log::log!(
                 level,

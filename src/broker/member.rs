@@ -69,7 +69,8 @@ pub struct Member {
 }
 
 /// State that is needed only for a member that has left, is away, may go away, or
-/// is too slow. Boxed, because most are just here.
+/// is too slow. Boxed, because most are just here; no
+/// [`Rare`](crate::rare::Rare), because others read it while it is made.
 #[derive(Debug)]
 struct Fate {
     /// Whether the log dropped entries that it had yet to read, and it has got

@@ -5,6 +5,7 @@ use crate::error::Close;
 use crate::figures::{Counter, Durations, Labelled, Sharded, Spread, Traffic};
 use crate::frame::Outcome;
 use crate::log::Departure;
+use crate::request::dialect;
 use crate::roster::Change;
 use crate::sync::lock;
 use ecow::EcoString;
@@ -47,9 +48,6 @@ pub struct Stats {
     pub channels: Arc<ChannelStats>,
 }
 
-/// The dialects as `who` shows them; one that is missing here counts as `other`.
-const DIALECTS: [&str; 8] = ["text", "json", "http", "websocket", "resp", "numseq", "tls", "other"];
-
 /// The reason of a connection that never said anything.
 pub const SILENT: &str = "silent";
 
@@ -74,7 +72,7 @@ impl Default for Stats {
             connections: Counter::default(),
             refused: Counter::default(),
             faults: Counter::default(),
-            opened: Labelled::new(DIALECTS),
+            opened: Labelled::new(dialect::OPENING.into_iter().chain(["other"])),
             closed: Labelled::new(
                 Close::ALL.map(Close::as_str).into_iter().chain(NUMSEQ).chain([SILENT, HANDSHAKE]),
             ),
@@ -168,11 +166,10 @@ impl ChannelStats {
 
     /// Counts one recipient's result of a command.
     pub fn result(&self, outcome: Outcome) {
-        let word = match outcome {
-            Outcome::Code(0) => "ok",
-            Outcome::Code(_) => "failed",
-            Outcome::Timeout => "timeout",
-            Outcome::Left => "left",
+        let word = match outcome.code() {
+            Ok(0) => "ok",
+            Ok(_) => "failed",
+            Err(word) => word,
         };
         self.results.add(word, 1);
     }

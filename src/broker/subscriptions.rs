@@ -3,6 +3,7 @@
 use super::by_name::ByName;
 use super::channel::Channel;
 use super::member::Member;
+use crate::rare::Rare;
 use litemap::LiteMap;
 use std::sync::Arc;
 
@@ -11,11 +12,10 @@ use std::sync::Arc;
 pub struct Subscriptions {
     by_channel: LiteMap<ByName, Arc<Member>>,
     next_slot: u32,
-    extra: Option<Box<Extra>>,
+    extra: Rare<Extra>,
 }
 
-/// What most clients do without, boxed together, so that it costs them no more than
-/// a pointer.
+/// What most clients do without.
 #[derive(Debug, Default)]
 struct Extra {
     /// The patterns that it observes.
@@ -100,7 +100,7 @@ impl Subscriptions {
 
     /// A number for a new subscription.
     pub fn take_slot(&mut self) -> u32 {
-        let free = self.extra.as_mut().and_then(|extra| extra.free_slots.pop());
+        let free = self.extra.get_mut().and_then(|extra| extra.free_slots.pop());
         free.unwrap_or_else(|| {
             self.next_slot += 1;
             self.next_slot - 1
@@ -109,7 +109,7 @@ impl Subscriptions {
 
     /// Frees the number of a subscription that has ended.
     pub(super) fn free_slot(&mut self, slot: u32) {
-        self.extra.get_or_insert_default().free_slots.push(slot);
+        self.extra.parts().free_slots.push(slot);
     }
 
     /// Removes a subscription that has come to its end, unless a later one has
@@ -122,12 +122,12 @@ impl Subscriptions {
 
     /// The patterns that it observes.
     pub fn patterns(&self) -> &[Arc<glob::Pattern>] {
-        self.extra.as_ref().map_or(&[], |extra| &extra.patterns)
+        self.extra.get().map_or(&[], |extra| &extra.patterns)
     }
 
     /// The same, mutably.
     pub(super) fn patterns_mut(&mut self) -> &mut Vec<Arc<glob::Pattern>> {
-        &mut self.extra.get_or_insert_default().patterns
+        &mut self.extra.parts().patterns
     }
 
     /// Whether one of the patterns matches.

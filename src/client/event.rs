@@ -1,17 +1,7 @@
 //! Parses a line of the text dialect into a typed frame. Pure.
 
+pub use crate::frame::Outcome;
 use crate::wire::escape::unescape;
-
-/// How a command ended at one recipient.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// It answered with this code; 0 is success.
-    Code(i64),
-    /// It did not answer in time.
-    Timeout,
-    /// It left.
-    Left,
-}
 
 /// A command to this client: to be executed, and acknowledged.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -272,11 +262,7 @@ fn parse(line: &str) -> Option<Frame> {
             result: MemberResult {
                 member: fields.text()?,
                 rank: fields.number()?,
-                outcome: match fields.word()? {
-                    "timeout" => Outcome::Timeout,
-                    "left" => Outcome::Left,
-                    code => Outcome::Code(code.parse().ok()?),
-                },
+                outcome: Outcome::parse(fields.word()?)?,
                 text: fields.rest(),
             },
         },

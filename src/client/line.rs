@@ -3,6 +3,7 @@
 
 use crate::error::Code;
 use crate::jobs;
+use crate::request::find_verb;
 use std::collections::VecDeque;
 use std::ops::Range;
 
@@ -109,12 +110,11 @@ pub fn is_keyed(line: &str) -> bool {
 
 /// Returns the verb that the `ok` to a request of this verb names.
 pub fn reply_verb(verb: &str) -> &str {
-    match verb {
-        "w" => "who",
-        "msg" => "tell",
-        verb if verb.starts_with('/') => "cmd",
-        verb if jobs::find(verb).is_some() => "job",
-        verb => verb,
+    match find_verb(verb) {
+        Some(verb) => verb,
+        None if verb.starts_with('/') => "cmd",
+        None if jobs::find(verb).is_some() => "job",
+        None => verb,
     }
 }
 

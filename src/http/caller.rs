@@ -6,6 +6,7 @@
 
 use crate::broker::Broker;
 use crate::error::Close;
+use crate::request::dialect;
 use crate::session::Session;
 use crate::speaker::Speaker;
 use std::net::SocketAddr;
@@ -40,8 +41,8 @@ impl Caller {
     /// Enters a new client.
     pub fn enter(broker: &Arc<Broker>, addr: SocketAddr) -> Caller {
         // Nobody pings an HTTP client: its silence has limits of its own.
-        let client = broker.enter_unwatched(addr, "http");
-        broker.stats.opened.add("http", 1);
+        let client = broker.enter_unwatched(addr, dialect::HTTP);
+        broker.stats.opened.add(dialect::HTTP, 1);
         Caller {
             broker: broker.clone(),
             speaker: Speaker::new(broker.clone(), client),

@@ -5,7 +5,6 @@ use super::exchange::Exchange;
 use super::problem::Problem;
 use super::views;
 use crate::error::{Code, Fault};
-use crate::frame::Outcome;
 use crate::resident::{Given, Resident};
 use crate::runtime;
 use crate::wire::json::{self, Object};
@@ -150,10 +149,9 @@ fn results(resident: &Resident, seq: u64) -> Result<Vec<u8>, Fault> {
             out.push(b',');
         }
         let row = Object::begin("member", &answered.member, &mut out).number("rank", answered.rank);
-        let row = match answered.outcome {
-            Outcome::Code(code) => row.number("result", code),
-            Outcome::Timeout => row.text("result", "timeout"),
-            Outcome::Left => row.text("result", "left"),
+        let row = match answered.outcome.code() {
+            Ok(code) => row.number("result", code),
+            Err(word) => row.text("result", word),
         };
         row.text("text", &answered.text).end();
     }

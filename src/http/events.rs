@@ -12,7 +12,7 @@ use super::problem::Problem;
 use crate::broker::Broker;
 use crate::error::{Code, Fault};
 use crate::frame::Frame;
-use crate::request::{Request, Start, Subscribe};
+use crate::request::{Request, Start, Subscribe, dialect};
 use crate::runtime;
 use crate::session::{Batch, Piece};
 use crate::wire::{events, json};
@@ -62,7 +62,7 @@ pub async fn observe(exchange: Exchange) -> Result<Answer, Problem> {
     } else {
         let request = Subscribe { start, observe: true, ..asked };
         exchange.caller.ask(Request::Sub(request)).await?;
-        exchange.caller.session().client().speaks("events");
+        exchange.caller.session().client().speaks(dialect::EVENTS);
         Events::new(broker.clone(), exchange.caller.clone()).boxed_unsync()
     };
     let mut answer = Response::new(body);

@@ -6,7 +6,7 @@ use super::fields::Fields;
 use super::problem::Problem;
 use super::{Http, body, views};
 use crate::error::{Code, Fault, quoted};
-use crate::wire::json;
+use crate::wire::{json, rules};
 use bytes::Bytes;
 use hyper::StatusCode;
 use hyper::body::{Body as _, Incoming};
@@ -101,9 +101,7 @@ impl Exchange {
     /// # Errors
     /// [`Code::BadRequest`] if it is no whole number.
     pub fn number(&self, name: &str) -> Result<u64, Fault> {
-        let mut part = Fields::default();
-        part.add(name, self.part(name));
-        json::Fields::of("the address", &[&part.end()])?.need_number(name)
+        rules::number(name, self.part(name))
     }
 
     /// Checks that the query has no fields.

@@ -6,7 +6,6 @@ use super::exchange::{Exchange, unread};
 use super::fields::Fields;
 use super::problem::Problem;
 use super::{body, views};
-use crate::broker::{Answer as Known, Key};
 use crate::error::{Code, Fault};
 use crate::payload::Payload;
 use crate::reply::Reply;
@@ -15,7 +14,6 @@ use crate::resident::Resident;
 use crate::session::Session;
 use crate::speaker::{self, Reading, Speaker};
 use crate::store::Ticket;
-use crate::sync::lock;
 use crate::wire::json::{self, Object};
 use crate::wire::rules::bad;
 use hyper::StatusCode;
@@ -123,33 +121,14 @@ impl Publisher<'_> {
     }
 
     /// Publishes a message by itself; returns the reply, and what that has to wait
-    /// for. A guest's key is looked up among those of all guests: its session ends
-    /// with the connection, and a repetition often comes on another one.
+    /// for.
     fn put(&self, session: &mut Session, mut publish: Publish<'_>) -> (Replied, Option<Ticket>) {
-        let now_ms = self.http.broker.now_ms();
-        let Some(word) = publish.key.take_if(|_| self.is_guest) else {
-            let reply = session.handle(Request::Pub(publish), now_ms);
-            return (reply, session.take_ticket());
+        let (now_ms, guests) = (self.http.broker.now_ms(), &self.http.guest_keys);
+        let reply = match publish.key.take_if(|_| self.is_guest) {
+            Some(key) => session.publish_as_guest(publish, key, guests, now_ms).map(Some),
+            None => session.handle(Request::Pub(publish), now_ms),
         };
-        let channel = match self.http.broker.channel(self.channel) {
-            Ok(channel) => channel,
-            Err(fault) => return (Err(fault), None),
-        };
-        let key = Key { channel: channel.name().clone(), word, is_command: false };
-        // Locked to the end, so that of two at once one is the repetition.
-        let mut keys = lock(&self.http.guest_keys);
-        if let Some(Known { seq: first_seq, .. }) = keys.get(&key, &channel) {
-            let ticket = channel.pending();
-            let channel = key.channel;
-            let known = Reply::Published { channel, first_seq, count: 1, receivers: 0 };
-            return (Ok(Some(known)), ticket);
-        }
-        let Publish { term, payload, .. } = publish;
-        let reply = session.append(channel.clone(), term, &[payload], |_| {}, now_ms);
-        if let Ok(Reply::Published { first_seq: seq, .. }) = reply {
-            keys.put(key, &channel, Known { seq, to: None });
-        }
-        (reply.map(Some), session.take_ticket())
+        (reply, session.take_ticket())
     }
 
     /// Publishes many messages. Consecutive ones of one kind become one append;
@@ -268,6 +247,7 @@ mod tests {
     use crate::broker::Broker;
     use crate::config::Config;
     use crate::request::Subscribe;
+    use crate::sync::lock;
     use crate::wire::text::TextEncoder;
 
     /// A channel is dropped and made again after a guest's key was looked up for

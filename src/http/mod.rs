@@ -213,8 +213,8 @@ async fn route(
     has_one_host(head.version, &head.headers)?;
     body::check_codings(&head.headers)?;
     let (method, path) = (&head.method, head.uri.path());
-    let (act, parts) = match routes::find(method, path) {
-        Found::Route(act, parts) => (act, parts),
+    let (route, parts) = match routes::find(method, path) {
+        Found::Route(route, parts) => (route, parts),
         Found::OtherMethods(methods) => return other_method(method, &methods, &head.headers),
         Found::Nothing => {
             let shown = crate::error::quoted(path);
@@ -222,11 +222,11 @@ async fn route(
             return Err(Problem::new(StatusCode::NOT_FOUND, Code::UnknownCommand, text));
         }
     };
-    if http.broker.is_draining() && !act.is_for_operators() {
+    if http.broker.is_draining() && !route.is_for_operators {
         return Err(health::draining());
     }
     // Operators may ask for metrics under any host name.
-    if !act.is_for_operators() {
+    if !route.is_for_operators {
         http.origins.check_host(&head.uri, &head.headers)?;
     }
     if !matches!(*method, Method::GET | Method::HEAD) {
@@ -234,10 +234,10 @@ async fn route(
     }
     let mut exchange = Exchange { http, caller, head, parts, body };
     exchange.renew();
-    if act.has_no_fields() {
+    if route.is_bare {
         exchange.says_nothing().await?;
     }
-    match act {
+    match route.act {
         Act::Ask(verb) => exchange.ask(verb).await,
         Act::Speak(verb) => members::speak(exchange, verb).await,
         Act::Describe => views::json(&exchange, None, openapi::DOCUMENT.trim_end().into()),

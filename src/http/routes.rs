@@ -3,7 +3,7 @@
 use hyper::Method;
 
 /// A method on a path.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Route {
     /// The method. `HEAD` goes with `GET`, and `OPTIONS` with everything.
     pub method: Method,
@@ -11,6 +11,27 @@ pub struct Route {
     pub path: &'static str,
     /// What it does.
     pub act: Act,
+    /// Whether the path says everything, so that a query or a body is a mistake.
+    pub is_bare: bool,
+    /// Whether it concerns the broker and not channels, and so is done even while
+    /// the broker drains, and under any host name.
+    pub is_for_operators: bool,
+}
+
+impl Route {
+    const fn new(method: Method, path: &'static str, act: Act) -> Self {
+        Route { method, path, act, is_bare: false, is_for_operators: false }
+    }
+
+    const fn bare(mut self) -> Self {
+        self.is_bare = true;
+        self
+    }
+
+    const fn for_operators(mut self) -> Self {
+        self.is_for_operators = true;
+        self
+    }
 }
 
 /// What a route does.
@@ -69,46 +90,23 @@ pub enum Act {
     Asset(Option<&'static str>),
 }
 
-impl Act {
-    /// Whether it concerns the broker and not channels, and so is done even while
-    /// the broker drains.
-    pub const fn is_for_operators(self) -> bool {
-        matches!(self, Act::Live | Act::Ready | Act::Metrics)
-    }
-
-    /// Whether its path says everything, so that a query or a body is a mistake.
-    pub const fn has_no_fields(self) -> bool {
-        matches!(
-            self,
-            Act::Describe
-                | Act::Show
-                | Act::Renew
-                | Act::Leave
-                | Act::Yield
-                | Act::Results
-                | Act::LookAtJob
-                | Act::EndJob
-        )
-    }
-}
-
 const fn get(path: &'static str, act: Act) -> Route {
-    Route { method: Method::GET, path, act }
+    Route::new(Method::GET, path, act)
 }
 
 const fn post(path: &'static str, act: Act) -> Route {
-    Route { method: Method::POST, path, act }
+    Route::new(Method::POST, path, act)
 }
 
 const fn delete(path: &'static str, act: Act) -> Route {
-    Route { method: Method::DELETE, path, act }
+    Route::new(Method::DELETE, path, act)
 }
 
 /// Every route.
 pub static ROUTES: &[Route] = &[
     get("/v1/version", Act::Ask("version")),
     get("/v1/stats", Act::Ask("stats")),
-    get("/v1/openapi.json", Act::Describe),
+    get("/v1/openapi.json", Act::Describe).bare(),
     get("/v1/clients", Act::Ask("who")),
     get("/v1/channels", Act::Ask("channels")),
     post("/v1/channels", Act::Create),
@@ -121,24 +119,24 @@ pub static ROUTES: &[Route] = &[
     get("/v1/channels/{channel}/check", Act::Ask("check")),
     get("/v1/channels/{channel}/members", Act::Ask("ranks")),
     post("/v1/channels/{channel}/members", Act::Join),
-    get("/v1/channels/{channel}/members/{member}", Act::Show),
-    delete("/v1/channels/{channel}/members/{member}", Act::Leave),
-    post("/v1/channels/{channel}/members/{member}/renew", Act::Renew),
-    post("/v1/channels/{channel}/members/{member}/yield", Act::Yield),
+    get("/v1/channels/{channel}/members/{member}", Act::Show).bare(),
+    delete("/v1/channels/{channel}/members/{member}", Act::Leave).bare(),
+    post("/v1/channels/{channel}/members/{member}/renew", Act::Renew).bare(),
+    post("/v1/channels/{channel}/members/{member}/yield", Act::Yield).bare(),
     post("/v1/channels/{channel}/members/{member}/promote", Act::Speak("promote")),
     post("/v1/channels/{channel}/members/{member}/kick", Act::Speak("kick")),
     get("/v1/channels/{channel}/members/{member}/commands", Act::Due),
     post("/v1/channels/{channel}/commands", Act::Command),
-    get("/v1/channels/{channel}/commands/{seq}", Act::Results),
+    get("/v1/channels/{channel}/commands/{seq}", Act::Results).bare(),
     post("/v1/channels/{channel}/commands/{seq}/ack", Act::Acknowledge),
     get("/v1/jobs", Act::Ask("jobs")),
     post("/v1/jobs", Act::Job),
-    get("/v1/jobs/{job}", Act::LookAtJob),
-    delete("/v1/jobs/{job}", Act::EndJob),
+    get("/v1/jobs/{job}", Act::LookAtJob).bare(),
+    delete("/v1/jobs/{job}", Act::EndJob).bare(),
     get("/v1/ws", Act::WebSocket),
-    get("/livez", Act::Live),
-    get("/readyz", Act::Ready),
-    get("/metrics", Act::Metrics),
+    get("/livez", Act::Live).for_operators(),
+    get("/readyz", Act::Ready).for_operators(),
+    get("/metrics", Act::Metrics).for_operators(),
     get("/", Act::Index),
     get("/page/{file}", Act::Asset(None)),
     get("/page/vendor/{file}", Act::Asset(Some("vendor"))),
@@ -148,7 +146,7 @@ pub static ROUTES: &[Route] = &[
 #[derive(Debug, PartialEq, Eq)]
 pub enum Found {
     /// This route, with the parts of the path that it names.
-    Route(Act, Vec<(&'static str, String)>),
+    Route(&'static Route, Vec<(&'static str, String)>),
     /// The path is there, for these methods.
     OtherMethods(Vec<Method>),
     /// Nothing.
@@ -162,7 +160,7 @@ pub fn find(method: &Method, path: &str) -> Found {
     for route in ROUTES {
         let Some(parts) = parts(route.path, path) else { continue };
         if route.method == wanted {
-            return Found::Route(route.act, parts);
+            return Found::Route(route, parts);
         }
         others.push(route.method.clone());
         if route.method == Method::GET {
@@ -220,9 +218,10 @@ mod tests {
 
     #[test]
     fn paths_are_taken_apart() {
-        let found = find(&Method::GET, "/v1/channels/a%2Db/messages");
-        let parts = vec![("channel", "a-b".to_owned())];
-        assert_eq!(found, Found::Route(Act::History, parts));
+        let Found::Route(route, parts) = find(&Method::GET, "/v1/channels/a%2Db/messages") else {
+            panic!("it is not found");
+        };
+        assert_eq!((route.act, parts), (Act::History, vec![("channel", "a-b".to_owned())]));
         for path in
             ["", "*", "/page/", "/page/x/y", "/v1", "/v1/channels/", "/v1/channels//messages"]
         {

@@ -18,7 +18,7 @@ impl Job for Fib {
     type Task = u64;
 
     fn usage(&self) -> Usage {
-        Usage { verb: "fib", words: "[--to MEMBER] N", does: "a job: the Nth Fibonacci number" }
+        Usage::new("fib", "[--to MEMBER] N", "a job: the Nth Fibonacci number")
     }
 
     fn parameters(&self) -> &'static [Parameter] {

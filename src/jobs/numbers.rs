@@ -30,11 +30,8 @@ impl Job for Numbers {
     type Task = Task;
 
     fn usage(&self) -> Usage {
-        Usage {
-            verb: "numbers",
-            words: "COUNT [--batch N]",
-            does: "a job: a sequence of numbers from 0 to 100, batch by batch",
-        }
+        let does = "a job: a sequence of numbers from 0 to 100, batch by batch";
+        Usage::new("numbers", "COUNT [--batch N]", does)
     }
 
     fn parameters(&self) -> &'static [Parameter] {

@@ -33,7 +33,7 @@ impl Job for Size {
     type Task = Task;
 
     fn usage(&self) -> Usage {
-        Usage { verb: "url", words: "[--to MEMBER] URL", does: "a job: the size of the resource" }
+        Usage::new("url", "[--to MEMBER] URL", "a job: the size of the resource")
     }
 
     fn parameters(&self) -> &'static [Parameter] {

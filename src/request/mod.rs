@@ -1,12 +1,13 @@
 //! What a client may ask, free of any wire format.
 
+pub mod dialect;
 mod heard;
 mod subscribe;
 mod usage;
 
 pub use heard::Heard;
 pub use subscribe::Subscribe;
-pub use usage::{Usage, VERBS};
+pub use usage::{Usage, VERBS, find_verb};
 
 use crate::error::{Code, Fault, quoted};
 use crate::payload::Payload;
@@ -257,10 +258,10 @@ impl Format {
     /// The name that `who` shows.
     pub const fn as_str(self) -> &'static str {
         match self {
-            Format::Text => "text",
-            Format::Json => "json",
-            Format::WebSocket => "websocket",
-            Format::Resp { .. } => "resp",
+            Format::Text => dialect::TEXT,
+            Format::Json => dialect::JSON,
+            Format::WebSocket => dialect::WEBSOCKET,
+            Format::Resp { .. } => dialect::RESP,
         }
     }
 

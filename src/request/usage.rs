@@ -1,18 +1,53 @@
 //! The verbs, as `help` lists them.
 
+use std::borrow::Cow;
+
 /// A verb with the words that go with it and what it does: one line of `help`.
 #[derive(Clone, Copy, Debug)]
 pub struct Usage {
     /// The verb.
     pub verb: &'static str,
+    /// Another name of it.
+    pub also: Option<&'static str>,
     /// Its options and words.
     pub words: &'static str,
     /// What it does.
     pub does: &'static str,
 }
 
+impl Usage {
+    /// A verb with one name.
+    pub const fn new(verb: &'static str, words: &'static str, does: &'static str) -> Usage {
+        Usage { verb, also: None, words, does }
+    }
+
+    const fn also(self, name: &'static str) -> Usage {
+        Usage { also: Some(name), ..self }
+    }
+
+    /// Whether this word is one of its names.
+    pub fn is_called(&self, word: &str) -> bool {
+        self.verb == word || self.also == Some(word)
+    }
+
+    /// What it does, and its other name.
+    pub fn told(&self) -> Cow<'static, str> {
+        match self.also {
+            Some(also) => format!("{} (also: {also})", self.does).into(),
+            None => self.does.into(),
+        }
+    }
+}
+
 const fn usage(verb: &'static str, words: &'static str, does: &'static str) -> Usage {
-    Usage { verb, words, does }
+    Usage::new(verb, words, does)
+}
+
+/// The verb that has this name, or this other name; not `/…`, which stands for any
+/// command, nor a job.
+pub fn find_verb(word: &str) -> Option<&'static str> {
+    let usage = VERBS.iter().find(|usage| usage.is_called(word))?;
+    Some(usage.verb).filter(|verb| !verb.starts_with('/'))
 }
 
 /// Every verb that this broker answers except the jobs, in the order of `help`.
@@ -63,9 +98,9 @@ pub const VERBS: &[Usage] = &[
     usage("info", "CH", "one channel with every setting"),
     usage("history", "CH [--from SEQ|first] [--last N]", "what the channel still keeps"),
     usage("digest", "CH FROM TO", "a checksum of the messages in that range"),
-    usage("who", "[CH]", "who is connected (also: w)"),
+    usage("who", "[CH]", "who is connected").also("w"),
     usage("clients", "--history [--last N]", "past connections"),
-    usage("tell", "MEMBER TEXT…", "a private message (also: msg)"),
+    usage("tell", "MEMBER TEXT…", "a private message").also("msg"),
     usage("broadcast", "TEXT…", "to every connected client but yourself"),
     usage("jobs", "", "your jobs that wait or run"),
     usage("cancel", "JOB", "ends a job"),

@@ -5,7 +5,7 @@ use super::{Inbox, Resident, State, Token, Wants};
 use crate::broker::{Broker, CallbackRecord, Identity};
 use crate::error::{Close, Code, Fault};
 use crate::reply::{Line, Reply};
-use crate::request::{Request, Subscribe};
+use crate::request::{Request, Subscribe, dialect};
 use crate::runtime;
 use crate::session::Session;
 use crate::speaker::Speaker;
@@ -105,7 +105,7 @@ impl Residents {
     ) -> Result<(Arc<Resident>, Line), Fault> {
         let place = self.place()?;
         // The lease is checked by its own task, not by the broker's idle check.
-        let client = self.broker.enter_unwatched(addr, "http");
+        let client = self.broker.enter_unwatched(addr, dialect::HTTP);
         let speaker = Speaker::with_bell(self.broker.clone(), client);
         let seated = {
             let mut session = speaker.session();
@@ -211,7 +211,7 @@ impl Residents {
         if !self.broker.is_parked_in_one(token.session) {
             return None;
         }
-        let client = self.broker.enter_unwatched(addr, "http");
+        let client = self.broker.enter_unwatched(addr, dialect::HTTP);
         let speaker = Speaker::with_bell(self.broker.clone(), client);
         let channel = {
             let mut session = speaker.session();

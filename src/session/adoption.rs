@@ -31,7 +31,7 @@ impl Session {
         let Adoption { adopted, after, forgone } = adoption;
         let mut subscription = Subscription::new(adopted);
         if forgone.is_some() {
-            subscription.extra().forgone = forgone;
+            subscription.extra.parts().forgone = forgone;
         }
         if let Some(earlier) = after.filter(|earlier| self.reads(earlier)) {
             self.follow(&mut subscription, &earlier);
@@ -46,7 +46,7 @@ impl Session {
             let succession = &mut self.extra.parts().succession;
             succession.leaves(subscription.channel.name(), earlier.slot);
         } else {
-            subscription.extra().forgone = self.give_up(earlier.slot);
+            subscription.extra.parts().forgone = self.give_up(earlier.slot);
         }
     }
 

@@ -12,6 +12,7 @@ use crate::broker::channel::{Behind, Channel, Room, Standing, Want};
 use crate::broker::{Adopted, Forgone, Member};
 use crate::frame::Frame;
 use crate::log::{Body, Chunk, Cursor, Departure};
+use crate::rare::Rare;
 use crate::request::Heard;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -51,11 +52,10 @@ pub(super) struct Subscription {
     pub(super) rank: u32,
     /// The roster's view when the rank was last told, or needed no telling.
     view: u64,
-    extra: Option<Box<Extra>>,
+    pub(super) extra: Rare<Extra>,
 }
 
-/// State that most subscriptions do without, boxed together so that they spend
-/// no more than a pointer on it.
+/// What most subscriptions do without.
 #[derive(Debug, Default)]
 pub(super) struct Extra {
     /// Whether its rank was found on the disk, so that from there on it is a fold.
@@ -88,7 +88,10 @@ impl Extra {
 
 impl Subscription {
     pub(super) fn new(adopted: Adopted) -> Self {
-        let extra = adopted.lost.map(|lost| Extra { lost: Some(lost), ..Extra::default() });
+        let mut extra = Rare::<Extra>::default();
+        if adopted.lost.is_some() {
+            extra.parts().lost = adopted.lost;
+        }
         Subscription {
             channel: adopted.channel,
             member: adopted.member,
@@ -97,7 +100,7 @@ impl Subscription {
             next_seq: adopted.next_seq,
             rank: adopted.rank,
             view: NEVER,
-            extra: extra.map(Box::new),
+            extra,
         }
     }
 
@@ -111,63 +114,58 @@ impl Subscription {
         (self.chunk, self.offset) = (cursor.chunk, cursor.offset);
     }
 
-    /// The state that most subscriptions do without, made if it is missing.
-    pub(super) fn extra(&mut self) -> &mut Extra {
-        self.extra.get_or_insert_default()
-    }
-
     /// What was read from the disk for it.
     pub(super) fn part(&self) -> Option<&Part> {
-        self.extra.as_ref()?.part.as_deref()
+        self.extra.get()?.part.as_deref()
     }
 
     /// The same, for taking some of it.
     pub(super) fn part_mut(&mut self) -> Option<&mut Part> {
-        self.extra.as_mut()?.part.as_deref_mut()
+        self.extra.get_mut()?.part.as_deref_mut()
     }
 
     /// Drops what was read from the disk for it.
     pub(super) fn drop_part(&mut self) {
-        if let Some(extra) = &mut self.extra {
+        if let Some(extra) = self.extra.get_mut() {
             extra.part = None;
         }
     }
 
     /// The names under which its client hears the channel, if there are several.
     pub(super) fn heard(&self) -> Option<&Heard> {
-        self.extra.as_ref()?.heard.as_ref()
+        self.extra.get()?.heard.as_ref()
     }
 
     /// The same, for changing it.
     pub(super) fn heard_mut(&mut self) -> Option<&mut Heard> {
-        self.extra.as_mut()?.heard.as_mut()
+        self.extra.get_mut()?.heard.as_mut()
     }
 
     /// Notes that it came with a resumed session.
     pub(super) fn returns(&mut self) {
-        self.extra().returns = true;
+        self.extra.parts().returns = true;
     }
 
     fn has_returned(&self) -> bool {
-        self.extra.as_ref().is_some_and(|extra| extra.returns)
+        self.extra.get().is_some_and(|extra| extra.returns)
     }
 
     /// Makes the entries from this seq on wait for a reply that has yet to go out.
     pub(super) fn wait_for_reply(&mut self, from: u64) {
-        self.extra().untold.push_back(from);
+        self.extra.parts().untold.push_back(from);
     }
 
     /// Notes that the reply which the entries from this seq on wait for is on its way.
     pub(super) fn replied(&mut self, from: u64) {
         if self.untold() == Some(from) {
-            self.extra().untold.pop_front();
-            self.extra.take_if(|extra| extra.is_empty());
+            self.extra.parts().untold.pop_front();
+            self.extra.free_if(Extra::is_empty);
         }
     }
 
     /// The first seq that is not to be read yet, because a reply comes first.
     fn untold(&self) -> Option<u64> {
-        self.extra.as_ref()?.untold.front().copied()
+        self.extra.get()?.untold.front().copied()
     }
 
     /// Notes that a reply has told the client its standing.
@@ -177,7 +175,7 @@ impl Subscription {
 
     /// Reads on, adding what is to be written to the batch.
     fn read(&mut self, slot: u32, batch: &mut Batch, gaps: &mut u64) -> After {
-        if let Some(extra) = &mut self.extra {
+        if let Some(extra) = self.extra.get_mut() {
             extra.tell_what_is_lost(&self.channel, &self.member, &mut batch.frames, gaps);
         }
         let bytes = WRITE.bytes.saturating_sub(batch.bytes).max(1);
@@ -216,7 +214,7 @@ impl Subscription {
                 more = self.read_part(slot, WRITE, batch, gaps);
                 // Entries beyond its end are not needed.
                 if !more && self.next_seq <= self.member.end() {
-                    let is_ranked = self.extra.as_ref().is_some_and(|extra| extra.is_ranked);
+                    let is_ranked = self.extra.get().is_some_and(|extra| extra.is_ranked);
                     let is_fold = is_ranked && behind.from == self.next_seq;
                     let rank = behind.rank.filter(|_| !is_fold);
                     return After::Behind(Behind { rank, ..behind });

@@ -105,7 +105,7 @@ impl Subscription {
             }
             if let Some(rank) = rank {
                 self.rank = rank;
-                self.extra().is_ranked = true;
+                self.extra.parts().is_ranked = true;
                 self.forget_rank();
             }
             // Entries end at u32 offsets.
@@ -221,7 +221,7 @@ impl Session {
         };
         // What cannot be read is gone, as far as its reader is concerned.
         let Fetched { chunks, to, rank, .. } = fetched;
-        subscription.extra().part = Some(Box::new(Part { chunks: chunks.into(), to, rank }));
+        subscription.extra.parts().part = Some(Box::new(Part { chunks: chunks.into(), to, rank }));
         disk.holder = Some(slot);
         if subscription.member.queue() {
             self.queue.push(slot);

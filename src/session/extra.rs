@@ -5,16 +5,12 @@ use super::hearing::{Hearing, Under};
 use super::identity::Introduction;
 use super::succession::Succession;
 use crate::broker::Keys;
+use crate::rare::Rare;
 use ecow::EcoString;
 
-/// State that most sessions do without, boxed together so that they spend no more
-/// than a pointer on it.
+/// What most sessions do without.
 #[derive(Debug, Default)]
-pub(super) struct Extra(Option<Box<Parts>>);
-
-/// The parts of that state.
-#[derive(Debug, Default)]
-pub(super) struct Parts {
+pub(super) struct Extra {
     /// Which subscriptions wait for others.
     pub(super) succession: Succession,
     /// The answers to the client's requests that had a key.
@@ -32,46 +28,36 @@ pub(super) struct Parts {
     pub(super) dropped: Vec<(EcoString, Under)>,
 }
 
-impl Extra {
-    /// The parts, made if they are missing.
-    pub(super) fn parts(&mut self) -> &mut Parts {
-        self.0.get_or_insert_default()
-    }
-
-    /// The parts, if there are any.
-    pub(super) fn get_mut(&mut self) -> Option<&mut Parts> {
-        self.0.as_deref_mut()
-    }
-
+impl Rare<Extra> {
     pub(super) fn succession(&self) -> Option<&Succession> {
-        Some(&self.0.as_ref()?.succession)
+        Some(&self.get()?.succession)
     }
 
     pub(super) fn keys(&self) -> Option<&Keys> {
-        self.0.as_ref()?.keys.as_deref()
+        self.get()?.keys.as_deref()
     }
 
     pub(super) fn is_awaiting(&self) -> bool {
-        self.0.as_ref().is_some_and(|parts| parts.awaited.is_some())
+        self.get().is_some_and(|parts| parts.awaited.is_some())
     }
 
     pub(super) fn is_ungreeted(&self) -> bool {
-        self.0.as_ref().is_some_and(|parts| parts.is_ungreeted)
+        self.get().is_some_and(|parts| parts.is_ungreeted)
     }
 
     pub(super) fn disk(&self) -> Option<&Disk> {
-        self.0.as_ref()?.disk.as_ref()
+        self.get()?.disk.as_ref()
     }
 
     pub(super) fn disk_mut(&mut self) -> Option<&mut Disk> {
-        self.0.as_mut()?.disk.as_mut()
+        self.get_mut()?.disk.as_mut()
     }
 
     pub(super) fn hearing(&self) -> Option<&Hearing> {
-        self.0.as_ref()?.hearing.as_ref()
+        self.get()?.hearing.as_ref()
     }
 
     pub(super) fn hearing_mut(&mut self) -> Option<&mut Hearing> {
-        self.0.as_mut()?.hearing.as_mut()
+        self.get_mut()?.hearing.as_mut()
     }
 }

@@ -90,7 +90,7 @@ impl Session {
         let patterns = matching(&self.client, subscription.channel.name());
         let heard = Heard { by_name, by_shard: false, patterns };
         hearing.add(&heard);
-        subscription.extra().heard = Some(heard);
+        subscription.extra.parts().heard = Some(heard);
     }
 
     /// Notes that a subscription has ended, by a drop of its channel or otherwise.

@@ -3,12 +3,13 @@
 
 use super::Session;
 use crate::broker::channel::Channel;
-use crate::broker::{Answer, Key};
+use crate::broker::{Answer, Key, Keys};
 use crate::error::Fault;
 use crate::log::Command;
 use crate::reply::{Line, Reply};
 use crate::request::Publish;
-use std::sync::Arc;
+use crate::sync::lock;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 impl Session {
@@ -24,10 +25,8 @@ impl Session {
         };
         let of = self.broker.channel(&channel)?;
         let key = self.key(&of, key, false);
-        if let Some(Answer { seq: first_seq, .. }) = self.answered(&key, &of) {
-            let channel = key.channel;
-            let reply = Reply::Published { channel, first_seq, count: 1, receivers: 0 };
-            return Ok((!self.quiet).then_some(reply));
+        if let Some(answer) = self.answered(&key, &of) {
+            return Ok((!self.quiet).then_some(repeated(key, answer)));
         }
         let (broker, client) = (self.broker.clone(), self.client.clone());
         let answer = |seq| Answer { seq, to: None };
@@ -37,6 +36,35 @@ impl Session {
             self.remember(key, &of, answer(first_seq));
         }
         Ok((!self.quiet).then_some(reply))
+    }
+
+    /// Publishes one message whose key is looked up among those of all guests: a
+    /// guest's session ends with its connection, and a repetition often comes on
+    /// another one.
+    ///
+    /// # Errors
+    /// As for [`Session::publish`].
+    pub fn publish_as_guest(
+        &mut self,
+        publish: Publish<'_>,
+        word: Box<str>,
+        guests: &Mutex<Keys>,
+        now_ms: u64,
+    ) -> Result<Reply, Fault> {
+        let Publish { channel, term, payload, .. } = publish;
+        let of = self.broker.channel(&channel)?;
+        let key = Key { channel: of.name().clone(), word, is_command: false };
+        // Locked to the end, so that of two at once one is the repetition.
+        let mut keys = lock(guests);
+        if let Some(answer) = keys.get(&key, &of) {
+            self.await_disk(&of, 1);
+            return Ok(repeated(key, answer));
+        }
+        let reply = self.append(of.clone(), term, &[payload], |_| {}, now_ms)?;
+        if let Reply::Published { first_seq: seq, .. } = reply {
+            keys.put(key, &of, Answer { seq, to: None });
+        }
+        Ok(reply)
     }
 
     /// Gives a command.
@@ -88,6 +116,11 @@ impl Session {
             self.broker.forget_answer(&self.client, &oldest);
         }
     }
+}
+
+/// The reply to a message that has been published before.
+fn repeated(key: Key, answer: Answer) -> Reply {
+    Reply::Published { channel: key.channel, first_seq: answer.seq, count: 1, receivers: 0 }
 }
 
 #[cfg(test)]

@@ -35,6 +35,7 @@ use crate::broker::{Broker, Client, Member, Slots};
 use crate::error::{Close, Code, Fault};
 use crate::frame::Frame;
 use crate::log::Departure;
+use crate::rare::Rare;
 use crate::reply::{Line, Reply};
 use crate::request::Request;
 use crate::store::Waiter;
@@ -75,7 +76,7 @@ pub struct Session {
     changed_client: bool,
     /// What the last request has caused on this connection.
     caused: Option<Caused>,
-    extra: Extra,
+    extra: Rare<Extra>,
     /// What the reply to the last request has to wait for. Boxed, because
     /// most wait for nothing.
     awaited: Option<Box<AwaitsDisk>>,
@@ -97,7 +98,7 @@ impl Session {
             throttled: None,
             changed_client: false,
             caused: None,
-            extra: Extra::default(),
+            extra: Rare::default(),
             awaited: None,
         }
     }

@@ -107,7 +107,7 @@ impl Session {
     ///
     /// # Errors
     /// As for [`Session::publish`].
-    pub fn append(
+    pub(super) fn append(
         &mut self,
         channel: Arc<Channel>,
         term: Option<u64>,

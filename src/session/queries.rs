@@ -69,7 +69,7 @@ impl Session {
             .with("on-close", figures.settings.on_close.as_str())
             .with("observers", figures.observers)
             .with("view", figures.view)
-            .with("first", channel.first(now_ms))
+            .with("first", channel.first_offered(now_ms))
             .with("bytes", figures.stored.unwrap_or(figures.bytes as u64))
             .with("commands", figures.commands)
             .with("created", figures.created);
@@ -201,7 +201,7 @@ pub(super) fn help(verb: Option<&str>) -> Result<Reply, Fault> {
     let asked = |usage: &Usage| verb.is_none_or(|verb| usage.verb == verb);
     let row = |usage: Usage| {
         let words = if usage.words.is_empty() { "-" } else { usage.words };
-        let text = format!("{} {words} : {}", usage.verb, usage.does).replace(" - :", " :");
+        let text = format!("{} {words} : {}", usage.verb, usage.told()).replace(" - :", " :");
         Line::new("help").at("text", text)
     };
     let rows: Vec<Line> = jobs::verbs().filter(asked).map(row).collect();

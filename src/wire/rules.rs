@@ -2,6 +2,7 @@
 
 use crate::error::{Code, Fault, quoted};
 use crate::request::{KEY_BYTES_MAX, Request};
+use std::str::FromStr;
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -23,6 +24,15 @@ pub fn bad(text: impl Into<String>) -> Fault {
 /// The fault for an unknown verb.
 pub fn unknown(verb: &str) -> Fault {
     Fault::new(Code::UnknownCommand, format!("{} is no verb; see: help", quoted(verb)))
+}
+
+/// Parses a word as a number; `what` names it in the fault.
+///
+/// # Errors
+/// [`Code::BadRequest`] if it is no number.
+pub fn number<T: FromStr>(what: &str, word: &str) -> Result<T, Fault> {
+    word.parse()
+        .map_err(|_| bad(format!("{what} must be a whole number in range, not {}", quoted(word))))
 }
 
 /// Parses `word` as a time in seconds; `what` names it in the fault.

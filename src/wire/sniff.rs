@@ -5,7 +5,7 @@
 //! the other end says something its user understands.
 
 use crate::error::Code;
-use crate::request::{Format, Resp};
+use crate::request::{Format, Resp, dialect};
 
 /// A way of writing requests, replies and frames on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -118,12 +118,12 @@ impl Dialect {
     /// Its name, as `who` shows it.
     pub const fn as_str(self) -> &'static str {
         match self {
-            Dialect::Text => "text",
-            Dialect::Json => "json",
-            Dialect::Http => "http",
-            Dialect::Resp => "resp",
-            Dialect::Numseq => "numseq",
-            Dialect::Tls => "tls",
+            Dialect::Text => dialect::TEXT,
+            Dialect::Json => dialect::JSON,
+            Dialect::Http => dialect::HTTP,
+            Dialect::Resp => dialect::RESP,
+            Dialect::Numseq => dialect::NUMSEQ,
+            Dialect::Tls => dialect::TLS,
         }
     }
 

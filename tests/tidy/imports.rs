@@ -74,6 +74,7 @@ const RULES: &[(&str, Reach)] = &[
     ("payload", Only(&[])),
     ("error", Only(&[])),
     ("sync", Only(&[])),
+    ("rare", Only(&[])),
     ("manual", Only(&[])),
     ("printed", Only(&[])),
     ("figures", Only(&[])),

@@ -7,7 +7,6 @@ use crate::error::{Code, Fault};
 use crate::log::{Body, Chunk, ClientId, Command, Forms, Position};
 use crate::payload::Payload;
 use crate::roster::Key;
-use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 
 /// What came of an append.
@@ -106,19 +105,17 @@ impl Channel {
             let text = format!("you observe {}: observers command nobody", self.name);
             return Err(Fault::new(Code::Rank, text));
         };
-        let recipients = if let Some(to) = to {
-            HashMap::from([self.subordinate(&state, sender, to)?])
+        let recipients: Vec<(Key, u32)> = if let Some(to) = to {
+            vec![self.subordinate(&state, sender, to)?]
         } else {
             let below = state.roster.keys_from(standing.rank + 1);
-            below.zip(standing.rank + 1..).collect::<HashMap<Key, u32>>()
+            below.zip(standing.rank + 1..).collect()
         };
         if recipients.is_empty() {
             let text = format!("nobody ranks below you in {}", self.name);
             return Err(Fault::new(Code::Rank, text));
         }
-        if let Some(extra) = state.extra.get() {
-            extra.commands.reserve(recipients.len())?;
-        }
+        state.extra.parts().commands.reserve(recipients.len())?;
         let seq = state.log.head() + 1;
         let position = Position { channel: &self.name, seq };
         let name = sender.client.name();
@@ -131,7 +128,7 @@ impl Channel {
         note(seq, sent);
         state.append_one(sender.client.id, body, bytes, now_ms);
         let (sender, counts) = (&sender.client, self.rules().stats.clone());
-        state.extra.parts().commands.open(seq, sender.clone(), recipients, counts);
+        state.extra.parts().commands.open(seq, sender.clone(), &recipients, counts);
         let throttled = self.relieve(&mut state, now_ms);
         Ok((Appended { seq, throttled, receivers: state.seats.len() }, sent))
     }

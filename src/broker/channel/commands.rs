@@ -9,7 +9,7 @@ use crate::error::{Code, Fault};
 use crate::frame::{Frame, Outcome};
 use crate::roster::Key;
 use ecow::EcoString;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
@@ -55,18 +55,17 @@ impl Commands {
         Ok(())
     }
 
-    /// Adds a command that has been given. Its recipients are frozen here.
+    /// Adds a command that has been given. Its recipients, in rank order and each
+    /// with its rank, are frozen here.
     pub fn open(
         &mut self,
         seq: u64,
         sender: Arc<Client>,
-        recipients: HashMap<Key, u32>,
+        recipients: &[(Key, u32)],
         stats: Arc<ChannelStats>,
     ) {
-        let mut ranked: Vec<(u32, Key)> = recipients.into_iter().map(|(k, r)| (r, k)).collect();
-        ranked.sort_unstable();
-        self.awaited.extend(ranked.iter().map(|(rank, key)| ((*key, seq), *rank)));
-        let recipients: Box<[Key]> = ranked.into_iter().map(|(_, key)| key).collect();
+        self.awaited.extend(recipients.iter().map(|(key, rank)| ((*key, seq), *rank)));
+        let recipients: Box<[Key]> = recipients.iter().map(|(key, _)| *key).collect();
         let missing = u32::try_from(recipients.len()).unwrap_or(u32::MAX);
         let (alive, began) = (Arc::new(()), Instant::now());
         let open = Open { sender, recipients, missing, succeeded: 0, alive, began, stats };

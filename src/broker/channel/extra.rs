@@ -5,16 +5,12 @@ use super::durable::OnDisk;
 use super::pressure::Pressure;
 use super::wake::Readers;
 use crate::broker::member::Member;
+use crate::rare::Rare;
 use std::sync::Arc;
 
-/// What most channels do without, boxed together, so that it costs them no more
-/// than a pointer.
+/// What most channels do without.
 #[derive(Debug, Default)]
-pub(super) struct Extra(Option<Box<Parts>>);
-
-/// The parts that most channels do without.
-#[derive(Debug, Default)]
-pub(super) struct Parts {
+pub(super) struct Extra {
     /// What of the channel is on disk, if there is a store.
     pub(super) disk: Option<OnDisk>,
     /// Members that have left, and may still have something to read.
@@ -29,33 +25,18 @@ pub(super) struct Parts {
     pub(super) dropped: Option<u64>,
 }
 
-impl Extra {
-    /// The parts, which are made when there is something to note in them.
-    pub(super) fn parts(&mut self) -> &mut Parts {
-        self.0.get_or_insert_default()
-    }
-
-    /// The parts, if they were made.
-    pub(super) fn get(&self) -> Option<&Parts> {
-        self.0.as_deref()
-    }
-
-    /// The same, mutably.
-    pub(super) fn get_mut(&mut self) -> Option<&mut Parts> {
-        self.0.as_deref_mut()
-    }
-
+impl Rare<Extra> {
     pub(super) fn disk(&self) -> Option<&OnDisk> {
-        self.0.as_ref()?.disk.as_ref()
+        self.get()?.disk.as_ref()
     }
 
     pub(super) fn disk_mut(&mut self) -> Option<&mut OnDisk> {
-        self.0.as_mut()?.disk.as_mut()
+        self.get_mut()?.disk.as_mut()
     }
 
     /// The seq that ended the channel, once it is removed.
     pub(super) fn dropped(&self) -> Option<u64> {
-        self.0.as_ref()?.dropped
+        self.get()?.dropped
     }
 
     /// Notes a member that has left and may still read.
@@ -72,7 +53,7 @@ impl Extra {
     /// The members that have left and may still read. Once its session has let go
     /// of a member, ours is the only reference, and is dropped.
     pub(super) fn present_leavers(&mut self) -> &[Arc<Member>] {
-        let Some(parts) = &mut self.0 else { return &[] };
+        let Some(parts) = self.get_mut() else { return &[] };
         parts.leavers.retain(|leaver| Arc::strong_count(leaver) > 1);
         &parts.leavers
     }

@@ -130,7 +130,7 @@ impl Channel {
         let first = match entrance.start {
             Start::Now => head + 1,
             _ if entrance.returns => state.first_kept(),
-            _ => self.first_offered(state, now_ms),
+            _ => self.first_offered_of(state, now_ms),
         };
         let seq = match entrance.start {
             Start::Now | Start::First => first,

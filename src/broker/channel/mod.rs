@@ -30,6 +30,7 @@ use super::member::Member;
 use crate::error::{Code, Fault, quoted};
 use crate::log::{Edge, MemoryLog};
 use crate::moment::Second;
+use crate::rare::Rare;
 use crate::request::Settings;
 use crate::roster::{Key, Roster};
 use crate::sync::lock;
@@ -59,7 +60,7 @@ struct State {
     log: MemoryLog,
     roster: Roster,
     seats: Seats,
-    extra: Extra,
+    extra: Rare<Extra>,
 }
 
 /// Figures of a channel, for `channels` and `info`.

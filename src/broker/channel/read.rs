@@ -182,7 +182,7 @@ impl Channel {
     pub fn history(&self, viewer: Option<&Member>, start: Start, last: u64, now_ms: u64) -> Past {
         let state = self.lock();
         let (log, end) = (&state.log, state.visible_until(last));
-        let first = self.first_offered(&state, now_ms);
+        let first = self.first_offered_of(&state, now_ms);
         let from = match start {
             Start::Now => end.last_seq + 1,
             Start::First => first,
@@ -224,7 +224,7 @@ impl Channel {
     pub fn between(&self, from: u64, to: u64, now_ms: u64) -> (Past, u64) {
         let state = self.lock();
         let (from, to) =
-            (from.max(self.first_offered(&state, now_ms)), to.min(state.visible().last_seq));
+            (from.max(self.first_offered_of(&state, now_ms)), to.min(state.visible().last_seq));
         let past = if from > to { Past::Here(Vec::new()) } else { self.cut(&state, from, to) };
         (past, from)
     }
@@ -241,14 +241,14 @@ impl Channel {
 
     /// The first seq that the channel offers to whoever asks or, if there is none,
     /// the next one.
-    pub fn first(&self, now_ms: u64) -> u64 {
-        self.first_offered(&self.lock(), now_ms)
+    pub fn first_offered(&self, now_ms: u64) -> u64 {
+        self.first_offered_of(&self.lock(), now_ms)
     }
 
     /// The same, under the lock. Nothing else decides what whoever asks is offered;
     /// more may be kept, for members that have yet to read it
     /// ([`State::first_kept`]).
-    pub(super) fn first_offered(&self, state: &State, now_ms: u64) -> u64 {
+    pub(super) fn first_offered_of(&self, state: &State, now_ms: u64) -> u64 {
         let (settings, log) = (self.settings(), &state.log);
         let head = state.visible().last_seq;
         let by_entries = head + 1 - settings.entries_kept().min(head);
@@ -281,7 +281,7 @@ impl Channel {
     pub fn range(&self, from: u64, to: u64, now_ms: u64) -> Result<(Past, u64), Fault> {
         let state = self.lock();
         let head = state.visible().last_seq;
-        let (first, to) = (self.first_offered(&state, now_ms), to.min(head));
+        let (first, to) = (self.first_offered_of(&state, now_ms), to.min(head));
         if from == 0 || from > to {
             let text = format!(
                 "FROM and TO are seqs, the first one at most the second; {head} is the last of {}",

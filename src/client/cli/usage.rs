@@ -2,7 +2,6 @@
 //! [`jobs::verbs`]: what this version does not serve is not offered.
 
 use crate::jobs;
-use crate::request::Usage;
 
 /// What a word of a request is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,8 +29,8 @@ pub struct Grammar {
 /// included; not `/…`, which stands for any command.
 pub fn verbs() -> Vec<&'static str> {
     let usages = jobs::verbs().filter(|usage| !usage.verb.starts_with('/'));
-    let mut verbs: Vec<_> =
-        usages.flat_map(|usage| [Some(usage.verb), also(&usage)]).flatten().collect();
+    let names = usages.flat_map(|usage| [Some(usage.verb), usage.also]);
+    let mut verbs: Vec<_> = names.flatten().collect();
     verbs.sort_unstable();
     verbs
 }
@@ -39,13 +38,8 @@ pub fn verbs() -> Vec<&'static str> {
 /// How requests of this verb are built.
 pub fn grammar(verb: &str) -> Option<Grammar> {
     let mut usages = jobs::verbs();
-    let usage = usages.find(|usage| usage.verb == verb || also(usage) == Some(verb))?;
+    let usage = usages.find(|usage| usage.is_called(verb))?;
     Some(parse(usage.words))
-}
-
-/// Returns another name of the verb, if it has one.
-fn also(usage: &Usage) -> Option<&'static str> {
-    usage.does.split_once("(also: ")?.1.split(')').next()
 }
 
 fn parse(words: &'static str) -> Grammar {
@@ -125,7 +119,7 @@ mod tests {
         assert!(verbs.contains(&"who") && verbs.contains(&"w") && verbs.contains(&"msg"));
         for verb in verbs {
             let mut usages = jobs::verbs();
-            let usage = usages.find(|usage| usage.verb == verb || also(usage) == Some(verb));
+            let usage = usages.find(|usage| usage.is_called(verb));
             let usage = usage.unwrap();
             for (option, _) in grammar(verb).unwrap().options {
                 assert!(usage.words.contains(option), "{verb} {option}");

@@ -3,7 +3,9 @@
 use super::table::{self, COMMANDS, Command, own_verbs};
 use super::turn::{Args, Turn, no_such, wrong_arity};
 use crate::error::Fault;
+use crate::request::Usage;
 use crate::wire::resp::Writer;
+use std::borrow::Cow;
 use std::fmt::Write;
 
 /// The version of Redis whose ways are followed: clients judge by it what they
@@ -142,7 +144,7 @@ impl Turn<'_> {
                 let asked: Vec<Listed> = all().filter(is_asked).collect();
                 to.map(asked.len());
                 for listed in asked {
-                    to.bulk(&listed.name).map(3).bulk("summary").bulk(listed.does);
+                    to.bulk(&listed.name).map(3).bulk("summary").bulk(&*listed.does);
                     to.bulk("since").bulk("1.0.0").bulk("group").bulk("pubsub");
                 }
             }),
@@ -157,16 +159,16 @@ impl Turn<'_> {
 struct Listed {
     name: String,
     arity: isize,
-    does: &'static str,
+    does: Cow<'static, str>,
 }
 
 fn all() -> impl Iterator<Item = Listed> {
     let listed = |command: &Command| {
         let Command { name, arity, does, .. } = *command;
-        Listed { name: name.to_ascii_lowercase(), arity, does }
+        Listed { name: name.to_ascii_lowercase(), arity, does: does.into() }
     };
-    let own = own_verbs().map(|(verb, does)| Listed { name: verb.to_owned(), arity: -1, does });
-    COMMANDS.iter().map(listed).chain(own)
+    let own = |usage: Usage| Listed { name: usage.verb.into(), arity: -1, does: usage.told() };
+    COMMANDS.iter().map(listed).chain(own_verbs().map(own))
 }
 
 impl Listed {

@@ -3,7 +3,8 @@
 
 use crate::error::{Code, Fault, quoted};
 use crate::jobs;
-use crate::wire::rules::bad;
+use crate::request::Usage;
+use crate::wire::rules::{self, bad};
 
 /// A command that is not simply a request of the text dialect.
 pub(super) struct Command {
@@ -73,14 +74,12 @@ pub(super) fn find(name: &str) -> Option<&'static Command> {
 
 /// Whether this request of the text dialect is a command here.
 pub(super) fn is_own(verb: &str) -> bool {
-    let is_other_name = matches!(verb, "w" | "msg") || verb.starts_with('/');
-    is_other_name || own_verbs().any(|(name, _)| name == verb)
+    verb.starts_with('/') || own_verbs().any(|usage| usage.is_called(verb))
 }
 
-/// The requests of the text dialect that are commands, with what they do.
-pub(super) fn own_verbs() -> impl Iterator<Item = (&'static str, &'static str)> {
-    let own = jobs::verbs().filter(|usage| !NOT_OWN.contains(&usage.verb));
-    own.map(|usage| (usage.verb, usage.does))
+/// The requests of the text dialect that are commands.
+pub(super) fn own_verbs() -> impl Iterator<Item = Usage> {
+    jobs::verbs().filter(|usage| !NOT_OWN.contains(&usage.verb))
 }
 
 impl Command {
@@ -116,9 +115,7 @@ pub(super) fn text(word: &[u8]) -> Result<&str, Fault> {
 /// # Errors
 /// [`Code::BadRequest`] if it is none.
 pub(super) fn number(what: &str, word: &[u8]) -> Result<u64, Fault> {
-    let text = text(word)?;
-    text.parse()
-        .map_err(|_| bad(format!("{what} is a whole number from 0 up, not {}", quoted(text))))
+    rules::number(what, text(word)?)
 }
 
 #[cfg(test)]

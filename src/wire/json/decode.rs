@@ -5,7 +5,7 @@ use super::write;
 use crate::error::{Code, Fault, quoted};
 use crate::jobs::{self, Registered};
 use crate::payload::Payload;
-use crate::request::{Format, OnClose, Publish, Request, Settings, Start, Subscribe};
+use crate::request::{Format, OnClose, Publish, Request, Settings, Start, Subscribe, find_verb};
 use crate::wire::rules::{self, AGE_SECONDS_MAX, SECONDS_MAX, bad};
 use crate::wire::spoken::{Asked, Tag};
 use serde_json::value::RawValue;
@@ -64,54 +64,17 @@ pub fn ask_job<'a>(what: &str, objects: &[&'a [u8]]) -> Result<Request<'a>, Faul
     fields.done_here().map(|()| request)
 }
 
-/// Every verb except those of the jobs.
-const OPS: [&str; 32] = [
-    "pub",
-    "ack",
-    "seen",
-    "ping",
-    "pong",
-    "hello",
-    "create",
-    "drop",
-    "sub",
-    "unsub",
-    "use",
-    "cmd",
-    "rank",
-    "ranks",
-    "yield",
-    "promote",
-    "check",
-    "kick",
-    "channels",
-    "info",
-    "history",
-    "digest",
-    "who",
-    "clients",
-    "tell",
-    "broadcast",
-    "jobs",
-    "cancel",
-    "stats",
-    "version",
-    "help",
-    "quit",
-];
-
+/// The verb that a word names; a `pong` is read as one.
 fn verb(op: &str) -> Option<&'static str> {
-    let op = match op {
-        "w" => "who",
-        "msg" => "tell",
-        op => op,
-    };
-    OPS.into_iter().find(|verb| *verb == op).or_else(|| Some(jobs::find(op)?.usage().verb))
+    if op == "pong" {
+        return Some("pong");
+    }
+    find_verb(op).or_else(|| Some(jobs::find(op)?.usage().verb))
 }
 
 /// What the reply to a verb is called: all jobs are answered alike.
 fn name_of_reply(verb: &'static str) -> &'static str {
-    if OPS.contains(&verb) { verb } else { "job" }
+    if jobs::find(verb).is_some() { "job" } else { verb }
 }
 
 fn request<'a>(verb: &'static str, f: &mut Fields<'a>) -> Result<Request<'a>, Fault> {

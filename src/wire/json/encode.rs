@@ -171,11 +171,7 @@ fn end(tag: Tag<'_>, out: &mut Vec<u8>) {
 
 fn fields<'a>(fields: impl IntoIterator<Item = &'a Field>, out: &mut Vec<u8>) {
     for field in fields {
-        if field.key.contains('-') {
-            key(&field.key.replace('-', "_"), out);
-        } else {
-            key(field.key, out);
-        }
+        key(&field.name(), out);
         value(&field.value, out);
     }
 }

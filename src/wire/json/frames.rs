@@ -1,7 +1,7 @@
 //! Frames of the control lane to lines.
 
 use super::write::Object;
-use crate::frame::{Frame, Outcome};
+use crate::frame::Frame;
 
 /// Appends a frame of the control lane.
 pub fn frame(frame: &Frame, out: &mut Vec<u8>) {
@@ -11,10 +11,9 @@ pub fn frame(frame: &Frame, out: &mut Vec<u8>) {
         Frame::Ack { channel, seq, member, rank, outcome, text } => {
             let frame = about("ack", channel, out).number("seq", *seq);
             let frame = frame.text("member", member).number("rank", *rank);
-            let frame = match outcome {
-                Outcome::Code(code) => frame.number("result", *code),
-                Outcome::Timeout => frame.text("result", "timeout"),
-                Outcome::Left => frame.text("result", "left"),
+            let frame = match outcome.code() {
+                Ok(code) => frame.number("result", code),
+                Err(word) => frame.text("result", word),
             };
             frame.text("text", text)
         }
@@ -67,6 +66,7 @@ pub fn frame(frame: &Frame, out: &mut Vec<u8>) {
 mod tests {
     use super::*;
     use crate::error::Close;
+    use crate::frame::Outcome;
     use crate::log::Departure;
     use ecow::EcoString;
 

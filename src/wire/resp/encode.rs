@@ -113,11 +113,7 @@ pub fn fault(fault: &Fault, out: &mut Vec<u8>) {
 
 /// Appends a field's name, as the JSON dialect has it, and its value.
 fn field(field: &Field, to: &mut Writer<'_>) {
-    if field.key.contains('-') {
-        to.bulk(field.key.replace('-', "_"));
-    } else {
-        to.bulk(field.key);
-    }
+    to.bulk(&*field.name());
     match &field.value {
         Value::Text(text) => to.bulk(&**text),
         Value::Number(number) => to.number(*number),

@@ -1,7 +1,7 @@
 //! Frames of the control lane as pushes.
 
 use super::write::Writer;
-use crate::frame::{Frame, Outcome};
+use crate::frame::Frame;
 use crate::request::Resp;
 
 /// Appends a frame.
@@ -10,10 +10,9 @@ pub fn frame(version: Resp, frame: &Frame, out: &mut Vec<u8>) {
     match frame {
         Frame::Ack { channel, seq, member, rank, outcome, text } => {
             about(7, "ack", channel, to).number(*seq).bulk(&**member).number(*rank);
-            match outcome {
-                Outcome::Code(code) => to.number(*code),
-                Outcome::Timeout => to.bulk("timeout"),
-                Outcome::Left => to.bulk("left"),
+            match outcome.code() {
+                Ok(code) => to.number(code),
+                Err(word) => to.bulk(word),
             };
             to.bulk(text);
         }
@@ -74,7 +73,7 @@ fn about<'t, 'o>(
 mod tests {
     use super::*;
     use crate::error::Close;
-    use crate::frame::JobState;
+    use crate::frame::{JobState, Outcome};
     use crate::log::Departure;
     use ecow::EcoString;
 

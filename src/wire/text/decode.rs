@@ -1,12 +1,12 @@
 //! One line to one request.
 
-use super::options::{Known, Words, flag, key, not_yet, number, value, values};
+use super::options::{Known, Words, flag, key, not_yet, value, values};
 use super::{publish, words};
 use crate::error::{Fault, quoted};
 use crate::jobs::{self, Registered};
-use crate::request::{Format, OnClose, Request, Settings, Start, Subscribe};
+use crate::request::{Format, OnClose, Request, Settings, Start, Subscribe, find_verb};
 use crate::wire::escape::unescape;
-use crate::wire::rules::{self, AGE_SECONDS_MAX, SECONDS_MAX, bad, command, seconds};
+use crate::wire::rules::{self, AGE_SECONDS_MAX, SECONDS_MAX, bad, command, number, seconds};
 use std::time::Duration;
 
 /// Reads one line, without its end. `None` for a blank line, a comment, and the
@@ -41,9 +41,10 @@ pub fn request(verb: &str, words: Vec<String>) -> Result<Request<'static>, Fault
     if let Some(name) = verb.strip_prefix('/') {
         return command(None, None, None, None, name.to_owned(), words);
     }
-    if let Some(known) = jobs::find(verb) {
+    let Some(verb) = find_verb(verb) else {
+        let known = jobs::find(verb).ok_or_else(|| rules::unknown(verb))?;
         return job(known, words);
-    }
+    };
     if verb == "pub" {
         return publish::of_words(words).map(Request::Pub);
     }
@@ -61,7 +62,7 @@ pub fn request(verb: &str, words: Vec<String>) -> Result<Request<'static>, Fault
         "kick" => kick(sort(&[], 2)?),
         "history" => history(sort(&[value("from"), value("last")], 1)?),
         "clients" => clients(sort(&[flag("history"), value("last")], 0)?),
-        "tell" | "msg" => tell(sort(&[], 1)?),
+        "tell" => tell(sort(&[], 1)?),
         "broadcast" => broadcast(sort(&[], 0)?),
         "drop" | "unsub" | "use" | "info" => {
             let mut words = sort(&[], 1)?;
@@ -78,7 +79,7 @@ pub fn request(verb: &str, words: Vec<String>) -> Result<Request<'static>, Fault
                 _ => Request::Info { channel },
             })
         }
-        "rank" | "ranks" | "yield" | "who" | "w" | "help" => {
+        "rank" | "ranks" | "yield" | "who" | "help" => {
             let mut words = sort(&[], 1)?;
             let word = words.next();
             words.done()?;

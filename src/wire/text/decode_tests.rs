@@ -241,10 +241,12 @@ fn how_a_channel_is_to_be() {
 #[test]
 fn each_verb_of_the_help_is_read() {
     for usage in crate::request::VERBS {
-        let line = format!("{} ", usage.verb);
-        let known =
-            decode(line.as_bytes()).map_or_else(|e| e.code != Code::UnknownCommand, |_| true);
-        assert!(known, "{}", usage.verb);
+        for name in [Some(usage.verb), usage.also].into_iter().flatten() {
+            let line = format!("{name} ");
+            let known =
+                decode(line.as_bytes()).map_or_else(|e| e.code != Code::UnknownCommand, |_| true);
+            assert!(known, "{name}");
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Replies, frames and entries to lines.
 
 use crate::error::Fault;
-use crate::frame::{Frame, Outcome};
+use crate::frame::Frame;
 use crate::log::{Command, Departure, Encode, Position, with_room};
 use crate::payload::Payload;
 use crate::reply::{Excerpt, Line, Reply, Value};
@@ -243,10 +243,9 @@ pub fn frame(frame: &Frame, out: &mut Vec<u8>) {
     match frame {
         Frame::Ack { channel, seq, member, rank, outcome, text } => {
             words(out, &[&"ack", channel, seq, member, rank, &""]);
-            match outcome {
-                Outcome::Code(code) => push(out, code),
-                Outcome::Timeout => out.extend_from_slice(b"timeout"),
-                Outcome::Left => out.extend_from_slice(b"left"),
+            match outcome.code() {
+                Ok(code) => push(out, &code),
+                Err(word) => out.extend_from_slice(word.as_bytes()),
             }
             out.push(b' ');
             escape(text, out);
@@ -311,6 +310,7 @@ fn said(out: &mut Vec<u8>, kind: &str, from: &str, text: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::frame::Outcome;
     use ecow::EcoString;
 
     fn text(write: impl FnOnce(&mut Vec<u8>)) -> String {

@@ -150,7 +150,7 @@ impl Words {
     /// # Errors
     /// [`Code::BadRequest`] if it is no number.
     pub fn number<T: FromStr>(&mut self, name: &str) -> Result<Option<T>, Fault> {
-        self.value(name).map(|text| number(&format!("--{name}"), &text)).transpose()
+        self.value(name).map(|text| rules::number(&format!("--{name}"), &text)).transpose()
     }
 
     /// The next word before the free text.
@@ -188,15 +188,6 @@ impl Words {
             }
         }
     }
-}
-
-/// Parses a word as a number; `what` names it in the fault.
-///
-/// # Errors
-/// [`Code::BadRequest`] if it is no number.
-pub fn number<T: FromStr>(what: &str, word: &str) -> Result<T, Fault> {
-    word.parse()
-        .map_err(|_| bad(format!("{what} must be a whole number in range, not {}", quoted(word))))
 }
 
 /// The value of `--key`.
