@@ -6,7 +6,7 @@
 //! Fan-out, history, slow members, one order for everybody and fencing all
 //! follow from these three sentences.
 //!
-//! # The parts, in the order in which bytes travel
+//! # The parts, as bytes travel, and in layers
 //! ```text
 //! bytes in ─ connection ─ wire ──► Request ─ session ─ broker ─ channel ──► append a Chunk to the log
 //!                                                                  │ fold: roster, view, terms
@@ -16,36 +16,35 @@
 //!                  ▲
 //!                  └── control lane: replies, rank, ack, done, ping, tell, bye
 //! ```
-//! - [`config`]: every limit and default, with its unit and reason.
-//! - [`service`]: signals, and notifications to systemd.
-//! - [`server`]: builds the parts, accepts connections, stops in order.
-//! - [`connection`]: one socket, one task, which reads and writes in turn.
-//! - [`http`]: the same for HTTP/1.1: routes, the requests they make, and the
-//!   answers.
-//! - [`page`]: the page that people see in a browser; files, served by [`http`].
-//! - [`resident`]: members without a connection, each with a task of its own.
-//! - [`speaker`]: a session through which several tasks may ask, and wait.
-//! - [`tls`]: encrypted connections, at both ends.
-//! - [`wire`]: bytes to requests, replies and frames to bytes; pure.
-//! - [`request`], [`reply`], [`frame`], [`payload`], [`error`]: what goes to and
+//! - **front**, what the network meets: [`server`] accepts connections and stops in
+//!   order; [`tls`] encrypts them, at both ends; `connection` is one socket, one task,
+//!   which reads and writes in turn; `http` is the same for HTTP/1.1, with the files of
+//!   the `page` that people see in a browser; a `resident` is a member without a
+//!   connection, with a task of its own, and a `webhook` tells it by HTTP requests what
+//!   others hear.
+//! - **meaning**, what a request does: a `session` is one client: requests in, replies
+//!   out, what it has to read; through a `speaker` several tasks may ask as one; the
+//!   `broker` is the shared state, synchronous, and in `broker::channel` order is made;
+//!   the `roster` is who holds which rank, and since when; the `log` is entries in
+//!   chunks that never change, and cursors on them.
+//! - **words**: `wire` makes requests of bytes, and bytes of replies and frames, and is
+//!   pure; `request`, `reply`, `frame`, `payload` and [`error`] are what goes to and
 //!   fro, free of any wire format.
-//! - [`session`]: one client: requests in, replies out, what it has to read.
-//! - [`broker`]: the shared state; synchronous, time is an argument.
-//!   [`broker::channel`] is where order is made.
-//! - [`log`]: entries in chunks that never change, and cursors on them.
-//! - [`store`]: the state that outlives the broker, on disk, by group commit.
-//! - [`roster`]: who holds which rank, and since when; knows nothing else.
-//! - [`jobs`]: the jobs, one file each; [`workers`]: the processes that run them.
-//! - [`sequence`]: number sequences, made from their seeds.
-//! - [`events`]: the broker's log, one line for each event.
-//! - [`figures`], [`metrics`]: what is counted, and how it is shown.
-//! - [`client`]: the other end, for programs and for `broker-client`.
-//! - [`webhook`]: callbacks: tells members without a connection by HTTP requests.
-//! - [`outbound`]: the broker's own HTTP client, for URLs that strangers name.
-//! - [`hyper_io`]: adapters that hyper reads, writes and waits with, at both ends.
-//! - `bench`: the load generator behind `broker-bench`; knows of the broker only
-//!   what any client does.
-//! - [`runtime`]: the only file that names the async runtime.
+//! - **disk**: the `store` has the state that outlives the broker, by group commit.
+//! - **work**: `jobs` has one file for each, and `workers` the processes that run them;
+//!   `sequence` makes sequences of numbers from their seeds.
+//! - **the other end**: [`client`], for programs and for `broker-client`.
+//! - **plumbing**: [`config`], `service` (signals, systemd), `events` (the broker's own
+//!   log), `figures`, `metrics`, `outbound` and `hyper_io` (HTTP), [`runtime`] (alone
+//!   names the async runtime), `farewell`, `file_size`, `manual`, `moment`,
+//!   `open_files`, `permits`, `printed`, `process`, `rare`, `sync`.
+//!
+//! Two ways lead in. `Session::handle` takes a request and gives its reply;
+//! `Session::gather` gives what is to go out, and `Session::settle` is told how much of
+//! it has been written. Sockets, HTTP and residents all go there.
+//!
+//! The programs are in `bin`. The load generator knows of the broker only what any
+//! client does.
 //!
 //! Imports point one way, and `tests/tidy` holds them to it: `server →
 //! connection → http → resident → speaker → session → broker → store → log,
@@ -59,53 +58,74 @@
 //!   cursor and the rest of one line.
 //! - A rank is stored nowhere but in the roster; a member that reads behind
 //!   knows its rank *there* by folding what it has read.
-//! - Locks are taken in one order ([`broker`]), held only while memory is touched,
+//! - Locks are taken in one order (`broker`), held only while memory is touched,
 //!   and never across an await.
 //! - Every queue, line, list and wait has a limit with a name and a reason, except
 //!   for rows that come and go while the disk hangs, of which each waits once
 //!   (`store/rows.rs`).
 #![forbid(unsafe_code)]
 
-#[cfg(target_os = "linux")]
-pub mod bench;
-pub mod broker;
 pub mod client;
 pub mod config;
-mod connection;
 pub mod error;
-pub mod events;
+pub mod runtime;
+pub mod server;
+pub mod tls;
+
+mod connection;
 mod farewell;
 mod figures;
-pub mod file_size;
-pub mod frame;
-pub mod http;
 mod hyper_io;
 mod jobs;
-pub mod log;
-pub mod manual;
 mod metrics;
-pub mod moment;
-pub mod open_files;
 mod outbound;
 mod page;
-pub mod payload;
 mod permits;
-pub mod printed;
 mod process;
 mod rare;
-pub mod reply;
-pub mod request;
 mod resident;
-pub mod roster;
-pub mod runtime;
 mod sequence;
-pub mod server;
-pub mod service;
-pub mod session;
 mod speaker;
-pub mod store;
 mod sync;
-pub mod tls;
 mod webhook;
+
+// For the programs in `bin`, the tests, the benchmarks and the fuzzers; nobody else may
+// rely on these.
+#[doc(hidden)]
+pub mod broker;
+#[doc(hidden)]
+pub mod events;
+#[doc(hidden)]
+pub mod file_size;
+#[doc(hidden)]
+pub mod frame;
+#[doc(hidden)]
+pub mod http;
+#[doc(hidden)]
+pub mod log;
+#[doc(hidden)]
+pub mod manual;
+#[doc(hidden)]
+pub mod moment;
+#[doc(hidden)]
+pub mod open_files;
+#[doc(hidden)]
+pub mod payload;
+#[doc(hidden)]
+pub mod printed;
+#[doc(hidden)]
+pub mod reply;
+#[doc(hidden)]
+pub mod request;
+#[doc(hidden)]
+pub mod roster;
+#[doc(hidden)]
+pub mod service;
+#[doc(hidden)]
+pub mod session;
+#[doc(hidden)]
+pub mod store;
+#[doc(hidden)]
 pub mod wire;
+#[doc(hidden)]
 pub mod workers;

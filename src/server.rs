@@ -81,7 +81,7 @@ fn hint(error: &io::Error) -> &'static str {
     }
 }
 
-/// A running broker, for [`crate::service`] and for programs that embed one.
+/// A running broker, for `service` and for programs that embed one.
 ///
 /// ```
 /// use ranked_broker::{config::Config, runtime, server::Server};
@@ -119,7 +119,7 @@ impl Server {
     ///
     /// # Errors
     /// [`StartError`].
-    pub fn start_on(
+    pub(crate) fn start_on(
         sockets: Vec<std::net::TcpListener>,
         config: Config,
         workers: Option<Program>,
@@ -159,7 +159,7 @@ impl Server {
     }
 
     /// The state that its connections share.
-    pub fn broker(&self) -> &Arc<Broker> {
+    pub(crate) fn broker(&self) -> &Arc<Broker> {
         &self.broker
     }
 

@@ -185,9 +185,9 @@ fn growth_is_told_and_drawn() {
     let (code, out, said) = bench(&[&[host.as_str(), &port], &args[..]].concat());
     assert_eq!((code, said.as_str()), (0, ""), "{out}");
     // One that cannot be drawn is not measured first.
-    let nowhere = ["growth", "--svg", "/nonexistent/growth.svg"];
-    let (code, nothing, said) = bench(&[&[host.as_str(), &port], &nowhere[..]].concat());
-    assert!(said.contains("--svg /nonexistent/growth.svg: "), "{said}");
+    let nowhere = folder.path().join("missing/growth.svg").to_str().unwrap().to_owned();
+    let (code, nothing, said) = bench(&[&host, &port, "growth", "--svg", &nowhere]);
+    assert!(said.contains(&format!("--svg {nowhere}: ")), "{said}");
     assert_eq!((code, nothing.as_str()), (2, ""));
     let curves = out.lines().filter(|line| line.ends_with(" of linear")).count();
     let drawn = std::fs::read_to_string(&picture).unwrap().matches("<polyline").count();

@@ -47,14 +47,13 @@
 //! writing task empties the [`outbox`]; [`memory`] knows name, channels and ranks, and
 //! so how to restore the client's place after [`reconnect`]; with a session, whose
 //! [`ticket`] may be kept in a [`store`], nothing is missed meanwhile. Above them stand
-//! the [`Client`] for programs, [`cli`] for people and scripts, [`hold`], which runs a
-//! program while its member holds a rank, and [`demo`], members to look at.
+//! the [`Client`] for programs, [`cli`] for people and scripts, and [`hold`], which runs a
+//! program while its member holds a rank.
 
 mod awaited;
 pub mod cli;
 pub mod connection;
 mod delivery;
-pub mod demo;
 mod driver;
 pub mod error;
 pub mod event;
@@ -68,7 +67,8 @@ pub mod outbox;
 mod progress;
 pub mod reconnect;
 mod shared;
-mod signals;
+#[doc(hidden)] // for the program
+pub mod signals;
 pub mod store;
 pub mod ticket;
 mod unanswered;

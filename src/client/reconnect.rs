@@ -28,7 +28,7 @@ pub struct Backoff {
 
 /// Returns a number below `below`, which must not be 0, to make clients differ. It may
 /// be guessable: nothing for secrets.
-pub(super) fn random(below: u64) -> u64 {
+pub fn random(below: u64) -> u64 {
     // A fresh RandomState hashes with fresh random keys.
     RandomState::new().build_hasher().finish() % below
 }

@@ -1,4 +1,4 @@
-//! The signals that this program handles.
+//! The signals that the program handles.
 
 use async_signal::{Signal, Signals};
 use std::io;
@@ -8,7 +8,7 @@ use std::io;
 ///
 /// # Errors
 /// Those of the system.
-pub(super) fn listen(wanted: impl IntoIterator<Item = Signal>) -> io::Result<Signals> {
+pub fn listen(wanted: impl IntoIterator<Item = Signal>) -> io::Result<Signals> {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = ignored(&status);
     Signals::new(wanted.into_iter().filter(|signal| (mask >> (*signal as i32 - 1)) & 1 == 0))

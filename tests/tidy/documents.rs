@@ -91,6 +91,23 @@ pub(crate) fn listed_events(document: &str) -> Vec<String> {
     rows.flat_map(|cell| cell.split(", ")).map(|name| name.trim().replace('`', "")).collect()
 }
 
+/// Complains of each module of a library that its own documentation does not name
+/// exactly once under `# The parts`.
+pub(crate) fn off_the_map(name: &str, source: &str) -> Vec<String> {
+    let map = source.split("//! # The parts").nth(1).unwrap_or_default();
+    let map = map.split("\n//! # ").next().unwrap_or_default();
+    let modules = source.lines().filter_map(|line| {
+        let line = line.strip_prefix("pub ").unwrap_or(line);
+        line.strip_prefix("mod ")?.strip_suffix(';')
+    });
+    let times = |module: &str| map.matches(&format!("`{module}`")).count();
+    let off = modules.filter(|module| times(module) != 1);
+    off.map(|module| {
+        format!("{name}: `{module}` stands {} times under `# The parts`, not once", times(module))
+    })
+    .collect()
+}
+
 /// The codes of `Code::as_str` in `src/error.rs`.
 pub(crate) fn error_codes(source: &str) -> Vec<String> {
     let arms = source.lines().filter_map(|line| line.trim().strip_prefix("Code::"));
@@ -154,6 +171,17 @@ fn events_are_read() {
     let document =
         "| `x` | y |\n### Events\n\n| event |\n| --- |\n| `a`, `b` | c `d` |\n## Next\n| `e` |\n";
     assert_eq!(listed_events(document), ["a", "b"]);
+}
+
+#[test]
+fn modules_that_are_missing_or_twice_on_the_map_are_found() {
+    let source = "//! # The parts\n//! [`a`], `b::x` and\n//! `c`, [`c`]\n//!\n//! # More\n//! [`b`]\n\n\
+                  pub mod a;\nmod b;\n#[doc(hidden)]\npub mod c;\nmod tests {\n";
+    let times = |module, times| {
+        format!("l.rs: `{module}` stands {times} times under `# The parts`, not once")
+    };
+    assert_eq!(off_the_map("l.rs", source), [times("b", 0), times("c", 2)]);
+    assert_eq!(off_the_map("l.rs", "mod a;\n"), [times("a", 0)]);
 }
 
 #[test]

@@ -2,16 +2,20 @@
 //!
 //! `server → connection → http → session → broker → log, roster`, and beside it
 //! `connection → wire → request, reply, frame`. What is below knows nothing of
-//! what is above, so that it can be tested, and read, without it.
+//! what is above, so that it can be tested, and read, without it. The programs in
+//! `bin` stand above the library, and see of it what is theirs.
 
 use super::source::Source;
 
-/// What a module may name of the crate, besides itself.
+/// What a module, or a program, may name of the library, besides itself.
 enum Reach {
     Only(&'static [&'static str]),
     AnyBut(&'static [&'static str]),
 }
 use Reach::{AnyBut, Only};
+
+const NOT_OF_A_CLIENT: &[&str] =
+    &["server", "connection", "http", "session", "broker", "store", "log", "roster"];
 
 /// The first that fits counts; modules that are not here may name anything.
 const RULES: &[(&str, Reach)] = &[
@@ -53,11 +57,9 @@ const RULES: &[(&str, Reach)] = &[
         ]),
     ),
     // It sees of a broker what any client sees, and measures others too.
-    ("bench", Only(&["open_files"])),
-    (
-        "client",
-        AnyBut(&["server", "connection", "http", "session", "broker", "store", "log", "roster"]),
-    ),
+    ("bin/broker-bench", Only(&["open_files"])),
+    ("bin/broker-client", AnyBut(NOT_OF_A_CLIENT)),
+    ("client", AnyBut(NOT_OF_A_CLIENT)),
     // Those who run jobs do not know what they are for, nor the other way round.
     ("workers", Only(&["error", "frame", "jobs", "runtime", "sync"])),
     ("jobs", Only(&["error", "outbound", "request", "runtime", "sequence"])),
@@ -98,13 +100,16 @@ const RULES: &[(&str, Reach)] = &[
 /// Complains of every import that points the wrong way.
 pub(crate) fn wrong_way(source: &Source) -> Vec<String> {
     let path = module_path(&source.path);
-    let Some(from) = path.first() else { return Vec::new() };
-    let Some((_, reach)) = RULES.iter().find(|(name, _)| name == from) else { return Vec::new() };
-    let mut named = named(source.code_before_tests(), &path);
+    let is_program = source.path.starts_with("bin/");
+    // `session`, or `bin/broker-client`.
+    let from = path[..path.len().min(if is_program { 2 } else { 1 })].join("/");
+    let Some((_, reach)) = RULES.iter().find(|(name, _)| *name == from) else { return Vec::new() };
+    let code = source.code_before_tests();
+    let mut named = if is_program { of_library(code) } else { named(code, &path) };
     named.sort_unstable();
     named.dedup();
     let allowed = |to: &String| {
-        to == from
+        *to == from
             || match reach {
                 Only(allowed) => allowed.contains(&to.as_str()),
                 AnyBut(denied) => !denied.contains(&to.as_str()),
@@ -150,6 +155,13 @@ fn named(code: &str, path: &[String]) -> Vec<String> {
         }
     }
     named
+}
+
+/// The library's modules that the code of a program names.
+fn of_library(code: &str) -> Vec<String> {
+    let tokens = tokens(code);
+    let paths = tokens.windows(2).enumerate().filter(|(_, path)| path == &["ranked_broker", "::"]);
+    paths.flat_map(|(at, _)| first_names(&tokens[at + 2..])).collect()
 }
 
 /// The names that come next: one, or each that begins an item of a `{…}`.
@@ -224,6 +236,16 @@ fn imports_that_point_the_wrong_way_are_found() {
         ("src/log/mod.rs", "use crate::request::Request;", "`log` must not name `request`"),
         ("src/frame.rs", "use crate::{error, wire};", "`frame` must not name `wire`"),
         ("src/connection/a.rs", "use crate::server::S;", "`connection` must not name `server`"),
+        (
+            "bin/broker-bench/a.rs",
+            "use ranked_broker::{log, open_files as f};",
+            "`bin/broker-bench` must not name `log`",
+        ),
+        (
+            "bin/broker-client/main.rs",
+            "ranked_broker::broker::b()",
+            "`bin/broker-client` must not name `broker`",
+        ),
     ] {
         let found = wrong_way(&Source::new(path, code));
         assert_eq!(found, [format!("{path}: {complaint}")]);
@@ -233,6 +255,11 @@ fn imports_that_point_the_wrong_way_are_found() {
         ("src/broker/mod.rs", "use crate::{log, roster, request};\n// use crate::wire;"),
         ("src/roster.rs", "#[cfg(test)]\nmod tests {\n    use crate::wire;\n}\n"),
         ("src/lib.rs", "use crate::broker;"),
+        (
+            "bin/broker-bench/a/b.rs",
+            "use crate::log;\nuse super::broker;\nuse ranked_broker::open_files;",
+        ),
+        ("bin/broker.rs", "use ranked_broker::{config, service};"),
     ] {
         assert!(wrong_way(&Source::new(path, code)).is_empty(), "{path} {code}");
     }

@@ -1,5 +1,5 @@
 //! What can stand where in a request, read from the usage texts of
-//! [`jobs::verbs`]: what this version does not serve is not offered.
+//! `jobs::verbs`: what this version does not serve is not offered.
 
 use crate::jobs;
 

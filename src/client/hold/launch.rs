@@ -33,8 +33,11 @@ pub(super) fn be_called(name: &str) {
     let _ = std::fs::write("/proc/self/comm", name);
 }
 
-/// Returns the command that starts a program.
-pub(in crate::client) fn command(program: &[OsString]) -> io::Result<Command> {
+/// Returns the command that starts a program, which is killed if this process is.
+///
+/// # Errors
+/// If it cannot be told which program this process runs.
+pub fn command(program: &[OsString]) -> io::Result<Command> {
     launched(&[], program)
 }
 

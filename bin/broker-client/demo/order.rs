@@ -1,7 +1,7 @@
 //! What members of a demonstration tell each other to do, and what they answer:
 //! words only, for nothing is done.
 
-use crate::client::reconnect::random;
+use ranked_broker::client::reconnect::random;
 use std::time::Duration;
 
 /// An order, and what comes of it.

@@ -50,7 +50,7 @@ struct Fan {
 pub fn serve(address: SocketAddr) -> Result<()> {
     let system = |e| Error::System("listening", e);
     let listener = TcpListener::bind(address).map_err(system)?;
-    crate::open_files::raise();
+    ranked_broker::open_files::raise();
     println!("raw listening on {}", listener.local_addr().map_err(system)?);
     let mut fan = Fan {
         poller: Poller::new()?,

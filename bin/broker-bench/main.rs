@@ -1,12 +1,15 @@
-//! The load generator; [`ranked_broker::bench`] does the work.
+//! The load generator; [`mod@bench`] does the work.
 #![forbid(unsafe_code)]
+
+#[cfg(target_os = "linux")]
+mod bench;
 
 use std::process::ExitCode;
 
 #[cfg(target_os = "linux")]
 fn main() -> ExitCode {
+    use bench::arguments::{Arguments, run};
     use clap::Parser;
-    use ranked_broker::bench::arguments::{Arguments, run};
 
     run(Arguments::parse())
 }

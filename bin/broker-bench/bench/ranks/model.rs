@@ -16,11 +16,6 @@ impl Model {
         self.order.len()
     }
 
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.order.is_empty()
-    }
-
     /// Rank, member and term of each.
     pub fn iter(&self) -> impl Iterator<Item = (u32, u32, u64)> + '_ {
         (0..).zip(&self.order).zip(&self.terms).map(|((rank, member), term)| (rank, *member, *term))

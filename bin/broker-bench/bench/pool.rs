@@ -91,11 +91,6 @@ impl<C> Pool<C> {
         self.connections.len()
     }
 
-    /// Whether there was none yet.
-    pub fn is_empty(&self) -> bool {
-        self.connections.is_empty()
-    }
-
     /// A connection, by its number.
     pub fn get(&mut self, id: usize) -> &mut Connection<C> {
         &mut self.connections[id]

@@ -1,7 +1,7 @@
 //! How long to wait between two orders: `5s`, or something from `2s..8s`.
 
-use crate::client::reconnect::random;
-use crate::config;
+use ranked_broker::client::reconnect::random;
+use ranked_broker::config;
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::str::FromStr;

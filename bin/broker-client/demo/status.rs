@@ -1,8 +1,8 @@
 //! What a demonstration says on standard output: one line for each thing that
 //! happens.
 
-use crate::client::cli::words::harmless;
 use anstyle::Style;
+use ranked_broker::client::cli::words::harmless;
 use std::io::{self, Write};
 
 /// Says what has happened to whom. An error is ignored: there is nobody to tell.

@@ -1,13 +1,14 @@
 //! The client's arguments; [`ranked_broker::client::cli`] does the work.
 #![forbid(unsafe_code)]
 
+mod demo;
+
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
 use ranked_broker::client::cli::options::{Encryption, Identity};
 use ranked_broker::client::cli::{self, Settings, exit::EXIT_CODES, value};
-use ranked_broker::client::demo::{self, every::Every};
 use ranked_broker::client::hold::{self, guard::Task, ranks::Ranks};
 use ranked_broker::client::numbers;
 use ranked_broker::moment::Moment;
@@ -184,7 +185,7 @@ enum Instead {
         name: Option<String>,
         /// How long to wait between two orders: a time, or from one to another
         #[arg(long, value_name = "TIME", default_value = "2s..8s")]
-        every: Every,
+        every: demo::every::Every,
         /// Start so many members, each a process of its own, with a name that
         /// begins with --name
         #[arg(long, value_name = "N", value_parser = value::members)]

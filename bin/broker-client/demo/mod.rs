@@ -11,8 +11,8 @@ pub mod order;
 mod status;
 mod team;
 
-use crate::runtime;
 use every::Every;
+use ranked_broker::runtime;
 
 /// What a demonstration is started with.
 #[derive(Clone, Debug)]

@@ -1,5 +1,5 @@
-//! The load generator behind `broker-bench`: what a broker does under load, seen
-//! from outside, and the same of other brokers beside it.
+//! The load generator: what a broker does under load, seen from outside, and the
+//! same of other brokers beside it. It knows of the broker only what any client does.
 //!
 //! ```text
 //! workload ─ plan: who publishes, who listens

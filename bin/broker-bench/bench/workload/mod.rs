@@ -16,7 +16,7 @@ use super::screen::Screen;
 use super::traffic::{PATIENCE, Traffic};
 use super::units::{count, nanoseconds, now, whole};
 use crate::bench::process::Usage;
-use crate::open_files;
+use ranked_broker::open_files;
 use std::net::SocketAddr;
 use std::time::Duration;
 

@@ -3,10 +3,10 @@
 
 use super::Settings;
 use super::status::say;
-use crate::client::hold::launch;
-use crate::client::signals;
 use async_signal::{Signal, Signals};
 use futures::StreamExt;
+use ranked_broker::client::hold::launch;
+use ranked_broker::client::signals;
 use rustix::process::{self, Pid, kill_process};
 use std::ffi::OsString;
 use std::io;

@@ -2,14 +2,14 @@
 
 use super::status::say;
 use super::{Settings, order};
-use crate::client::cli::exit::Verdict;
-use crate::client::{Client, Command, Error, Frame, Frames, Options, Outcome, signals};
-use crate::error::Code;
-use crate::runtime;
 use async_signal::{Signal, Signals};
 use futures::future::{BoxFuture, Either, pending, select};
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt, select_biased};
+use ranked_broker::client::cli::exit::Verdict;
+use ranked_broker::client::{Client, Command, Error, Frame, Frames, Options, Outcome, signals};
+use ranked_broker::error::Code;
+use ranked_broker::runtime;
 use std::pin::pin;
 use std::time::Duration;
 
