@@ -124,7 +124,7 @@ fn fault_is_missing(op: &str) -> bool {
     let line = format!(r#"{{"op":"{op}"}}"#);
     let (verb, _, code, text) = fault(&line);
     let is_missing = text.ends_with(" is missing") || op == "clients";
-    find_verb(op) == Some(&*verb) && code == Code::BadRequest && is_missing
+    find_verb(op) == Some(verb) && code == Code::BadRequest && is_missing
 }
 
 #[test]
