@@ -21,7 +21,10 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// The code that it answered with, or the word for why it did not.
+    /// The code that it answered with.
+    ///
+    /// # Errors
+    /// The word for why it did not answer.
     pub const fn code(self) -> Result<i32, &'static str> {
         match self {
             Outcome::Code(code) => Ok(code),
