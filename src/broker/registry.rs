@@ -6,10 +6,12 @@ use super::by_name::ByName;
 use super::channel::{Channel, Charter, Rules, no_channel};
 use super::directory::Client;
 use crate::error::{Code, Fault};
+use crate::log::ClientId;
 use crate::request::{Settings, check_name};
 use crate::store::{RecoveredChannel, Store};
 use crate::sync::lock;
 use dashmap::DashSet;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
@@ -23,7 +25,7 @@ pub struct Registry {
     plain: Arc<Charter>,
     /// Clients that observe patterns. Whoever makes a channel holds this lock, so
     /// that no two make the same one, and no observer comes in between.
-    observers: Mutex<Vec<Weak<Client>>>,
+    observers: Mutex<BTreeMap<ClientId, Weak<Client>>>,
 }
 
 impl Registry {
@@ -69,7 +71,7 @@ impl Registry {
         self.has_room(1)?;
         self.count.fetch_add(1, Ordering::SeqCst);
         let channel = Channel::new(name.into(), settings, &self.plain);
-        for client in observers.iter().filter_map(Weak::upgrade) {
+        for client in observers.values().filter_map(Weak::upgrade) {
             introduce(&client, &channel);
         }
         self.channels.insert(ByName(channel.clone()));
@@ -124,6 +126,12 @@ impl Registry {
         self.channels.iter().map(|channel| channel.0.clone()).collect()
     }
 
+    /// The channels of such a name, in any order.
+    pub fn named(&self, is_wanted: impl Fn(&str) -> bool) -> Vec<Arc<Channel>> {
+        let wanted = self.channels.iter().filter(|channel| is_wanted(channel.0.name()));
+        wanted.map(|channel| channel.0.clone()).collect()
+    }
+
     /// All channels, by name.
     pub fn all(&self) -> Vec<Arc<Channel>> {
         let mut all = self.snapshot();
@@ -138,19 +146,16 @@ impl Registry {
 
     /// Adds a client that sees each new channel from now on.
     pub fn add_observer(&self, client: &Arc<Client>) {
-        let mut observers = lock(&self.observers);
-        observers.retain(|known| known.upgrade().is_some_and(|known| known.id != client.id));
-        observers.push(Arc::downgrade(client));
+        lock(&self.observers).insert(client.id, Arc::downgrade(client));
     }
 
     /// Removes a client, which sees no new channel from now on.
     pub fn remove_observer(&self, client: &Client) {
-        let mut observers = lock(&self.observers);
-        observers.retain(|known| known.upgrade().is_some_and(|known| known.id != client.id));
+        lock(&self.observers).remove(&client.id);
     }
 
     /// The clients that observe patterns.
     pub fn pattern_observers(&self) -> Vec<Arc<Client>> {
-        lock(&self.observers).iter().filter_map(Weak::upgrade).collect()
+        lock(&self.observers).values().filter_map(Weak::upgrade).collect()
     }
 }
