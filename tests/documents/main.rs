@@ -52,6 +52,7 @@ scenes! {
     "docs/operations.md" {
         "A demonstration" => operations::a_demonstration,
         "As a service" => operations::as_a_service,
+        "Backup and upgrade" => operations::backup_and_upgrade,
         "Metrics" => operations::metrics,
     }
 }
