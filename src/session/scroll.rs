@@ -108,7 +108,8 @@ impl Session {
         }
         let (excerpts, _) = look_up(&channel, ask, u64::MAX, &mut sum, now_ms)?;
         if bytes(&excerpts) > PIECE_BYTES {
-            return Ok(self.begin_scroll(channel, None, excerpts, sum));
+            // Looked up anew when it is due: thousands of them may wait.
+            return Ok(self.begin_scroll(channel, Some(ask), Vec::new(), sum));
         }
         sum.take_all(&channel, excerpts)?;
         Ok(sum.last(&channel)?.into())
