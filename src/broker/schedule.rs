@@ -124,7 +124,7 @@ impl Broker {
             client.heard(now_ms);
         }
         // It was to be closed at one of these.
-        let lease_ms = self.lease_over_ms(client) - client.heard_ms();
+        let lease_ms = self.guarded_lease_ms();
         let idle_ms = Some(millis(self.config.idle_timeout)).filter(|ms| *ms > 0);
         now_ms.saturating_sub(client.heard_ms()) < idle_ms.map_or(lease_ms, |ms| ms.min(lease_ms))
     }
