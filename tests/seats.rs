@@ -150,7 +150,7 @@ fn a_safe_channel_waits_for_the_lease() {
 #[test]
 fn who_speaks_while_the_broker_stands_still_is_not_silent() {
     let dir = tempfile::tempdir().expect("a folder");
-    let mut broker = Broker::keeping(dir.path(), &["--lease", "300ms", "--guard", "100ms"]);
+    let mut broker = Broker::keeping(dir.path(), &["--lease", "1s", "--guard", "200ms"]);
     let mut heads: Vec<(Client, Client)> = (0..8)
         .map(|number| {
             let mut head = broker.client(&format!("head{number}"));
@@ -162,18 +162,18 @@ fn who_speaks_while_the_broker_stands_still_is_not_silent() {
             (head, next)
         })
         .collect();
-    for _ in 0..3 {
+    for _ in 0..2 {
         for (head, _) in &mut heads {
-            head.ask("ping", "ok ping lease=300");
+            head.ask("ping", "ok ping lease=1000");
         }
         broker.child().signal("STOP");
         for (head, _) in &mut heads {
             head.send("ping");
         }
-        std::thread::sleep(Duration::from_millis(600));
+        std::thread::sleep(Duration::from_millis(1_500));
         broker.child().signal("CONT");
         for (head, _) in &mut heads {
-            head.expect("ok ping lease=300");
+            head.expect("ok ping lease=1000");
         }
     }
     for (number, (mut head, mut next)) in (0..).zip(heads) {
