@@ -24,7 +24,7 @@ use std::time::Duration;
 use timer::Timer;
 
 pub use aside::unblock;
-pub use executor::{JoinHandle, cancel, spawn, start, use_threads, yield_now};
+pub use executor::{JoinHandle, cancel, note_long, spawn, start, use_threads, yield_now};
 pub use tcp::{TcpListener, TcpStream};
 pub use unix::UnixStream;
 

@@ -5,6 +5,7 @@ use crate::broker::{Broker, Client};
 use crate::error::{Code, Fault};
 use crate::reply::{Line, Reply};
 use crate::request::Request;
+use crate::runtime;
 use crate::session::{Session, Step};
 use crate::store::Ticket;
 use crate::sync::lock;
@@ -243,7 +244,8 @@ impl Speaker {
         loop {
             match step().await {
                 Step::Pending => {}
-                Step::Rows(read) if rows.add(&read) => {}
+                // Others get their turn between two pieces.
+                Step::Rows(read) if rows.add(&read) => runtime::yield_now().await,
                 Step::Rows(_) => {
                     let channel = self.session().cut_scroll().unwrap_or_default();
                     return Ok(Reading::Rows(rows, json::cut(&channel)));

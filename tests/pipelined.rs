@@ -5,6 +5,7 @@
 
 mod support;
 
+use std::time::{Duration, Instant};
 use support::{Broker, field};
 use tempfile::TempDir;
 
@@ -82,5 +83,43 @@ fn replies_that_wait_for_the_disk_come_before_a_session_goes_on_elsewhere() {
         old.expect_all(&["ok pub log *", "ok pub log *", "ok pub mark *", "bye taken-over"]);
         old.expect_end();
         heir.expect("ok hello * resumed=yes *");
+    }
+}
+
+/// However much work is in what one client sends at once: others are served between
+/// two of its requests, in every dialect.
+#[test]
+fn long_requests_hold_nobody_else_up() {
+    const REQUESTS: usize = 300;
+    let broker = Broker::process();
+    let mut alice = broker.client("alice");
+    alice.ask("create big --history 1000000", "ok create big");
+    let lines: String = (0..20_000).map(|number| format!("pub big {number:060}\n")).collect();
+    alice.send_bytes(lines.as_bytes());
+    alice.until("ok pub big 20000");
+    for (dialect, request) in [
+        ("text", "digest big 1 20000\n"),
+        ("JSON", "{\"op\":\"digest\",\"channel\":\"big\",\"from\":1,\"to\":20000}\n"),
+        ("RESP", "*4\r\n$6\r\nDIGEST\r\n$3\r\nbig\r\n$1\r\n1\r\n$5\r\n20000\r\n"),
+        ("HTTP", "GET /v1/channels/big/digest?from=1&to=20000 HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+    ] {
+        let mut busy = broker.connect(dialect);
+        let began = Instant::now();
+        busy.send_bytes(request.repeat(REQUESTS).as_bytes());
+        let answers = std::thread::spawn(move || {
+            // The last one may not be a whole line.
+            for _ in 1..REQUESTS {
+                busy.until("*sha256*");
+            }
+            began.elapsed()
+        });
+        let mut longest = Duration::ZERO;
+        while !answers.is_finished() {
+            let asked = Instant::now();
+            alice.ask("ping", "ok ping *");
+            longest = longest.max(asked.elapsed());
+        }
+        let all = answers.join().unwrap();
+        assert!(longest < all / 4, "{dialect}: alice waits for {longest:?} of {all:?}");
     }
 }

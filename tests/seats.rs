@@ -146,6 +146,42 @@ fn a_safe_channel_waits_for_the_lease() {
     bob.expect("left ops 3 alice 0 reason=lost");
 }
 
+/// What has come in time counts, even if the broker had no time to read it.
+#[test]
+fn who_speaks_while_the_broker_stands_still_is_not_silent() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut broker = Broker::keeping(dir.path(), &["--lease", "1s", "--guard", "200ms"]);
+    let mut heads: Vec<(Client, Client)> = (0..8)
+        .map(|number| {
+            let mut head = broker.client(&format!("head{number}"));
+            let mut next = broker.client(&format!("next{number}"));
+            head.ask(&format!("create c{number} --on-close safe"), "ok create *");
+            head.ask(&format!("sub c{number}"), "ok sub * rank=0 *");
+            next.ask(&format!("sub c{number}"), "ok sub * rank=1 *");
+            head.expect("join *");
+            (head, next)
+        })
+        .collect();
+    for _ in 0..2 {
+        for (head, _) in &mut heads {
+            head.ask("ping", "ok ping lease=1000");
+        }
+        broker.child().signal("STOP");
+        for (head, _) in &mut heads {
+            head.send("ping");
+        }
+        std::thread::sleep(Duration::from_millis(1_500));
+        broker.child().signal("CONT");
+        for (head, _) in &mut heads {
+            head.expect("ok ping lease=1000");
+        }
+    }
+    for (number, (mut head, mut next)) in (0..).zip(heads) {
+        head.ask(&format!("check c{number} 1"), "ok check * current=yes *");
+        next.ask("quit", "bye quit");
+    }
+}
+
 /// A member that keeps a lease and goes silent loses its seat on a safe channel when
 /// lease and guard are over, even if its connection is open. One that never asked for a
 /// lease does not lose it.

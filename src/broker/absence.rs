@@ -145,8 +145,7 @@ impl Broker {
         self.dismiss(guest, None, Departure::Quit, now_ms);
         parked.client.heard(now_ms);
         parked.client.arrive(guest.origin());
-        // Its silence is not watched if it was closed for that, or is from before a
-        // restart.
+        // Its silence is not watched if it is from before a restart.
         self.watch_out(&parked.client, now_ms);
     }
 

@@ -144,11 +144,6 @@ impl Client {
         !self.silence_watched.swap(true, Ordering::SeqCst)
     }
 
-    /// Notes that no timer looks any more whether it is silent.
-    pub(super) fn end_silence_watch(&self) {
-        self.silence_watched.store(false, Ordering::SeqCst);
-    }
-
     /// Notes that a timer looks whether its lease has run out; returns whether none
     /// did before.
     pub(super) fn start_lease_watch(&self) -> bool {

@@ -57,6 +57,13 @@ pub struct Mail {
 }
 
 impl Mail {
+    /// Whoever was to be closed for its silence may be found not to be silent.
+    fn order_close(&mut self, reason: Close) {
+        if self.close.is_none_or(|first| first == Close::Timeout) {
+            self.close = Some(reason);
+        }
+    }
+
     /// Takes the subscriptions that the broker made for this client, in the order in
     /// which they came.
     pub fn take_adopted(&mut self) -> Vec<Adoption> {
@@ -249,7 +256,7 @@ impl Mailbox {
                     return false;
                 }
                 mail.lost_done += usize::from(frame.is_done());
-                mail.close.get_or_insert(Close::Overflow);
+                mail.order_close(Close::Overflow);
             } else {
                 mail.lane_bytes = lane_bytes;
                 mail.lane.push_back(frame);
@@ -332,9 +339,10 @@ impl Mailbox {
         self.wake();
     }
 
-    /// Orders the connection to be closed. The first reason counts.
+    /// Orders the connection to be closed. The first reason counts, unless that is
+    /// its silence.
     pub fn close(&self, reason: Close) {
-        lock(&self.inner).mail().close.get_or_insert(reason);
+        lock(&self.inner).mail().order_close(reason);
         self.wake();
     }
 
@@ -404,7 +412,11 @@ mod tests {
         let mailbox = Mailbox::default();
         mailbox.close(Close::Shutdown);
         mailbox.close(Close::Timeout);
+        mailbox.close(Close::Overflow);
         assert_eq!(taken(&mailbox).close, Some(Close::Shutdown));
+        mailbox.close(Close::Timeout);
+        mailbox.close(Close::Shutdown);
+        assert_eq!(taken(&mailbox).close, Some(Close::Shutdown), "it may not be silent");
         assert!(mailbox.take(&mut Slots::new(), true).is_none());
     }
 

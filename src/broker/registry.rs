@@ -6,12 +6,13 @@ use super::by_name::ByName;
 use super::channel::{Channel, Charter, Rules, no_channel};
 use super::directory::Client;
 use crate::error::{Code, Fault};
+use crate::log::ClientId;
 use crate::request::{Settings, check_name};
 use crate::store::{RecoveredChannel, Store};
 use crate::sync::lock;
 use dashmap::DashSet;
 use ecow::EcoString;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
@@ -21,7 +22,7 @@ const UNOBSERVED_MAX: usize = 10_000;
 /// Clients that observe patterns.
 #[derive(Debug, Default)]
 struct Observers {
-    clients: Vec<Weak<Client>>,
+    clients: BTreeMap<ClientId, Weak<Client>>,
     /// Names that none of their patterns matches: whoever goes on publishing to such
     /// a channel, which is missing, would have all patterns looked at each time.
     unobserved: HashSet<EcoString>,
@@ -29,11 +30,7 @@ struct Observers {
 
 impl Observers {
     fn present(&self) -> impl Iterator<Item = Arc<Client>> {
-        self.clients.iter().filter_map(Weak::upgrade)
-    }
-
-    fn remove(&mut self, client: &Client) {
-        self.clients.retain(|known| known.upgrade().is_some_and(|known| known.id != client.id));
+        self.clients.values().filter_map(Weak::upgrade)
     }
 }
 
@@ -148,6 +145,12 @@ impl Registry {
         self.channels.iter().map(|channel| channel.0.clone()).collect()
     }
 
+    /// The channels of such a name, in any order.
+    pub fn named(&self, is_wanted: impl Fn(&str) -> bool) -> Vec<Arc<Channel>> {
+        let wanted = self.channels.iter().filter(|channel| is_wanted(channel.0.name()));
+        wanted.map(|channel| channel.0.clone()).collect()
+    }
+
     /// All channels, by name.
     pub fn all(&self) -> Vec<Arc<Channel>> {
         let mut all = self.snapshot();
@@ -165,13 +168,12 @@ impl Registry {
     pub fn add_observer(&self, client: &Arc<Client>) {
         let mut observers = lock(&self.observers);
         observers.unobserved.clear();
-        observers.remove(client);
-        observers.clients.push(Arc::downgrade(client));
+        observers.clients.insert(client.id, Arc::downgrade(client));
     }
 
     /// Removes a client, which sees no new channel from now on.
     pub fn remove_observer(&self, client: &Client) {
-        lock(&self.observers).remove(client);
+        lock(&self.observers).clients.remove(&client.id);
     }
 
     /// Whether a client observes a pattern that matches this name.

@@ -116,6 +116,19 @@ impl Broker {
         }
     }
 
+    /// Whether a client that was to be closed for its silence is not silent after all:
+    /// by now it was heard of, or what it has said `lies_unread`, because the broker
+    /// had no time to read it. Then it is as if it had said that now.
+    pub fn spares(&self, client: &Client, lies_unread: bool, now_ms: u64) -> bool {
+        if lies_unread {
+            client.heard(now_ms);
+        }
+        // It was to be closed at one of these.
+        let lease_ms = self.guarded_lease_ms();
+        let idle_ms = Some(millis(self.config.idle_timeout)).filter(|ms| *ms > 0);
+        now_ms.saturating_sub(client.heard_ms()) < idle_ms.map_or(lease_ms, |ms| ms.min(lease_ms))
+    }
+
     /// Pings a client that has been silent for half the idle timeout, and gives
     /// it up after all of it.
     fn watch_silence(&self, client: &Arc<Client>, now_ms: u64) {
@@ -132,13 +145,12 @@ impl Broker {
         let heard_ms = client.heard_ms();
         let silent_ms = now_ms.saturating_sub(heard_ms);
         if silent_ms >= idle_ms {
-            // Before the client can be back on another connection, which is to be
-            // watched again.
-            client.end_silence_watch();
             client.mailbox.close(Close::Timeout);
-            return;
         }
-        let next_ms = if silent_ms >= idle_ms / 2 {
+        let next_ms = if silent_ms >= idle_ms {
+            // It may be back on another connection by then, or have been spared.
+            now_ms + idle_ms.div_ceil(2)
+        } else if silent_ms >= idle_ms / 2 {
             client.mailbox.post(Frame::Ping { number: now_ms });
             heard_ms + idle_ms
         } else {

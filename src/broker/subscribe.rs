@@ -232,8 +232,8 @@ impl Broker {
     /// [`Code::TooMany`].
     pub fn observe(&self, client: &Arc<Client>, glob: &str, now_ms: u64) -> Result<usize, Fault> {
         let pattern = compile(glob)?;
-        let matching = || self.channels().into_iter().filter(|c| pattern.matches(c.name()));
-        let present: Vec<Arc<Channel>> = matching().collect();
+        let matching = || self.registry.named(|name| pattern.matches(name));
+        let present = matching();
         {
             let mut subscriptions = lock(&client.subscriptions);
             if subscriptions.patterns().iter().any(|known| known.as_str() == glob) {
@@ -257,7 +257,10 @@ impl Broker {
         // First the channels to come, then those that are here: none is missed,
         // and none is taken twice.
         self.registry.add_observer(client);
-        Ok(matching().filter(|channel| self.observe_if_matching(client, channel, now_ms)).count())
+        let mut here = matching();
+        here.sort_unstable_by(|a, b| a.name().cmp(b.name()));
+        here.retain(|channel| self.observe_if_matching(client, channel, now_ms));
+        Ok(here.len())
     }
 
     /// Takes a pattern away from a client that observes it. Returns the memberships

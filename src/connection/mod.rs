@@ -22,7 +22,7 @@ use crate::broker::Broker;
 use crate::error::Close;
 use crate::http::Http;
 use crate::request::Format;
-use crate::runtime::TcpStream;
+use crate::runtime::{self, TcpStream};
 use crate::session::Session;
 use crate::tls::{Acceptor, Stream};
 use frames::Frames;
@@ -41,9 +41,21 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 /// The most turns in a row before another connection gets its own, and the most
-/// milliseconds: one read may hold thousands of short requests.
+/// milliseconds, for all of them and for one: a read may hold thousands of short
+/// requests, some of which take long.
 const TURNS: usize = 16;
 const TURNS_MS: u64 = 2;
+
+/// Whether a turn that began at that time has lasted long enough, so that what is
+/// left has to wait for the next one. To be asked after what may take long only: it
+/// asks the clock.
+fn is_over(began_ms: u64, session: &Session) -> bool {
+    let is_over = session.broker().now_ms() > began_ms + TURNS_MS;
+    if is_over {
+        runtime::note_long();
+    }
+    is_over
+}
 
 /// Serves a connection until it ends.
 pub fn serve(
@@ -157,7 +169,9 @@ impl Connection {
     fn turn(&mut self, cx: &mut Context<'_>, scratch: &mut Scratch) -> Poll<Moved> {
         let now_ms = self.session.broker().now_ms();
         let with_lane = self.outgoing.has_room();
-        if let Some(reason) = self.session.take_mail(&mut scratch.batch.frames, with_lane) {
+        if let Some(reason) = self.session.take_mail(&mut scratch.batch.frames, with_lane)
+            && !(reason == Close::Timeout && self.is_spared(now_ms))
+        {
             self.close(reason, now_ms);
         }
         let mut moved = false;
@@ -168,15 +182,7 @@ impl Connection {
             // What the client has said meanwhile may be there.
             (moved, self.input_awaited) = (true, false);
         }
-        if self.closing.is_none()
-            && !self.session.is_awaiting()
-            && !self.input_awaited
-            && self.input.listens(self.unfinished.len())
-            && self.outgoing.has_room()
-            && self.session.may_read()
-            // During a stop, members might be gone that should get what is published now.
-            && !self.session.broker().is_stopping()
-        {
+        if !self.input_awaited && self.may_read() {
             match self.read(cx, scratch, now_ms) {
                 Poll::Ready(Ok(())) => moved = true,
                 Poll::Ready(Err(_)) => return Poll::Ready(false),
@@ -209,6 +215,24 @@ impl Connection {
             return Poll::Ready(false);
         }
         if moved { Poll::Ready(true) } else { Poll::Pending }
+    }
+
+    /// Whether what the client says would be read.
+    fn may_read(&mut self) -> bool {
+        self.closing.is_none()
+            && !self.session.is_awaiting()
+            && self.input.listens(self.unfinished.len())
+            && self.outgoing.has_room()
+            && self.session.may_read()
+            // During a stop, members might be gone that should get what is published now.
+            && !self.session.broker().is_stopping()
+    }
+
+    /// Whether a client that is to be closed for its silence has not been silent: its
+    /// words lie in the socket, as the broker was busy.
+    fn is_spared(&mut self, now_ms: u64) -> bool {
+        let lies_unread = self.may_read() && matches!(self.stream.socket().peek(&mut [0]), Ok(1));
+        self.session.broker().spares(self.session.client(), lies_unread, now_ms)
     }
 
     /// Whether another turn would find nothing to do: whatever comes wakes us.

@@ -190,7 +190,7 @@ impl Outgoing {
             session.gather(batch);
         }
         // After reading the log: for whatever was read, its own reply can be written.
-        let more_replies = self.release_replies(session);
+        let more_replies = self.release_replies(session, now_ms);
         for frame in batch.frames.drain(..) {
             match (&mut self.withheld, &frame) {
                 _ if self.is_sealed => {}
@@ -293,11 +293,11 @@ impl Outgoing {
 
     /// Encodes the replies that need not wait any more. Returns whether there were
     /// any, or more may follow.
-    fn release_replies(&mut self, session: &mut Session) -> bool {
+    fn release_replies(&mut self, session: &mut Session, now_ms: u64) -> bool {
         let Some(withheld) = &mut self.withheld else { return false };
         let most = self.control_sent + UNSENT_MAX;
         let weight = withheld.weight();
-        let more = withheld.release(session, &mut self.control, most, &mut self.format);
+        let more = withheld.release(session, &mut self.control, most, &mut self.format, now_ms);
         // Where there is room again, requests may be read again.
         let moved = more || withheld.weight() < weight;
         if withheld.is_empty() {

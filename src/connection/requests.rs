@@ -72,7 +72,8 @@ impl Voice {
     }
 
     /// Answers whole lines in `bytes`, for as long as there is room for replies in
-    /// `outgoing`. Gives what is left over.
+    /// `outgoing`, and the turn that began at `now_ms` has not lasted long enough.
+    /// Gives what is left over.
     ///
     /// # Errors
     /// [`Stop`].
@@ -86,8 +87,9 @@ impl Voice {
     ) -> Result<&'a [u8], Stop<'a>> {
         let mut batch = PublishRun::new(self.format);
         let mut lines = Lines::new(bytes, line_max);
+        let mut is_over = false;
         // A short request may have a long reply: look for room before each.
-        while outgoing.has_room() {
+        while outgoing.has_room() && !is_over {
             let from = lines.rest();
             let Some(line) = lines.next() else { break };
             if line.is_ok_and(|line| batch.goes_on(line)) {
@@ -116,12 +118,14 @@ impl Voice {
                     if session.has_to_wait_with(&request) {
                         return Err(Stop::Wait(from));
                     }
+                    let may_be_long = may_be_long(&request);
                     self.answer(request, tag, outgoing, session, now_ms)?;
                     if session.is_awaiting() {
                         // The requests behind it have to wait with it.
                         return Err(Stop::Wait(lines.rest()));
                     }
                     batch.format = self.format;
+                    is_over = may_be_long && super::is_over(now_ms, session);
                 }
                 Err(fault) => {
                     batch.publish(session, outgoing, now_ms)?;
@@ -130,7 +134,7 @@ impl Voice {
             }
         }
         batch.publish(session, outgoing, now_ms)?;
-        if !outgoing.has_room() {
+        if is_over || !outgoing.has_room() {
             return Ok(lines.rest());
         }
         lines.unfinished().map_err(|TooLong| {
@@ -268,6 +272,12 @@ fn is_plain(publish: &Publish<'_>) -> bool {
     publish.term.is_none() && publish.key.is_none()
 }
 
+/// Whether a request may take as long as thousands of others: not those that come in
+/// the thousands.
+fn may_be_long(request: &Request<'_>) -> bool {
+    !matches!(request, Request::Pub(_) | Request::Ack { .. })
+}
+
 fn not_http() -> Fault {
     let text = "this begins like HTTP with a method that is not served: nothing is done";
     Fault::new(Code::UnknownCommand, text)
@@ -275,4 +285,44 @@ fn not_http() -> Fault {
 
 fn too_long(line_max: usize) -> Fault {
     Fault::new(Code::TooLong, format!("a line has at most {line_max} bytes; see broker --max-line"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::broker::Broker;
+    use crate::config::Config;
+    use crate::request::Settings;
+    use crate::wire::text::TextEncoder;
+
+    /// Each of these looks at every channel.
+    #[test]
+    fn a_turn_ends_however_many_long_requests_were_read() {
+        let broker = Broker::open(Config::default(), Box::new(TextEncoder)).unwrap();
+        for number in 0..2_000 {
+            broker.create(&format!("c{number}"), Settings::default(), 0).unwrap();
+        }
+        for (format, request) in [
+            (Format::Text, "sub --pattern z*\nunsub z*\n"),
+            (
+                Format::Json,
+                "{\"op\":\"sub\",\"pattern\":\"z*\"}\n{\"op\":\"unsub\",\"pattern\":\"z*\"}\n",
+            ),
+        ] {
+            let client = broker.enter_unwatched("127.0.0.1:1".parse().unwrap(), "text");
+            let mut session = Session::new(broker.clone(), client);
+            let (mut voice, mut outgoing) = (Voice::new(format), Outgoing::new(format));
+            let all = request.repeat(1_000).into_bytes();
+            let (mut bytes, mut turns) = (&all[..], 0);
+            while !bytes.is_empty() {
+                let now_ms = broker.now_ms();
+                let served = voice.serve(&mut session, bytes, 65_536, &mut outgoing, now_ms);
+                let Ok(rest) = served else { panic!("the connection goes on") };
+                (bytes, turns) = (rest, turns + 1);
+            }
+            assert!(turns > 5, "{turns} turns");
+            let answers = String::from_utf8(outgoing.answers().clone()).unwrap();
+            assert_eq!(answers.matches("z*").count(), 2_000, "{answers:.1000}");
+        }
+    }
 }

@@ -4,6 +4,7 @@
 //! They are kept as values, not as bytes, because a commit that fails turns an
 //! `ok` into an `err`.
 
+use super::is_over;
 use crate::error::{Code, Fault};
 use crate::frame::Frame;
 use crate::reply::Reply;
@@ -139,14 +140,16 @@ impl Withheld {
         self.watched = None;
     }
 
-    /// Encodes what need not wait any more, until there are `most` bytes. Returns
-    /// whether more may follow at once. `format` becomes that of the last reply.
+    /// Encodes what need not wait any more, until there are `most` bytes, or the turn
+    /// that began at that time has lasted long enough. Returns whether more may
+    /// follow at once. `format` becomes that of the last reply.
     pub(super) fn release(
         &mut self,
         session: &mut Session,
         out: &mut Vec<u8>,
         most: usize,
         format: &mut Format,
+        began_ms: u64,
     ) -> bool {
         while let Some(front) = self.items.front_mut() {
             if out.len() >= most {
@@ -190,9 +193,16 @@ impl Withheld {
                 Due::Reply(Ok(Some(Reply::Scroll))) => {
                     match read_on(&mut self.rows, session, *format, tag, out) {
                         Read::Nothing => return false,
-                        Read::Some => continue,
-                        Read::All => self.rows = Rows::default(),
+                        Read::Some => {}
+                        Read::All => {
+                            self.rows = Rows::default();
+                            self.pop(session);
+                        }
                     }
+                    if is_over(began_ms, session) {
+                        return true;
+                    }
+                    continue;
                 }
                 Due::Reply(Ok(Some(reply))) => {
                     let tags: Vec<Tag<'_>> = front.tags.iter().map(OwnedTag::tag).collect();

@@ -69,6 +69,9 @@ const HEADERS_MAX: usize = 64;
 /// About how many bytes a request's line and headers may have: what hyper buffers.
 const HEAD_BYTES_MAX: usize = 32 * 1024;
 
+/// How many milliseconds a request may take without being called long.
+const LONG_MS: u64 = 2;
+
 /// What all HTTP connections of a broker share.
 #[derive(Debug)]
 pub struct Http {
@@ -170,8 +173,20 @@ where
     None
 }
 
-/// Answers a request.
+/// Answers a request. hyper would go on to the next one at once: after one that took
+/// long, others come first.
 async fn dispatch(http: Arc<Http>, caller: Arc<Caller>, request: Request<Incoming>) -> Answer {
+    let began_ms = http.broker.now_ms();
+    let answer = answer(http.clone(), caller, request).await;
+    if http.broker.now_ms() > began_ms + LONG_MS {
+        runtime::note_long();
+        runtime::yield_now().await;
+    }
+    answer
+}
+
+/// Answers a request.
+async fn answer(http: Arc<Http>, caller: Arc<Caller>, request: Request<Incoming>) -> Answer {
     let (head, body) = request.into_parts();
     let named = http.origins.named(&head.headers).and_then(|o| HeaderValue::from_str(o).ok());
     if !body.is_end_stream() {

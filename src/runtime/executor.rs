@@ -4,6 +4,7 @@ use super::reactor::Reactor;
 use super::{aside, wait};
 use async_executor::StaticExecutor;
 use futures::FutureExt;
+use std::cell::Cell;
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::io;
@@ -17,6 +18,11 @@ use std::time::Duration;
 /// and more, some runs of ten publishers to ten members each cost twice as much as
 /// others: some sockets were looked at too seldom.
 const TASKS: usize = 16;
+
+thread_local! {
+    /// Whether the task that this thread runs took long.
+    static WAS_LONG: Cell<bool> = const { Cell::new(false) };
+}
 
 static EXECUTOR: StaticExecutor = StaticExecutor::new();
 static THREADS: OnceLock<usize> = OnceLock::new();
@@ -86,9 +92,18 @@ async fn run_tasks() -> Infallible {
     loop {
         for _ in 0..TASKS {
             EXECUTOR.tick().await;
+            if WAS_LONG.take() {
+                break;
+            }
         }
         yield_now().await;
     }
+}
+
+/// To be called by a task that has taken long, and is about to wait or yield: the
+/// sockets are looked at before another task runs.
+pub fn note_long() {
+    WAS_LONG.set(true);
 }
 
 /// Yields: the task goes on after the other tasks have had their turn and the

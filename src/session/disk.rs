@@ -13,7 +13,8 @@ use crate::broker::channel::{Behind, Room};
 use crate::frame::Frame;
 use crate::log::{Chunk, Cursor};
 use crate::store::{Fetch, Fetched};
-use std::collections::VecDeque;
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 /// Bytes that are read from the disk at once.
@@ -37,13 +38,43 @@ pub(super) struct Disk {
     /// The slot of the subscription that still has what was read for it.
     holder: Option<u32>,
     /// Subscriptions that wait for their turn.
-    waiting: VecDeque<u32>,
+    waiting: Line,
     /// Answers, in order; the first is being read.
     pub(super) scrolls: VecDeque<Scroll>,
     /// The number of the read under way for a look-up.
     pub(super) lookup: Option<u64>,
     /// What was read for it.
     pub(super) looked_up: Option<Fetched>,
+}
+
+/// Slots, in the order in which they came. There may be very many.
+#[derive(Debug, Default)]
+struct Line {
+    places: HashMap<u32, u64>,
+    slots: BTreeMap<u64, u32>,
+    /// The last place that was taken.
+    last: u64,
+}
+
+impl Line {
+    /// Puts a slot at the end, unless it has a place.
+    fn join(&mut self, slot: u32) {
+        if let Entry::Vacant(place) = self.places.entry(slot) {
+            self.last += 1;
+            self.slots.insert(*place.insert(self.last), slot);
+        }
+    }
+
+    /// Takes a slot out, if it is there.
+    fn leave(&mut self, slot: u32) {
+        if let Some(place) = self.places.remove(&slot) {
+            self.slots.remove(&place);
+        }
+    }
+
+    fn first(&self) -> Option<u32> {
+        self.slots.first_key_value().map(|(_, slot)| *slot)
+    }
 }
 
 impl Disk {
@@ -142,14 +173,12 @@ impl Session {
             disk.holder = None;
         }
         // The one that waited longest comes first.
-        let is_first = disk.waiting.front().is_none_or(|first| *first == slot);
+        let is_first = disk.waiting.first().is_none_or(|first| first == slot);
         if disk.is_busy() || !is_first {
-            if !disk.waiting.contains(&slot) {
-                disk.waiting.push_back(slot);
-            }
+            disk.waiting.join(slot);
             return self.wake_waiting();
         }
-        disk.waiting.retain(|waiting| *waiting != slot);
+        disk.waiting.leave(slot);
         let number = self.fetch(behind);
         self.extra.parts().disk.get_or_insert_default().asked = Some((number, slot));
     }
@@ -157,24 +186,24 @@ impl Session {
     /// Queues the subscription whose turn it is to be read again.
     fn wake_waiting(&mut self) {
         let Some(disk) = self.extra.disk_mut().filter(|disk| !disk.is_busy()) else { return };
-        while let Some(slot) = disk.waiting.front().copied() {
+        while let Some(slot) = disk.waiting.first() {
             if let Some(Some(subscription)) = self.subscriptions.get(slot as usize) {
                 if subscription.member.queue() {
                     self.queue.push(slot);
                 }
                 return;
             }
-            disk.waiting.pop_front();
+            disk.waiting.leave(slot);
         }
     }
 
     /// Notes that a subscription needs nothing from the disk any more.
     pub(super) fn release_disk(&mut self, slot: u32) {
         let Some(disk) = self.extra.disk_mut() else { return };
-        if !disk.is_busy() && disk.waiting.is_empty() {
+        if !disk.is_busy() && disk.waiting.first().is_none() {
             return;
         }
-        disk.waiting.retain(|waiting| *waiting != slot);
+        disk.waiting.leave(slot);
         if disk.holder == Some(slot) {
             disk.holder = None;
         }

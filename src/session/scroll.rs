@@ -87,8 +87,7 @@ impl Session {
             return Ok(Some(self.begin_scroll(channel, ask, Vec::new(), sum)));
         }
         let (excerpts, _) = look_up(&channel, Ask::History(start), u64::MAX, &mut sum, now_ms)?;
-        let bytes: usize = excerpts.iter().map(|excerpt| excerpt.range.len()).sum();
-        if bytes > PIECE_BYTES {
+        if bytes(&excerpts) > PIECE_BYTES {
             return Ok(Some(self.begin_scroll(channel, None, excerpts, sum)));
         }
         Ok(Some(Reply::Entries(excerpts, sum.last(&channel)?)))
@@ -107,7 +106,12 @@ impl Session {
         if is_to_come(&channel) {
             return Ok(self.begin_scroll(channel, Some(ask), Vec::new(), sum));
         }
-        look_up(&channel, ask, u64::MAX, &mut sum, now_ms)?;
+        let (excerpts, _) = look_up(&channel, ask, u64::MAX, &mut sum, now_ms)?;
+        if bytes(&excerpts) > PIECE_BYTES {
+            // Looked up anew when it is due: thousands of them may wait.
+            return Ok(self.begin_scroll(channel, Some(ask), Vec::new(), sum));
+        }
+        sum.take_all(&channel, excerpts)?;
         Ok(sum.last(&channel)?.into())
     }
 
@@ -159,7 +163,12 @@ impl Session {
             (*here, *behind) = (rows.into(), rest);
         }
         if !here.is_empty() {
-            return Ok(Step::Rows(piece(here)));
+            let piece = piece(here);
+            return Ok(Step::Rows(match sum {
+                // They were chosen, and counted, when they were looked up.
+                Sum::Shown { .. } => piece,
+                Sum::Digest { .. } => sum.take_all(channel, piece)?,
+            }));
         }
         if asked.is_some() {
             return Ok(Step::Pending);
@@ -184,6 +193,11 @@ impl Session {
         (left.from, left.rank) = (fetched.to + 1, None);
         Ok(Step::Rows(rows))
     }
+}
+
+/// How many bytes these have.
+fn bytes(excerpts: &[Excerpt]) -> usize {
+    excerpts.iter().map(|excerpt| excerpt.range.len()).sum()
 }
 
 /// Takes the first piece of these.
@@ -227,20 +241,21 @@ fn look_up(
     };
     match (past, sum) {
         (Past::OnDisk(behind), _) => Ok((Vec::new(), Some(behind))),
-        (Past::Here(rows), Sum::Shown { count, .. }) => {
-            *count = rows.iter().map(entries).sum();
-            Ok((rows, None))
-        }
         (Past::Here(rows), sum) => {
-            for row in rows {
-                sum.take(channel, row)?;
+            if let Sum::Shown { count, .. } = sum {
+                *count = rows.iter().map(entries).sum();
             }
-            Ok((Vec::new(), None))
+            Ok((rows, None))
         }
     }
 }
 
 impl Sum {
+    /// Adds all of these. Returns those that are to be shown.
+    fn take_all(&mut self, channel: &Channel, all: Vec<Excerpt>) -> Result<Vec<Excerpt>, Fault> {
+        all.into_iter().filter_map(|excerpt| self.take(channel, excerpt).transpose()).collect()
+    }
+
     /// Adds entries. Returns those that are to be shown.
     fn take(&mut self, channel: &Channel, excerpt: Excerpt) -> Result<Option<Excerpt>, Fault> {
         let first_seq = excerpt.chunk.seq_at(excerpt.range.start);

@@ -5,7 +5,7 @@ use super::layout;
 use super::record::{self, ChannelId};
 use super::{OpenError, Table};
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode};
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -59,16 +59,14 @@ impl Disk {
     /// # Errors
     /// [`OpenError`].
     pub fn open(dir: &Path) -> Result<Disk, OpenError> {
-        let journals = Journals::look(dir).map_err(|source| OpenError::Folder {
-            dir: dir.to_owned(),
-            reason: source.to_string(),
-        })?;
-        if let Err(reason) = journals.check_order().and_then(|()| layout::check(dir, &journals)) {
+        let journals = Journals::look(dir).map_err(|e| unusable(dir, &e))?;
+        let order = journals.check_order().map_err(|reason| damaged(dir, reason));
+        if let Err(error) = order.and_then(|()| layout::check(dir, &journals)) {
             // Files that another broker is just changing may look damaged, too.
             let is_used = layout::is_in_use(dir);
-            let dir = dir.to_owned();
-            return Err(if is_used { OpenError::InUse { dir } } else { damaged(&dir, reason) });
+            return Err(if is_used { OpenError::InUse { dir: dir.to_owned() } } else { error });
         }
+        layout::make_lock(dir).map_err(|e| unusable(dir, &e))?;
         let database = open_engine(dir).or_else(|error| match error {
             fjall::Error::JournalRecovery(_) => {
                 journals.without_last(|| open_engine(dir)).unwrap_or(Err(error))
@@ -93,8 +91,7 @@ impl Disk {
             return Err(damaged(dir, reason.into()));
         }
         journals.check(last).map_err(|reason| damaged(dir, reason))?;
-        layout::note(dir)
-            .map_err(|e| OpenError::Folder { dir: dir.to_owned(), reason: e.to_string() })?;
+        layout::note(dir).map_err(|e| unusable(dir, &e))?;
         Ok(disk)
     }
 
@@ -284,6 +281,10 @@ fn explain(dir: &Path, error: fjall::Error) -> OpenError {
         }
         other => OpenError::Damaged { dir, reason: other.to_string() },
     }
+}
+
+fn unusable(dir: &Path, error: &io::Error) -> OpenError {
+    OpenError::Folder { dir: dir.to_owned(), reason: error.to_string() }
 }
 
 fn damaged(dir: &Path, reason: String) -> OpenError {

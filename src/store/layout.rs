@@ -5,8 +5,8 @@
 //! checksum of the list of a table's files, but does not check it. So this looks
 //! first, and leaves everything as it is if something is wrong.
 
-use super::Table;
 use super::journal::Journals;
+use super::{OpenError, Table};
 use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
@@ -27,8 +27,10 @@ const BLOCK_BYTES: u64 = 512;
 /// Checks the files of this directory.
 ///
 /// # Errors
-/// What is missing or bad, in words.
-pub fn check(dir: &Path, journals: &Journals) -> Result<(), String> {
+/// [`OpenError::Damaged`] for what is missing or bad, [`OpenError::Folder`] for what
+/// must not be read.
+pub fn check(dir: &Path, journals: &Journals) -> Result<(), OpenError> {
+    let damaged = |reason| OpenError::Damaged { dir: dir.to_owned(), reason };
     // The version that made the directory may have had fewer tables than this one, or
     // more.
     let made = fs::read_to_string(dir.join(MADE)).ok();
@@ -36,10 +38,10 @@ pub fn check(dir: &Path, journals: &Journals) -> Result<(), String> {
     let is_made = made.is_some() || journals.last_mark().is_some();
     if is_made {
         if !dir.join(VERSION).exists() {
-            return Err(format!("its file {VERSION} is gone"));
+            return Err(damaged(format!("its file {VERSION} is gone")));
         }
         if journals.is_empty() {
-            return Err("its journals are gone".into());
+            return Err(damaged("its journals are gone".into()));
         }
     }
     // One more than there are tables of ours: the engine's own.
@@ -47,14 +49,23 @@ pub fn check(dir: &Path, journals: &Journals) -> Result<(), String> {
         let folder = dir.join(TABLES).join(number.to_string());
         match fs::read(folder.join(CURRENT)) {
             Ok(current) => check_list(&folder, &current)
-                .ok_or_else(|| format!("the list of the files in {} is bad", folder.display()))?,
+                .ok_or_else(|| format!("the list of the files in {} is bad", folder.display()))
+                .map_err(damaged)?,
             Err(_) if !is_made => {}
-            Err(e) => {
-                return Err(format!("{} cannot be read: {e}", folder.join(CURRENT).display()));
-            }
+            Err(e) => return Err(unread(dir, &folder.join(CURRENT), &e)),
         }
     }
     Ok(())
+}
+
+/// Why a directory cannot be used in which this file cannot be read.
+pub(super) fn unread(dir: &Path, file: &Path, error: &io::Error) -> OpenError {
+    let (dir, reason) = (dir.to_owned(), format!("{} cannot be read: {error}", file.display()));
+    if error.kind() == io::ErrorKind::PermissionDenied {
+        // Nothing is wrong with what is there.
+        return OpenError::Folder { dir, reason };
+    }
+    OpenError::Damaged { dir, reason }
 }
 
 /// Checks that the list of a table's files is the one whose checksum was noted, and
@@ -103,6 +114,19 @@ fn taken(folder: &Path, depth: u32) -> u64 {
         _ => 0,
     };
     fs::read_dir(folder).into_iter().flatten().flatten().map(of).sum()
+}
+
+/// Makes the engine's lock anew if it is gone: there is nothing in it, and some take
+/// such a file for one that was left behind.
+///
+/// # Errors
+/// What the system says.
+pub fn make_lock(dir: &Path) -> io::Result<()> {
+    // Where nothing is made yet, the engine makes it.
+    if dir.join(VERSION).exists() {
+        fs::OpenOptions::new().append(true).create(true).open(dir.join(LOCK))?;
+    }
+    Ok(())
 }
 
 /// Whether another process has the engine's lock.

@@ -133,7 +133,7 @@ pub enum OpenError {
         dir: PathBuf,
     },
     /// It cannot be read or written.
-    #[error("cannot use the data directory {}: {reason}; see to it that it can be written, or name another with --data", .dir.display())]
+    #[error("cannot use the data directory {}: {reason}; see to it that the broker's user can read and write it and all that is in it (chown -R), or name another with --data", .dir.display())]
     Folder {
         /// Which one.
         dir: PathBuf,
@@ -142,7 +142,7 @@ pub enum OpenError {
     },
     /// What is in it is not what was put there.
     #[error(
-        "the data directory {} is damaged: {reason}; restore it from a copy, or name another with --data",
+        "the data directory {} is damaged: {reason}; restore it from a copy that was taken while no broker ran on it (one that was taken under a running broker is damaged as well), or name another with --data",
         .dir.display()
     )]
     Damaged {

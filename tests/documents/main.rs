@@ -53,6 +53,7 @@ scenes! {
         "A demonstration" => operations::a_demonstration,
         "As a service" => operations::as_a_service,
         "Encryption" => operations::encryption,
+        "Backup and upgrade" => operations::backup_and_upgrade,
         "Metrics" => operations::metrics,
     }
 }

@@ -73,6 +73,13 @@ pub fn as_a_service(part: &mut Part) {
     );
 }
 
+pub fn backup_and_upgrade(part: &mut Part) {
+    part.excuse(
+        "systemctl stop",
+        "there is no systemd; tests/restart.rs starts on what a stopped broker has left",
+    );
+}
+
 pub fn metrics(part: &mut Part) {
     let _broker = broker();
     part.excuse("scrape_configs:", "a part of the configuration of Prometheus");

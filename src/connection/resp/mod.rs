@@ -14,6 +14,7 @@ mod table;
 mod turn;
 
 use super::input::Stop;
+use super::is_over;
 use super::outgoing::Outgoing;
 use crate::broker::Broker;
 use crate::error::{Close, Code, Fault};
@@ -191,8 +192,9 @@ impl Voice {
         self.unmute(outgoing);
     }
 
-    /// Answers all whole requests in `bytes`. Gives what is left over: the
-    /// beginning of one, or what came behind one that has to wait.
+    /// Answers all whole requests in `bytes`, unless the turn that began at `now_ms`
+    /// has lasted long enough before that. Gives what is left over: the beginning of
+    /// one, or what came behind one that has to wait.
     ///
     /// # Errors
     /// [`Stop`].
@@ -221,6 +223,10 @@ impl Voice {
                     rest = &rest[length..];
                     if !words.is_empty() {
                         turn.request(&words, &mut batch)?;
+                    }
+                    // What is not in the batch was answered, and may have taken long.
+                    if batch.is_empty() && is_over(now_ms, turn.session) {
+                        break;
                     }
                 }
                 Ok(Decoded::Inline(length)) => {

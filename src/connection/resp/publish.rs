@@ -33,6 +33,13 @@ pub(super) const STREAM: Settings = Settings {
     on_close: crate::request::OnClose::Fast,
 };
 
+impl PublishRun<'_> {
+    /// Whether there are no messages.
+    pub(super) fn is_empty(&self) -> bool {
+        self.payloads.is_empty()
+    }
+}
+
 impl Turn<'_> {
     /// Puts a message in its plainest form behind those that it can be published
     /// with. Returns `false` for any other request.

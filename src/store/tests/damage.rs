@@ -215,3 +215,29 @@ fn a_table_that_is_empty_or_gone_is_damage() {
     assert!(matches!(error, OpenError::Damaged { .. }), "{error}");
     assert!(error.to_string().contains("is gone"), "{error}");
 }
+
+/// Where another user's broker ran, or a copy was put back as root.
+#[test]
+fn files_of_somebody_else_are_not_called_damaged() {
+    let dir = tempfile::tempdir().unwrap();
+    write_twenty(dir.path());
+    let current = dir.path().join("keyspaces/1/current");
+    std::fs::remove_file(&current).unwrap();
+    let denied = std::io::Error::from(std::io::ErrorKind::PermissionDenied);
+    let error = layout::unread(dir.path(), &current, &denied);
+    assert!(matches!(error, OpenError::Folder { .. }), "{error}");
+    let error = refusal(dir.path());
+    assert!(matches!(error, OpenError::Damaged { .. }), "{error}");
+    assert!(error.to_string().contains("while no broker ran on it"), "{error}");
+}
+
+#[test]
+fn a_lock_that_somebody_has_removed_is_made_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    write_twenty(dir.path());
+    std::fs::remove_file(dir.path().join("lock")).unwrap();
+    let (store, _) = open(dir.path());
+    assert_eq!(store.all(Table::Sessions).unwrap().len(), 20);
+    assert!(matches!(refusal(dir.path()), OpenError::InUse { .. }));
+    store.close(vec![]);
+}
