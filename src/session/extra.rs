@@ -5,6 +5,7 @@ use super::hearing::{Hearing, Under};
 use super::identity::Introduction;
 use super::succession::Succession;
 use crate::broker::Keys;
+use crate::frame::Frame;
 use ecow::EcoString;
 
 /// State that most sessions do without, boxed together so that they spend no more
@@ -30,6 +31,8 @@ pub(super) struct Parts {
     pub(super) hearing: Option<Hearing>,
     /// Dropped channels of which it has yet to be told, and the names it had for them.
     pub(super) dropped: Vec<(EcoString, Under)>,
+    /// What it has yet to be told of channels that were dropped before a restart.
+    pub(super) gone: Vec<Frame>,
 }
 
 impl Extra {
