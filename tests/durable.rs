@@ -441,6 +441,27 @@ fn who_quits_still_gets_what_is_on_disk() {
     assert!((5_002..=5_004).contains(&of_log), "{of_log}");
 }
 
+/// Once all that is due is out, nothing is waited for: the broker's drain is longer than
+/// any deadline here.
+#[test]
+fn those_who_quit_together_are_let_go_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let broker = Broker::keeping(dir.path(), &["--drain", "60s"]);
+    broker.client("alice").ask("create kept --durable", "ok create kept");
+    for channel in ["plain", "kept"] {
+        for round in 0..3 {
+            let names = (0..20).map(|n| format!("{channel}-{round}-{n}"));
+            let mut team: Vec<Client> = names.map(|name| broker.member(&name, channel)).collect();
+            for client in &mut team {
+                client.send("quit");
+            }
+            for client in &mut team {
+                client.until("bye quit");
+            }
+        }
+    }
+}
+
 #[test]
 fn commands_are_kept_and_their_results_come_after_the_reply() {
     let dir = tempfile::tempdir().unwrap();

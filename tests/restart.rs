@@ -271,8 +271,51 @@ fn a_channel_made_anew_has_nothing_of_the_first() {
     alice.ask("rank ops", "err not-member *");
     alice.ask("pub --key k ops one", "ok pub ops 5");
     let mut olga = second.connect("olga");
-    olga.ask(&resume_olga, "ok hello name=olga * channels=0 *");
+    olga.ask(&resume_olga, "ok hello name=olga * channels=0 missed=1");
+    olga.expect_all(&["gap ops 2 2", "left ops 3 olga - reason=dropped"]);
     olga.nothing_else();
+}
+
+/// "Every entry since comes exactly once, in order, or `gap CH FROM TO` says what is
+/// gone": also of a channel that was dropped before the broker was started again, be it
+/// twice.
+fn the_end_of_a_channel_is_told(how: &str) {
+    let dir = tempfile::tempdir().unwrap();
+    let first = Broker::keeping(dir.path(), &[]);
+    let (mut alice, resume_alice) = owner(&first, "alice");
+    let mut bob = first.client("bob");
+    bob.ask("create log --durable", "ok create log");
+    bob.ask("sub log", "ok sub log rank=0 *");
+    alice.ask("sub log", "ok sub log rank=1 *");
+    bob.expect("join log 2 alice 1");
+    bob.ask("pub log one", "ok pub log 3");
+    bob.expect("msg log 3 bob one");
+    alice.expect("msg log 3 bob one");
+    alice.reset();
+    bob.expect("left log 4 alice 1 reason=lost");
+    bob.ask("pub log two", "ok pub log 5");
+    bob.expect("msg log 5 bob two");
+    bob.ask("drop log", "ok drop log");
+    bob.expect("left log 6 bob 0 reason=dropped");
+    end(first, how);
+    end(Broker::keeping(dir.path(), &[]), how);
+    let third = Broker::keeping(dir.path(), &[]);
+    let mut alice = third.connect("alice");
+    let resume = format!("{resume_alice} --seen log=3");
+    alice.ask(&resume, "ok hello name=alice * resumed=yes * channels=0 missed=2");
+    alice.expect_all(&["gap log 4 5", "left log 6 alice - reason=dropped"]);
+    alice.ask("sub log --create", "ok sub log rank=0 *");
+    alice.nothing_else();
+}
+
+#[test]
+fn the_end_of_a_channel_is_told_after_a_kill() {
+    the_end_of_a_channel_is_told("KILL");
+}
+
+#[test]
+fn the_end_of_a_channel_is_told_after_a_stop() {
+    the_end_of_a_channel_is_told("TERM");
 }
 
 /// A client that has begun another session in place of its first is one client

@@ -70,6 +70,55 @@ fn whoever_comes_back_gets_all_that_came_meanwhile() {
     alice.nothing_else();
 }
 
+/// An `ok ping` has a client believe in its seats for another lease: which of them it
+/// has lost comes before that.
+#[test]
+fn where_one_stands_is_told_before_anything_else_is_answered() {
+    let broker = Broker::start();
+    let (mut alice, _) = owner(&broker, "alice");
+    alice.ask("sub a --create", "ok sub a rank=0 *");
+    alice.ask("sub b --create", "ok sub b rank=0 *");
+    let mut bob = broker.member("bob", "a");
+    bob.ask("sub b", "ok sub b rank=1 *");
+    lose(&broker, alice);
+    bob.until("rank b 0 *");
+    let mut alice = broker.connect("alice");
+    alice.send_bytes(format!("hello --session {SESSION}\nping\n").as_bytes());
+    alice.expect("ok hello * channels=2 missed=0 rank=1");
+    alice.expect_unordered(&["rank a 1 4 4", "rank b 1 4 4"]);
+    alice.expect("ok ping lease=*");
+}
+
+/// A command to a seat that is lost has ended with that: its sender is told so, and who
+/// comes back is not to carry it out any more.
+#[test]
+fn commands_to_a_seat_that_was_lost_do_not_come_any_more() {
+    let broker = Broker::start();
+    let mut bob = broker.member("bob", "news");
+    let (mut alice, _) = owner(&broker, "alice");
+    alice.ask("sub news", "ok sub news rank=1 *");
+    bob.expect("join news 2 alice 1");
+    bob.ask("cmd news go", "ok cmd news 3 to=1");
+    bob.ask("pub news one", "ok pub news 4");
+    bob.expect("msg news 4 bob one");
+    lose(&broker, alice);
+    bob.expect_unordered(&[
+        "ack news 3 alice 1 left*",
+        "done news 3 0/1",
+        "left news 5 alice 1 reason=lost",
+    ]);
+    let reply = "ok hello * channels=1 missed=0 rank=1";
+    let mut alice = resume(&broker, "alice", "--seen news=2", reply);
+    alice.expect_all(&[
+        "rank news 1 6 6",
+        "msg news 4 bob one",
+        "left news 5 alice 1 reason=lost",
+        "join news 6 alice 1",
+    ]);
+    alice.ask("ack news 3", "err gone *");
+    alice.nothing_else();
+}
+
 /// "… or after the last one the broker knows it has (`seen CH SEQ` lines)."
 #[test]
 fn whoever_says_what_it_has_need_not_repeat_it() {
@@ -183,8 +232,7 @@ fn a_session_in_use_is_taken_over_with_its_secret_alone() {
     alice.expect("bye taken-over");
     alice.expect_end();
     heir.expect("ok hello name=alice * resumed=yes * channels=1 missed=0 rank=1");
-    heir.expect("ok rank ops 1 term=2 *");
-    heir.expect_unordered(&["ok ping *", "rank ops 1 2 2"]);
+    heir.expect_all(&["rank ops 1 2 2", "ok rank ops 1 term=2 *", "ok ping *"]);
     // Nobody has left, and nobody was promoted.
     bob.ask("ranks ops", "member ops 0 bob *");
     bob.expect("member ops 1 alice term=2 away=no *");

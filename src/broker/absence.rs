@@ -302,6 +302,7 @@ impl Broker {
         for seat in &parked.seats {
             seat.member.keep_from(None);
         }
+        self.forget_gone(&parked.client, &parked.gone);
         // Also those subscriptions that it was to find when it came back.
         for (_, member) in lock(&parked.client.subscriptions).iter() {
             member.keep_from(None);

@@ -41,7 +41,7 @@ pub use member::{Adopted, Member, Role};
 pub use recovery::Before;
 pub use remembered::CallbackRecord;
 pub use sequences::{Kept, Refused};
-pub use sessions::{Claim, Identity, Parked, ParkedSeat};
+pub use sessions::{Claim, GoneChannel, Identity, Parked, ParkedSeat};
 pub use stats::{HANDSHAKE, SILENT, Stats};
 pub use subscribe::Ended;
 

@@ -8,7 +8,7 @@ use super::directory::Client;
 use super::keys::{Answer, Key, Keys};
 use super::member::Member;
 use super::remembered::{self, CallbackRecord, PlaceRecord, Remembered};
-use super::sessions::{Identity, KeptAs, Parked, ParkedSeat};
+use super::sessions::{GoneChannel, Identity, KeptAs, Parked, ParkedSeat};
 use crate::log::{ClientId, Departure};
 use crate::moment::millis;
 use crate::request::OnClose;
@@ -49,6 +49,17 @@ impl Broker {
     pub fn forget_place(&self, client: &Client, channel: &str) {
         if let (Some(store), Some(identity)) = (self.store(), client.identity()) {
             remembered::remove_place(store, identity.session, channel);
+        }
+    }
+
+    /// Forgets a session's places in channels that were dropped before a restart,
+    /// unless it has come to others of these names.
+    pub fn forget_gone(&self, client: &Client, gone: &[GoneChannel]) {
+        let subscriptions = lock(&client.subscriptions);
+        for GoneChannel { channel, .. } in gone {
+            if subscriptions.get(channel).is_none() {
+                self.forget_place(client, channel);
+            }
         }
     }
 
@@ -155,10 +166,14 @@ impl Broker {
     /// Restores a client with what is remembered of its session.
     fn returning(&self, remembered: Remembered, now_ms: u64) -> Returning {
         let Remembered { session, record, mut places, answers, callback: _ } = remembered;
+        let mut gone = Vec::new();
         places.retain(|name, place| {
             let is_here = self.channel_of_before(name, place.of).is_some();
             if !is_here && let Some(store) = self.store() {
-                remembered::remove_place(store, session, name);
+                // Its place stays noted until the client is told: another restart may come.
+                let (channel, seen) = (name.as_str().into(), place.seen);
+                let end = store.dropped_at(name).max(seen + 1);
+                gone.push(GoneChannel { channel, seen, end });
             }
             is_here
         });
@@ -184,7 +199,8 @@ impl Broker {
         }
         let current =
             record.current.and_then(|name| Some(self.channel(&name).ok()?.name().clone()));
-        let parked = Parked { current, keys: Some(Box::new(keys)), ..Parked::of(client) };
+        let keys = Some(Box::new(keys));
+        let parked = Parked { gone, current, keys, ..Parked::of(client) };
         Returning { parked, identity, noted: places, held_ms: None }
     }
 

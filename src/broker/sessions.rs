@@ -53,6 +53,18 @@ pub struct ParkedSeat {
     pub member: Arc<Member>,
 }
 
+/// A channel that a session was subscribed to and that was dropped before a restart:
+/// nothing of it is left, but its session has yet to be told.
+#[derive(Clone, Debug)]
+pub struct GoneChannel {
+    /// Its name, which another one may have by now.
+    pub channel: EcoString,
+    /// The last seq that the client is known to have.
+    pub seen: u64,
+    /// The seq at which the channel was dropped.
+    pub end: u64,
+}
+
 /// A session without a connection.
 #[derive(Debug)]
 pub struct Parked {
@@ -60,6 +72,8 @@ pub struct Parked {
     pub client: Arc<Client>,
     /// What it is subscribed to.
     pub seats: Vec<ParkedSeat>,
+    /// What it was subscribed to before a restart, and is no more.
+    pub gone: Vec<GoneChannel>,
     /// The channel that `/…` goes to.
     pub current: Option<EcoString>,
     /// Commands whose results are not all in.
@@ -71,7 +85,8 @@ pub struct Parked {
 impl Parked {
     /// The session of a client with nothing to come back to.
     pub fn of(client: Arc<Client>) -> Parked {
-        Parked { client, seats: Vec::new(), current: None, commands: 0, keys: None }
+        let (seats, gone) = (Vec::new(), Vec::new());
+        Parked { client, seats, gone, current: None, commands: 0, keys: None }
     }
 }
 

@@ -6,7 +6,7 @@ use crate::error::{Code, Fault};
 use crate::frame::Frame;
 use crate::reply::Reply;
 use crate::request::Format;
-use crate::session::{Piece, Session};
+use crate::session::{Caused, Piece, Session};
 use crate::wire::spoken::{self, Tag};
 use futures::AsyncWrite;
 use std::io::{self, IoSlice};
@@ -86,8 +86,30 @@ impl Outgoing {
         tags: &[Tag<'_>],
         session: &mut Session,
     ) {
+        let caused = session.take_caused();
+        self.put(reply, format, tags, caused, session);
+        if caused == Some(Caused::All) {
+            // Before the replies to the requests behind it: one to a `ping` would have the
+            // client believe in a seat that it has lost.
+            for frame in session.take_greeting() {
+                match &mut self.withheld {
+                    Some(withheld) => withheld.frame(frame),
+                    None => self.frame(&frame),
+                }
+            }
+        }
+    }
+
+    /// Adds the reply to a request that has caused this.
+    fn put(
+        &mut self,
+        reply: Result<Option<Reply>, Fault>,
+        format: Format,
+        tags: &[Tag<'_>],
+        mut caused: Option<Caused>,
+        session: &mut Session,
+    ) {
         let mut awaited = session.take_awaited();
-        let mut caused = session.take_caused();
         if self.muted {
             match reply {
                 Err(_) => session.note_fault(),

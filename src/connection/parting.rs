@@ -95,10 +95,7 @@ impl Connection {
         // A client to which nothing gets through need not be offered the log.
         let gets_log = !self.outgoing.is_sealed()
             && !matches!(self.reason(), Close::Overflow | Close::Timeout);
-        let waits = self.closing.is_some_and(|closing| closing.waits_for_results)
-            && self.session.awaits_results()
-            || !self.has_ended
-                && (self.outgoing.withholds() || gets_log && self.session.awaits_disk());
+        let waits = self.waits(gets_log);
         let has_unsent = self.outgoing.has_unsent() || !scratch.batch.frames.is_empty();
         let is_due = has_unsent || (gets_log && self.session.has_news()) || waits;
         if !self.has_ended && !is_due {
@@ -106,11 +103,21 @@ impl Connection {
         }
         match self.outgoing.write(cx, &mut self.stream, &mut self.session, scratch, now_ms) {
             Poll::Ready(Ok(true)) => Poll::Ready(true),
-            Poll::Ready(Ok(false)) if waits => Poll::Pending,
+            // Judged again: to have read the last of a subscription ends it, and with that
+            // the waiting, though nothing was to be written. Nobody would wake us.
+            Poll::Ready(Ok(false)) if waits && self.waits(gets_log) => Poll::Pending,
             Poll::Ready(Ok(false)) if !self.has_ended => Poll::Ready(true),
             Poll::Ready(_) => Poll::Ready(false),
             Poll::Pending => Poll::Pending,
         }
+    }
+
+    /// Whether something is still to come before the good-bye: results, or what is on
+    /// its way to the disk or from it.
+    fn waits(&self, gets_log: bool) -> bool {
+        let waits_for_results = self.closing.is_some_and(|closing| closing.waits_for_results);
+        let waits_for_disk = || self.outgoing.withholds() || gets_log && self.session.awaits_disk();
+        waits_for_results && self.session.awaits_results() || !self.has_ended && waits_for_disk()
     }
 
     /// Why the connection is closed; `Lost` if nobody gave a reason.

@@ -55,11 +55,12 @@ pub(super) struct Withheld {
 }
 
 impl Withheld {
-    /// The frames among what waits, in order.
+    /// The frames among what waits, in order. A rank is not among them: whoever goes on
+    /// with the session is told it anew.
     pub(super) fn into_frames(self) -> Vec<Frame> {
         let frame = |item: Item| match item.due {
+            Due::Frame(Frame::Rank { .. }) | Due::Reply(_) | Due::Ready(_) => None,
             Due::Frame(frame) => Some(frame),
-            Due::Reply(_) | Due::Ready(_) => None,
         };
         self.items.into_iter().filter_map(frame).collect()
     }

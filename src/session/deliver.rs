@@ -66,7 +66,9 @@ pub(super) struct Extra {
     /// names for it; as an observer it then gets nothing but messages.
     pub(super) heard: Option<Heard>,
     /// Whether it came with a resumed session: no reply has told it that it joined.
-    returns: bool,
+    pub(super) returns: bool,
+    /// Where it stood then, if it has yet to be told.
+    pub(super) returned_to: Option<Standing>,
     /// The replies that have yet to go out: for each the first seq that has to wait
     /// for it, or 0 if everything has to.
     untold: VecDeque<u64>,
@@ -79,9 +81,10 @@ pub(super) struct Extra {
 impl Extra {
     /// Whether there is nothing in it.
     fn is_empty(&self) -> bool {
-        let Extra { is_ranked, part, heard, returns, untold, lost, forgone } = self;
+        let Extra { is_ranked, part, heard, returns, returned_to, untold, lost, forgone } = self;
         !(*is_ranked || *returns || part.is_some() || heard.is_some() || lost.is_some())
             && untold.is_empty()
+            && returned_to.is_none()
             && forgone.is_none()
     }
 }
@@ -139,15 +142,6 @@ impl Subscription {
     /// The same, for changing it.
     pub(super) fn heard_mut(&mut self) -> Option<&mut Heard> {
         self.extra.get_mut()?.heard.as_mut()
-    }
-
-    /// Notes that it came with a resumed session.
-    pub(super) fn returns(&mut self) {
-        self.extra.parts().returns = true;
-    }
-
-    fn has_returned(&self) -> bool {
-        self.extra.get().is_some_and(|extra| extra.returns)
     }
 
     /// Makes the entries from this seq on wait for a reply that has yet to go out.
@@ -237,9 +231,12 @@ impl Subscription {
         if self.view != NEVER && standing.term <= self.view {
             return;
         }
-        let channel = self.channel.name().clone();
+        frames.push(self.rank_frame(standing));
+    }
+
+    pub(super) fn rank_frame(&self, standing: Standing) -> Frame {
         let Standing { rank, term, view, .. } = standing;
-        frames.push(Frame::Rank { channel, rank, term, view });
+        Frame::Rank { channel: self.channel.name().clone(), rank, term, view }
     }
 
     /// Adds the chunk at the cursor to the batch, or skips it, and moves on behind it.

@@ -5,6 +5,7 @@ use super::hearing::{Hearing, Under};
 use super::identity::Introduction;
 use super::succession::Succession;
 use crate::broker::Keys;
+use crate::frame::Frame;
 use crate::rare::Rare;
 use ecow::EcoString;
 
@@ -26,6 +27,8 @@ pub(super) struct Extra {
     pub(super) hearing: Option<Hearing>,
     /// Dropped channels of which it has yet to be told, and the names it had for them.
     pub(super) dropped: Vec<(EcoString, Under)>,
+    /// What it has yet to be told of channels that were dropped before a restart.
+    pub(super) gone: Vec<Frame>,
 }
 
 impl Rare<Extra> {

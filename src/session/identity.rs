@@ -173,7 +173,7 @@ impl Session {
     fn resume(&mut self, parked: Parked, hello: &Introduction, now_ms: u64) -> Reply {
         self.broker.resume(&parked, &self.client, now_ms);
         self.broker.stats.resumes.add("resumed", 1);
-        let Parked { client, seats, current, commands, keys } = parked;
+        let Parked { client, seats, gone, current, commands, keys } = parked;
         // Whether it hears frames, and publishers wait for it, depends on how it comes
         // now.
         client.be_plain(self.client.is_plain());
@@ -211,6 +211,7 @@ impl Session {
             }
             self.take_seat(seat, back);
         }
+        missed += self.tell_what_is_gone(&gone, &seen);
         // Subscriptions that its patterns have made meanwhile.
         let adopted = self.client.mailbox.take_adopted();
         missed += adopted.iter().map(Adoption::missed).sum::<u64>();
@@ -235,7 +236,7 @@ impl Session {
             self.broker.remember_place(&seat.channel, &member);
         }
         let mut subscription = Subscription::new(back.adopted);
-        subscription.returns();
+        subscription.returns(back.standing);
         subscription.member.dequeue();
         self.install(subscription);
     }
@@ -285,6 +286,7 @@ impl Session {
         let parked = Parked {
             client,
             seats,
+            gone: Vec::new(),
             current: self.current.take(),
             commands: std::mem::take(&mut self.commands),
             keys,

@@ -10,6 +10,7 @@ mod adoption;
 mod deliver;
 mod disk;
 mod extra;
+mod greeting;
 mod hearing;
 mod identity;
 mod jobs;

@@ -334,7 +334,6 @@ fn apply(
     match op {
         Op::Create { id, record, extent } => {
             batch.put(Table::Channels, &id.to_be_bytes(), record::encode(record));
-            batch.remove(Table::Dropped, record.name.as_bytes());
             channels.entry(*id).or_insert_with(|| Known::new(record, 0, Offer::of(record)));
             effects.extents.insert(*id, *extent);
         }

@@ -323,6 +323,12 @@ impl Store {
         })
     }
 
+    /// The last seq of the channel of this name that was dropped last: its end, or if
+    /// that is not known by name any more, one that is no lower.
+    pub fn dropped_at(&self, name: &str) -> u64 {
+        lock(&self.dropped).after(name)
+    }
+
     /// Notes that nobody reads this removed channel's entries any more.
     pub fn forget(&self, id: ChannelId) {
         self.shared.queue.add(false, |work| work.ops.push(Op::Forget { id }));

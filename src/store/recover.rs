@@ -86,15 +86,17 @@ pub struct Dropped {
 type Marks = Vec<(Table, Vec<u8>, Option<Vec<u8>>)>;
 
 impl Dropped {
-    /// Takes the seq after which a new channel of this name begins.
-    pub fn after(&mut self, name: &str) -> u64 {
-        self.last_seqs.remove(name).unwrap_or(self.floor)
+    /// The seq after which a new channel of this name begins. It stays known when there
+    /// is one, for those who were in the one before and have yet to hear of its end.
+    pub fn after(&self, name: &str) -> u64 {
+        self.last_seqs.get(name).copied().unwrap_or(self.floor)
     }
 
     /// Notes where a channel of this name has ended. Returns the rows for that.
     pub fn add(&mut self, name: &str, last_seq: u64) -> Marks {
         let mut marks = Marks::new();
         if self.last_seqs.len() >= DROPPED_MAX
+            && !self.last_seqs.contains_key(name)
             && let Some(other) = self.last_seqs.keys().next().cloned()
         {
             let last_seq = self.last_seqs.remove(&other).unwrap_or(0);
