@@ -7,54 +7,9 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixDatagram;
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
-use support::{Answer, Broker, Child, Client, DEADLINE, Receiver, field};
-use tempfile::TempDir;
-
-/// A service manager that hears what a broker tells it.
-struct Manager {
-    folder: TempDir,
-    socket: UnixDatagram,
-}
-
-impl Manager {
-    fn new() -> Manager {
-        let folder = tempfile::tempdir().unwrap();
-        let socket = UnixDatagram::bind(folder.path().join("notify")).unwrap();
-        socket.set_read_timeout(Some(DEADLINE)).unwrap();
-        Manager { folder, socket }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    /// Starts a broker, with more for its environment.
-    fn start(&self, environment: &[&str], settings: &[&str]) -> Child {
-        let notify = format!("NOTIFY_SOCKET={}", self.path("notify").display());
-        Child::under(&[&["env", &notify], environment].concat(), settings)
-    }
-
-    /// The next message.
-    fn next(&self) -> String {
-        let mut bytes = [0; 4096];
-        let length = self.socket.recv(&mut bytes).expect("a message");
-        String::from_utf8(bytes[..length].to_vec()).unwrap()
-    }
-
-    /// Waits for a message with this line.
-    fn expect(&self, line: &str) -> String {
-        loop {
-            let message = self.next();
-            if message.lines().any(|other| other == line) {
-                return message;
-            }
-        }
-    }
-}
+use support::{Answer, Broker, Child, Client, DEADLINE, Manager, Receiver, field};
 
 /// Sends a request of HTTP and gives the answer.
 fn get(addr: SocketAddr, path: &str) -> String {
