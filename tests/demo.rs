@@ -13,7 +13,7 @@ use ranked_broker::server::Server;
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
-use support::eventually;
+use support::{eventually, signal};
 
 const OFTEN: [&str; 2] = ["--every", "10ms..40ms"];
 const SELDOM: [&str; 2] = ["--every", "1h"];
@@ -80,10 +80,6 @@ fn process(team: &mut Running, name: &str) -> String {
     team.expect(&format!("demo: {name} is process ")).rsplit(' ').next().unwrap().to_owned()
 }
 
-fn kill(signal: &str, pid: &str) {
-    assert!(Command::new("kill").args(["-s", signal, pid]).status().unwrap().success());
-}
-
 #[test]
 fn one_of_five_is_stopped_another_killed_and_the_rest_close_ranks() {
     let server = broker();
@@ -93,8 +89,8 @@ fn one_of_five_is_stopped_another_killed_and_the_rest_close_ranks() {
     for _ in &pids {
         next(&mut frames, |frame| matches!(frame, Frame::Joined { .. }).then_some(()));
     }
-    for (signal, at, reason) in [("TERM", 1, "quit"), ("KILL", 2, "lost")] {
-        kill(signal, &pids[at]);
+    for (name, at, reason) in [("TERM", 1, "quit"), ("KILL", 2, "lost")] {
+        signal(&pids[at], name);
         let left = next(&mut frames, |frame| match frame {
             Frame::Left { member, reason, .. } => Some((member, reason)),
             _ => None,

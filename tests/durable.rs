@@ -6,7 +6,9 @@
 mod support;
 
 use sha2::{Digest, Sha256};
-use support::{Broker, Child, Client, Small, eventually, field, inject, number, with_failures};
+use support::{
+    Broker, Child, Client, SESSION, Small, eventually, field, inject, number, with_failures,
+};
 
 /// A broker on this directory whose members from before have lost their seats.
 fn vacant(dir: &std::path::Path) -> Broker {
@@ -649,7 +651,6 @@ fn a_change_does_not_overtake_a_reply_that_waits() {
 /// if that has to wait for the disk.
 #[test]
 fn nothing_comes_before_a_hello_that_waits() {
-    const SESSION: &str = "f81d4fae-7dec-11d0-a765-00a0c91e6bf6";
     let dir = tempfile::tempdir().unwrap();
     let broker = Broker::keeping(dir.path(), &[]);
     let mut bob = broker.client("bob");
@@ -683,7 +684,6 @@ fn nothing_comes_before_a_hello_that_waits() {
 /// disk.
 #[test]
 fn nothing_comes_after_the_good_bye_of_a_session_that_goes_on_elsewhere() {
-    const SESSION: &str = "f81d4fae-7dec-11d0-a765-00a0c91e6bf6";
     let dir = tempfile::tempdir().unwrap();
     let broker = Broker::keeping(dir.path(), &["--log-bytes", "64KiB"]);
     let mut bob = broker.client("bob");
@@ -707,7 +707,6 @@ fn nothing_comes_after_the_good_bye_of_a_session_that_goes_on_elsewhere() {
 /// waited for the disk. Each comes once, on the old connection or on the new one.
 #[test]
 fn results_that_wait_behind_a_reply_go_where_the_session_goes() {
-    const SESSION: &str = "f81d4fae-7dec-11d0-a765-00a0c91e6bf6";
     const COMMANDS: usize = 50;
     let dir = tempfile::tempdir().unwrap();
     let broker = Broker::keeping(dir.path(), &[]);
@@ -748,7 +747,6 @@ fn results_that_wait_behind_a_reply_go_where_the_session_goes() {
 /// otherwise.
 #[test]
 fn a_session_is_resumed_though_nothing_can_be_written() {
-    const SESSION: &str = "f81d4fae-7dec-11d0-a765-00a0c91e6bf6";
     let dir = tempfile::tempdir().unwrap();
     let mut broker = Broker::keeping(dir.path(), &[]);
     let mut bob = broker.client("bob");

@@ -4,10 +4,9 @@
 mod support;
 
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::io::Write;
 use std::process::{Command, Stdio};
-use support::{Broker, DEADLINE, field, number};
+use support::{Broker, field, number};
 
 /// A family of figures.
 #[derive(Debug, Default)]
@@ -29,16 +28,10 @@ impl Figures {
     }
 
     fn text(broker: &Broker) -> String {
-        let mut stream = TcpStream::connect(broker.addr).unwrap();
-        stream.set_read_timeout(Some(DEADLINE)).unwrap();
-        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        let (head, text) = answer.split_once("\r\n\r\n").unwrap();
-        assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
-        let kind = "\r\ncontent-type: application/openmetrics-text; version=1.0.0; charset=utf-8";
-        assert!(head.to_lowercase().contains(kind), "{head}");
-        text.to_owned()
+        let answer = broker.web().get("/metrics").expect(200, "*");
+        let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+        assert_eq!(answer.header("content-type"), Some(kind));
+        answer.body
     }
 
     fn parse(text: &str) -> Figures {
