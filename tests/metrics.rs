@@ -205,8 +205,7 @@ fn parsed(broker: &Broker) -> Option<String> {
         import.is_ok_and(|output| output.status.success())
     };
     let Some(python) = ["python3", "/usr/bin/python3"].into_iter().find(imports) else {
-        let must = std::env::var_os("REQUIRE_TEST_TOOLS").is_some();
-        assert!(!must, "python3-prometheus-client is missing");
+        support::skip("python3-prometheus-client is missing");
         return None;
     };
     let mut command = Command::new(python);

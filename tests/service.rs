@@ -276,10 +276,7 @@ fn systemd_takes_the_units() {
     }
     let verified =
         Command::new("systemd-analyze").args(["verify", "--man=no"]).args(&paths).output();
-    let Ok(verified) = verified else {
-        assert!(std::env::var_os("REQUIRE_TEST_TOOLS").is_none(), "systemd-analyze is missing");
-        return;
-    };
+    let Ok(verified) = verified else { return support::skip("systemd-analyze is missing") };
     // It complains of the machine's own units as well.
     let complaints = String::from_utf8_lossy(&verified.stderr);
     let ours: Vec<&str> =

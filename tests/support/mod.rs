@@ -34,7 +34,7 @@ pub use program::Program;
 pub use receiver::{Delivery, Receiver};
 pub use resp::{Redis, Said, encoded};
 pub use site::Site;
-pub use tools::{install, installed, redis_py};
+pub use tools::{install, installed, redis_py, skip};
 
 use ranked_broker::config::Config;
 use ranked_broker::server::Server;
