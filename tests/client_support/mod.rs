@@ -4,12 +4,15 @@
 
 mod feigned;
 // These tests do without the rest of it.
+#[path = "../support/port.rs"]
+mod port;
 #[path = "../support/process.rs"]
 mod process;
 mod wire;
 
 pub use feigned::{feign, welcome};
 use futures::StreamExt;
+pub use port::Port;
 pub use process::runs;
 use ranked_broker::client::{Client, Frame, Frames};
 use ranked_broker::config::Config;
