@@ -278,8 +278,7 @@ fn no_name_is_a_label() {
 #[test]
 fn a_vacancy_and_a_resumption_are_counted() {
     let broker = Broker::with(|config| config.lease = std::time::Duration::from_secs(3600));
-    let mut alice = broker.connect("alice");
-    let hello = alice.ask("hello --name alice", "ok hello *");
+    let (mut alice, resume) = broker.owner("alice");
     alice.ask("create ops --on-close safe", "ok create ops");
     alice.ask("sub ops", "ok sub ops *");
     let mut bob = broker.member("bob", "ops");
@@ -289,9 +288,8 @@ fn a_vacancy_and_a_resumption_are_counted() {
         Figures::scrape(&broker).get("broker_vacancies") == 1
     });
     assert_eq!(Figures::scrape(&broker).get("broker_vacancy_seconds_count"), 0);
-    let (session, secret) = (field(&hello, "session"), field(&hello, "secret"));
     let mut alice = broker.connect("alice");
-    alice.ask(&format!("hello --session {session} --secret {secret}"), "ok hello *");
+    alice.ask(&resume, "ok hello *");
     let figures = Figures::scrape(&broker);
     assert_eq!(figures.get("broker_vacancies"), 0);
     assert_eq!(figures.get("broker_vacancy_seconds_count"), 1);

@@ -347,8 +347,7 @@ fn a_session_is_resumed_in_another_dialect() {
     let broker = Broker::start();
     let mut alice = broker.member("alice", "ops");
     let mut bob = broker.connect("bob");
-    let session = "f81d4fae-7dec-11d0-a765-00a0c91e6bf6";
-    let hello = bob.ask(&format!("hello --name bob --session {session}"), "ok hello *");
+    let hello = bob.ask(&format!("hello --name bob --session {SESSION}"), "ok hello *");
     let secret = field(&hello, "secret");
     bob.ask("sub ops", "ok sub ops rank=1 *");
     alice.expect("join ops 2 bob 1");
@@ -358,7 +357,7 @@ fn a_session_is_resumed_in_another_dialect() {
     let mut page = broker.socket("bob");
     page.ask(
         &format!(
-            r#"{{"op":"hello","session":"{session}","secret":"{secret}","seen":{{"ops":2}}}}"#
+            r#"{{"op":"hello","session":"{SESSION}","secret":"{secret}","seen":{{"ops":2}}}}"#
         ),
         r#"{"reply":"hello","ok":true,"name":"bob",*"resumed":true,*"#,
     );
