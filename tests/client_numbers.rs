@@ -12,7 +12,7 @@ use std::process::{Child as Process, Command, Output, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-use support::{Broker, Child, Dice, eventually, field};
+use support::{Broker, Child, Dice, Port, eventually, field};
 
 const ID: &str = "123e4567-e89b-12d3-a456-426614174000";
 
@@ -223,7 +223,8 @@ fn a_wrong_checksum_is_no_success() {
 #[test]
 fn wrong_usage_and_nobody_there() {
     let state = tempfile::tempdir().unwrap();
-    let nowhere = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let port = Port::reserve();
+    let nowhere = port.addr();
     refused(&run(nowhere, state.path(), &["5"]), 3, "no sequence from 127.0.0.1:");
     for arguments in
         [&[][..], &["65536"], &["5", "--batch", "0"], &["5", "--continue"], &["5", "--name", "x"]]

@@ -2,7 +2,7 @@
 
 mod client_support;
 
-use client_support::{DEADLINE, Running, Wire, broker, member, next, program, run, wait};
+use client_support::{DEADLINE, Port, Running, Wire, broker, member, next, program, run, wait};
 use ranked_broker::client::Frame;
 use std::fmt::Write as _;
 use std::io::{Read, Write};
@@ -114,10 +114,8 @@ fn exit_codes_tell_what_happened() {
 
 #[test]
 fn without_a_broker_it_says_what_to_do() {
-    let port = {
-        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        free.local_addr().unwrap().port()
-    };
+    let reserved = Port::reserve();
+    let port = reserved.number();
     let (out, err, code) = run(port, &[], "ping\n");
     assert_eq!((out.as_str(), code), ("", 3));
     let expected = format!(

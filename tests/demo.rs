@@ -10,10 +10,9 @@ use client_support::{Running, broker, member, next, program, wait};
 use ranked_broker::client::{Client, Frame, Frames, Outcome};
 use ranked_broker::config::Config;
 use ranked_broker::server::Server;
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
-use support::eventually;
+use support::{Port, eventually, signal};
 
 const OFTEN: [&str; 2] = ["--every", "10ms..40ms"];
 const SELDOM: [&str; 2] = ["--every", "1h"];
@@ -80,10 +79,6 @@ fn process(team: &mut Running, name: &str) -> String {
     team.expect(&format!("demo: {name} is process ")).rsplit(' ').next().unwrap().to_owned()
 }
 
-fn kill(signal: &str, pid: &str) {
-    assert!(Command::new("kill").args(["-s", signal, pid]).status().unwrap().success());
-}
-
 #[test]
 fn one_of_five_is_stopped_another_killed_and_the_rest_close_ranks() {
     let server = broker();
@@ -93,8 +88,8 @@ fn one_of_five_is_stopped_another_killed_and_the_rest_close_ranks() {
     for _ in &pids {
         next(&mut frames, |frame| matches!(frame, Frame::Joined { .. }).then_some(()));
     }
-    for (signal, at, reason) in [("TERM", 1, "quit"), ("KILL", 2, "lost")] {
-        kill(signal, &pids[at]);
+    for (name, at, reason) in [("TERM", 1, "quit"), ("KILL", 2, "lost")] {
+        signal(&pids[at], name);
         let left = next(&mut frames, |frame| match frame {
             Frame::Left { member, reason, .. } => Some((member, reason)),
             _ => None,
@@ -122,9 +117,9 @@ fn an_interrupt_ends_broker_and_members_in_order() {
     use std::os::unix::process::CommandExt;
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/demo/run");
     let programs = Path::new(env!("CARGO_BIN_EXE_broker")).parent().unwrap();
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = Port::reserve();
     let mut command = Command::new("sh");
-    command.args([script, "127.0.0.1", &port.to_string()]);
+    command.args([script, "127.0.0.1", &port.number().to_string()]);
     command.env("BROKER_BIN", programs).process_group(0);
     let mut demo = Running::start(command);
     for _ in 0..5 {
@@ -157,19 +152,18 @@ fn no_member_outlives_a_team_that_is_killed() {
 
 #[test]
 fn it_waits_for_a_broker_and_comes_back_to_one_that_begins_anew() {
-    let first = broker();
-    let port = first.addr.port();
-    wait(first.stop());
+    let reserved = Port::reserve();
+    let port = reserved.number();
     let mut one = demo(port, &["--name", "one"], SELDOM);
     one.expect("trying until it succeeds");
     let at_port = || Server::start(Config { port, ..Config::default() }).unwrap();
-    let second = at_port();
+    let first = at_port();
     one.expect("one: joins demo with rank 0 of 1");
-    wait(second.stop());
+    wait(first.stop());
     // This one has no channels.
-    let third = at_port();
+    let second = at_port();
     one.expect("one: is connected again");
-    let (client, _frames) = member(&third, "onlooker");
+    let (client, _frames) = member(&second, "onlooker");
     eventually("it has a rank again", || {
         let answer = wait(client.request("ranks demo"));
         answer.is_ok_and(|answer| answer.rows.iter().any(|row| row.contains(" one ")))

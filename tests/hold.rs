@@ -16,9 +16,8 @@ use std::collections::BTreeMap;
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
-use std::process::Command;
 use std::time::Duration;
-use support::eventually;
+use support::{eventually, parent, signal};
 use tempfile::TempDir;
 
 /// Short, so that the tests are; long enough for a machine that has much else
@@ -103,15 +102,9 @@ fn pid(line: &str) -> u32 {
     line.rsplit("pid=").next().unwrap().trim().parse().unwrap()
 }
 
-fn parent(pid: u32) -> u32 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("PPid:")).unwrap();
-    line.trim().parse().unwrap()
-}
-
-fn kill(signal: &str, pid: u32) {
-    let pid = pid.to_string();
-    assert!(Command::new("kill").args(["-s", signal, &pid]).status().unwrap().success());
+/// The process that watches over a program.
+fn guard_of(program: u32) -> u32 {
+    parent(program).expect("it runs")
 }
 
 #[test]
@@ -256,22 +249,22 @@ fn neither_guard_nor_client_leaves_the_program_behind() {
     // The guard alone, then guard and client at once, then a guard that is stopped.
     let mut alice = shell(port, "alice", "trap '' TERM; while :; do sleep 0.01; done");
     let program = pid(&alice.expect("running rank=0"));
-    kill("KILL", parent(program));
+    signal(guard_of(program), "KILL");
     alice.expect("lost the guard");
     assert_eq!(alice.end(), 8);
     eventually("the program is gone", || !runs(program));
 
     let mut alice = shell(port, "alice", "trap '' TERM; while :; do sleep 0.01; done");
     let program = pid(&alice.expect("running rank=0"));
-    let guard = parent(program);
+    let guard = guard_of(program);
     alice.signal("KILL");
-    kill("KILL", guard);
+    signal(guard, "KILL");
     eventually("the program is gone", || !runs(program));
 
     let diary = Diary::new();
     let mut bob = shell(port, "bob", &diary.beat("trap '' TERM"));
     let program = pid(&bob.expect("running rank=0"));
-    kill("STOP", parent(program));
+    signal(guard_of(program), "STOP");
     wait(server.stop());
     bob.expect("lost");
     assert_eq!(bob.end(), 8);
@@ -289,9 +282,9 @@ fn kill_9_of_guard_and_client_takes_along_what_the_program_has_started() {
     let program = pid(&alice.expect("running rank=0"));
     alice.send("go");
     let child = pid(&alice.expect("child pid="));
-    let guard = parent(program);
+    let guard = guard_of(program);
     alice.signal("KILL");
-    kill("KILL", guard);
+    signal(guard, "KILL");
     eventually("the program is gone", || !runs(program));
     eventually("and its child", || !runs(child));
 }

@@ -9,7 +9,7 @@ mod support;
 use client_support::{Running, hold, program};
 use std::path::Path;
 use std::time::Duration;
-use support::{Broker, Child, Small, eventually};
+use support::{Broker, Child, Port, Small, eventually};
 
 /// A program of this holder, which writes its name and number down as long as it
 /// runs.
@@ -28,17 +28,24 @@ fn lines(diary: &Path) -> Vec<String> {
     text.lines().map(str::to_owned).collect()
 }
 
+/// A broker at this port.
+fn broker_at(port: &Port, settings: &[&str]) -> Child {
+    let mut child = Child::run(&[&["127.0.0.1", &port.number().to_string()], settings].concat());
+    assert!(child.listens(), "it listens where it was told to");
+    child
+}
+
 #[test]
 fn the_holder_holds_on_across_a_kill_of_the_broker_and_another_follows_it_after() {
     let data = tempfile::tempdir().unwrap();
     let diary = data.path().join("diary");
     let dir = data.path().join("broker");
     let settings = ["--data", dir.to_str().unwrap(), "--lease", "4s", "--guard", "300ms"];
-    let first = Child::with(&settings);
-    let port = first.addr().port();
-    let holder = diarist(port, "alice", &diary);
+    let port = Port::reserve();
+    let first = broker_at(&port, &settings);
+    let holder = diarist(port.number(), "alice", &diary);
     eventually("alice's program runs", || !lines(&diary).is_empty());
-    let next = diarist(port, "bob", &diary);
+    let next = diarist(port.number(), "bob", &diary);
     let mut broker = Broker::of(first);
     let mut witness = broker.client("witness");
     eventually("bob is next", || {
@@ -48,7 +55,7 @@ fn the_holder_holds_on_across_a_kill_of_the_broker_and_another_follows_it_after(
     drop(witness);
     broker.child().kill();
 
-    let broker = Broker::of(again(port, &settings));
+    let broker = Broker::of(broker_at(&port, &settings));
     let mut witness = broker.client("witness");
     eventually("both are back, in their seats", || {
         witness.send("ranks jobs");
@@ -69,12 +76,6 @@ fn the_holder_holds_on_across_a_kill_of_the_broker_and_another_follows_it_after(
     programs.dedup();
     assert_eq!(programs.len(), 2, "one after the other: {programs:?}");
     next.signal("TERM");
-}
-
-fn again(port: u16, settings: &[&str]) -> Child {
-    let mut child = Child::run(&[&["127.0.0.1", &port.to_string()], settings].concat());
-    assert!(child.listens(), "it listens where the one before did");
-    child
 }
 
 /// Regression: a broker whose disk was full was taken for one that has none: the
@@ -110,21 +111,24 @@ fn a_program_runs_on_while_the_broker_is_drained_and_started_again() {
     let data = tempfile::tempdir().unwrap();
     let diary = data.path().join("diary");
     let dir = data.path().join("broker");
-    let settings = ["--data", dir.to_str().unwrap()];
-    let mut first = Child::with(&settings);
-    let port = first.addr().port();
-    let mut holder = diarist_with(port, "alice", &["--kill-after", "3s"], "true", &diary);
+    let settings = ["--data", dir.to_str().unwrap(), "--lease", "4s"];
+    let port = Port::reserve();
+    let mut first = Broker::of(broker_at(&port, &settings));
+    let options = ["--kill-after", "1s"];
+    let mut holder = diarist_with(port.number(), "alice", &options, "true", &diary);
     holder.expect("running rank=0");
-    first.signal("USR2");
-    // Time for everybody to be told.
-    std::thread::sleep(Duration::from_millis(300));
-    first.signal("TERM");
-    first.ended();
+    first.child().signal("USR2");
+    let web = first.web();
+    eventually("the holder is told", || {
+        web.get("/metrics").body.contains("broker_connections_closed_total{reason=\"drain\"} 1\n")
+    });
+    first.child().signal("TERM");
+    first.child().ended();
 
-    let _broker = again(port, &settings);
+    let _broker = broker_at(&port, &settings);
     holder.expect("resumed session=");
     // Longer than its lease.
-    std::thread::sleep(Duration::from_secs(9));
+    std::thread::sleep(Duration::from_secs(5));
     let so_far = lines(&diary).len();
     eventually("its program goes on", || lines(&diary).len() > so_far);
     let mut programs = lines(&diary);
@@ -140,18 +144,18 @@ fn a_lease_that_has_become_shorter_is_kept_all_the_same() {
     let data = tempfile::tempdir().unwrap();
     let dir = data.path().join("broker");
     let settings = ["--data", dir.to_str().unwrap(), "--guard", "300ms", "--lease"];
-    let mut first = Child::with(&[&settings[..], &["4s"]].concat());
-    let port = first.addr().port();
+    let port = Port::reserve();
+    let mut first = broker_at(&port, &[&settings[..], &["4s"]].concat());
     let hold = |name: &str, options: &[&str]| {
         let args = [&["--name", name, "hold", name], options, &["--", "sleep", "1000"]].concat();
-        let mut holder = Running::start(program(port, &args));
+        let mut holder = Running::start(program(port.number(), &args));
         holder.expect("running rank=0");
         holder
     };
     let mut alice = hold("alice", &["--stay"]);
     let mut bob = hold("bob", &["--kill-after", "2s"]);
     first.kill();
-    let _broker = again(port, &[&settings[..], &["2s"]].concat());
+    let _broker = broker_at(&port, &[&settings[..], &["2s"]].concat());
     alice.expect("lost rank=0");
     alice.expect("running rank=0");
     bob.expect("--kill-after 2000 ms is not shorter than the broker's lease of 2000 ms");
@@ -167,15 +171,15 @@ fn follows_a_stopped_holder(first: &[&str], second: &[&str]) {
     let diary = data.path().join("diary");
     let dir = data.path().join("broker");
     let keeping = ["--data", dir.to_str().unwrap(), "--guard", "300ms"];
-    let mut broker = Child::with(&[&keeping[..], first].concat());
-    let port = broker.addr().port();
-    let holder = diarist_with(port, "alice", &[], "trap '' TERM", &diary);
+    let port = Port::reserve();
+    let mut broker = broker_at(&port, &[&keeping[..], first].concat());
+    let holder = diarist_with(port.number(), "alice", &[], "trap '' TERM", &diary);
     eventually("alice's program runs", || !lines(&diary).is_empty());
-    let mut next = diarist(port, "bob", &diary);
+    let mut next = diarist(port.number(), "bob", &diary);
     next.expect("waiting rank=1");
     holder.signal("STOP");
     broker.kill();
-    let _broker = again(port, &[&keeping[..], second].concat());
+    let _broker = broker_at(&port, &[&keeping[..], second].concat());
     eventually("bob's program runs", || lines(&diary).last().unwrap().starts_with("bob "));
     let so_far = lines(&diary).len();
     eventually("and goes on", || lines(&diary).len() > so_far + 150);

@@ -6,7 +6,7 @@ mod support;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use support::{Broker, Child, Client, Site, field, matches, number};
+use support::{Broker, Child, Client, SESSION, Site, field, matches, number};
 
 fn broker(settings: &[&str]) -> Broker {
     Broker::of(Child::with(settings))
@@ -231,14 +231,12 @@ fn numbers_come_batch_by_batch_and_can_be_fetched_again() {
 #[test]
 fn a_lost_connection_costs_no_news_of_a_job() {
     let broker = broker(&[]);
-    let mut alice = broker.connect("alice");
-    let hello = alice.ask("hello --name alice", "ok hello *");
-    let (session, secret) = (field(&hello, "session"), field(&hello, "secret"));
+    let (mut alice, resume) = broker.owner("alice");
     alice.send("numbers 65535 --batch 1");
     alice.expect("ok job 1");
     alice.reset();
     let mut alice = broker.connect("alice again");
-    alice.ask(&format!("hello --session {session} --secret {secret}"), "ok hello * resumed=yes *");
+    alice.ask(&resume, "ok hello * resumed=yes *");
     let lines = alice.until("job 1 done *");
     // Some of it may have been on its way to the connection that broke.
     let batches: Vec<&String> = lines.iter().filter(|line| line.contains(" batch=")).collect();
@@ -267,8 +265,7 @@ fn jobs_of_one_who_left_are_ended() {
 #[test]
 fn who_has_a_job_does_not_go_on_as_somebody_else() {
     let (broker, web) = (broker(&ALLOWED), Site::silent());
-    let session = "f81d4fae-7dec-11d0-a765-00a0c91e6bf6";
-    let hello = format!("hello --session {session}");
+    let hello = format!("hello --session {SESSION}");
     let mut alice = broker.connect("alice");
     let reply = alice.ask(&hello, "ok hello * resumed=no *");
     let again = format!("{hello} --secret {}", field(&reply, "secret"));

@@ -50,8 +50,7 @@ impl Logging {
 
     /// Stops the broker; gives all that it has logged.
     fn stop(mut self) -> Vec<String> {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").arg(&pid).status().unwrap().success());
+        support::signal(self.child.id(), "TERM");
         let mut log = String::new();
         self.log.read_to_string(&mut log).unwrap();
         assert!(self.child.wait().unwrap().success());

@@ -8,6 +8,8 @@
 
 #![allow(clippy::unwrap_used)] // a test fails by panicking
 
+mod support;
+
 use ranked_broker::broker::Broker;
 use ranked_broker::config::Config;
 use ranked_broker::error::{Close, Code};
@@ -16,24 +18,7 @@ use ranked_broker::session::{Batch, Session};
 use ranked_broker::wire::text;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
-
-/// `SplitMix64` (Steele, Lea, Flood: "Fast splittable pseudorandom number
-/// generators", 2014).
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, n: usize) -> usize {
-        usize::try_from(self.next() % n as u64).unwrap()
-    }
-}
+use support::Dice;
 
 /// A roster as one would explain it, and every line that its channel ever had.
 #[derive(Default)]
@@ -117,7 +102,7 @@ struct Client {
 }
 
 struct World {
-    random: Random,
+    dice: Dice,
     broker: Arc<Broker>,
     channels: Vec<Channel>,
     clients: Vec<Client>,
@@ -145,7 +130,7 @@ impl World {
         let broker = Broker::open(config, Box::new(text::TextEncoder)).unwrap();
         let channels = (0..CHANNELS).map(|_| Channel::default()).collect();
         let mut world = World {
-            random: Random(seed),
+            dice: Dice(seed),
             broker,
             channels,
             clients: vec![],
@@ -204,7 +189,7 @@ impl World {
                 text::frame(&frame, received);
             }
             let bytes: Vec<u8> = batch.pieces.iter().flat_map(|p| p.bytes().to_vec()).collect();
-            let taken = if everything { bytes.len() } else { self.random.below(bytes.len() + 1) };
+            let taken = if everything { bytes.len() } else { self.dice.roll(bytes.len() + 1) };
             received.extend_from_slice(&bytes[..taken]);
             let rest = session.settle(batch, taken, taken > 0, self.now_ms);
             received.extend_from_slice(&rest);
@@ -215,10 +200,10 @@ impl World {
     }
 
     fn step(&mut self) {
-        self.now_ms += self.random.below(3) as u64;
-        let (who, at) = (self.random.below(self.clients.len()), self.random.below(CHANNELS));
-        let other = self.random.below(self.clients.len());
-        match self.random.below(20) {
+        self.now_ms += self.dice.roll(3) as u64;
+        let (who, at) = (self.dice.roll(self.clients.len()), self.dice.roll(CHANNELS));
+        let other = self.dice.roll(self.clients.len());
+        match self.dice.roll(20) {
             0..=4 => self.sub(who, at),
             5 => self.unsub(who, at),
             6 => self.kick(who, other, at),
@@ -231,7 +216,7 @@ impl World {
             _ => self.depart(who),
         }
         for at in 0..self.clients.len() {
-            if self.random.below(self.pump_every) == 0 {
+            if self.dice.roll(self.pump_every) == 0 {
                 self.pump(at, false);
             }
         }
@@ -312,7 +297,7 @@ impl World {
     }
 
     fn promote(&mut self, who: usize, other: usize, at: usize) {
-        let rank = self.random.below(CLIENTS);
+        let rank = self.dice.roll(CLIENTS);
         let (name, target) = (self.name(who), self.name(other));
         let reply = self.ask(who, &format!("promote {} {target} {rank}", channel_name(at)));
         let channel = &mut self.channels[at];
@@ -332,14 +317,14 @@ impl World {
 
     fn publish(&mut self, who: usize, at: usize) {
         let name = self.name(who);
-        let stale = self.random.below(4) == 0;
+        let stale = self.dice.roll(4) == 0;
         let top = self.channels[at].roster.first().map(|member| member.1);
-        let term = match self.random.below(3) {
+        let term = match self.dice.roll(3) {
             0 => top.map(|top| top - u64::from(stale)),
             _ => None,
         };
         let option = term.map_or(String::new(), |term| format!("--term {term} "));
-        let text = format!("text-{}", self.random.below(1_000_000));
+        let text = format!("text-{}", self.dice.roll(1_000_000));
         let reply = self.ask(who, &format!("pub {option}{} {text}", channel_name(at)));
         if term.is_some() && term != top {
             assert_eq!(reply, Err(Code::Fenced));
@@ -389,7 +374,7 @@ impl World {
         if seqs.is_empty() {
             return;
         }
-        let seq = seqs[self.random.below(seqs.len())];
+        let seq = seqs[self.dice.roll(seqs.len())];
         let reply = self.ask(who, &format!("ack {} {seq} --code 0 done", channel_name(at)));
         let channel = &mut self.channels[at];
         let awaited = channel.open.get_mut(&seq).unwrap();

@@ -29,8 +29,7 @@ fn node() -> Option<Command> {
 #[test]
 fn a_page_is_a_member_and_an_observer() {
     let Some(mut node) = node() else {
-        eprintln!("SKIPPED: there is no Node.js with a WebSocket here (version 20.10 or newer)");
-        return;
+        return support::skip("there is no Node.js with a WebSocket (version 20.10 or newer)");
     };
     let mut broker = Broker::process();
     let mut alice = broker.member("alice", "ops");

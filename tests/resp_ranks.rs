@@ -3,7 +3,7 @@
 
 mod support;
 
-use support::{Broker, Redis, eventually};
+use support::{Broker, Redis, SESSION, eventually};
 
 /// The value behind a key in a map, as maps are written here.
 fn field(map: &str, key: &str) -> String {
@@ -185,7 +185,7 @@ fn a_label_takes_nobodys_name_who_is_away() {
     let mut text = broker.client("text");
     text.ask("create news --history 10", "ok create news");
     let mut alice = broker.connect("alice");
-    let hello = "hello --session f81d4fae-7dec-11d0-a765-00a0c91e6bf6";
+    let hello = format!("hello --session {SESSION}");
     alice.ask(&format!("{hello} --name alice"), "ok hello name=alice *");
     alice.ask("sub news --observe", "ok sub news *");
     alice.reset();
@@ -203,7 +203,7 @@ fn a_label_takes_nobodys_name_who_is_away() {
         client.ask("CLIENT INFO", "id=* name=guest-* dialect=resp\n");
     }
     let mut alice = broker.connect("alice");
-    alice.ask(hello, "ok hello name=alice * resumed=yes *");
+    alice.ask(&hello, "ok hello name=alice * resumed=yes *");
     alice.expect("msg news 1 text hi");
 }
 

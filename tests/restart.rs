@@ -5,17 +5,7 @@
 
 mod support;
 
-use support::{Broker, Client, eventually, field};
-
-const SESSION: &str = "f81d4fae-7dec-11d0-a765-00a0c91e6bf6";
-
-/// A client of this name, and the `hello` that resumes its session.
-fn owner(broker: &Broker, name: &str) -> (Client, String) {
-    let mut client = broker.connect(name);
-    let reply = client.ask(&format!("hello --name {name}"), "ok hello *");
-    let (session, secret) = (field(&reply, "session"), field(&reply, "secret"));
-    (client, format!("hello --session {session} --secret {secret}"))
-}
+use support::{Broker, Client, SESSION, eventually, field};
 
 /// Ends the broker by this signal, once all there is to write has been written.
 fn end(mut broker: Broker, how: &str) {
@@ -33,8 +23,8 @@ fn end(mut broker: Broker, how: &str) {
 fn ranks_survive(how: &str) {
     let dir = tempfile::tempdir().unwrap();
     let first = Broker::keeping(dir.path(), &[]);
-    let (mut alice, resume_alice) = owner(&first, "alice");
-    let (mut bob, resume_bob) = owner(&first, "bob");
+    let (mut alice, resume_alice) = first.owner("alice");
+    let (mut bob, resume_bob) = first.owner("bob");
     let mut carol = first.client("carol");
     alice.ask("create kept --durable", "ok create kept");
     alice.ask("create plain --max 7", "ok create plain");
@@ -107,7 +97,7 @@ fn ranks_survive_a_stop() {
 fn a_seat_that_nobody_comes_back_to() {
     let dir = tempfile::tempdir().unwrap();
     let first = Broker::keeping(dir.path(), &[]);
-    let (mut alice, _) = owner(&first, "alice");
+    let (mut alice, _) = first.owner("alice");
     let mut guest = first.connect("guest");
     alice.ask("create kept --durable", "ok create kept");
     guest.ask("sub kept", "ok sub kept rank=0 *");
@@ -194,9 +184,9 @@ fn positions_patterns_and_keys_survive() {
 fn who_has_left_is_not_brought_back() {
     let dir = tempfile::tempdir().unwrap();
     let first = Broker::keeping(dir.path(), &[]);
-    let (mut alice, _) = owner(&first, "alice");
-    let (mut bob, resume_bob) = owner(&first, "bob");
-    let (mut carol, resume_carol) = owner(&first, "carol");
+    let (mut alice, _) = first.owner("alice");
+    let (mut bob, resume_bob) = first.owner("bob");
+    let (mut carol, resume_carol) = first.owner("carol");
     alice.ask("create ops --durable", "ok create ops");
     for client in [&mut alice, &mut bob, &mut carol] {
         client.ask("sub ops", "ok sub ops *");
@@ -224,7 +214,7 @@ fn who_has_left_is_not_brought_back() {
 fn what_was_found_is_told() {
     let dir = tempfile::tempdir().unwrap();
     let first = Broker::keeping(dir.path(), &[]);
-    let (mut alice, _) = owner(&first, "alice");
+    let (mut alice, _) = first.owner("alice");
     alice.ask("create log --durable", "ok create log");
     alice.ask("sub log", "ok sub log *");
     alice.ask("pub log x", "ok pub log 2");
@@ -244,8 +234,8 @@ fn what_was_found_is_told() {
 fn a_channel_made_anew_has_nothing_of_the_first() {
     let dir = tempfile::tempdir().unwrap();
     let first = Broker::keeping(dir.path(), &[]);
-    let (mut alice, resume_alice) = owner(&first, "alice");
-    let (mut olga, resume_olga) = owner(&first, "olga");
+    let (mut alice, resume_alice) = first.owner("alice");
+    let (mut olga, resume_olga) = first.owner("olga");
     alice.ask("create ops --durable", "ok create ops");
     alice.ask("sub ops", "ok sub ops rank=0 *");
     olga.ask("sub ops --observe", "ok sub ops observer=yes *");
@@ -324,7 +314,7 @@ fn the_end_of_a_channel_is_told_after_a_stop() {
 fn a_session_that_was_given_up_for_another_is_not_there_again() {
     let dir = tempfile::tempdir().unwrap();
     let first = Broker::keeping(dir.path(), &[]);
-    let (mut alice, given_up) = owner(&first, "alice");
+    let (mut alice, given_up) = first.owner("alice");
     alice.ask("sub kept --create", "ok sub kept *");
     alice.ask("unsub kept", "ok unsub kept");
     let hello = format!("hello --session {SESSION}");
@@ -350,10 +340,10 @@ fn positions_survive(how: &str) {
     for n in 1..=5 {
         bob.ask(&format!("pub log {n}"), &format!("ok pub log {n}"));
     }
-    let (mut alice, resume_alice) = owner(&first, "alice");
+    let (mut alice, resume_alice) = first.owner("alice");
     alice.ask("sub log --from first", "ok sub log * seq=6 *");
     alice.until("msg log 5 bob 5");
-    let (mut carol, resume_carol) = owner(&first, "carol");
+    let (mut carol, resume_carol) = first.owner("carol");
     carol.ask("sub log --last 3", "ok sub log * seq=7 *");
     carol.until("join log 6 alice 0");
     end(first, how);
@@ -498,7 +488,7 @@ fn what_was_before_the_hello_survives() {
 fn a_session_comes_back_by_its_last_name() {
     let dir = tempfile::tempdir().unwrap();
     let first = Broker::keeping(dir.path(), &[]);
-    let (mut alice, resume) = owner(&first, "al");
+    let (mut alice, resume) = first.owner("al");
     alice.ask("create log --durable", "ok create log");
     alice.ask("pub --key a log mine", "ok pub log 1");
     alice.ask("hello --name alice", "ok hello name=alice *");

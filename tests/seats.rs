@@ -258,7 +258,14 @@ fn a_name_whose_bearer_let_its_lease_run_out() {
 fn a_name_whose_bearer_keeps_no_lease() {
     let broker = Broker::with(quick);
     let mut alice = broker.client("alice");
-    std::thread::sleep(Duration::from_millis(500));
+    let mut bob = broker.client("bob");
+    bob.ask("ping", "ok ping lease=300");
+    let mut other = broker.connect("other");
+    // By the time that bob's lease is over, one of alice's would be, too.
+    support::eventually("bob's name is free", || {
+        other.send("hello --name bob");
+        other.line().is_some_and(|line| line.starts_with("ok hello name=bob "))
+    });
     let mut other = broker.connect("other");
     other.ask("hello --name alice", "err name-taken *");
     alice.ask("ping", "ok ping lease=300");

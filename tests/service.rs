@@ -4,68 +4,12 @@
 mod support;
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixDatagram;
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
-use support::{Answer, Broker, Child, Client, DEADLINE, Receiver, field};
-use tempfile::TempDir;
-
-/// A service manager that hears what a broker tells it.
-struct Manager {
-    folder: TempDir,
-    socket: UnixDatagram,
-}
-
-impl Manager {
-    fn new() -> Manager {
-        let folder = tempfile::tempdir().unwrap();
-        let socket = UnixDatagram::bind(folder.path().join("notify")).unwrap();
-        socket.set_read_timeout(Some(DEADLINE)).unwrap();
-        Manager { folder, socket }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    /// Starts a broker, with more for its environment.
-    fn start(&self, environment: &[&str], settings: &[&str]) -> Child {
-        let notify = format!("NOTIFY_SOCKET={}", self.path("notify").display());
-        Child::under(&[&["env", &notify], environment].concat(), settings)
-    }
-
-    /// The next message.
-    fn next(&self) -> String {
-        let mut bytes = [0; 4096];
-        let length = self.socket.recv(&mut bytes).expect("a message");
-        String::from_utf8(bytes[..length].to_vec()).unwrap()
-    }
-
-    /// Waits for a message with this line.
-    fn expect(&self, line: &str) -> String {
-        loop {
-            let message = self.next();
-            if message.lines().any(|other| other == line) {
-                return message;
-            }
-        }
-    }
-}
-
-/// Sends a request of HTTP and gives the answer.
-fn get(addr: SocketAddr, path: &str) -> String {
-    let mut stream = TcpStream::connect(addr).unwrap();
-    stream.set_read_timeout(Some(DEADLINE)).unwrap();
-    let request = format!("GET {path} HTTP/1.1\r\nHost: {addr}\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer
-}
+use support::{Answer, Broker, Child, Client, DEADLINE, Manager, Receiver, field};
 
 /// "READY=1 after listeners and store are open, the watchdog is fed while the
 /// broker's clock, its executor and the thread that commits go on."
@@ -145,11 +89,9 @@ fn sighup_takes_what_can_change_and_nothing_of_what_is_wrong() {
 
 /// A client of this name with a seat in `ops`, and how its session is resumed.
 fn seated(broker: &Broker, name: &str) -> (Client, String) {
-    let mut client = broker.connect(name);
-    let hello = client.ask(&format!("hello --name {name}"), "ok hello *");
-    let (session, secret) = (field(&hello, "session"), field(&hello, "secret"));
+    let (mut client, again) = broker.owner(name);
     client.ask("sub ops --create", "ok sub ops *");
-    (client, format!("hello --session {session} --secret {secret}"))
+    (client, again)
 }
 
 /// "SIGUSR2 drains (readiness false, no new connections, members told when to
@@ -157,13 +99,13 @@ fn seated(broker: &Broker, name: &str) -> (Client, String) {
 #[test]
 fn sigusr2_sends_everybody_away_with_their_seats_held() {
     let mut broker = Broker::process();
-    let addr = broker.addr;
+    let web = broker.web();
     let (mut alice, alice_again) = seated(&broker, "alice");
     let (mut bob, bob_again) = seated(&broker, "bob");
     alice.expect("join ops 2 bob 1");
     let mut json = broker.connect("json");
     json.ask("{\"op\":\"ping\"}", "{\"reply\":\"ping\",\"ok\":true,*");
-    assert!(get(addr, "/readyz").starts_with("HTTP/1.1 200 "));
+    web.get("/readyz").expect(200, "*");
 
     broker.child().signal("USR2");
     for client in [&mut alice, &mut bob] {
@@ -179,15 +121,13 @@ fn sigusr2_sends_everybody_away_with_their_seats_held() {
     numbers.send_bytes(b"INIT,123e4567-e89b-12d3-a456-426614174000,5,5;");
     let said = "ERR,drain the broker sends everybody away: come back in 5 s;";
     assert_eq!(String::from_utf8(numbers.rest()).unwrap(), said);
-    let ready = get(addr, "/readyz");
-    assert!(ready.starts_with("HTTP/1.1 503 ") && ready.ends_with("draining\n"), "{ready}");
-    assert!(get(addr, "/livez").starts_with("HTTP/1.1 200 "));
-    let other = get(addr, "/v1/channels");
-    assert!(other.starts_with("HTTP/1.1 503 "), "{other}");
-    assert!(other.to_lowercase().contains("\r\nretry-after: 5\r\n"), "{other}");
+    web.get("/readyz").expect(503, "draining");
+    web.get("/livez").expect(200, "*");
+    let other = web.get("/v1/channels").problem(503, "unavailable");
+    assert_eq!(other.header("retry-after"), Some("5"));
 
     broker.child().signal("USR2");
-    support::eventually("it is ready again", || get(addr, "/readyz").starts_with("HTTP/1.1 200 "));
+    support::eventually("it is ready again", || web.get("/readyz").status == 200);
     for (name, again, rank) in [("bob", bob_again, 1), ("alice", alice_again, 0)] {
         let mut client = broker.connect(name);
         client.send(&again);
@@ -214,8 +154,8 @@ fn a_seat_that_is_lent_is_no_obstacle_to_its_name() {
     alice.expect("bye drain retry=5");
     bob.expect("bye drain retry=5");
     broker.child().signal("USR2");
-    let addr = broker.addr;
-    support::eventually("it is ready again", || get(addr, "/readyz").starts_with("HTTP/1.1 200 "));
+    let web = broker.web();
+    support::eventually("it is ready again", || web.get("/readyz").status == 200);
     let mut alice = broker.connect("alice");
     alice.ask("hello --name alice", "ok hello name=alice * resumed=no *");
     alice.ask("sub ops", "ok sub ops rank=1 *");
@@ -260,7 +200,7 @@ fn a_drain_takes_nothing_from_members_without_a_connection() {
     ]
     .concat();
     let mut first = Broker::of(Child::with(&settings));
-    let (addr, web) = (first.addr, first.web());
+    let web = first.web();
     let (_, alice) = web.join("ops", "alice");
     let bob = serde_json::json!({"name": "bob", "callback": receiver.url()}).to_string();
     web.post("/v1/channels/ops/members", &bob).expect(201, r#"{*"rank":1,*}"#);
@@ -268,7 +208,7 @@ fn a_drain_takes_nothing_from_members_without_a_connection() {
     let mut waiting = alice.connect();
     waiting.write_all(&alice.request("GET", due, None)).unwrap();
     support::eventually("it waits", || {
-        get(addr, "/metrics").contains("broker_connections{dialect=\"http\"} 2\n")
+        web.get("/metrics").body.contains("broker_connections{dialect=\"http\"} 2\n")
     });
 
     first.child().signal("USR2");
@@ -280,14 +220,14 @@ fn a_drain_takes_nothing_from_members_without_a_connection() {
     // Longer than the lease and the guard.
     std::thread::sleep(Duration::from_secs(2));
     first.child().signal("USR2");
-    support::eventually("it is ready again", || get(addr, "/readyz").starts_with("HTTP/1.1 200 "));
+    support::eventually("it is ready again", || web.get("/readyz").status == 200);
     alice.ask("POST", renew, None).expect(200, r#"{*"rank":0,"term":1,"view":2,*"away":false,*}"#);
     web.get("/v1/channels/ops/members/bob").expect(200, r#"{*"rank":1,"term":2,*"away":false}"#);
     first.client("carol").ask("tell bob still there", "ok tell bob");
     receiver.expect("tell").ok();
 
     first.child().signal("USR2");
-    support::eventually("it drains", || get(addr, "/readyz").starts_with("HTTP/1.1 503 "));
+    support::eventually("it drains", || web.get("/readyz").status == 503);
     first.child().signal("TERM");
     assert!(first.child().ended().success());
     let second = Broker::of(Child::with(&settings));
@@ -336,10 +276,7 @@ fn systemd_takes_the_units() {
     }
     let verified =
         Command::new("systemd-analyze").args(["verify", "--man=no"]).args(&paths).output();
-    let Ok(verified) = verified else {
-        assert!(std::env::var_os("REQUIRE_TEST_TOOLS").is_none(), "systemd-analyze is missing");
-        return;
-    };
+    let Ok(verified) = verified else { return support::skip("systemd-analyze is missing") };
     // It complains of the machine's own units as well.
     let complaints = String::from_utf8_lossy(&verified.stderr);
     let ours: Vec<&str> =

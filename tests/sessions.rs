@@ -4,9 +4,7 @@ mod support;
 
 use ranked_broker::config::Config;
 use std::time::Duration;
-use support::{Broker, Client, eventually, field};
-
-const SESSION: &str = "f81d4fae-7dec-11d0-a765-00a0c91e6bf6";
+use support::{Broker, Client, SESSION, eventually, field};
 
 /// A client that has named its session, and its secret.
 fn owner(broker: &Broker, name: &str) -> (Client, String) {

@@ -17,7 +17,8 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
-use support::{Broker, Child, DEADLINE, eventually, matches, narrow};
+use std::time::{Duration, Instant};
+use support::{Broker, Child, DEADLINE, Manager, matches, narrow};
 
 type Authority = CertifiedIssuer<'static, KeyPair>;
 
@@ -28,19 +29,20 @@ fn authority() -> Authority {
 }
 
 /// A folder with certificates.
-struct Papers {
+struct Certificates {
     folder: tempfile::TempDir,
     authority: Authority,
 }
 
-impl Papers {
+impl Certificates {
     /// A folder with a broker's certificate for this machine in `broker.pem`, its key
     /// beside it, and the authority that signed it in `ca.pem`.
-    fn new() -> Papers {
-        let papers = Papers { folder: tempfile::tempdir().unwrap(), authority: authority() };
-        fs::write(papers.path("ca.pem"), papers.authority.pem()).unwrap();
-        papers.issue("broker", "127.0.0.1");
-        papers
+    fn new() -> Certificates {
+        let certificates =
+            Certificates { folder: tempfile::tempdir().unwrap(), authority: authority() };
+        fs::write(certificates.path("ca.pem"), certificates.authority.pem()).unwrap();
+        certificates.issue("broker", "127.0.0.1");
+        certificates
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -60,18 +62,29 @@ impl Papers {
         fs::write(self.path(&format!("{file}.key")), key.serialize_pem()).unwrap();
     }
 
+    /// The settings of a broker with that certificate.
+    fn settings(&self) -> [String; 4] {
+        ["--tls-cert".into(), self.text("broker.pem"), "--tls-key".into(), self.text("broker.key")]
+    }
+
     /// A broker with that certificate.
     fn broker(&self, settings: &[&str]) -> Broker {
-        let (cert, key) = (self.text("broker.pem"), self.text("broker.key"));
-        Broker::of(Child::with(&[&["--tls-cert", &cert, "--tls-key", &key], settings].concat()))
+        let own = self.settings();
+        Broker::of(Child::with(&[&own.each_ref().map(String::as_str), settings].concat()))
     }
 
-    /// Begins an encrypted conversation with a broker, with this certificate if any.
-    fn talk(&self, addr: SocketAddr, own: Option<&str>) -> Talk {
-        self.talk_on(TcpStream::connect(addr).unwrap(), own)
+    /// An encrypted connection to a broker, with this certificate if any.
+    fn connect(&self, addr: SocketAddr, own: Option<&str>) -> TlsClient {
+        self.encrypt(TcpStream::connect(addr).unwrap(), own)
     }
 
-    fn talk_on(&self, stream: TcpStream, own: Option<&str>) -> Talk {
+    fn encrypt(&self, stream: TcpStream, own: Option<&str>) -> TlsClient {
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        TlsClient(BufReader::new(StreamOwned::new(self.handshake(own), stream)))
+    }
+
+    /// A client's side of a handshake that has not begun.
+    fn handshake(&self, own: Option<&str>) -> ClientConnection {
         let mut roots = RootCertStore::empty();
         roots.add(self.authority.der().clone()).unwrap();
         let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
@@ -86,17 +99,14 @@ impl Papers {
                 config.with_client_auth_cert(vec![chain.unwrap()], key.unwrap()).unwrap()
             }
         };
-        stream.set_read_timeout(Some(DEADLINE)).unwrap();
-        let name = "127.0.0.1".try_into().unwrap();
-        let session = ClientConnection::new(Arc::new(config), name).unwrap();
-        Talk(BufReader::new(StreamOwned::new(session, stream)))
+        ClientConnection::new(Arc::new(config), "127.0.0.1".try_into().unwrap()).unwrap()
     }
 }
 
-/// An encrypted conversation.
-struct Talk(BufReader<StreamOwned<ClientConnection, TcpStream>>);
+/// A client whose connection is encrypted.
+struct TlsClient(BufReader<StreamOwned<ClientConnection, TcpStream>>);
 
-impl Talk {
+impl TlsClient {
     fn send(&mut self, text: &str) {
         self.0.get_mut().write_all(text.as_bytes()).unwrap();
     }
@@ -123,27 +133,27 @@ impl Talk {
 
 #[test]
 fn every_dialect_is_encrypted_on_the_one_port() {
-    let papers = Papers::new();
-    let broker = papers.broker(&[]);
-    let talk = || papers.talk(broker.addr, None);
-    let mut text = talk();
+    let certificates = Certificates::new();
+    let broker = certificates.broker(&[]);
+    let connect = || certificates.connect(broker.addr, None);
+    let mut text = connect();
     text.send("sub news --create\n");
     text.expect("ok sub news rank=0 *");
-    let mut json = talk();
+    let mut json = connect();
     json.send("{\"op\":\"pub\",\"channel\":\"news\",\"data\":1}\n");
     json.expect("{\"reply\":\"pub\",\"ok\":true,*");
     text.expect("msg news 2 * 1");
-    let mut redis = talk();
+    let mut redis = connect();
     redis.send("*3\r\n$7\r\nPUBLISH\r\n$4\r\nnews\r\n$2\r\nhi\r\n");
     redis.expect(":1");
     text.expect("msg news 3 * hi");
-    let mut http = talk();
+    let mut http = connect();
     http.send("GET /v1/channels/news HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n");
     http.expect("HTTP/1.1 200 OK");
     let mut rest = String::new();
     http.0.read_to_string(&mut rest).unwrap();
     assert!(rest.contains("\"seq\":3"), "{rest}");
-    let mut numbers = talk();
+    let mut numbers = connect();
     numbers.send("INIT,6bc0e0ab-7c2a-4ac6-9c4d-a9a1b4a5c6d7,2,2;RECV,0;");
     let mut answer = [0; 4];
     numbers.0.read_exact(&mut answer).unwrap();
@@ -156,9 +166,9 @@ fn every_dialect_is_encrypted_on_the_one_port() {
 
 #[test]
 fn a_websocket_is_encrypted_too() {
-    let papers = Papers::new();
-    let broker = papers.broker(&[]);
-    let stream = papers.talk(broker.addr, None).0.into_inner();
+    let certificates = Certificates::new();
+    let broker = certificates.broker(&[]);
+    let stream = certificates.connect(broker.addr, None).0.into_inner();
     let url = format!("wss://{}/v1/ws", broker.addr);
     let (mut socket, _) = tungstenite::client(url, stream).unwrap();
     let hello = r#"{"op":"sub","channel":"ops","create":true}"#;
@@ -171,9 +181,9 @@ fn a_websocket_is_encrypted_too() {
 /// stay there when nothing more follows.
 #[test]
 fn a_member_that_reads_late_gets_everything() {
-    let papers = Papers::new();
-    let broker = papers.broker(&["--allow-plain", "127.0.0.0/8"]);
-    let mut member = papers.talk_on(narrow(broker.addr), None);
+    let certificates = Certificates::new();
+    let broker = certificates.broker(&["--allow-plain", "127.0.0.0/8"]);
+    let mut member = certificates.encrypt(narrow(broker.addr), None);
     member.send("sub news --create\n");
     member.expect("ok sub news*");
     let mut publisher = broker.client("publisher");
@@ -193,8 +203,8 @@ fn a_member_that_reads_late_gets_everything() {
 
 #[test]
 fn who_does_not_encrypt_is_told_so_in_his_own_dialect() {
-    let papers = Papers::new();
-    let broker = papers.broker(&[]);
+    let certificates = Certificates::new();
+    let broker = certificates.broker(&[]);
     let mut text = broker.connect("text");
     text.send("create news");
     text.expect("err denied only encrypted connections are taken here: use TLS");
@@ -209,7 +219,7 @@ fn who_does_not_encrypt_is_told_so_in_his_own_dialect() {
     redis.expect("-ERR denied only encrypted*");
     // And a broker without a certificate refuses clients that encrypt.
     let plain = Broker::start();
-    let mut refused = papers.talk(plain.addr, None);
+    let mut refused = certificates.connect(plain.addr, None);
     let _ = refused.0.get_mut().write_all(b"ping\n");
     let error = refused.line().unwrap_err().to_string();
     assert!(error.contains("InternalError"), "{error}");
@@ -217,42 +227,48 @@ fn who_does_not_encrypt_is_told_so_in_his_own_dialect() {
 
 #[test]
 fn who_has_no_certificate_is_not_let_in_where_one_is_asked_for() {
-    let papers = Papers::new();
-    papers.issue("client", "client.test");
-    let ca = papers.text("ca.pem");
-    let broker = papers.broker(&["--tls-clients", &ca]);
-    let mut known = papers.talk(broker.addr, Some("client"));
+    let certificates = Certificates::new();
+    certificates.issue("client", "client.test");
+    let ca = certificates.text("ca.pem");
+    let broker = certificates.broker(&["--tls-clients", &ca]);
+    let mut known = certificates.connect(broker.addr, Some("client"));
     known.send("ping\n");
     known.expect("ok ping*");
-    let mut unknown = papers.talk(broker.addr, None);
+    let mut unknown = certificates.connect(broker.addr, None);
     let _ = unknown.0.get_mut().write_all(b"ping\n");
     let error = unknown.line().unwrap_err().to_string();
     assert!(error.contains("CertificateRequired"), "{error}");
     // Nor is one with a certificate that somebody else has signed.
-    let others = Papers::new();
+    let others = Certificates::new();
     others.issue("client", "client.test");
-    fs::copy(others.path("client.pem"), papers.path("other.pem")).unwrap();
-    fs::copy(others.path("client.key"), papers.path("other.key")).unwrap();
-    let mut other = papers.talk(broker.addr, Some("other"));
+    fs::copy(others.path("client.pem"), certificates.path("other.pem")).unwrap();
+    fs::copy(others.path("client.key"), certificates.path("other.key")).unwrap();
+    let mut other = certificates.connect(broker.addr, Some("other"));
     let _ = other.0.get_mut().write_all(b"ping\n");
     assert!(other.line().is_err());
 }
 
 #[test]
 fn a_renewed_certificate_comes_into_force_and_a_broken_one_does_not() {
-    let papers = Papers::new();
-    let mut broker = papers.broker(&[]);
-    let mut before = papers.talk(broker.addr, None);
+    let (certificates, manager) = (Certificates::new(), Manager::new());
+    let settings = certificates.settings();
+    let child = manager.start(&[], &settings.each_ref().map(String::as_str));
+    manager.expect("READY=1");
+    let mut broker = Broker::of(child);
+    let reload = |broker: &mut Broker| {
+        broker.child().signal("HUP");
+        manager.expect("RELOADING=1");
+        manager.expect("READY=1");
+    };
+    let mut before = certificates.connect(broker.addr, None);
     let first = before.shown();
-    papers.issue("broker", "127.0.0.1");
-    broker.child().signal("HUP");
-    let shown = || papers.talk(broker.addr, None).shown();
-    eventually("the renewed certificate is shown", || shown() != first);
-    let second = shown();
-    fs::write(papers.path("broker.pem"), "nothing").unwrap();
-    broker.child().signal("HUP");
-    // The log has the reason once the signal is dealt with; by then this holds.
-    assert_eq!(papers.talk(broker.addr, None).shown(), second);
+    certificates.issue("broker", "127.0.0.1");
+    reload(&mut broker);
+    let second = certificates.connect(broker.addr, None).shown();
+    assert_ne!(second, first);
+    fs::write(certificates.path("broker.pem"), "nothing").unwrap();
+    reload(&mut broker);
+    assert_eq!(certificates.connect(broker.addr, None).shown(), second);
     before.send("ping\n");
     before.expect("ok ping*");
     broker.child().signal("TERM");
@@ -261,13 +277,34 @@ fn a_renewed_certificate_comes_into_force_and_a_broken_one_does_not() {
     assert!(line.contains("there is no certificate in "), "{line}");
 }
 
+/// Neither one that never says a whole word, nor one that has the broker's answer and
+/// does not go on.
+#[test]
+fn a_handshake_that_is_never_completed_does_not_keep_the_broker_from_stopping() {
+    let certificates = Certificates::new();
+    let mut broker = certificates.broker(&[]);
+    let mut stalled = TcpStream::connect(broker.addr).unwrap();
+    stalled.write_all(b"\x16\x03\x01").unwrap();
+    let mut silent = TcpStream::connect(broker.addr).unwrap();
+    silent.set_read_timeout(Some(DEADLINE)).unwrap();
+    certificates.handshake(None).write_tls(&mut silent).unwrap();
+    // The broker answers, and the handshake is under way.
+    silent.read_exact(&mut [0]).unwrap();
+    let asked = Instant::now();
+    broker.child().signal("TERM");
+    assert!(broker.child().ended().success());
+    // A handshake may take ten seconds; nobody waits for that.
+    assert!(asked.elapsed() < Duration::from_secs(8), "{:?}", asked.elapsed());
+}
+
 #[test]
 fn a_broker_does_not_start_without_what_it_is_to_encrypt_with() {
-    let papers = Papers::new();
-    fs::write(papers.path("empty.pem"), "").unwrap();
-    papers.issue("other", "127.0.0.1");
+    let certificates = Certificates::new();
+    fs::write(certificates.path("empty.pem"), "").unwrap();
+    certificates.issue("other", "127.0.0.1");
     let [cert, key, other, empty, none] =
-        ["broker.pem", "broker.key", "other.key", "empty.pem", "none.pem"].map(|f| papers.text(f));
+        ["broker.pem", "broker.key", "other.key", "empty.pem", "none.pem"]
+            .map(|f| certificates.text(f));
     for (arguments, said) in [
         (&["--tls-cert", &none][..], "cannot read a certificate from "),
         (&["--tls-cert", &empty], "there is no certificate in "),
@@ -295,12 +332,13 @@ fn client(broker: &Broker, arguments: &[&str]) -> (Option<i32>, String) {
 
 #[test]
 fn the_client_encrypts_and_knows_whom_it_talks_to() {
-    let papers = Papers::new();
-    papers.issue("client", "client.test");
-    let both = [fs::read(papers.path("client.pem")), fs::read(papers.path("client.key"))];
-    fs::write(papers.path("both.pem"), both.map(Result::unwrap).concat()).unwrap();
-    let [ca, own] = ["ca.pem", "both.pem"].map(|file| papers.text(file));
-    let broker = papers.broker(&["--tls-clients", &ca]);
+    let certificates = Certificates::new();
+    certificates.issue("client", "client.test");
+    let both =
+        [fs::read(certificates.path("client.pem")), fs::read(certificates.path("client.key"))];
+    fs::write(certificates.path("both.pem"), both.map(Result::unwrap).concat()).unwrap();
+    let [ca, own] = ["ca.pem", "both.pem"].map(|file| certificates.text(file));
+    let broker = certificates.broker(&["--tls-clients", &ca]);
     let trusted = ["--tls-ca", &ca, "--tls-cert", &own];
     let with = |more: &[&str]| client(&broker, &[&trusted, more].concat());
     let (code, said) = with(&["-c", "create news", "-c", "pub news hi"]);
@@ -312,7 +350,7 @@ fn the_client_encrypts_and_knows_whom_it_talks_to() {
     let url = format!("tls://{}", broker.addr);
     assert!(code == Some(0) && said.contains(&url), "{code:?} {said}");
     // No certificate that browsers know, none for that authority, none of one's own.
-    let others = Papers::new();
+    let others = Certificates::new();
     let stranger = others.text("ca.pem");
     for arguments in [&["--tls"][..], &["--tls-ca", &stranger], &["--tls-ca", &ca]] {
         let (code, said) = client(&broker, &[arguments, &["-c", "ping"]].concat());

@@ -8,7 +8,7 @@ mod support;
 
 use std::io::Write;
 use std::time::Duration;
-use support::{Broker, Child, Socket, eventually, field, matches};
+use support::{Broker, Child, SESSION, Socket, eventually, field, matches};
 use tungstenite::protocol::Message;
 use tungstenite::protocol::frame::coding::{CloseCode, Control, Data, OpCode};
 use tungstenite::protocol::frame::{Frame, FrameHeader};
@@ -276,7 +276,6 @@ fn a_close_is_answered_last() {
 /// else; what it is told is kept for its session.
 #[test]
 fn what_is_told_behind_a_close_waits_for_the_session() {
-    const SESSION: &str = "f81d4fae-7dec-11d0-a765-00a0c91e6bf6";
     const TOLD: usize = 300;
     let dir = tempfile::tempdir().unwrap();
     let broker = Broker::with(|config| config.data = Some(dir.path().into()));
@@ -348,8 +347,7 @@ fn a_session_is_resumed_in_another_dialect() {
     let broker = Broker::start();
     let mut alice = broker.member("alice", "ops");
     let mut bob = broker.connect("bob");
-    let session = "f81d4fae-7dec-11d0-a765-00a0c91e6bf6";
-    let hello = bob.ask(&format!("hello --name bob --session {session}"), "ok hello *");
+    let hello = bob.ask(&format!("hello --name bob --session {SESSION}"), "ok hello *");
     let secret = field(&hello, "secret");
     bob.ask("sub ops", "ok sub ops rank=1 *");
     alice.expect("join ops 2 bob 1");
@@ -359,7 +357,7 @@ fn a_session_is_resumed_in_another_dialect() {
     let mut page = broker.socket("bob");
     page.ask(
         &format!(
-            r#"{{"op":"hello","session":"{session}","secret":"{secret}","seen":{{"ops":2}}}}"#
+            r#"{{"op":"hello","session":"{SESSION}","secret":"{secret}","seen":{{"ops":2}}}}"#
         ),
         r#"{"reply":"hello","ok":true,"name":"bob",*"resumed":true,*"#,
     );

@@ -8,29 +8,13 @@ mod support;
 
 use std::fs;
 use std::process::Command;
-use support::{Broker, Child, Client, Site, eventually, number};
+use support::{Broker, Child, Client, Site, eventually, number, parent, runs, signal};
 
 /// The processes that this one has started.
-fn children(parent: u32) -> Vec<u32> {
+fn children(of: u32) -> Vec<u32> {
     let entries = fs::read_dir("/proc").unwrap().filter_map(Result::ok);
     let numbers = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    numbers.filter(|pid| parent_of(*pid) == Some(parent)).collect()
-}
-
-fn parent_of(pid: u32) -> Option<u32> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // PID (NAME) STATE PARENT …, and the name may hold anything.
-    let mut words = stat.rsplit_once(')')?.1.split_whitespace();
-    (words.next()? != "Z").then(|| words.next()?.parse().ok())?
-}
-
-fn is_there(pid: u32) -> bool {
-    parent_of(pid).is_some()
-}
-
-fn signal(pid: u32, name: &str) {
-    let status = Command::new("kill").args(["-s", name, &pid.to_string()]).status().unwrap();
-    assert!(status.success(), "kill -s {name} {pid}");
+    numbers.filter(|pid| parent(*pid) == Some(of) && runs(*pid)).collect()
 }
 
 /// A broker with one worker, whose job does not end by itself.
@@ -68,7 +52,7 @@ fn one_that_is_stopped_at_work_is_killed_when_its_time_is_over() {
     let (_broker, mut alice, worker) = at_work(&web, &["--job-timeout", "1s"]);
     signal(worker, "STOP");
     alice.expect("job 1 failed it ran for longer than 1s (see broker --job-timeout)");
-    eventually("the worker is gone", || !is_there(worker));
+    eventually("the worker is gone", || !runs(worker));
     works(&mut alice);
 }
 
@@ -114,7 +98,7 @@ fn none_outlives_a_broker_that_is_killed() {
             signal(worker, "STOP");
         }
         broker.child().kill();
-        eventually("the worker is gone", || !is_there(worker));
+        eventually("the worker is gone", || !runs(worker));
     }
 }
 
@@ -126,7 +110,7 @@ fn none_outlives_one_that_stops_in_order_and_jobs_are_told() {
     alice.expect_all(&["job 1 failed the broker is stopping", "bye shutdown"]);
     alice.expect_end();
     broker.child().ended();
-    eventually("the worker is gone", || !is_there(worker));
+    eventually("the worker is gone", || !runs(worker));
 }
 
 /// A worker that is started by hand, or by a wrong parent, does not run.

@@ -3,10 +3,17 @@
 #![allow(dead_code, unused_imports, clippy::unwrap_used, clippy::expect_used)]
 
 mod feigned;
+// These tests do without the rest of it.
+#[path = "../support/port.rs"]
+mod port;
+#[path = "../support/process.rs"]
+mod process;
 mod wire;
 
 pub use feigned::{feign, welcome};
 use futures::StreamExt;
+pub use port::Port;
+pub use process::runs;
 use ranked_broker::client::{Client, Frame, Frames};
 use ranked_broker::config::Config;
 use ranked_broker::runtime;
@@ -71,12 +78,6 @@ pub fn run(port: u16, args: &[&str], input: &str) -> (String, String, i32) {
     output
 }
 
-/// Whether a process runs; one that has ended but is not reaped yet does not.
-pub fn runs(pid: u32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    !matches!(stat.rsplit(") ").next().unwrap_or("").chars().next(), None | Some('Z' | 'X'))
-}
-
 /// The program while it runs.
 pub struct Running {
     child: Child,
@@ -129,20 +130,17 @@ impl Running {
 
     /// Whether the program has a handler for the signal with this number.
     pub fn hears(&self, signal: u32) -> bool {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
-        (u64::from_str_radix(caught.trim(), 16).unwrap() >> (signal - 1)) & 1 == 1
+        let caught = process::status(self.child.id(), "SigCgt").unwrap();
+        (u64::from_str_radix(&caught, 16).unwrap() >> (signal - 1)) & 1 == 1
     }
 
     pub fn signal(&self, name: &str) {
-        let id = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-s", name, &id]).status().unwrap().success());
+        process::signal(self.child.id(), name);
     }
 
     /// Sends a signal to all of its process group, of which it must be the leader.
     pub fn signal_group(&self, name: &str) {
-        let group = format!("-{}", self.child.id());
-        assert!(Command::new("kill").args(["-s", name, "--", &group]).status().unwrap().success());
+        process::signal(format!("-{}", self.child.id()), name);
     }
 
     fn status(&mut self) -> ExitStatus {

@@ -1,6 +1,6 @@
 //! A broker in a process of its own, for tests about the process.
 
-use super::{DEADLINE, eventually};
+use super::{DEADLINE, eventually, process};
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::process::{Command, ExitStatus, Stdio};
@@ -27,18 +27,17 @@ impl Child {
 
     /// The most bytes of memory that it has had so far.
     pub fn peak_memory(&self) -> u64 {
-        self.memory("VmHWM:")
+        self.memory("VmHWM")
     }
 
     /// The bytes of memory that it has now.
     pub fn resident_memory(&self) -> u64 {
-        self.memory("VmRSS:")
+        self.memory("VmRSS")
     }
 
     fn memory(&self, which: &str) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
-        let found = status.lines().find_map(|line| line.strip_prefix(which)).unwrap();
-        found.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+        let found = process::status(self.id(), which).expect("it runs");
+        found.trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
     }
 
     /// Starts one with these settings, on a port that the system chooses.
@@ -138,9 +137,7 @@ impl Child {
 
     /// Sends it a signal, such as `TERM`.
     pub fn signal(&self, name: &str) {
-        let pid = self.process.id().to_string();
-        let status = Command::new("kill").args(["-s", name, &pid]).status().unwrap();
-        assert!(status.success(), "kill -s {name}");
+        process::signal(self.id(), name);
     }
 
     /// Waits until it has ended.

@@ -1,22 +1,35 @@
 //! Disks that fail: a small one that fills up, and one whose calls fail.
 
-use super::{Broker, Child};
+use super::{Broker, Child, skip};
 use std::path::Path;
+use std::process::Command;
+
+/// What `mount` says when the machine does not let its user.
+const NOT_ALLOWED: [&str; 4] =
+    ["must be superuser", "only root can", "permission denied", "not permitted"];
 
 /// A small file system of its own.
 pub struct Small(tempfile::TempDir);
 
 impl Small {
-    /// Mounts one; `None` if the user may not.
+    /// Mounts one; `None` if that cannot be.
+    #[track_caller]
     pub fn mount() -> Option<Small> {
         let dir = tempfile::tempdir().unwrap();
-        let mut mount = std::process::Command::new("mount");
+        let mut mount = Command::new("mount");
         mount.args(["-t", "tmpfs", "-o", "size=24m", "tmpfs"]).arg(dir.path());
-        let is_done = mount.output().is_ok_and(|done| done.status.success());
-        if !is_done {
-            eprintln!("SKIPPED: only root may mount a small file system");
+        let refusal = match mount.env("LC_ALL", "C").output() {
+            Ok(done) if done.status.success() => return Some(Small(dir)),
+            Ok(done) => String::from_utf8_lossy(&done.stderr).trim().to_owned(),
+            Err(e) => format!("mount: {e}"),
+        };
+        if NOT_ALLOWED.iter().any(|words| refusal.contains(words)) {
+            // Nothing that could be installed would change that.
+            eprintln!("SKIPPED: this user may not mount a small file system: {refusal}");
+        } else {
+            skip(&refusal);
         }
-        is_done.then(|| Small(dir))
+        None
     }
 
     pub fn path(&self) -> &Path {
@@ -38,16 +51,16 @@ impl Small {
 
 impl Drop for Small {
     fn drop(&mut self) {
-        let _ = std::process::Command::new("umount").arg("-l").arg(self.0.path()).status();
+        let _ = Command::new("umount").arg("-l").arg(self.0.path()).status();
     }
 }
 
 /// A broker in a process beneath which failures can be injected, and the path by which
 /// [`inject`] does; `None` if `fiu-run` is not installed.
+#[track_caller]
 pub fn with_failures(dir: &Path, settings: &[&str]) -> Option<(Broker, String)> {
-    let is_there = std::process::Command::new("fiu-run").arg("-h").output().is_ok();
-    if !is_there {
-        eprintln!("SKIPPED: fiu-run is not installed (Debian: fiu-utils)");
+    if Command::new("fiu-run").arg("-h").output().is_err() {
+        skip("fiu-run is not installed (Debian: fiu-utils)");
         return None;
     }
     let control = dir.join("control").to_str().unwrap().to_owned();
@@ -59,7 +72,7 @@ pub fn with_failures(dir: &Path, settings: &[&str]) -> Option<(Broker, String)> 
 
 /// Tells `fiu` what is to fail from now on.
 pub fn inject(control: &str, command: &str, pid: u32) {
-    let mut fiu = std::process::Command::new("fiu-ctrl");
+    let mut fiu = Command::new("fiu-ctrl");
     let done = fiu.args(["-f", control, "-c", command]).arg(pid.to_string()).status().unwrap();
     assert!(done.success());
 }

@@ -13,7 +13,10 @@ mod client;
 mod dialogue;
 mod faults;
 mod http;
+mod manager;
 mod page;
+mod port;
+mod process;
 mod program;
 mod receiver;
 mod resp;
@@ -25,12 +28,15 @@ pub use client::{Client, Sender, field, narrow, number};
 pub use dialogue::Dialogue;
 pub use faults::{Small, inject, with_failures};
 pub use http::{Answer, Web};
+pub use manager::Manager;
 pub use page::{Event, Events, Socket};
+pub use port::Port;
+pub use process::{parent, runs, signal, status};
 pub use program::Program;
 pub use receiver::{Delivery, Receiver};
 pub use resp::{Redis, Said, encoded};
 pub use site::Site;
-pub use tools::{install, installed, redis_py};
+pub use tools::{install, installed, redis_py, skip};
 
 use ranked_broker::config::Config;
 use ranked_broker::server::Server;
@@ -41,6 +47,9 @@ use std::time::{Duration, Instant};
 /// How long anything that must happen may take: far longer than it ever does,
 /// so that only what is broken runs into it.
 pub const DEADLINE: Duration = Duration::from_secs(20);
+
+/// A session as a client may name it itself.
+pub const SESSION: &str = "f81d4fae-7dec-11d0-a765-00a0c91e6bf6";
 
 /// Bytes of a log that a slow member soon falls behind.
 pub const SMALL_LOG: usize = 256 * 1024;
@@ -124,6 +133,14 @@ impl Broker {
         let mut client = self.connect(name);
         client.introduce();
         client
+    }
+
+    /// A client of this name, and the `hello` that resumes its session.
+    pub fn owner(&self, name: &str) -> (Client, String) {
+        let mut client = self.connect(name);
+        let hello = client.ask(&format!("hello --name {name}"), "ok hello *");
+        let (session, secret) = (field(&hello, "session"), field(&hello, "secret"));
+        (client, format!("hello --session {session} --secret {secret}"))
     }
 
     /// A client of this name that has joined this channel, which is made if it

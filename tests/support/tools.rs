@@ -6,6 +6,14 @@ use std::process::{Command, Stdio};
 /// The versions that there were when this was written.
 const REDIS_PY: &str = "redis>=5.2,<9";
 
+/// Says aloud that a test is skipped because something is missing, and fails if
+/// `REQUIRE_TEST_TOOLS` is set.
+#[track_caller]
+pub fn skip(why: &str) {
+    assert!(std::env::var_os("REQUIRE_TEST_TOOLS").is_none(), "{why}");
+    eprintln!("SKIPPED: {why}");
+}
+
 /// Runs what installs something.
 pub fn install(command: &mut Command) -> Result<(), String> {
     let shown = format!("{command:?}");
