@@ -94,8 +94,8 @@ fn long_requests_hold_nobody_else_up() {
     let broker = Broker::process();
     let mut alice = broker.client("alice");
     alice.ask("create big --history 1000000", "ok create big");
-    let lines: String = (0..20_000).map(|number| format!("pub big {number:060}\n")).collect();
-    alice.send_bytes(lines.as_bytes());
+    let lines: Vec<String> = (0..20_000).map(|number| format!("pub big {number:060}\n")).collect();
+    alice.send_bytes(lines.concat().as_bytes());
     alice.until("ok pub big 20000");
     for (dialect, request) in [
         ("text", "digest big 1 20000\n"),

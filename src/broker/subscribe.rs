@@ -233,7 +233,10 @@ impl Broker {
     pub fn observe(&self, client: &Arc<Client>, glob: &str, now_ms: u64) -> Result<usize, Fault> {
         let pattern = compile(glob)?;
         let matching = || self.registry.named(|name| pattern.matches(name));
-        let present = matching();
+        let allowed = self.current().max_subscriptions;
+        // Not looked for where even all that there are would not be too many.
+        let may_be_too_many = self.registry.len() + lock(&client.subscriptions).len() > allowed;
+        let present = if may_be_too_many { matching() } else { Vec::new() };
         {
             let mut subscriptions = lock(&client.subscriptions);
             if subscriptions.patterns().iter().any(|known| known.as_str() == glob) {
@@ -244,7 +247,6 @@ impl Broker {
                 let text = format!("a client observes at most {PATTERNS_MAX} patterns");
                 return Err(Fault::new(Code::TooMany, text));
             }
-            let allowed = self.current().max_subscriptions;
             let is_new = |name: &str| subscriptions.get(name).is_none();
             let new = present.iter().filter(|channel| is_new(channel.name())).count();
             if subscriptions.len() + new > allowed {

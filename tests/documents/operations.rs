@@ -75,7 +75,7 @@ pub fn as_a_service(part: &mut Part) {
 
 pub fn backup_and_upgrade(part: &mut Part) {
     part.excuse(
-        "systemctl stop",
+        "systemctl kill",
         "there is no systemd; tests/restart.rs starts on what a stopped broker has left",
     );
 }
