@@ -205,7 +205,9 @@ mod tests {
     /// A frame that comes and is handed over.
     fn pass(progress: &mut Progress, line: &str) -> Option<Frame> {
         let frame = progress.pass(Frame::parse(line));
-        frame.iter().for_each(|frame| progress.took(frame));
+        if let Some(frame) = &frame {
+            progress.took(frame);
+        }
         frame
     }
 
