@@ -62,6 +62,23 @@ fn an_interrupted_sequence_says_how_to_go_on() {
     }
 }
 
+/// Nothing was published, and the exit code said that it was.
+#[test]
+fn an_interrupt_that_leaves_a_request_unanswered_is_no_success() {
+    for signal in ["INT", "TERM", "HUP"] {
+        let (tx, heard) = std::sync::mpsc::channel();
+        let port = feign(move |_, line| {
+            let _ = tx.send(line.to_owned());
+            Some(String::new())
+        });
+        let running = Running::start(program(port, &["-c", "pub n important"]));
+        while heard.recv_timeout(client_support::DEADLINE).unwrap() != "pub n important" {}
+        running.signal(signal);
+        let (out, err, code) = running.finish();
+        assert_eq!((out.as_str(), code), ("", 130), "{signal}: {err}");
+    }
+}
+
 /// Regression: `nohup` was of no use, the client died with the terminal.
 #[test]
 fn a_signal_that_was_ignored_at_the_start_stays_ignored() {

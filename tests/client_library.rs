@@ -8,7 +8,9 @@ mod support;
 use client_support::{Wire, broker, feign, member, next, wait, welcome};
 use futures::StreamExt;
 use ranked_broker::client::{Client, Error, Frame, Options, Outcome, Ticket};
+use ranked_broker::config::Config;
 use ranked_broker::error::Code;
+use ranked_broker::server::Server;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
@@ -111,17 +113,106 @@ fn frames_that_nobody_takes_do_not_hold_up_replies() {
             alice.publish("n", &number.to_string()).await.unwrap();
         }
     });
-    // Some were dropped; the stream says how many, and goes on.
-    let mut taken = 0;
-    let missed = next(&mut frames, |frame| match frame {
-        Frame::Missed { frames } => Some(frames),
-        Frame::Message { .. } => {
-            taken += 1;
-            None
+    // Some were dropped, the last ones too; the stream says how many, also when nothing
+    // comes after them.
+    let (mut taken, mut missed) = (0, 0);
+    next(&mut frames, |frame| {
+        match frame {
+            Frame::Missed { frames } => missed += frames,
+            Frame::Message { .. } => taken += 1,
+            _ => {}
         }
+        (taken + missed >= 6000).then_some(())
+    });
+    assert!(missed > 0 && taken + missed == 6000, "{taken} {missed}");
+}
+
+/// It missed most of them, because of a command whose results nobody wanted, and those of a
+/// session because of what it says by itself.
+#[test]
+fn nothing_is_dropped_while_nobody_waits() {
+    const COUNT: u64 = 20_000;
+    let server = broker();
+    let port = server.addr.port();
+    let options = Options::new().name("alice").session(Ticket::fresh());
+    let (alice, mut frames) = wait(options.connect("127.0.0.1", port)).unwrap();
+    let (bob, bob_frames) = member(&server, "bob");
+    drop(bob_frames);
+    wait(async {
+        alice.request("create n --history 30000").await.unwrap();
+        alice.subscribe("n").await.unwrap();
+        bob.subscribe("n").await.unwrap();
+        drop(alice.command("n", "work", &[]).await.unwrap());
+        let all = (0..COUNT).map(|number| {
+            let bob = bob.clone();
+            async move { bob.publish("n", &number.to_string()).await.unwrap() }
+        });
+        futures::future::join_all(all).await;
+    });
+    for number in 0..COUNT {
+        let payload = next(&mut frames, |frame| match frame {
+            Frame::Message { payload, .. } => Some(payload),
+            Frame::Missed { .. } | Frame::Gap { .. } => panic!("{frame:?} after {number}"),
+            _ => None,
+        });
+        assert_eq!(payload, number.to_string());
+    }
+}
+
+/// The word with the NUL was left out, and what was meant for one channel went to another.
+#[test]
+fn what_no_line_can_hold_is_refused() {
+    let server = broker();
+    let (alice, _frames) = member(&server, "alice");
+    let unsendable = |error| assert!(matches!(error, Error::Unsendable { .. }), "{error}");
+    wait(async {
+        alice.request("sub secret --create").await.unwrap();
+        unsendable(alice.publish("x\0", "secret to all").await.unwrap_err());
+        unsendable(alice.publish_once("k\0", "na", "secret hi").await.unwrap_err());
+        unsendable(alice.command("secret", "sto\0p", &["all"]).await.unwrap_err());
+        unsendable(alice.command("secret", "stop", &["a\0b"]).await.unwrap_err());
+        unsendable(alice.create("x\0y").await.unwrap_err());
+        for name in ["a\0b", "a\nquit"] {
+            let connected = Client::connect("127.0.0.1", server.addr.port(), name).await;
+            unsendable(connected.unwrap_err());
+        }
+    });
+}
+
+/// Whoever read the channel was cut off, again and again.
+#[test]
+fn the_longest_message_that_a_broker_takes_can_be_read() {
+    let config = Config { port: 0, max_line: 4 << 20, log_bytes: 64 << 20, ..Config::default() };
+    let server = Server::start(config).unwrap();
+    let (alice, mut frames) = member(&server, "alice");
+    // Each of them comes as four bytes.
+    let text = "\x1b".repeat((4 << 20) - 100);
+    wait(async {
+        alice.request("sub n --create").await.unwrap();
+        alice.publish("n", &text).await.unwrap();
+    });
+    let payload = next(&mut frames, |frame| match frame {
+        Frame::Message { payload, .. } => Some(payload),
         _ => None,
     });
-    assert!(missed > 0 && taken + missed <= 6000, "{taken} {missed}");
+    assert!(payload == text);
+}
+
+/// They hung for ever, with all requests behind them.
+#[test]
+fn what_the_library_could_not_read_the_answer_of_is_not_sent() {
+    let server = broker();
+    let (alice, _frames) = member(&server, "alice");
+    wait(async {
+        for line in ["hello --quiet", "hello --format json", "hello --name=al --format=text"] {
+            let refused = alice.request(line).await.unwrap_err();
+            assert_eq!(refused.code(), Some(Code::BadRequest), "{line}: {refused}");
+        }
+        alice.request("hello --name al").await.unwrap();
+        alice.request("sub n --create").await.unwrap();
+        alice.publish("n", "x").await.unwrap();
+    });
+    assert_eq!(alice.name().as_deref(), Some("al"));
 }
 
 #[test]
@@ -135,6 +226,12 @@ fn it_comes_back_under_its_name_and_to_its_channels() {
     let config = ranked_broker::config::Config { port, ..Default::default() };
     let server = ranked_broker::server::Server::start(config).unwrap();
     next(&mut frames, |frame| matches!(frame, Frame::Reconnected).then_some(()));
+    // Nobody led, because it was not told which rank it has there.
+    let rank = next(&mut frames, |frame| match frame {
+        Frame::Rank { channel, rank, term, .. } => Some((channel, rank, term > 0)),
+        _ => None,
+    });
+    assert_eq!(rank, ("n".into(), 0, true));
     let ranks = wait(alice.request("ranks n")).unwrap();
     assert!(ranks.rows[0].starts_with("member n 0 alice"), "{ranks:?}");
     wait(server.stop());

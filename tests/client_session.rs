@@ -23,10 +23,16 @@ impl Line {
         Line { reader: BufReader::new(stream) }
     }
 
+    /// The next line. A client with a rank asks for its lease by itself.
     fn hear(&mut self) -> String {
-        let mut line = String::new();
-        self.reader.read_line(&mut line).unwrap();
-        line.trim_end().to_owned()
+        loop {
+            let mut line = String::new();
+            self.reader.read_line(&mut line).unwrap();
+            if line != "ping\n" {
+                return line.trim_end().to_owned();
+            }
+            self.say(&["ok ping lease=8000"]);
+        }
     }
 
     fn expect(&mut self, expected: &str) {
@@ -86,8 +92,8 @@ fn it_resumes_after_the_last_entry_it_handed_over_and_hands_none_over_twice() {
         let mut line = Line::accept(listener);
         let id = line.begin();
         line.say(&["msg n 2 bob a", "msg n 3 bob b"]);
-        line.expect("ping");
-        line.say(&["ok ping lease=8000"]);
+        line.expect("who");
+        line.say(&["ok who 0"]);
         drop(line);
         let mut line = Line::accept(listener);
         line.expect(&format!("hello --name al --session {id} --secret 5ec --seen n=3"));
@@ -105,7 +111,7 @@ fn it_resumes_after_the_last_entry_it_handed_over_and_hands_none_over_twice() {
     let (client, mut frames) = connect(port);
     wait(client.subscribe("n")).unwrap();
     assert_eq!(texts(&mut frames, 2), ["a", "b"]);
-    wait(client.request("ping")).unwrap();
+    wait(client.request("who")).unwrap();
     let resumed = next(&mut frames, |frame| match frame {
         Frame::Resumed { missed, rank } => Some((missed, rank)),
         Frame::Message { payload, .. } => panic!("{payload} came before"),
@@ -116,6 +122,61 @@ fn it_resumes_after_the_last_entry_it_handed_over_and_hands_none_over_twice() {
     wait(client.request("version")).unwrap();
     let ticket = client.ticket().unwrap();
     assert_eq!(ticket.secret(), Some("5ec"));
+    client.quit();
+    broker.join().unwrap();
+}
+
+/// What waited to be taken counted as seen, and was lost with the program.
+#[test]
+fn only_what_was_taken_is_seen_and_nothing_is_taken_twice() {
+    let (tx, resuming) = std::sync::mpsc::channel();
+    let (port, broker) = scripted(move |listener| {
+        let mut line = Line::accept(listener);
+        line.begin();
+        line.say(&["msg n 2 bob a", "msg n 3 bob b", "msg n 4 bob c"]);
+        line.expect("who");
+        line.say(&["ok who 0"]);
+        line.expect("version");
+        drop(line);
+        let mut line = Line::accept(listener);
+        let hello = line.hear();
+        tx.send(()).unwrap();
+        assert!(hello.ends_with("--seen n=2"), "{hello}");
+        line.say(&["ok hello name=al resumed=yes version=1 channels=1 missed=0 rank=0"]);
+        line.say(&["msg n 3 bob b", "msg n 4 bob c", "msg n 5 bob d"]);
+        line.expect("quit");
+    });
+    let (client, mut frames) = connect(port);
+    wait(client.subscribe("n")).unwrap();
+    assert_eq!(texts(&mut frames, 1), ["a"]);
+    // All have come when this is answered.
+    wait(client.request("who")).unwrap();
+    assert_eq!(client.ticket().unwrap().seen("n"), Some(2));
+    assert!(wait(client.request("version")).is_err());
+    resuming.recv_timeout(DEADLINE).unwrap();
+    assert_eq!(texts(&mut frames, 3), ["b", "c", "d"]);
+    assert_eq!(client.ticket().unwrap().seen("n"), Some(5));
+    client.quit();
+    broker.join().unwrap();
+}
+
+/// It never heard which rank it had, and nobody led.
+#[test]
+fn a_rank_that_another_process_had_is_told() {
+    let (port, broker) = scripted(|listener| {
+        let mut line = Line::accept(listener);
+        line.hear();
+        line.say(&["ok hello name=al resumed=yes version=1 channels=2 missed=0"]);
+        line.expect("rank n");
+        line.say(&["ok rank n 0 term=7 view=9 members=2"]);
+        line.expect("quit");
+    });
+    let ticket = r#"{"id":"6ba7b810-9dad-41d1-80b4-00c04fd430c8","secret":"5ec","channels":
+        {"n":{"seen":4,"observer":false},"o":{"seen":4,"observer":true}}}"#;
+    let options = Options::new().session(serde_json::from_str(ticket).unwrap());
+    let (client, mut frames) = wait(options.connect("127.0.0.1", port)).unwrap();
+    let rank = Frame::Rank { channel: "n".into(), rank: 0, term: 7, view: 9 };
+    next(&mut frames, |frame| (frame == rank).then_some(()));
     client.quit();
     broker.join().unwrap();
 }
@@ -135,6 +196,8 @@ fn a_session_that_is_gone_is_begun_anew_and_subscribed_again() {
         let (client, mut frames) = connect(port);
         wait(client.subscribe("n")).unwrap();
         next(&mut frames, |frame| matches!(frame, Frame::SessionGone).then_some(()));
+        let rank = Frame::Rank { channel: "n".into(), rank: 0, term: 1, view: 1 };
+        next(&mut frames, |frame| (frame == rank).then_some(()));
         assert_eq!(texts(&mut frames, 1), ["later"]);
         client.quit();
         broker.join().unwrap();
@@ -175,15 +238,15 @@ fn whoever_is_taken_over_ends_and_says_why() {
         let mut line = Line::accept(listener);
         line.begin();
         line.say(&["bye taken-over"]);
-        line.expect("ping");
+        line.expect("who");
         drop(line);
     });
     let (client, mut frames) = connect(port);
     wait(client.subscribe("n")).unwrap();
     next(&mut frames, |frame| matches!(frame, Frame::Bye { .. }).then_some(()));
-    let error = wait(client.request("ping")).unwrap_err();
+    let error = wait(client.request("who")).unwrap_err();
     assert!(matches!(error, Error::TakenOver), "{error}");
-    assert!(matches!(wait(client.request("ping")), Err(Error::TakenOver)));
+    assert!(matches!(wait(client.request("who")), Err(Error::TakenOver)));
     assert!(wait(futures::StreamExt::next(&mut frames)).is_none());
     broker.join().unwrap();
 }

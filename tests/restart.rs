@@ -272,7 +272,7 @@ fn a_channel_made_anew_has_nothing_of_the_first() {
 fn the_end_of_a_channel_is_told(how: &str) {
     let dir = tempfile::tempdir().unwrap();
     let first = Broker::keeping(dir.path(), &[]);
-    let (mut alice, resume_alice) = owner(&first, "alice");
+    let (mut alice, resume_alice) = first.owner("alice");
     let mut bob = first.client("bob");
     bob.ask("create log --durable", "ok create log");
     bob.ask("sub log", "ok sub log rank=0 *");

@@ -5,6 +5,7 @@ use crate::wire::escape::unescape;
 
 /// A command to this client: to be executed, and acknowledged.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Command {
     /// The channel it came on.
     pub channel: String,
@@ -24,6 +25,7 @@ pub struct Command {
 
 /// One recipient's result of a command that this client gave.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct MemberResult {
     /// Whose result it is.
     pub member: String,
@@ -163,18 +165,25 @@ pub enum Frame {
         /// Why.
         reason: String,
     },
+    /// This client may believe in none of its ranks any more: nothing was heard of the
+    /// broker for as long as it waits for this client before it promotes another. A
+    /// [`Frame::Rank`] for each follows if they count again. Only this library says this.
+    LeaseOver,
     /// The program did not take frames while it waited for a reply, and so many
     /// of them had to be dropped. Only this library says this, never a broker.
     Missed {
         /// How many.
         frames: u64,
     },
-    /// The connection was lost and made again, the subscriptions too; what was
-    /// published in between is not known. Only this library says this.
+    /// The connection was lost and made again; what was published in between is not
+    /// known. The subscriptions are made again, too: where the client has a rank by
+    /// them, a [`Frame::Rank`] tells it, and until then it has none. Only this library says
+    /// this.
     Reconnected,
     /// The connection was lost and made again, and the session goes on: what was
     /// published in between comes now, each entry once, in order, or a
-    /// [`Frame::Gap`] says what is gone. Only this library says this.
+    /// [`Frame::Gap`] says what is gone. In a process that has its session from another
+    /// one, a [`Frame::Rank`] tells each rank. Only this library says this.
     Resumed {
         /// How many entries the broker no longer had.
         missed: u64,
@@ -182,9 +191,9 @@ pub enum Frame {
         rank: Option<u64>,
     },
     /// The connection was made again, and the session was no longer kept: the
-    /// client has a new one and has subscribed again, at the bottom of each
-    /// roster; what was published in between is not known. Only this library
-    /// says this.
+    /// client has a new one and subscribes again, at the bottom of each
+    /// roster: a [`Frame::Rank`] tells where, and until then it has no rank. What was
+    /// published in between is not known. Only this library says this.
     SessionGone,
     /// A frame that this version does not know.
     Other {

@@ -1,21 +1,24 @@
 //! The client as a Rust program holds it: requests with typed replies.
 
-use super::driver::{Ask, Tag};
+use super::driver::{Ask, FAREWELL, Tag};
 use super::error::Error;
 use super::event::{Command, Frame, MemberResult};
+use super::frames::Frames;
 use super::line::Reply;
 use super::memory::quote;
 use super::options::Options;
 use super::outbox::Outbox;
 use super::shared::Shared;
 use super::ticket::Ticket;
+use crate::moment::Moment;
+use crate::request::Request;
+use crate::runtime;
 use crate::wire::escape::escape;
-use futures::Stream;
+use crate::wire::text;
 use futures::StreamExt;
-use futures::channel::{mpsc, oneshot};
-use std::pin::Pin;
+use futures::channel::mpsc;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::time::Duration;
 
 /// Leaves the broker when the last handle of the client is dropped.
 #[derive(Debug)]
@@ -24,40 +27,35 @@ pub(super) struct LeaveOnDrop(pub(super) Arc<Shared>);
 impl Drop for LeaveOnDrop {
     fn drop(&mut self) {
         if !self.0.is_over() {
-            self.0.leave();
+            self.0.leave(Tag::Own);
         }
     }
 }
 
 /// A connected client. Clones are the same client; when the last of them and
 /// the [`Frames`] are dropped, it leaves the broker.
+///
+/// Dropping does not wait until that is done, so a program that ends right behind it may
+/// look like one that crashed: end with [`Client::close`]. To leave means to end the
+/// session, too; [`Client::detach`] keeps it for a later process.
+///
+/// # Leases
+/// A rank may be believed for as long as the broker has promised to wait for this client
+/// before it promotes another one. So while it has a rank anywhere, the client renews its
+/// lease by itself (`ping`, four times in each lease). When the lease runs out, because the
+/// broker or the network is silent, [`Frame::LeaseOver`] says so: from then on none of the
+/// ranks may be believed, until a [`Frame::Rank`] tells it anew. As frames are taken one
+/// after the other, and a machine may sleep, whoever leads looks at
+/// [`Client::lease_left`] before each thing that only a leader may do; and where something
+/// checks it, shows the term ([`Client::publish_in_term`]).
 #[derive(Clone, Debug)]
 pub struct Client {
     pub(super) guard: Arc<LeaveOnDrop>,
 }
 
-/// The frames that come for a client, in the order in which they came. The
-/// stream ends with the connection.
-///
-/// Keep taking frames, or drop this if they do not matter. While
-/// nobody takes them the client stops reading, except when a request waits for
-/// its reply: then what does not fit is dropped, and [`Frame::Missed`] says so.
-#[derive(Debug)]
-pub struct Frames {
-    pub(super) rx: mpsc::Receiver<Frame>,
-    pub(super) _guard: Arc<LeaveOnDrop>,
-}
-
-impl Stream for Frames {
-    type Item = Frame;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Frame>> {
-        self.rx.poll_next_unpin(cx)
-    }
-}
-
 /// The answer to a request, with the rows of a list.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Answer {
     /// The final line.
     pub reply: Reply,
@@ -67,6 +65,7 @@ pub struct Answer {
 
 /// A place in a channel's roster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Seat {
     /// 0 is highest; `None` for an observer.
     pub rank: Option<u64>,
@@ -115,7 +114,10 @@ impl Client {
         Options::new().name(name).connect(host, port).await
     }
 
-    /// Sends any request of the text dialect, and waits for its reply.
+    /// Sends any request of the text dialect, and waits for its reply; while the
+    /// connection is being made again also for that, as long as it takes. Not sent are
+    /// `hello --quiet` and `hello --format`, behind which no reply could be told from
+    /// another.
     ///
     /// # Errors
     /// [`Error::Refused`], [`Error::Lost`], [`Error::Unsendable`].
@@ -128,20 +130,21 @@ impl Client {
         line: &str,
         tx: Option<mpsc::UnboundedSender<Frame>>,
     ) -> Result<Answer, Error> {
-        if line.contains(['\n', '\r', '\0']) {
-            return Err(Error::Unsendable { what: "the request" });
+        sendable(line, "the request")?;
+        if let Some(message) = unanswerable(line) {
+            let code = Some(crate::error::Code::BadRequest);
+            return Err(Error::Refused { code, message: message.to_owned() });
         }
-        if !super::line::is_request(line) {
-            let message = "a blank line, a comment and pong are no requests".to_owned();
-            return Err(Error::Refused { code: Some(crate::error::Code::BadRequest), message });
-        }
-        let (ask, answer): (Ask, oneshot::Receiver<_>) = Ask::new(tx);
-        let mut ask = Some(ask);
-        while ask.is_some() {
+        let (ask, answer) = Ask::new(tx);
+        let mut tag = Tag::Ask(ask);
+        loop {
             if !self.outbox().room().await {
                 return Err(self.lost());
             }
-            ask = self.outbox().send(line.as_bytes(), ask).err().flatten();
+            match self.outbox().send(line.as_bytes(), tag) {
+                Ok(()) => break,
+                Err(unsent) => tag = unsent,
+            }
         }
         answer.await.map_err(|_| self.lost())?
     }
@@ -159,8 +162,10 @@ impl Client {
         self.guard.0.name()
     }
 
-    /// What a later process needs to resume this client's session as far as its
-    /// frames have been handed to the [`Frames`]; `None` without a session.
+    /// What a later process needs to resume this client's session behind the last entry
+    /// that was taken out of the [`Frames`]; `None` without a session. It is true at this
+    /// moment: store it after each message that was dealt with, or now and then. For a
+    /// process that ends in order there is [`Client::detach`].
     pub fn ticket(&self) -> Option<Ticket> {
         self.guard.0.ticket()
     }
@@ -286,7 +291,38 @@ impl Client {
     /// Leaves the broker. What is still due comes out of the [`Frames`] before
     /// they end.
     pub fn quit(&self) {
-        self.guard.0.leave();
+        self.guard.0.leave(Tag::Own);
+    }
+
+    /// Leaves the broker, and waits until it knows: the next in line is promoted at once.
+    /// A session ends with this. A broker that says nothing is waited for some seconds.
+    pub async fn close(self) {
+        // It is answered by the end of the connection.
+        let (ask, over) = Ask::new(None);
+        self.guard.0.leave(Tag::Ask(ask));
+        let _ = over.await;
+        self.outbox().closed().await;
+    }
+
+    /// Ends the connection, but not the session: gives what a later process needs to go on
+    /// behind the last entry that was taken out of the [`Frames`] ([`Options::session`]).
+    /// The broker takes this client for lost, and holds its seats as for any such. `None`
+    /// without a session.
+    pub async fn detach(self) -> Option<Ticket> {
+        if self.outbox().is_open() {
+            // When this is answered, so is all that was said before.
+            let _ = runtime::timeout(FAREWELL, self.request("ping")).await;
+        }
+        self.guard.0.vanish();
+        self.outbox().closed().await;
+        self.ticket()
+    }
+
+    /// How long from now on this client may believe in its ranks; zero once its lease is
+    /// over, and before the first was granted. Time for which the machine is suspended
+    /// counts.
+    pub fn lease_left(&self) -> Duration {
+        self.guard.0.lease(|lease| lease.left(Moment::now())).unwrap_or_default()
     }
 }
 
@@ -294,7 +330,7 @@ impl Client {
 /// text are left out. A line cannot hold others, nor NUL: a text with such is escaped,
 /// and the broker told so.
 pub fn acknowledgement(command: &Command, code: i32, text: &str) -> String {
-    let mut line = format!("ack {} {} --code {code}", command.channel, command.seq);
+    let mut line = format!("ack {} {} --code {code}", quote(&command.channel), command.seq);
     let text = text.trim_end_matches(['\n', '\r']);
     if !text.is_empty() {
         if text.contains(['\n', '\r', '\0']) {
@@ -308,6 +344,27 @@ pub fn acknowledgement(command: &Command, code: i32, text: &str) -> String {
         }
     }
     line
+}
+
+/// Refuses what no line of the text dialect can hold.
+pub(super) fn sendable(line: &str, what: &'static str) -> Result<(), Error> {
+    if line.contains(['\n', '\r', '\0']) { Err(Error::Unsendable { what }) } else { Ok(()) }
+}
+
+/// Why a line is not sent: nobody could tell what answers it, or what comes after it.
+fn unanswerable(line: &str) -> Option<&'static str> {
+    if !super::line::is_request(line) {
+        return Some("bad-request: a blank line, a comment and pong are no requests");
+    }
+    if super::line::verb_of(line) != "hello" {
+        return None;
+    }
+    match text::decode(line.as_bytes()) {
+        Ok(Some(Request::Hello { quiet: true, .. } | Request::Hello { format: Some(_), .. })) => {
+            Some("bad-request: this library reads neither --quiet nor --format")
+        }
+        _ => None,
+    }
 }
 
 fn seat(reply: &Reply) -> Result<Seat, Error> {

@@ -1,16 +1,22 @@
 //! Bytes to lines, and what kind of line each is. Pure: it may be stopped at
 //! any byte.
 
+use crate::config::MAX_LINE_LARGEST;
 use crate::error::Code;
 use crate::jobs;
-use crate::request::find_verb;
+use crate::request::{Request, find_verb};
+use crate::wire::text;
 use std::collections::VecDeque;
 use std::ops::Range;
 
-/// Bytes of a line that a client takes at most. A request of 64 KiB may come
-/// back with each byte written `\xNN`, which is four times as long; beyond that
-/// whatever is at the other end is no broker.
-pub const LINE_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes of a line that a client takes at most; beyond that whatever is at the other end
+/// is no broker. The longest request that any broker takes may come back with each byte
+/// written `\xNN`, which is four times as long, behind names and numbers. It costs memory
+/// only when it comes.
+pub const LINE_BYTES_MAX: usize = 4 * MAX_LINE_LARGEST + 1024 * 1024;
+
+/// Bytes of memory that are kept for the lines to come.
+const BYTES_KEPT: usize = 1024 * 1024;
 
 /// Requests that may go unanswered before a `ping` is sent, whose reply says that they
 /// have been done.
@@ -33,6 +39,10 @@ impl Splitter {
             self.bytes.drain(..self.start);
             self.searched -= self.start;
             self.start = 0;
+            // One long line does not cost its memory for ever.
+            if self.bytes.capacity() > BYTES_KEPT {
+                self.bytes.shrink_to(BYTES_KEPT);
+            }
         }
         self.bytes.extend_from_slice(bytes);
     }
@@ -83,29 +93,15 @@ pub fn verb_of(line: &str) -> &str {
 }
 
 /// Whether a request may be sent twice and is carried out once: a `pub` or `cmd`
-/// with `--key`.
+/// that the broker reads as one with a `--key`.
 pub fn is_keyed(line: &str) -> bool {
-    if !matches!(verb_of(line), "pub" | "cmd") || !line.contains("--key") {
-        return false;
-    }
-    // The options end with the second word that is none: a message, or the name
-    // of a command.
-    let mut words = line.split([' ', '\t']).filter(|word| !word.is_empty()).skip(1);
-    let mut others = 0;
-    while let Some(word) = words.next() {
-        match word {
-            "--" => return false,
-            "--key" => return true,
-            "--term" | "--to" | "--timeout" => drop(words.next()),
-            option if option.starts_with("--key=") => return true,
-            option if option.starts_with("--") => {}
-            _ => others += 1,
+    // Most have none, and need not be read.
+    line.contains("--key")
+        && match text::decode(line.as_bytes()) {
+            Ok(Some(Request::Pub(publish))) => publish.key.is_some(),
+            Ok(Some(Request::Cmd { key, .. })) => key.is_some(),
+            _ => false,
         }
-        if others == 2 {
-            return false;
-        }
-    }
-    false
 }
 
 /// Returns the verb that the `ok` to a request of this verb names.
@@ -120,6 +116,7 @@ pub fn reply_verb(verb: &str) -> &str {
 
 /// The final line of a reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Reply {
     /// The request was done: the verb and what follows it.
     Ok {
@@ -265,6 +262,11 @@ impl<T> Waiting<T> {
         self.requests.iter().any(|asked| asked.verb == verb && asked.tag == *tag)
     }
 
+    /// Whether a request of such a tag is among them.
+    pub fn any(&self, is: impl Fn(&T) -> bool) -> bool {
+        self.requests.iter().any(|asked| is(&asked.tag))
+    }
+
     /// The oldest request, to be changed.
     pub fn front_mut(&mut self) -> Option<&mut Asked<T>> {
         self.requests.front_mut()
@@ -364,6 +366,7 @@ mod tests {
         for line in [
             "pub --key 7 n hi",
             "pub --raw --key=7 n hi",
+            "pub --key '7 8' n hi",
             "pub n --term 4 --key 7 hi",
             "cmd ops --to bob --key 7 restart",
         ] {
@@ -371,6 +374,12 @@ mod tests {
         }
         for line in [
             "pub n hi --key 7",
+            "pub --raw n --key 7 is what I say",
+            "pub --raw n --key=7",
+            "pub --json n \"--key\"",
+            "pub n --raw --key 7",
+            "pub 'n' 'a --key b' --key 7",
+            "cmd n 'a b' --key 7",
             "pub -- n --key 7",
             "pub --term --key n",
             "cmd ops restart --key 7",

@@ -2,20 +2,21 @@
 
 use super::driver::{Ask, Driver};
 use super::error::Error;
-use super::handle::{Client, Frames, LeaveOnDrop, odd};
+use super::frames::Frames;
+use super::handle::{Client, LeaveOnDrop, odd, sendable};
 use super::line::Reply;
 use super::memory::Memory;
 use super::reconnect::Backoff;
 use super::shared::Shared;
 use super::ticket::Ticket;
+use crate::runtime;
 use crate::tls::Connector;
-use futures::channel::mpsc;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Frames that wait for the program to take them, at most. Beyond that the
-/// client stops reading, so that the broker keeps them in the channel's log.
-const FRAMES_MAX: usize = 4096;
+/// How long connecting may take, the introduction included.
+const CONNECT_LONGEST: Duration = Duration::from_secs(10);
 
 /// How to connect.
 #[derive(Clone, Debug, Default)]
@@ -77,33 +78,42 @@ impl Options {
         self
     }
 
-    /// Encrypts the connection, and looks whose it is.
+    /// Encrypts the connection, and makes sure that it leads to that broker.
     #[must_use]
     pub fn tls(mut self, connector: Connector) -> Self {
         self.tls = Some(connector);
         self
     }
 
-    /// Connects and introduces itself.
+    /// Connects and introduces itself, in ten seconds or not at all.
     ///
     /// # Errors
-    /// [`Error::Connect`]; and [`Error::Refused`], for instance for a name that
-    /// somebody else bears.
+    /// [`Error::Connect`]; [`Error::Refused`], for instance for a name that
+    /// somebody else bears; and [`Error::Unsendable`] for one that no line can hold.
     pub async fn connect(self, host: &str, port: u16) -> Result<(Client, Frames), Error> {
-        let shared = Arc::new(Shared::default());
-        let (tx, rx) = mpsc::channel(FRAMES_MAX);
+        let connected = runtime::timeout(CONNECT_LONGEST, self.connect_at_last(host, port)).await;
+        connected.unwrap_or_else(|| {
+            let why = io::ErrorKind::TimedOut.into();
+            Err(Error::Connect { host: host.to_owned(), port, why })
+        })
+    }
+
+    async fn connect_at_last(self, host: &str, port: u16) -> Result<(Client, Frames), Error> {
         let memory = Memory::new(self.name, false);
         let memory = match self.session {
             Some(ticket) => memory.with_session(ticket),
             None => memory,
         };
+        sendable(&memory.hello(), "the name or the ticket")?;
+        let shared = Arc::new(Shared::new(memory.progress()));
         let backoff = self.pause_max.map_or_else(Backoff::default, Backoff::up_to);
         let (ask, answer) = Ask::new(None);
         let driver =
             Driver::connect(host, port, self.tls, shared.clone(), memory, backoff, ask).await?;
-        driver.start(tx, self.reconnect);
+        // From here on it leaves if nobody waits for it any more.
         let guard = Arc::new(LeaveOnDrop(shared));
-        let (client, frames) = (Client { guard: guard.clone() }, Frames { rx, _guard: guard });
+        let (client, frames) = (Client { guard: guard.clone() }, Frames { guard });
+        driver.start(self.reconnect);
         understood(answer.await.map_err(|_| Error::Lost)??.reply)?;
         Ok((client, frames))
     }

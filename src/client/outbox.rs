@@ -10,6 +10,7 @@ use super::line::{Asked, Waiting, is_request, verb_of};
 use crate::sync;
 use futures::io::{AsyncWrite, AsyncWriteExt};
 use futures::task::AtomicWaker;
+use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::io;
 use std::sync::{Mutex, MutexGuard};
@@ -46,7 +47,9 @@ struct Inner<T> {
     hung_up: bool,
     /// Nothing will be sent on this connection any more.
     finished: bool,
-    senders: Vec<Waker>,
+    /// Tasks that wait for a change, by number.
+    senders: BTreeMap<u64, Waker>,
+    numbers: u64,
 }
 
 impl<T> Inner<T> {
@@ -80,7 +83,8 @@ impl<T> Default for Outbox<T> {
             generation: 0,
             hung_up: false,
             finished: false,
-            senders: Vec::new(),
+            senders: BTreeMap::new(),
+            numbers: 0,
         };
         Outbox {
             inner: Mutex::new(inner),
@@ -147,19 +151,34 @@ impl<T: Default> Outbox<T> {
 
     /// Waits until a request may be sent. False when none ever may be again.
     pub async fn room(&self) -> bool {
-        poll_fn(|cx| {
-            let mut inner = self.lock();
+        self.until(|inner| {
             let full = inner.bytes.len() >= BYTES_HIGH || inner.waiting.len() >= WAITING_HIGH;
             match inner.gate {
-                Gate::Closed => Poll::Ready(false),
-                Gate::Open if !full => Poll::Ready(true),
-                _ => {
-                    if !inner.senders.iter().any(|waker| waker.will_wake(cx.waker())) {
-                        inner.senders.push(cx.waker().clone());
-                    }
-                    Poll::Pending
-                }
+                Gate::Closed => Some(false),
+                Gate::Open if !full => Some(true),
+                _ => None,
             }
+        })
+        .await
+    }
+
+    /// Waits until there will be no connection any more.
+    pub async fn closed(&self) {
+        self.until(|inner| (inner.gate == Gate::Closed).then_some(())).await;
+    }
+
+    /// Waits until this gives something.
+    async fn until<R>(&self, ready: impl Fn(&Inner<T>) -> Option<R>) -> R {
+        let mut place = Place { outbox: self, number: None };
+        poll_fn(|cx| {
+            let mut inner = self.lock();
+            if let Some(result) = ready(&inner) {
+                return Poll::Ready(result);
+            }
+            let number = *place.number.get_or_insert(inner.numbers);
+            inner.numbers = inner.numbers.max(number + 1);
+            inner.senders.insert(number, cx.waker().clone());
+            Poll::Pending
         })
         .await
     }
@@ -234,11 +253,12 @@ impl<T: Default> Outbox<T> {
         self.writer.wake();
     }
 
-    /// Waits until a request waits for its reply. For one task only.
-    pub async fn asked(&self) {
+    /// Waits until a request of such a tag waits for its reply. For one task only.
+    pub async fn asked(&self, is_awaited: impl Fn(&T) -> bool) {
         poll_fn(|cx| {
             self.asked.register(cx.waker());
-            if self.lock().waiting.is_empty() { Poll::Pending } else { Poll::Ready(()) }
+            let is_awaited = self.lock().waiting.any(&is_awaited);
+            if is_awaited { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
     }
@@ -293,7 +313,21 @@ impl<T: Default> Outbox<T> {
 fn wake<T>(mut inner: MutexGuard<'_, Inner<T>>) {
     let senders = std::mem::take(&mut inner.senders);
     drop(inner);
-    senders.into_iter().for_each(Waker::wake);
+    senders.into_values().for_each(Waker::wake);
+}
+
+/// The place of a task that waits, given up if it stops waiting.
+struct Place<'a, T> {
+    outbox: &'a Outbox<T>,
+    number: Option<u64>,
+}
+
+impl<T> Drop for Place<'_, T> {
+    fn drop(&mut self) {
+        if let Some(number) = self.number {
+            sync::lock(&self.outbox.inner).senders.remove(&number);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -322,6 +356,19 @@ mod tests {
         assert!(outbox.room().now_or_never().is_none());
         outbox.close();
         assert_eq!(outbox.room().now_or_never(), Some(false));
+    }
+
+    #[test]
+    fn who_gives_up_waiting_for_room_leaves_nothing_behind() {
+        let outbox = Outbox::<()>::default();
+        let kept = outbox.room().shared();
+        assert!(kept.clone().now_or_never().is_none());
+        (0..1000).for_each(|_| assert!(outbox.room().now_or_never().is_none()));
+        assert_eq!(outbox.lock().senders.len(), 1);
+        outbox.begin();
+        outbox.open();
+        assert_eq!(kept.now_or_never(), Some(true));
+        assert!(outbox.lock().senders.is_empty());
     }
 
     #[test]

@@ -22,25 +22,33 @@ const OPTIONS_BYTES_MAX: usize = 32 * 1024;
 #[derive(Clone, Copy, Debug, Default)]
 struct Position {
     mark: Mark,
+    /// The last seq that came, which may still wait to be handed over.
+    came: u64,
     /// The last seq that the broker was told of.
     said: u64,
-    /// Up to here everything was handed over before the session was resumed.
+    /// Up to here everything came before the session was resumed.
     floor: u64,
+}
+
+impl Position {
+    fn new(mark: Mark) -> Self {
+        Position { mark, came: mark.seen.unwrap_or(0), ..Position::default() }
+    }
 }
 
 /// How far a client has come.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Progress {
     positions: BTreeMap<String, Position>,
-    /// Entries since the broker was told.
+    /// Entries that came since the broker was told; at least 1 while some of them wait to
+    /// be handed over.
     unsaid: usize,
     said_at: Option<Instant>,
 }
 
 impl Progress {
     pub(super) fn new(marks: &BTreeMap<String, Mark>) -> Self {
-        let position = |mark: &Mark| Position { mark: *mark, ..Position::default() };
-        let positions = marks.iter().map(|(channel, mark)| (channel.clone(), position(mark)));
+        let positions = marks.iter().map(|(channel, mark)| (channel.clone(), Position::new(*mark)));
         Progress { positions: positions.collect(), ..Progress::default() }
     }
 
@@ -54,7 +62,7 @@ impl Progress {
     /// client. `None` if it asked for earlier entries.
     pub(super) fn began(&mut self, channel: &str, seen: Option<u64>, observer: bool) {
         let said = seen.unwrap_or(0);
-        let position = Position { mark: Mark { seen, observer }, said, floor: 0 };
+        let position = Position { said, ..Position::new(Mark { seen, observer }) };
         self.positions.insert(channel.to_owned(), position);
     }
 
@@ -71,12 +79,12 @@ impl Progress {
     /// The session goes on: whatever came before must not come again.
     pub(super) fn resumed(&mut self) {
         for position in self.positions.values_mut() {
-            position.floor = position.mark.seen.unwrap_or(0);
-            position.said = position.floor;
+            position.floor = position.came;
+            position.said = position.mark.seen.unwrap_or(0);
         }
     }
 
-    /// Records an entry; returns whether it is new.
+    /// Records that an entry came; returns whether it is new.
     pub(super) fn admits(&mut self, channel: &str, seq: u64) -> bool {
         let Some(position) = self.positions.get_mut(channel) else {
             // It came by a pattern.
@@ -86,24 +94,30 @@ impl Progress {
         if seq <= position.floor {
             return false;
         }
-        position.mark.seen = Some(seq.max(position.mark.seen.unwrap_or(0)));
+        position.came = position.came.max(seq);
         self.unsaid += 1;
         true
     }
 
-    /// Records a frame. Returns it without what was handed over before; `None` if
-    /// nothing is left.
+    /// Records that an entry was handed over.
+    pub(super) fn handed(&mut self, channel: &str, seq: u64) {
+        // One that is further on than what came since is of an earlier subscription.
+        if let Some(position) = self.positions.get_mut(channel).filter(|it| seq <= it.came) {
+            position.mark.seen = position.mark.seen.max(Some(seq));
+        }
+    }
+
+    /// Records that a frame was handed over.
+    pub(super) fn took(&mut self, frame: &Frame) {
+        if let Some((channel, seq)) = entry(frame) {
+            self.handed(channel, seq);
+        }
+    }
+
+    /// Records that a frame came. Returns it without what came before; `None` if nothing
+    /// is left.
     pub(super) fn pass(&mut self, frame: Frame) -> Option<Frame> {
-        let entry = match &frame {
-            Frame::Message { channel, seq, .. }
-            | Frame::Joined { channel, seq, .. }
-            | Frame::Left { channel, seq, .. }
-            | Frame::Moved { channel, seq, .. } => Some((channel, *seq)),
-            Frame::Command(command) => Some((&command.channel, command.seq)),
-            Frame::Gap { channel, to, .. } => Some((channel, *to)),
-            _ => None,
-        };
-        if let Some((channel, seq)) = entry
+        if let Some((channel, seq)) = entry(&frame)
             && !self.admits(channel, seq)
         {
             return None;
@@ -135,7 +149,8 @@ impl Progress {
         if self.due_at(now).is_none_or(|at| at > now) {
             return Vec::new();
         }
-        self.unsaid = 0;
+        let waits = |it: &Position| it.came > it.mark.seen.unwrap_or(0);
+        self.unsaid = usize::from(self.positions.values().any(waits));
         self.said_at = Some(now);
         let moved = |position: &&mut Position| position.mark.seen.unwrap_or(0) > position.said;
         let mut lines = Vec::new();
@@ -170,12 +185,60 @@ impl Progress {
     }
 }
 
+/// The channel and the seq of the entry that a frame tells of.
+fn entry(frame: &Frame) -> Option<(&str, u64)> {
+    match frame {
+        Frame::Message { channel, seq, .. }
+        | Frame::Joined { channel, seq, .. }
+        | Frame::Left { channel, seq, .. }
+        | Frame::Moved { channel, seq, .. } => Some((channel, *seq)),
+        Frame::Command(command) => Some((&command.channel, command.seq)),
+        Frame::Gap { channel, to, .. } => Some((channel, *to)),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// A frame that comes and is handed over.
     fn pass(progress: &mut Progress, line: &str) -> Option<Frame> {
-        progress.pass(Frame::parse(line))
+        let frame = progress.pass(Frame::parse(line));
+        if let Some(frame) = &frame {
+            progress.took(frame);
+        }
+        frame
+    }
+
+    /// The same for an entry.
+    fn admits(progress: &mut Progress, channel: &str, seq: u64) -> bool {
+        let is_new = progress.admits(channel, seq);
+        progress.handed(channel, seq);
+        is_new
+    }
+
+    #[test]
+    fn what_came_and_was_not_handed_over_is_not_seen_and_does_not_come_again() {
+        let begin = Instant::now();
+        let mut progress = Progress::default();
+        progress.began("n", Some(3), false);
+        assert!(pass(&mut progress, "msg n 4 al hi").is_some());
+        let waits = [5, 6].map(|seq| progress.pass(Frame::parse(&format!("msg n {seq} al hi"))));
+        assert_eq!(progress.marks()["n"].seen, Some(4));
+        assert_eq!(progress.due(begin), [""; 0]);
+        assert_eq!(progress.due(begin + SAY_AFTER), ["seen n 4"]);
+        assert_eq!(progress.due_at(begin), Some(begin + 2 * SAY_AFTER), "others are to follow");
+        assert_eq!(progress.options(), " --seen n=4");
+        progress.resumed();
+        assert!(pass(&mut progress, "msg n 6 al hi").is_none());
+        waits.iter().flatten().for_each(|frame| progress.took(frame));
+        assert_eq!(progress.due(begin + 2 * SAY_AFTER), ["seen n 6"]);
+        assert_eq!(progress.due_at(begin), None);
+        // Of a channel that was made again since.
+        progress.began("n", Some(2), false);
+        waits.iter().flatten().for_each(|frame| progress.took(frame));
+        assert_eq!(progress.marks()["n"].seen, Some(2));
     }
 
     #[test]
@@ -211,13 +274,13 @@ mod tests {
         progress.began("n", Some(0), false);
         progress.began("quiet", Some(7), false);
         assert_eq!(progress.due(begin), [""; 0]);
-        assert!(progress.admits("n", 1));
+        assert!(admits(&mut progress, "n", 1));
         assert_eq!(progress.due(begin), [""; 0], "not at once");
         assert_eq!(progress.due_at(begin), Some(begin + SAY_AFTER));
         assert_eq!(progress.due(begin + SAY_AFTER), ["seen n 1"]);
         assert_eq!(progress.due_at(begin + SAY_AFTER), None);
         for seq in 2..2 + SAY_AFTER_ENTRIES as u64 {
-            assert!(progress.admits("n", seq));
+            assert!(admits(&mut progress, "n", seq));
         }
         assert_eq!(progress.due(begin + SAY_AFTER), ["seen n 1001"]);
     }
@@ -228,7 +291,7 @@ mod tests {
         for number in 0..5000 {
             progress.began(&format!("channel-{number}"), Some(number), false);
         }
-        assert!(progress.admits("late", 9));
+        assert!(admits(&mut progress, "late", 9));
         let options = progress.options();
         assert!(options.len() <= OPTIONS_BYTES_MAX && options.starts_with(" --seen late=9 "));
     }

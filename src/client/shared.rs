@@ -1,32 +1,48 @@
 //! What the task behind a client shares with the client's handles.
 
+use super::delivery::Delivery;
 use super::driver::Tag;
+use super::event::Frame;
+use super::lease::Lease;
 use super::outbox::Outbox;
+use super::progress::Progress;
 use super::ticket::Ticket;
+use crate::moment::Moment;
+use crate::runtime;
 use crate::sync;
 use futures::task::AtomicWaker;
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::Poll;
+use std::task::{Context, Poll};
+use std::time::Duration;
 
 /// What the task behind a client shares with the client's handles.
 #[derive(Debug, Default)]
 pub(super) struct Shared {
     pub(super) outbox: Arc<Outbox<Tag>>,
+    pub(super) frames: Delivery,
     leaving: AtomicBool,
-    /// Woken when `leaving` is set, for a task that has no connection.
+    /// Woken when `leaving` is set.
     left: AtomicWaker,
     taken_over: AtomicBool,
     name: Mutex<Option<String>>,
-    ticket: Mutex<Option<Ticket>>,
+    lease: Mutex<Lease>,
+    /// The session, without its positions.
+    session: Mutex<Option<Ticket>>,
+    /// How far the program has come, if there is a session.
+    progress: Option<Arc<Mutex<Progress>>>,
 }
 
 impl Shared {
-    /// Leaves the broker.
-    pub(super) fn leave(&self) {
+    pub(super) fn new(progress: Option<Arc<Mutex<Progress>>>) -> Self {
+        Shared { progress, ..Shared::default() }
+    }
+
+    /// Leaves the broker; `tag` is dropped when the connection is over.
+    pub(super) fn leave(&self, tag: Tag) {
         self.leaving.store(true, Ordering::Release);
-        self.outbox.say("quit", None);
+        self.outbox.say("quit", tag);
         self.left.wake();
     }
 
@@ -61,6 +77,15 @@ impl Shared {
         .await;
     }
 
+    /// Hands the next frame to the program, and counts it as seen.
+    pub(super) fn poll_take(&self, cx: &Context<'_>) -> Poll<Option<Frame>> {
+        let taken = self.frames.poll_take(cx);
+        if let (Poll::Ready(Some(frame)), Some(progress)) = (&taken, &self.progress) {
+            sync::lock(progress).took(frame);
+        }
+        taken
+    }
+
     /// Sets the name that the broker knows this client by.
     pub(super) fn named(&self, name: Option<&str>) {
         *sync::lock(&self.name) = name.map(str::to_owned);
@@ -71,13 +96,37 @@ impl Shared {
         sync::lock(&self.name).clone()
     }
 
-    /// Keeps what the session can be resumed with.
-    pub(super) fn keep(&self, ticket: Option<Ticket>) {
-        *sync::lock(&self.ticket) = ticket;
+    /// Looks at the lease.
+    pub(super) fn lease<R>(&self, look: impl FnOnce(&mut Lease) -> R) -> R {
+        look(&mut sync::lock(&self.lease))
+    }
+
+    /// Tells the program if its lease has run out. Returns how long it lasts yet.
+    pub(super) fn tell_lapse(&self) -> Option<Duration> {
+        let now = Moment::now();
+        let (lapses, left) = self.lease(|lease| (lease.lapses(now), lease.left(now)));
+        if lapses {
+            self.frames.deliver(Frame::LeaseOver);
+        }
+        left
+    }
+
+    /// Tells the program when its lease has run out, while nothing can renew it.
+    pub(super) async fn await_lapse(&self) {
+        while let Some(left) = self.tell_lapse() {
+            runtime::sleep(left).await;
+        }
+    }
+
+    /// Keeps what the session can be resumed with, without its positions.
+    pub(super) fn keep(&self, session: Option<Ticket>) {
+        *sync::lock(&self.session) = session;
     }
 
     /// What the session can be resumed with.
     pub(super) fn ticket(&self) -> Option<Ticket> {
-        sync::lock(&self.ticket).clone()
+        let session = sync::lock(&self.session).clone()?;
+        let channels = sync::lock(self.progress.as_ref()?).marks();
+        Some(Ticket { channels, ..session })
     }
 }

@@ -25,7 +25,7 @@ use std::time::Duration;
 
 pub use layers::{ConfigError, Halt, load};
 pub use log_format::LogFormat;
-pub use table::{ALL_BODIES_BYTES_MAX, SETTINGS};
+pub use table::{ALL_BODIES_BYTES_MAX, MAX_LINE_LARGEST, SETTINGS};
 pub use update::Update;
 pub use value::{TIME, time};
 

@@ -7,6 +7,8 @@ use super::settings::{Field, Kind, Setting, Zero};
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 const GIB: usize = 1024 * MIB;
+/// The largest `--max-line`.
+pub const MAX_LINE_LARGEST: usize = 16 * MIB;
 /// The most bytes of HTTP bodies that all connections together may have in memory.
 pub const ALL_BODIES_BYTES_MAX: usize = 64 * MIB;
 const HOUR: Duration = Duration::from_secs(3600);
@@ -54,7 +56,11 @@ pub static SETTINGS: &[Setting] = &[
         help: "Length of a request line, without its end",
         why: "A message is one line, and an unfinished line is all that a connection may make \
               the broker keep: 64 KiB holds nearly any event.",
-        kind: Kind::Size { field: field!(max_line), default: 64 * KIB, bounds: 512..=16 * MIB },
+        kind: Kind::Size {
+            field: field!(max_line),
+            default: 64 * KIB,
+            bounds: 512..=MAX_LINE_LARGEST,
+        },
     },
     Setting {
         name: "max-channels",

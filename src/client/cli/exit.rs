@@ -14,11 +14,11 @@ Exit codes:
     5  a request was refused by rank, or its term is over (fenced)
    10  the broker or the channel is full
   124  the deadline (--timeout) passed
-  130  interrupted a second time while replies or results were awaited; the
-       first time it takes its leave
+  130  interrupted while replies or results were awaited: the first time it
+       takes its leave, the second time it ends at once
 If several kinds of err came, the first refusal by rank or fullness wins over 1.";
 
-/// The exit code of two interrupts.
+/// The exit code of an interrupt that leaves something undone.
 pub const INTERRUPTED: u8 = 130;
 
 /// What the run has come to so far.

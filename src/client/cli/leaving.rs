@@ -6,6 +6,7 @@ use super::exit::INTERRUPTED;
 use super::session::Session;
 use super::stage::{Event, Origin, Over, Stage};
 use crate::client::connection::Connection;
+use crate::client::line::Asked;
 use crate::runtime;
 use futures::StreamExt;
 use std::time::Duration;
@@ -52,6 +53,15 @@ impl Session {
         false
     }
 
+    /// The connection is over: an interrupt that left something of the user's without its
+    /// reply or result is no success.
+    fn count_undone(&mut self, unanswered: &[Asked<Origin>]) {
+        let is_undone = unanswered.iter().any(is_users) || !self.due.is_empty();
+        if self.interrupted && is_undone {
+            self.exit = Some(INTERRUPTED);
+        }
+    }
+
     /// No program outlives this one, however it ends.
     pub(super) async fn end_programs(&mut self) {
         self.runner.stop();
@@ -76,6 +86,7 @@ impl Session {
         let left = self.stage == Stage::Leaving || self.user_quit || quit || gone;
         let mut unanswered = self.outbox.down();
         self.keep_keyed(&mut unanswered);
+        self.count_undone(&unanswered);
         let unanswered = unanswered.iter().filter(|asked| asked.tag == Origin::User).count();
         self.duty.lost();
         self.memory.lost();
@@ -121,5 +132,12 @@ impl Session {
             }
         })
         .await;
+        let unanswered = self.outbox.down();
+        self.count_undone(&unanswered);
     }
+}
+
+/// Whether the user waits for the reply to this; `quit` has none.
+fn is_users(asked: &Asked<Origin>) -> bool {
+    asked.tag == Origin::User && asked.verb != "quit"
 }

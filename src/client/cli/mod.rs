@@ -2,6 +2,7 @@
 //! sends what is typed or piped in ([`input`]), the other shows and executes
 //! what comes ([`session`]).
 
+pub mod advice;
 mod again;
 pub mod complete;
 pub mod duty;

@@ -2,6 +2,7 @@
 //! when it is over.
 
 use super::Settings;
+use super::advice::explained;
 use super::again::Again;
 use super::duty::Duty;
 use super::exec::Runner;
@@ -11,6 +12,7 @@ use super::resume::Remembered;
 use super::screen::Screen;
 use super::stage::{Due, Event, Origin, Over, Stage};
 use super::words::order;
+use crate::client::Error;
 use crate::client::connection::Connection;
 use crate::client::memory::Memory;
 use crate::client::outbox::Outbox;
@@ -140,18 +142,18 @@ impl Session {
                     }
                 }
             };
-            let source = match opened {
+            let why = match opened {
                 Ok(connection) => return Some(connection),
-                Err(source) => source,
+                Err(why) => why,
             };
-            let error = crate::client::Error::Connect { host: host.clone(), port, source };
+            let error = explained(&Error::Connect { host: host.clone(), port, why });
             if !self.settings.reconnect {
-                self.screen.notice(&error.to_string());
+                self.screen.notice(&error);
                 self.verdict.lost();
                 return None;
             }
             if !self.connected_before {
-                self.pause(Some(error.to_string())).await?;
+                self.pause(Some(error)).await?;
             }
         }
     }

@@ -4,6 +4,7 @@ use super::guard::HANDED_ON;
 use super::launch;
 use super::supervisor::{Event, PAUSE_MAX, Supervisor};
 use super::{Settings, status};
+use crate::client::cli::advice::explained;
 use crate::client::cli::exit::Verdict;
 use crate::client::store::Store;
 use crate::client::{Client, Error, Frames, Options, Ticket, signals};
@@ -84,10 +85,10 @@ async fn connect(settings: &Settings, ticket: &Ticket) -> Result<(Client, Frames
         let passes =
             matches!(error, Error::Connect { .. }) || error.code() == Some(Code::NameTaken);
         if !passes {
-            status::note(&error.to_string());
+            status::note(&explained(&error));
             return Err(exit_code(&error));
         }
-        let text = format!("{error}; trying until it succeeds");
+        let text = format!("{}; trying until it succeeds", explained(&error));
         if text != said {
             status::waiting(&text);
             said = text;

@@ -89,6 +89,30 @@ impl Memory {
         self.seats.get(channel)
     }
 
+    /// Whether it has a rank in any channel.
+    pub fn has_rank(&self) -> bool {
+        self.seats.values().any(|seat| seat.rank.is_some())
+    }
+
+    /// What the broker would say of its rank in a channel, if it has one.
+    pub fn rank_frame(&self, channel: &str) -> Option<Frame> {
+        let Seat { rank, term, view, .. } = self.seats.get(channel)?;
+        let (rank, term, view) = ((*rank)?, *term, *view);
+        Some(Frame::Rank { channel: channel.to_owned(), rank, term, view })
+    }
+
+    /// The same of all channels.
+    pub fn rank_frames(&self) -> impl Iterator<Item = Frame> {
+        self.seats.keys().filter_map(|channel| self.rank_frame(channel))
+    }
+
+    /// The requests for the ranks that are not known: of seats that another process had.
+    pub fn unknown_ranks(&self) -> impl Iterator<Item = String> {
+        let unknown = |seat: &Seat| seat.term == 0 && !seat.options.contains(&"--observe");
+        let seats = self.seats.iter().filter(move |(_, seat)| unknown(seat));
+        seats.map(|(channel, _)| format!("rank {}", quote(channel)))
+    }
+
     /// Records the reply to this request.
     pub fn replied(&mut self, request: &str, reply: &Reply) {
         if verb_of(request) == "unsub"
@@ -304,10 +328,10 @@ impl Memory {
     }
 }
 
-/// Quotes a word for a POSIX shell.
+/// Quotes a word for a POSIX shell. One with a NUL stays as it is: no line of the
+/// protocol holds it, and whoever sends the line must refuse it.
 pub fn quote(word: &str) -> String {
-    // It fails for NUL only, which no line of the protocol holds.
-    shlex::try_quote(word).map_or_else(|_| String::new(), std::borrow::Cow::into_owned)
+    shlex::try_quote(word).map_or_else(|_| word.to_owned(), std::borrow::Cow::into_owned)
 }
 
 #[cfg(test)]

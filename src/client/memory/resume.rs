@@ -7,7 +7,9 @@ use crate::client::line::Reply;
 use crate::client::progress::Progress;
 use crate::client::ticket::Ticket;
 use crate::error::Code;
+use crate::sync;
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 use uuid::Uuid;
 
@@ -35,7 +37,8 @@ pub enum Resumption {
 pub(super) struct Resume {
     /// Without its channels, which are in `progress`.
     ticket: Ticket,
-    progress: Progress,
+    /// What is handed over is recorded by whoever hands it over.
+    progress: Arc<Mutex<Progress>>,
     /// The seats that the broker keeps while there is no connection.
     kept: Option<Kept>,
     gone: Option<Uuid>,
@@ -65,11 +68,17 @@ fn kept(ticket: &Ticket) -> Kept {
     }
 }
 
+impl Resume {
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        sync::lock(&self.progress)
+    }
+}
+
 impl Memory {
     /// Asks for this session.
     #[must_use]
     pub fn with_session(mut self, ticket: Ticket) -> Self {
-        let progress = Progress::new(&ticket.channels);
+        let progress = Arc::new(Mutex::new(Progress::new(&ticket.channels)));
         let kept = ticket.is_used().then(|| kept(&ticket));
         self.resume = Some(Resume { ticket, progress, kept, gone: None, became: None });
         self
@@ -82,10 +91,21 @@ impl Memory {
 
     /// The session as it is now.
     pub fn ticket(&self) -> Option<Ticket> {
+        let channels = self.resume.as_ref()?.progress().marks();
+        Some(Ticket { channels, ..self.session()? })
+    }
+
+    /// The same without the positions.
+    pub(in crate::client) fn session(&self) -> Option<Ticket> {
         let resume = self.resume.as_ref()?;
         let kept = resume.kept.as_ref().and_then(|kept| kept.current.clone());
         let current = self.current.clone().or(kept);
-        Some(Ticket { channels: resume.progress.marks(), current, ..resume.ticket.clone() })
+        Some(Ticket { channels: BTreeMap::new(), current, ..resume.ticket.clone() })
+    }
+
+    /// The positions, for whoever hands frames over.
+    pub(in crate::client) fn progress(&self) -> Option<Arc<Mutex<Progress>>> {
+        self.resume.as_ref().map(|resume| resume.progress.clone())
     }
 
     /// What became of the session, once the introduction is over; told once.
@@ -102,33 +122,45 @@ impl Memory {
         }
         resume.gone = Some(resume.ticket.id());
         resume.ticket = Ticket::fresh();
-        resume.progress = Progress::default();
+        *resume.progress() = Progress::default();
         resume.kept = None;
         true
     }
 
-    /// Records a frame that is to be handed over; `None` if it was handed over before,
-    /// on a former connection.
-    pub fn pass(&mut self, frame: Frame) -> Option<Frame> {
-        match &mut self.resume {
-            Some(resume) => resume.progress.pass(frame),
+    /// Records that a frame came; `None` if it came before, on a former connection.
+    pub(in crate::client) fn admit(&mut self, frame: Frame) -> Option<Frame> {
+        match &self.resume {
+            Some(resume) => resume.progress().pass(frame),
             None => Some(frame),
         }
     }
 
+    /// As [`Memory::admit`], and the frame is handed over at once.
+    pub fn pass(&mut self, frame: Frame) -> Option<Frame> {
+        let frame = self.admit(frame)?;
+        if let Some(resume) = &self.resume {
+            resume.progress().took(&frame);
+        }
+        Some(frame)
+    }
+
     /// As [`Memory::pass`], for an entry of which only channel and seq are known.
     pub fn admits(&mut self, channel: &str, seq: u64) -> bool {
-        self.resume.as_mut().is_none_or(|resume| resume.progress.admits(channel, seq))
+        let Some(resume) = &self.resume else { return true };
+        let mut progress = resume.progress();
+        let is_new = progress.admits(channel, seq);
+        progress.handed(channel, seq);
+        is_new
     }
 
     /// Returns the `seen` requests that are due now.
     pub fn seen(&mut self, now: Instant) -> Vec<String> {
-        self.resume.as_mut().map(|resume| resume.progress.due(now)).unwrap_or_default()
+        self.resume.as_mut().map(|resume| resume.progress().due(now)).unwrap_or_default()
     }
 
     /// Returns when the next `seen` requests are due.
     pub fn seen_at(&self, now: Instant) -> Option<Instant> {
-        self.resume.as_ref()?.progress.due_at(now)
+        self.resume.as_ref()?.progress().due_at(now)
     }
 
     /// The options of the introduction.
@@ -138,7 +170,7 @@ impl Memory {
         if let Some(secret) = resume.ticket.secret() {
             options.push_str(" --secret ");
             options.push_str(&super::quote(secret));
-            options.push_str(&resume.progress.options());
+            options.push_str(&resume.progress().options());
         }
         options
     }
@@ -150,14 +182,14 @@ impl Memory {
             resume.ticket.secret = Some(secret.to_owned());
         }
         if reply.field("resumed") != Some("yes") {
-            resume.progress = Progress::default();
+            *resume.progress() = Progress::default();
             resume.kept = None;
             let gone = resume.gone.take();
             resume.became =
                 Some(gone.map_or(Resumption::New, |session| Resumption::Gone { session }));
             return;
         }
-        resume.progress.resumed();
+        resume.progress().resumed();
         let rank = reply.number_field("rank");
         let missed = reply.number_field("missed").unwrap_or(0);
         resume.became = Some(Resumption::Resumed { missed, rank });
@@ -190,16 +222,16 @@ impl Memory {
 
     pub(super) fn subscribed(&mut self, channel: &str, seen: Option<u64>, observer: bool) {
         if let Some(resume) = &mut self.resume {
-            resume.progress.began(channel, seen, observer);
+            resume.progress().began(channel, seen, observer);
         }
     }
 
     pub(super) fn unsubscribed(&mut self, channel: &str) {
         let (seats, patterns) = (&self.seats, &self.patterns);
         if let Some(resume) = &mut self.resume {
-            resume.progress.forget(channel);
+            resume.progress().forget(channel);
             if patterns.is_empty() {
-                resume.progress.retain(|channel| seats.contains_key(channel));
+                resume.progress().retain(|channel| seats.contains_key(channel));
             }
         }
     }
