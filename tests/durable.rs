@@ -616,7 +616,7 @@ fn a_message_does_not_overtake_a_reply_that_waits() {
             &format!("msg plain {} alice four", plain + 1),
         ]);
     }
-    alice.nothing_else();
+    alice.expect_nothing();
 }
 
 /// The same for changes of a roster: neither the entry nor the new rank overtakes the
@@ -645,7 +645,7 @@ fn a_change_does_not_overtake_a_reply_that_waits() {
     }
     alice.send("pub kept one\nkick plain bob");
     alice.expect_all(&["ok pub kept *", "ok kick plain bob", "left plain * bob 1 reason=kicked"]);
-    alice.nothing_else();
+    alice.expect_nothing();
 }
 
 /// A client that resumes a session hears nothing before the `ok` of its `hello`, even

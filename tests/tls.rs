@@ -70,7 +70,7 @@ impl Certificates {
     /// A broker with that certificate.
     fn broker(&self, settings: &[&str]) -> Broker {
         let own = self.settings();
-        Broker::of(Child::with(&[&own.each_ref().map(String::as_str), settings].concat()))
+        Broker::from_child(Child::with(&[&own.each_ref().map(String::as_str), settings].concat()))
     }
 
     /// An encrypted connection to a broker, with this certificate if any.
@@ -254,7 +254,7 @@ fn a_renewed_certificate_comes_into_force_and_a_broken_one_does_not() {
     let settings = certificates.settings();
     let child = manager.start(&[], &settings.each_ref().map(String::as_str));
     manager.expect("READY=1");
-    let mut broker = Broker::of(child);
+    let mut broker = Broker::from_child(child);
     let reload = |broker: &mut Broker| {
         broker.child().signal("HUP");
         manager.expect("RELOADING=1");
