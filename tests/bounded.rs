@@ -31,7 +31,7 @@ fn max_clients() {
     // A fatal TLS alert.
     assert_eq!(late.rest()[..6], [21, 3, 3, 0, 2, 2]);
     // Those that are here notice nothing.
-    alice.nothing_else();
+    alice.expect_nothing();
     bob.ask("quit", "bye quit");
     bob.expect_end();
     // Bob is out of the books a moment after his socket is closed.
@@ -51,7 +51,7 @@ fn who_is_refused_and_says_nothing_is_answered() {
     let mut late = broker.connect("late");
     late.expect_all(&["err full *", "bye full"]);
     late.expect_end();
-    alice.nothing_else();
+    alice.expect_nothing();
 }
 
 /// "UTF-8 lines at most 64 KiB by default": the length is without LF or CRLF.
@@ -71,9 +71,9 @@ fn max_line() {
     }
     // A comment is a line too; a blank line is none.
     alice.send_bytes(format!("#{}\n\n", "x".repeat(MAX - 1)).as_bytes());
-    alice.nothing_else();
+    alice.expect_nothing();
     alice.ask(&format!("#{}", "x".repeat(MAX)), "err too-long *");
-    alice.nothing_else();
+    alice.expect_nothing();
 }
 
 /// "Only `too-long` while still unterminated … close[s] the connection, after
@@ -107,7 +107,7 @@ fn max_channels() {
     alice.expect("left two 2 alice 0 reason=dropped");
     alice.ask("create three", "ok create three");
     alice.ask("create two", "err full *");
-    alice.nothing_else();
+    alice.expect_nothing();
 }
 
 /// `create --max N`, and the broker's own limit; observers take a place too.
@@ -138,7 +138,7 @@ fn max_members() {
     bob.until("join two 5 carol 1");
     bob.ask("sub many", "err full *");
     bob.ask("create none --max 0", "err bad-request *");
-    bob.nothing_else();
+    bob.expect_nothing();
 }
 
 /// One subscription past the last is `too-many`; one less makes room.
@@ -154,7 +154,7 @@ fn max_subscriptions() {
     alice.ask("unsub one", "ok unsub one");
     alice.ask("sub three", "ok sub three rank=0 *");
     alice.ask("sub one", "err too-many *");
-    alice.nothing_else();
+    alice.expect_nothing();
 }
 
 /// "Names of channels and members: `[A-Za-z0-9][A-Za-z0-9._-]*`, at most 128
@@ -179,7 +179,7 @@ fn names() {
     alice.send("channels");
     let rows = alice.until("ok channels *");
     assert_eq!(rows.len(), 7, "{rows:?}");
-    alice.nothing_else();
+    alice.expect_nothing();
 }
 
 /// `--history N` keeps N entries: messages, and whatever else took a seq.
@@ -207,7 +207,7 @@ fn history_is_exactly_as_long_as_asked_for() {
     alice.ask("create none", "ok create none");
     alice.ask("pub none 1", "ok pub none 1");
     alice.ask("history none", "ok history none 0");
-    alice.nothing_else();
+    alice.expect_nothing();
 }
 
 /// A few short requests may have very long replies. In every dialect, these wait until
@@ -268,5 +268,5 @@ fn observers_that_come_and_go_leave_nothing() {
     }
     let grown = broker.child().peak_memory() - before;
     assert!(grown < 8 << 20, "it has grown by {grown} bytes");
-    carl.nothing_else();
+    carl.expect_nothing();
 }

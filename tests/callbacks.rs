@@ -313,7 +313,7 @@ fn whose_answers_are_lost_does_not_believe_beyond_its_lease() {
     // No answer to any attempt reaches the broker.
     let mut attempts = 0;
     let promoted = loop {
-        while let Some(delivery) = receiver.none_or_any() {
+        while let Some(delivery) = receiver.next_if_soon() {
             attempts += 1;
             assert!(note(&delivery).is_some(), "{:?}", delivery.headers);
         }
@@ -470,7 +470,7 @@ fn a_receiver_that_lets_things_lie_slows_nobody_and_is_told_of_a_gap() {
     first.ok();
     let (mut next, mut gaps) = (4, 0);
     while next <= 1_500 {
-        let delivery = receiver.any();
+        let delivery = receiver.next();
         let frame = delivery.frame();
         let (from, to) = match delivery.header("broker-event") {
             "gap" => (frame["from"].as_u64().unwrap(), frame["to"].as_u64().unwrap()),

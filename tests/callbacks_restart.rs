@@ -13,7 +13,7 @@ use support::{Broker, Child, Receiver, Web};
 fn broker(dir: &Path) -> Broker {
     let data = dir.to_str().unwrap();
     let settings = ["--data", data, "--restart-grace", "1m", "--allow-callback", "127.0.0.1/32"];
-    Broker::of(Child::with_environment(&settings, &[("RUST_LOG", "trace")]))
+    Broker::from_child(Child::with_environment(&settings, &[("RUST_LOG", "trace")]))
 }
 
 /// Bob is in a durable channel and told of messages: his token.

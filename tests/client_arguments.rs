@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod client_support;
+mod support;
 
 use client_support::{broker, run, text};
 use std::process::Command;

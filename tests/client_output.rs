@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod client_support;
+mod support;
 
 use client_support::{broker, member, program, text, wait};
 use std::fs::File;

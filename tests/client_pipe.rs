@@ -1,13 +1,15 @@
 //! The client in a pipe: scripts depend on each of these.
 
 mod client_support;
+mod support;
 
-use client_support::{DEADLINE, Port, Running, Wire, broker, member, next, program, run, wait};
+use client_support::{DEADLINE, Running, Wire, broker, member, next, program, run, wait};
 use ranked_broker::client::Frame;
 use std::fmt::Write as _;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::Stdio;
+use support::Port;
 
 #[test]
 fn a_script_sees_its_replies_and_its_message_and_ends() {

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod client_support;
+mod support;
 
 use client_support::{DEADLINE, next, wait};
 use ranked_broker::client::{Client, Error, Frame, Frames, Options, Ticket};

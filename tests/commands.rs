@@ -18,11 +18,11 @@ fn a_command_goes_down_and_its_results_come_back() {
     carol.expect("cmd ops 4 alice 0 1 restart web 3");
     carol.ask("ack ops 4 all  'is well'", "ok ack ops 4");
     alice.expect("ack ops 4 carol 2 0 all is well");
-    alice.nothing_else();
+    alice.expect_nothing();
     bob.ask("ack ops 4 --code 17 no such unit", "ok ack ops 4");
     alice.expect_all(&["ack ops 4 bob 1 17 no such unit", "done ops 4 1/2"]);
     for client in [&mut alice, &mut bob, &mut carol] {
-        client.nothing_else();
+        client.expect_nothing();
     }
 }
 
@@ -37,7 +37,7 @@ fn nobody_above_sees_a_command() {
     bob.expect_all(&["ack ops 4 carol 2 -1 ", "done ops 4 0/1"]);
     alice.ask("ack ops 4", "err *");
     for client in [&mut alice, &mut bob, &mut carol] {
-        client.nothing_else();
+        client.expect_nothing();
     }
 }
 
@@ -59,7 +59,7 @@ fn a_command_without_authority_changes_nothing() {
     alice.ask("pub ops next", "ok pub ops 4");
     for client in [&mut alice, &mut bob, &mut carol] {
         client.expect("msg ops 4 alice next");
-        client.nothing_else();
+        client.expect_nothing();
     }
 }
 
@@ -74,7 +74,7 @@ fn a_command_to_one_member_is_seen_by_that_one() {
     carol.ask("ack ops 4", "ok ack ops 4");
     alice.expect_all(&["ack ops 4 carol 2 0 ", "done ops 4 1/1"]);
     for client in [&mut alice, &mut bob, &mut carol] {
-        client.nothing_else();
+        client.expect_nothing();
     }
 }
 
@@ -107,7 +107,7 @@ fn recipients_are_frozen_at_the_seq_of_the_command() {
     carol.ask("ack ops 4 done", "ok ack ops 4");
     bob.expect_all(&["ack ops 4 carol 2 0 done", "done ops 4 1/1"]);
     for client in [&mut alice, &mut bob, &mut carol, &mut dave] {
-        client.nothing_else();
+        client.expect_nothing();
     }
 }
 
@@ -124,7 +124,7 @@ fn who_does_not_answer_in_time_is_a_timeout() {
     alice.expect_all(&["ack ops 4 bob 1 timeout ", "done ops 4 1/2"]);
     bob.ask("ack ops 4", "err gone *");
     for client in [&mut alice, &mut bob, &mut carol] {
-        client.nothing_else();
+        client.expect_nothing();
     }
 }
 
@@ -135,7 +135,7 @@ fn who_leaves_is_a_result() {
     let [mut alice, mut bob, carol, mut dave, mut erin] =
         broker.team("ops", ["alice", "bob", "carol", "dave", "erin"]);
     alice.ask("/go", "ok cmd ops 6 to=4");
-    alice.nothing_else();
+    alice.expect_nothing();
     bob.expect("cmd ops 6 alice 0 1 go");
     bob.ask("unsub ops", "ok unsub ops");
     alice.expect_unordered(&["ack ops 6 bob 1 left ", "left ops 7 bob 1 reason=unsub"]);
@@ -155,7 +155,7 @@ fn who_leaves_is_a_result() {
     erin.ask("sub ops", "ok sub ops rank=1 *");
     erin.ask("ack ops 6", "err gone *");
     alice.expect("join ops 11 erin 1");
-    alice.nothing_else();
+    alice.expect_nothing();
 }
 
 /// The end of a channel is the end of its commands.
@@ -174,7 +174,7 @@ fn a_dropped_channel_ends_its_commands() {
     // What was there before is still due.
     bob.expect_all(&["cmd ops 4 alice 0 1 go", "left ops 5 bob 1 reason=dropped"]);
     carol.expect_all(&["cmd ops 4 alice 0 1 go", "left ops 5 carol 2 reason=dropped"]);
-    alice.nothing_else();
+    alice.expect_nothing();
 }
 
 /// "Every accepted command ends exactly once", whatever becomes of its sender:
@@ -193,14 +193,14 @@ fn the_sender_gets_its_results_wherever_it_stands() {
     carol.until("left ops 6 alice 2 reason=unsub");
     carol.ask("ack ops 4", "ok ack ops 4");
     alice.expect_all(&["ack ops 4 carol 2 0 ", "done ops 4 2/2"]);
-    alice.nothing_else();
+    alice.expect_nothing();
     // A sender that is gone harms nobody.
     bob.until("left ops 6 alice 2 reason=unsub");
     bob.ask("/two", "ok cmd ops 7 to=1");
     bob.close();
     carol.until("left ops 8 bob 0 reason=lost");
     carol.ask("ack ops 7", "ok ack ops 7");
-    carol.nothing_else();
+    carol.expect_nothing();
 }
 
 /// One result for each recipient: the first.
@@ -221,7 +221,7 @@ fn a_second_answer_is_refused() {
     bob.ask("ack ops 1", "err *");
     bob.ask("ack ops 5", "err *");
     for client in [&mut alice, &mut bob, &mut carol] {
-        client.nothing_else();
+        client.expect_nothing();
     }
 }
 
@@ -241,7 +241,7 @@ fn observers_see_commands_and_take_no_part() {
     bob.ask("ack ops 3", "ok ack ops 3");
     alice.expect_all(&["ack ops 3 bob 1 0 ", "done ops 3 1/1"]);
     for client in [&mut alice, &mut bob, &mut olga] {
-        client.nothing_else();
+        client.expect_nothing();
     }
 }
 
@@ -271,7 +271,7 @@ fn a_slash_goes_to_the_current_channel() {
     bob.expect("cmd one 4 alice 0 1 go");
     alice.ask("unsub one", "ok unsub one");
     alice.ask("/go", "err bad-request *");
-    alice.nothing_else();
+    alice.expect_nothing();
 }
 
 /// "A request line is split into words as a POSIX shell splits them"; in the
@@ -296,8 +296,8 @@ fn arguments_arrive_as_they_were_given() {
     }
     alice.ask("cmd ops", "err bad-request *");
     alice.ask("/", "err bad-request *");
-    alice.nothing_else();
-    bob.nothing_else();
+    alice.expect_nothing();
+    bob.expect_nothing();
 }
 
 /// "`quit` → everything still due to this connection": that includes the results of

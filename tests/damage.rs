@@ -139,7 +139,7 @@ fn outcome(files: &Files, how: &str, may_lose: bool) -> Outcome {
         refused(&mut child, dir, how);
         return Outcome::Refused;
     }
-    let mut broker = Broker::of(child);
+    let mut broker = Broker::from_child(child);
     let mut bob = broker.client("bob");
     bob.send("info log");
     let Some(row) = bob.line().filter(|line| line.starts_with("channel log ")) else {

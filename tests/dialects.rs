@@ -26,7 +26,7 @@ fn every_other_dialect_is_refused_in_its_own_manner() {
     // None of them was a client, and none of their bytes a request.
     alice.send("who");
     alice.expect_all(&["client alice *", "ok who 1"]);
-    alice.nothing_else();
+    alice.expect_nothing();
 }
 
 /// A web page that makes a browser send requests to the broker's port reaches
@@ -40,7 +40,7 @@ fn a_web_page_reaches_nothing() {
     page.send_bytes(format!("POST / HTTP/1.0\r\nHost: x\r\n\r\n{body}").as_bytes());
     let heard = String::from_utf8(page.rest()).expect("UTF-8");
     assert!(matches("HTTP/1.* 405 *", &heard), "{heard:?}");
-    alice.nothing_else();
+    alice.expect_nothing();
 }
 
 /// The network may bring the first bytes one at a time.
@@ -96,7 +96,7 @@ fn what_only_looks_like_another_dialect_is_text() {
             if reply.is_empty() {
                 client.expect("ok ping *");
             }
-            client.nothing_else();
+            client.expect_nothing();
         }
     }
 }
@@ -139,7 +139,7 @@ fn the_dialect_is_chosen_once() {
     for line in ["{\"op\":\"ping\"}", "GET / HTTP/1.1", "*1", "INIT,1", "\x16\x03"] {
         alice.ask(line, "err *");
     }
-    alice.nothing_else();
+    alice.expect_nothing();
 }
 
 /// A client that says nothing hears nothing, and one that closes without a word is
@@ -150,7 +150,7 @@ fn the_broker_says_nothing_first() {
     let mut silent = broker.connect("silent");
     broker.connect("gone").close();
     let mut alice = broker.client("alice");
-    alice.nothing_else();
+    alice.expect_nothing();
     silent.send("ping");
     silent.expect("ok ping *");
 }

@@ -47,8 +47,8 @@ fn nor_can_words_and_results() {
         assert!(!line.chars().any(char::is_control), "{line:?}");
     }
     bob.ask(&format!("kick ops alice '{NASTY}'"), "err rank *");
-    alice.nothing_else();
-    bob.nothing_else();
+    alice.expect_nothing();
+    bob.expect_nothing();
 }
 
 /// What is quoted back in an error is escaped as well, even what is no request.
@@ -73,5 +73,5 @@ fn nor_can_errors() {
         let line = alice.expect("err *");
         assert!(!line.chars().any(char::is_control), "{request:?} is answered {line:?}");
     }
-    alice.nothing_else();
+    alice.expect_nothing();
 }

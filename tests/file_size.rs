@@ -13,7 +13,7 @@ fn a_log_that_may_not_grow_ends_no_broker() {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("log");
     let line = format!("ulimit -f 8; exec \"$@\" 2>'{}'", log.display());
-    let mut broker = Broker::of(Child::under(&["sh", "-c", &line, "sh"], &[]));
+    let mut broker = Broker::from_child(Child::under(&["sh", "-c", &line, "sh"], &[]));
     let mut last = 0;
     eventually("the log does not grow any more", || {
         for at in 0..100 {

@@ -27,7 +27,7 @@ fn newcomer_hears(broker: &Broker, alice: &mut Client, start: &str, lines: &[&st
     bob.expect_all(lines);
     alice.ask("pub news next", "ok pub news *");
     bob.expect("msg news * alice next");
-    bob.nothing_else();
+    bob.expect_nothing();
     bob.ask("quit", "bye quit");
     bob.expect_end();
     assert_eq!(support::field(&reply, "term"), joined);
@@ -130,7 +130,7 @@ fn history_shows_the_frames_themselves() {
     olga.send("history news --last 3");
     olga.expect_all(&["join news 11 bob 0", "left news 12 bob 0 reason=quit"]);
     olga.expect_all(&["msg news 13 alice after", "ok history news 3"]);
-    olga.nothing_else();
+    olga.expect_nothing();
 }
 
 /// Commands of the past oblige nobody: who comes later reads about them only
@@ -146,7 +146,7 @@ fn a_newcomer_is_given_no_old_command() {
     let mut carol = broker.client("carol");
     carol.ask("sub ops --from first", "ok sub ops rank=2 *");
     carol.expect_all(&["join ops 1 alice 0", "join ops 2 bob 1"]);
-    carol.nothing_else();
+    carol.expect_nothing();
     carol.ask("ack ops 3", "err denied *");
     bob.send("history ops");
     bob.until("cmd ops 3 alice 0 1 go");

@@ -46,7 +46,7 @@ fn the_holder_holds_on_across_a_kill_of_the_broker_and_another_follows_it_after(
     let holder = diarist(port.number(), "alice", &diary);
     eventually("alice's program runs", || !lines(&diary).is_empty());
     let next = diarist(port.number(), "bob", &diary);
-    let mut broker = Broker::of(first);
+    let mut broker = Broker::from_child(first);
     let mut witness = broker.client("witness");
     eventually("bob is next", || {
         witness.send("ranks jobs");
@@ -55,7 +55,7 @@ fn the_holder_holds_on_across_a_kill_of_the_broker_and_another_follows_it_after(
     drop(witness);
     broker.child().kill();
 
-    let broker = Broker::of(broker_at(&port, &settings));
+    let broker = Broker::from_child(broker_at(&port, &settings));
     let mut witness = broker.client("witness");
     eventually("both are back, in their seats", || {
         witness.send("ranks jobs");
@@ -113,7 +113,7 @@ fn a_program_runs_on_while_the_broker_is_drained_and_started_again() {
     let dir = data.path().join("broker");
     let settings = ["--data", dir.to_str().unwrap(), "--lease", "4s"];
     let port = Port::reserve();
-    let mut first = Broker::of(broker_at(&port, &settings));
+    let mut first = Broker::from_child(broker_at(&port, &settings));
     let options = ["--kill-after", "1s"];
     let mut holder = diarist_with(port.number(), "alice", &options, "true", &diary);
     holder.expect("running rank=0");

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod client_support;
+mod support;
 
 use client_support::{Running, hold};
 use ranked_broker::config::Config;

@@ -112,7 +112,7 @@ fn a_key_is_used_once() {
         bob.post(path, r#"{"data":2,"key":"k"}"#).expect(201, r#"{"channel":"ops","seq":4}"#);
     }
     alice.expect_all(&["msg ops 2 guest-* 1", "join ops 3 bob 1", "msg ops 4 bob 2"]);
-    alice.nothing_else();
+    alice.expect_nothing();
     web.with("Idempotency-Key", "k")
         .post(path, r#"{"data":1,"key":"k"}"#)
         .problem(400, "bad-request");
@@ -172,7 +172,7 @@ fn every_code_has_its_status() {
     }
     let nobody = Some(("text/plain", &b"\xff"[..]));
     web.ask("POST", "/v1/channels/ops/messages", nobody).problem(400, "bad-request");
-    alice.nothing_else();
+    alice.expect_nothing();
 }
 
 #[test]
@@ -451,5 +451,5 @@ fn nothing_is_read_by_a_name_that_somebody_else_pointed_here() {
     for path in ["/livez", "/readyz", "/metrics"] {
         assert_eq!(ask(&format!("GET {path}"), "broker.example").status, 200, "{path}");
     }
-    alice.nothing_else();
+    alice.expect_nothing();
 }

@@ -84,7 +84,7 @@ fn a_place_to_look() {
         .expect(202, r#"{*"seq":3,*}"#);
     bob.expect("cmd ops 3 alice 0 1 go");
     bob.ask("ack ops 3 --code 2 no", "ok ack ops 3");
-    bob.nothing_else();
+    bob.expect_nothing();
     eventually("the result is in", || alice.get(&place).expect(200, "*").json()["ok"] == 0);
     alice
         .get(&place)

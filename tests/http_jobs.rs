@@ -31,7 +31,7 @@ fn until(web: &Web, location: &str, state: &str) -> Value {
 #[test]
 fn a_job_is_asked_for_looked_at_and_ended() {
     let silent = Site::start(|_, stream| drop(stream.read_to_end(&mut Vec::new())));
-    let broker = Broker::of(Child::with(&["--allow-url", "127.0.0.1"]));
+    let broker = Broker::from_child(Child::with(&["--allow-url", "127.0.0.1"]));
     let web = broker.web();
     // The connection that asked is gone by the time the job is done.
     let (location, owner) = begin(&web, r#"{"job":"fib","n":100}"#);
@@ -78,7 +78,7 @@ fn a_job_is_asked_for_looked_at_and_ended() {
 
 #[test]
 fn a_result_goes_to_a_member_of_any_dialect() {
-    let broker = Broker::of(Child::start());
+    let broker = Broker::from_child(Child::start());
     let mut bob = broker.client("bob");
     let (location, owner) = begin(&broker.web(), r#"{"job":"fib","n":"10","to":"bob"}"#);
     bob.expect("job 1 done 55");
@@ -89,7 +89,7 @@ fn a_result_goes_to_a_member_of_any_dialect() {
 #[test]
 fn residents_have_jobs_of_their_own() {
     let silent = Site::start(|_, stream| drop(stream.read_to_end(&mut Vec::new())));
-    let broker = Broker::of(Child::with(&["--allow-url", "127.0.0.1", "--workers", "1"]));
+    let broker = Broker::from_child(Child::with(&["--allow-url", "127.0.0.1", "--workers", "1"]));
     let web = broker.web();
     let (_, alice) = web.join("ops", "alice");
     let (_, carol) = web.join("ops", "carol");
@@ -107,7 +107,7 @@ fn residents_have_jobs_of_their_own() {
 
 #[test]
 fn what_is_no_job_is_a_problem() {
-    let broker = Broker::of(Child::start());
+    let broker = Broker::from_child(Child::start());
     let web = broker.web();
     for body in [
         "{}",
@@ -130,7 +130,7 @@ fn what_is_no_job_is_a_problem() {
 /// Regression: the result was told as `delivered`, and went nowhere.
 #[test]
 fn the_result_for_a_member_without_a_connection_is_called_for_or_refused() {
-    let broker = Broker::of(Child::with(&["--allow-callback", "127.0.0.1/32"]));
+    let broker = Broker::from_child(Child::with(&["--allow-callback", "127.0.0.1/32"]));
     let receiver = Receiver::start();
     let mut alice = broker.client("alice");
     alice.ask("create ops", "ok create ops");

@@ -83,7 +83,7 @@ fn a_body_at_the_limit_and_past_it() {
     }
     Answer::read(&mut stream, "POST").unwrap().problem(413, "too-long");
     alice.expect_all(&["msg ops 2 guest-* a", "msg ops 3 guest-* bbb*"]);
-    alice.nothing_else();
+    alice.expect_nothing();
 }
 
 /// `--max-line` is for all dialects: what others are told of a request by HTTP is no
@@ -157,7 +157,7 @@ fn a_body_that_is_not_read_is_the_last() {
     web.ask_on(&mut stream, "GET", "/v1/nix", None).problem(404, "unknown-command");
     web.ask_on(&mut stream, "GET", "/v1/version", None).expect(200, "*");
     alice.expect("msg ops 2 guest-* a");
-    alice.nothing_else();
+    alice.expect_nothing();
 }
 
 /// A body in a coding or a charset that is not read here is refused, and not taken for
@@ -198,7 +198,7 @@ fn a_body_in_another_coding() {
     for seq in 2..=5 {
         alice.expect(&format!("msg ops {seq} guest-* a"));
     }
-    alice.nothing_else();
+    alice.expect_nothing();
 }
 
 #[test]
@@ -295,7 +295,7 @@ fn nothing_is_smuggled_in() {
     alice.send("ping");
     let lines = alice.until("ok ping *");
     assert!(lines.iter().all(|line| !matches("msg * smuggled", line)), "{lines:?}");
-    alice.nothing_else();
+    alice.expect_nothing();
 }
 
 #[test]
@@ -336,7 +336,7 @@ fn a_page_of_a_stranger_changes_nothing() {
         assert!(matches!(answer.status, 403..=405), "{answer:?}");
     }
     alice.expect(r"msg ops 2 guest-* \r\nhello --name page\r\n*");
-    alice.nothing_else();
+    alice.expect_nothing();
     // A method that is none of those by which HTTP is known, which a page may use
     // where the browser takes it for one of the broker's own.
     let long = format!("FOO /{} HTTP/1.1\r\nHost: x\r\n", "x".repeat(70_000));
@@ -358,13 +358,13 @@ fn a_page_of_a_stranger_changes_nothing() {
         stream.read_to_string(&mut heard).unwrap();
         assert!(heard.ends_with("bye malformed\n"), "{heard}");
     }
-    alice.nothing_else();
+    alice.expect_nothing();
     // Behind one empty line it is HTTP, and is judged as such.
     let head =
         format!("\r\nPOST {MESSAGES} HTTP/1.1\r\nHost: x\r\nOrigin: http://evil.example\r\n");
     let request = format!("{head}Content-Length: {}\r\n\r\n{lines}", lines.len());
     answers(&web, request.as_bytes()).remove(0).problem(403, "denied");
-    alice.nothing_else();
+    alice.expect_nothing();
     let here = format!("http://{}", broker.addr);
     let port = broker.addr.port();
     for origin in
@@ -386,7 +386,7 @@ fn a_page_of_a_stranger_changes_nothing() {
         "{start}Content-Type: text/plain\r\nContent-Length: 1\r\nConnection: close\r\n\r\nx"
     );
     answers(&web, request.as_bytes()).remove(0).problem(403, "denied");
-    alice.nothing_else();
+    alice.expect_nothing();
     web.with("Origin", &here).post(MESSAGES, "{\"data\":\"own\"}").expect(201, "*");
     alice.expect("msg ops 3 guest-* own");
 }

@@ -10,7 +10,7 @@ use support::{Broker, Child, Client, Site, number};
 
 /// A broker that may call 127.0.0.1, and no other address of this machine.
 fn broker(settings: &[&str]) -> Broker {
-    Broker::of(Child::with(&[&["--allow-url", "127.0.0.1/32"], settings].concat()))
+    Broker::from_child(Child::with(&[&["--allow-url", "127.0.0.1/32"], settings].concat()))
 }
 
 /// What came of the job.
@@ -91,7 +91,7 @@ fn what_only_this_machine_can_reach_is_refused_by_whatever_way() {
     }
     assert!(web.asked().iter().all(|line| line.starts_with("HEAD ")), "{:?}", web.asked());
     // By default not even the one that is allowed here.
-    let strict = Broker::of(Child::start());
+    let strict = Broker::from_child(Child::start());
     let came = size(&mut strict.client("bob"), &web.url("/"));
     assert!(came.starts_with("failed refused-address: "), "{came}");
     let came = size(&mut strict.client("carol"), &format!("http://localhost:{port}/"));

@@ -9,7 +9,7 @@ use std::net::TcpStream;
 use support::{Broker, Child, Client, SESSION, Site, field, matches, number};
 
 fn broker(settings: &[&str]) -> Broker {
-    Broker::of(Child::with(settings))
+    Broker::from_child(Child::with(settings))
 }
 
 /// Asks for a job and waits until it runs. Returns its number.
@@ -120,7 +120,7 @@ fn a_result_goes_to_another_member() {
         result(&mut alice, "url --to bob http://127.0.0.1:9/")
             .starts_with("failed refused-address")
     );
-    bob.nothing_else();
+    bob.expect_nothing();
 }
 
 #[test]

@@ -32,7 +32,7 @@ fn next(client: &mut Client) -> Value {
 
 /// Nothing is due to this client.
 #[track_caller]
-fn nothing_else(client: &mut Client) {
+fn expect_nothing(client: &mut Client) {
     for _ in 0..2 {
         client.ask(r#"{"op":"ping"}"#, r#"{"reply":"ping","ok":true,"lease":8000}"#);
     }
@@ -111,8 +111,8 @@ fn text_and_json_share_a_channel() {
         r#"{"op":"pub","channel":"ops","data":1,"term":1,"id":1}"#,
         r#"{"reply":"pub","ok":false,"error":{"code":"fenced","message":"*"},"id":1}"#,
     );
-    bob.nothing_else();
-    nothing_else(&mut alice);
+    bob.expect_nothing();
+    expect_nothing(&mut alice);
 }
 
 const REQUESTS: &[(&str, &str)] = &[
@@ -263,7 +263,7 @@ fn every_error_is_answered_and_changes_nothing() {
     alice.expect(r#"{"reply":"pub","ok":false,"error":{"code":"bad-request","message":"a line must be UTF-8"},"id":1}"#);
     // Blank lines and pongs are answered by nothing.
     alice.send_bytes(b"\n\r\n  \n{\"op\":\"pong\",\"n\":1}\r\n");
-    nothing_else(&mut alice);
+    expect_nothing(&mut alice);
     bob.ask("info ops", "channel ops members=1 seq=1 *");
     bob.expect("ok info ops");
     // A line without an end is the end.
@@ -271,7 +271,7 @@ fn every_error_is_answered_and_changes_nothing() {
     alice.expect(r#"{"reply":"error","ok":false,"error":{"code":"too-long","message":"*"}}"#);
     alice.expect(r#"{"frame":"bye","reason":"too-long"}"#);
     alice.expect_end();
-    bob.nothing_else();
+    bob.expect_nothing();
 }
 
 /// `hello --format json` in text, and back: from the reply on.
@@ -301,7 +301,7 @@ fn a_client_may_change_its_format() {
     alice.expect("msg ops 3 alice hi");
     alice.ask("who", "client alice * dialect=text *");
     alice.expect("ok who 1");
-    alice.nothing_else();
+    alice.expect_nothing();
 }
 
 /// `quiet` leaves out the `ok` of `pub` and `ack`, and nothing else.
@@ -315,7 +315,7 @@ fn quiet_is_as_in_text() {
         r#"{"reply":"pub","ok":false,"error":{"code":"no-channel","message":"*"},"id":2}"#,
         r#"{"frame":"msg","channel":"ops","seq":2,"from":"alice","data":1}"#,
     ]);
-    nothing_else(&mut alice);
+    expect_nothing(&mut alice);
 }
 
 /// Messages of one read are one append; each is answered with its own id.
@@ -345,7 +345,7 @@ fn each_of_many_messages_has_its_own_reply() {
     let lost = r#"{"op":"pub","channel":"no","data":1,"id":"a"}"#;
     alice.send_bytes(format!("{lost}\n{}\n", lost.replace("\"a\"", "\"b\"")).as_bytes());
     alice.expect_all(&[r#"{"reply":"pub","ok":false,*,"id":"a"}"#, r#"{*"ok":false,*,"id":"b"}"#]);
-    nothing_else(&mut alice);
+    expect_nothing(&mut alice);
 }
 
 /// A reader that lets megabytes pile up: each line whole, each entry once, in
@@ -373,9 +373,9 @@ fn a_slow_reader_gets_every_line_whole() {
         let frame = next(&mut slow);
         assert_eq!((&frame["seq"], &frame["data"]), (&json!(n + 3), &payload(n)));
     }
-    nothing_else(&mut slow);
-    nothing_else(&mut publisher);
-    text.nothing_else();
+    expect_nothing(&mut slow);
+    expect_nothing(&mut publisher);
+    text.expect_nothing();
 }
 
 /// A reader whose receive buffer takes less than a line: every write is cut. There is
@@ -519,7 +519,7 @@ fn a_session_is_resumed_across_dialects() {
     assert_eq!((&heard[0]["frame"], &heard[1]["id"]), (&json!("rank"), &json!(1)));
     bob.ask("who ops", "client alice * dialect=json *");
     bob.expect("ok who 1");
-    nothing_else(&mut taker);
+    expect_nothing(&mut taker);
 }
 
 /// On a durable channel replies wait for the disk, each with its id, and what is
@@ -573,7 +573,7 @@ fn a_durable_channel_and_a_long_history() {
             r#"{{"frame":"msg","channel":"log","seq":{n},"from":"alice","data":"{n} x*"#
         ));
     }
-    nothing_else(&mut alice);
+    expect_nothing(&mut alice);
 }
 
 /// A pattern brings entries of every channel that matches.
@@ -586,7 +586,7 @@ fn patterns_are_as_in_text() {
     bob.ask("create news", "ok create news");
     bob.ask("pub news hi", "ok pub news 1");
     alice.expect(r#"{"frame":"msg","channel":"news","seq":1,"from":"bob","data":"hi"}"#);
-    nothing_else(&mut alice);
+    expect_nothing(&mut alice);
 }
 
 /// A pattern that is also a channel's name is only a pattern, and ending it does not
@@ -602,7 +602,7 @@ fn a_pattern_is_none_of_its_name() {
     ask(&mut alice, &unsub, r#"{"reply":"unsub","ok":true,"pattern":"ab"}"#);
     ask(&mut alice, &json!({"op": "rank", "channel": "ab"}), "{*\"rank\":0,*}");
     ask(&mut alice, &sub, "{*\"matched\":1}");
-    nothing_else(&mut alice);
+    expect_nothing(&mut alice);
 }
 
 /// A member that is too slow for a small log is told so, and the forms that are

@@ -89,7 +89,7 @@ fn number(text: &str) -> u64 {
 /// Nothing is due to a connection that has never said anything.
 #[test]
 fn a_silent_connection_does_not_hold_up_a_stop() {
-    let mut broker = Broker::of(Child::with(&["--drain", "60s"]));
+    let mut broker = Broker::from_child(Child::with(&["--drain", "60s"]));
     let silent = TcpStream::connect(broker.addr).unwrap();
     // Once a later connection is served, the silent one has been accepted.
     broker.connect("guest").ask("ping", "ok ping *");
@@ -132,7 +132,7 @@ fn a_second_signal_stops_it_at_once() {
 /// everybody still has the drain time, and the log tells who did not use it.
 #[test]
 fn two_signals_at_once_are_one_and_who_does_not_read_is_cut_off() {
-    let mut broker = Broker::of(Child::with(&["--drain", "1s"]));
+    let mut broker = Broker::from_child(Child::with(&["--drain", "1s"]));
     let (mut alice, _sloth) = alice_and_a_sloth(&broker);
     broker.child().signal("TERM");
     broker.child().signal("TERM");
@@ -177,7 +177,7 @@ fn an_address_of_another_machine_is_named() {
 /// are given back, accepting goes on.
 #[test]
 fn a_shortage_of_descriptors_passes() {
-    let mut broker = Broker::of(Child::with_files(256, &[]));
+    let mut broker = Broker::from_child(Child::with_files(256, &[]));
     let [mut alice, mut bob] = broker.team("ops", ["alice", "bob"]);
     let pid = broker.child().id().to_string();
     let status = Command::new("prlimit").args(["--pid", &pid, "--nofile=40:"]).status();
@@ -198,12 +198,12 @@ fn a_shortage_of_descriptors_passes() {
     last.expect("ok ping *");
     for client in &mut crowd {
         client.expect("ok ping *");
-        client.nothing_else();
+        client.expect_nothing();
     }
     let mut late = broker.connect("late");
     late.ask("ping", "ok ping *");
-    alice.nothing_else();
-    bob.nothing_else();
+    alice.expect_nothing();
+    bob.expect_nothing();
     broker.child().signal("TERM");
     let complaint = broker.child().complaint();
     assert!(complaint.contains("event=accept-failed"), "there was no shortage: {complaint}");
@@ -215,7 +215,7 @@ fn a_shortage_of_descriptors_passes() {
 fn a_crowd_leaves_descriptors_to_the_store() {
     let folder = tempfile::tempdir().unwrap();
     let options = ["--data", folder.path().to_str().expect("a path in plain letters")];
-    let mut broker = Broker::of(Child::with_files(64, &options));
+    let mut broker = Broker::from_child(Child::with_files(64, &options));
     let mut alice = broker.connect("alice");
     alice.ask("hello --name alice", "ok hello *");
     alice.ask("create ops --durable", "ok create ops");

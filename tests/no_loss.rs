@@ -47,7 +47,7 @@ fn a_pipeline_of_twenty_thousand_messages() {
         bob.join().expect("bob hears everything")
     });
     for client in &mut [alice, heard] {
-        client.nothing_else();
+        client.expect_nothing();
     }
 }
 
@@ -64,8 +64,8 @@ fn without_replies_every_message_arrives_all_the_same() {
     for n in 0..MANY {
         bob.expect(&format!("msg news {} alice {n}", n + 2));
     }
-    alice.nothing_else();
-    bob.nothing_else();
+    alice.expect_nothing();
+    bob.expect_nothing();
 }
 
 /// One client on many channels: each is complete, in its own order.
@@ -88,7 +88,7 @@ fn many_channels_at_once() {
                         publisher.send(&format!("pub c{channel} {n}"));
                     }
                 }
-                publisher.nothing_else();
+                publisher.expect_nothing();
             });
         }
         let mut next = vec![[0; 2]; CHANNELS];
@@ -103,7 +103,7 @@ fn many_channels_at_once() {
             *from += 1;
         }
     });
-    bob.nothing_else();
+    bob.expect_nothing();
 }
 
 /// Any number of entries that are not for a member (here commands among those
@@ -126,7 +126,7 @@ fn what_is_not_for_a_member_does_not_hide_what_is() {
     alice.until(&format!("msg news {} dave mine", 2 * COMMANDS + 6));
     alice.ask("pub news yours", "ok pub news *");
     assert_eq!(dave.until("msg * alice yours").len(), 2 * COMMANDS + 2);
-    dave.nothing_else();
+    dave.expect_nothing();
 }
 
 /// What a member that has left is still due is kept for it, although nobody
@@ -197,7 +197,7 @@ fn a_half_closed_client_gets_what_is_due() {
     alice.expect_end();
     bob.expect_all(&["msg news 3 alice one", "msg news 4 alice two"]);
     bob.expect("left news 5 alice 1 reason=lost");
-    bob.nothing_else();
+    bob.expect_nothing();
     // As `printf 'pub news hi' | nc` does it, but for the line's end: a line
     // that never ended is no request.
     let mut script = broker.connect("script");
@@ -206,5 +206,5 @@ fn a_half_closed_client_gets_what_is_due() {
     script.expect("ok pub news 6");
     script.expect_end();
     bob.expect("msg news 6 guest-* hi");
-    bob.nothing_else();
+    bob.expect_nothing();
 }

@@ -39,10 +39,10 @@ fn an_observer_sees_everything_and_is_seen_by_nobody() {
     alice.send("ranks ops");
     alice.expect_all(&["member ops 0 alice *", "ok ranks ops 1 view=6"]);
     olga.ask("unsub ops", "ok unsub ops");
-    alice.nothing_else();
+    alice.expect_nothing();
     alice.ask("pub ops bye", "ok pub ops 8");
     alice.expect("msg ops 8 alice bye");
-    olga.nothing_else();
+    olga.expect_nothing();
 }
 
 /// A dropped channel is gone for observers as well.
@@ -55,7 +55,7 @@ fn observers_hear_that_a_channel_is_dropped() {
     alice.ask("drop ops", "ok drop ops");
     alice.expect("left ops 2 alice 0 reason=dropped");
     olga.expect("left ops 2 olga * reason=dropped");
-    olga.nothing_else();
+    olga.expect_nothing();
 }
 
 /// An observer that wants a rank leaves first, as anyone who joins twice.
@@ -69,7 +69,7 @@ fn an_observer_joins_only_after_it_has_left() {
     olga.ask("unsub ops", "ok unsub ops");
     olga.ask("sub ops", "ok sub ops rank=1 term=2 *");
     alice.expect("join ops 2 olga 1");
-    alice.nothing_else();
+    alice.expect_nothing();
 }
 
 /// An observer's coming is no entry: it begins with the last one there is, if it
@@ -88,11 +88,11 @@ fn an_observer_begins_with_the_last_entry() {
         for seq in first..=3 {
             olga.expect(&format!("msg news {seq} alice {seq}"));
         }
-        olga.nothing_else();
+        olga.expect_nothing();
     }
     let mut olga = broker.connect("olga");
     olga.ask("sub news --observe --from now", "ok sub news * seq=3 *");
-    olga.nothing_else();
+    olga.expect_nothing();
 }
 
 /// An observer that was a member sees its own departure, too.
@@ -105,5 +105,5 @@ fn an_observer_sees_that_it_was_a_member() {
     alice.ask("unsub ops", "ok unsub ops");
     alice.ask("sub ops --observe --from first", "ok sub ops observer=yes view=2 seq=2 members=0");
     alice.expect_all(&["join ops 1 alice 0", "left ops 2 alice 0 reason=unsub"]);
-    alice.nothing_else();
+    alice.expect_nothing();
 }

@@ -29,7 +29,7 @@ fn the_document_is_true() {
     // A fuzzer renews no lease, and makes durable channels.
     let data = data.to_str().unwrap();
     let settings = ["--lease", "1h", "--idle-timeout", "0", "--data", data];
-    let broker = Broker::of(Child::with(&settings));
+    let broker = Broker::from_child(Child::with(&settings));
     let (joined, _) = broker.web().join("ops", "alice");
     let config = format!("{}/tests/schemathesis.toml", env!("CARGO_MANIFEST_DIR"));
     let done = Command::new(schemathesis)

@@ -48,7 +48,7 @@ fn every_member_sees_the_same_order_of_two_publishers() {
             for n in 0..EACH {
                 stranger.send(&format!("pub news s{n}"));
             }
-            stranger.nothing_else();
+            stranger.expect_nothing();
         });
         scope.spawn(move || {
             for n in 0..EACH {

@@ -22,7 +22,7 @@ fn a_pattern_observes_present_and_future_channels() {
     alice.ask("pub news.c three", "ok pub news.c 2");
     alice.expect("msg news.c 2 alice three");
     olga.expect_all(&["join news.c 1 alice 0", "msg news.c 2 alice three"]);
-    olga.nothing_else();
+    olga.expect_nothing();
     // "She is not in the roster."
     alice.ask("rank news.c", "ok rank news.c 0 term=1 view=1 members=1");
     olga.ask("unsub news.*", "ok unsub news.*");
@@ -32,7 +32,7 @@ fn a_pattern_observes_present_and_future_channels() {
     alice.expect("msg news.c 3 alice late");
     alice.ask("create news.d", "ok create news.d");
     alice.ask("pub news.d late", "ok pub news.d 1");
-    olga.nothing_else();
+    olga.expect_nothing();
     olga.ask("unsub news.*", "err not-member *");
 }
 
@@ -52,7 +52,7 @@ fn star_question_mark_and_brackets() {
     // However many match, every entry comes once.
     alice.ask("pub a1 hi", "ok pub a1 1");
     olga.expect("msg a1 1 alice hi");
-    olga.nothing_else();
+    olga.expect_nothing();
     // Those that still match keep it.
     for glob in ["a*", "a?", "[ab]1", "a[1-2]"] {
         olga.ask(&format!("unsub {glob}"), "ok unsub *");
@@ -63,7 +63,7 @@ fn star_question_mark_and_brackets() {
     alice.ask("pub a1 late", "ok pub a1 3");
     alice.ask("pub b1 still", "ok pub b1 1");
     olga.expect("msg b1 1 alice still");
-    olga.nothing_else();
+    olga.expect_nothing();
     for bad in ["'[a'", "''", "'a b'", "a/*"] {
         olga.ask(&format!("sub --pattern {bad}"), "err bad-request *");
     }
@@ -90,15 +90,15 @@ fn an_explicit_sub_while_a_pattern_matches() {
     alice.ask("/go", "ok cmd news 5 to=1");
     olga.expect("cmd news 5 alice 0 1 go");
     olga.ask("sub --pattern n*", "ok sub n* matched=1");
-    olga.nothing_else();
+    olga.expect_nothing();
     olga.ask("unsub news", "ok unsub news");
     alice.expect_unordered(&["ack news 5 olga 1 left ", "done news 5 0/1", "left news 6 olga 1 *"]);
     alice.ask("pub news three", "ok pub news 7");
     alice.expect("msg news 7 alice three");
     olga.until("msg news 7 alice three");
     olga.ask("rank news", "err not-member *");
-    olga.nothing_else();
-    alice.nothing_else();
+    olga.expect_nothing();
+    alice.expect_nothing();
 }
 
 /// A channel that is dropped and made again is observed again.
@@ -114,7 +114,7 @@ fn a_pattern_outlives_the_channels_that_it_matches() {
         alice.expect("left news 2 alice 0 reason=dropped");
         olga.expect_all(&["join news 1 alice 0", "left news 2 olga * reason=dropped"]);
     }
-    olga.nothing_else();
+    olga.expect_nothing();
 }
 
 /// What cannot be observed is not said to be: once, a pattern that matched more
@@ -132,7 +132,7 @@ fn a_pattern_that_matches_too_much_is_refused_whole() {
     alice.ask("pub c3 unseen", "ok pub c3 1");
     alice.ask("pub c2 seen", "ok pub c2 1");
     olga.expect("msg c2 1 alice seen");
-    olga.nothing_else();
+    olga.expect_nothing();
 }
 
 /// A channel that is full is not observed. An observer takes one of its places.
@@ -163,7 +163,7 @@ fn channels_made_anew_at_once_are_read_one_after_the_other() {
     for _ in 0..3 {
         olga.expect_all(&["join r 1 alice 0", "msg r 2 alice old", "left r 3 olga *dropped"]);
     }
-    olga.nothing_else();
+    olga.expect_nothing();
 }
 
 /// What a client that does not read has yet to get of channels that are gone is
@@ -171,7 +171,7 @@ fn channels_made_anew_at_once_are_read_one_after_the_other() {
 #[test]
 fn channels_that_come_and_go_unread_take_no_more_than_one() {
     const CYCLES: usize = 30;
-    let mut broker = Broker::of(Child::with(&["--log-bytes", "2MiB", "--stall", "10ms"]));
+    let mut broker = Broker::from_child(Child::with(&["--log-bytes", "2MiB", "--stall", "10ms"]));
     let mut olga = broker.connect_narrow("olga");
     olga.ask("sub --pattern r*", "ok sub r* matched=0");
     let mut alice = broker.client("alice");
@@ -200,14 +200,14 @@ fn channels_that_come_and_go_unread_take_no_more_than_one() {
         }
     }
     assert!(gaps > 0, "nobody keeps 48 MB");
-    olga.nothing_else();
+    olga.expect_nothing();
 }
 
 /// A session that is away finds the first and the last of the channels that came and
 /// went.
 #[test]
 fn channels_that_come_and_go_while_a_session_is_away_take_no_more_than_one() {
-    let mut broker = Broker::of(Child::with(&["--log-bytes", "2MiB", "--stall", "1m"]));
+    let mut broker = Broker::from_child(Child::with(&["--log-bytes", "2MiB", "--stall", "1m"]));
     let mut olga = broker.connect("olga");
     let session = "67e55044-10b1-426f-9247-bb680e5fe0c8";
     let hello = olga.ask(&format!("hello --name olga --session {session}"), "ok hello *");
@@ -246,7 +246,7 @@ fn channels_that_come_and_go_while_a_session_is_away_take_no_more_than_one() {
     }
     // Without this `gap`, a client would take the next seq for one of the channel before.
     olga.expect_all(&["gap r 1 201", "left r 202 olga - reason=dropped", "msg r 1 alice end"]);
-    olga.nothing_else();
+    olga.expect_nothing();
 }
 
 /// Publishes to a channel more than a connection takes whose client does not read, and
@@ -298,7 +298,7 @@ fn who_joins_a_channel_made_anew_reads_the_first_to_its_end() {
     olga.ask("unsub c", "ok unsub c");
     alice.ask("pub c newer", "ok pub c 4");
     olga.until("msg c 4 alice newer");
-    olga.nothing_else();
+    olga.expect_nothing();
 }
 
 /// The same where the pattern ends before its last channel has been seen.
@@ -309,7 +309,7 @@ fn who_observes_no_more_reads_what_was_there_in_order() {
     olga.send_bytes(b"create c\npub c own\nunsub c*\nsub c\npub c new\n");
     reads_the_first(&mut olga, "c", "msg c 1 olga own");
     olga.until("msg c 3 olga new");
-    olga.nothing_else();
+    olga.expect_nothing();
 }
 
 /// What is left of a channel is not forgotten when the pattern that had brought it
@@ -320,7 +320,7 @@ fn who_comes_to_a_name_that_it_observes_no_more_waits_for_what_is_left() {
     let (mut olga, _alice) = olga_and_what_she_has_not_read(&broker);
     olga.send_bytes(b"unsub c*\nsub c --create\npub c new\n");
     reads_the_first(&mut olga, "c", "msg c 2 olga new");
-    olga.nothing_else();
+    olga.expect_nothing();
 }
 
 /// Subscriptions reuse numbers, the last one first; that is not the order in which the
@@ -371,7 +371,7 @@ fn a_pattern_without_special_characters_can_be_ended() {
     olga.ask("unsub abc", "ok unsub abc");
     alice.ask("pub abc unseen", "ok pub abc 2");
     alice.expect("msg abc 2 alice unseen");
-    olga.nothing_else();
+    olga.expect_nothing();
     olga.ask("unsub abc", "err not-member *");
     olga.ask("sub --pattern abc", "ok sub abc matched=1");
     olga.ask("sub abc", "ok sub abc rank=1 *");
@@ -382,7 +382,7 @@ fn a_pattern_without_special_characters_can_be_ended() {
     olga.until("msg abc 5 alice seen");
     olga.ask("unsub abc", "ok unsub abc");
     olga.ask("unsub abc", "err not-member *");
-    olga.nothing_else();
+    olga.expect_nothing();
 }
 
 /// A client that observes a channel by a pattern alone has not subscribed to it by name.
@@ -400,7 +400,7 @@ fn what_is_observed_by_pattern_is_not_left_by_name() {
     olga.expect("msg c 1 alice seen");
     olga.ask("unsub c*", "ok unsub c*");
     olga.ask("ranks", "err bad-request which channel*");
-    olga.nothing_else();
+    olga.expect_nothing();
 }
 
 /// A kick also ends what the member observes by patterns, until it asks for them again.
@@ -419,10 +419,10 @@ fn who_is_kicked_observes_no_more_until_it_asks_again() {
     alice.ask("create c2", "ok create c2");
     alice.ask("pub c2 seen", "ok pub c2 1");
     olga.expect("msg c2 1 alice seen");
-    olga.nothing_else();
+    olga.expect_nothing();
     olga.ask("unsub c*", "ok unsub c*");
     olga.ask("sub --pattern c*", "ok sub c* matched=2");
     alice.ask("pub c seen again", "*");
     olga.expect("msg c 5 alice seen again");
-    olga.nothing_else();
+    olga.expect_nothing();
 }

@@ -46,7 +46,7 @@ fn a_question_is_answered_as_of_its_place() {
             &format!("ok history {channel} 1"),
             &format!("ok pub {channel} 3"),
         ]);
-        alice.nothing_else();
+        alice.expect_nothing();
     }
 }
 
@@ -59,7 +59,7 @@ fn what_one_says_to_oneself_comes_behind_the_reply() {
     alice.ask("create log --durable", "ok create log");
     alice.send_bytes(b"pub log a\ntell alice you\n");
     alice.expect_all(&["ok pub log 1", "ok tell alice", "tell alice you"]);
-    alice.nothing_else();
+    alice.expect_nothing();
 }
 
 /// They are for the client that asked, which might ask again otherwise.

@@ -24,7 +24,7 @@ fn first_come_first_served() {
     alice.expect_all(&["msg ops 3 bob hi", "join ops 4 carol 2"]);
     bob.expect("join ops 4 carol 2");
     for client in [&mut alice, &mut bob, &mut carol] {
-        client.nothing_else();
+        client.expect_nothing();
     }
 }
 
@@ -43,7 +43,7 @@ fn bob_leaves(reason: &str, leave: impl FnOnce(&mut Client, Client)) {
     carol.ask("rank ops", "ok rank ops 1 term=5 view=5 members=3");
     dave.ask("rank ops", "ok rank ops 2 term=5 view=5 members=3");
     for client in [&mut alice, &mut carol, &mut dave] {
-        client.nothing_else();
+        client.expect_nothing();
     }
 }
 
@@ -52,7 +52,7 @@ fn everyone_below_moves_up_on_unsub() {
     bob_leaves("unsub", |_, mut bob| {
         bob.ask("unsub ops", "ok unsub ops");
         bob.ask("rank ops", "err not-member *");
-        bob.nothing_else();
+        bob.expect_nothing();
     });
 }
 
@@ -106,7 +106,7 @@ fn everyone_below_moves_up_on_kick() {
         alice.ask("kick ops bob too loud", "ok kick ops bob");
         bob.expect("left ops 5 bob 1 reason=kicked");
         bob.ask("rank ops", "err not-member *");
-        bob.nothing_else();
+        bob.expect_nothing();
     });
     let broker = Broker::start();
     let [mut alice, mut bob] = broker.team("ops", ["alice", "bob"]);
@@ -117,7 +117,7 @@ fn everyone_below_moves_up_on_kick() {
     bob.expect("left ops 3 bob 1 reason=kicked");
     bob.ask("sub ops", "ok sub ops rank=1 term=4 view=4 seq=4 members=2");
     alice.expect_all(&["left ops 3 bob 1 reason=kicked", "join ops 4 bob 1"]);
-    alice.nothing_else();
+    alice.expect_nothing();
 }
 
 /// "`ping N`: answer `pong N`". Who does not is given up after the idle
@@ -156,7 +156,7 @@ fn a_dropped_channel_is_left_by_all() {
     carol.expect_all(&["msg ops 4 carol last", "left ops 5 carol 2 reason=dropped"]);
     for client in [&mut alice, &mut bob, &mut carol] {
         client.ask("rank ops", "err no-channel *");
-        client.nothing_else();
+        client.expect_nothing();
     }
     bob.ask("sub ops --create", "ok sub ops rank=0 term=1 view=1 seq=1 members=1");
 }
@@ -187,7 +187,7 @@ fn view_and_term_are_seqs() {
             "member ops 2 dave term=6 away=no since=20*T*Z behind=*",
             "ok ranks ops 3 view=6",
         ]);
-        client.nothing_else();
+        client.expect_nothing();
     }
 }
 
@@ -207,7 +207,7 @@ fn yield_goes_to_the_bottom() {
     alice.expect("move ops 5 carol 1 0");
     alice.ask("rank", "ok rank ops 2 term=4 view=5 members=3");
     for client in [&mut alice, &mut bob, &mut carol] {
-        client.nothing_else();
+        client.expect_nothing();
     }
 }
 
@@ -235,7 +235,7 @@ fn promote_moves_a_member_to_any_rank() {
     carol.ask("rank", "ok rank ops 3 term=5 view=6 members=4");
     alice.ask("promote ops bob", "err rank *");
     for client in [&mut alice, &mut bob, &mut carol, &mut dave] {
-        client.nothing_else();
+        client.expect_nothing();
     }
 }
 
@@ -248,8 +248,8 @@ fn who_is_already_there_is_not_moved() {
     alice.ask("promote ops alice", "ok promote ops alice rank=0 view=2");
     alice.ask("promote ops bob 1", "ok promote ops bob rank=1 view=2");
     alice.ask("rank", "ok rank ops 0 term=1 view=2 members=2");
-    alice.nothing_else();
-    bob.nothing_else();
+    alice.expect_nothing();
+    bob.expect_nothing();
     // The next entry takes the very next seq.
     alice.ask("pub ops hi", "ok pub ops 3");
     alice.expect("msg ops 3 alice hi");
@@ -258,7 +258,7 @@ fn who_is_already_there_is_not_moved() {
     bob.ask("unsub ops", "ok unsub ops");
     alice.expect("left ops 4 bob 1 reason=unsub");
     alice.ask("yield", "ok yield ops rank=0 view=4");
-    alice.nothing_else();
+    alice.expect_nothing();
 }
 
 /// "`rank CH RANK TERM VIEW`, to you: after a burst of changes, at least the
@@ -285,7 +285,7 @@ fn a_burst_of_departures_ends_in_the_right_rank() {
     assert_eq!(left, (42..=81).collect::<Vec<_>>(), "every departure once, in order");
     assert_eq!(rank, "rank ops 0 81 81");
     last.ask("rank ops", "ok rank ops 0 term=81 view=81 members=1");
-    last.nothing_else();
+    last.expect_nothing();
 }
 
 /// A member that was removed before its channel was is told of the former and not of
@@ -297,7 +297,7 @@ fn who_is_kicked_and_then_dropped_left_once() {
     alice.send("kick ops bob\nkick ops carol\ndrop ops");
     alice.until("left ops 6 alice 0 reason=dropped");
     bob.until("left ops 4 bob 1 reason=kicked");
-    bob.nothing_else();
+    bob.expect_nothing();
     carol.until("left ops 5 carol 1 reason=kicked");
-    carol.nothing_else();
+    carol.expect_nothing();
 }

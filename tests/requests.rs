@@ -108,7 +108,7 @@ fn every_list_and_its_rows() {
         alice.expect_all(rows);
         alice.expect(last);
     }
-    alice.nothing_else();
+    alice.expect_nothing();
 }
 
 /// `help` names every verb of the protocol that is served.
@@ -222,8 +222,8 @@ fn every_error_code() {
     alice.ask("sub --pattern x*", "err too-many *");
     alice.ask("sub --pattern 1*", "err already-member *");
     // "A request that fails changes nothing."
-    alice.nothing_else();
-    bob.nothing_else();
+    alice.expect_nothing();
+    bob.expect_nothing();
 }
 
 /// "A request that fails changes nothing": it makes no channel for a client that may
@@ -249,7 +249,7 @@ fn a_sub_that_fails_makes_no_channel() {
     olga.ask("sub --pattern n*", "ok sub n* matched=0");
     olga.ask("sub news --create", "ok sub news rank=0 *");
     olga.ask("sub next --create", "err too-many *");
-    olga.nothing_else();
+    olga.expect_nothing();
 }
 
 /// "An unknown option is `err bad-request` and says so."
@@ -282,7 +282,7 @@ fn where_options_may_stand() {
         alice.ask(request, "ok pub ops *");
         alice.expect(&format!("msg ops * alice {text}"));
     }
-    alice.nothing_else();
+    alice.expect_nothing();
 }
 
 /// "A request line is split into words as a POSIX shell splits them", and "the
@@ -309,7 +309,7 @@ fn words_comments_and_blank_lines() {
     for ignored in ["", "   ", "\t", "\r", "# a comment", "  # one more 'open", "#"] {
         alice.send(ignored);
     }
-    alice.nothing_else();
+    alice.expect_nothing();
 }
 
 /// One final reply for each request, in request order, however many are sent
@@ -353,7 +353,7 @@ fn replies_come_in_request_order() {
         frames.push(alice.line().expect("what was there before it left is due"));
     }
     assert_eq!(frames, ["msg ops 2 alice one", "msg ops 3 alice two", "msg ops 4 alice three"]);
-    alice.nothing_else();
+    alice.expect_nothing();
 }
 
 /// "`--quiet` suppresses the `ok` of `pub` and `ack` only."
@@ -370,7 +370,7 @@ fn quiet_leaves_out_two_replies_and_no_error() {
     bob.ask("pub nowhere hi", "err no-channel *");
     alice.expect_unordered(&["msg ops 4 bob hi", "ack ops 3 bob 1 0 ", "done ops 3 1/1"]);
     bob.ask("rank", "ok rank ops 1 *");
-    bob.nothing_else();
+    bob.expect_nothing();
 }
 
 /// "A member's name is unique on the broker; without `hello --name` it is

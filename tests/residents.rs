@@ -159,7 +159,7 @@ fn a_lease_runs_out() {
         bob.ask("POST", "/v1/channels/ops/members/bob/renew", None).expect(200, r#"{*"rank":0,*}"#);
         std::thread::sleep(Duration::from_millis(100));
     }
-    alice.nothing_else();
+    alice.expect_nothing();
     alice.expect_unordered(&["rank ops 0 3 3", "left ops 3 bob 0 reason=timeout"]);
     bob.ask("POST", "/v1/channels/ops/members/bob/renew", None)
         .problem(410, "gone")
@@ -203,7 +203,7 @@ fn a_held_seat_is_there_again() {
     alice.expect_all(&["member ops 0 bob term=1 away=yes *", "member ops 1 alice *", "ok ranks *"]);
     bob.ask("POST", &format!("{shown}/renew"), None)
         .expect(200, r#"{*"rank":0,"term":1,*"away":false,*}"#);
-    alice.nothing_else();
+    alice.expect_nothing();
     // And it may be lost again.
     eventually("bob is away", || web.get(shown).expect(200, "*").json()["away"] == json!(true));
 }
@@ -385,7 +385,7 @@ fn a_resident_is_there_after_a_restart() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().to_str().unwrap();
     let settings = ["--data", data, "--restart-grace", "1m"];
-    let mut broker = Broker::of(Child::with(&settings));
+    let mut broker = Broker::from_child(Child::with(&settings));
     let web = broker.web();
     web.post("/v1/channels", r#"{"channel":"ops","durable":true}"#).expect(201, "*");
     let (_, alice) = web.join("ops", "alice");
@@ -394,7 +394,7 @@ fn a_resident_is_there_after_a_restart() {
     // Its answer waits for the disk, and so for all that was noted before.
     web.post("/v1/channels", r#"{"channel":"settled"}"#).expect(201, "*");
     broker.child().kill();
-    let mut broker = Broker::of(Child::with(&settings));
+    let mut broker = Broker::from_child(Child::with(&settings));
     let (alice, bob) = (alice.at(broker.addr), bob.at(broker.addr));
     let renew = "/v1/channels/ops/members/bob/renew";
     let back = bob.ask("POST", renew, None).expect(200, r#"{*"rank":1,"term":2,*"away":false,*}"#);
@@ -405,7 +405,7 @@ fn a_resident_is_there_after_a_restart() {
     // After a stop in order, too.
     broker.child().signal("TERM");
     assert!(broker.child().ended().success());
-    let broker = Broker::of(Child::with(&settings));
+    let broker = Broker::from_child(Child::with(&settings));
     let bob = bob.at(broker.addr);
     bob.ask("POST", renew, None).expect(200, r#"{*"rank":1,"term":2,*"away":false,*}"#);
     // Somebody else's token, or half of one, brings nobody back.
@@ -439,7 +439,7 @@ fn a_token_that_has_ended_is_none_after_a_restart() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().to_str().unwrap();
     let settings = ["--data", data, "--restart-grace", "1m"];
-    let mut broker = Broker::of(Child::with(&settings));
+    let mut broker = Broker::from_child(Child::with(&settings));
     let web = broker.web();
     let (answer, hal) = web.join("ops", "hal");
     let token = answer["token"].as_str().unwrap();
@@ -449,7 +449,7 @@ fn a_token_that_has_ended_is_none_after_a_restart() {
     // Twice: also after the store has noted that hal came back by a connection.
     for _ in 0..2 {
         broker.child().kill();
-        broker = Broker::of(Child::with(&settings));
+        broker = Broker::from_child(Child::with(&settings));
         hal.at(broker.addr).ask("POST", renew, None).problem(401, "denied");
         let mut hal = broker.connect("hal");
         hal.ask(&hello, "ok hello name=hal * resumed=yes * rank=0");

@@ -22,7 +22,7 @@ fn messages_go_both_ways() {
     sub.expect("[message news from text]");
     text.ask("pub --json news {\"a\": 1}", "ok pub news 4");
     sub.expect("[message news {\"a\": 1}]");
-    sub.nothing_else();
+    sub.expect_nothing();
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn a_message_is_heard_under_every_name() {
     sub.expect("[pmessage ne* news 3]");
     sub.ask("PUNSUBSCRIBE", "[punsubscribe ne* :0]");
     publisher.ask("PUBLISH news 4", ":0");
-    sub.nothing_else();
+    sub.expect_nothing();
     sub.ask("SSUBSCRIBE news", "[ssubscribe news :1]");
     publisher.ask("PUBLISH news 5", ":1");
     sub.expect("[smessage news 5]");
@@ -116,7 +116,7 @@ fn nothing_comes_after_the_end_of_a_subscription() {
     );
     sub.expect("[punsubscribe c* :0]");
     sub.expect("end");
-    sub.nothing_else();
+    sub.expect_nothing();
 }
 
 #[test]
@@ -135,7 +135,7 @@ fn leaving_what_one_is_not_in_is_told_as_redis_does() {
     redis.ask("PSUBSCRIBE x", "[psubscribe x :1]");
     redis.ask("UNSUBSCRIBE x", "[unsubscribe x :1]");
     redis.ask("PUNSUBSCRIBE x", "[punsubscribe x :0]");
-    redis.nothing_else();
+    redis.expect_nothing();
 }
 
 #[test]
@@ -184,7 +184,7 @@ fn pipelined_messages_are_one_append_and_each_is_answered() {
     }
     redis.expect("-ERR bad-request *");
     redis.expect("-ERR bad-request wrong number of arguments for 'publish' command");
-    redis.nothing_else();
+    redis.expect_nothing();
 }
 
 /// What is published is any bytes, and comes out as it went in.
@@ -235,7 +235,7 @@ fn replies_can_be_left_out() {
         redis.send("NONSENSE");
     }
     redis.ask("CLIENT REPLY ON", "+OK");
-    redis.nothing_else();
+    redis.expect_nothing();
     for heard in ["1", "2", "3", "3"] {
         sub.expect(&format!("[message a {heard}]"));
     }
@@ -257,7 +257,7 @@ fn who_has_subscribed_can_be_asked() {
     redis.ask("PUBSUB NUMPAT", ":2");
     redis.ask("PUBSUB SHARDCHANNELS", "[a b]");
     redis.ask("PUBSUB NONSENSE", "-ERR bad-request *");
-    redis.nothing_else();
+    redis.expect_nothing();
 }
 
 /// A channel that is dropped has no subscribers left, and they are told in the
@@ -274,7 +274,7 @@ fn a_subscriber_of_a_dropped_channel_is_told() {
     sub.expect("[message a last]");
     sub.expect("[unsubscribe a :1]");
     sub.ask("SUBSCRIBE a", "[subscribe a :2]");
-    sub.nothing_else();
+    sub.expect_nothing();
 }
 
 /// The end is told under each name by which the client had the channel; a pattern goes
@@ -300,7 +300,7 @@ fn the_end_of_a_dropped_channel_is_told_under_each_name() {
     sub.expect("[pmessage a* a new]");
     observer.expect("[pmessage a* a new]");
     for mut redis in [sub, shard, observer] {
-        redis.nothing_else();
+        redis.expect_nothing();
     }
 }
 
@@ -314,7 +314,7 @@ fn a_plain_client_is_told_nothing_that_redis_would_not_tell_it() {
     let mut text = broker.client("text");
     text.ask("broadcast hello", "ok broadcast 0");
     text.ask("tell redis hello", "err denied *");
-    redis.nothing_else();
+    redis.expect_nothing();
     redis.ask("RANKED ON", "+OK");
     text.ask("broadcast hello", "ok broadcast 1");
     text.ask("tell redis hi", "ok tell redis");

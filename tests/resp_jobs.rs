@@ -35,7 +35,7 @@ fn begin(redis: &mut Redis, request: &str, job: u64) {
 fn jobs_are_asked_for_told_of_listed_and_ended() {
     for version in [2, 3] {
         let silent = Site::start(|_, stream| drop(stream.read_to_end(&mut Vec::new())));
-        let broker = Broker::of(Child::with(&["--allow-url", "127.0.0.1/32"]));
+        let broker = Broker::from_child(Child::with(&["--allow-url", "127.0.0.1/32"]));
         let mut redis = client(&broker, version);
         begin(&mut redis, "FIB 100", 1);
         redis.expect(&format!("[job :1 done {FIB_100} *]"));
@@ -66,7 +66,7 @@ fn jobs_are_asked_for_told_of_listed_and_ended() {
         ] {
             redis.ask(request, refused);
         }
-        redis.nothing_else();
+        redis.expect_nothing();
     }
 }
 
@@ -75,7 +75,7 @@ fn jobs_are_asked_for_told_of_listed_and_ended() {
 /// hear is told how to.
 #[test]
 fn nobody_asks_for_what_it_could_not_hear() {
-    let broker = Broker::of(Child::start());
+    let broker = Broker::from_child(Child::start());
     let mut bob = broker.client("bob");
     let mut plain = broker.redis("plain");
     plain.ask("CLIENT SETNAME plain", "+OK");
@@ -84,7 +84,7 @@ fn nobody_asks_for_what_it_could_not_hear() {
     plain.ask("FIB --to bob 100", "[job :1]");
     bob.expect(&format!("job 1 done {FIB_100}"));
     bob.ask("fib --to plain 100", "err denied plain is a Redis client, *");
-    plain.nothing_else();
+    plain.expect_nothing();
     // Version 3 has pushes, and who asks knows what for.
     let mut third = broker.redis("third");
     third.ask("HELLO 3 SETNAME third", "*");
@@ -102,7 +102,7 @@ fn redis_cli_shows_what_becomes_of_a_job() {
     if command.arg("--version").output().is_err() {
         return support::skip("redis-cli is missing (Debian: redis-tools)");
     }
-    let broker = Broker::of(Child::start());
+    let broker = Broker::from_child(Child::start());
     let cli = |args: &[&str]| {
         let port = broker.addr.port().to_string();
         broker.program("redis-cli", Command::new("redis-cli").args(["-p", &port]).args(args))

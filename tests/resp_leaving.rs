@@ -39,7 +39,7 @@ fn a_reset_ends_everything() {
     for channel in ["a", "b", "s"] {
         other.ask(&format!("PUBLISH {channel} x"), ":0");
     }
-    redis.nothing_else();
+    redis.expect_nothing();
     redis.ask("SUBSCRIBE a", "[subscribe a :1]");
     other.ask("PUBLISH a x", ":1");
     redis.expect("[message a x]");
@@ -61,7 +61,7 @@ fn a_reply_that_comes_later_can_be_left_out() {
     redis.send("XLEN s");
     redis.send("XLEN s");
     redis.ask("CLIENT REPLY ON", "+OK");
-    redis.nothing_else();
+    redis.expect_nothing();
 }
 
 /// `SUB --pattern` counts as `PSUBSCRIBE` does.
@@ -80,7 +80,7 @@ fn requests_of_the_text_dialect_count_as_subscriptions() {
     redis.ask("SUBSCRIBE news", "[subscribe news :1]");
     other.ask("PUBLISH news y", ":1");
     redis.expect("[message news y]");
-    redis.nothing_else();
+    redis.expect_nothing();
 }
 
 /// A client that leaves a durable channel is told so when the disk has what was before
@@ -111,5 +111,5 @@ fn leaving_a_durable_channel() {
     }
     redis.expect("[unsubscribe log :0]");
     redis.expect(":0");
-    redis.nothing_else();
+    redis.expect_nothing();
 }

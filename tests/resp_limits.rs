@@ -15,7 +15,7 @@ fn refused(bytes: &[u8], answer: &str) {
     redis.send_bytes(bytes);
     let heard = String::from_utf8(redis.rest()).unwrap();
     assert!(matches(answer, &heard), "{:?} is answered {heard:?}", bytes.escape_ascii());
-    text.nothing_else();
+    text.expect_nothing();
 }
 
 #[test]
@@ -50,7 +50,7 @@ fn a_line_is_told_that_it_is_one() {
     redis.ask("PING", "+PONG");
     redis.client.send_bytes(b"PING\r\n\r\n");
     redis.expect("-ERR bad-request a request is an array here*");
-    redis.nothing_else();
+    redis.expect_nothing();
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn bytes_may_come_one_at_a_time() {
     redis.expect("[unsubscribe * :0]");
     redis.expect("nil");
     redis.expect("end");
-    redis.nothing_else();
+    redis.expect_nothing();
 }
 
 /// The longest request there may be, and one byte more.
@@ -115,7 +115,7 @@ fn what_comes_behind_a_wait_is_bounded_and_answered() {
     sending.join().unwrap();
     let grown = broker.child().peak_memory() - before;
     assert!(grown < 4 << 20, "it has grown by {grown} bytes");
-    redis.nothing_else();
+    redis.expect_nothing();
 }
 
 /// Nothing more is read of a client that waits and has said so much. That it is gone is

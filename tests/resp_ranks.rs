@@ -77,7 +77,7 @@ fn a_client_that_asked_for_a_rank_is_a_member_like_any_other() {
         alice.expect("[rank ops :0 :10 :10]");
         alice.expect("[left ops :10 carol :0 quit]");
         alice.ask("RANKS ops", "*member*");
-        alice.nothing_else();
+        alice.expect_nothing();
     }
 }
 
@@ -116,7 +116,7 @@ fn replies_have_the_names_of_the_json_dialect() {
     redis.ask("HELP pub", "{count :1 rows [{text pub *}]}");
     redis.send_words(&[b"TELL", b"bob", b"\xff"]);
     redis.expect("-ERR bad-request *");
-    redis.nothing_else();
+    redis.expect_nothing();
 }
 
 /// A session outlives its connection, in this dialect as in the others.
@@ -174,7 +174,7 @@ fn a_connection_may_have_any_label() {
     redis.ask("CLIENT SETINFO LIB-NAME x", "+OK");
     redis.ask("CLIENT NO-EVICT ON", "+OK");
     redis.ask("CLIENT KILL 1", "-ERR bad-request CLIENT knows no *");
-    redis.nothing_else();
+    redis.expect_nothing();
 }
 
 /// A client that is away comes back under its name: a connection with the same label
@@ -233,7 +233,7 @@ fn what_redis_asks_first_is_answered_as_redis_does() {
     redis.ask("COMMAND DOCS PUBLISH", "{publish {summary * since * group pubsub}}");
     redis.ask("COMMAND LIST", "[publish * kick *]");
     redis.ask("GET x", "-ERR unknown-command unknown command \"GET\"*");
-    redis.nothing_else();
+    redis.expect_nothing();
 }
 
 /// Each is known, whatever is wrong with its arguments.
@@ -269,5 +269,5 @@ fn silence_is_for_those_without_a_rank() {
     let mut publisher = broker.redis("publisher");
     publisher.ask("PUBLISH ops hi", ":1");
     silent.expect("[message ops hi]");
-    silent.nothing_else();
+    silent.expect_nothing();
 }

@@ -68,7 +68,7 @@ fn what_is_wrong_is_refused() {
     redis.ask("XADD s MAXLEN ~ 1 * a 2", "2-0");
     redis.ask("XADD s MAXLEN = 2 * a 3", "3-0");
     redis.ask("XRANGE s - +", "[[2-0 [a 2]] [3-0 [a 3]]]");
-    redis.nothing_else();
+    redis.expect_nothing();
 }
 
 /// A history has more than messages in it; a stream has not.
@@ -110,7 +110,7 @@ fn who_waits_is_answered_when_something_comes() {
     waiting.ask("XREAD BLOCK 0 STREAMS t 0", "[[t [[2-0 [data one]]]]]");
     waiting.ask("XREAD BLOCK 20 STREAMS t $", "nil");
     waiting.ask("XREAD BLOCK 20 COUNT 5 STREAMS t s 2 0", "nil");
-    waiting.nothing_else();
+    waiting.expect_nothing();
     // A channel that keeps nothing has nothing to wait for.
     text.ask("create none", "ok create none");
     waiting.ask("XREAD BLOCK 0 STREAMS none $", "-ERR gone *");
@@ -144,7 +144,7 @@ fn who_waits_gets_what_comes_after_the_channel_was_dropped() {
         text.expect_unordered(&["ok drop *", "left * reason=dropped"]);
         other.ask(&format!("XADD {channel} * n again"), "1-0");
         waiting.expect(&format!("[[{channel} [[1-0 [n again]]]]]"));
-        waiting.nothing_else();
+        waiting.expect_nothing();
     }
 }
 
@@ -155,7 +155,7 @@ fn a_durable_history_is_read_from_the_disk() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");
     let settings = ["--data", data.to_str().unwrap(), "--log-bytes", "64KiB"];
-    let mut broker = Broker::of(Child::with(&settings));
+    let mut broker = Broker::from_child(Child::with(&settings));
     let mut redis = broker.redis("redis");
     redis.ask("CREATE s --durable", "*");
     let mut bytes = Vec::new();
@@ -186,7 +186,7 @@ fn a_durable_history_is_read_from_the_disk() {
         redis.ask("HISTORY s --last 1", "[channel s count :1 rows [[msg s :3000 *]]]");
         redis.ask("DIGEST s 1 3000", "[channel s from :1 to :3000 count :3000 sha256 *]");
         broker.child().kill();
-        broker = Broker::of(Child::with(&settings));
+        broker = Broker::from_child(Child::with(&settings));
         redis = broker.redis("redis");
     }
 }

@@ -176,7 +176,7 @@ fn positions_patterns_and_keys_survive() {
     assert!(heard.contains(&"join x.1 1 bob 0".into()), "{heard:?}");
     alice.ask("pub --key a log mine", "ok pub log 6");
     alice.ask("pub --key b log mine", "ok pub log 8");
-    alice.nothing_else();
+    alice.expect_nothing();
 }
 
 /// A member that has left on purpose, or was kicked, has left for good.
@@ -263,7 +263,7 @@ fn a_channel_made_anew_has_nothing_of_the_first() {
     let mut olga = second.connect("olga");
     olga.ask(&resume_olga, "ok hello name=olga * channels=0 missed=1");
     olga.expect_all(&["gap ops 2 2", "left ops 3 olga - reason=dropped"]);
-    olga.nothing_else();
+    olga.expect_nothing();
 }
 
 /// "Every entry since comes exactly once, in order, or `gap CH FROM TO` says what is
@@ -295,7 +295,7 @@ fn the_end_of_a_channel_is_told(how: &str) {
     alice.ask(&resume, "ok hello name=alice * resumed=yes * channels=0 missed=2");
     alice.expect_all(&["gap log 4 5", "left log 6 alice - reason=dropped"]);
     alice.ask("sub log --create", "ok sub log rank=0 *");
-    alice.nothing_else();
+    alice.expect_nothing();
 }
 
 #[test]
@@ -360,7 +360,7 @@ fn positions_survive(how: &str) {
     carol.ask(&resume_carol, "ok hello name=carol * resumed=yes * channels=1 missed=0 *");
     carol.expect_all(&["rank log 1 7 7", "msg log 4 bob 4", "msg log 5 bob 5"]);
     carol.expect_all(&["join log 6 alice 0", "join log 7 carol 1"]);
-    carol.nothing_else();
+    carol.expect_nothing();
 }
 
 #[test]

@@ -227,7 +227,7 @@ fn a_lease_that_nobody_waits_for() {
     // By the time that alice is given up, bob's lease is over too.
     bob.expect("rank ops 0 3 3");
     bob.expect("left ops 3 alice 0 reason=timeout");
-    bob.nothing_else();
+    bob.expect_nothing();
 }
 
 /// A machine that was started again after its power had failed comes back under its

@@ -21,7 +21,7 @@ fn systemd_is_told_of_a_whole_life() {
     let child = manager.start(&["WATCHDOG_USEC=600000"], &["--data", data]);
     let ready = manager.next();
     assert_eq!(ready, "READY=1\nSTATUS=taking connections\n");
-    let mut broker = Broker::of(child);
+    let mut broker = Broker::from_child(child);
     let mut alice = broker.client("alice");
     alice.ask("create ops --durable", "ok create ops");
     for _ in 0..3 {
@@ -45,7 +45,7 @@ fn sighup_takes_what_can_change_and_nothing_of_what_is_wrong() {
     write("max-clients = 100\nlease = \"9s\"\n");
     let child = manager.start(&[], &["--config", file.to_str().unwrap()]);
     manager.expect("READY=1");
-    let mut broker = Broker::of(child);
+    let mut broker = Broker::from_child(child);
     let mut alice = broker.client("alice");
     let reload = |broker: &mut Broker| {
         broker.child().signal("HUP");
@@ -170,7 +170,7 @@ fn a_seat_that_is_lent_is_no_obstacle_to_its_name() {
 fn after_a_drain_a_successor_has_the_seats() {
     let data = tempfile::tempdir().unwrap();
     let settings = ["--data", data.path().to_str().unwrap()];
-    let mut first = Broker::of(Child::with(&settings));
+    let mut first = Broker::from_child(Child::with(&settings));
     let (mut alice, again) = seated(&first, "alice");
     let (mut bob, _) = seated(&first, "bob");
     first.child().signal("USR2");
@@ -179,7 +179,7 @@ fn after_a_drain_a_successor_has_the_seats() {
     }
     first.child().signal("TERM");
     assert!(first.child().ended().success());
-    let second = Broker::of(Child::with(&settings));
+    let second = Broker::from_child(Child::with(&settings));
     let mut alice = second.connect("alice");
     alice.send(&again);
     let hello = alice.until("ok hello *").pop().unwrap();
@@ -199,7 +199,7 @@ fn a_drain_takes_nothing_from_members_without_a_connection() {
         &["--lease", "1s", "--guard", "100ms", "--allow-callback", "127.0.0.1/32"],
     ]
     .concat();
-    let mut first = Broker::of(Child::with(&settings));
+    let mut first = Broker::from_child(Child::with(&settings));
     let web = first.web();
     let (_, alice) = web.join("ops", "alice");
     let bob = serde_json::json!({"name": "bob", "callback": receiver.url()}).to_string();
@@ -230,7 +230,7 @@ fn a_drain_takes_nothing_from_members_without_a_connection() {
     support::eventually("it drains", || web.get("/readyz").status == 503);
     first.child().signal("TERM");
     assert!(first.child().ended().success());
-    let second = Broker::of(Child::with(&settings));
+    let second = Broker::from_child(Child::with(&settings));
     let back = r#"{*"rank":0,*"view":*,"members":2,*"away":false,*}"#;
     alice.at(second.addr).ask("POST", renew, None).expect(200, back);
     receiver.expect("rank").ok();

@@ -65,7 +65,7 @@ fn whoever_comes_back_gets_all_that_came_meanwhile() {
     ]);
     bob.ask("pub news three", "ok pub news 7");
     alice.expect("msg news 7 bob three");
-    alice.nothing_else();
+    alice.expect_nothing();
 }
 
 /// An `ok ping` has a client believe in its seats for another lease: which of them it
@@ -114,7 +114,7 @@ fn commands_to_a_seat_that_was_lost_do_not_come_any_more() {
         "join news 6 alice 1",
     ]);
     alice.ask("ack news 3", "err gone *");
-    alice.nothing_else();
+    alice.expect_nothing();
 }
 
 /// "… or after the last one the broker knows it has (`seen CH SEQ` lines)."
@@ -133,7 +133,7 @@ fn whoever_says_what_it_has_need_not_repeat_it() {
     lose(&broker, alice);
     let mut alice = resume(&broker, "alice", "", "ok hello * resumed=yes * missed=0");
     alice.expect_all(&["msg news 4 bob x", "msg news 5 bob x"]);
-    alice.nothing_else();
+    alice.expect_nothing();
 }
 
 /// A client is cut off at every position, in the middle of whatever is on its way: what
@@ -156,7 +156,7 @@ fn at_every_position() {
         for seq in has + 1..=21 {
             next.expect(&format!("msg news {seq} bob text {}", seq - 2));
         }
-        next.nothing_else();
+        next.expect_nothing();
         alice = next;
     }
 }
@@ -181,7 +181,7 @@ fn what_the_log_no_longer_holds_is_told() {
     for seq in missed + 2..102 {
         alice.expect(&format!("msg news {seq} bob *"));
     }
-    alice.nothing_else();
+    alice.expect_nothing();
 }
 
 /// "After a connection is lost the session's subscriptions and positions are
@@ -223,7 +223,7 @@ fn a_session_in_use_is_taken_over_with_its_secret_alone() {
     let mut thief = broker.connect("thief");
     thief.ask(&format!("hello --session {SESSION}"), "err denied *");
     thief.ask(&format!("hello --session {SESSION} --secret {SESSION}"), "err denied *");
-    alice.nothing_else();
+    alice.expect_nothing();
     // What follows in the same packet waits for the session.
     let mut heir = broker.connect("heir");
     heir.send(&format!("hello --session {SESSION} --secret {secret} --seen ops=2\nrank\nping"));
@@ -235,7 +235,7 @@ fn a_session_in_use_is_taken_over_with_its_secret_alone() {
     bob.ask("ranks ops", "member ops 0 bob *");
     bob.expect("member ops 1 alice term=2 away=no *");
     bob.expect("ok ranks ops 2 view=2");
-    bob.nothing_else();
+    bob.expect_nothing();
 }
 
 /// Two connections that fight over one session: one has it at any time, and no
@@ -259,7 +259,7 @@ fn two_that_fight_over_one_session() {
         next.expect(&format!("msg news {} bob {round}", has + 1));
         alice = next;
     }
-    alice.nothing_else();
+    alice.expect_nothing();
 }
 
 /// A session that the broker made up can be resumed like one that the client
@@ -281,7 +281,7 @@ fn the_broker_makes_up_a_session() {
         .ask(&format!("hello --session {session} --seen news=1"), "ok hello name=alice * missed=0");
     alice.expect("msg news 2 bob x");
     alice.ask("pub news mine", "ok pub news 3");
-    alice.nothing_else();
+    alice.expect_nothing();
 }
 
 /// What comes by a pattern while a client is away has certainly not been sent to it: it
@@ -315,7 +315,7 @@ fn a_pattern_is_observed_while_its_client_is_away() {
     ]);
     bob.ask("pub next three", "ok pub next 1");
     alice.expect("msg next 1 bob three");
-    alice.nothing_else();
+    alice.expect_nothing();
 }
 
 /// What came by a pattern and did not fit into the log counts as missed.
@@ -340,7 +340,7 @@ fn what_came_by_a_pattern_and_is_gone_is_counted() {
     for seq in missed + 1..=10 {
         alice.expect(&format!("msg news {seq} bob xxx*"));
     }
-    alice.nothing_else();
+    alice.expect_nothing();
 }
 
 /// A client that takes the name of one that is away, without its session, ends that
@@ -416,7 +416,7 @@ fn the_session_of_a_guest_ends_when_it_resumes_another() {
     guest.ask(&format!("hello --session {SESSION}"), "ok hello name=alice * resumed=yes *");
     let mut late = broker.connect("late");
     late.ask(&format!("hello --session {session} --secret {secret}"), "err gone *");
-    guest.nothing_else();
+    guest.expect_nothing();
 }
 
 /// "`pub --key` and `cmd --key` make a retry after a lost reply safe: same key,
@@ -507,7 +507,7 @@ fn nobody_has_seen_what_is_still_to_come() {
     let mut alice = resume(&broker, "alice", &seen, "ok hello * resumed=yes * missed=0 rank=1");
     let left = "left news 3 alice 1 reason=lost";
     alice.expect_all(&["rank news 1 4 4", left, "join news 4 alice 1"]);
-    alice.nothing_else();
+    alice.expect_nothing();
 }
 
 /// A seq that does not exist yet counts as none: what the broker itself knows holds.
@@ -528,7 +528,7 @@ fn whoever_names_what_is_still_to_come_misses_nothing() {
     lose(&broker, alice);
     // A seq that exists holds, whatever the broker knows.
     let mut alice = resume(&broker, "alice", "--seen news=3", "ok hello * resumed=yes *");
-    alice.nothing_else();
+    alice.expect_nothing();
 }
 
 /// Whoever comes back finds that a channel was dropped, and made again: it has left
@@ -552,7 +552,7 @@ fn who_comes_back_to_a_channel_made_anew_has_its_place_in_that() {
     bob.expect("msg ops 2 bob one");
     alice.ask("unsub o*", "ok unsub o*");
     bob.ask("pub ops two", "ok pub ops 3");
-    alice.nothing_else();
+    alice.expect_nothing();
     bob.expect("msg ops 3 bob two");
     let row = bob.ask("info ops", "channel ops *");
     assert_eq!(field(&row, "observers"), "0", "{row}");
@@ -624,7 +624,7 @@ fn what_was_in_a_dropped_channel_still_comes() {
         "left news 7 alice - reason=dropped",
     ]);
     alice.ask("sub news", "ok sub news rank=1 *");
-    alice.nothing_else();
+    alice.expect_nothing();
 }
 
 /// A member that cannot join again, because others have taken all places, is told when
@@ -642,7 +642,7 @@ fn who_finds_its_channel_full_is_told_how_it_left() {
     alice.ask("sub news", "err full *");
     carol.ask("unsub news", "ok unsub news");
     alice.ask("sub news", "ok sub news rank=1 term=9 *");
-    alice.nothing_else();
+    alice.expect_nothing();
 }
 
 /// Says hello with a session and then nothing more, until the connection is closed for

@@ -33,7 +33,7 @@ fn flood(publisher: &mut Client, from: usize, to: usize) {
     for n in from..to {
         publisher.send(&format!("pub ops {n} {text}"));
     }
-    publisher.nothing_else();
+    publisher.expect_nothing();
 }
 
 fn publisher(broker: &Broker) -> Client {
@@ -113,7 +113,7 @@ fn a_stalled_member_slows_nobody_and_is_told_what_it_missed() {
     // And now that it reads, it misses nothing.
     flood(&mut publisher, 0, 10);
     reads_all(&mut sloth, 0, 10);
-    sloth.nothing_else();
+    sloth.expect_nothing();
 }
 
 /// Each publisher is woken when there is room. By the time that it looks, others may
@@ -139,7 +139,7 @@ fn publishers_that_wait_for_the_same_member_all_get_their_turn() {
             bob.expect("msg ops * x*");
         }
     });
-    bob.nothing_else();
+    bob.expect_nothing();
 }
 
 /// What it says meanwhile lies unread because the broker wants it so, and its lease
@@ -175,7 +175,7 @@ fn who_has_to_wait_as_a_publisher_is_not_silent() {
             sloth.expect("msg ops * x*");
         }
     });
-    carol.nothing_else();
+    carol.expect_nothing();
 }
 
 /// Publishers have to wait in every dialect, even one that has only just come: it has
@@ -226,7 +226,7 @@ fn who_comes_anew_waits_with_those_who_are_there() {
     keyed.expect("ok pub ops *");
     redis.expect(":2");
     skipping.expect("*");
-    plain.nothing_else();
+    plain.expect_nothing();
 }
 
 /// Programs that come, say a message, wait for its reply and go: the log is bounded
@@ -290,11 +290,11 @@ fn a_member_that_talks_and_does_not_read_slows_nobody() {
             through.load(Ordering::SeqCst) == 1
         });
     });
-    bob.nothing_else();
+    bob.expect_nothing();
     let last = u64::try_from(FLOOD).expect("it fits") + 2;
     let (_, missing) = hears_what_is_left(&mut sloth, 2, last);
     assert!(missing > 0, "it was too slow");
-    sloth.nothing_else();
+    sloth.expect_nothing();
 }
 
 /// "A publisher is slowed (its socket is not read) while a live member lags",
@@ -323,7 +323,7 @@ fn a_slow_reader_slows_the_publisher_and_gets_everything() {
         assert_eq!(through.load(Ordering::SeqCst), 0, "the publisher has to wait");
         reads_all(&mut sloth, FLOOD / 10, FLOOD);
     });
-    sloth.nothing_else();
+    sloth.expect_nothing();
 }
 
 /// What others want to tell somebody who does not read is bounded as well:
@@ -420,7 +420,7 @@ fn who_reads_slowly_and_steadily_gets_everything() {
         }
         reader.expect(&format!("msg ops {} publisher {n} x*", n + 1));
     }
-    publishing.join().expect("it waits, and goes on").nothing_else();
+    publishing.join().expect("it waits, and goes on").expect_nothing();
 }
 
 /// For a member that does not read, dropped channels keep no more than one log's worth.

@@ -30,7 +30,7 @@ fn run(args: &[&str]) -> Output {
 /// either.
 #[test]
 fn a_broker_that_gets_no_more_threads_answers_and_stops() {
-    let mut broker = Broker::of(Child::under(counted(), &[]));
+    let mut broker = Broker::from_child(Child::under(counted(), &[]));
     // From here on it gets none.
     let pid = broker.child().id().to_string();
     assert!(run(&["prlimit", "--nproc=1:", "--pid", &pid]).status.success());

@@ -70,7 +70,7 @@ impl Certificates {
     /// A broker with that certificate.
     fn broker(&self, settings: &[&str]) -> Broker {
         let own = self.settings();
-        Broker::of(Child::with(&[&own.each_ref().map(String::as_str), settings].concat()))
+        Broker::from_child(Child::with(&[&own.each_ref().map(String::as_str), settings].concat()))
     }
 
     /// An encrypted connection to a broker, with this certificate if any.
@@ -254,7 +254,7 @@ fn a_renewed_certificate_comes_into_force_and_a_broken_one_does_not() {
     let settings = certificates.settings();
     let child = manager.start(&[], &settings.each_ref().map(String::as_str));
     manager.expect("READY=1");
-    let mut broker = Broker::of(child);
+    let mut broker = Broker::from_child(child);
     let reload = |broker: &mut Broker| {
         broker.child().signal("HUP");
         manager.expect("RELOADING=1");
@@ -324,7 +324,9 @@ fn a_broker_does_not_start_without_what_it_is_to_encrypt_with() {
 
 fn client(broker: &Broker, arguments: &[&str]) -> (Option<i32>, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_broker-client"));
+    let state = tempfile::tempdir().unwrap();
     command.args(["127.0.0.1", &broker.addr.port().to_string()]).args(arguments);
+    command.env("XDG_STATE_HOME", state.path());
     let output = command.output().unwrap();
     let said = [output.stdout, output.stderr].concat();
     (output.status.code(), String::from_utf8(said).unwrap())

@@ -76,8 +76,8 @@ fn pages_and_terminals_share_a_channel() {
     bob.send("who ops");
     bob.expect("client page * dialect=websocket *");
     bob.expect_all(&["client bob * dialect=text *", "ok who 2"]);
-    page.nothing_else();
-    bob.nothing_else();
+    page.expect_nothing();
+    bob.expect_nothing();
 }
 
 #[test]
@@ -219,7 +219,7 @@ fn what_must_not_come_is_refused_with_a_code() {
         page.expect_close(bye, code);
         alice.expect(&format!("left ops {} page 1 reason=lost", seq + 1));
     }
-    alice.nothing_else();
+    alice.expect_nothing();
 }
 
 #[test]
@@ -239,7 +239,7 @@ fn a_close_is_answered_in_kind_and_nothing_follows() {
     let Message::Close(Some(close)) = page.next() else { panic!("it is closed") };
     assert_eq!((u16::from(close.code), close.reason.as_str()), (4_711, "so long"));
     assert!(matches!(page.inner.read(), Err(tungstenite::Error::ConnectionClosed)));
-    alice.nothing_else();
+    alice.expect_nothing();
 }
 
 /// What was asked before is answered before: at once, from the disk, or when it
@@ -364,13 +364,13 @@ fn a_session_is_resumed_in_another_dialect() {
     page.expect(r#"{"frame":"rank","channel":"ops","rank":1,"term":2,"view":2}"#);
     page.expect(r#"{"frame":"msg","channel":"ops","seq":3,"from":"alice","data":"one"}"#);
     bob.expect("bye taken-over");
-    page.nothing_else();
+    page.expect_nothing();
 }
 
 /// Whatever is announced, only what may be kept is asked for and kept.
 #[test]
 fn memory_stays_flat() {
-    let mut broker = Broker::of(Child::with(&["--max-line", "65536"]));
+    let mut broker = Broker::from_child(Child::with(&["--max-line", "65536"]));
     let (mut flood, most) = (Vec::new(), frame(MORE, false, &vec![b'x'; 30_000]));
     let header = [0x81, 0xff, 0, 0, 0, 0, 0x3f, 0xff, 0xff, 0xff, 1, 2, 3, 4];
     let before = broker.child().resident_memory();
@@ -433,7 +433,7 @@ fn a_slow_page_gets_whole_entries() {
             next += 1;
         }
     }
-    page.nothing_else();
+    page.expect_nothing();
 }
 
 /// A client that is gone without a word is noticed, and so is one that sends

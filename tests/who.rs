@@ -73,7 +73,7 @@ fn past_connections_are_remembered_with_their_reason() {
     alice.expect("ok clients 4");
     alice.send("clients --history --last 2");
     alice.expect_all(&["client resetter *", "client talker *", "ok clients 2"]);
-    alice.nothing_else();
+    alice.expect_nothing();
 }
 
 /// "`tell MEMBER TEXT…` (or `msg`): a private message." "`broadcast TEXT…`: to
@@ -91,12 +91,12 @@ fn words_between_clients() {
     alice.ask("tell alice note to self", "ok tell alice");
     alice.expect("tell alice note to self");
     alice.ask("tell nobody hi", "err no-member *");
-    carol.nothing_else();
+    carol.expect_nothing();
     carol.ask("broadcast lunch is ready", "ok broadcast 2");
     alice.expect("broadcast carol lunch is ready");
     bob.expect("broadcast carol lunch is ready");
     for client in [&mut alice, &mut bob, &mut carol] {
-        client.nothing_else();
+        client.expect_nothing();
     }
 }
 
@@ -142,7 +142,7 @@ fn what_is_told_to_one_reaches_no_other() {
         bob.send(&(secrets + "ping"));
         eve.reset();
         for other in &mut others {
-            other.nothing_else();
+            other.expect_nothing();
         }
         for line in bob.until("ok ping *") {
             let is_reply = ["ok tell eve", "err no-member ", "err busy ", "ok ping "];

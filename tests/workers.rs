@@ -20,7 +20,7 @@ fn children(of: u32) -> Vec<u32> {
 /// A broker with one worker, whose job does not end by itself.
 fn at_work(web: &Site, settings: &[&str]) -> (Broker, Client, u32) {
     let always = ["--allow-url", "127.0.0.1", "--workers", "1"];
-    let mut broker = Broker::of(Child::with(&[&always[..], settings].concat()));
+    let mut broker = Broker::from_child(Child::with(&[&always[..], settings].concat()));
     let mut alice = broker.client("alice");
     alice.ask(&format!("url {}", web.url("/")), "ok job 1");
     alice.expect_all(&["job 1 queued 0 before it", "job 1 running"]);
@@ -60,7 +60,7 @@ fn one_that_is_stopped_at_work_is_killed_when_its_time_is_over() {
 #[test]
 fn one_that_is_stopped_or_killed_without_a_job_costs_nothing() {
     for how in ["KILL", "STOP"] {
-        let mut broker = Broker::of(Child::with(&["--workers", "1"]));
+        let mut broker = Broker::from_child(Child::with(&["--workers", "1"]));
         let mut alice = broker.client("alice");
         works(&mut alice);
         let [worker] = children(broker.child().id())[..] else { panic!("one worker") };
@@ -72,7 +72,7 @@ fn one_that_is_stopped_or_killed_without_a_job_costs_nothing() {
 
 #[test]
 fn one_that_takes_too_much_memory_loses_only_its_own_job() {
-    let mut broker = Broker::of(Child::with(&["--workers", "1", "--job-memory", "200MiB"]));
+    let mut broker = Broker::from_child(Child::with(&["--workers", "1", "--job-memory", "200MiB"]));
     let mut alice = broker.client("alice");
     works(&mut alice);
     let [worker] = children(broker.child().id())[..] else { panic!("one worker") };

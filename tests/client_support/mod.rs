@@ -3,17 +3,12 @@
 #![allow(dead_code, unused_imports, clippy::unwrap_used, clippy::expect_used)]
 
 mod feigned;
-// These tests do without the rest of it.
-#[path = "../support/port.rs"]
-mod port;
-#[path = "../support/process.rs"]
-mod process;
 mod wire;
 
+pub use crate::support::runs;
+use crate::support::{signal, status};
 pub use feigned::{feign, welcome};
 use futures::StreamExt;
-pub use port::Port;
-pub use process::runs;
 use ranked_broker::client::{Client, Frame, Frames};
 use ranked_broker::config::Config;
 use ranked_broker::runtime;
@@ -130,17 +125,17 @@ impl Running {
 
     /// Whether the program has a handler for the signal with this number.
     pub fn hears(&self, signal: u32) -> bool {
-        let caught = process::status(self.child.id(), "SigCgt").unwrap();
+        let caught = status(self.child.id(), "SigCgt").unwrap();
         (u64::from_str_radix(&caught, 16).unwrap() >> (signal - 1)) & 1 == 1
     }
 
     pub fn signal(&self, name: &str) {
-        process::signal(self.child.id(), name);
+        signal(self.child.id(), name);
     }
 
     /// Sends a signal to all of its process group, of which it must be the leader.
     pub fn signal_group(&self, name: &str) {
-        process::signal(format!("-{}", self.child.id()), name);
+        signal(format!("-{}", self.child.id()), name);
     }
 
     fn status(&mut self) -> ExitStatus {

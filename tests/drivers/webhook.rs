@@ -41,7 +41,7 @@ impl Driver for CallBack<'_> {
 
     fn frame(&mut self) -> Value {
         assert!(self.command.is_none(), "nothing comes before a command is answered");
-        let delivery = self.receiver.any();
+        let delivery = self.receiver.next();
         if let Some(missed) = self.missed.take() {
             let again = (delivery.header("broker-delivery"), delivery.header("broker-attempt"));
             assert_eq!(again, (missed.as_str(), "2"));
@@ -59,7 +59,7 @@ impl Driver for CallBack<'_> {
     fn lose(&mut self) {}
 
     fn resume(&mut self, _channel: &str, _seen: u64) {
-        let delivery = self.receiver.any();
+        let delivery = self.receiver.next();
         // Its connection is closed without an answer.
         self.missed = Some(delivery.header("broker-delivery").to_owned());
     }

@@ -154,7 +154,7 @@ impl Client {
     /// Nothing is due to this client: a marker's reply comes next, and another
     /// one's after it, because a reply may overtake what is due on the log.
     #[track_caller]
-    pub fn nothing_else(&mut self) {
+    pub fn expect_nothing(&mut self) {
         for _ in 0..2 {
             self.ask("ping", "ok ping lease=*");
         }

@@ -67,7 +67,7 @@ pub fn with_failures(dir: &Path, settings: &[&str]) -> Option<(Broker, String)> 
     let program = ["fiu-run", "-x", "-f", &control];
     let data = dir.join("data");
     let child = Child::under(&program, &[&["--data", data.to_str().unwrap()], settings].concat());
-    Some((Broker::of(child), control))
+    Some((Broker::from_child(child), control))
 }
 
 /// Tells `fiu` what is to fail from now on.

@@ -83,17 +83,17 @@ impl Broker {
 
     /// A broker in a process of its own.
     pub fn process() -> Broker {
-        Broker::of(Child::start())
+        Broker::from_child(Child::start())
     }
 
     /// The same, with settings, that keeps its data in this folder.
     pub fn keeping(dir: &Path, settings: &[&str]) -> Broker {
         let data = ["--data", dir.to_str().expect("a path in UTF-8")];
-        Broker::of(Child::with(&[&data, settings].concat()))
+        Broker::from_child(Child::with(&[&data, settings].concat()))
     }
 
     /// The broker in this process of its own.
-    pub fn of(child: Child) -> Broker {
+    pub fn from_child(child: Child) -> Broker {
         Broker { addr: child.addr(), dialogue: Dialogue::default(), child: Some(child) }
     }
 

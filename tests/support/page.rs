@@ -103,7 +103,7 @@ impl Socket {
 
     /// Nothing is due to this client.
     #[track_caller]
-    pub fn nothing_else(&mut self) {
+    pub fn expect_nothing(&mut self) {
         for _ in 0..2 {
             self.ask(r#"{"op":"ping"}"#, r#"{"reply":"ping","ok":true,*"#);
         }

@@ -66,20 +66,20 @@ impl Receiver {
 
     /// The next delivery that is no `ping`.
     #[track_caller]
-    pub fn any(&self) -> Delivery {
+    pub fn next(&self) -> Delivery {
         self.deliveries.recv_timeout(DEADLINE).expect("a delivery comes")
     }
 
     /// The same, which must be of this kind.
     #[track_caller]
     pub fn expect(&self, event: &str) -> Delivery {
-        let delivery = self.any();
+        let delivery = self.next();
         assert_eq!(delivery.header("broker-event"), event, "{}", delivery.text);
         delivery
     }
 
     /// The next delivery that is no `ping`, if there is one soon.
-    pub fn none_or_any(&self) -> Option<Delivery> {
+    pub fn next_if_soon(&self) -> Option<Delivery> {
         self.deliveries.recv_timeout(Duration::from_millis(10)).ok()
     }
 

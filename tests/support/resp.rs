@@ -99,7 +99,7 @@ impl Redis {
     /// Nothing is due to this client: a marker's reply comes next, and another's
     /// after it.
     #[track_caller]
-    pub fn nothing_else(&mut self) {
+    pub fn expect_nothing(&mut self) {
         for _ in 0..2 {
             self.send("PING");
             let value = self.value();
