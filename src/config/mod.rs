@@ -25,9 +25,14 @@ use std::time::Duration;
 
 pub use layers::{ConfigError, Halt, load};
 pub use log_format::LogFormat;
-pub use table::{ALL_BODIES_BYTES_MAX, MAX_LINE_LARGEST, SETTINGS};
+pub use table::SETTINGS;
 pub use update::Update;
 pub use value::{TIME, time};
+
+/// The largest `--max-line`, in bytes.
+pub const MAX_LINE_LARGEST: usize = 16 * 1024 * 1024;
+/// The most bytes of HTTP bodies that all connections together may have in memory.
+pub const ALL_BODIES_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// The configuration that a broker is started with.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,10 +7,6 @@ use super::settings::{Field, Kind, Setting, Zero};
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 const GIB: usize = 1024 * MIB;
-/// The largest `--max-line`.
-pub const MAX_LINE_LARGEST: usize = 16 * MIB;
-/// The most bytes of HTTP bodies that all connections together may have in memory.
-pub const ALL_BODIES_BYTES_MAX: usize = 64 * MIB;
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -59,7 +55,7 @@ pub static SETTINGS: &[Setting] = &[
         kind: Kind::Size {
             field: field!(max_line),
             default: 64 * KIB,
-            bounds: 512..=MAX_LINE_LARGEST,
+            bounds: 512..=super::MAX_LINE_LARGEST,
         },
     },
     Setting {
@@ -219,7 +215,7 @@ pub static SETTINGS: &[Setting] = &[
         kind: Kind::Size {
             field: field!(max_body),
             default: MIB,
-            bounds: 512..=ALL_BODIES_BYTES_MAX,
+            bounds: 512..=super::ALL_BODIES_BYTES_MAX,
         },
     },
     Setting {
