@@ -135,7 +135,7 @@ impl Memory {
         }
     }
 
-    /// As [`Memory::admit`], and the frame is handed over at once.
+    /// As `Memory::admit`, and the frame is handed over at once.
     pub fn pass(&mut self, frame: Frame) -> Option<Frame> {
         let frame = self.admit(frame)?;
         if let Some(resume) = &self.resume {
