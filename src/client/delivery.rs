@@ -95,8 +95,8 @@ impl Delivery {
         inner.is_over && inner.frames.is_empty() && inner.missed == 0
     }
 
-    /// Nobody will take any more frames.
-    pub(super) fn is_unwanted(&self) {
+    /// Drops the frames that wait, and all that come: nobody will take any more.
+    pub(super) fn abandon(&self) {
         let mut inner = sync::lock(&self.inner);
         *inner = Inner { is_unwanted: true, ..Inner::default() };
         drop(inner);
@@ -152,7 +152,7 @@ mod tests {
     fn for_a_program_that_takes_none_there_is_always_room() {
         let delivery = Delivery::default();
         (0..FRAMES_MAX as u64).for_each(|number| delivery.deliver(frame(number)));
-        delivery.is_unwanted();
+        delivery.abandon();
         delivery.deliver(frame(0));
         assert!(delivery.has_room() && sync::lock(&delivery.inner).frames.is_empty());
     }

@@ -277,7 +277,7 @@ impl Driver {
     /// Asks for a lease if that is due; returns when to ask again.
     fn renew_lease(&mut self, now: Instant) -> Option<Instant> {
         if !self.memory.has_rank() {
-            self.shared.lease(Lease::is_idle);
+            self.shared.lease(Lease::reset);
             self.lease_at = None;
         } else if self.lease_at.is_none_or(|at| at <= now) {
             self.outbox.say("ping", Tag::Lease(Moment::now()));

@@ -41,6 +41,6 @@ impl FusedStream for Frames {
 
 impl Drop for Frames {
     fn drop(&mut self) {
-        self.guard.0.frames.is_unwanted();
+        self.guard.0.frames.abandon();
     }
 }

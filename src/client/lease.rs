@@ -42,8 +42,8 @@ impl Lease {
         lapses
     }
 
-    /// There is no rank to believe in any more.
-    pub(super) fn is_idle(&mut self) {
+    /// Forgets the lease: there is no rank to believe in any more.
+    pub(super) fn reset(&mut self) {
         *self = Lease { length: self.length, ..Lease::default() };
     }
 
@@ -80,7 +80,7 @@ mod tests {
         assert!(!lease.granted(at(10), length, at(19)), "it is over already");
         assert_eq!(lease.left(at(19)), None);
         assert!(lease.granted(at(19), length, at(20)) && !lease.granted(at(19), length, at(20)));
-        lease.is_idle();
+        lease.reset();
         assert!(!lease.lapses(at(99)));
     }
 }

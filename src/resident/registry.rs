@@ -437,18 +437,26 @@ mod tests {
         assert_eq!(residents.renew(&resident), Err(resident.absent("dropped")));
     }
 
+    /// A broker that keeps its data in this folder, and somebody about to enter who wants
+    /// to be called back.
+    fn called_back(dir: &std::path::Path) -> (Arc<Broker>, Session, Entry) {
+        let config = Config { data: Some(dir.join("data")), ..Config::default() };
+        let broker = Broker::open(config, Box::new(TextEncoder)).unwrap();
+        let addr = "127.0.0.1:1".parse().unwrap();
+        let url = "http://127.0.0.1/".into();
+        let callback = Some(CallbackRecord { url, messages: true, roster: false, addr });
+        let (wants, channel) = (Wants::default(), "ops".into());
+        let entry = Entry { channel, name: None, create: true, wants, callback };
+        let session = Session::new(broker.clone(), broker.enter_unwatched(addr, "http"));
+        (broker, session, entry)
+    }
+
     /// A broker that is killed after that knows where to call it.
     #[test]
     fn a_call_back_is_noted_before_the_seat() {
         let dir = tempfile::tempdir().unwrap();
-        let config = Config { data: Some(dir.path().join("data")), ..Config::default() };
-        let broker = Broker::open(config, Box::new(TextEncoder)).unwrap();
-        let addr = "127.0.0.1:1".parse().unwrap();
-        let url = "http://127.0.0.1/".into();
-        let record = CallbackRecord { url, messages: true, roster: false, addr };
-        let (wants, callback) = (Wants::default(), Some(record.clone()));
-        let entry = Entry { channel: "ops".into(), name: None, create: true, wants, callback };
-        let mut session = Session::new(broker.clone(), broker.enter_unwatched(addr, "http"));
+        let (broker, mut session, entry) = called_back(dir.path());
+        let record = entry.callback.clone().unwrap();
         seat(&mut session, &entry, 0).unwrap();
         let called = broker.callbacks_of_before().unwrap();
         assert_eq!(called.into_iter().map(|(_, record)| record).collect::<Vec<_>>(), [record]);
@@ -478,14 +486,7 @@ mod tests {
     #[test]
     fn no_call_back_outlives_its_session_on_disk() {
         let dir = tempfile::tempdir().unwrap();
-        let config = Config { data: Some(dir.path().join("data")), ..Config::default() };
-        let broker = Broker::open(config, Box::new(TextEncoder)).unwrap();
-        let addr = "127.0.0.1:1".parse().unwrap();
-        let url = "http://127.0.0.1/".into();
-        let record = CallbackRecord { url, messages: true, roster: false, addr };
-        let (wants, callback) = (Wants::default(), Some(record));
-        let entry = Entry { channel: "ops".into(), name: None, create: true, wants, callback };
-        let mut session = Session::new(broker.clone(), broker.enter_unwatched(addr, "http"));
+        let (broker, mut session, entry) = called_back(dir.path());
         session.client().be_unwaited(true);
         seat(&mut session, &entry, 0).unwrap();
         session.leave(Close::Quit, 0);

@@ -102,7 +102,7 @@ impl Seat {
     }
 
     /// Sets whether a lost member keeps its rank for as long as it may believe in it.
-    pub fn is_safe(&mut self, safe: bool) {
+    pub fn set_safe(&mut self, safe: bool) {
         self.safe = safe;
     }
 
@@ -244,7 +244,7 @@ mod tests {
     /// A member of rank 2 that has seen everything up to 10.
     fn third(ranks: &str) -> Seat {
         let mut seat = Seat::new(ranks.parse().unwrap());
-        seat.is_safe(true);
+        seat.set_safe(true);
         seat.begins(10);
         seat.claimed(Claim { rank: 2, term: 10, view: 10 }, at(0));
         seat
@@ -282,7 +282,7 @@ mod tests {
             assert!(matches!(start(&seat, 14), Start::Now(_)), "{line}");
         }
         let mut fast = third("0");
-        fast.is_safe(false);
+        fast.set_safe(false);
         hear(&mut fast, 6, &["left n 12 a 0 reason=lost", "rank n 0 12 12"]);
         assert_eq!(start(&fast, 6), Start::NotBefore(at(14), Doubt::OneBefore));
     }
@@ -305,7 +305,7 @@ mod tests {
     fn who_joins_behind_others_does_not_know_what_was_before() {
         let joined = |ranks: &str, rank: u64, is_safe: bool| {
             let mut seat = Seat::new(ranks.parse().unwrap());
-            seat.is_safe(is_safe);
+            seat.set_safe(is_safe);
             seat.joined(Claim { rank, term: 10, view: 10 }, 10, at(6));
             start(&seat, 6)
         };
@@ -317,7 +317,7 @@ mod tests {
         }
         // While it waits in line it learns all it has to know.
         let mut seat = Seat::new("0".parse().unwrap());
-        seat.is_safe(true);
+        seat.set_safe(true);
         seat.joined(Claim { rank: 1, term: 10, view: 10 }, 10, at(6));
         hear(&mut seat, 6, &["rank n 0 11 11", "left n 11 a 0 reason=quit"]);
         assert!(matches!(start(&seat, 6), Start::Now(_)));

@@ -297,7 +297,7 @@ impl Supervisor {
 
     fn has_entered(&mut self, entered: &Entered, now: Moment) {
         self.entered = true;
-        self.seat.is_safe(entered.is_safe);
+        self.seat.set_safe(entered.is_safe);
         if !entered.is_safe {
             let channel = &self.settings.channel;
             status::note(&format!(
